@@ -1,0 +1,1 @@
+//! BigCommerce over HTTP: client, wire types, pacing.

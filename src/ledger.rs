@@ -1,0 +1,191 @@
+//! The port to the ledger: the write side for the one run that owns a store, the read side for everybody.
+//!
+//! The contract suite in `tests/contract` runs every rule below on each implementation.
+
+pub mod audit;
+
+pub mod memory;
+
+pub mod postgres;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::record::{Change, Counts, EntryPage, Filter, InvalidRow, Key, RunStatus, Trigger, Verdict};
+
+/// How many invalid rows a run keeps; the rest is counted only.
+pub const INVALID_ROWS_KEPT: i64 = 10_000;
+
+/// Why the ledger could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another run owns this store now; nothing was written.
+    #[error("another run has taken over this store: run {owner} owns it now")]
+    LostOwnership {
+        /// The run that owns the store.
+        owner: i64,
+    },
+    /// Another process holds the lock.
+    #[error("another run holds this store: {holder}")]
+    Locked {
+        /// What is known of the holder, for a person: `run 12, started 2026-01-02 03:04:05 UTC`.
+        holder: String,
+    },
+    /// The ledger's tables are of another version of attrsync.
+    #[error("{0}")]
+    Version(String),
+    /// The address or the kind of connection cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// The database failed. `doing` says at what.
+    #[error("the ledger failed to {doing}")]
+    Database {
+        /// What was being done: `begin a request`.
+        doing: &'static str,
+        /// What the database said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The result of a ledger operation.
+pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
+/// What a run is opened with.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// `sync`, later `reconcile` and others.
+    pub kind: &'static str,
+    /// What started it.
+    pub trigger: Trigger,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+}
+
+/// One HTTP call that is about to be made.
+#[derive(Debug, Clone)]
+pub struct NewRequest {
+    /// The request that it repeats or is a part of. A request without one carries changes that are begun for
+    /// the first time; one with a parent carries changes that were begun before.
+    pub parent_id: Option<i64>,
+    /// Which attempt at these changes it is, from 1.
+    pub attempt: u32,
+    /// When it is begun.
+    pub at: DateTime<Utc>,
+}
+
+/// What came back of one HTTP call.
+#[derive(Debug, Clone, Default)]
+pub struct RequestEnd {
+    /// When the answer was there, or was given up.
+    pub at: DateTime<Utc>,
+    /// The HTTP status, if an answer came.
+    pub http_status: Option<u16>,
+    /// The store's id of the request.
+    pub store_request_id: Option<String>,
+    /// What went wrong, at most 2 KiB.
+    pub error: Option<String>,
+}
+
+/// A size that the store was found to accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LearnedSize {
+    /// How many values a request may carry.
+    pub values_per_request: usize,
+    /// When that was learnt.
+    pub learned_at: DateTime<Utc>,
+}
+
+/// Pages of entries in key order.
+#[async_trait]
+pub trait EntryPages: Send {
+    /// The next page; `None` at the end. A page is never empty.
+    async fn next(&mut self) -> Result<Option<EntryPage>>;
+}
+
+/// Reading the entries of one store in key order, in memory that does not depend on how many there are.
+#[async_trait]
+pub trait EntryScan: Send + Sync {
+    /// The entries that the filter leaves in.
+    async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
+}
+
+/// The write side for one store. Having one is the proof that the store's lock is held: it is taken when the
+/// ledger is opened and ends with the value, or with the process.
+///
+/// Every method that writes is one transaction, durable when it returns. `begin`, `finish`, `set_aside`,
+/// `save_plan`, `seal_plan`, `discard_plan`, `distrust` and `close_run` prove in that transaction that the run still owns the store, and fail with
+/// [`LedgerError::LostOwnership`] otherwise, having written nothing.
+#[async_trait]
+pub trait Ledger: EntryScan {
+    /// Opens a run (status `planning`), makes it the owner of the store, and marks a run that owned it and never
+    /// closed as `interrupted` (finished now, its undecided changes untouched).
+    async fn open_run(&self, run: &NewRun) -> Result<i64>;
+
+    /// Makes every confirmed entry of the store unconfirmed, and notes on the run that it did (`runs.distrusted`).
+    /// `updated_at` and `run_id` of the entries stay.
+    async fn distrust(&self, run_id: i64) -> Result<()>;
+
+    /// Adds changes (outcome `planned`) and invalid rows to the plan. Keys come in rising order over all calls.
+    /// The caller bounds both slices to a few thousand and hands over at most [`INVALID_ROWS_KEPT`] invalid rows a run.
+    async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()>;
+
+    /// Takes back everything that `save_plan` added: the source is read again.
+    async fn discard_plan(&self, run_id: i64) -> Result<()>;
+
+    /// Completes the plan: status `running`, `planned_at` = `at`, the counts of planning, and `deferred` = `planned`.
+    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()>;
+
+    /// Up to `limit` changes of the plan that are still `planned`, in key order, after `after`: those without
+    /// `not_before`, or with `late` those with one. `seen_value` is the entry's, now.
+    async fn planned(&self, run_id: i64, late: bool, after: Option<Key>, limit: usize)
+    -> Result<Vec<Change>>;
+
+    /// Commits the intent before a request is sent: the request row (`sent_at` = `at`), its changes `sending` with this request, their
+    /// entries `unconfirmed` with the value of the change and this run. An entry that was confirmed keeps what the
+    /// store was last known to hold in `stored_value`: its stored form, or its value where that is another than the new one;
+    /// an unconfirmed or rejected one keeps its `stored_value`. `seen_value` is kept only if the value stays the same. `reason` is cleared.
+    /// The run's `requests` grows by one; without a parent, `deferred` shrinks and `unknown` grows by the number of changes.
+    async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64>;
+
+    /// Commits what came back: the request's end, and the verdicts of those of its changes that are decided (maybe none).
+    /// Changes: outcome, reason, `value_id` if told, `decided_at`. Entries, only where `run_id` is this run:
+    /// confirmed → belief, `value_id` if told, `stored_value` as in the verdict, `seen_value` and `reason` cleared;
+    /// rejected → belief and reason; unknown → still unconfirmed, reason and `seen_value`; deferred → still unconfirmed, reason.
+    /// The run's counts move from `unknown` to the outcome's column (`altered` too where `stored_value` is given).
+    /// A decided change never changes: a verdict for a change that is not `sending` is an error.
+    async fn finish(
+        &self,
+        run_id: i64,
+        request_id: i64,
+        end: &RequestEnd,
+        verdicts: &[(Key, Verdict)],
+    ) -> Result<()>;
+
+    /// Decides planned or sending changes without a request (their customer or attribute is gone, or the run ends).
+    /// An entry that does not exist is made for a rejection, with the change's value. Counts move from `deferred` (planned) or
+    /// `unknown` (sending) to the outcome's column.
+    async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()>;
+
+    /// Makes entries unconfirmed whatever run owns the store: what a run that lost its lock may still write.
+    async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;
+
+    /// The size that this store was found to accept, if any was learnt.
+    async fn learned_size(&self) -> Result<Option<LearnedSize>>;
+
+    /// Keeps or forgets the size that this store accepts.
+    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()>;
+
+    /// The run's counts as they stand.
+    async fn counts(&self, run_id: i64) -> Result<Counts>;
+
+    /// Ends the run and gives up the store. Touches no change.
+    async fn close_run(
+        &self,
+        run_id: i64,
+        status: RunStatus,
+        message: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()>;
+}

@@ -1,0 +1,1 @@
+//! The ledger in memory: the reference for what the other two mean.

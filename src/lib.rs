@@ -1,0 +1,16 @@
+//! attrsync keeps the customer attribute values of a BigCommerce store in step with a Postgres table.
+//!
+//! The modules, in reading order: [`record`] has the nouns, [`plan`] compares, [`source`], [`ledger`] and
+//! [`destination`] are the ports with their adapters, [`retry`] judges answers, [`engine`] is the line of a run,
+//! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands.
+
+pub mod cli;
+pub mod config;
+pub mod destination;
+pub mod engine;
+pub mod ledger;
+pub mod plan;
+pub mod record;
+pub mod retry;
+pub mod sandbox;
+pub mod source;

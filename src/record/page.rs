@@ -1,0 +1,165 @@
+//! Pages: some thousand rows with their texts in one buffer, so that a table of any size streams through
+//! without an allocation a row.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+
+use super::{Belief, Key};
+
+/// A stretch of a page's text buffer.
+type Span = Range<u32>;
+
+/// One row of the source as it was read: nothing about it has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceRow<'a> {
+    /// The row's customer id.
+    pub customer_id: Option<i64>,
+    /// The row's attribute id.
+    pub attribute_id: Option<i64>,
+    /// The desired value; `None` is NULL, which means no desired value.
+    pub value: Option<&'a str>,
+}
+
+/// Source rows in key order, NULL ids last.
+#[derive(Debug, Default)]
+pub struct SourcePage {
+    rows: Vec<(Option<i64>, Option<i64>, Option<Span>)>,
+    text: String,
+}
+
+impl SourcePage {
+    /// An empty page with room for `rows` rows of some 32 bytes.
+    #[must_use]
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { rows: Vec::with_capacity(rows), text: String::with_capacity(rows * 32) }
+    }
+
+    /// Adds a row at the end.
+    pub fn push(&mut self, row: SourceRow<'_>) {
+        let value = row.value.map(|value| append(&mut self.text, value));
+        self.rows.push((row.customer_id, row.attribute_id, value));
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it has no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The bytes of all its values, for a reader that bounds a page by its size.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The row at `index`, which is below [`len`](Self::len).
+    #[must_use]
+    pub fn row(&self, index: usize) -> SourceRow<'_> {
+        let (customer_id, attribute_id, value) = &self.rows[index];
+        SourceRow {
+            customer_id: *customer_id,
+            attribute_id: *attribute_id,
+            value: value.as_ref().map(|span| slice(&self.text, span)),
+        }
+    }
+}
+
+/// What the diff needs of one entry of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryRow<'a> {
+    /// Whose value.
+    pub key: Key,
+    /// What was last sent.
+    pub value: &'a str,
+    /// What the store was last known to hold, where that is not `value`.
+    pub stored_value: Option<&'a str>,
+    /// What the store showed instead of `value`, not yet believed.
+    pub seen_value: Option<&'a str>,
+    /// The store's id of the value.
+    pub value_id: Option<i64>,
+    /// How sure the ledger is.
+    pub belief: Belief,
+    /// When it was last sent: given for unconfirmed entries only.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug)]
+struct StoredEntry {
+    key: Key,
+    value: Span,
+    stored_value: Option<Span>,
+    seen_value: Option<Span>,
+    value_id: Option<i64>,
+    belief: Belief,
+    sent_at: Option<DateTime<Utc>>,
+}
+
+/// Entries of the ledger in key order, each key once.
+#[derive(Debug, Default)]
+pub struct EntryPage {
+    rows: Vec<StoredEntry>,
+    text: String,
+}
+
+impl EntryPage {
+    /// An empty page with room for `rows` rows of some 32 bytes.
+    #[must_use]
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { rows: Vec::with_capacity(rows), text: String::with_capacity(rows * 32) }
+    }
+
+    /// Adds a row at the end.
+    pub fn push(&mut self, row: EntryRow<'_>) {
+        let value = append(&mut self.text, row.value);
+        let stored_value = row.stored_value.map(|text| append(&mut self.text, text));
+        let seen_value = row.seen_value.map(|text| append(&mut self.text, text));
+        let EntryRow { key, value_id, belief, sent_at, .. } = row;
+        self.rows.push(StoredEntry { key, value, stored_value, seen_value, value_id, belief, sent_at });
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it has no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The row at `index`, which is below [`len`](Self::len).
+    #[must_use]
+    pub fn row(&self, index: usize) -> EntryRow<'_> {
+        let row = &self.rows[index];
+        EntryRow {
+            key: row.key,
+            value: slice(&self.text, &row.value),
+            stored_value: row.stored_value.as_ref().map(|span| slice(&self.text, span)),
+            seen_value: row.seen_value.as_ref().map(|span| slice(&self.text, span)),
+            value_id: row.value_id,
+            belief: row.belief,
+            sent_at: row.sent_at,
+        }
+    }
+}
+
+/// Appends `text` and says where it went. A page is bounded far below 4 GiB by whoever fills it.
+#[allow(clippy::cast_possible_truncation)]
+fn append(buffer: &mut String, text: &str) -> Span {
+    let start = buffer.len() as u32;
+    buffer.push_str(text);
+    start..buffer.len() as u32
+}
+
+fn slice<'a>(buffer: &'a str, span: &Span) -> &'a str {
+    &buffer[span.start as usize..span.end as usize]
+}

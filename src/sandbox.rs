@@ -1,0 +1,1 @@
+//! BigCommerce as plain state: a model, its faults, an in-process destination, an HTTP server.
