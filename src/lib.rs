@@ -4,13 +4,13 @@
 //! [`destination`] are the ports with their adapters, [`retry`] judges answers, [`engine`] is the line of a run,
 //! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands.
 
-pub mod cli;
-pub mod config;
-pub mod destination;
-pub mod engine;
-pub mod ledger;
-pub mod plan;
 pub mod record;
-pub mod retry;
-pub mod sandbox;
+pub mod plan;
 pub mod source;
+pub mod ledger;
+pub mod destination;
+pub mod retry;
+pub mod engine;
+pub mod config;
+pub mod sandbox;
+pub mod cli;
