@@ -98,6 +98,8 @@ pub struct Report {
     pub status: RunStatus,
     /// Its counts.
     pub counts: Counts,
+    /// Calls that sending every source row would have taken.
+    pub calls_without_ledger: u64,
     /// Why it ended early, for a person.
     pub message: Option<String>,
     /// What to do about it.
