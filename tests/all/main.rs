@@ -1,0 +1,3 @@
+//! The tests that need the outside, in one binary.
+
+mod contract;
