@@ -1,0 +1,7 @@
+//! The tests that need the outside: one binary, a module a subject.
+
+mod postgres_ledger;
+
+mod support {
+    pub(super) mod postgres;
+}
