@@ -4,3 +4,10 @@ mod commands;
 //! The tests that need the outside, in one binary.
 
 mod contract;
+//! The tests that need the outside: one binary, a module a subject.
+
+mod postgres_ledger;
+
+mod support {
+    pub(super) mod postgres;
+}
