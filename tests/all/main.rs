@@ -1,0 +1,3 @@
+//! All tests that need the outside: one binary, a module a subject.
+
+mod sandbox;
