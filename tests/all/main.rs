@@ -11,3 +11,6 @@ mod postgres_ledger;
 mod support {
     pub(super) mod postgres;
 }
+//! All tests that need the outside: one binary, a module a subject.
+
+mod sandbox;
