@@ -40,7 +40,7 @@ pub struct Rules {
 pub struct PlanPage {
     /// Changes in key order.
     pub changes: Vec<Change>,
-    /// Source rows that cannot be sent, in the order of reading.
+    /// Source rows that cannot be sent, in the order in which that was found.
     pub invalid: Vec<InvalidRow>,
 }
 
