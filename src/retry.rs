@@ -64,7 +64,9 @@ pub fn advice(status: u16) -> Option<&'static str> {
              a plan limit of the store can be the cause too"
         }
         404 => "there is no such store or path: look at [store] hash and api_url",
-        300..=399 => "the address redirects, and a token is never sent on: set [store] api_url to the API itself",
+        300..=399 => {
+            "the address redirects, and a token is never sent on: set [store] api_url to the API itself"
+        }
         405 | 406 | 415 | 501 | 505 => "the server does not speak this API: look at [store] api_url",
         507 => "the store's plan has no room left: ask BigCommerce",
         400..=499 if !matches!(status, 400 | 408 | 409 | 413 | 422 | 423 | 429) => {
@@ -100,7 +102,9 @@ pub fn describe(reply: &Reply) -> String {
     let mut words = match body {
         Body::Echoes(_) => format!("{status}"),
         Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
-        Body::Unreadable(excerpt) => format!("{status} with a body that is no answer of this API: {}", excerpt.trim()),
+        Body::Unreadable(excerpt) => {
+            format!("{status} with a body that is no answer of this API: {}", excerpt.trim())
+        }
         Body::Problem { title, errors } => {
             let details: Vec<_> = errors.iter().map(|(field, text)| format!("{field}: {text}")).collect();
             let parts = [status.to_string(), title.trim().to_owned(), details.join("; ")];
@@ -202,7 +206,10 @@ impl Breaker {
             return Some(format!("{} calls in a row failed", self.failures));
         }
         if self.limited >= Self::LIMITED {
-            return Some(format!("the store refused {} calls in a row for being called too often", self.limited));
+            return Some(format!(
+                "the store refused {} calls in a row for being called too often",
+                self.limited
+            ));
         }
         (self.confirmed == 0 && self.rejected >= Self::REJECTIONS)
             .then(|| format!("the store rejected {} values and confirmed none", self.rejected))

@@ -103,7 +103,10 @@ mod tests {
         assert_eq!(next(&mut waiting, false, Limit { customers: 10, values: None }), None);
         assert_eq!(waiting.len(), 10);
         waiting.push_back(change(11, 1));
-        assert_eq!(next(&mut waiting, false, Limit { customers: 10, values: None }).map(|c| c.len()), Some(10));
+        assert_eq!(
+            next(&mut waiting, false, Limit { customers: 10, values: None }).map(|c| c.len()),
+            Some(10)
+        );
     }
 
     proptest! {

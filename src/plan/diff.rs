@@ -10,7 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ledger::INVALID_ROWS_KEPT;
 use crate::record::{
-    Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, SourcePage, SourceRow, VALUE_MAX_CHARS,
+    Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, SourcePage, SourceRow,
+    VALUE_MAX_CHARS,
 };
 
 /// The largest id that the store knows: its ids are 32-bit integers.

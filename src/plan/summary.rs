@@ -46,6 +46,18 @@ impl Summary {
         }
     }
 
+    /// How much a call may carry.
+    #[must_use]
+    pub const fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// How many changes and invalid rows it keeps.
+    #[must_use]
+    pub const fn keep(&self) -> usize {
+        self.keep
+    }
+
     /// Counts a page of the plan and empties it.
     pub fn add(&mut self, page: &mut PlanPage) {
         for change in page.changes.drain(..) {

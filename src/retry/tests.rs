@@ -55,7 +55,10 @@ fn a_refusal_names_items_by_index_where_it_can() {
         other => panic!("{other:?}"),
     };
     assert_eq!(named(&[("3.customer_id", "invalid"), ("0.value", "too long"), ("3.value", "")]), [0, 3]);
-    assert_eq!(named(&[(".customer_create", "in use"), ("id", "error.path.missing"), ("10.id", "")]), [0_usize; 0]);
+    assert_eq!(
+        named(&[(".customer_create", "in use"), ("id", "error.path.missing"), ("10.id", "")]),
+        [0_usize; 0]
+    );
 }
 
 #[test]
@@ -151,7 +154,12 @@ fn reading_back_confirms_only_what_was_sent() {
 
 /// Lets a store that refuses every batch with a bad value sort `n` values. Returns the calls made after the first
 /// refusal, and what was rejected.
-fn isolate(n: i64, bad: &BTreeSet<i64>, most: usize, names: impl Fn(&[Change]) -> Vec<usize>) -> (usize, BTreeSet<i64>) {
+fn isolate(
+    n: i64,
+    bad: &BTreeSet<i64>,
+    most: usize,
+    names: impl Fn(&[Change]) -> Vec<usize>,
+) -> (usize, BTreeSet<i64>) {
     let all: Vec<_> = (0..n).map(|i| Change { key: Key::new(i, 1), ..change("v", None, None) }).collect();
     let mut isolation = Isolation::new(all.clone(), names(&all), "no".to_owned());
     let (mut calls, mut landed, mut rejected) = (0, BTreeSet::new(), BTreeSet::new());

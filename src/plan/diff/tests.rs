@@ -107,11 +107,18 @@ fn an_unconfirmed_value_is_sent_again_even_if_it_is_the_wanted_one() {
 
 #[test]
 fn a_value_that_may_be_overtaken_by_an_older_request_waits() {
-    let sent = |seconds| Known { sent_at: Some(now() - TimeDelta::seconds(seconds)), ..known("b", Belief::Unconfirmed) };
+    let sent = |seconds| Known {
+        sent_at: Some(now() - TimeDelta::seconds(seconds)),
+        ..known("b", Belief::Unconfirmed)
+    };
     let waits = |seconds| plan_one(&[row(5, 1, "a")], Some(sent(seconds))).1.changes[0].not_before;
     assert_eq!(waits(20), Some(now() + TimeDelta::seconds(100)));
     assert_eq!(waits(120), None);
-    assert_eq!(waits(-500), Some(now() + TimeDelta::seconds(120)), "a clock set back does not make it wait longer");
+    assert_eq!(
+        waits(-500),
+        Some(now() + TimeDelta::seconds(120)),
+        "a clock set back does not make it wait longer"
+    );
 }
 
 #[test]
