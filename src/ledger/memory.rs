@@ -1,1 +1,305 @@
 //! The ledger in memory: the reference for what the other two mean.
+//!
+//! A [`MemoryStore`] is the database; it outlives its handles, so that a test can drop a run half-way and open
+//! the ledger again, as after a crash.
+
+mod attempts;
+mod rows;
+mod state;
+
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+pub use self::rows::{ChangeRow, RequestRow, RunRow};
+use self::state::State;
+use super::{
+    EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
+};
+use crate::record::{
+    Belief, Change, Counts, Entry, EntryPage, EntryRow, Filter, InvalidRow, Key, Outcome, RunStatus,
+    StoreName, Verdict,
+};
+
+/// Rows a page; small, so that a simulation crosses pages.
+const PAGE_ROWS: usize = 1_000;
+
+/// A database of any number of stores.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<State>>);
+
+impl MemoryStore {
+    /// An empty database.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the lock of one store; it is given up when the handle is dropped.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] where another handle has it.
+    pub fn lock(&self, name: &StoreName) -> Result<MemoryLedger> {
+        let mut state = self.state();
+        let store = state.store(name);
+        if state.stores[store].locked {
+            let holder = match state.newest_run(store).filter(|run| run.finished_at.is_none()) {
+                Some(run) => {
+                    let started = run.started_at.format("%Y-%m-%d %H:%M:%S UTC");
+                    format!("run {} ({}), started {started}", run.id, run.kind)
+                }
+                None => "a run that is just starting".to_owned(),
+            };
+            return Err(LedgerError::Locked { holder });
+        }
+        state.stores[store].locked = true;
+        drop(state);
+        Ok(MemoryLedger { database: self.clone(), store })
+    }
+
+    /// Makes the `nth` write from now on (1 is the next) and all after it fail, until [`mend`](Self::mend).
+    pub fn fail_writes_from(&self, nth: u64) {
+        self.state().writes_left = Some(nth.saturating_sub(1));
+    }
+
+    /// Lets writes succeed again.
+    pub fn mend(&self) {
+        self.state().writes_left = None;
+    }
+
+    /// The entries of a store, in key order.
+    #[must_use]
+    pub fn entries(&self, name: &StoreName) -> Vec<Entry> {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.entries.iter().filter(|((of, _), _)| *of == store).map(|(_, entry)| entry.clone()).collect()
+    }
+
+    /// The runs of a store, oldest first.
+    #[must_use]
+    pub fn runs(&self, name: &StoreName) -> Vec<RunRow> {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run.clone()).collect()
+    }
+
+    /// The changes of a run, in key order.
+    #[must_use]
+    pub fn changes(&self, run_id: i64) -> Vec<ChangeRow> {
+        let state = self.state();
+        state.changes.values().filter(|change| change.run_id == run_id).cloned().collect()
+    }
+
+    /// The requests of a run, oldest first.
+    #[must_use]
+    pub fn requests(&self, run_id: i64) -> Vec<RequestRow> {
+        self.state().requests.iter().filter(|request| request.run_id == run_id).cloned().collect()
+    }
+
+    /// The invalid rows of a run, in the order they were saved.
+    #[must_use]
+    pub fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow> {
+        self.state().invalid.iter().filter(|(of, _)| *of == run_id).map(|(_, row)| row.clone()).collect()
+    }
+
+    /// What the changes of a run came to, as the view `outcomes` says it: nothing where its plan was never
+    /// completed, and no change of a closed run is undecided.
+    #[must_use]
+    pub fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
+        let state = self.state();
+        let Some(run) = state.run(run_id).filter(|run| run.planned_at.is_some()) else { return Vec::new() };
+        let closed = run.finished_at.is_some();
+        let rows = state.changes.values().filter(|change| change.run_id == run_id);
+        rows.map(|change| match change.outcome {
+            Outcome::Planned if closed => (change.key, Outcome::Deferred),
+            Outcome::Sending if closed => (change.key, Outcome::Unknown),
+            outcome => (change.key, outcome),
+        })
+        .collect()
+    }
+
+    /// A panic of another test thread leaves whole rows behind, since every write checks first.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, for a write: fails where that was asked for.
+    fn writable(&self, doing: &'static str) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        match &mut state.writes_left {
+            None => {}
+            Some(0) => {
+                return Err(LedgerError::Database { doing, source: "it cannot be written now".into() });
+            }
+            Some(left) => *left -= 1,
+        }
+        Ok(state)
+    }
+}
+
+/// The write side of one store in memory. Having it is having the store's lock.
+#[derive(Debug)]
+pub struct MemoryLedger {
+    database: MemoryStore,
+    store: usize,
+}
+
+impl Drop for MemoryLedger {
+    fn drop(&mut self) {
+        self.database.state().stores[self.store].locked = false;
+    }
+}
+
+#[async_trait]
+impl EntryScan for MemoryLedger {
+    async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+        let (database, filter) = (self.database.clone(), filter.clone());
+        Ok(Box::new(MemoryPages { database, store: self.store, filter, after: None }))
+    }
+}
+
+struct MemoryPages {
+    database: MemoryStore,
+    store: usize,
+    filter: Filter,
+    after: Option<Key>,
+}
+
+#[async_trait]
+impl EntryPages for MemoryPages {
+    async fn next(&mut self) -> Result<Option<EntryPage>> {
+        let state = self.database.state();
+        let lowest = Key::new(i64::MIN, i64::MIN);
+        let start = self
+            .after
+            .map_or(Bound::Included((self.store, lowest)), |after| Bound::Excluded((self.store, after)));
+        let rows = state.entries.range((start, Bound::Excluded((self.store + 1, lowest))));
+        let rows = rows.map(|(_, entry)| entry).filter(|entry| lets_in(&self.filter, entry.key));
+        let mut page = EntryPage::default();
+        for entry in rows.take(PAGE_ROWS) {
+            self.after = Some(entry.key);
+            page.push(EntryRow {
+                key: entry.key,
+                value: &entry.value,
+                stored_value: entry.stored_value.as_deref(),
+                seen_value: entry.seen_value.as_deref(),
+                value_id: entry.value_id,
+                belief: entry.belief,
+                sent_at: (entry.belief == Belief::Unconfirmed).then_some(entry.updated_at),
+            });
+        }
+        Ok(Some(page).filter(|page| !page.is_empty()))
+    }
+}
+
+fn lets_in(filter: &Filter, key: Key) -> bool {
+    (filter.customers.is_empty() || filter.customers.contains(&key.customer_id))
+        && (filter.attributes.is_empty() || filter.attributes.contains(&key.attribute_id))
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn open_run(&self, run: &NewRun) -> Result<i64> {
+        Ok(self.database.writable("open a run")?.open_run(self.store, run))
+    }
+
+    async fn distrust(&self, run_id: i64) -> Result<()> {
+        self.database.writable("distrust its entries")?.distrust(self.store, run_id)
+    }
+
+    async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
+        self.database.writable("save the plan")?.save_plan(self.store, run_id, changes, invalid)
+    }
+
+    async fn discard_plan(&self, run_id: i64) -> Result<()> {
+        self.database.writable("take the plan back")?.discard_plan(self.store, run_id)
+    }
+
+    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
+        self.database.writable("complete the plan")?.seal_plan(self.store, run_id, counts, at)
+    }
+
+    async fn planned(
+        &self,
+        run_id: i64,
+        late: bool,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<Change>> {
+        let state = self.database.state();
+        let start = after.map_or(Bound::Included((run_id, Key::new(i64::MIN, i64::MIN))), |key| {
+            Bound::Excluded((run_id, key))
+        });
+        let end = Bound::Included((run_id, Key::new(i64::MAX, i64::MAX)));
+        let rows = state.changes.range((start, end)).map(|(_, change)| change);
+        let rows = rows
+            .filter(|change| change.outcome == Outcome::Planned && change.not_before.is_some() == late)
+            .take(limit);
+        Ok(rows
+            .map(|change| Change {
+                key: change.key,
+                action: change.action,
+                value: change.value.clone(),
+                previous_value: change.previous_value.clone(),
+                value_id: change.value_id,
+                seen_value: state
+                    .entries
+                    .get(&(self.store, change.key))
+                    .and_then(|entry| entry.seen_value.clone()),
+                not_before: change.not_before,
+            })
+            .collect())
+    }
+
+    async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
+        self.database.writable("begin a request")?.begin(self.store, run_id, request, changes)
+    }
+
+    async fn finish(
+        &self,
+        run_id: i64,
+        request_id: i64,
+        end: &RequestEnd,
+        verdicts: &[(Key, Verdict)],
+    ) -> Result<()> {
+        self.database.writable("finish a request")?.finish(self.store, run_id, request_id, end, verdicts)
+    }
+
+    async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
+        self.database.writable("set changes aside")?.set_aside(self.store, run_id, verdicts, at)
+    }
+
+    async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
+        self.database.writable("clear certainty")?.clear_certainty(self.store, keys, at);
+        Ok(())
+    }
+
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        Ok(self.database.state().stores[self.store].learned)
+    }
+
+    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
+        self.database.writable("keep the learned size")?.stores[self.store].learned = size;
+        Ok(())
+    }
+
+    async fn counts(&self, run_id: i64) -> Result<Counts> {
+        let state = self.database.state();
+        state.run(run_id).map(|run| run.counts).ok_or_else(|| LedgerError::Database {
+            doing: "count",
+            source: format!("there is no run {run_id}").into(),
+        })
+    }
+
+    async fn close_run(
+        &self,
+        run_id: i64,
+        status: RunStatus,
+        message: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.database.writable("close the run")?.close_run(self.store, run_id, status, message, at)
+    }
+}

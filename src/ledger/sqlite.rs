@@ -1,1 +1,171 @@
 //! The ledger in a SQLite file.
+//!
+//! One connection writes, on a thread of its own that also holds the lock beside the file; scans read past it
+//! through read-only connections. Every method is one transaction in a module below.
+
+mod attempts;
+mod failure;
+mod lock;
+mod open;
+mod plan;
+mod runs;
+mod scan;
+mod stamp;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use self::attempts::Place;
+use self::open::Opened;
+pub(crate) use self::scan::scan;
+use self::writer::Writer;
+use super::{EntryPages, EntryScan, LearnedSize, Ledger, NewRequest, NewRun, RequestEnd, Result};
+use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict};
+
+/// The write side of one store in a SQLite file. Having it is having the file's lock, for all its stores.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    path: PathBuf,
+    store_id: i64,
+    created: bool,
+    writer: Writer,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger at `path` for one store. Makes the file if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// Another process holds the lock; the file is of a newer build, is something else, or cannot be written.
+    pub async fn open(path: &Path, store: &StoreName) -> Result<Self> {
+        let path = path.to_owned();
+        let (file, store) = (path.clone(), store.clone());
+        let (writer, Opened { store_id, created }) = Writer::start(move || open::open(&file, &store)).await?;
+        Ok(Self { path, store_id, created, writer })
+    }
+
+    /// Whether opening made the file.
+    #[must_use]
+    pub const fn created(&self) -> bool {
+        self.created
+    }
+
+    const fn place(&self, run_id: i64) -> Place {
+        Place { store_id: self.store_id, run_id }
+    }
+}
+
+#[async_trait]
+impl EntryScan for SqliteLedger {
+    async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+        scan(&self.path, self.store_id, filter)
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn open_run(&self, run: &NewRun) -> Result<i64> {
+        let (store_id, run) = (self.store_id, run.clone());
+        self.writer.write("open a run", move |tx| runs::open(tx, store_id, &run)).await
+    }
+
+    async fn distrust(&self, run_id: i64) -> Result<()> {
+        let store_id = self.store_id;
+        self.writer.write("distrust its entries", move |tx| runs::distrust(tx, store_id, run_id)).await
+    }
+
+    async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
+        let store_id = self.store_id;
+        self.writer
+            .write("save the plan", move |tx| plan::save(tx, store_id, run_id, &changes, &invalid))
+            .await
+    }
+
+    async fn discard_plan(&self, run_id: i64) -> Result<()> {
+        let store_id = self.store_id;
+        self.writer.write("take the plan back", move |tx| plan::discard(tx, store_id, run_id)).await
+    }
+
+    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
+        let (store_id, counts) = (self.store_id, *counts);
+        self.writer.write("complete the plan", move |tx| plan::seal(tx, store_id, run_id, &counts, at)).await
+    }
+
+    async fn planned(
+        &self,
+        run_id: i64,
+        late: bool,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<Change>> {
+        let store_id = self.store_id;
+        self.writer
+            .call("read the plan", move |connection| {
+                plan::planned(connection, store_id, run_id, late, after, limit)
+            })
+            .await
+    }
+
+    async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
+        let (place, request, changes) = (self.place(run_id), request.clone(), changes.to_vec());
+        self.writer.write("begin a request", move |tx| attempts::begin(tx, place, &request, &changes)).await
+    }
+
+    async fn finish(
+        &self,
+        run_id: i64,
+        request_id: i64,
+        end: &RequestEnd,
+        verdicts: &[(Key, Verdict)],
+    ) -> Result<()> {
+        let (place, end, verdicts) = (self.place(run_id), end.clone(), verdicts.to_vec());
+        self.writer
+            .write("finish a request", move |tx| attempts::finish(tx, place, request_id, &end, &verdicts))
+            .await
+    }
+
+    async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
+        let (place, verdicts) = (self.place(run_id), verdicts.to_vec());
+        self.writer.write("set changes aside", move |tx| attempts::set_aside(tx, place, &verdicts, at)).await
+    }
+
+    async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
+        let (store_id, keys) = (self.store_id, keys.to_vec());
+        self.writer
+            .write("clear certainty", move |tx| attempts::clear_certainty(tx, store_id, &keys, at))
+            .await
+    }
+
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        let store_id = self.store_id;
+        self.writer
+            .call("read the learned size", move |connection| runs::learned_size(connection, store_id))
+            .await
+    }
+
+    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
+        let store_id = self.store_id;
+        self.writer.write("keep the learned size", move |tx| runs::learn_size(tx, store_id, size)).await
+    }
+
+    async fn counts(&self, run_id: i64) -> Result<Counts> {
+        self.writer.call("count", move |connection| runs::counts(connection, run_id)).await
+    }
+
+    async fn close_run(
+        &self,
+        run_id: i64,
+        status: RunStatus,
+        message: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        let (store_id, message) = (self.store_id, message.map(str::to_owned));
+        self.writer
+            .write("close the run", move |tx| {
+                runs::close(tx, store_id, run_id, status, message.as_deref(), at)
+            })
+            .await
+    }
+}

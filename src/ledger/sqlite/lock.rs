@@ -1,0 +1,113 @@
+//! The lock beside the file: one writer a ledger, gone with the process however that ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::stamp;
+use crate::ledger::{LedgerError, Result};
+
+/// The lock, held until it is dropped. The file stays: removing it would let two runs lock two files of one name.
+#[derive(Debug)]
+pub(super) struct FileLock(#[allow(dead_code, reason = "held for its lock, never read")] File);
+
+impl FileLock {
+    /// Takes the lock of the ledger at `path`, without waiting.
+    pub(super) fn take(path: &Path) -> Result<Self> {
+        let lock_path = beside(path, ".lock");
+        let file = private(OpenOptions::new().write(true).create(true).truncate(false))
+            .open(&lock_path)
+            .map_err(|error| unusable(path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { holder: holder(path) }),
+            Err(TryLockError::Error(error)) => Err(LedgerError::Unusable(format!(
+                "the ledger's lock {} cannot be taken ({error}); put the ledger on a disk whose file system has locks",
+                lock_path.display()
+            ))),
+        }
+    }
+}
+
+/// Creates the ledger's file where there is none, readable by its owner only. Tells whether it did.
+pub(super) fn create(path: &Path) -> Result<bool> {
+    match private(OpenOptions::new().write(true).create_new(true)).open(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(unusable(path, &error)),
+    }
+}
+
+/// The error of a path that cannot be opened, with what to do.
+fn unusable(path: &Path, error: &io::Error) -> LedgerError {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    LedgerError::Unusable(match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "the ledger {} has no folder to be in: create {}, or change `url` in [ledger]",
+            path.display(),
+            folder.display()
+        ),
+        io::ErrorKind::NotADirectory => format!(
+            "the ledger {} cannot be there, since {} is not a folder: change `url` in [ledger]",
+            path.display(),
+            folder.display()
+        ),
+        _ => format!(
+            "the ledger {} cannot be written ({error}): let this user write to {}, or change `url` in [ledger]",
+            path.display(),
+            folder.display()
+        ),
+    })
+}
+
+/// Who holds the lock, as far as the ledger's runs tell.
+fn holder(path: &Path) -> String {
+    match newest_open_run(path) {
+        Ok(Some((id, kind, started_at))) => {
+            let started = stamp::parse(&started_at).map_or(started_at, for_people);
+            format!("run {id} ({kind}), started {started}")
+        }
+        Ok(None) | Err(_) => "a run that is just starting".to_owned(),
+    }
+}
+
+fn for_people(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn newest_open_run(path: &Path) -> rusqlite::Result<Option<(i64, String, String)>> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection
+        .query_row(
+            "select id, kind, started_at from runs where status in ('planning', 'running')
+             order by id desc limit 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .optional()
+}
+
+/// The path with something added to its last part.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The ledger holds customers' values, so nobody but its owner may read it.
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600)
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
