@@ -1,5 +1,7 @@
 //! The desired values: one ordered query over a Postgres table, read in one short snapshot.
 
+pub mod memory;
+
 use async_trait::async_trait;
 
 use crate::record::{Filter, SourcePage};
