@@ -1,6 +1,8 @@
 //! The desired values: one ordered query over a Postgres table, read in one short snapshot.
 
+pub mod copy;
 pub mod memory;
+pub mod postgres;
 
 use async_trait::async_trait;
 

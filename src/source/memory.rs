@@ -49,7 +49,9 @@ impl Source for MemorySource {
         };
         let kept = |row: &&Row| in_set(&filter.customers, row.0) && in_set(&filter.attributes, row.1);
         let mut rows: Vec<Row> = state.rows.iter().filter(kept).cloned().collect();
-        rows.sort_by_key(|(customer, attribute, _)| (customer.is_none(), *customer, attribute.is_none(), *attribute));
+        rows.sort_by_key(|(customer, attribute, _)| {
+            (customer.is_none(), *customer, attribute.is_none(), *attribute)
+        });
         let cancelled = state.conflicts > 0;
         state.conflicts = state.conflicts.saturating_sub(1);
         Ok(Box::new(Pages { rows: rows.into(), cancelled, begun: false }))

@@ -21,7 +21,9 @@ impl Source {
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder of the house").map(|entry| entry.expect("an entry").path()) {
+    for entry in
+        fs::read_dir(folder).expect("a folder of the house").map(|entry| entry.expect("an entry").path())
+    {
         if entry.is_dir() {
             files(&entry, found);
         } else if entry.extension().is_some_and(|extension| extension == "rs") {
@@ -40,7 +42,11 @@ fn sources() -> Vec<Source> {
         .map(|path| {
             let text = fs::read_to_string(&path).expect("a readable file");
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
             Source { path: path.strip_prefix(root).expect("in the house").display().to_string(), code }
         })
         .collect();
@@ -52,7 +58,8 @@ fn sources() -> Vec<Source> {
 fn has_word(code: &str, word: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word).any(|(at, _)| {
-        !code[..at].chars().next_back().is_some_and(is_name) && !code[at + word.len()..].chars().next().is_some_and(is_name)
+        !code[..at].chars().next_back().is_some_and(is_name)
+            && !code[at + word.len()..].chars().next().is_some_and(is_name)
     })
 }
 
@@ -69,7 +76,17 @@ fn only_where(words: &[&str], allowed: impl Fn(&Source) -> bool) {
 
 #[test]
 fn plan_record_and_retry_do_no_io_and_know_no_clock() {
-    let io = ["tokio", "std::fs", "std::net", "std::env", "std::process", "Utc::now", "Instant", "SystemTime", "tracing"];
+    let io = [
+        "tokio",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "Utc::now",
+        "Instant",
+        "SystemTime",
+        "tracing",
+    ];
     only_where(&io, |source| !source.is_in_any(&["plan", "record", "retry"]));
 }
 
@@ -122,10 +139,15 @@ fn no_file_is_over_four_hundred_lines() {
 
 #[test]
 fn rooms_are_named_for_what_they_hold() {
-    let banned = ["service", "manager", "handler", "helper", "util", "utils", "common", "core", "types", "misc"];
+    let banned =
+        ["service", "manager", "handler", "helper", "util", "utils", "common", "core", "types", "misc"];
     for source in sources() {
         let words: Vec<_> = source.path.trim_end_matches(".rs").split(['/', '_']).collect();
-        assert!(!words.iter().any(|word| banned.contains(word)), "{} has a name that says nothing", source.path);
+        assert!(
+            !words.iter().any(|word| banned.contains(word)),
+            "{} has a name that says nothing",
+            source.path
+        );
     }
 }
 
