@@ -1,0 +1,161 @@
+//! `attrsync check`: proves in turn everything that a sync needs, and goes on after a failure where it can.
+
+use chrono::{DateTime, Utc};
+
+use super::failure::{Failure, store_hint};
+use super::view::check::Finding;
+use super::{Common, Exit, adapters, view};
+use crate::config::{Config, LedgerConfig};
+use crate::destination::{Attribute, Destination as _, ReadError, Reply};
+use crate::ledger::audit::AuditLog;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let (findings, exit) = match adapters::config(&common.config) {
+        Ok(config) => {
+            let mut findings = vec![Finding::good("configuration", common.config.display())];
+            findings.push(source(&config).await);
+            let (ledger, audit) = ledger(&config).await;
+            findings.push(ledger);
+            findings.extend(store(&config).await);
+            findings.push(size(&config, audit.as_ref()).await);
+            let failed = findings.iter().any(|finding| !finding.ok);
+            (findings, if failed { Exit::Failed } else { Exit::Done })
+        }
+        Err(failure) => (vec![Finding::failed("configuration", &failure)], failure.exit),
+    };
+    if args.json {
+        view::json(&view::check::json(&findings))?;
+    } else {
+        view::out(&view::check::text(&findings, view::paint()))?;
+    }
+    Ok(exit)
+}
+
+/// The database answers, and the table or query has the columns that are read.
+async fn source(config: &Config) -> Finding {
+    let inspected = match adapters::source(config) {
+        Ok(source) => source.inspect().await.map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    match inspected {
+        Ok(shape) => Finding::good("source", shape),
+        Err(failure) => Finding::failed("source", &failure),
+    }
+}
+
+/// The ledger can be read by this version. Takes no lock and creates nothing.
+async fn ledger(config: &Config) -> (Finding, Option<AuditLog>) {
+    let place = match &config.ledger {
+        LedgerConfig::Sqlite(path) => path.display().to_string(),
+        LedgerConfig::Postgres(_) => "Postgres, schema attrsync".to_owned(),
+    };
+    match adapters::audit(config).await {
+        Ok(Some(audit)) => (Finding::good("ledger", place), Some(audit)),
+        Ok(None) => {
+            (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None)
+        }
+        Err(failure) => (Finding::failed("ledger", &failure), None),
+    }
+}
+
+/// Address and hash lead to a store, the token opens it, and it has attributes.
+async fn store(config: &Config) -> Vec<Finding> {
+    let listed = match adapters::store(config) {
+        Ok(store) => store.attributes().await,
+        Err(failure) => return vec![Finding::failed("store", &failure)],
+    };
+    match listed {
+        Ok(attributes) => vec![
+            Finding::good("store", &config.store.name),
+            Finding::good("token", "may read customers (whether it may write only a sync can show)"),
+            listing(&attributes),
+        ],
+        Err(error) => refused(config, &error),
+    }
+}
+
+/// What an answer that is no list proves of store and token.
+fn refused(config: &Config, error: &ReadError) -> Vec<Finding> {
+    let failure = Failure::new(error);
+    let failure = match store_hint(error) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    };
+    match &error.0 {
+        Reply::Answered(answer) if matches!(answer.status, 401 | 403) => {
+            vec![Finding::good("store", &config.store.name), Finding::failed("token", &failure)]
+        }
+        _ => vec![Finding::failed("store", &failure)],
+    }
+}
+
+fn listing(attributes: &[Attribute]) -> Finding {
+    if attributes.is_empty() {
+        let failure = Failure::new("the store defines no customer attributes")
+            .hint("make them first: POST /v3/customers/attributes; the table refers to them by their ids");
+        return Finding::failed("attributes", &failure);
+    }
+    let list: Vec<String> = attributes
+        .iter()
+        .map(|attribute| format!("{} = {} ({})", attribute.id, attribute.name, attribute.kind))
+        .collect();
+    Finding::good("attributes", list.join(", "))
+}
+
+/// How much a call may carry: as configured, or as the store taught.
+async fn size(config: &Config, audit: Option<&AuditLog>) -> Finding {
+    if let Some(values) = config.push.values_per_request {
+        return Finding::good("size", format!("{values} values a call, as configured"));
+    }
+    let stores = match audit {
+        Some(audit) => audit.stores().await,
+        None => Ok(Vec::new()),
+    };
+    let stores = match stores {
+        Ok(stores) => stores,
+        Err(error) => return Finding::failed("size", &error.into()),
+    };
+    let name = &config.store.name;
+    let learned = stores
+        .iter()
+        .find(|store| store.api_url == name.api_url && store.hash == name.hash)
+        .and_then(|store| Some((store.values_per_request?, store.values_per_request_learned_at)));
+    Finding::good("size", size_words(config.push.customers_per_request, learned))
+}
+
+fn size_words(customers: usize, learned: Option<(i64, Option<DateTime<Utc>>)>) -> String {
+    match learned {
+        Some((values, at)) => {
+            let at = at.map_or(String::new(), |at| format!(" on {}", at.format("%Y-%m-%d")));
+            format!("{values} values a call, learnt from the store{at}; tried anew after seven days")
+        }
+        None => format!("{customers} customers a call; the store has not asked for less"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_without_attributes_fails() {
+        assert!(!listing(&[]).ok);
+        let tier = Attribute { id: 1, name: "tier".to_owned(), kind: "string".to_owned() };
+        assert_eq!(listing(&[tier]).detail, "1 = tier (string)");
+    }
+
+    #[test]
+    fn the_size_says_where_it_comes_from() {
+        assert!(size_words(10, None).starts_with("10 customers a call"));
+        let at = DateTime::UNIX_EPOCH;
+        assert!(size_words(10, Some((10, Some(at)))).contains("learnt from the store on 1970-01-01"));
+    }
+}

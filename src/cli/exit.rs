@@ -1,0 +1,115 @@
+//! The exit codes, and what the end of a run amounts to.
+
+use std::process::ExitCode;
+
+use crate::engine::Report;
+use crate::record::RunStatus;
+
+/// What the process ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; after a sync the store is the source.
+    Done = 0,
+    /// Failed or stopped: unreachable, refused access, a breaker, a signal, or anything left to the next run.
+    Failed = 1,
+    /// `plan --detailed-exitcode`: changes are pending.
+    Pending = 2,
+    /// Finished, but the store is not the source: values are rejected, invalid or unknown.
+    Partial = 3,
+    /// A guard stopped the run before the first write.
+    Guarded = 4,
+    /// Another run holds this store.
+    Busy = 5,
+    /// Wrong usage or configuration.
+    Usage = 64,
+}
+
+/// The table of exit codes as `--help` shows it.
+pub(super) const TABLE: &str = "\
+Exit codes:
+   0  done; after a sync the store is the source
+   1  failed or stopped: unreachable, access refused, a signal, or values left to the next run
+   2  plan --detailed-exitcode: changes are pending
+   3  finished, but values are rejected, invalid or unknown
+   4  a guard stopped the run before the first write
+   5  another run holds this store
+  64  wrong usage or configuration";
+
+impl Exit {
+    /// What the end of a run amounts to. Where several hold, the one that needs a person first wins.
+    #[must_use]
+    pub fn of_run(report: &Report) -> Self {
+        let counts = &report.counts;
+        let ended_early = !matches!(report.status, RunStatus::Succeeded | RunStatus::Partial);
+        if report.status == RunStatus::Refused {
+            Self::Guarded
+        } else if ended_early || counts.deferred > 0 || !counts.balance() {
+            Self::Failed
+        } else if counts.rejected + counts.held + counts.invalid + counts.unknown > 0 {
+            Self::Partial
+        } else {
+            Self::Done
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Counts;
+
+    fn exit(status: RunStatus, counts: Counts) -> u8 {
+        Exit::of_run(&Report {
+            run_id: 1,
+            status,
+            counts,
+            calls_without_ledger: 0,
+            message: None,
+            hint: None,
+        }) as u8
+    }
+
+    #[test]
+    fn a_run_amounts_to_one_code() {
+        let none = Counts::default();
+        let planned = |counts: Counts| Counts { planned: 1, ..counts };
+        for (status, counts, code) in [
+            (RunStatus::Succeeded, none, 0),
+            (RunStatus::Succeeded, planned(Counts { confirmed: 1, altered: 1, ..none }), 0),
+            (RunStatus::Succeeded, Counts { orphans: 4, ..none }, 0),
+            (RunStatus::Partial, planned(Counts { rejected: 1, ..none }), 3),
+            (RunStatus::Partial, planned(Counts { unknown: 1, ..none }), 3),
+            (RunStatus::Partial, Counts { held: 1, ..none }, 3),
+            (RunStatus::Partial, Counts { invalid: 1, ..none }, 3),
+            (RunStatus::Partial, planned(Counts { deferred: 1, held: 1, ..none }), 1),
+            (RunStatus::Succeeded, planned(none), 1),
+            (RunStatus::Stopped, none, 1),
+            (RunStatus::Failed, Counts { invalid: 1, ..none }, 1),
+            (RunStatus::Refused, planned(Counts { deferred: 1, invalid: 1, ..none }), 4),
+        ] {
+            assert_eq!(exit(status, counts), code, "{status} {counts:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_names_every_code() {
+        for exit in [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Pending,
+            Exit::Partial,
+            Exit::Guarded,
+            Exit::Busy,
+            Exit::Usage,
+        ] {
+            assert!(TABLE.contains(&format!("\n{:>4}  ", exit as u8)), "{exit:?}");
+        }
+    }
+}

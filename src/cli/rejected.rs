@@ -1,0 +1,33 @@
+//! `attrsync rejected`: the values that the store refused, with its reasons.
+
+use serde_json::json;
+
+use super::failure::Failure;
+use super::{Common, Exit, adapters, view};
+
+/// Arguments of `rejected`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// At most so many values
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let config = adapters::config(&common.config)?;
+    let audit = adapters::existing_audit(&config).await?;
+    let store_id = adapters::store_id(&audit, &config).await?;
+    let rejected = audit.rejected(store_id, args.limit).await?;
+    if args.json {
+        view::json(&json!({ "rejected": rejected }))?;
+    } else if rejected.is_empty() {
+        view::note("nothing is set aside");
+    } else {
+        view::out(&view::audit::rejected(&rejected)?)?;
+        view::hint("they are sent again when they change, or with `attrsync sync --retry-rejected`");
+    }
+    Ok(Exit::Done)
+}

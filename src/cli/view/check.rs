@@ -1,0 +1,78 @@
+//! What a check found, a line each.
+
+use serde_json::{Value, json};
+
+use super::Paint;
+use super::text::tame;
+use crate::cli::failure::Failure;
+
+/// One thing that a sync needs: in order, or why not.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// What was looked at.
+    pub(crate) name: &'static str,
+    /// Whether it is in order.
+    pub(crate) ok: bool,
+    /// What was found.
+    pub(crate) detail: String,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl Finding {
+    /// In order.
+    pub(crate) fn good(name: &'static str, detail: impl std::fmt::Display) -> Self {
+        Self { name, ok: true, detail: detail.to_string(), hint: None }
+    }
+
+    /// Not in order.
+    pub(crate) fn failed(name: &'static str, failure: &Failure) -> Self {
+        Self { name, ok: false, detail: failure.whole(), hint: failure.hint.clone() }
+    }
+}
+
+/// The findings as a person reads them.
+pub(crate) fn text(findings: &[Finding], paint: Paint) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let mark = if finding.ok { paint.good("ok    ") } else { paint.bad("FAILED") };
+        // A list of problems stays a list.
+        let detail: Vec<String> = finding.detail.lines().map(tame).collect();
+        text += &format!("{mark}  {:<13}  {}\n", finding.name, detail.join("\n                       "));
+        if let Some(hint) = &finding.hint {
+            text += &format!("        hint: {}\n", tame(hint));
+        }
+    }
+    text
+}
+
+/// The findings for programs. Keys are only ever added.
+pub(crate) fn json(findings: &[Finding]) -> Value {
+    json!({
+        "ok": findings.iter().all(|finding| finding.ok),
+        "checks": findings.iter().map(|finding| json!({
+            "name": finding.name,
+            "ok": finding.ok,
+            "detail": finding.detail,
+            "hint": finding.hint,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_finding_is_a_line_with_its_hint() {
+        let findings = [
+            Finding::good("source", "table t"),
+            Finding::failed("token", &Failure::new("401").hint("check it")),
+        ];
+        assert_eq!(
+            text(&findings, Paint::default()),
+            "ok      source         table t\nFAILED  token          401\n        hint: check it\n"
+        );
+        assert_eq!(json(&findings)["ok"], false);
+    }
+}

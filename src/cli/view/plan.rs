@@ -1,0 +1,241 @@
+//! What a sync would do, as text and as JSON.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Paint;
+use super::text::{counted, duration, number, quoted, tame};
+use crate::engine::Forecast;
+use crate::record::{Action, Change, InvalidRow};
+
+/// What a call is assumed to take where nothing was measured.
+pub(crate) const ASSUMED_LATENCY: Duration = Duration::from_millis(300);
+
+/// The forecast as a person reads it. Values are the reader's own data and shown as such.
+pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String {
+    let mut lines: Vec<String> =
+        forecast.sample.iter().map(|change| change_line(change, forecast, paint)).collect();
+    let unseen = forecast.counts.planned - count(forecast.sample.len());
+    if unseen > 0 && !lines.is_empty() {
+        lines.push(format!("  … and {} more", number(unseen)));
+    }
+    if !forecast.attributes.is_empty() && forecast.counts.planned > 0 {
+        lines.push(String::new());
+        lines.extend(forecast.attributes.iter().map(|(id, attribute)| {
+            format!(
+                "{} ({id}): {} to create, {} to update",
+                tame(&attribute.name),
+                number(attribute.creates),
+                number(attribute.updates)
+            )
+        }));
+    }
+    lines.extend(invalid_lines(forecast, paint));
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.push(paint.strong(&summary(forecast)));
+    lines.extend(asides(forecast));
+    if forecast.calls > 0 {
+        lines.push(format!(
+            "About {} at {workers} in flight, if a call takes {}.",
+            duration(estimate(forecast.calls, workers)),
+            duration(ASSUMED_LATENCY)
+        ));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// `~ customer 12 · loyalty_tier (1): "silver" → "gold"`.
+fn change_line(change: &Change, forecast: &Forecast, paint: Paint) -> String {
+    let id = change.key.attribute_id;
+    let name = forecast.attributes.get(&id).map_or("attribute", |attribute| &attribute.name);
+    let sign = match change.action {
+        Action::Create => paint.good("+"),
+        Action::Update => paint.notable("~"),
+        Action::Delete => paint.bad("-"),
+    };
+    let value = match (&change.action, &change.previous_value) {
+        (Action::Create, _) => quoted(&change.value),
+        (Action::Update, Some(previous)) => format!("{} → {}", quoted(previous), quoted(&change.value)),
+        (Action::Update, None) => format!("not known → {}", quoted(&change.value)),
+        (Action::Delete, previous) => quoted(previous.as_deref().unwrap_or_default()),
+    };
+    format!("{sign} customer {} · {} ({id}): {value}", change.key.customer_id, tame(name))
+}
+
+fn invalid_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
+    if forecast.counts.invalid == 0 {
+        return Vec::new();
+    }
+    let invalid = u64::try_from(forecast.counts.invalid).unwrap_or(0);
+    let head = format!("{} of the source cannot be sent:", counted(invalid, "row"));
+    let mut lines = vec![String::new(), paint.notable(&head)];
+    lines.extend(forecast.invalid_sample.iter().map(|row| format!("! {}", invalid_line(row))));
+    let unseen = forecast.counts.invalid - count(forecast.invalid_sample.len());
+    if unseen > 0 {
+        lines.push(format!("  … and {} more", number(unseen)));
+    }
+    lines
+}
+
+/// An invalid row: whose it is, what it says, why it cannot be sent.
+pub(crate) fn invalid_line(row: &InvalidRow) -> String {
+    let id = |id: Option<i64>| id.map_or("NULL".to_owned(), |id| id.to_string());
+    let value = row.value.as_deref().map_or("NULL".to_owned(), quoted);
+    let reason = tame(&row.reason);
+    format!("customer {} · attribute {}: {value}: {reason}", id(row.customer_id), id(row.attribute_id))
+}
+
+/// `Plan: 12 to create, 3 to update, 0 to delete · 2 calls`.
+pub(crate) fn summary(forecast: &Forecast) -> String {
+    format!(
+        "Plan: {} to create, {} to update, 0 to delete · {}",
+        number(forecast.creates),
+        number(forecast.updates),
+        counted(forecast.calls, "call")
+    )
+}
+
+/// What is not in the plan, and why.
+fn asides(forecast: &Forecast) -> Vec<String> {
+    let counts = &forecast.counts;
+    let aside = |count: i64, words: &str| (count > 0).then(|| format!("{} {words}", number(count)));
+    [
+        aside(counts.unchanged, "unchanged"),
+        aside(counts.held, "held back, since the store refused them before (`attrsync rejected`)"),
+        aside(counts.no_value, "without a value (NULL)"),
+        aside(counts.orphans, "in the ledger but gone from the source; they are left alone"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// How long so many calls take when `workers` are in flight.
+pub(crate) fn estimate(calls: u64, workers: usize) -> Duration {
+    let rounds = calls.div_ceil(u64::try_from(workers.max(1)).unwrap_or(1));
+    ASSUMED_LATENCY.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+}
+
+/// The forecast for programs. Keys are only ever added.
+pub(crate) fn json(forecast: &Forecast, workers: usize) -> Value {
+    json!({
+        "creates": forecast.creates,
+        "updates": forecast.updates,
+        "deletes": 0,
+        "calls": forecast.calls,
+        "calls_without_ledger": forecast.calls_without_ledger,
+        "estimated_seconds": estimate(forecast.calls, workers).as_secs_f64(),
+        "assumed_latency_ms": u64::try_from(ASSUMED_LATENCY.as_millis()).unwrap_or(u64::MAX),
+        "counts": forecast.counts,
+        "attributes": forecast.attributes.iter().map(|(id, attribute)| json!({
+            "id": id, "name": attribute.name, "creates": attribute.creates, "updates": attribute.updates,
+        })).collect::<Vec<_>>(),
+        "sample": forecast.sample.iter().map(|change| json!({
+            "action": change.action.as_str(),
+            "customer_id": change.key.customer_id,
+            "attribute_id": change.key.attribute_id,
+            "value": change.value,
+            "previous_value": change.previous_value,
+        })).collect::<Vec<_>>(),
+        "invalid_sample": forecast.invalid_sample.iter().map(|row| json!({
+            "customer_id": row.customer_id,
+            "attribute_id": row.attribute_id,
+            "value": row.value,
+            "reason": row.reason,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn count(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::AttributeForecast;
+    use crate::record::{Counts, Key};
+
+    fn forecast() -> Forecast {
+        let change = |customer, action, previous: Option<&str>| Change {
+            key: Key::new(customer, 1),
+            action,
+            value: "gold".to_owned(),
+            previous_value: previous.map(str::to_owned),
+            value_id: None,
+            seen_value: None,
+            not_before: None,
+        };
+        let tier = AttributeForecast { name: "loyalty_tier".to_owned(), creates: 1200, updates: 2 };
+        Forecast {
+            counts: Counts { planned: 1202, deferred: 1202, unchanged: 5, invalid: 2, ..Counts::default() },
+            attributes: [(1, tier)].into(),
+            sample: vec![
+                change(11, Action::Create, None),
+                change(12, Action::Update, Some("sil\nver")),
+                change(13, Action::Update, None),
+            ],
+            invalid_sample: vec![InvalidRow {
+                customer_id: None,
+                attribute_id: Some(1),
+                value: Some("x".to_owned()),
+                reason: "no customer id".to_owned(),
+            }],
+            calls: 121,
+            calls_without_ledger: 122,
+            creates: 1200,
+            updates: 2,
+        }
+    }
+
+    #[test]
+    fn a_person_sees_what_would_happen() {
+        assert_eq!(
+            text(&forecast(), 3, Paint::default()),
+            "\
++ customer 11 · loyalty_tier (1): \"gold\"
+~ customer 12 · loyalty_tier (1): \"sil\\nver\" → \"gold\"
+~ customer 13 · loyalty_tier (1): not known → \"gold\"
+  … and 1,199 more
+
+loyalty_tier (1): 1,200 to create, 2 to update
+
+2 rows of the source cannot be sent:
+! customer NULL · attribute 1: \"x\": no customer id
+  … and 1 more
+
+Plan: 1,200 to create, 2 to update, 0 to delete · 121 calls
+5 unchanged
+About 12.3 s at 3 in flight, if a call takes 300 ms.
+"
+        );
+    }
+
+    #[test]
+    fn nothing_to_do_is_one_line() {
+        let nothing = Forecast {
+            counts: Counts::default(),
+            sample: Vec::new(),
+            invalid_sample: Vec::new(),
+            calls: 0,
+            creates: 0,
+            updates: 0,
+            ..forecast()
+        };
+        assert_eq!(
+            text(&nothing, 3, Paint::default()),
+            "Plan: 0 to create, 0 to update, 0 to delete · 0 calls\n"
+        );
+    }
+
+    #[test]
+    fn programs_get_the_same() {
+        let value = json(&forecast(), 3);
+        assert_eq!(value["sample"][1]["previous_value"], "sil\nver");
+        assert_eq!(value["counts"]["planned"], 1202);
+        assert_eq!(value["attributes"][0]["name"], "loyalty_tier");
+    }
+}

@@ -1,0 +1,160 @@
+//! How a run ended, as text and as JSON.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Paint;
+use super::text::{counted, duration, number, tame};
+use crate::cli::Exit;
+use crate::engine::Report;
+use crate::record::RunStatus;
+
+/// What the command adds to the engine's report.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending<'a> {
+    /// The engine's report.
+    pub(crate) report: &'a Report,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+impl Ending<'_> {
+    /// How many calls the ledger saved against sending every value.
+    fn calls_saved(&self) -> u64 {
+        let made = u64::try_from(self.report.counts.requests).unwrap_or(0);
+        self.report.calls_without_ledger.saturating_sub(made)
+    }
+}
+
+/// The summary as a person reads it.
+pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
+    let report = ending.report;
+    let counts = &report.counts;
+    let head = format!("run {} {} in {}", report.run_id, report.status, duration(ending.took));
+    let mut lines = vec![match report.status {
+        RunStatus::Succeeded => paint.good(&head),
+        RunStatus::Partial => paint.notable(&head),
+        _ => paint.bad(&head),
+    }];
+    let mut line = |name: &str, value: i64, aside: String| {
+        let text = format!("  {name:<10}{:>12}{aside}", number(value));
+        lines.push(text);
+    };
+    let some = |count: i64, text: &str| {
+        if count > 0 { format!("  ({} {text})", number(count)) } else { String::new() }
+    };
+    line("planned", counts.planned, String::new());
+    line("confirmed", counts.confirmed, some(counts.altered, "kept by the store in another form"));
+    line("rejected", counts.rejected, "  new in this run".to_owned());
+    if counts.held > 0 {
+        line("held", counts.held, "  rejected before and still wanted".to_owned());
+    }
+    line("unknown", counts.unknown, String::new());
+    line("deferred", counts.deferred, String::new());
+    line("invalid", counts.invalid, String::new());
+    line("unchanged", counts.unchanged, String::new());
+    if counts.orphans > 0 {
+        line("orphans", counts.orphans, "  in the ledger, gone from the source; left alone".to_owned());
+    }
+    let saved = match ending.calls_saved() {
+        0 => String::new(),
+        saved => format!("  ({} saved by sending only what changed)", counted(saved, "call")),
+    };
+    line("calls", counts.requests, saved);
+    if let Some(message) = &report.message {
+        lines.push(tame(message));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What to do next, for stderr.
+pub(crate) fn hint(report: &Report) -> Option<String> {
+    let counts = &report.counts;
+    report.hint.clone().or_else(|| match report.status {
+        _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends what is left".to_owned()),
+        _ if counts.rejected + counts.held > 0 => Some(
+            "see them with `attrsync rejected`; they are sent again when they change, or with `attrsync sync --retry-rejected`".to_owned(),
+        ),
+        _ if counts.invalid + counts.unknown > 0 => Some(format!("see which with `attrsync runs {}`", report.run_id)),
+        _ => None,
+    })
+}
+
+/// The report for programs. Keys are only ever added.
+pub(crate) fn json(ending: Ending<'_>) -> Value {
+    let report = ending.report;
+    json!({
+        "run_id": report.run_id,
+        "status": report.status.as_str(),
+        "exit_code": Exit::of_run(report) as u8,
+        "counts": report.counts,
+        "calls": report.counts.requests,
+        "calls_saved": ending.calls_saved(),
+        "duration_ms": u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX),
+        "message": report.message,
+        "hint": hint(report),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Counts;
+
+    fn report(counts: Counts) -> Report {
+        Report { run_id: 7, status: RunStatus::Partial, counts, calls_without_ledger: 300, message: None, hint: None }
+    }
+
+    fn ending(report: &Report) -> Ending<'_> {
+        Ending { report, took: Duration::from_millis(3400) }
+    }
+
+    #[test]
+    fn the_summary_tells_new_from_held() {
+        let counts = Counts {
+            planned: 1000,
+            confirmed: 999,
+            altered: 2,
+            rejected: 1,
+            held: 3,
+            unchanged: 2000,
+            requests: 100,
+            ..Counts::default()
+        };
+        assert_eq!(
+            text(ending(&report(counts)), Paint::default()),
+            "\
+run 7 partial in 3.4 s
+  planned          1,000
+  confirmed          999  (2 kept by the store in another form)
+  rejected             1  new in this run
+  held                 3  rejected before and still wanted
+  unknown              0
+  deferred             0
+  invalid              0
+  unchanged        2,000
+  calls              100  (200 calls saved by sending only what changed)
+"
+        );
+    }
+
+    #[test]
+    fn every_bad_end_says_what_to_do() {
+        let none = Counts::default();
+        for (counts, word) in [
+            (Counts { held: 1, ..none }, "attrsync rejected"),
+            (Counts { deferred: 1, rejected: 1, ..none }, "again"),
+            (Counts { invalid: 1, ..none }, "attrsync runs 7"),
+        ] {
+            assert!(hint(&report(counts)).unwrap_or_default().contains(word), "{word}");
+        }
+        assert_eq!(hint(&report(none)), None);
+    }
+
+    #[test]
+    fn programs_get_the_exit_code_too() {
+        let report = report(Counts { planned: 1, rejected: 1, ..Counts::default() });
+        assert_eq!(json(ending(&report))["exit_code"], 3);
+    }
+}

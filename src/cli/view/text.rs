@@ -1,0 +1,101 @@
+//! Words and numbers as a person reads them.
+
+use std::time::Duration;
+
+/// A value in quotes, on one line, without anything that could steer a terminal.
+pub(crate) fn quoted(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    text.push('"');
+    for char in value.chars() {
+        match char {
+            '"' | '\\' => text.extend(['\\', char]),
+            _ if steers(char) => text.extend(char.escape_default()),
+            _ => text.push(char),
+        }
+    }
+    text.push('"');
+    text
+}
+
+/// A text from outside on one line, without anything that could steer a terminal.
+pub(crate) fn tame(text: &str) -> String {
+    let mut tame = String::with_capacity(text.len());
+    for char in text.chars() {
+        if steers(char) { tame.extend(char.escape_default()) } else { tame.push(char) }
+    }
+    tame
+}
+
+/// Control characters, and those that turn the direction of writing or break lines.
+fn steers(char: char) -> bool {
+    char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `12,345`.
+pub(crate) fn number(number: impl TryInto<i128>) -> String {
+    let Ok(number) = number.try_into() else { return "?".to_owned() };
+    let digits = number.unsigned_abs().to_string();
+    let mut text = if number < 0 { "-".to_owned() } else { String::new() };
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 call`, `2 calls`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", number(count), if count == 1 { "" } else { "s" })
+}
+
+/// A stretch of time in its two largest units: `1h 2m`, `3.4 s`, `120 ms`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_steer_the_terminal() {
+        for (value, shown) in [
+            ("gold", r#""gold""#),
+            ("", r#""""#),
+            ("a\"b\\", r#""a\"b\\""#),
+            ("\u{1b}[31mred\n", r#""\u{1b}[31mred\n""#),
+            ("\u{202e}evil", r#""\u{202e}evil""#),
+            ("Zoë 🐈", r#""Zoë 🐈""#),
+        ] {
+            assert_eq!(quoted(value), shown);
+        }
+        assert_eq!(tame("two\nlines \"x\""), "two\\nlines \"x\"");
+    }
+
+    #[test]
+    fn numbers_are_read_in_groups() {
+        for (value, shown) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567"), (100_000, "100,000")]
+        {
+            assert_eq!(number(value), shown);
+        }
+        assert_eq!((counted(1, "call"), counted(2000, "call")), ("1 call".into(), "2,000 calls".into()));
+    }
+
+    #[test]
+    fn time_is_told_in_fitting_units() {
+        for (millis, shown) in
+            [(120, "120 ms"), (3400, "3.4 s"), (62_000, "1 min 2 s"), (3_720_000, "1 h 2 min")]
+        {
+            assert_eq!(duration(Duration::from_millis(millis)), shown);
+        }
+    }
+}
