@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::rows::{ChangeRow, RequestRow, RunRow};
 use crate::ledger::{LearnedSize, LedgerError, NewRun, Result};
-use crate::record::{Belief, Change, Counts, Entry, InvalidRow, Key, Outcome, RunStatus, StoreName, Verdict};
+use crate::record::{Belief, Change, Counts, Entry, InvalidRow, Key, Outcome, RunStatus, StoreName};
 
 /// A row of `stores`, and whether a handle holds its lock.
 #[derive(Debug)]

@@ -1,0 +1,73 @@
+//! Reading the entries back, page after page.
+
+use attrsync::record::{Belief, Change, Filter, Key};
+
+use super::backend::Backend;
+use super::fixture::*;
+
+/// Some entries, confirmed in plans of a few thousand.
+async fn fill(scene: &Scene<'_>, keys: impl Iterator<Item = Key>) {
+    let changes: Vec<Change> = keys.map(|key| change(key.customer_id, key.attribute_id, "v")).collect();
+    for (seconds, page) in (0..).zip(changes.chunks(5_000)) {
+        let run = scene.planned_run(seconds, page.to_vec()).await;
+        let request = scene.begin(run, seconds, page).await;
+        let verdicts: Vec<_> = page.iter().map(|change| (change.key, confirmed())).collect();
+        scene.finish(run, request, seconds, &verdicts).await;
+        scene.close(run, seconds).await;
+    }
+}
+
+pub(crate) async fn entries_come_in_key_order_across_pages(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    // Customers of seven values each, so that pages end inside of a customer.
+    let keys: Vec<Key> = (0..50_000).map(|n| Key::new(n / 7 + 1, n % 7 + 1)).collect();
+    fill(&scene, keys.iter().rev().copied()).await;
+    let (rows, sizes) = scene.scan(&Filter::default()).await;
+    assert!(rows.iter().map(|(key, ..)| *key).eq(keys), "each key once, in order");
+    assert!(sizes.len() > 1 && sizes.iter().all(|size| (1..=10_000).contains(size)), "{sizes:?}");
+}
+
+pub(crate) async fn entries_are_filtered(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    fill(&scene, (1..=4).flat_map(|customer| (1..=3).map(move |attribute| Key::new(customer, attribute))))
+        .await;
+    let check = async |customers: &[i64], attributes: &[i64], expected: &[(i64, i64)]| {
+        let filter = Filter {
+            customers: customers.iter().copied().collect(),
+            attributes: attributes.iter().copied().collect(),
+        };
+        let (rows, _) = scene.scan(&filter).await;
+        let keys: Vec<_> = rows.iter().map(|(key, ..)| (key.customer_id, key.attribute_id)).collect();
+        assert_eq!(keys, expected);
+    };
+    check(&[4, 2], &[], &[(2, 1), (2, 2), (2, 3), (4, 1), (4, 2), (4, 3)]).await;
+    check(&[], &[3], &[(1, 3), (2, 3), (3, 3), (4, 3)]).await;
+    check(&[3, 1], &[2, 1], &[(1, 1), (1, 2), (3, 1), (3, 2)]).await;
+    check(&[9], &[], &[]).await;
+}
+
+pub(crate) async fn an_empty_ledger_has_no_page(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let (rows, sizes) = scene.scan(&Filter::default()).await;
+    assert!(rows.is_empty() && sizes.is_empty(), "a page is never empty");
+}
+
+pub(crate) async fn the_time_is_told_of_unconfirmed_entries_only(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    scene.send(0, change(1, 1, "a "), altered("a")).await;
+    scene.send(3, change(2, 1, "b"), rejected()).await;
+    scene.send(6, Change { value_id: Some(9), ..change(3, 1, "") }, unknown(Some("ß"))).await;
+    let (rows, _) = scene.scan(&Filter::default()).await;
+    let told: Vec<_> =
+        rows.iter().map(|(_, value, belief, timed)| (value.as_str(), *belief, *timed)).collect();
+    let expected =
+        [("a ", Belief::Confirmed, false), ("b", Belief::Rejected, false), ("", Belief::Unconfirmed, true)];
+    assert_eq!(told, expected);
+
+    let mut pages = scene.ledger.entries(&Filter::default()).await.expect("scans");
+    let page = pages.next().await.expect("reads").expect("a page");
+    assert_eq!(page.row(0).stored_value, Some("a"));
+    let last = page.row(2);
+    assert_eq!((last.seen_value, last.value_id, last.sent_at), (Some("ß"), Some(9), Some(at(7))));
+    assert!(pages.next().await.expect("reads").is_none());
+}

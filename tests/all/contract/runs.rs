@@ -1,0 +1,152 @@
+//! Who owns a store, and how runs begin and end.
+
+use attrsync::ledger::{LearnedSize, LedgerError};
+use attrsync::record::{Belief, Counts, InvalidRow, Key, Outcome, RunStatus, Trigger};
+
+use super::backend::Backend;
+use super::fixture::*;
+
+pub(crate) async fn a_run_is_opened_and_closed(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let run = scene.open_run(1).await;
+    let row = backend.runs(&store()).await.pop().expect("a run");
+    assert_eq!((row.id, row.kind.as_str(), row.trigger), (run, "sync", Trigger::Manual));
+    assert_eq!((row.status, row.started_at, row.finished_at), (RunStatus::Planning, at(1), None));
+    assert_eq!((row.planned_at, row.counts, row.distrusted), (None, Counts::default(), false));
+
+    scene.ledger.close_run(run, RunStatus::Failed, Some("no source"), at(2)).await.expect("closes");
+    let row = backend.runs(&store()).await.pop().expect("a run");
+    assert_eq!((row.status, row.finished_at), (RunStatus::Failed, Some(at(2))));
+    assert_eq!(row.message.as_deref(), Some("no source"));
+
+    let next = scene.open_run(3).await;
+    assert!(next > run);
+    let first = &backend.runs(&store()).await[0];
+    assert_eq!((first.status, first.finished_at), (RunStatus::Failed, Some(at(2))), "stays as it ended");
+}
+
+pub(crate) async fn an_open_run_is_interrupted_by_the_next(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let changes = vec![change(1, 1, "a"), change(2, 1, "b")];
+    let run = scene.planned_run(0, changes.clone()).await;
+    scene.begin(run, 1, &changes[..1]).await;
+    let before = backend.changes(run).await;
+    drop(scene);
+
+    let scene = Scene::new(backend).await;
+    let still = &backend.runs(&store()).await[0];
+    assert_eq!((still.status, still.finished_at), (RunStatus::Running, None), "opening a ledger is no run");
+    scene.open_run(9).await;
+    let row = &backend.runs(&store()).await[0];
+    assert_eq!((row.status, row.finished_at), (RunStatus::Interrupted, Some(at(9))));
+    assert_eq!(backend.changes(run).await, before, "undecided changes stay as they are");
+    let outcomes = backend.outcomes(run).await;
+    assert_eq!(outcomes, [(Key::new(1, 1), Outcome::Unknown), (Key::new(2, 1), Outcome::Deferred)]);
+    assert_eq!((row.counts.unknown, row.counts.deferred), (1, 1));
+}
+
+/// Calls every method that must prove who owns the store, as `run`; all must fail, naming `owner`.
+async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner: i64) {
+    let (ledger, key) = (&scene.ledger, Key::new(1, 1));
+    let invalid = InvalidRow { customer_id: None, attribute_id: None, value: None, reason: String::new() };
+    let refusals = [
+        ledger.distrust(run).await,
+        ledger.save_plan(run, vec![change(9, 9, "z")], vec![invalid]).await,
+        ledger.discard_plan(run).await,
+        ledger.seal_plan(run, &Counts { planned: 7, ..Counts::default() }, at(9)).await,
+        scene.try_begin(run, None, 9, &[change(2, 1, "b")]).await.map(drop),
+        ledger.finish(run, request, &request_end(9), &[(key, confirmed())]).await,
+        ledger.set_aside(run, &[(Key::new(2, 1), rejected())], at(9)).await,
+        ledger.close_run(run, RunStatus::Succeeded, None, at(9)).await,
+    ];
+    for refusal in refusals {
+        match refusal {
+            Err(LedgerError::LostOwnership { owner: told }) => assert_eq!(told, owner),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+}
+
+pub(crate) async fn a_run_that_lost_the_store_writes_nothing(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    scene.send(0, change(3, 1, "c"), confirmed()).await;
+    let changes = vec![change(1, 1, "a"), change(2, 1, "b")];
+    let run = scene.planned_run(3, changes.clone()).await;
+    let request = scene.begin(run, 4, &changes[..1]).await;
+    let second = scene.open_run(5).await;
+
+    let before = (backend.entries(&store()).await, backend.runs(&store()).await);
+    let rows = (backend.changes(run).await, backend.requests(run).await);
+    all_are_refused(&scene, run, request, second).await;
+    assert_eq!((backend.entries(&store()).await, backend.runs(&store()).await), before);
+    assert_eq!((backend.changes(run).await, backend.requests(run).await), rows);
+    assert!(backend.invalid_rows(run).await.is_empty());
+}
+
+pub(crate) async fn a_closed_run_writes_nothing(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let changes = vec![change(1, 1, "a"), change(2, 1, "b")];
+    let run = scene.planned_run(3, changes.clone()).await;
+    let request = scene.begin(run, 4, &changes[..1]).await;
+    scene.close(run, 5).await;
+    let before = (backend.changes(run).await, backend.runs(&store()).await);
+    let late = scene.ledger.finish(run, request, &request_end(6), &[(Key::new(1, 1), confirmed())]).await;
+    assert!(matches!(late, Err(LedgerError::LostOwnership { .. })), "{late:?}");
+    assert_eq!((backend.changes(run).await, backend.runs(&store()).await), before);
+}
+
+pub(crate) async fn what_a_store_accepts_is_learnt_and_forgotten(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    assert_eq!(scene.ledger.learned_size().await.expect("reads"), None);
+    let size = LearnedSize { values_per_request: 5, learned_at: at(1) };
+    scene.ledger.learn_size(Some(size)).await.expect("learns");
+    drop(scene);
+    let scene = Scene::new(backend).await;
+    assert_eq!(scene.ledger.learned_size().await.expect("reads"), Some(size), "outlives the process");
+    scene.ledger.learn_size(None).await.expect("forgets");
+    assert_eq!(scene.ledger.learned_size().await.expect("reads"), None);
+}
+
+pub(crate) async fn two_stores_of_one_ledger_do_not_touch_each_other(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    scene.send(0, change(1, 1, "live"), confirmed()).await;
+    let run = scene.planned_run(5, vec![change(2, 1, "later")]).await;
+    let size = LearnedSize { values_per_request: 5, learned_at: at(1) };
+    scene.ledger.learn_size(Some(size)).await.expect("learns");
+    let before = (backend.entries(&store()).await, backend.runs(&store()).await);
+    drop(scene);
+
+    let sandbox = Scene::of(backend, &other_store()).await;
+    assert_eq!(sandbox.ledger.learned_size().await.expect("reads"), None);
+    assert!(sandbox.scan(&Default::default()).await.0.is_empty());
+    let rehearsal = sandbox.send(6, change(1, 1, "rehearsed"), confirmed()).await;
+    let second = sandbox.open_run(9).await;
+    sandbox.ledger.distrust(second).await.expect("distrusts");
+    sandbox.ledger.clear_certainty(&[Key::new(1, 1)], at(10)).await.expect("clears");
+    assert!(sandbox.try_begin(run, None, 9, &[change(2, 1, "later")]).await.is_err(), "another store's run");
+    assert_eq!(backend.entries(&other_store()).await[0].belief, Belief::Unconfirmed);
+    assert_eq!(backend.entries(&other_store()).await[0].run_id, rehearsal);
+    drop(sandbox);
+
+    assert_eq!((backend.entries(&store()).await, backend.runs(&store()).await), before);
+    let scene = Scene::new(backend).await;
+    assert_eq!(scene.ledger.learned_size().await.expect("reads"), Some(size));
+    scene.begin(run, 11, &[change(2, 1, "later")]).await;
+}
+
+pub(crate) async fn a_store_is_held_by_one(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let refused = |result: Result<_, LedgerError>| match result {
+        Err(LedgerError::Locked { holder }) => holder,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("two hold one store"),
+    };
+    assert_eq!(refused(backend.open(&store()).await), "a run that is just starting");
+    let run = scene.open_run(0).await;
+    assert_eq!(
+        refused(backend.open(&store()).await),
+        format!("run {run} (sync), started 2026-01-02 03:04:05 UTC")
+    );
+    drop(scene);
+    drop(backend.open(&store()).await.expect("free again"));
+}

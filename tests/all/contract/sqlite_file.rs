@@ -1,0 +1,92 @@
+//! What only a file can get wrong.
+
+use std::path::Path;
+
+use attrsync::ledger::LedgerError;
+use attrsync::ledger::sqlite::SqliteLedger;
+use rusqlite::Connection;
+
+use super::fixture::*;
+use super::sqlite::SqliteBackend;
+
+/// What opening the ledger at `path` is refused with.
+async fn refusal(path: &Path) -> LedgerError {
+    SqliteLedger::open(path, &store()).await.expect_err("opens")
+}
+
+#[tokio::test]
+async fn a_new_file_is_announced_and_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let backend = SqliteBackend::fresh();
+    let ledger = SqliteLedger::open(&backend.path(), &store()).await.expect("opens");
+    assert!(ledger.created());
+    for suffix in ["", ".lock", "-wal", "-shm"] {
+        let path = format!("{}{suffix}", backend.path().display());
+        let mode = std::fs::metadata(&path).expect(suffix).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{path}");
+    }
+    drop(ledger);
+    let ledger = SqliteLedger::open(&backend.path(), &store()).await.expect("opens");
+    assert!(!ledger.created());
+}
+
+#[tokio::test]
+async fn a_newer_ledger_is_refused() {
+    let backend = SqliteBackend::fresh();
+    drop(SqliteLedger::open(&backend.path(), &store()).await.expect("opens"));
+    let connection = Connection::open(backend.path()).expect("opens");
+    let sql = "insert into refinery_schema_history select 99, name, applied_on, checksum from refinery_schema_history limit 1";
+    connection.execute(sql, []).expect("inserts");
+    drop(connection);
+    let error = refusal(&backend.path()).await;
+    assert!(matches!(&error, LedgerError::Version(text) if text.contains("version 99")), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_refused() {
+    let backend = SqliteBackend::fresh();
+    std::fs::write(backend.path(), "customer;value\n".repeat(100)).expect("writes");
+    let error = refusal(&backend.path()).await;
+    assert!(
+        matches!(&error, LedgerError::Unusable(text) if text.contains("not a SQLite database")),
+        "{error}"
+    );
+
+    let backend = SqliteBackend::fresh();
+    let connection = Connection::open(backend.path()).expect("opens");
+    connection.execute_batch("create table stores (name text)").expect("creates");
+    drop(connection);
+    let error = refusal(&backend.path()).await;
+    assert!(matches!(&error, LedgerError::Unusable(text) if text.contains("another program")), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named() {
+    let backend = SqliteBackend::fresh();
+    let missing = backend.path().with_file_name("missing");
+    let error = refusal(&missing.join("ledger.db")).await;
+    let told = format!("create {}", missing.display());
+    assert!(matches!(&error, LedgerError::Unusable(text) if text.contains(&told)), "{error}");
+
+    std::fs::write(&missing, "a file").expect("writes");
+    let error = refusal(&missing.join("ledger.db")).await;
+    assert!(matches!(&error, LedgerError::Unusable(text) if text.contains("is not a folder")), "{error}");
+
+    std::fs::create_dir(backend.path()).expect("creates");
+    let error = refusal(&backend.path()).await;
+    assert!(matches!(&error, LedgerError::Unusable(text) if text.contains("[ledger]")), "{error}");
+}
+
+#[tokio::test]
+async fn a_scan_sees_pages_while_the_run_writes() {
+    let backend = SqliteBackend::fresh();
+    let scene = Scene::new(&backend).await;
+    scene.send(0, change(1, 1, "a"), confirmed()).await;
+    let mut pages = scene.ledger.entries(&Default::default()).await.expect("scans");
+    scene.send(3, change(2, 1, "b"), confirmed()).await;
+    let page = pages.next().await.expect("reads").expect("a page");
+    assert!(!page.is_empty());
+    drop(pages);
+    scene.send(6, change(3, 1, "c"), confirmed()).await;
+    assert_eq!(scene.scan(&Default::default()).await.0.len(), 3);
+}
