@@ -1,1 +1,263 @@
-//! The ledger in a Postgres schema.
+//! The ledger in a Postgres schema, `attrsync`.
+//!
+//! One session holds the store's lock and does all writing, so that a lost session is a lost lock. Every write
+//! proves in its own statement or transaction that the store still belongs to its run.
+
+mod copy;
+pub(in crate::ledger) mod migrate;
+mod plan;
+mod push;
+mod scan;
+pub(in crate::ledger) mod session;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{
+    EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
+};
+use crate::config::Secret;
+use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict};
+
+pub(crate) use scan::scan;
+use session::failed;
+
+/// Puts the proof that the store `$1` belongs to the run `$2` before a statement. The row is locked, so that a run
+/// that takes over waits for this write, or this write sees it.
+macro_rules! fenced {
+    ($statement:literal) => {
+        concat!(
+            "with fence as (select id from stores where id = $1 and owner_run_id = $2 for share) ",
+            $statement
+        )
+    };
+}
+use fenced;
+
+/// The ledger of one store, held.
+#[derive(Debug)]
+pub struct PostgresLedger {
+    url: Secret,
+    store_id: i64,
+    writer: Mutex<PgConnection>,
+}
+
+impl PostgresLedger {
+    /// Connects, brings the tables up to date, finds or makes the store and takes its lock.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] if another run holds the store, [`LedgerError::Version`] if a newer attrsync has
+    /// migrated the ledger, [`LedgerError::Unusable`] for an address that cannot hold a lock.
+    pub async fn open(url: &str, store: &StoreName) -> Result<Self> {
+        let mut writer = session::connect_writer(url).await?;
+        migrate::migrate(&mut writer).await?;
+        let store_id = find_or_make(&mut writer, store).await?;
+        session::lock_store(&mut writer, store_id).await?;
+        Ok(Self { url: Secret::new(url), store_id, writer: Mutex::new(writer) })
+    }
+
+    async fn writer(&self) -> MutexGuard<'_, PgConnection> {
+        self.writer.lock().await
+    }
+}
+
+async fn find_or_make(connection: &mut PgConnection, store: &StoreName) -> Result<i64> {
+    let doing = failed("find the store");
+    sqlx::query("insert into stores (api_url, hash) values ($1, $2) on conflict do nothing")
+        .bind(&store.api_url)
+        .bind(&store.hash)
+        .execute(&mut *connection)
+        .await
+        .map_err(doing)?;
+    sqlx::query_scalar("select id from stores where api_url = $1 and hash = $2")
+        .bind(&store.api_url)
+        .bind(&store.hash)
+        .fetch_one(connection)
+        .await
+        .map_err(doing)
+}
+
+/// Who has the store now, as the error that a write of another run fails with.
+async fn lost(connection: &mut PgConnection, store_id: i64) -> LedgerError {
+    let owner = sqlx::query_scalar(
+        "select coalesce(owner_run_id, (select max(id) from runs where store_id = $1), 0) from stores where id = $1",
+    )
+    .bind(store_id)
+    .fetch_one(connection)
+    .await;
+    match owner {
+        Ok(owner) => LedgerError::LostOwnership { owner },
+        Err(error) => failed("ask which run holds the store")(error),
+    }
+}
+
+/// Text that came from outside, as Postgres takes it: it has no NUL character in its texts.
+fn text(value: &str) -> String {
+    value.replace('\0', "\u{fffd}")
+}
+
+#[async_trait]
+impl EntryScan for PostgresLedger {
+    async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+        scan(self.url.expose(), self.store_id, filter).await
+    }
+}
+
+#[async_trait]
+impl Ledger for PostgresLedger {
+    async fn open_run(&self, run: &NewRun) -> Result<i64> {
+        sqlx::query_scalar(
+            "with cut_off as (
+                update runs set status = 'interrupted', finished_at = $4
+                from stores s
+                where s.id = $1 and runs.id = s.owner_run_id and runs.finished_at is null
+            ),
+            opened as (
+                insert into runs (store_id, kind, trigger, status, started_at, version)
+                values ($1, $2, $3, 'planning', $4, $5)
+                returning id
+            )
+            update stores set owner_run_id = opened.id from opened where stores.id = $1 returning opened.id",
+        )
+        .bind(self.store_id)
+        .bind(run.kind)
+        .bind(run.trigger.as_str())
+        .bind(run.started_at)
+        .bind(env!("CARGO_PKG_VERSION"))
+        .fetch_one(&mut *self.writer().await)
+        .await
+        .map_err(failed("open a run"))
+    }
+
+    async fn distrust(&self, run_id: i64) -> Result<()> {
+        let mut writer = self.writer().await;
+        let noted = sqlx::query(fenced!(
+            ", doubted as (
+                update entries set belief = 'unconfirmed' from fence
+                where store_id = fence.id and belief = 'confirmed'
+            )
+            update runs set distrusted = 1 from fence where runs.id = $2"
+        ))
+        .bind(self.store_id)
+        .bind(run_id)
+        .execute(&mut *writer)
+        .await
+        .map_err(failed("distrust its entries"))?;
+        self.proven(&mut writer, noted.rows_affected()).await
+    }
+
+    async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
+        self.save(run_id, &changes, &invalid).await
+    }
+
+    async fn discard_plan(&self, run_id: i64) -> Result<()> {
+        self.discard(run_id).await
+    }
+
+    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
+        self.seal(run_id, counts, at).await
+    }
+
+    async fn planned(
+        &self,
+        run_id: i64,
+        late: bool,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<Change>> {
+        self.read_planned(run_id, late, after, limit).await
+    }
+
+    async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
+        self.begin_request(run_id, request, changes).await
+    }
+
+    async fn finish(
+        &self,
+        run_id: i64,
+        request_id: i64,
+        end: &RequestEnd,
+        verdicts: &[(Key, Verdict)],
+    ) -> Result<()> {
+        self.finish_request(run_id, request_id, end, verdicts).await
+    }
+
+    async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
+        self.decide_unsent(run_id, verdicts, at).await
+    }
+
+    async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
+        let mut writer = self.writer().await;
+        if push::clear_certainty(&mut writer, self.store_id, keys, at).await.is_ok() {
+            return Ok(());
+        }
+        // A run that lost its session may still take back what it claimed: over a session without the lock.
+        let mut another = session::connect(self.url.expose()).await?;
+        push::clear_certainty(&mut another, self.store_id, keys, at).await
+    }
+
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        let row: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
+            "select values_per_request, values_per_request_learned_at from stores
+            where id = $1 and values_per_request is not null and values_per_request_learned_at is not null",
+        )
+        .bind(self.store_id)
+        .fetch_optional(&mut *self.writer().await)
+        .await
+        .map_err(failed("read the learnt size"))?;
+        Ok(row.and_then(|(size, learned_at)| {
+            Some(LearnedSize { values_per_request: usize::try_from(size).ok()?, learned_at })
+        }))
+    }
+
+    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
+        sqlx::query(
+            "update stores set values_per_request = $2, values_per_request_learned_at = $3 where id = $1",
+        )
+        .bind(self.store_id)
+        .bind(size.map(|size| i64::try_from(size.values_per_request).unwrap_or(i64::MAX)))
+        .bind(size.map(|size| size.learned_at))
+        .execute(&mut *self.writer().await)
+        .await
+        .map(|_| ())
+        .map_err(failed("keep the learnt size"))
+    }
+
+    async fn counts(&self, run_id: i64) -> Result<Counts> {
+        self.read_counts(run_id).await
+    }
+
+    async fn close_run(
+        &self,
+        run_id: i64,
+        status: RunStatus,
+        message: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        let mut writer = self.writer().await;
+        let closed = sqlx::query(
+            "with given_up as (
+                update stores set owner_run_id = null where id = $1 and owner_run_id = $2 returning id
+            )
+            update runs set status = $3, message = $4, finished_at = $5 from given_up where runs.id = $2",
+        )
+        .bind(self.store_id)
+        .bind(run_id)
+        .bind(status.as_str())
+        .bind(message.map(text))
+        .bind(at)
+        .execute(&mut *writer)
+        .await
+        .map_err(failed("close the run"))?;
+        self.proven(&mut writer, closed.rows_affected()).await
+    }
+}
+
+impl PostgresLedger {
+    /// A fenced statement that touched its run's row was the owner's.
+    async fn proven(&self, writer: &mut PgConnection, touched: u64) -> Result<()> {
+        if touched == 0 { Err(lost(writer, self.store_id).await) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,223 @@
+//! Postgres' binary COPY format: written for plans, read for entries.
+//!
+//! A header, then for each row the number of its fields and each field as a length (−1 is NULL) with its bytes;
+//! −1 in place of a number of fields ends it. All integers are big-endian, times are microseconds since 2000.
+
+use bytes::{Buf, BytesMut};
+use chrono::{DateTime, Utc};
+
+use super::text;
+use crate::record::{Change, InvalidRow};
+
+pub(super) const CHANGES: &str =
+    "copy changes (run_id, customer_id, attribute_id, action, value, previous_value,
+    value_id, outcome, not_before) from stdin (format binary)";
+pub(super) const INVALID_ROWS: &str =
+    "copy invalid_rows (run_id, customer_id, attribute_id, value, reason) from stdin (format binary)";
+
+const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+/// The signature, the flags and the length of an extension that no version has.
+const HEADER_LEN: usize = SIGNATURE.len() + 8;
+/// 2000-01-01 in microseconds since 1970.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// The rows of `changes`, outcome `planned`.
+pub(super) fn changes(run_id: i64, changes: &[Change]) -> Vec<u8> {
+    let mut rows = Writer::new();
+    for change in changes {
+        rows.row(9);
+        rows.int(Some(run_id));
+        rows.int(Some(change.key.customer_id));
+        rows.int(Some(change.key.attribute_id));
+        rows.text(Some(change.action.as_str()));
+        rows.text(Some(&change.value));
+        rows.text(change.previous_value.as_deref());
+        rows.int(change.value_id);
+        rows.text(Some("planned"));
+        rows.int(change.not_before.map(|at| at.timestamp_micros() - EPOCH_MICROS));
+    }
+    rows.end()
+}
+
+/// The rows of `invalid_rows`.
+pub(super) fn invalid_rows(run_id: i64, invalid: &[InvalidRow]) -> Vec<u8> {
+    let mut rows = Writer::new();
+    for row in invalid {
+        rows.row(5);
+        rows.int(Some(run_id));
+        rows.int(row.customer_id);
+        rows.int(row.attribute_id);
+        rows.text(row.value.as_deref());
+        rows.text(Some(&row.reason));
+    }
+    rows.end()
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn new() -> Self {
+        let mut bytes = SIGNATURE.to_vec();
+        bytes.extend([0; 8]);
+        Self(bytes)
+    }
+
+    fn row(&mut self, fields: i16) {
+        self.0.extend(fields.to_be_bytes());
+    }
+
+    fn int(&mut self, value: Option<i64>) {
+        match value {
+            Some(value) => {
+                self.0.extend(8_i32.to_be_bytes());
+                self.0.extend(value.to_be_bytes());
+            }
+            None => self.0.extend((-1_i32).to_be_bytes()),
+        }
+    }
+
+    /// A text that is far shorter than the 1 GiB that a field may have.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+    fn text(&mut self, value: Option<&str>) {
+        match value {
+            Some(value) => {
+                let value = text(value);
+                self.0.extend((value.len() as i32).to_be_bytes());
+                self.0.extend(value.as_bytes());
+            }
+            None => self.0.extend((-1_i32).to_be_bytes()),
+        }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.row(-1);
+        self.0
+    }
+}
+
+/// The bytes are not what the format says.
+#[derive(Debug, thiserror::Error)]
+#[error("the database's COPY stream cannot be read: {0}")]
+pub(super) struct Malformed(&'static str);
+
+/// Rows as they come in, cut anywhere.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    bytes: BytesMut,
+    started: bool,
+}
+
+impl Reader {
+    /// Adds what came in.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Hands the next whole row of `N` fields to `take`; `false` when more bytes are needed, or all was read.
+    pub(super) fn row<const N: usize>(
+        &mut self,
+        take: impl FnOnce([Option<&[u8]>; N]) -> Result<(), Malformed>,
+    ) -> Result<bool, Malformed> {
+        if !self.started {
+            if self.bytes.len() < HEADER_LEN {
+                return Ok(false);
+            }
+            if !self.bytes.starts_with(SIGNATURE) {
+                return Err(Malformed("it does not begin as it must"));
+            }
+            self.bytes.advance(HEADER_LEN);
+            self.started = true;
+        }
+        let mut rest = &self.bytes[..];
+        let Some(count) = split(&mut rest) else { return Ok(false) };
+        let count = i16::from_be_bytes(count);
+        if count == -1 {
+            return Ok(false);
+        }
+        if usize::try_from(count) != Ok(N) {
+            return Err(Malformed("a row has another number of fields"));
+        }
+        let mut fields = [None; N];
+        for field in &mut fields {
+            let Some(len) = split(&mut rest) else { return Ok(false) };
+            let Ok(len) = usize::try_from(i32::from_be_bytes(len)) else { continue };
+            let Some((bytes, tail)) = rest.split_at_checked(len) else { return Ok(false) };
+            *field = Some(bytes);
+            rest = tail;
+        }
+        let read = self.bytes.len() - rest.len();
+        take(fields)?;
+        self.bytes.advance(read);
+        Ok(true)
+    }
+}
+
+fn split<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk()?;
+    *rest = tail;
+    Some(*head)
+}
+
+/// A bigint that is not NULL.
+pub(super) fn int(field: Option<&[u8]>) -> Result<i64, Malformed> {
+    let bytes = field.and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed("a number is not 8 bytes"))?;
+    Ok(i64::from_be_bytes(bytes))
+}
+
+/// A text that is not NULL.
+pub(super) fn string(field: Option<&[u8]>) -> Result<&str, Malformed> {
+    field.and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(Malformed("a text is not UTF-8"))
+}
+
+/// A timestamptz that is not NULL.
+pub(super) fn time(field: Option<&[u8]>) -> Result<DateTime<Utc>, Malformed> {
+    int(field)?
+        .checked_add(EPOCH_MICROS)
+        .and_then(DateTime::from_timestamp_micros)
+        .ok_or(Malformed("a time is out of range"))
+}
+
+/// One of a set of words.
+pub(super) fn word<T>(field: Option<&[u8]>, read: fn(&str) -> Option<T>) -> Result<T, Malformed> {
+    read(string(field)?).ok_or(Malformed("a word is not known"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_survive_any_cut() {
+        let row = InvalidRow {
+            customer_id: Some(-7),
+            attribute_id: None,
+            value: Some("a\tb\n\0é".to_owned()),
+            reason: String::new(),
+        };
+        let bytes = invalid_rows(3, &[row.clone(), row]);
+        for size in [1, 2, 7, bytes.len()] {
+            let (mut reader, mut seen) = (Reader::default(), 0);
+            for chunk in bytes.chunks(size) {
+                reader.feed(chunk);
+                while reader
+                    .row(|[run, customer, attribute, value, reason]| {
+                        assert_eq!((int(run)?, int(customer)?, attribute), (3, -7, None));
+                        assert_eq!((string(value)?, string(reason)?), ("a\tb\n\u{fffd}é", ""));
+                        Ok(())
+                    })
+                    .unwrap()
+                {
+                    seen += 1;
+                }
+            }
+            assert_eq!(seen, 2, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn other_streams_are_refused() {
+        let mut reader = Reader::default();
+        reader.feed(b"1\t2\t3\n4\t5\t6\n7\t8\t9\n");
+        assert!(reader.row(|[_one]| Ok(())).is_err());
+    }
+}

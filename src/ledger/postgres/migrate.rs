@@ -1,0 +1,124 @@
+//! The schema and its migrations, through refinery over the ledger's own connection.
+//!
+//! refinery takes no lock between two migrators, so an advisory lock is held around it.
+
+use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
+use refinery_core::{Migration, SchemaVersion};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::session::{self, failed};
+use crate::ledger::{LedgerError, Result};
+
+mod embedded {
+    #![allow(missing_docs, reason = "generated")]
+    refinery::embed_migrations!("migrations/postgres");
+}
+
+/// The connection as refinery wants to see it.
+struct Migrator<'a>(&'a mut PgConnection);
+
+impl AsyncTransaction for Migrator<'_> {
+    type Error = sqlx::Error;
+
+    async fn execute<'a, T: Iterator<Item = &'a str> + Send + 'a>(
+        &'a mut self,
+        queries: T,
+    ) -> Result<usize, sqlx::Error> {
+        let mut transaction = self.0.begin().await?;
+        let mut count = 0;
+        for query in queries {
+            sqlx::raw_sql(AssertSqlSafe(query)).execute(&mut *transaction).await?;
+            count += 1;
+        }
+        transaction.commit().await?;
+        Ok(count)
+    }
+}
+
+impl AsyncQuery<Vec<Migration>> for Migrator<'_> {
+    async fn query<'a>(&'a mut self, query: &'a str) -> Result<Vec<Migration>, sqlx::Error> {
+        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut *self.0).await?;
+        rows.iter().map(applied).collect()
+    }
+}
+
+impl AsyncMigrate for Migrator<'_> {}
+
+fn applied(row: &sqlx::postgres::PgRow) -> Result<Migration, sqlx::Error> {
+    let applied_on: String = row.try_get(2)?;
+    let applied_on =
+        OffsetDateTime::parse(&applied_on, &Rfc3339).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let checksum: String = row.try_get(3)?;
+    let checksum = checksum.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Migration::applied(row.try_get(0)?, row.try_get(1)?, applied_on, checksum))
+}
+
+/// The version of the schema that this build writes and reads.
+pub(in crate::ledger) fn known_version() -> SchemaVersion {
+    embedded::migrations::runner().get_migrations().iter().map(Migration::version).max().unwrap_or_default()
+}
+
+/// The version of the schema that the database has; `None` where there is no ledger.
+pub(in crate::ledger) async fn present_version(
+    connection: &mut PgConnection,
+) -> Result<Option<SchemaVersion>> {
+    let doing = failed("read its version");
+    let there: bool =
+        sqlx::query_scalar("select to_regclass('attrsync.refinery_schema_history') is not null")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(doing)?;
+    if !there {
+        return Ok(None);
+    }
+    sqlx::query_scalar("select max(version) from attrsync.refinery_schema_history")
+        .fetch_one(connection)
+        .await
+        .map_err(doing)
+}
+
+/// Makes the schema and brings it to this build's version. Refuses one that a newer build has made.
+pub(super) async fn migrate(connection: &mut PgConnection) -> Result<()> {
+    session::lock_migrations(connection).await?;
+    let migrated = migrate_locked(connection).await;
+    session::unlock_migrations(connection).await?;
+    migrated
+}
+
+async fn migrate_locked(connection: &mut PgConnection) -> Result<()> {
+    if let Some(present) = present_version(connection).await? {
+        refuse_newer(present)?;
+        if present == known_version() {
+            return Ok(());
+        }
+    }
+    // `create schema if not exists` asks for the right to create one even where it exists.
+    let there: bool = sqlx::query_scalar("select to_regnamespace('attrsync') is not null")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed("look for its schema"))?;
+    if !there {
+        sqlx::query("create schema attrsync").execute(&mut *connection).await.map_err(failed(
+            "create its schema `attrsync` (let an administrator create it, owned by this user)",
+        ))?;
+    }
+    embedded::migrations::runner()
+        .run_async(&mut Migrator(connection))
+        .await
+        .map_err(|error| LedgerError::Database { doing: "migrate its tables", source: Box::new(error) })?;
+    Ok(())
+}
+
+/// Refuses a schema that this build does not know.
+pub(in crate::ledger) fn refuse_newer(present: SchemaVersion) -> Result<()> {
+    let known = known_version();
+    if present > known {
+        return Err(LedgerError::Version(format!(
+            "the ledger has version {present}, this attrsync knows versions up to {known}: \
+             install the newer attrsync that migrated it"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! A run's plan: saved by COPY, sealed, read back in pages, and the run's counts.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Acquire, PgConnection, Row};
+
+use super::session::failed;
+use super::{PostgresLedger, copy, fenced, lost};
+use crate::ledger::Result;
+use crate::record::{Action, Change, Counts, InvalidRow, Key};
+
+impl PostgresLedger {
+    pub(super) async fn save(&self, run_id: i64, changes: &[Change], invalid: &[InvalidRow]) -> Result<()> {
+        let doing = failed("save the plan");
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin().await.map_err(doing)?;
+        let owned = sqlx::query("select 1 from stores where id = $1 and owner_run_id = $2 for share")
+            .bind(self.store_id)
+            .bind(run_id)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(doing)?;
+        if owned.is_none() {
+            transaction.rollback().await.map_err(doing)?;
+            return Err(lost(&mut writer, self.store_id).await);
+        }
+        if !changes.is_empty() {
+            let rows = copy::changes(run_id, changes);
+            copy_in(&mut transaction, copy::CHANGES, &rows).await.map_err(doing)?;
+        }
+        if !invalid.is_empty() {
+            let rows = copy::invalid_rows(run_id, invalid);
+            copy_in(&mut transaction, copy::INVALID_ROWS, &rows).await.map_err(doing)?;
+        }
+        transaction.commit().await.map_err(doing)
+    }
+
+    pub(super) async fn discard(&self, run_id: i64) -> Result<()> {
+        let mut writer = self.writer().await;
+        let owned = sqlx::query(fenced!(
+            ", changed as (delete from changes using fence where run_id = $2),
+            invalid as (delete from invalid_rows using fence where run_id = $2)
+            select id from fence"
+        ))
+        .bind(self.store_id)
+        .bind(run_id)
+        .fetch_optional(&mut *writer)
+        .await
+        .map_err(failed("discard the plan"))?;
+        self.proven(&mut writer, owned.map_or(0, |_| 1)).await
+    }
+
+    pub(super) async fn seal(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
+        let mut writer = self.writer().await;
+        let sealed = sqlx::query(fenced!(
+            "update runs set status = 'running', planned_at = $3, source_rows = $4, no_value = $5, unchanged = $6,
+                held = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10
+            from fence where runs.id = $2"
+        ))
+        .bind(self.store_id)
+        .bind(run_id)
+        .bind(at)
+        .bind(counts.source_rows)
+        .bind(counts.no_value)
+        .bind(counts.unchanged)
+        .bind(counts.held)
+        .bind(counts.invalid)
+        .bind(counts.orphans)
+        .bind(counts.planned)
+        .execute(&mut *writer)
+        .await
+        .map_err(failed("complete the plan"))?;
+        self.proven(&mut writer, sealed.rows_affected()).await
+    }
+
+    pub(super) async fn read_planned(
+        &self,
+        run_id: i64,
+        late: bool,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<Change>> {
+        let doing = failed("read the plan");
+        let after = after.unwrap_or(Key::new(i64::MIN, i64::MIN));
+        let rows = sqlx::query(
+            "select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.not_before,
+                e.seen_value
+            from changes c
+            left join entries e on e.store_id = $1 and e.customer_id = c.customer_id
+                and e.attribute_id = c.attribute_id
+            where c.run_id = $2 and (c.customer_id, c.attribute_id) > ($4, $5) and c.outcome = 'planned'
+                and (c.not_before is not null) = $3
+            order by c.customer_id, c.attribute_id
+            limit $6",
+        )
+        .bind(self.store_id)
+        .bind(run_id)
+        .bind(late)
+        .bind(after.customer_id)
+        .bind(after.attribute_id)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut *self.writer().await)
+        .await
+        .map_err(doing)?;
+        rows.iter().map(change).collect::<Result<_, sqlx::Error>>().map_err(doing)
+    }
+
+    pub(super) async fn read_counts(&self, run_id: i64) -> Result<Counts> {
+        let doing = failed("read the run's counts");
+        let row = sqlx::query(
+            "select source_rows, no_value, unchanged, held, invalid, orphans, planned, confirmed, altered, rejected,
+                unknown, deferred, requests
+            from runs where id = $1",
+        )
+        .bind(run_id)
+        .fetch_one(&mut *self.writer().await)
+        .await
+        .map_err(doing)?;
+        counts(&row).map_err(doing)
+    }
+}
+
+fn counts(row: &sqlx::postgres::PgRow) -> Result<Counts, sqlx::Error> {
+    Ok(Counts {
+        source_rows: row.try_get("source_rows")?,
+        no_value: row.try_get("no_value")?,
+        unchanged: row.try_get("unchanged")?,
+        held: row.try_get("held")?,
+        invalid: row.try_get("invalid")?,
+        orphans: row.try_get("orphans")?,
+        planned: row.try_get("planned")?,
+        confirmed: row.try_get("confirmed")?,
+        altered: row.try_get("altered")?,
+        rejected: row.try_get("rejected")?,
+        unknown: row.try_get("unknown")?,
+        deferred: row.try_get("deferred")?,
+        requests: row.try_get("requests")?,
+    })
+}
+
+fn change(row: &sqlx::postgres::PgRow) -> Result<Change, sqlx::Error> {
+    let action: &str = row.try_get("action")?;
+    Ok(Change {
+        key: Key::new(row.try_get("customer_id")?, row.try_get("attribute_id")?),
+        action: Action::from_word(action)
+            .ok_or_else(|| sqlx::Error::Decode(format!("unknown action {action}").into()))?,
+        value: row.try_get("value")?,
+        previous_value: row.try_get("previous_value")?,
+        value_id: row.try_get("value_id")?,
+        seen_value: row.try_get("seen_value")?,
+        not_before: row.try_get("not_before")?,
+    })
+}
+
+async fn copy_in(connection: &mut PgConnection, statement: &str, rows: &[u8]) -> Result<(), sqlx::Error> {
+    let mut copy = connection.copy_in_raw(statement).await?;
+    copy.send(rows).await?;
+    copy.finish().await.map(|_| ())
+}

@@ -1,0 +1,180 @@
+//! Sessions with the ledger's database: how they are opened, what is set in them, and the locks they hold.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection, Row};
+
+use crate::ledger::{LedgerError, Result};
+
+/// The first key of attrsync's advisory locks: "attr". The second is a store's id, or 0 for migrations.
+const LOCK_CLASS: i32 = 0x6174_7472;
+const MIGRATIONS: i32 = 0;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often the probe for a transaction pooler is made.
+const POOLER_PROBES: usize = 3;
+
+/// Keep-alives give up after 10 + 3 × 5 seconds, unacknowledged data after 25: a dead client's session, and with
+/// it the store's lock, ends within 30 seconds. Settings that the server does not know are left out.
+const SETTINGS: &str = "
+    select set_config(wanted.name, wanted.value, false)
+    from (values
+        ('search_path', 'attrsync'),
+        ('synchronous_commit', 'on'),
+        ('tcp_keepalives_idle', '10'),
+        ('tcp_keepalives_interval', '5'),
+        ('tcp_keepalives_count', '3'),
+        ('tcp_user_timeout', '25000'),
+        ('statement_timeout', '0'),
+        ('lock_timeout', '0'),
+        ('idle_in_transaction_session_timeout', '0'),
+        ('idle_session_timeout', '0'),
+        ('transaction_timeout', '0')
+    ) as wanted (name, value)
+    join pg_settings using (name)";
+
+/// The write statements find rows by key, some tens at a time, in tables that may grow from nothing to millions of
+/// rows within a run: a plan that was good for an empty table must not be kept, so only index plans are allowed.
+const WRITER_SETTINGS: &str = "
+    set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
+    set plan_cache_mode = force_generic_plan";
+
+/// An error of the database with what was being done.
+pub(in crate::ledger) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError + Copy {
+    move |error| LedgerError::Database { doing, source: Box::new(error) }
+}
+
+/// Opens a session.
+pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
+    let options: PgConnectOptions = url
+        .parse()
+        .map_err(|error| LedgerError::Unusable(format!("[ledger] url cannot be used: {error}")))?;
+    let options = options.application_name("attrsync").disable_statement_logging();
+    let mut connection = match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(connected) => connected.map_err(failed("connect to its database"))?,
+        Err(_) => {
+            return Err(LedgerError::Unusable(format!(
+                "the ledger's database did not answer within {} seconds: check the host and port in [ledger] url",
+                CONNECT_TIMEOUT.as_secs()
+            )));
+        }
+    };
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(failed("set up its session"))?;
+    // Postgres 14 and later, and not on every system; without it a dead client is noticed by the keep-alives only.
+    let _ = sqlx::raw_sql("set client_connection_check_interval = '5s'").execute(&mut connection).await;
+    Ok(connection)
+}
+
+/// Opens the session that is to hold a store's lock and to write.
+pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
+    let mut writer = connect(url).await?;
+    refuse_transaction_pooler(url, &mut writer).await?;
+    sqlx::raw_sql(WRITER_SETTINGS).execute(&mut writer).await.map_err(failed("set up its session"))?;
+    Ok(writer)
+}
+
+/// A pooler that hands a server session to another client after each transaction would let two runs share
+/// one lock. It gives itself away when a second client in a transaction displaces the first one.
+async fn refuse_transaction_pooler(url: &str, writer: &mut PgConnection) -> Result<()> {
+    let mut other = connect(url).await?;
+    for _ in 0..POOLER_PROBES {
+        let before = backend(writer).await?;
+        run(&mut other, "begin").await?;
+        let displacing = backend(&mut other).await?;
+        let after = backend(writer).await?;
+        run(&mut other, "rollback").await?;
+        if displacing == before || after != before {
+            return Err(LedgerError::Unusable(
+                "[ledger] url leads to a pooler in transaction mode, through which no lock can be held: \
+                 use the database's own address, or a pool in session mode"
+                    .to_owned(),
+            ));
+        }
+    }
+    sqlx::Connection::close(other).await.map_err(failed("close a session"))
+}
+
+async fn backend(connection: &mut PgConnection) -> Result<i32> {
+    // The simple protocol, since prepared statements do not survive such a pooler.
+    let row = sqlx::raw_sql("select pg_backend_pid()").fetch_one(connection).await;
+    row.and_then(|row| row.try_get(0)).map_err(failed("probe for a pooler"))
+}
+
+async fn run(connection: &mut PgConnection, sql: &'static str) -> Result<()> {
+    sqlx::raw_sql(sql).execute(connection).await.map(|_| ()).map_err(failed("probe for a pooler"))
+}
+
+/// Waits some seconds for another migrator to end.
+pub(super) async fn lock_migrations(connection: &mut PgConnection) -> Result<()> {
+    if lock(connection, MIGRATIONS, "10s").await? {
+        return Ok(());
+    }
+    Err(LedgerError::Locked {
+        holder: "another attrsync has been migrating the ledger for 10 seconds; try again when it is done"
+            .to_owned(),
+    })
+}
+
+pub(super) async fn unlock_migrations(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query("select pg_advisory_unlock($1, $2)")
+        .bind(LOCK_CLASS)
+        .bind(MIGRATIONS)
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(failed("give up its migration lock"))
+}
+
+/// Takes the store's lock. Waits a second, since the session of a run that was just killed needs a moment to end.
+pub(super) async fn lock_store(connection: &mut PgConnection, store_id: i64) -> Result<()> {
+    let key = i32::try_from(store_id).map_err(|_| LedgerError::Unusable("too many stores".to_owned()))?;
+    if lock(connection, key, "1s").await? {
+        return Ok(());
+    }
+    let holder: Option<(i64, String, DateTime<Utc>)> = sqlx::query_as(
+        "select r.id, r.kind, r.started_at from stores s join runs r on r.id = s.owner_run_id where s.id = $1",
+    )
+    .bind(store_id)
+    .fetch_optional(connection)
+    .await
+    .map_err(failed("ask which run holds the store"))?;
+    Err(LedgerError::Locked {
+        holder: match holder {
+            Some((id, kind, started_at)) => {
+                format!("run {id} ({kind}), started {} UTC", started_at.format("%Y-%m-%d %H:%M:%S"))
+            }
+            None => "a run that is just starting or ending".to_owned(),
+        },
+    })
+}
+
+/// Whether the lock was had within `patience`.
+async fn lock(connection: &mut PgConnection, key: i32, patience: &str) -> Result<bool> {
+    let doing = failed("take its lock");
+    set_lock_timeout(connection, patience).await?;
+    let taken = sqlx::query("select pg_advisory_lock($1, $2)")
+        .bind(LOCK_CLASS)
+        .bind(key)
+        .execute(&mut *connection)
+        .await;
+    let taken = match taken {
+        Ok(_) => true,
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => false,
+        Err(error) => return Err(doing(error)),
+    };
+    set_lock_timeout(connection, "0").await?;
+    Ok(taken)
+}
+
+async fn set_lock_timeout(connection: &mut PgConnection, value: &str) -> Result<()> {
+    sqlx::query("select set_config('lock_timeout', $1, false)")
+        .bind(value)
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(failed("set up its session"))
+}

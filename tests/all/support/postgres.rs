@@ -1,0 +1,158 @@
+//! A real Postgres for tests: one server a test process, one fresh database a test.
+//!
+//! The server lives in a folder of its own under the temporary directory and listens on a loopback port.
+//! Statics are never dropped, so a shell watches over it: when the test process is gone, however it ended,
+//! the shell's standard input closes, and it stops the server and removes the folder.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+
+/// Postgres refuses to run as root; where the tests do, it runs as this user and group (`nobody`).
+const NOBODY: u32 = 65_534;
+
+/// Starts the server that owns the port, says so, and stops it when the tests are gone.
+const WATCHDOG: &str = r#"
+"$1/pg_ctl" -w -s -D "$2/data" -l "$2/log" -o "-p $3 -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=200" start </dev/null >/dev/null 2>&1 || { cat "$2/log"; exit 1; }
+echo ready
+cat >/dev/null
+"$1/pg_ctl" -w -s -D "$2/data" -m immediate stop </dev/null >/dev/null 2>&1
+rm -rf "$2"
+"#;
+
+/// The running server.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    port: u16,
+    databases: AtomicU32,
+    _watchdog: Child,
+}
+
+impl Postgres {
+    /// The server of this test process; the first to ask starts it.
+    pub(crate) fn start() -> &'static Self {
+        static SERVER: OnceLock<Postgres> = OnceLock::new();
+        SERVER.get_or_init(launch)
+    }
+
+    /// The address of a database that nobody else uses.
+    pub(crate) fn database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let admin = self.address("postgres");
+        let create = format!("create database {name}");
+        // A thread of its own, since the caller may or may not be inside a runtime.
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let options: sqlx::postgres::PgConnectOptions = admin.parse().expect("a Postgres address");
+                let mut connection = options.connect().await.expect("the test server takes connections");
+                connection.execute(AssertSqlSafe(create)).await.expect("a fresh database");
+                connection.close().await.expect("the connection closes");
+            });
+        })
+        .join()
+        .expect("the database was created");
+        self.address(&name)
+    }
+
+    /// The port on the loopback address.
+    #[allow(dead_code, reason = "not every test that starts a server needs its port")]
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn address(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+fn launch() -> Postgres {
+    let binaries = binaries();
+    let folder =
+        tempfile::Builder::new().prefix("attrsync-pg-").tempdir().expect("a temporary folder").keep();
+    let as_root = fs::metadata(&folder).expect("the folder is there").uid() == 0;
+    if as_root {
+        chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may give a folder away");
+    }
+    let command = |program: &Path| {
+        let mut command = Command::new(program);
+        // Its own process group: an interrupt from the keyboard must not end the watchdog before it has cleaned up.
+        command.current_dir(&folder).env("LC_ALL", "C").process_group(0);
+        if as_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    };
+    let initdb = command(&binaries.join("initdb"))
+        .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D"])
+        .arg(folder.join("data"))
+        .output()
+        .expect("initdb can be run");
+    assert!(initdb.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&initdb.stderr));
+
+    // Somebody else may take the free port before the server does; then another one is tried.
+    let mut log = String::new();
+    for _ in 0..5 {
+        let port = free_port();
+        let mut watchdog = command(Path::new("/bin/sh"))
+            .args(["-c", WATCHDOG, "watchdog"])
+            .args([binaries.as_path(), folder.as_path()])
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh can be run");
+        let mut stdout = BufReader::new(watchdog.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("the watchdog can be read");
+        if line == "ready\n" {
+            return Postgres { port, databases: AtomicU32::new(0), _watchdog: watchdog };
+        }
+        log = line;
+        stdout.read_to_string(&mut log).expect("the server's log is text");
+        watchdog.wait().expect("the watchdog has ended");
+    }
+    panic!("Postgres did not start:\n{log}");
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("a bound port").port()
+}
+
+/// The folder of `initdb` and `pg_ctl`.
+fn binaries() -> PathBuf {
+    if let Some(folder) = std::env::var_os("ATTRSYNC_PG_BIN").map(PathBuf::from) {
+        assert!(complete(&folder), "ATTRSYNC_PG_BIN is {}, which lacks initdb or pg_ctl", folder.display());
+        return folder;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
+        let mut versions: Vec<PathBuf> = fs::read_dir(parent)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+            .collect();
+        versions.sort();
+        candidates.extend(versions.into_iter().rev());
+    }
+    candidates.into_iter().find(|folder| complete(folder)).expect(
+        "these tests need a Postgres server and found none: install one (apt-get install postgresql, \
+         brew install postgresql), or set ATTRSYNC_PG_BIN to the folder that has initdb and pg_ctl",
+    )
+}
+
+fn complete(folder: &Path) -> bool {
+    ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file())
+}
