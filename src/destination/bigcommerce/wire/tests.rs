@@ -1,0 +1,106 @@
+use super::*;
+
+fn problem(text: &str) -> (String, Vec<(String, String)>) {
+    match refusal(text) {
+        Body::Problem { title, errors } => (title, errors),
+        other => panic!("{text} was read as {other:?}"),
+    }
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(field, text)| ((*field).to_owned(), (*text).to_owned())).collect()
+}
+
+#[test]
+fn a_write_sends_three_fields_an_item() {
+    let items = [Item { key: Key::new(7, 3), value: "" }, Item { key: Key::new(7, 4), value: "ä\"😀" }];
+    assert_eq!(
+        String::from_utf8(upsert_body(&items).unwrap()).unwrap(),
+        r#"[{"customer_id":7,"attribute_id":3,"value":""},{"customer_id":7,"attribute_id":4,"value":"ä\"😀"}]"#
+    );
+}
+
+#[test]
+fn echoes_are_read_leniently() {
+    let text = r#"{"data": [
+        {"id": 5, "attribute_id": 3, "attribute_value": "a", "customer_id": 7, "date_created": "?", "new": {}},
+        {"attribute_id": "3", "attribute_value": 10, "customer_id": "8"},
+        {"attribute_id": 3, "attribute_value": null, "customer_id": 9},
+        {"attribute_id": 3, "value": "b", "customer_id": 9},
+        {"attribute_id": 3.5, "attribute_value": "b", "customer_id": 9},
+        "?", null,
+        {"id": null, "attribute_id": 3, "attribute_value": "x\u0000y", "customer_id": 10}
+    ], "more": 1}"#;
+    let echo = |customer_id, value: &str, value_id| Echo {
+        key: Key::new(customer_id, 3),
+        value: value.to_owned(),
+        value_id,
+    };
+    let expected = vec![echo(7, "a", Some(5)), echo(8, "10", None), echo(10, "x\u{FFFD}y", None)];
+    assert_eq!(upsert_reply(200, text), Body::Echoes(expected));
+    assert_eq!(page(text, super::echo).unwrap().unread, 5);
+}
+
+#[test]
+fn a_success_without_a_list_is_unreadable() {
+    for text in ["", "[]", "{}", r#"{"data":{}}"#, r#"{"data":[}"#, r#"{"title":"x","errors":{}}"#, "<html>"]
+    {
+        assert_eq!(upsert_reply(200, text), Body::Unreadable(text.to_owned()));
+    }
+    assert_eq!(upsert_reply(200, r#"{"data":[]}"#), Body::Echoes(vec![]));
+}
+
+#[test]
+fn errors_keep_their_order() {
+    let text = r#"{"status":422,"title":"Update failed.","type":"t",
+        "errors":{"9.value":"too long","0.customer_id":"unknown","":"whole"}}"#;
+    let expected = pairs(&[("9.value", "too long"), ("0.customer_id", "unknown"), ("", "whole")]);
+    assert_eq!(problem(text), ("Update failed.".to_owned(), expected));
+}
+
+#[test]
+fn errors_may_be_missing_empty_nested_or_a_list() {
+    let check = |text: &str, title: &str, errors: &[(&str, &str)]| {
+        assert_eq!(problem(text), (title.to_owned(), pairs(errors)), "{text}");
+    };
+    check(r#"{"status":403,"title":"Authentication Required"}"#, "Authentication Required", &[]);
+    check(r#"{"status":429,"title":"Too many requests","errors":{}}"#, "Too many requests", &[]);
+    check(r#"{"status":504,"title":"","errors":null}"#, "", &[]);
+    check(r#"{"status":422,"errors":{"0.id":"gone"}}"#, "", &[("0.id", "gone")]);
+    check(r#"{"title":"Input is invalid","detail":"Syntax error"}"#, "Input is invalid: Syntax error", &[]);
+    check(
+        r#"{"title":"t","errors":{"1":{"value":["long","odd"]},"n":3,"b":true}}"#,
+        "t",
+        &[("1.value", "long"), ("1.value", "odd"), ("n", "3"), ("b", "true")],
+    );
+    check(r#"{"title":"t","errors":["a",{"2.value":"b"}]}"#, "t", &[("", "a"), ("2.value", "b")]);
+    check(r#"{"title":"t","errors":"all"}"#, "t", &[("", "all")]);
+}
+
+#[test]
+fn what_is_no_problem_is_unreadable() {
+    for text in ["", "null", "7", r#"[{"status":413,"message":"m"}]"#, r#"{"message":"m"}"#, "<h1>404</h1>"] {
+        assert_eq!(refusal(text), Body::Unreadable(text.to_owned()));
+    }
+}
+
+#[test]
+fn excerpts_are_short_whole_and_clean() {
+    assert_eq!(excerpt("a\0b\r\n\u{1b}[31mc"), "a b \n [31mc");
+    let long = format!("a{}", "é".repeat(4000));
+    let cut = excerpt(&long);
+    assert_eq!(cut.len(), 2047);
+    assert!(long.starts_with(&cut));
+    let (title, errors) = problem(r#"{"title":"a\u0000b","errors":{"v\u0000":"c\u0000"}}"#);
+    assert_eq!((title.as_str(), errors), ("a b", pairs(&[("v ", "c ")])));
+}
+
+#[test]
+fn a_page_tells_how_many_there_are() {
+    let text = r#"{"data":[{"id":4,"name":"Tier","type":"string"},{"id":5,"name":"Age"}],
+        "meta":{"pagination":{"total_pages":2}}}"#;
+    let page = page(text, attribute).unwrap();
+    assert_eq!(page.total_pages, Some(2));
+    let of = |id, name: &str, kind: &str| Attribute { id, name: name.to_owned(), kind: kind.to_owned() };
+    assert_eq!(page.items, [of(4, "Tier", "string"), of(5, "Age", "")]);
+}
