@@ -1,16 +1,31 @@
 //! One run, from the source's snapshot to the report. Sees ports only.
+//!
+//! [`planning`] reads source and ledger and saves the difference; [`push`] sends it. This file is the line
+//! between them: what is asked of a run, what comes of it, and that every run that was opened is closed.
+
+mod gone;
+mod planning;
+mod push;
+mod queue;
+mod sending;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
 use crate::config::PushConfig;
-use crate::destination::{Destination, ReadError};
-use crate::ledger::{EntryScan, Ledger, LedgerError};
+use crate::destination::{Attribute, Destination, ReadError};
+use crate::ledger::{EntryScan, Ledger, LedgerError, NewRun};
+use crate::plan::batch::Limit;
+use crate::plan::diff::{OutOfOrder, Rules};
+use crate::plan::summary::Summary;
 use crate::record::{Change, Counts, Filter, InvalidRow, RunStatus, Trigger};
 use crate::source::{Source, SourceError};
+
+/// How long a size that the store was found to take is believed.
+const LEARNED_SIZE_VALID: TimeDelta = TimeDelta::days(7);
 
 /// What ends a run, or keeps it from starting, by an error.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +39,9 @@ pub enum EngineError {
     /// The store could not be asked for its attributes.
     #[error("could not read the store's attributes: {0}")]
     Store(#[from] ReadError),
+    /// Source or ledger did not keep its order.
+    #[error(transparent)]
+    OutOfOrder(#[from] OutOfOrder),
     /// The store lists no attributes at all, or not the one that was named.
     #[error("{problem}")]
     Attributes {
@@ -98,7 +116,7 @@ pub struct Report {
     pub status: RunStatus,
     /// Its counts.
     pub counts: Counts,
-    /// Calls that sending every source row would have taken.
+    /// Write calls that sending every desired value would have taken.
     pub calls_without_ledger: u64,
     /// Why it ended early, for a person.
     pub message: Option<String>,
@@ -139,30 +157,194 @@ pub struct AttributeForecast {
 }
 
 /// Plans, then pushes. An error after the run was opened has closed it as failed; `Ok` has the end of every other run,
-/// failed and stopped ones too. `stop` turns true when the run is asked to end: what was begun is finished, nothing new is begun.
+/// failed and stopped ones too. `stop` turns true when the run is asked to end: what was begun is finished, nothing
+/// new is begun.
 ///
 /// # Errors
 /// Whatever kept the run from being planned or written down.
 pub async fn sync(
-    _ports: Ports<'_>,
-    _push: &PushConfig,
-    _options: &Options,
-    _stop: watch::Receiver<bool>,
+    ports: Ports<'_>,
+    push: &PushConfig,
+    options: &Options,
+    stop: watch::Receiver<bool>,
 ) -> Result<Report, EngineError> {
-    Err(EngineError::Ledger(LedgerError::Unusable(String::new())))
+    let new = NewRun { kind: "sync", trigger: options.trigger, started_at: (ports.now)() };
+    let run_id = ports.ledger.open_run(&new).await?;
+    let ended = run(ports, push, options, stop, run_id).await;
+    let (end, calls_without_ledger) = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            let message = whole(&error);
+            // The run is lost already; that it could not be closed either is what the next run finds.
+            let _ = ports.ledger.close_run(run_id, RunStatus::Failed, Some(&message), (ports.now)()).await;
+            return Err(error);
+        }
+    };
+    let counts = ports.ledger.counts(run_id).await?;
+    let End { status, message, hint } = end.checked(&counts);
+    ports.ledger.close_run(run_id, status, message.as_deref(), (ports.now)()).await?;
+    Ok(Report { run_id, status, counts, calls_without_ledger, message, hint })
 }
 
-/// What a sync would do now. `entries` is `None` where there is no ledger yet. Reads only; at most `sample` changes and invalid rows are kept.
+/// What a sync would do now. `entries` is `None` where there is no ledger yet. Reads only; at most `sample` changes and
+/// invalid rows are kept.
 ///
 /// # Errors
 /// Whatever could not be read.
 pub async fn plan(
-    _source: &dyn Source,
-    _entries: Option<&dyn EntryScan>,
-    _destination: &dyn Destination,
-    _push: &PushConfig,
-    _options: &Options,
-    _sample: usize,
+    source: &dyn Source,
+    entries: Option<&dyn EntryScan>,
+    destination: &dyn Destination,
+    push: &PushConfig,
+    options: &Options,
+    sample: usize,
 ) -> Result<Forecast, EngineError> {
-    Err(EngineError::Ledger(LedgerError::Unusable(String::new())))
+    let attributes = destination.attributes().await?;
+    let filter = resolve(options, &attributes)?;
+    let rules = rules(&attributes, options, push, Utc::now());
+    let limit = Limit { customers: push.customers_per_request, values: push.values_per_request };
+    let mut summary = Summary::new(limit, sample);
+    let (counts, desired) = planning::forecast(source, entries, &filter, rules, &mut summary).await?;
+    let name =
+        |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
+    let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
+        let (creates, updates) = (actions.creates, actions.updates);
+        (id, AttributeForecast { name: name(id).unwrap_or_default(), creates, updates })
+    });
+    Ok(Forecast {
+        counts: Counts { deferred: counts.planned, ..counts },
+        creates: summary.attributes.values().map(|actions| actions.creates).sum(),
+        updates: summary.attributes.values().map(|actions| actions.updates).sum(),
+        attributes: by_attribute.collect(),
+        calls: summary.calls,
+        calls_without_ledger: limit.calls(desired.0, desired.1),
+        sample: summary.sample,
+        invalid_sample: summary.invalid_sample,
+    })
+}
+
+/// The line: attributes, plan, push.
+async fn run(
+    ports: Ports<'_>,
+    push: &PushConfig,
+    options: &Options,
+    stop: watch::Receiver<bool>,
+    run_id: i64,
+) -> Result<(End, u64), EngineError> {
+    let attributes = ports.destination.attributes().await?;
+    let filter = resolve(options, &attributes)?;
+    if options.distrust {
+        ports.ledger.distrust(run_id).await?;
+    }
+    let rules = rules(&attributes, options, push, (ports.now)());
+    let (counts, desired) = match planning::save(ports, run_id, &filter, rules, &stop).await? {
+        Some(planned) => planned,
+        None => return Ok((End::stopped("asked to stop while planning; nothing was sent"), 0)),
+    };
+    let learned = ports.ledger.learned_size().await?;
+    let size = learned.filter(|size| (ports.now)() - size.learned_at < LEARNED_SIZE_VALID);
+    let size = size.map(|size| size.values_per_request);
+    let size = size.into_iter().chain(push.values_per_request).min();
+    let limit = Limit { customers: push.customers_per_request, values: size };
+    let calls_without_ledger = limit.calls(desired.0, desired.1);
+    ports.ledger.seal_plan(run_id, &counts, (ports.now)()).await?;
+    let counts = Counts { deferred: counts.planned, ..counts };
+    (ports.progress)(Progress::Planned(counts));
+    let end = push::Push::new(ports, push, run_id, counts, limit).run(stop).await?;
+    Ok((end, calls_without_ledger))
+}
+
+/// How a run ends, before its books are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct End {
+    status: RunStatus,
+    message: Option<String>,
+    hint: Option<String>,
+}
+
+impl End {
+    const fn finished() -> Self {
+        Self { status: RunStatus::Succeeded, message: None, hint: None }
+    }
+
+    fn stopped(message: &str) -> Self {
+        let hint = "run `attrsync sync` again: it plans anew and goes on".to_owned();
+        Self { status: RunStatus::Stopped, message: Some(message.to_owned()), hint: Some(hint) }
+    }
+
+    fn failed(message: String, hint: &str) -> Self {
+        Self { status: RunStatus::Failed, message: Some(message), hint: Some(hint.to_owned()) }
+    }
+
+    /// A run that went through is a success only if every change is accounted for and the store is the source.
+    fn checked(self, counts: &Counts) -> Self {
+        if self.status != RunStatus::Succeeded {
+            return self;
+        }
+        if !counts.balance() || counts.deferred > 0 {
+            let message = format!(
+                "the books do not balance: {} planned, {} confirmed, {} rejected, {} unknown, {} deferred",
+                counts.planned, counts.confirmed, counts.rejected, counts.unknown, counts.deferred
+            );
+            return Self::failed(
+                message,
+                "this is a fault of attrsync; run `attrsync sync` again, and report it",
+            );
+        }
+        let open = counts.rejected + counts.held + counts.invalid + counts.unknown;
+        let status = if open > 0 { RunStatus::Partial } else { RunStatus::Succeeded };
+        Self { status, ..self }
+    }
+}
+
+fn rules(attributes: &[Attribute], options: &Options, push: &PushConfig, now: DateTime<Utc>) -> Rules {
+    Rules {
+        attributes: attributes.iter().map(|attribute| attribute.id).collect(),
+        retry_rejected: options.retry_rejected,
+        now,
+        lateness: TimeDelta::from_std(push.request_timeout * 2).unwrap_or(TimeDelta::MAX),
+    }
+}
+
+/// The filter with attribute names made into ids.
+fn resolve(options: &Options, attributes: &[Attribute]) -> Result<Filter, EngineError> {
+    let refuse =
+        |problem: String, hint: &str| Err(EngineError::Attributes { problem, hint: hint.to_owned() });
+    if attributes.is_empty() {
+        return refuse(
+            "the store has no customer attributes at all".to_owned(),
+            "create them in the control panel or by the API first; or [store] hash is that of another store",
+        );
+    }
+    let mut filter = options.filter.clone();
+    for name in &options.attribute_names {
+        let named: Vec<_> = attributes.iter().filter(|attribute| attribute.name == *name).collect();
+        match named.as_slice() {
+            [attribute] => filter.attributes.insert(attribute.id),
+            [] => {
+                return refuse(
+                    format!("the store has no attribute named {name:?}"),
+                    "`attrsync check` lists them",
+                );
+            }
+            _ => {
+                return refuse(
+                    format!("the store has several attributes named {name:?}"),
+                    "name it by its id",
+                );
+            }
+        };
+    }
+    if let Some(id) =
+        filter.attributes.iter().find(|id| !attributes.iter().any(|attribute| attribute.id == **id))
+    {
+        return refuse(format!("the store has no attribute {id}"), "`attrsync check` lists them");
+    }
+    Ok(filter)
+}
+
+/// An error with all its causes, in one line.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

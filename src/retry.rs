@@ -1,19 +1,220 @@
-//! What an answer means, and what to do next. Pure.
+//! What an answer means, and what to do next. Pure: no I/O, no clock.
+//!
+//! [`meaning`] is the one table from answers to verdicts; [`echo`] judges what the store says it holds;
+//! [`isolate`] finds the bad values of a refused batch; [`Breaker`] says when to give up.
 
-use crate::destination::{Body, Reply};
+pub mod echo;
+pub mod isolate;
 
-/// A reply in one sentence without any value, for logs, errors and the ledger.
+use std::time::Duration;
+
+use crate::destination::{Answer, Body, Echo, Reply};
+
+/// The longest wait at once that a store's 429 can ask for.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// How much of the store's words is kept, in bytes.
+const WORDS_MAX: usize = 2_048;
+
+/// What a reply means for the batch that it answers.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Meaning<'a> {
+    /// 200: confirm by echo.
+    Accepted(&'a [Echo]),
+    /// The batch is larger than the store takes.
+    TooLarge,
+    /// Something in the batch is refused; nothing of it counts as written. Indexes of the items it names.
+    Refused(Vec<usize>),
+    /// Nothing else can succeed either; what to do about it.
+    Fatal(&'static str),
+    /// The store asks to be called less. How long to wait, if it says.
+    Limited(Option<Duration>),
+    /// The batch may or may not have been written.
+    Unknown,
+    /// Nothing left this machine.
+    NotSent,
+}
+
+/// What a reply to a write of `items` values means.
+#[must_use]
+pub fn meaning(reply: &Reply, items: usize) -> Meaning<'_> {
+    let answer = match reply {
+        Reply::Answered(answer) => answer,
+        Reply::Lost { .. } => return Meaning::Unknown,
+        Reply::NotSent { .. } => return Meaning::NotSent,
+    };
+    match (answer.status, &answer.body) {
+        (200, Body::Echoes(echoes)) => Meaning::Accepted(echoes),
+        (413, _) => Meaning::TooLarge,
+        (422, Body::Problem { title, .. }) if speaks_of_size(title) => Meaning::TooLarge,
+        (400 | 409 | 422, body) => Meaning::Refused(named(body, items)),
+        (429, _) => Meaning::Limited(answer.wait.map(|wait| wait.min(WAIT_MAX))),
+        (408 | 423, _) => Meaning::Unknown,
+        (status, _) => advice(status).map_or(Meaning::Unknown, Meaning::Fatal),
+    }
+}
+
+/// What to do about a status after which nothing else can succeed; `None` for every other status.
+#[must_use]
+pub fn advice(status: u16) -> Option<&'static str> {
+    Some(match status {
+        401 => "the store does not accept the access token: set [store] access_token to a valid one",
+        403 => {
+            "the access token lacks a scope: give its API account `Customers: modify` (store_v2_customers); \
+             a plan limit of the store can be the cause too"
+        }
+        404 => "there is no such store or path: look at [store] hash and api_url",
+        300..=399 => {
+            "the address redirects, and a token is never sent on: set [store] api_url to the API itself"
+        }
+        405 | 406 | 415 | 501 | 505 => "the server does not speak this API: look at [store] api_url",
+        507 => "the store's plan has no room left: ask BigCommerce",
+        400..=499 if !matches!(status, 400 | 408 | 409 | 413 | 422 | 423 | 429) => {
+            "the store refuses every call of this kind: look at [store], then ask BigCommerce with the request id"
+        }
+        _ => return None,
+    })
+}
+
+fn speaks_of_size(title: &str) -> bool {
+    let title = title.to_ascii_lowercase();
+    title.contains("batch size") || title.contains("number of items")
+}
+
+/// The items that a refusal names by `{index}.{field}`, rising. An index that the batch does not have names nothing.
+fn named(body: &Body, items: usize) -> Vec<usize> {
+    let Body::Problem { errors, .. } = body else { return Vec::new() };
+    let mut named: Vec<usize> = errors
+        .iter()
+        .filter_map(|(field, _)| field.split('.').next()?.parse().ok())
+        .filter(|index| *index < items)
+        .collect();
+    named.sort_unstable();
+    named.dedup();
+    named
+}
+
+/// A reply in the store's words, for the ledger and for a person: at most 2 KiB. Not for logs, since a store may
+/// repeat a value in it.
 #[must_use]
 pub fn describe(reply: &Reply) -> String {
+    let Reply::Answered(Answer { status, body, .. }) = reply else { return headline(reply) };
+    let mut words = match body {
+        Body::Echoes(_) => format!("{status}"),
+        Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
+        Body::Unreadable(excerpt) => {
+            format!("{status} with a body that is no answer of this API: {}", excerpt.trim())
+        }
+        Body::Problem { title, errors } => {
+            let details: Vec<_> = errors.iter().map(|(field, text)| format!("{field}: {text}")).collect();
+            let parts = [status.to_string(), title.trim().to_owned(), details.join("; ")];
+            parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" · ")
+        }
+    };
+    words.truncate(words.floor_char_boundary(WORDS_MAX));
+    words
+}
+
+/// A reply in a few words for a log line: status and title, no value.
+#[must_use]
+pub fn headline(reply: &Reply) -> String {
     match reply {
-        Reply::Answered(answer) => match &answer.body {
-            Body::Problem { title, errors } => {
-                let details: Vec<_> = errors.iter().map(|(field, text)| format!("{field}: {text}")).collect();
-                format!("{} {title} {}", answer.status, details.join("; ")).trim_end().to_owned()
-            }
-            Body::Echoes(_) => format!("{}", answer.status),
-            Body::Unreadable(_) => format!("{} with an unreadable body", answer.status),
-        },
+        Reply::Answered(Answer { status, body: Body::Problem { title, .. }, .. }) if !title.is_empty() => {
+            format!("{status} {title}")
+        }
+        Reply::Answered(Answer { status, .. }) => status.to_string(),
         Reply::Lost { reason } | Reply::NotSent { reason } => reason.clone(),
     }
 }
+
+/// The size to try after a request of `carried` values was refused for its size, where `known` is the size that
+/// was believed to fit. `None`: nothing is learnt, since that request was bigger than what is known to fit.
+#[must_use]
+pub fn learn_size(carried: usize, known: Option<usize>) -> Option<usize> {
+    /// What the service most likely counts: ten array items.
+    const FIRST: usize = 10;
+    match known {
+        Some(size) if carried > size => None,
+        _ if carried > FIRST => Some(FIRST),
+        _ => Some((carried / 2).max(1)),
+    }
+}
+
+/// The pause before the `n`-th repetition (from 1): doubles from `first` up to `most`, then jittered to between
+/// half and all of it. `random` is in 0..1.
+#[must_use]
+pub fn backoff(n: u32, first: Duration, most: Duration, random: f64) -> Duration {
+    let doubled = first.saturating_mul(2_u32.saturating_pow(n.saturating_sub(1).min(30)));
+    doubled.min(most).mul_f64(0.5 + random / 2.0)
+}
+
+/// When to give up on a store: many failures in a row, refusals to be called without end, or nothing but rejections.
+#[derive(Debug, Clone)]
+pub struct Breaker {
+    failures_allowed: u32,
+    failures: u32,
+    limited: u32,
+    confirmed: u64,
+    rejected: u64,
+}
+
+impl Breaker {
+    /// Rejections without one confirmation that stop a run.
+    const REJECTIONS: u64 = 20;
+    /// Answers of 429 in a row that stop a run.
+    const LIMITED: u32 = 100;
+
+    /// A breaker that lets every worker's batch use up its attempts, and some parts of a split batch theirs.
+    #[must_use]
+    pub fn new(max_attempts: u32, workers: usize) -> Self {
+        let by_attempts = max_attempts.saturating_mul(workers as u32 + 1);
+        Self { failures_allowed: by_attempts.max(18), failures: 0, limited: 0, confirmed: 0, rejected: 0 }
+    }
+
+    /// A definite answer came: the store is there.
+    pub fn answered(&mut self) {
+        self.failures = 0;
+        self.limited = 0;
+    }
+
+    /// A call failed without a definite answer.
+    pub fn failed(&mut self) {
+        self.failures += 1;
+    }
+
+    /// The store asked to be called less.
+    pub fn limited(&mut self) {
+        self.limited += 1;
+    }
+
+    /// Values were decided.
+    pub fn decided(&mut self, confirmed: u64, rejected: u64) {
+        self.confirmed += confirmed;
+        self.rejected += rejected;
+    }
+
+    /// How many calls in a row the store refused for being called too much.
+    #[must_use]
+    pub const fn limited_in_a_row(&self) -> u32 {
+        self.limited
+    }
+
+    /// Why the run has to stop, if it has to.
+    #[must_use]
+    pub fn tripped(&self) -> Option<String> {
+        if self.failures >= self.failures_allowed {
+            return Some(format!("{} calls in a row failed", self.failures));
+        }
+        if self.limited >= Self::LIMITED {
+            return Some(format!(
+                "the store refused {} calls in a row for being called too often",
+                self.limited
+            ));
+        }
+        (self.confirmed == 0 && self.rejected >= Self::REJECTIONS)
+            .then(|| format!("the store rejected {} values and confirmed none", self.rejected))
+    }
+}
+
+#[cfg(test)]
+mod tests;

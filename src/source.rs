@@ -1,5 +1,9 @@
 //! The desired values: one ordered query over a Postgres table, read in one short snapshot.
 
+pub mod copy;
+pub mod memory;
+pub mod postgres;
+
 use async_trait::async_trait;
 
 use crate::record::{Filter, SourcePage};

@@ -14,3 +14,7 @@ mod support {
 //! All tests that need the outside: one binary, a module a subject.
 
 mod sandbox;
+//! All integration tests in one binary, so that the library is linked once.
+
+mod contract;
+mod tidy;

@@ -1,0 +1,349 @@
+//! The second phase: the plan is sent, `workers` calls at a time.
+//!
+//! One task decides everything, so that what was learnt from one answer holds for the next call. It keeps three things:
+//! the batch that is begun next, the calls in flight, and the batches that wait to be sent again. A slot is free
+//! again only when the answer of its call is committed.
+
+mod settle;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::gone::Gone;
+use super::queue::Queue;
+use super::sending::{Begun, Sent, Work, send};
+use super::{End, EngineError, Ports, Progress};
+use crate::config::PushConfig;
+use crate::ledger::{LedgerError, NewRequest, RequestEnd};
+use crate::plan::batch::Limit;
+use crate::record::{Counts, Key, RunStatus, Verdict};
+use crate::retry::Breaker;
+
+/// How many batches may wait to be sent again before no new one is begun.
+const WAITING_MAX: usize = 64;
+
+/// A store that answers faster than this gets its next batch begun ahead, so that no slot waits for a commit.
+const BEGIN_AHEAD_BELOW: Duration = Duration::from_secs(1);
+
+type InFlight<'a> = FuturesUnordered<BoxFuture<'a, Sent>>;
+
+/// The state of the second phase.
+pub(super) struct Push<'a> {
+    ports: Ports<'a>,
+    config: &'a PushConfig,
+    run_id: i64,
+    counts: Counts,
+    limit: Limit,
+    queue: Queue<'a>,
+    waiting: Vec<Work>,
+    /// Chosen to be sent next, waiting for the store's leave.
+    chosen: Option<Work>,
+    /// The store's leave for one more call, being waited for.
+    leave: Option<BoxFuture<'a, ()>>,
+    /// Begun, waiting for a slot.
+    begun: Option<Begun>,
+    /// Keys whose requests may be in flight.
+    begun_keys: Vec<(i64, Vec<Key>)>,
+    slots: usize,
+    accepted: u64,
+    accepted_since_limited: u32,
+    failed_in_a_row: usize,
+    last_took: Duration,
+    paused_until: Option<Instant>,
+    breaker: Breaker,
+    gone: Gone,
+    end: Option<End>,
+}
+
+impl<'a> Push<'a> {
+    pub(super) fn new(
+        ports: Ports<'a>,
+        config: &'a PushConfig,
+        run_id: i64,
+        counts: Counts,
+        limit: Limit,
+    ) -> Self {
+        Self {
+            ports,
+            config,
+            run_id,
+            counts,
+            limit,
+            queue: Queue::new(ports.ledger, run_id),
+            waiting: Vec::new(),
+            chosen: None,
+            leave: None,
+            begun: None,
+            begun_keys: Vec::new(),
+            slots: config.workers,
+            accepted: 0,
+            accepted_since_limited: 0,
+            failed_in_a_row: 0,
+            last_took: Duration::MAX,
+            paused_until: None,
+            breaker: Breaker::new(config.max_attempts, config.workers),
+            gone: Gone::default(),
+            end: None,
+        }
+    }
+
+    /// Sends until the plan is through or the run has to end. When the ledger cannot be written nothing more is sent;
+    /// a run that lost its store waits for what it may have sent, and clears the certainty of those keys.
+    pub(super) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<End, EngineError> {
+        let mut in_flight = InFlight::new();
+        let driven = self.drive(&mut in_flight, stop).await;
+        if let Err(EngineError::Ledger(LedgerError::LostOwnership { .. })) = &driven {
+            while in_flight.next().await.is_some() {}
+            let keys: Vec<_> = self.begun_keys.drain(..).flat_map(|(_, keys)| keys).collect();
+            self.ports.ledger.clear_certainty(&keys, (self.ports.now)()).await?;
+        }
+        driven?;
+        Ok(self.end.unwrap_or_else(End::finished))
+    }
+
+    async fn drive(
+        &mut self,
+        in_flight: &mut InFlight<'a>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), EngineError> {
+        let deadline = self.config.max_duration.map(|most| Instant::now() + most);
+        loop {
+            self.look_for_the_end(&stop, deadline);
+            self.choose(in_flight.len()).await?;
+            if let Some(begun) = self.begun.take_if(|_| in_flight.len() < self.slots) {
+                in_flight.push(Box::pin(send(self.ports.destination, begun)));
+                continue;
+            }
+            let idle = in_flight.is_empty() && self.begun.is_none();
+            if idle && (self.end.is_some() || self.is_through()) {
+                return self.give_up_waiting().await;
+            }
+            let wake = self.wake(deadline);
+            tokio::select! {
+                biased;
+                Some(sent) = in_flight.next() => self.settle(sent, in_flight.is_empty()).await?,
+                () = leave(&mut self.leave) => self.begin().await?,
+                () = asked_to_stop(&mut stop), if self.end.is_none() => {}
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+        }
+    }
+
+    fn look_for_the_end(&mut self, stop: &watch::Receiver<bool>, deadline: Option<Instant>) {
+        if self.end.is_some() {
+            return;
+        }
+        if *stop.borrow() {
+            self.end =
+                Some(End::stopped("asked to stop; what was in flight is finished, the rest is deferred"));
+        } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.end = Some(End::stopped("[push] max_duration is over; the rest is deferred"));
+        } else if let Some(why) = self.breaker.tripped() {
+            let hint = "`attrsync runs` shows the answers; when the store is well again, run `attrsync sync`";
+            self.end = Some(End::failed(format!("stopped, since {why}; the rest is deferred"), hint));
+        }
+    }
+
+    fn is_through(&self) -> bool {
+        self.queue.is_empty() && self.waiting.is_empty() && self.chosen.is_none()
+    }
+
+    /// When to look again although nothing came back.
+    fn wake(&self, deadline: Option<Instant>) -> Option<Instant> {
+        if self.end.is_some() {
+            return None;
+        }
+        let ready = self.waiting.iter().filter_map(|work| work.ready_at).min();
+        let ready = ready.filter(|_| self.chosen.is_none() && self.begun.is_none());
+        let now = Instant::now();
+        [ready.max(self.paused_until), deadline].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// Chooses the batch that is begun next, if there is room for one, and asks the store's leave for it.
+    async fn choose(&mut self, in_flight: usize) -> Result<(), EngineError> {
+        let ahead = self.last_took < BEGIN_AHEAD_BELOW && in_flight == self.slots;
+        let room = in_flight < self.slots || ahead;
+        let paused = self.paused_until.is_some_and(|until| until > Instant::now());
+        if self.end.is_some() || self.begun.is_some() || self.chosen.is_some() || !room || paused {
+            return Ok(());
+        }
+        while self.chosen.is_none() {
+            let Some(work) = self.next_work().await? else { return Ok(()) };
+            self.chosen = self.without_gone(work).await?;
+        }
+        self.leave = Some(self.ports.destination.ready());
+        Ok(())
+    }
+
+    /// A batch that may go now: one that waited, else the next of the plan.
+    async fn next_work(&mut self) -> Result<Option<Work>, EngineError> {
+        let now = Instant::now();
+        let ready = |work: &Work| work.ready_at.is_none_or(|at| at <= now);
+        if let Some(index) = self.waiting.iter().position(ready) {
+            return Ok(Some(self.waiting.remove(index)));
+        }
+        // While nothing succeeds no new batch is drawn into it, unless the others have used up their attempts.
+        let failing =
+            self.failed_in_a_row >= self.config.workers && !self.waiting.iter().any(Work::exhausted);
+        if failing && !self.waiting.is_empty() {
+            return Ok(None);
+        }
+        while self.waiting.len() < WAITING_MAX {
+            let Some(changes) = self.queue.next(self.limit).await? else { return Ok(None) };
+            let mut work = Work::new(changes, None, self.config.max_attempts);
+            let wait = work.not_before().and_then(|at| (at - (self.ports.now)()).to_std().ok());
+            match wait.filter(|wait| !wait.is_zero()) {
+                None => return Ok(Some(work)),
+                Some(wait) => {
+                    (self.ports.progress)(Progress::Waiting(wait));
+                    work.ready_at = Some(now + wait);
+                    self.waiting.push(work);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Commits the intent of the chosen batch.
+    async fn begin(&mut self) -> Result<(), EngineError> {
+        self.leave = None;
+        let Some(work) = self.chosen.take() else { return Ok(()) };
+        if self.end.is_some() {
+            // It was not begun: it goes back, and is given up with the rest.
+            self.waiting.push(work);
+            return Ok(());
+        }
+        let request =
+            NewRequest { parent_id: work.parent_id, attempt: work.calls + 1, at: (self.ports.now)() };
+        let at = Instant::now();
+        let request_id = self.ports.ledger.begin(self.run_id, &request, &work.changes).await?;
+        self.begun_keys.push((request_id, work.changes.iter().map(|change| change.key).collect()));
+        self.counts.requests += 1;
+        if work.parent_id.is_none() {
+            self.counts.deferred -= work.changes.len() as i64;
+            self.counts.unknown += work.changes.len() as i64;
+        }
+        self.begun = Some(Begun { work, request_id, at });
+        Ok(())
+    }
+
+    /// The run ends: what was begun before and waits to be sent again is decided as far as it can be; what was never
+    /// begun stays planned, which in a closed run is deferred.
+    async fn give_up_waiting(&mut self) -> Result<(), EngineError> {
+        self.leave = None;
+        let chosen = self.chosen.take();
+        for mut work in self.waiting.drain(..).chain(chosen).collect::<Vec<_>>() {
+            if work.parent_id.is_none() {
+                continue;
+            }
+            let verdict = work.given_up("the run ended before it could be sent again");
+            if let Some(isolation) = work.isolation.take() {
+                work.changes = isolation.into_undecided();
+            }
+            let verdicts: Vec<_> = work.changes.iter().map(|change| (change.key, verdict.clone())).collect();
+            self.set_aside(verdicts).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets the values of a batch aside whose customer or attribute is gone.
+    async fn without_gone(&mut self, mut work: Work) -> Result<Option<Work>, EngineError> {
+        if self.gone.is_empty() || work.isolation.is_some() {
+            return Ok(Some(work));
+        }
+        let mut verdicts = Vec::new();
+        work.changes.retain(|change| match self.gone.reason(change.key) {
+            Some(reason) => {
+                verdicts.push((change.key, Verdict::Rejected { reason }));
+                false
+            }
+            None => true,
+        });
+        let fresh = work.parent_id.is_none();
+        self.set_aside_from(verdicts, fresh).await?;
+        Ok((!work.changes.is_empty()).then_some(work))
+    }
+
+    /// Decides changes that were begun, without a request.
+    async fn set_aside(&mut self, verdicts: Vec<(Key, Verdict)>) -> Result<(), EngineError> {
+        self.set_aside_from(verdicts, false).await
+    }
+
+    async fn set_aside_from(
+        &mut self,
+        verdicts: Vec<(Key, Verdict)>,
+        fresh: bool,
+    ) -> Result<(), EngineError> {
+        if verdicts.is_empty() {
+            return Ok(());
+        }
+        self.ports.ledger.set_aside(self.run_id, &verdicts, (self.ports.now)()).await?;
+        if fresh {
+            self.counts.deferred -= verdicts.len() as i64;
+            self.counts.unknown += verdicts.len() as i64;
+        }
+        self.count(&verdicts);
+        Ok(())
+    }
+
+    /// Commits the end of a request and what it decided.
+    async fn finish(
+        &mut self,
+        request_id: i64,
+        end: RequestEnd,
+        verdicts: &[(Key, Verdict)],
+    ) -> Result<(), EngineError> {
+        self.ports.ledger.finish(self.run_id, request_id, &end, verdicts).await?;
+        self.begun_keys.retain(|(id, _)| *id != request_id);
+        self.count(verdicts);
+        Ok(())
+    }
+
+    /// Moves decided changes from `unknown` to where they belong.
+    fn count(&mut self, verdicts: &[(Key, Verdict)]) {
+        let (mut confirmed, mut rejected) = (0, 0);
+        for (key, verdict) in verdicts {
+            match verdict {
+                Verdict::Confirmed { stored_value, .. } => {
+                    confirmed += 1;
+                    self.counts.altered += i64::from(stored_value.is_some());
+                    self.gone.confirmed(*key);
+                }
+                Verdict::Rejected { .. } => rejected += 1,
+                Verdict::Deferred { .. } => {
+                    self.counts.unknown -= 1;
+                    self.counts.deferred += 1;
+                }
+                Verdict::Unknown { .. } => {}
+            }
+        }
+        self.counts.unknown -= confirmed + rejected;
+        self.counts.confirmed += confirmed;
+        self.counts.rejected += rejected;
+        self.breaker.decided(confirmed.unsigned_abs(), rejected.unsigned_abs());
+        (self.ports.progress)(Progress::Pushing(self.counts));
+    }
+
+    fn ends_in_failure(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.status == RunStatus::Failed)
+    }
+}
+
+/// Returns when the run is asked to stop; never if nobody is left who could.
+async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|asked| *asked).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The store's leave, or for ever where none is asked for.
+async fn leave(asked: &mut Option<BoxFuture<'_, ()>>) {
+    match asked {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,284 @@
+//! What follows from an answer: the verdicts are committed, and what is undecided goes on its way.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::super::sending::{Sent, Work};
+use super::super::{End, EngineError};
+use super::Push;
+use crate::destination::Reply;
+use crate::ledger::{LearnedSize, RequestEnd};
+use crate::record::{Change, Key, Verdict};
+use crate::retry::isolate::{Isolation, Step};
+use crate::retry::{self, Meaning};
+
+/// Tries for each part of a batch that was split because it kept failing.
+const TRIES_OF_A_PART: u32 = 2;
+
+/// Accepted calls after which a store that asked for fewer calls gets one more at a time again.
+const ACCEPTED_FOR_A_SLOT: u32 = 20;
+
+/// The first pause after a 429 that names no time.
+const LIMITED_PAUSE: Duration = Duration::from_millis(700);
+
+impl Push<'_> {
+    /// Commits an answer and decides what comes next. `last` says that no other call is in flight.
+    pub(super) async fn settle(&mut self, sent: Sent, last: bool) -> Result<(), EngineError> {
+        let Sent { mut work, request_id, reply, verdicts, took } = sent;
+        let items = work.changes.len();
+        let meaning = retry::meaning(&reply, items);
+        let end = request_end(&reply, &meaning, (self.ports.now)());
+        if !matches!(meaning, Meaning::Accepted(_)) {
+            tracing::debug!(
+                run = self.run_id,
+                request = request_id,
+                answer = retry::headline(&reply),
+                "not accepted"
+            );
+            work.words = retry::describe(&reply);
+        }
+        work.parent_id = Some(request_id);
+        work.calls += 1;
+        if matches!(meaning, Meaning::Unknown | Meaning::NotSent) {
+            self.breaker.failed();
+            self.failed_in_a_row += 1;
+        } else {
+            self.failed_in_a_row = 0;
+        }
+        if !matches!(meaning, Meaning::Unknown | Meaning::NotSent | Meaning::Limited(_)) {
+            self.breaker.answered();
+        }
+        match meaning {
+            Meaning::Accepted(_) => {
+                self.last_took = took;
+                self.finish(request_id, end, &verdicts).await?;
+                self.accepted(work, request_id).await
+            }
+            Meaning::TooLarge if items > 1 => {
+                self.finish(request_id, end, &[]).await?;
+                self.too_large(work, request_id).await
+            }
+            Meaning::TooLarge => {
+                self.finish(request_id, end, &[]).await?;
+                self.refused(work, Vec::new(), request_id).await
+            }
+            Meaning::Refused(named) => {
+                self.finish(request_id, end, &[]).await?;
+                self.refused(work, named, request_id).await
+            }
+            Meaning::Fatal(advice) => {
+                let verdict = work.given_up("the run was stopped");
+                let verdicts: Vec<_> =
+                    work.changes.iter().map(|change| (change.key, verdict.clone())).collect();
+                self.finish(request_id, end, &verdicts).await?;
+                if let Some(isolation) = work.isolation.take() {
+                    self.give_up(isolation, &verdict, &verdicts).await?;
+                }
+                self.stop(&reply, request_id, advice).await
+            }
+            Meaning::Limited(wait) => {
+                self.finish(request_id, end, &[]).await?;
+                self.limited(work, wait).await
+            }
+            Meaning::Unknown => {
+                self.finish(request_id, end, &[]).await?;
+                work.unsure = true;
+                work.failures += 1;
+                self.failed(work, last).await
+            }
+            Meaning::NotSent => {
+                self.finish(request_id, end, &[]).await?;
+                self.pause(work);
+                Ok(())
+            }
+        }
+    }
+
+    async fn accepted(&mut self, work: Work, request_id: i64) -> Result<(), EngineError> {
+        self.accepted += 1;
+        self.accepted_since_limited += 1;
+        if self.accepted_since_limited >= ACCEPTED_FOR_A_SLOT && self.slots < self.config.workers {
+            self.slots += 1;
+            self.accepted_since_limited = 0;
+        }
+        match work.isolation {
+            Some(mut isolation) => {
+                isolation.accepted();
+                self.isolate(isolation, request_id).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The store's size is learnt, kept, and the batch goes on in parts that fit.
+    async fn too_large(&mut self, work: Work, request_id: i64) -> Result<(), EngineError> {
+        if let Some(size) = retry::learn_size(work.changes.len(), self.limit.values) {
+            self.limit.values = Some(size);
+            let learned = LearnedSize { values_per_request: size, learned_at: (self.ports.now)() };
+            self.ports.ledger.learn_size(Some(learned)).await?;
+            tracing::info!(
+                values_per_request = size,
+                "the store takes fewer values a call; noted for this store"
+            );
+        }
+        if let Some(mut isolation) = work.isolation {
+            isolation.too_large();
+            return self.isolate(isolation, request_id).await;
+        }
+        let size =
+            self.limit.values.unwrap_or(work.changes.len()).min(work.changes.len().saturating_sub(1)).max(1);
+        for part in work.changes.chunks(size) {
+            let part = Work { unsure: work.unsure, ..Work::new(part.to_vec(), Some(request_id), work.tries) };
+            self.waiting.push(part);
+        }
+        Ok(())
+    }
+
+    async fn refused(&mut self, work: Work, named: Vec<usize>, request_id: i64) -> Result<(), EngineError> {
+        let isolation = match work.isolation {
+            Some(mut isolation) => {
+                isolation.refused(named, work.words);
+                isolation
+            }
+            None => Isolation::new(work.changes, named, work.words),
+        };
+        self.isolate(isolation, request_id).await
+    }
+
+    /// Takes an isolation as far as it goes without a call.
+    async fn isolate(&mut self, mut isolation: Isolation, parent_id: i64) -> Result<(), EngineError> {
+        loop {
+            match isolation.next(self.limit.values.unwrap_or(usize::MAX)) {
+                Step::Send(changes) => {
+                    let work = Work::new(changes, Some(parent_id), self.config.max_attempts);
+                    // An attempt before the refusal may have been applied.
+                    self.waiting.push(Work { isolation: Some(isolation), unsure: true, ..work });
+                    return Ok(());
+                }
+                Step::Reject(change, reason) => {
+                    tracing::warn!(key = %change.key, "the store refused a value; it is set aside (see `attrsync rejected`)");
+                    self.gone.refused(change.key);
+                    self.set_aside(vec![(change.key, Verdict::Rejected { reason })]).await?;
+                    self.ask_who_is_gone().await;
+                    let gone = isolation.remove(|change| self.gone.reason(change.key).is_some());
+                    let reason = |key| self.gone.reason(key).unwrap_or_default();
+                    let gone =
+                        gone.iter().map(|c| (c.key, Verdict::Rejected { reason: reason(c.key) })).collect();
+                    self.set_aside(gone).await?;
+                }
+                Step::Done => return Ok(()),
+            }
+        }
+    }
+
+    /// That the store could not be asked costs calls, not truth.
+    async fn ask_who_is_gone(&mut self) {
+        if let Err(error) = self.gone.ask(self.ports.destination).await {
+            tracing::warn!(
+                error = retry::headline(&error.0),
+                "could not ask whether a customer or attribute is gone"
+            );
+        }
+    }
+
+    /// The store asks to be called less: all calls wait if it says how long, else this one does, with fewer in flight.
+    async fn limited(&mut self, mut work: Work, wait: Option<Duration>) -> Result<(), EngineError> {
+        self.breaker.limited();
+        self.accepted_since_limited = 0;
+        let now = Instant::now();
+        let pause = wait.unwrap_or_else(|| {
+            self.slots = self.slots.saturating_sub(1).max(1);
+            let n = self.breaker.limited_in_a_row();
+            retry::backoff(n, LIMITED_PAUSE, self.config.backoff_max, fastrand::f64())
+        });
+        if wait.is_some() {
+            (self.ports.progress)(super::Progress::Waiting(pause));
+            self.paused_until = self.paused_until.max(Some(now + pause));
+            self.take_back("not sent: the store asked to wait").await?;
+        }
+        work.ready_at = Some(now + pause);
+        self.waiting.push(work);
+        Ok(())
+    }
+
+    /// Nobody knows whether the batch was applied: it is sent again, and split when its attempts are used up.
+    async fn failed(&mut self, mut work: Work, last: bool) -> Result<(), EngineError> {
+        if work.failures == 1 {
+            work.accepted_before = self.accepted;
+        }
+        let others_left =
+            !last || !self.queue.is_empty() || self.waiting.iter().any(|other| !other.exhausted());
+        let its_own_fault = self.accepted > work.accepted_before || !others_left;
+        if !work.exhausted() || !its_own_fault {
+            self.pause(work);
+            return Ok(());
+        }
+        if let Some(mut isolation) = work.isolation.take() {
+            isolation.lost();
+            self.isolate(isolation, work.parent_id.unwrap_or_default()).await?;
+        }
+        if work.changes.len() == 1 {
+            let reason =
+                format!("sent {} times without a clear answer; the last: {}", work.calls, work.words);
+            let verdict = Verdict::Unknown { reason, seen_value: None };
+            return self.set_aside(vec![(work.changes[0].key, verdict)]).await;
+        }
+        let (left, right) = work.changes.split_at(work.changes.len() / 2);
+        for half in [left, right] {
+            let half = Work::new(half.to_vec(), work.parent_id, TRIES_OF_A_PART);
+            self.waiting.push(Work { unsure: true, words: work.words.clone(), ..half });
+        }
+        Ok(())
+    }
+
+    /// Puts a batch off by a jittered pause that grows with its calls.
+    fn pause(&mut self, mut work: Work) {
+        let pause = retry::backoff(work.calls, self.config.backoff, self.config.backoff_max, fastrand::f64());
+        work.ready_at = Some(Instant::now() + pause);
+        self.waiting.push(work);
+    }
+
+    /// Nothing else can succeed.
+    async fn stop(&mut self, reply: &Reply, request_id: i64, advice: &str) -> Result<(), EngineError> {
+        if !self.ends_in_failure() {
+            let answer = retry::headline(reply);
+            self.end =
+                Some(End::failed(format!("the store answered {answer} to request {request_id}"), advice));
+        }
+        self.take_back("not sent: the run was stopped").await
+    }
+
+    /// A batch that was begun ahead and not sent waits for its turn again.
+    async fn take_back(&mut self, why: &str) -> Result<(), EngineError> {
+        let Some(begun) = self.begun.take() else { return Ok(()) };
+        let end = RequestEnd { at: (self.ports.now)(), error: Some(why.to_owned()), ..RequestEnd::default() };
+        self.finish(begun.request_id, end, &[]).await?;
+        self.waiting.push(Work { parent_id: Some(begun.request_id), ..begun.work });
+        Ok(())
+    }
+
+    /// Decides what an isolation still holds besides what was just decided.
+    async fn give_up(
+        &mut self,
+        isolation: Isolation,
+        verdict: &Verdict,
+        decided: &[(Key, Verdict)],
+    ) -> Result<(), EngineError> {
+        let open = |change: &Change| !decided.iter().any(|(key, _)| *key == change.key);
+        let rest = isolation.into_undecided().into_iter().filter(open);
+        let verdicts = rest.map(|change| (change.key, verdict.clone())).collect();
+        self.set_aside(verdicts).await
+    }
+}
+
+/// What is written down of an answer. An accepting one has no error.
+fn request_end(reply: &Reply, meaning: &Meaning<'_>, at: DateTime<Utc>) -> RequestEnd {
+    let error = (!matches!(meaning, Meaning::Accepted(_))).then(|| retry::describe(reply));
+    let (http_status, store_request_id) = match reply {
+        Reply::Answered(answer) => (Some(answer.status), answer.request_id.clone()),
+        Reply::Lost { .. } | Reply::NotSent { .. } => (None, None),
+    };
+    RequestEnd { at, http_status, store_request_id, error }
+}

@@ -1,0 +1,142 @@
+//! One batch on its way: what is to be sent, what was begun, and the call itself.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::destination::{Destination, Item, Reply};
+use crate::record::{Change, Key, Verdict};
+use crate::retry::isolate::Isolation;
+use crate::retry::{self, Meaning, echo};
+
+/// A request that is not on the wire this long after it was begun is not sent: another run may own the store by then.
+const STALE: Duration = Duration::from_secs(5);
+
+/// Changes to be sent in one request, and what was tried before.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) changes: Vec<Change>,
+    /// The last request that carried them; `None` if they were never begun.
+    pub(super) parent_id: Option<i64>,
+    /// Calls so far whose outcome is unknown.
+    pub(super) failures: u32,
+    /// How many such calls are made before it is split.
+    pub(super) tries: u32,
+    /// Calls so far, refused or failed.
+    pub(super) calls: u32,
+    /// Whether the store may have applied it.
+    pub(super) unsure: bool,
+    /// How many batches had been accepted when it first failed.
+    pub(super) accepted_before: u64,
+    /// The isolation that these changes are a part of.
+    pub(super) isolation: Option<Isolation>,
+    /// Not before this.
+    pub(super) ready_at: Option<Instant>,
+    /// The last answer in words.
+    pub(super) words: String,
+}
+
+impl Work {
+    pub(super) fn new(changes: Vec<Change>, parent_id: Option<i64>, tries: u32) -> Self {
+        Self {
+            changes,
+            parent_id,
+            failures: 0,
+            tries,
+            calls: 0,
+            unsure: false,
+            accepted_before: 0,
+            isolation: None,
+            ready_at: None,
+            words: String::new(),
+        }
+    }
+
+    /// Whether its attempts are used up.
+    pub(super) const fn exhausted(&self) -> bool {
+        self.failures >= self.tries
+    }
+
+    /// The latest time before which one of its changes must not be sent.
+    pub(super) fn not_before(&self) -> Option<DateTime<Utc>> {
+        self.changes.iter().filter_map(|change| change.not_before).max()
+    }
+
+    /// The verdict on changes that are given up: they are deferred only if surely nothing of them was applied.
+    pub(super) fn given_up(&self, why: &str) -> Verdict {
+        let reason = if self.words.is_empty() {
+            why.to_owned()
+        } else {
+            format!("{why}; last answer: {}", self.words)
+        };
+        if self.unsure { Verdict::Unknown { reason, seen_value: None } } else { Verdict::Deferred { reason } }
+    }
+}
+
+/// A batch whose intent is committed.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) work: Work,
+    pub(super) request_id: i64,
+    pub(super) at: Instant,
+}
+
+/// A batch that came back.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) work: Work,
+    pub(super) request_id: i64,
+    pub(super) reply: Reply,
+    /// What an accepting answer proves, reading back included.
+    pub(super) verdicts: Vec<(Key, Verdict)>,
+    /// From the request to its answer.
+    pub(super) took: Duration,
+}
+
+/// Makes the call. An answer that does not prove every change is completed by reading the store back, so that a
+/// batch comes back decided or not at all.
+pub(super) async fn send(destination: &dyn Destination, begun: Begun) -> Sent {
+    let Begun { work, request_id, at } = begun;
+    let started = Instant::now();
+    let reply = if started - at > STALE {
+        Reply::NotSent { reason: "it was not on the wire within five seconds of its begin".to_owned() }
+    } else {
+        let items: Vec<_> =
+            work.changes.iter().map(|change| Item { key: change.key, value: &change.value }).collect();
+        destination.upsert(&items).await
+    };
+    let took = started.elapsed();
+    let verdicts = match retry::meaning(&reply, work.changes.len()) {
+        Meaning::Accepted(echoes) => {
+            let (proved, open): (Vec<_>, Vec<_>) = work
+                .changes
+                .iter()
+                .map(|change| (change, echo::judge(change, echoes)))
+                .partition(|(_, v)| v.is_some());
+            let mut verdicts: Vec<_> = proved.into_iter().filter_map(|(c, v)| Some((c.key, v?))).collect();
+            verdicts
+                .extend(read_back(destination, &open.into_iter().map(|(c, _)| c).collect::<Vec<_>>()).await);
+            verdicts
+        }
+        _ => Vec::new(),
+    };
+    Sent { work, request_id, reply, verdicts, took }
+}
+
+/// Settles by GET what an answer left open.
+async fn read_back(destination: &dyn Destination, open: &[&Change]) -> Vec<(Key, Verdict)> {
+    if open.is_empty() {
+        return Vec::new();
+    }
+    let keys: Vec<_> = open.iter().map(|change| change.key).collect();
+    match destination.fetch(&keys).await {
+        Ok(shown) => open.iter().map(|change| (change.key, echo::judge_read_back(change, &shown))).collect(),
+        Err(error) => {
+            let reason = format!("the answer left it out, and reading it back failed: {error}");
+            keys.into_iter()
+                .map(|key| (key, Verdict::Unknown { reason: reason.clone(), seen_value: None }))
+                .collect()
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Filling calls: up to so many distinct customers, and no more values than the store takes.
+
+use std::collections::VecDeque;
+
+use crate::record::Change;
+
+/// How much one call may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Distinct customers, at least one.
+    pub customers: usize,
+    /// Values, at least one; `None` while the store has not been found to count them.
+    pub values: Option<usize>,
+}
+
+impl Limit {
+    /// How many calls so many customers with so many values between them take at the least.
+    #[must_use]
+    pub fn calls(&self, customers: u64, values: u64) -> u64 {
+        let by_customers = customers.div_ceil(self.customers as u64);
+        self.values.map_or(by_customers, |size| by_customers.max(values.div_ceil(size as u64)))
+    }
+}
+
+/// A call that is being filled in key order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fill {
+    customers: usize,
+    values: usize,
+    last_customer: Option<i64>,
+}
+
+impl Fill {
+    /// Takes one more value into the call, or says that it no longer fits.
+    pub fn take(&mut self, customer_id: i64, limit: Limit) -> bool {
+        let another = self.last_customer != Some(customer_id);
+        if another && self.customers == limit.customers {
+            return false;
+        }
+        if limit.values.is_some_and(|most| self.values >= most) {
+            return false;
+        }
+        self.customers += usize::from(another);
+        self.values += 1;
+        self.last_customer = Some(customer_id);
+        true
+    }
+}
+
+/// Takes the next call's changes off the queue. `None` when the queue is empty, or when all of it fits and more is to
+/// come (`ended` is false): a call is not sent half full.
+pub fn next(queue: &mut VecDeque<Change>, ended: bool, limit: Limit) -> Option<Vec<Change>> {
+    let mut fill = Fill::default();
+    let count = queue.iter().take_while(|change| fill.take(change.key.customer_id, limit)).count();
+    if count == 0 || (count == queue.len() && !ended) {
+        return None;
+    }
+    Some(queue.drain(..count).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::{Action, Key};
+
+    fn change(customer_id: i64, attribute_id: i64) -> Change {
+        Change {
+            key: Key::new(customer_id, attribute_id),
+            action: Action::Create,
+            value: String::new(),
+            previous_value: None,
+            value_id: None,
+            seen_value: None,
+            not_before: None,
+        }
+    }
+
+    fn queue(sizes: &[usize]) -> VecDeque<Change> {
+        (1..).zip(sizes).flat_map(|(customer, &n)| (1..=n as i64).map(move |a| change(customer, a))).collect()
+    }
+
+    fn all(mut queue: VecDeque<Change>, limit: Limit) -> Vec<Vec<Change>> {
+        std::iter::from_fn(|| next(&mut queue, true, limit)).collect()
+    }
+
+    #[test]
+    fn ten_customers_with_all_their_values_fill_a_call() {
+        let calls = all(queue(&[3; 25]), Limit { customers: 10, values: None });
+        assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [30, 30, 15]);
+    }
+
+    #[test]
+    fn a_store_that_counts_values_gets_full_calls_and_a_large_customer_is_spread() {
+        let calls = all(queue(&[3, 25, 1]), Limit { customers: 10, values: Some(10) });
+        assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 9]);
+    }
+
+    #[test]
+    fn a_call_is_not_cut_while_more_may_come() {
+        let mut waiting = queue(&[1; 10]);
+        assert_eq!(next(&mut waiting, false, Limit { customers: 10, values: None }), None);
+        assert_eq!(waiting.len(), 10);
+        waiting.push_back(change(11, 1));
+        assert_eq!(
+            next(&mut waiting, false, Limit { customers: 10, values: None }).map(|c| c.len()),
+            Some(10)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_change_is_in_one_call_and_no_call_is_over(
+            sizes in prop::collection::vec(1_usize..6, 0..60),
+            customers in 1_usize..11,
+            values in prop::option::of(1_usize..30),
+        ) {
+            let limit = Limit { customers, values };
+            let before = queue(&sizes);
+            let calls = all(before.clone(), limit);
+            prop_assert_eq!(calls.concat(), Vec::from(before));
+            for call in &calls {
+                let mut distinct: Vec<_> = call.iter().map(|c| c.key.customer_id).collect();
+                distinct.dedup();
+                prop_assert!(distinct.len() <= customers);
+                prop_assert!(values.is_none_or(|most| call.len() <= most));
+            }
+            if values.is_none() {
+                prop_assert_eq!(calls.len() as u64, limit.calls(sizes.len() as u64, 0));
+            }
+        }
+    }
+}

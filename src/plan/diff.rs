@@ -1,0 +1,379 @@
+//! The merge of two streams in key order: what the source wants, and what the ledger believes.
+//!
+//! [`Diff::step`] is fed page by page and keeps no more than the row it is at, so a table of any size goes through.
+//! Rows that cannot be sent are set apart with a reason and never stop the others.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::ledger::INVALID_ROWS_KEPT;
+use crate::record::{
+    Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, SourcePage, SourceRow,
+    VALUE_MAX_CHARS,
+};
+
+/// The largest id that the store knows: its ids are 32-bit integers.
+const ID_MAX: i64 = i32::MAX as i64;
+
+/// How much of an invalid value is kept, in characters.
+const INVALID_VALUE_KEPT: usize = 300;
+
+/// How many changes and invalid rows a page of the plan holds.
+const PAGE: usize = 4_000;
+
+/// What the diff judges by.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The attributes that the store defines.
+    pub attributes: BTreeSet<i64>,
+    /// Send values again that the store rejected.
+    pub retry_rejected: bool,
+    /// The time of planning.
+    pub now: DateTime<Utc>,
+    /// How long after it was sent a request may still be applied.
+    pub lateness: TimeDelta,
+}
+
+/// A page of the plan.
+#[derive(Debug, Default)]
+pub struct PlanPage {
+    /// Changes in key order.
+    pub changes: Vec<Change>,
+    /// Source rows that cannot be sent, in the order in which that was found.
+    pub invalid: Vec<InvalidRow>,
+}
+
+/// A page that is being read.
+#[derive(Debug)]
+pub struct Cursor<P> {
+    page: P,
+    at: usize,
+    ended: bool,
+}
+
+impl<P: Default> Default for Cursor<P> {
+    fn default() -> Self {
+        Self { page: P::default(), at: 0, ended: false }
+    }
+}
+
+impl<P> Cursor<P> {
+    /// Goes on with the next page, or with `None` learns that there is none.
+    pub fn turn(&mut self, page: Option<P>) {
+        match page {
+            Some(page) => (self.page, self.at) = (page, 0),
+            None => self.ended = true,
+        }
+    }
+}
+
+impl Cursor<SourcePage> {
+    fn peek(&self) -> Option<SourceRow<'_>> {
+        (self.at < self.page.len()).then(|| self.page.row(self.at))
+    }
+}
+
+impl Cursor<EntryPage> {
+    fn peek(&self) -> Option<EntryRow<'_>> {
+        (self.at < self.page.len()).then(|| self.page.row(self.at))
+    }
+}
+
+/// What the diff needs before it can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The next page of the source.
+    Source,
+    /// The next page of the ledger.
+    Entries,
+    /// The page of the plan is full: take it.
+    Room,
+    /// Nothing: both streams are through.
+    Nothing,
+}
+
+/// A stream broke its promise of key order; comparing further would invent differences.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the rows of the {stream} are not in key order at {key}")]
+pub struct OutOfOrder {
+    /// `source` or `ledger`.
+    pub stream: &'static str,
+    /// Where.
+    pub key: Key,
+}
+
+/// All rows of one key of the source.
+#[derive(Debug)]
+struct Group {
+    key: Key,
+    copies: u32,
+    has_value: bool,
+    value: String,
+}
+
+/// The state of a merge.
+#[derive(Debug)]
+pub struct Diff {
+    rules: Rules,
+    counts: Counts,
+    desired: u64,
+    customers: u64,
+    last_customer: Option<i64>,
+    invalid_kept: i64,
+    /// The key whose rows are being collected; judged when another key, or the end, is met.
+    open: Option<Group>,
+    last_entry: Option<Key>,
+}
+
+impl Diff {
+    /// A merge at its beginning.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            counts: Counts::default(),
+            desired: 0,
+            customers: 0,
+            last_customer: None,
+            invalid_kept: 0,
+            open: None,
+            last_entry: None,
+        }
+    }
+
+    /// The counts so far: those of planning, the rest zero.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many customers and values the source wants, whether changed or not.
+    #[must_use]
+    pub const fn desired(&self) -> (u64, u64) {
+        (self.customers, self.desired)
+    }
+
+    /// Merges as far as the two pages reach and adds to `out`.
+    ///
+    /// # Errors
+    /// A stream was not in key order.
+    pub fn step(
+        &mut self,
+        source: &mut Cursor<SourcePage>,
+        entries: &mut Cursor<EntryPage>,
+        out: &mut PlanPage,
+    ) -> Result<Need, OutOfOrder> {
+        loop {
+            if out.changes.len() >= PAGE || out.invalid.len() >= PAGE {
+                return Ok(Need::Room);
+            }
+            let Some(row) = source.peek() else {
+                if !source.ended {
+                    return Ok(Need::Source);
+                }
+                return self.finish(entries, out);
+            };
+            let Some(key) = self.key_of(row, out) else {
+                self.counts.source_rows += 1;
+                source.at += 1;
+                continue;
+            };
+            match self.open.as_ref().map(|open| key.cmp(&open.key)) {
+                Some(Ordering::Less) => return Err(OutOfOrder { stream: "source", key }),
+                Some(Ordering::Equal) => self.repeat(key, row, out),
+                Some(Ordering::Greater) if !self.close(entries, out)? => return Ok(Need::Entries),
+                Some(Ordering::Greater) | None => self.start(key, row),
+            }
+            self.counts.source_rows += 1;
+            source.at += 1;
+        }
+    }
+
+    /// What is left when the source is through: the last key, then entries that nobody wants any more.
+    fn finish(&mut self, entries: &mut Cursor<EntryPage>, out: &mut PlanPage) -> Result<Need, OutOfOrder> {
+        if self.open.is_some() && !self.close(entries, out)? {
+            return Ok(Need::Entries);
+        }
+        self.open = None;
+        while let Some(entry) = self.next_entry(entries)? {
+            self.counts.orphans += i64::from(may_be_stored(&entry));
+            entries.at += 1;
+        }
+        Ok(if entries.ended { Need::Nothing } else { Need::Entries })
+    }
+
+    /// The key of a row, or `None` after it was set apart as having no usable one.
+    fn key_of(&mut self, row: SourceRow<'_>, out: &mut PlanPage) -> Option<Key> {
+        let problem = match (row.customer_id, row.attribute_id) {
+            (None, _) => "it has no customer id".to_owned(),
+            (_, None) => "it has no attribute id".to_owned(),
+            (Some(id), _) if !(1..=ID_MAX).contains(&id) => {
+                format!("customer id {id} is out of range (1 to {ID_MAX})")
+            }
+            (_, Some(id)) if !(1..=ID_MAX).contains(&id) => {
+                format!("attribute id {id} is out of range (1 to {ID_MAX})")
+            }
+            (Some(customer_id), Some(attribute_id)) => return Some(Key { customer_id, attribute_id }),
+        };
+        self.set_apart(row, problem, out);
+        None
+    }
+
+    fn start(&mut self, key: Key, row: SourceRow<'_>) {
+        let mut value = self.open.take().map_or_else(String::new, |group| group.value);
+        value.clear();
+        value.push_str(row.value.unwrap_or_default());
+        self.open = Some(Group { key, copies: 1, has_value: row.value.is_some(), value });
+    }
+
+    /// A second row of the open key: none of them can be sent, since none is more right than the other.
+    fn repeat(&mut self, key: Key, row: SourceRow<'_>, out: &mut PlanPage) {
+        let Some(mut group) = self.open.take() else { return };
+        if group.copies == 1 {
+            self.set_apart(group.row(key), REPEATED.to_owned(), out);
+        }
+        self.set_apart(row, REPEATED.to_owned(), out);
+        group.copies += 1;
+        self.open = Some(group);
+    }
+
+    /// Judges the open key against its entry. `false` when the next page of entries is needed first.
+    fn close(&mut self, entries: &mut Cursor<EntryPage>, out: &mut PlanPage) -> Result<bool, OutOfOrder> {
+        let Some(key) = self.open.as_ref().map(|group| group.key) else { return Ok(true) };
+        loop {
+            match self.next_entry(entries)? {
+                None if !entries.ended => return Ok(false),
+                Some(entry) if entry.key < key => {
+                    self.counts.orphans += i64::from(may_be_stored(&entry));
+                    entries.at += 1;
+                }
+                Some(entry) if entry.key == key => {
+                    self.judge(Some(entry), out);
+                    entries.at += 1;
+                    return Ok(true);
+                }
+                _ => {
+                    self.judge(None, out);
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    fn next_entry<'a>(&mut self, entries: &'a Cursor<EntryPage>) -> Result<Option<EntryRow<'a>>, OutOfOrder> {
+        let Some(entry) = entries.peek() else { return Ok(None) };
+        if entries.at == 0 && self.last_entry.is_some_and(|last| last > entry.key) {
+            return Err(OutOfOrder { stream: "ledger", key: entry.key });
+        }
+        self.last_entry = Some(entry.key);
+        Ok(Some(entry))
+    }
+
+    fn judge(&mut self, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
+        let Some(group) = self.open.take() else { return };
+        self.judge_group(&group, entry, out);
+        // The group goes back for its buffer; `start` or `finish` replaces it.
+        self.open = Some(group);
+    }
+
+    fn judge_group(&mut self, group: &Group, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
+        if group.copies > 1 {
+            return;
+        }
+        if !group.has_value {
+            self.counts.no_value += 1;
+            self.counts.orphans += i64::from(entry.is_some_and(|entry| may_be_stored(&entry)));
+            return;
+        }
+        if !self.rules.attributes.contains(&group.key.attribute_id) {
+            let problem = format!("the store has no attribute {}", group.key.attribute_id);
+            return self.set_apart(group.row(group.key), problem, out);
+        }
+        // Fewer bytes than the limit cannot be more characters.
+        if group.value.len() > VALUE_MAX_CHARS && group.value.chars().count() > VALUE_MAX_CHARS {
+            let problem = format!("its value is longer than {VALUE_MAX_CHARS} characters");
+            return self.set_apart(group.row(group.key), problem, out);
+        }
+        self.desired += 1;
+        if self.last_customer.replace(group.key.customer_id) != Some(group.key.customer_id) {
+            self.customers += 1;
+        }
+        match self.compare(group, entry) {
+            Found::Unchanged => self.counts.unchanged += 1,
+            Found::Held => self.counts.held += 1,
+            Found::Changed(change) => {
+                self.counts.planned += 1;
+                out.changes.push(change);
+            }
+        }
+    }
+
+    fn compare(&self, group: &Group, entry: Option<EntryRow<'_>>) -> Found {
+        let same = entry.is_some_and(|entry| entry.value == group.value);
+        match entry.map(|entry| entry.belief) {
+            Some(Belief::Confirmed) if same => return Found::Unchanged,
+            Some(Belief::Rejected) if same && !self.rules.retry_rejected => return Found::Held,
+            _ => {}
+        }
+        let previous_value = entry.and_then(|entry| match entry.belief {
+            Belief::Confirmed => Some(entry.stored_value.unwrap_or(entry.value).to_owned()),
+            Belief::Unconfirmed | Belief::Rejected => entry.stored_value.map(str::to_owned),
+        });
+        let value_id = entry.and_then(|entry| entry.value_id);
+        let known = previous_value.is_some() || value_id.is_some();
+        Found::Changed(Change {
+            key: group.key,
+            action: if known { Action::Update } else { Action::Create },
+            value: group.value.clone(),
+            previous_value,
+            value_id,
+            seen_value: entry.filter(|_| same).and_then(|entry| entry.seen_value).map(str::to_owned),
+            not_before: entry.filter(|_| !same).and_then(|entry| self.not_before(entry.sent_at)),
+        })
+    }
+
+    /// Until when an older request with another value may still arrive. A time in the future is a clock that was
+    /// set back since: from now on the full time is enough.
+    fn not_before(&self, sent_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        let until = sent_at?.min(self.rules.now) + self.rules.lateness;
+        (until > self.rules.now).then_some(until)
+    }
+
+    fn set_apart(&mut self, row: SourceRow<'_>, reason: String, out: &mut PlanPage) {
+        self.counts.invalid += 1;
+        if self.invalid_kept < INVALID_ROWS_KEPT {
+            self.invalid_kept += 1;
+            let value = row.value.map(|value| value.chars().take(INVALID_VALUE_KEPT).collect());
+            let SourceRow { customer_id, attribute_id, .. } = row;
+            out.invalid.push(InvalidRow { customer_id, attribute_id, value, reason });
+        }
+    }
+}
+
+const REPEATED: &str = "the source has this customer and attribute more than once; none of the rows is sent";
+
+enum Found {
+    Unchanged,
+    Held,
+    Changed(Change),
+}
+
+impl Group {
+    fn row(&self, key: Key) -> SourceRow<'_> {
+        SourceRow {
+            customer_id: Some(key.customer_id),
+            attribute_id: Some(key.attribute_id),
+            value: self.has_value.then_some(self.value.as_str()),
+        }
+    }
+}
+
+/// Whether the store may hold something for this entry: a value refused at its first try is nowhere.
+fn may_be_stored(entry: &EntryRow<'_>) -> bool {
+    entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+type Row = (Option<i64>, Option<i64>, Option<String>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    value: String,
+    stored_value: Option<String>,
+    belief: Belief,
+    value_id: Option<i64>,
+    sent_at: Option<DateTime<Utc>>,
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).expect("a valid time")
+}
+
+fn rules() -> Rules {
+    Rules {
+        attributes: BTreeSet::from([1, 2, 3]),
+        retry_rejected: false,
+        now: now(),
+        lateness: TimeDelta::seconds(120),
+    }
+}
+
+/// Runs a whole merge, the streams cut into pages of `page` rows.
+fn merge(rules: Rules, rows: &[Row], entries: &BTreeMap<Key, Known>, page: usize) -> (Counts, PlanPage) {
+    let mut source_pages = rows.chunks(page).map(|rows| {
+        let mut page = SourcePage::default();
+        for (customer_id, attribute_id, value) in rows {
+            page.push(SourceRow {
+                customer_id: *customer_id,
+                attribute_id: *attribute_id,
+                value: value.as_deref(),
+            });
+        }
+        page
+    });
+    let all: Vec<_> = entries.iter().collect();
+    let mut entry_pages = all.chunks(page).map(|rows| {
+        let mut page = EntryPage::default();
+        for (key, known) in rows {
+            page.push(EntryRow {
+                key: **key,
+                value: &known.value,
+                stored_value: known.stored_value.as_deref(),
+                seen_value: None,
+                value_id: known.value_id,
+                belief: known.belief,
+                sent_at: known.sent_at,
+            });
+        }
+        page
+    });
+    let (mut diff, mut out, mut whole) = (Diff::new(rules), PlanPage::default(), PlanPage::default());
+    let (mut source, mut ledger) = (Cursor::default(), Cursor::default());
+    loop {
+        let need = diff.step(&mut source, &mut ledger, &mut out).expect("streams in order");
+        match need {
+            Need::Source => source.turn(source_pages.next()),
+            Need::Entries => ledger.turn(entry_pages.next()),
+            Need::Room | Need::Nothing => {
+                whole.changes.append(&mut out.changes);
+                whole.invalid.append(&mut out.invalid);
+            }
+        }
+        if need == Need::Nothing {
+            return (diff.counts(), whole);
+        }
+    }
+}
+
+fn row(customer_id: i64, attribute_id: i64, value: &str) -> Row {
+    (Some(customer_id), Some(attribute_id), Some(value.to_owned()))
+}
+
+fn known(value: &str, belief: Belief) -> Known {
+    Known { value: value.to_owned(), stored_value: None, belief, value_id: Some(7), sent_at: None }
+}
+
+fn plan_one(rows: &[Row], entry: Option<Known>) -> (Counts, PlanPage) {
+    let entries = entry.map(|known| (Key::new(5, 1), known)).into_iter().collect();
+    merge(rules(), rows, &entries, 100)
+}
+
+#[test]
+fn a_new_value_is_created_and_a_changed_one_updated() {
+    let (_, plan) = plan_one(&[row(5, 1, "gold")], None);
+    assert_eq!((plan.changes[0].action, plan.changes[0].previous_value.as_deref()), (Action::Create, None));
+    let (_, plan) = plan_one(&[row(5, 1, "gold")], Some(known("silver", Belief::Confirmed)));
+    let change = &plan.changes[0];
+    assert_eq!((change.action, change.previous_value.as_deref()), (Action::Update, Some("silver")));
+    assert_eq!(change.value_id, Some(7));
+}
+
+#[test]
+fn an_unconfirmed_value_is_sent_again_even_if_it_is_the_wanted_one() {
+    let (counts, plan) = plan_one(&[row(5, 1, "gold")], Some(known("gold", Belief::Unconfirmed)));
+    assert_eq!((counts.planned, counts.unchanged, plan.changes.len()), (1, 0, 1));
+    assert_eq!(plan.changes[0].not_before, None, "a late copy of the same value does no harm");
+}
+
+#[test]
+fn a_value_that_may_be_overtaken_by_an_older_request_waits() {
+    let sent = |seconds| Known {
+        sent_at: Some(now() - TimeDelta::seconds(seconds)),
+        ..known("b", Belief::Unconfirmed)
+    };
+    let waits = |seconds| plan_one(&[row(5, 1, "a")], Some(sent(seconds))).1.changes[0].not_before;
+    assert_eq!(waits(20), Some(now() + TimeDelta::seconds(100)));
+    assert_eq!(waits(120), None);
+    assert_eq!(
+        waits(-500),
+        Some(now() + TimeDelta::seconds(120)),
+        "a clock set back does not make it wait longer"
+    );
+}
+
+#[test]
+fn a_rejected_value_is_held_until_it_changes_or_is_released() {
+    let rejected = || Some(known("bad", Belief::Rejected));
+    assert_eq!(plan_one(&[row(5, 1, "bad")], rejected()).0.held, 1);
+    assert_eq!(plan_one(&[row(5, 1, "good")], rejected()).0.planned, 1);
+    let entries = BTreeMap::from([(Key::new(5, 1), known("bad", Belief::Rejected))]);
+    let released = Rules { retry_rejected: true, ..rules() };
+    assert_eq!(merge(released, &[row(5, 1, "bad")], &entries, 9).0.planned, 1);
+}
+
+#[test]
+fn null_means_no_desired_value_and_an_empty_text_is_a_value() {
+    let (counts, plan) = plan_one(&[(Some(5), Some(1), None)], Some(known("x", Belief::Confirmed)));
+    assert_eq!((counts.no_value, counts.orphans, plan.changes.len()), (1, 1, 0));
+    let (_, plan) = plan_one(&[row(5, 1, "")], Some(known("x", Belief::Confirmed)));
+    assert_eq!(plan.changes[0].value, "");
+}
+
+#[test]
+fn rows_that_cannot_be_sent_are_set_apart_and_are_neither_changed_nor_gone() {
+    let long = "é".repeat(256);
+    let rows = [
+        row(-1, 1, "x"),
+        row(5, 1, "a"),
+        row(5, 1, "b"),
+        row(5, 2, &long),
+        row(5, 3, &"é".repeat(255)),
+        row(5, 9, "x"),
+        (Some(5), None, Some("x".into())),
+        row(1 << 40, 1, "x"),
+        (None, Some(1), None),
+    ];
+    let (counts, plan) = plan_one(&rows, Some(known("x", Belief::Confirmed)));
+    assert_eq!((counts.source_rows, counts.invalid, counts.planned, counts.orphans), (9, 8, 1, 0));
+    let reasons: Vec<_> = plan.invalid.iter().map(|row| row.reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "customer id -1 is out of range (1 to 2147483647)",
+            REPEATED,
+            REPEATED,
+            "its value is longer than 255 characters",
+            "it has no attribute id",
+            "customer id 1099511627776 is out of range (1 to 2147483647)",
+            "it has no customer id",
+            "the store has no attribute 9",
+        ]
+    );
+}
+
+#[test]
+fn a_value_refused_at_its_first_try_and_gone_from_the_source_is_no_orphan() {
+    let never = Known { value_id: None, ..known("bad", Belief::Rejected) };
+    assert_eq!(plan_one(&[], Some(never)).0.orphans, 0);
+    assert_eq!(plan_one(&[], Some(known("bad", Belief::Rejected))).0.orphans, 1);
+}
+
+#[test]
+fn rows_out_of_order_are_an_error() {
+    let mut page = SourcePage::default();
+    for customer in [2, 1] {
+        page.push(SourceRow { customer_id: Some(customer), attribute_id: Some(1), value: Some("x") });
+    }
+    let (mut source, mut entries) = (Cursor::default(), Cursor::<EntryPage>::default());
+    source.turn(Some(page));
+    entries.turn(None);
+    let end = Diff::new(rules()).step(&mut source, &mut entries, &mut PlanPage::default());
+    assert_eq!(end, Err(OutOfOrder { stream: "source", key: Key::new(1, 1) }));
+}
+
+/// What a plain reading of the rules says, over whole maps.
+fn oracle(rows: &[Row], entries: &BTreeMap<Key, Known>) -> (BTreeMap<Key, String>, Counts) {
+    let mut groups: BTreeMap<Key, Vec<&Option<String>>> = BTreeMap::new();
+    let mut counts = Counts { source_rows: rows.len() as i64, ..Counts::default() };
+    for (customer, attribute, value) in rows {
+        match (customer, attribute) {
+            (Some(c), Some(a)) if *c > 0 && *a > 0 => groups.entry(Key::new(*c, *a)).or_default().push(value),
+            _ => counts.invalid += 1,
+        }
+    }
+    let mut changes = BTreeMap::new();
+    for (key, values) in &groups {
+        match (values.as_slice(), entries.get(key)) {
+            ([None], entry) => {
+                counts.no_value += 1;
+                counts.orphans += i64::from(entry.is_some());
+            }
+            ([Some(_)], _) if key.attribute_id > 3 => counts.invalid += 1,
+            ([Some(v)], Some(e)) if e.belief == Belief::Confirmed && e.value == *v => counts.unchanged += 1,
+            ([Some(v)], Some(e)) if e.belief == Belief::Rejected && e.value == *v => counts.held += 1,
+            ([Some(v)], _) => {
+                changes.insert(*key, v.clone());
+                counts.planned += 1;
+            }
+            (many, _) => counts.invalid += many.len() as i64,
+        }
+    }
+    counts.orphans += entries.keys().filter(|key| !groups.contains_key(key)).count() as i64;
+    (changes, counts)
+}
+
+prop_compose! {
+    fn any_row()(c in prop::option::weighted(0.95, -1_i64..12), a in prop::option::weighted(0.95, 0_i64..5),
+                 v in prop::option::weighted(0.9, "[abc]?")) -> Row {
+        (c, a, v)
+    }
+}
+
+prop_compose! {
+    fn any_entry()(c in 1_i64..12, a in 1_i64..5, v in "[abc]?", b in 0_usize..3) -> (Key, Known) {
+        let belief = [Belief::Confirmed, Belief::Unconfirmed, Belief::Rejected][b];
+        (Key::new(c, a), known(&v, belief))
+    }
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_oracle_at_every_page_size(
+        mut rows in prop::collection::vec(any_row(), 0..40),
+        entries in prop::collection::vec(any_entry(), 0..30),
+        page in 1_usize..9,
+    ) {
+        // NULL ids come last, as Postgres sorts them.
+        rows.sort_by_key(|(c, a, _)| (c.is_none(), *c, a.is_none(), *a));
+        let entries: BTreeMap<_, _> = entries.into_iter().collect();
+        let (expected, expected_counts) = oracle(&rows, &entries);
+        let (counts, plan) = merge(rules(), &rows, &entries, page);
+        prop_assert_eq!(counts, expected_counts);
+        let changes: BTreeMap<_, _> = plan.changes.iter().map(|c| (c.key, c.value.clone())).collect();
+        prop_assert_eq!(changes, expected);
+        prop_assert!(plan.changes.is_sorted_by_key(|c| c.key));
+    }
+}
