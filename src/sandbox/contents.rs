@@ -1,0 +1,85 @@
+//! What the store holds: customers, attributes and values, and how tests and rehearsals edit them behind the API's back.
+
+use super::model::Model;
+use super::options::AttributeSpec;
+use crate::record::Key;
+
+impl Model {
+    /// Whether the store has this customer.
+    #[must_use]
+    pub fn has_customer(&self, id: i64) -> bool {
+        ((1..=self.options.customers).contains(&id) && !self.deleted.contains(&id))
+            || self.added.contains(&id)
+    }
+
+    /// All customers, in the order of their ids.
+    pub fn customers(&self) -> impl Iterator<Item = i64> {
+        let own = (1..=self.options.customers).filter(|id| !self.deleted.contains(id));
+        own.chain(self.added.iter().copied())
+    }
+
+    /// Adds a customer, or brings a deleted one back without its values.
+    pub fn add_customer(&mut self, id: i64) {
+        self.deleted.remove(&id);
+        if id < 1 || id > self.options.customers {
+            self.added.insert(id);
+        }
+    }
+
+    /// Deletes a customer with its values.
+    pub fn delete_customer(&mut self, id: i64) {
+        self.added.remove(&id);
+        if (1..=self.options.customers).contains(&id) {
+            self.deleted.insert(id);
+        }
+        self.values.retain(|key, _| key.customer_id != id);
+    }
+
+    /// The attributes that the store defines.
+    #[must_use]
+    pub fn attributes(&self) -> &[AttributeSpec] {
+        &self.attributes
+    }
+
+    /// Defines an attribute, or another of the same id in its place.
+    pub fn add_attribute(&mut self, attribute: AttributeSpec) {
+        self.attributes.retain(|known| known.id != attribute.id);
+        self.attributes.push(attribute);
+        self.attributes.sort_by_key(|known| known.id);
+    }
+
+    /// Deletes an attribute with all its values.
+    pub fn delete_attribute(&mut self, id: i64) {
+        self.attributes.retain(|known| known.id != id);
+        self.values.retain(|key, _| key.attribute_id != id);
+    }
+
+    /// What the store holds for a key.
+    #[must_use]
+    pub fn value(&self, key: Key) -> Option<&str> {
+        self.values.get(&key).map(|stored| stored.value.as_str())
+    }
+
+    /// The id of a key's value.
+    #[must_use]
+    pub fn value_id(&self, key: Key) -> Option<i64> {
+        self.values.get(&key).map(|stored| stored.id)
+    }
+
+    /// All values, in key order.
+    pub fn values(&self) -> impl Iterator<Item = (Key, &str)> {
+        self.values.iter().map(|(&key, stored)| (key, stored.value.as_str()))
+    }
+
+    /// Somebody else writes a value, or removes it. Nothing is checked and no request is logged.
+    pub fn set_value(&mut self, key: Key, value: Option<&str>) {
+        match value {
+            Some(value) => {
+                self.store(key, value.to_owned());
+            }
+            None => {
+                self.values.remove(&key);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Reading and deleting: filters, pages, and what they leave in.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+
+use super::answer::{Answer, Content, Paging};
+use super::model::{Model, Stored};
+use super::query::Query;
+use crate::record::Key;
+
+const VALUE_FILTERS: [&str; 11] = [
+    "page",
+    "limit",
+    "customer_id:in",
+    "attribute_id:in",
+    "name",
+    "date_created",
+    "date_created:min",
+    "date_created:max",
+    "date_modified",
+    "date_modified:min",
+    "date_modified:max",
+];
+
+impl Model {
+    pub(super) fn list_values(&self, query: &Query) -> Result<Answer, Answer> {
+        query.check(&VALUE_FILTERS)?;
+        let (page, limit) = query.page()?;
+        let attributes = self.wanted_attributes(query)?;
+        let customers: Option<BTreeSet<i64>> =
+            query.ids("customer_id:in")?.map(|ids| ids.into_iter().collect());
+        let dates = Dates::read(query)?;
+        let candidates: Box<dyn Iterator<Item = (&Key, &Stored)>> = match &customers {
+            None => Box::new(self.values.iter()),
+            Some(ids) => Box::new(
+                ids.iter().flat_map(|&id| self.values.range(Key::new(id, i64::MIN)..=Key::new(id, i64::MAX))),
+            ),
+        };
+        let wanted = candidates.filter(|(key, stored)| {
+            attributes.as_ref().is_none_or(|ids| ids.contains(&key.attribute_id)) && dates.admit(stored)
+        });
+        let (rows, paging) = cut(wanted, page, limit);
+        let rows = rows.into_iter().map(|(&key, stored)| stored.row(key)).collect();
+        Ok(Answer::new(200, Content::Values(rows, Some(paging))))
+    }
+
+    pub(super) fn list_attributes(&self, query: &Query) -> Result<Answer, Answer> {
+        query.check(&["page", "limit", "name", "name:like", "type"])?;
+        let (page, limit) = query.page()?;
+        let wanted = self.attributes().iter().filter(|attribute| {
+            query.get("name").is_none_or(|name| attribute.name == name)
+                && query.get("name:like").is_none_or(|part| attribute.name.contains(part))
+                && query.get("type").is_none_or(|kind| attribute.kind == kind)
+        });
+        let (attributes, paging) = cut(wanted, page, limit);
+        Ok(Answer::new(200, Content::Attributes(attributes.into_iter().cloned().collect(), paging)))
+    }
+
+    pub(super) fn list_customers(&self, query: &Query) -> Result<Answer, Answer> {
+        query.check(&["page", "limit", "id:in"])?;
+        let (page, limit) = query.page()?;
+        let (customers, paging) = match query.ids("id:in")? {
+            None => cut(self.customers(), page, limit),
+            Some(ids) => {
+                let ids: BTreeSet<i64> = ids.into_iter().filter(|&id| self.has_customer(id)).collect();
+                cut(ids.into_iter(), page, limit)
+            }
+        };
+        Ok(Answer::new(200, Content::Customers(customers, paging)))
+    }
+
+    /// Removes values by their own ids; ids that are not there do no harm.
+    pub(super) fn delete_values(&mut self, query: &Query) -> Result<Answer, Answer> {
+        query.check(&["id:in"])?;
+        let Some(ids) = query.ids("id:in")? else {
+            let errors = vec![("id:in".to_owned(), "error.path.missing".to_owned())];
+            return Err(Answer::problem(422, "The filter id:in is required.", errors));
+        };
+        self.values.retain(|_, stored| !ids.contains(&stored.id));
+        Ok(Answer::new(204, Content::Empty))
+    }
+
+    /// The attributes that the filters by id and by name leave in; `None` is all of them.
+    fn wanted_attributes(&self, query: &Query) -> Result<Option<BTreeSet<i64>>, Answer> {
+        let by_id: Option<BTreeSet<i64>> = query.ids("attribute_id:in")?.map(|ids| ids.into_iter().collect());
+        let Some(name) = query.get("name") else { return Ok(by_id) };
+        let named = self.attributes().iter().filter(|attribute| attribute.name == name);
+        let named: BTreeSet<i64> = named.map(|attribute| attribute.id).collect();
+        Ok(Some(match by_id {
+            Some(ids) => ids.intersection(&named).copied().collect(),
+            None => named,
+        }))
+    }
+}
+
+/// One page of a list, and where it stands.
+fn cut<T>(list: impl Iterator<Item = T>, page: usize, limit: usize) -> (Vec<T>, Paging) {
+    let start = (page - 1).saturating_mul(limit);
+    let mut total = 0;
+    let mut rows = Vec::new();
+    for row in list {
+        if total >= start && rows.len() < limit {
+            rows.push(row);
+        }
+        total += 1;
+    }
+    let paging = Paging { total, count: rows.len(), per_page: limit, page };
+    (rows, paging)
+}
+
+/// The filters by date.
+struct Dates {
+    created: Bounds,
+    modified: Bounds,
+}
+
+/// The first and the last moment that a filter lets through.
+type Bounds = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+impl Dates {
+    fn read(query: &Query) -> Result<Self, Answer> {
+        Ok(Self { created: bounds(query, "date_created")?, modified: bounds(query, "date_modified")? })
+    }
+
+    fn admit(&self, stored: &Stored) -> bool {
+        let within =
+            |(min, max): Bounds, date| min.is_none_or(|min| date >= min) && max.is_none_or(|max| date <= max);
+        within(self.created, stored.created) && within(self.modified, stored.modified)
+    }
+}
+
+fn bounds(query: &Query, name: &str) -> Result<Bounds, Answer> {
+    let date = |filter: &str| match query.get(filter) {
+        None => Ok(None),
+        Some(text) => parse_date(text).map(Some).ok_or_else(|| {
+            Answer::problem(
+                422,
+                "The filter has an invalid value.",
+                vec![(filter.to_owned(), "not a date".into())],
+            )
+        }),
+    };
+    let exact = date(name)?;
+    let min = date(&format!("{name}:min"))?;
+    let max = date(&format!("{name}:max"))?;
+    Ok((exact.or(min), exact.or(max)))
+}
+
+/// A date, a date with a time, with or without a zone, or seconds since 1970.
+fn parse_date(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(seconds) = text.parse() {
+        return DateTime::from_timestamp_secs(seconds);
+    }
+    if let Ok(date) = DateTime::parse_from_rfc3339(text) {
+        return Some(date.to_utc());
+    }
+    let with_time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S").ok();
+    let midnight = || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN));
+    with_time.or_else(midnight).map(|date| date.and_utc())
+}

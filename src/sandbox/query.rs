@@ -1,0 +1,81 @@
+//! The filters of a read: which are known, what they say.
+//!
+//! The service refuses a filter that it does not know, also an empty one, and never ignores it.
+
+use super::answer::Answer;
+
+/// The names and values of a query string, decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query(Vec<(String, String)>);
+
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 250;
+
+impl Query {
+    /// Reads a query string without its question mark.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        if text.is_empty() {
+            return Self::default();
+        }
+        // An empty part (`&&`) is a filter without a name to the service, so it is kept.
+        let parts = text.split('&').map(|part| {
+            let mut pairs = url::form_urlencoded::parse(part.as_bytes());
+            pairs
+                .next()
+                .map_or_else(Default::default, |(name, value)| (name.into_owned(), value.into_owned()))
+        });
+        Self(parts.collect())
+    }
+
+    /// A query of these filters.
+    #[must_use]
+    pub fn of(filters: &[(&str, String)]) -> Self {
+        Self(filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+    }
+
+    /// Refuses what is not in the list of known filters.
+    pub(super) fn check(&self, known: &[&str]) -> Result<(), Answer> {
+        let unknown: Vec<_> =
+            self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !known.contains(name)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let title = format!("The filter(s): {} are not valid filter parameter(s).", unknown.join(", "));
+        Err(Answer::problem(422, &title, vec![]))
+    }
+
+    /// The value of a filter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A filter that lists ids.
+    pub(super) fn ids(&self, name: &str) -> Result<Option<Vec<i64>>, Answer> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let ids: Result<Vec<i64>, _> = text.split(',').map(|id| id.trim().parse()).collect();
+        ids.map(Some).map_err(|_| {
+            Answer::problem(
+                422,
+                "The filter has an invalid value.",
+                vec![(name.to_owned(), "not a list of ids".into())],
+            )
+        })
+    }
+
+    /// The page asked for, from 1, and its size.
+    pub(super) fn page(&self) -> Result<(usize, usize), Answer> {
+        let number = |name: &str, default: usize| match self.get(name) {
+            None => Ok(default),
+            Some(text) => text.parse().ok().filter(|&number| number > 0).ok_or_else(|| {
+                let errors = vec![(name.to_owned(), "must be a whole number above 0".to_owned())];
+                Answer::problem(422, "The page asked for is invalid.", errors)
+            }),
+        };
+        let limit = number("limit", LIMIT_DEFAULT)?;
+        if limit > LIMIT_MAX {
+            return Err(Answer::problem(413, "The specified limit exceeds the maximum allowed.", vec![]));
+        }
+        Ok((number("page", 1)?, limit))
+    }
+}

@@ -1,0 +1,329 @@
+//! The model by itself: rules, limits, faults and the in-process destination.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::visit::locked;
+use super::*;
+use crate::destination::{Body, Destination, Item, Reply};
+use crate::record::Key;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+fn model() -> Model {
+    Model::new(SandboxOptions::default())
+}
+
+fn put(items: &[(i64, i64, &str)]) -> Request {
+    let items = items
+        .iter()
+        .map(|&(customer, attribute, value)| PutItem {
+            key: Key::new(customer, attribute),
+            value: value.to_owned(),
+        })
+        .collect();
+    request(Call::PutValues(Ok(items)))
+}
+
+fn request(call: Call) -> Request {
+    Request { hash: "sandbox".into(), token: Some("sandbox-token".into()), path: "/".into(), call }
+}
+
+fn send(model: &mut Model, request: &Request) -> Answer {
+    let ticket = model.arrive(0, request);
+    let answer = model.serve(0, &ticket, request);
+    model.leave(&ticket);
+    answer
+}
+
+fn errors(answer: &Answer) -> Vec<&str> {
+    match &answer.content {
+        Content::Problem { errors, .. } => errors.iter().map(|(field, _)| field.as_str()).collect(),
+        other => panic!("no problem but {other:?}"),
+    }
+}
+
+#[test]
+fn a_write_is_kept_and_echoed_and_a_new_value_has_a_new_id() {
+    let mut model = model();
+    let answer = send(&mut model, &put(&[(1, 1, "gold"), (2, 1, "")]));
+    assert_eq!(answer.status, 200);
+    assert_eq!(model.values().collect::<Vec<_>>(), [(Key::new(1, 1), "gold"), (Key::new(2, 1), "")]);
+    let first = model.value_id(Key::new(1, 1));
+    model.delete_customer(1);
+    assert_eq!(model.value(Key::new(1, 1)), None);
+    assert_eq!(send(&mut model, &put(&[(1, 1, "gold")])).status, 422);
+    model.add_customer(1);
+    send(&mut model, &put(&[(1, 1, "gold")]));
+    assert!(model.value_id(Key::new(1, 1)) > first);
+    model.delete_attribute(1);
+    assert_eq!(model.values().count(), 0);
+}
+
+#[test]
+fn one_bad_item_keeps_the_whole_call_out() {
+    let mut model = model();
+    let long = "é".repeat(256);
+    for (bad, field) in [
+        ((9999, 1, "x"), "1.customer_id"),
+        ((2, 9, "x"), "1.attribute_id"),
+        ((2, 1, long.as_str()), "1.value"),
+        ((2, 1, "a !reject b"), "1.value"),
+    ] {
+        let answer = send(&mut model, &put(&[(1, 1, "good"), bad, bad]));
+        assert_eq!((answer.status, errors(&answer)), (422, vec![field]));
+        assert_eq!(model.values().count(), 0);
+    }
+    assert_eq!(send(&mut model, &put(&[(1, 1, "good"), (2, 1, "!poison")])).status, 500);
+    assert_eq!(send(&mut model, &put(&[(1, 1, &"é".repeat(255))])).status, 200);
+    assert_eq!(model.tally().applied, 1);
+}
+
+#[test]
+fn every_reading_of_a_refusal_can_be_had() {
+    let bad = put(&[(1, 1, "good"), (2, 1, "!reject"), (3, 1, "!reject")]);
+    let mut model = model();
+    model.options.rules.report_all = true;
+    assert_eq!(errors(&send(&mut model, &bad)), ["1.value", "2.value"]);
+    model.options.rules.blame = Blame::FieldOnly;
+    assert_eq!(errors(&send(&mut model, &bad)), ["value", "value"]);
+    model.options.rules.blame = Blame::WrongIndex;
+    assert_eq!(errors(&send(&mut model, &bad)), ["2.value", "0.value"]);
+    model.options.rules.apply_before_bad = true;
+    send(&mut model, &bad);
+    assert_eq!(model.value(Key::new(1, 1)), Some("good"));
+    let twice = put(&[(4, 1, "a"), (4, 1, "b")]);
+    assert_eq!(send(&mut model, &twice).status, 200);
+    assert_eq!(model.value(Key::new(4, 1)), Some("b"));
+    model.options.rules.repeated_pair = RepeatedPair::Refused;
+    assert_eq!(send(&mut model, &twice).status, 422);
+}
+
+#[test]
+fn the_size_counts_items_or_customers() {
+    let mut model = model();
+    let eleven: Vec<_> = (1..=11).map(|index| (index % 4 + 1, index % 3 + 1, "x")).collect();
+    assert_eq!(send(&mut model, &put(&eleven)).status, 413);
+    model.options.limits.size_refusal = SizeRefusal::Unprocessable;
+    let answer = send(&mut model, &put(&eleven));
+    assert_eq!(
+        answer,
+        Answer {
+            content: Content::Problem { title: "Max batch size allowed is 10".into(), errors: vec![] },
+            ..answer.clone()
+        }
+    );
+    model.options.limits.counting = Counting::Customers;
+    assert_eq!(send(&mut model, &put(&eleven)).status, 200);
+    let tally = model.tally();
+    assert_eq!((tally.over_size, tally.max_items, tally.max_customers), (2, 11, 4));
+}
+
+#[test]
+fn the_fourth_write_in_flight_is_refused() {
+    let mut model = model();
+    let request = put(&[(1, 1, "x")]);
+    let tickets: Vec<_> = (0..3).map(|_| model.arrive(0, &request)).collect();
+    assert!(matches!(model.arrive(0, &request).admission, Admission::Refused(Answer { status: 429, .. })));
+    model.leave(&tickets[0]);
+    assert_eq!(model.arrive(0, &request).admission, Admission::Admitted);
+    assert_eq!((model.tally().max_in_flight, model.tally().over_in_flight), (4, 1));
+}
+
+#[test]
+fn an_empty_quota_refuses_until_the_window_ends() {
+    let mut model = model();
+    model.options.quota = QuotaRule { requests: 1, retry_after: true, ..QuotaRule::default() };
+    let request = put(&[(1, 1, "x")]);
+    assert_eq!(send(&mut model, &request).rate.map(|rate| rate.left), Some(0));
+    let refused = send(&mut model, &request);
+    assert_eq!((refused.status, refused.retry_after), (429, Some(30)));
+    assert_eq!(model.arrive(30_000, &request).admission, Admission::Admitted);
+}
+
+#[test]
+fn tokens_and_hashes_are_looked_at() {
+    let mut model = model();
+    model.options.read_only_token = Some(crate::config::Secret::new("reader"));
+    let write = put(&[(1, 1, "x")]);
+    let status = |model: &mut Model, request: &Request| send(model, request).status;
+    assert_eq!(status(&mut model, &Request { token: None, ..write.clone() }), 401);
+    assert_eq!(status(&mut model, &Request { token: Some("reader".into()), ..write.clone() }), 403);
+    assert_eq!(status(&mut model, &Request { hash: "other".into(), ..write.clone() }), 404);
+    model.options.rules.revoked = true;
+    assert_eq!(status(&mut model, &write), 401);
+    assert_eq!(model.values().count(), 0);
+}
+
+#[test]
+fn values_are_kept_in_the_form_of_the_switches() {
+    let mut model = model();
+    model.options.rules.keeping = Keeping { trim: true, numbers: true, narrow: true, drop_empty: true };
+    send(&mut model, &put(&[(1, 1, " a😀 "), (1, 2, "10.50"), (1, 3, "10.50"), (2, 1, " ")]));
+    let kept: Vec<_> = model.values().map(|(_, value)| value).collect();
+    assert_eq!(kept, ["a?", "10.5", "10.50"]);
+}
+
+#[test]
+fn shapes_are_refused_as_the_api_does() {
+    let refusal = |body: &str| {
+        let error = PutItem::read(body.as_bytes()).unwrap_err();
+        (error.status, error.errors.map(|(field, error)| format!("{field}: {error}")).unwrap_or_default())
+    };
+    assert_eq!(refusal("[{").0, 400);
+    assert_eq!(refusal("{}").1, "obj: error.expected.jsarray");
+    assert_eq!(refusal(r#"[{"attribute_id":1,"value":"x"}]"#).1, "customer_id: error.path.missing");
+    let number = r#"[{"attribute_id":1,"customer_id":1,"value":10}]"#;
+    assert_eq!(refusal(number), (422, "value: error.expected.jsstring".into()));
+}
+
+#[test]
+fn unknown_filters_are_refused_and_pages_end() {
+    let mut model = model();
+    for customer in 1..=60 {
+        model.set_value(Key::new(customer, 1), Some("x"));
+    }
+    let list = |model: &mut Model, query: &str| send(model, &request(Call::GetValues(Query::parse(query))));
+    let count = |answer: Answer| match answer.content {
+        Content::Values(rows, _) => rows.len(),
+        other => panic!("no values but {other:?}"),
+    };
+    assert_eq!(count(list(&mut model, "")), 50);
+    assert_eq!(count(list(&mut model, "page=2")), 10);
+    assert_eq!(count(list(&mut model, "page=3")), 0);
+    assert_eq!(count(list(&mut model, "customer_id:in=3,7,99&attribute_id:in=1")), 2);
+    assert_eq!(count(list(&mut model, "name=lifetime_value")), 0);
+    assert_eq!(count(list(&mut model, "date_modified:min=2999-01-01")), 0);
+    assert_eq!(list(&mut model, "limit=251").status, 413);
+    let refused = list(&mut model, "customer_id=1&&page=1").content;
+    let title = "The filter(s): customer_id,  are not valid filter parameter(s).".to_owned();
+    assert_eq!(refused, Content::Problem { title, errors: vec![] });
+}
+
+fn rig(options: SandboxOptions) -> (Arc<Mutex<Model>>, SandboxDestination) {
+    let model = Arc::new(Mutex::new(Model::new(options)));
+    let destination = SandboxDestination::new(Arc::clone(&model), TIMEOUT, 0.2);
+    (model, destination)
+}
+
+const ITEMS: [Item<'static>; 2] =
+    [Item { key: Key::new(1, 1), value: "gold" }, Item { key: Key::new(2, 1), value: "tin" }];
+
+#[tokio::test(start_paused = true)]
+async fn what_a_fault_leaves_in_the_store_and_what_the_client_learns() {
+    for (fault, kept, answered) in [
+        (Fault::None, 2, true),
+        (Fault::Refused, 0, true),
+        (Fault::Html, 0, true),
+        (Fault::Limited, 0, true),
+        (Fault::LimitedBare, 0, true),
+        (Fault::Status(507), 0, true),
+        (Fault::Lost, 2, true),
+        (Fault::Skipped, 1, true),
+        (Fault::Dropped, 0, false),
+        (Fault::Reset, 2, false),
+        (Fault::Cut, 2, false),
+        (Fault::Silent, 0, false),
+        (Fault::Slow, 2, false),
+        (Fault::Late, 0, false),
+    ] {
+        let (model, store) = rig(SandboxOptions::default());
+        locked(&model).script.push_back(fault);
+        let reply = store.upsert(&ITEMS).await;
+        assert_eq!(matches!(reply, Reply::Answered(_)), answered, "{fault}: {reply:?}");
+        assert_eq!(locked(&model).values().count(), kept, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_request_is_applied_within_twice_the_time_out() {
+    for seed in 0..50 {
+        let (model, store) = rig(SandboxOptions { seed, ..SandboxOptions::default() });
+        locked(&model).script.push_back(Fault::Late);
+        assert!(matches!(store.upsert(&ITEMS).await, Reply::Lost { .. }));
+        assert_eq!(locked(&model).values().count(), 0);
+        tokio::time::advance(TIMEOUT).await;
+        tokio::task::yield_now().await;
+        assert_eq!(locked(&model).values().count(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn distorted_echoes_are_only_lies() {
+    for (fault, echoes) in [
+        (Fault::Shuffled, 2),
+        (Fault::Missing, 1),
+        (Fault::Altered, 2),
+        (Fault::Stale, 2),
+        (Fault::NoIds, 2),
+        (Fault::Doubled, 3),
+        (Fault::Conflicting, 3),
+    ] {
+        let (model, store) = rig(SandboxOptions::default());
+        locked(&model).script.push_back(fault);
+        let Reply::Answered(answer) = store.upsert(&ITEMS).await else { panic!("{fault}: no answer") };
+        let Body::Echoes(rows) = answer.body else { panic!("{fault}: no echoes") };
+        assert_eq!((answer.status, rows.len()), (200, echoes), "{fault}");
+        let kept: Vec<_> = locked(&model).values().map(|(_, value)| value.to_owned()).collect();
+        assert_eq!(kept, ["gold", "tin"], "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_away_frees_its_slot() {
+    let (model, store) = rig(SandboxOptions::default());
+    locked(&model).script.extend([Fault::Silent, Fault::Silent, Fault::Silent]);
+    let silent = tokio::join!(store.upsert(&ITEMS), store.upsert(&ITEMS), store.upsert(&ITEMS));
+    assert!(matches!(silent.0, Reply::Lost { .. }));
+    assert!(matches!(store.upsert(&ITEMS).await, Reply::Answered(answer) if answer.status == 200));
+    assert_eq!(locked(&model).tally().max_in_flight, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_leaves_its_reserve_of_the_quota() {
+    let quota = QuotaRule { requests: 10, ..QuotaRule::default() };
+    let (model, store) = rig(SandboxOptions { quota, ..SandboxOptions::default() });
+    let start = tokio::time::Instant::now();
+    for _ in 0..20 {
+        store.ready().await;
+        store.upsert(&ITEMS).await;
+    }
+    assert_eq!(locked(&model).tally().limited, 0);
+    // Eight of ten a window: the twentieth is sent in the third.
+    assert_eq!(start.elapsed().as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_go_through_all_pages() {
+    let options = SandboxOptions { customers: 1_000_000, ..SandboxOptions::default() };
+    let (model, store) = rig(options);
+    let keys: Vec<_> =
+        (1..=300).flat_map(|customer| [Key::new(customer, 1), Key::new(customer, 2)]).collect();
+    for &key in &keys {
+        locked(&model).set_value(key, Some("x"));
+    }
+    assert_eq!(store.fetch(&keys[1..]).await.map(|rows| rows.len()), Ok(599));
+    assert_eq!(store.attributes().await.map(|list| list.len()), Ok(3));
+    locked(&model).delete_customer(5);
+    assert_eq!(store.customers(&[4, 5, 1_000_000, 1_000_001]).await, Ok(vec![4, 1_000_000]));
+    locked(&model).options.rules.revoked = true;
+    assert!(store.attributes().await.is_err());
+}
+
+#[test]
+fn orders_are_carried_out_whole_or_not_at_all() {
+    let mut model = model();
+    let order = |model: &mut Model, json: &str| {
+        let orders: Orders = serde_json::from_str(json).unwrap();
+        orders.carry_out(model).map_err(|error| error.to_string())
+    };
+    order(&mut model, r#"{"lost": 0.5, "script": ["429", "none"], "revoked": true, "status": 503}"#).unwrap();
+    assert_eq!(model.script, [Fault::Limited, Fault::None]);
+    assert!(model.options.rules.revoked && model.options.rules.fixed_status == Some(503));
+    let error = order(&mut model, r#"{"heal": true, "lots": 1}"#).unwrap_err();
+    assert!(error.contains("lots") && error.contains("lost"), "{error}");
+    assert!(model.options.rules.revoked);
+    order(&mut model, r#"{"heal": true, "counting": "customers"}"#).unwrap();
+    assert!(!model.options.rules.revoked && model.script.is_empty());
+    assert_eq!(model.options.limits.counting, Counting::Customers);
+}

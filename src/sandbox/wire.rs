@@ -1,0 +1,111 @@
+//! Answers as the API writes them: JSON bodies, lower-case headers.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, Content, Paging, Row};
+
+const STATUS_CODES: &str = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes";
+
+/// The headers of an answer, without those that frame the body.
+pub(super) fn headers(answer: &Answer) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("x-request-id", answer.request_id.clone())];
+    if let Some(kind) = content_type(&answer.content) {
+        headers.push(("content-type", kind.to_owned()));
+    }
+    if let Some(rate) = answer.rate {
+        headers.push(("x-rate-limit-time-window-ms", rate.window_ms.to_string()));
+        headers.push(("x-rate-limit-time-reset-ms", rate.reset_ms.to_string()));
+        headers.push(("x-rate-limit-requests-quota", rate.quota.to_string()));
+        headers.push(("x-rate-limit-requests-left", rate.left.to_string()));
+    }
+    if let Some(seconds) = answer.retry_after {
+        headers.push(("x-retry-after", seconds.to_string()));
+    }
+    if (300..400).contains(&answer.status) {
+        headers.push(("location", "https://example.com/".to_owned()));
+    }
+    headers
+}
+
+fn content_type(content: &Content) -> Option<&'static str> {
+    match content {
+        Content::Empty => None,
+        Content::Html(_) => Some("text/html"),
+        _ => Some("application/json"),
+    }
+}
+
+/// The body of an answer.
+pub(super) fn body(answer: &Answer) -> String {
+    match &answer.content {
+        Content::Values(rows, paging) => {
+            let meta = paging.map_or_else(|| json!({}), |paging| meta(&paging));
+            json!({ "data": rows.iter().map(value).collect::<Vec<_>>(), "meta": meta }).to_string()
+        }
+        Content::Attributes(list, paging) => {
+            let rows: Vec<_> = list
+                .iter()
+                .map(|known| json!({ "id": known.id, "name": known.name, "type": known.kind }))
+                .collect();
+            json!({ "data": rows, "meta": meta(paging) }).to_string()
+        }
+        Content::Customers(ids, paging) => {
+            let rows: Vec<_> = ids.iter().map(|&id| customer(id)).collect();
+            json!({ "data": rows, "meta": meta(paging) }).to_string()
+        }
+        Content::Problem { title, errors } => {
+            let errors: Map<String, Value> =
+                errors.iter().map(|(field, error)| (field.clone(), json!(error))).collect();
+            json!({ "status": answer.status, "title": title, "type": STATUS_CODES, "errors": errors })
+                .to_string()
+        }
+        Content::Html(text) => (*text).to_owned(),
+        Content::Empty => String::new(),
+    }
+}
+
+fn value(row: &Row) -> Value {
+    let mut json = json!({
+        "attribute_id": row.key.attribute_id,
+        "attribute_value": row.value,
+        "customer_id": row.key.customer_id,
+        "date_created": date(row.date_created),
+        "date_modified": date(row.date_modified),
+    });
+    if let Some(id) = row.id {
+        json["id"] = json!(id);
+    }
+    json
+}
+
+fn customer(id: i64) -> Value {
+    json!({
+        "id": id,
+        "email": format!("customer{id}@example.com"),
+        "first_name": "Customer",
+        "last_name": id.to_string(),
+        "company": "",
+        "customer_group_id": 0,
+    })
+}
+
+fn date(date: DateTime<Utc>) -> String {
+    date.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn meta(paging: &Paging) -> Value {
+    let Paging { total, count, per_page, page } = *paging;
+    let link = |page: usize| format!("?page={page}&limit={per_page}");
+    let mut links = json!({ "current": link(page) });
+    if page > 1 {
+        links["previous"] = json!(link(page - 1));
+    }
+    if page < paging.pages() {
+        links["next"] = json!(link(page + 1));
+    }
+    json!({ "pagination": {
+        "total": total, "count": count, "per_page": per_page, "current_page": page,
+        "total_pages": paging.pages(), "links": links,
+    } })
+}
