@@ -15,7 +15,11 @@ use crate::source::postgres::PostgresSource;
 pub(super) fn config(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(|problems| {
         let failure = Failure::usage(problems);
-        if path.exists() { failure } else { failure.hint("write one with `attrsync init`, or name one with --config FILE") }
+        if path.exists() {
+            failure
+        } else {
+            failure.hint("write one with `attrsync init`, or name one with --config FILE")
+        }
     })
 }
 

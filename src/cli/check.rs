@@ -59,9 +59,7 @@ async fn ledger(config: &Config) -> (Finding, Option<AuditLog>) {
     };
     match adapters::audit(config).await {
         Ok(Some(audit)) => (Finding::good("ledger", place), Some(audit)),
-        Ok(None) => {
-            (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None)
-        }
+        Ok(None) => (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None),
         Err(failure) => (Finding::failed("ledger", &failure), None),
     }
 }

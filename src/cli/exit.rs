@@ -100,15 +100,9 @@ mod tests {
 
     #[test]
     fn the_table_names_every_code() {
-        for exit in [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Pending,
-            Exit::Partial,
-            Exit::Guarded,
-            Exit::Busy,
-            Exit::Usage,
-        ] {
+        for exit in
+            [Exit::Done, Exit::Failed, Exit::Pending, Exit::Partial, Exit::Guarded, Exit::Busy, Exit::Usage]
+        {
             assert!(TABLE.contains(&format!("\n{:>4}  ", exit as u8)), "{exit:?}");
         }
     }

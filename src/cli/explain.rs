@@ -58,10 +58,8 @@ pub(super) struct Desired {
 }
 
 async fn desired(config: &Config, args: &Args) -> Result<Vec<Desired>, Failure> {
-    let filter = Filter {
-        customers: [args.customer].into(),
-        attributes: args.attribute.into_iter().collect(),
-    };
+    let filter =
+        Filter { customers: [args.customer].into(), attributes: args.attribute.into_iter().collect() };
     let mut pages = adapters::source(config)?.read(&filter).await?;
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {

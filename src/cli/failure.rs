@@ -79,7 +79,8 @@ impl From<SourceError> for Failure {
         let hint = match &error {
             SourceError::Unusable { hint, .. } => Some(hint.clone()),
             SourceError::RecoveryConflict => Some(
-                "run it again, raise max_standby_streaming_delay on the standby, or read from the primary".into(),
+                "run it again, raise max_standby_streaming_delay on the standby, or read from the primary"
+                    .into(),
             ),
             SourceError::Database { doing: "connect", .. } => {
                 Some("check [source] url: host, port, database, user, password and sslmode".into())
@@ -101,7 +102,9 @@ impl From<LedgerError> for Failure {
             }
             LedgerError::Database { .. } => (
                 Exit::Failed,
-                Some("nothing is lost: what was on its way is sent again by the next sync. Check [ledger] url, its disk and its rights"),
+                Some(
+                    "nothing is lost: what was on its way is sent again by the next sync. Check [ledger] url, its disk and its rights",
+                ),
             ),
             LedgerError::Version(_) | LedgerError::Unusable(_) => (Exit::Failed, None),
         };

@@ -2,10 +2,10 @@
 
 use super::failure::Failure;
 use super::{Common, Exit, adapters, view};
+use crate::config::Config;
 use crate::engine::{self, Forecast, Options};
 use crate::ledger::EntryScan;
 use crate::ledger::audit::AuditLog;
-use crate::config::Config;
 
 /// How many changes and invalid rows are shown.
 const SAMPLE: usize = 20;

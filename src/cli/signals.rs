@@ -14,10 +14,7 @@ struct Asked {
 
 impl Asked {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     async fn next(&mut self) {
@@ -36,7 +33,11 @@ pub(super) fn polite_stop(notice: &'static str) -> std::io::Result<watch::Receiv
     let mut asked = Asked::listen()?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
-        asked.next().await;
+        tokio::select! {
+            () = asked.next() => {}
+            // The run is over.
+            () = stop.closed() => return,
+        }
         view::note(notice);
         stop.send_replace(true);
         asked.next().await;

@@ -31,7 +31,10 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         }
     }
     if table.truncated {
-        view::note(&format!("only the first {} rows are shown; ask for less with where or limit", table.rows.len()));
+        view::note(&format!(
+            "only the first {} rows are shown; ask for less with where or limit",
+            table.rows.len()
+        ));
     }
     Ok(Exit::Done)
 }

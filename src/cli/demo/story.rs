@@ -36,11 +36,7 @@ const STEPS: &[Step] = &[
         told: "Customer 12 gets a value that the store refuses, customer 13 a good one. The bad one is set aside, its neighbour lands.",
         command: &["sync"],
     },
-    Step {
-        edit: None,
-        told: "Why does customer 12 not have the value?",
-        command: &["explain", "12", "1"],
-    },
+    Step { edit: None, told: "Why does customer 12 not have the value?", command: &["explain", "12", "1"] },
     Step {
         edit: None,
         told: "The ledger is a database. What did each run do?",
@@ -52,7 +48,10 @@ const STEPS: &[Step] = &[
     Step {
         edit: None,
         told: "How many values are believed to be what?",
-        command: &["sql", "select attribute_id, belief, count(*) as n from entries group by 1, 2 order by 1, 2"],
+        command: &[
+            "sql",
+            "select attribute_id, belief, count(*) as n from entries group by 1, 2 order by 1, 2",
+        ],
     },
     Step {
         edit: None,

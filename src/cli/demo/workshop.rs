@@ -55,7 +55,12 @@ impl Workshop {
         let config = configuration(&postgres.url(), store.address());
         let path = folder.join("sync.toml");
         // The database's password is in there.
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(config.as_bytes())?;
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?
+            .write_all(config.as_bytes())?;
         Ok(Self { folder, postgres, _store: store })
     }
 
@@ -157,7 +162,8 @@ mod tests {
 
     #[test]
     fn the_configuration_is_toml() {
-        let text = configuration("postgres://demo:secret@127.0.0.1:5432/postgres", ([127, 0, 0, 1], 80).into());
+        let text =
+            configuration("postgres://demo:secret@127.0.0.1:5432/postgres", ([127, 0, 0, 1], 80).into());
         let table: toml::Table = text.parse().expect("TOML");
         assert_eq!(table["store"]["hash"].as_str(), Some("demo"));
         assert_eq!(table["ledger"]["url"].as_str(), Some("sqlite:ledger.db"));

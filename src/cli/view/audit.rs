@@ -47,12 +47,8 @@ const CHANGE: &[Column] = &[
     ("reason", "reason"),
 ];
 
-const INVALID: &[Column] = &[
-    ("customer", "customer_id"),
-    ("attribute", "attribute_id"),
-    ("value", "value"),
-    ("reason", "reason"),
-];
+const INVALID: &[Column] =
+    &[("customer", "customer_id"), ("attribute", "attribute_id"), ("value", "value"), ("reason", "reason")];
 
 const REJECTED: &[Column] = &[
     ("customer", "customer_id"),
@@ -91,6 +87,15 @@ pub(crate) fn run(
 /// The values that are set aside, a line each.
 pub(crate) fn rejected(rejected: &[impl Serialize]) -> Result<String, Failure> {
     records(REJECTED, rejected)
+}
+
+/// Why a customer has what it has: wanted, believed, tried.
+pub(crate) fn explanation(
+    _customer: i64,
+    _desired: Option<&[crate::cli::explain::Desired]>,
+    _known: &[impl Serialize],
+) -> Result<String, Failure> {
+    Ok(String::new())
 }
 
 fn section(columns: &[Column], rows: &[impl Serialize]) -> Result<Option<String>, Failure> {
@@ -143,4 +148,50 @@ fn find<'a>(field: &str, record: &'a Value) -> &'a Value {
 /// `2026-01-02 03:04:05` of an RFC 3339 time in UTC.
 fn moment(text: &str) -> String {
     text.get(..19).map_or_else(|| text.to_owned(), |text| text.replace('T', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_with_what_went_wrong() {
+        let summary = json!({
+            "id": 12, "status": "partial", "started_at": "2026-01-02T03:04:05.678Z",
+            "planned": 1200, "confirmed": 1199, "rejected": 1, "message": null,
+        });
+        let failure = json!({
+            "customer_id": 1200, "attribute_id": 1, "action": "update", "value": "go\nld",
+            "outcome": "rejected", "request_id": 7, "reason": "0.value: invalid",
+        });
+        let none: [Value; 0] = [];
+        let text = run(&summary, &none, &[failure], &none).expect("text");
+        assert_eq!(
+            text,
+            "\
+run        12
+status     partial
+started    2026-01-02 03:04:05
+planned    1,200
+confirmed  1,199
+rejected   1
+
+values that did not land
+customer  attribute  action  value     outcome   request  reason
+--------  ---------  ------  --------  --------  -------  ----------------
+    1200          1  update  \"go\\nld\"  rejected        7  0.value: invalid
+"
+        );
+    }
+
+    #[test]
+    fn numbers_of_things_are_grouped_and_names_of_things_are_not() {
+        let record = json!({ "id": 1200, "requests": 1200, "http_status": 422 });
+        assert_eq!(cell("id", &record), "1200");
+        assert_eq!(cell("requests", &record), "1,200");
+        assert_eq!(cell("http_status", &record), "422");
+        assert_eq!(cell("nothing", &record), "");
+    }
 }

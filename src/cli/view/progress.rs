@@ -92,11 +92,9 @@ pub(crate) fn sentence(progress: Progress) -> String {
         Progress::Planning(counts) => {
             format!("reading: {} rows, {} changes so far", number(counts.source_rows), number(counts.planned))
         }
-        Progress::Planned(counts) => format!(
-            "planned: {} changes among {} rows",
-            number(counts.planned),
-            number(counts.source_rows)
-        ),
+        Progress::Planned(counts) => {
+            format!("planned: {} changes among {} rows", number(counts.planned), number(counts.source_rows))
+        }
         Progress::Pushing(counts) => format!(
             "pushing: {} of {} values settled, {}",
             number(decided(&counts)),

@@ -103,7 +103,14 @@ mod tests {
     use crate::record::Counts;
 
     fn report(counts: Counts) -> Report {
-        Report { run_id: 7, status: RunStatus::Partial, counts, calls_without_ledger: 300, message: None, hint: None }
+        Report {
+            run_id: 7,
+            status: RunStatus::Partial,
+            counts,
+            calls_without_ledger: 300,
+            message: None,
+            hint: None,
+        }
     }
 
     fn ending(report: &Report) -> Ending<'_> {

@@ -1,11 +1,13 @@
 //! Rows in aligned columns, or as CSV.
 
+use serde_json::{Map, Value};
+
 use super::text::tame;
+use crate::ledger::audit::Table;
 
 /// Cells under their heads, aligned; numbers to the right.
 pub(crate) fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| tame(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| tame(cell)).collect()).collect();
     let cell = |row: &[String], index: usize| row.get(index).cloned().unwrap_or_default();
     let layout: Vec<(usize, bool)> = columns
         .iter()
@@ -35,14 +37,39 @@ pub(crate) fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 fn is_number(cell: &str) -> bool {
-    cell.is_empty() || cell.parse::<f64>().is_ok_and(f64::is_finite)
+    cell.is_empty() || cell.replace(',', "").parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// The answer of a query in aligned columns; NULL is empty.
+pub(crate) fn answer(table: &Table) -> String {
+    let heads: Vec<&str> = table.columns.iter().map(String::as_str).collect();
+    aligned(&heads, &texts(table))
+}
+
+/// The answer of a query for programs: an object a row.
+pub(crate) fn objects(table: &Table) -> Value {
+    let object = |row: &Vec<Value>| -> Value {
+        table.columns.iter().cloned().zip(row.iter().cloned()).collect::<Map<_, _>>().into()
+    };
+    table.rows.iter().map(object).collect()
+}
+
+fn texts(table: &Table) -> Vec<Vec<String>> {
+    let text = |cell: &Value| match cell {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    table.rows.iter().map(|row| row.iter().map(text).collect()).collect()
 }
 
 /// Rows as CSV with a head, as RFC 4180 writes it but with plain line ends.
-pub(crate) fn csv(columns: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: Vec<String>| format!("{}\n", cells.join(","));
-    let head = line(columns.iter().map(|head| csv_cell(head)).collect());
-    rows.iter().fold(head, |text, row| text + &line(row.iter().map(|cell| csv_cell(cell)).collect()))
+pub(crate) fn csv(table: &Table) -> String {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
+        format!("{}\n", cells.join(","))
+    };
+    texts(table).iter().fold(line(&table.columns), |text, row| text + &line(row))
 }
 
 fn csv_cell(cell: &str) -> String {
@@ -57,20 +84,26 @@ fn csv_cell(cell: &str) -> String {
 mod tests {
     use super::*;
 
-    fn rows() -> Vec<Vec<String>> {
-        [["7", "plain"], ["1200", "a \"b\", c"]].map(|row| row.map(String::from).to_vec()).to_vec()
+    fn table() -> Table {
+        Table {
+            columns: vec!["id".to_owned(), "reason".to_owned()],
+            rows: vec![vec![7.into(), Value::Null], vec![1200.into(), "a \"b\", c".into()]],
+            truncated: false,
+        }
     }
 
     #[test]
     fn columns_are_aligned() {
-        assert_eq!(
-            aligned(&["id", "reason"], &rows()),
-            "  id  reason\n----  ---------\n   7  plain\n1200  a \"b\", c\n"
-        );
+        assert_eq!(answer(&table()), "  id  reason\n----  --------\n   7\n1200  a \"b\", c\n");
     }
 
     #[test]
     fn csv_quotes_what_it_must() {
-        assert_eq!(csv(&["id", "reason"], &rows()), "id,reason\n7,plain\n1200,\"a \"\"b\"\", c\"\n");
+        assert_eq!(csv(&table()), "id,reason\n7,\n1200,\"a \"\"b\"\", c\"\n");
+    }
+
+    #[test]
+    fn programs_get_an_object_a_row() {
+        assert_eq!(objects(&table())[0], serde_json::json!({ "id": 7, "reason": null }));
     }
 }

@@ -28,7 +28,8 @@ pub(crate) fn tame(text: &str) -> String {
 
 /// Control characters, and those that turn the direction of writing or break lines.
 fn steers(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    char.is_control()
+        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `12,345`.

@@ -3,7 +3,6 @@
 //! A thread of its own steps rows straight into pages: going through the runtime row by row costs eight times as
 //! much. Every page is a read transaction of its own, so that the WAL can be checkpointed meanwhile.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -81,8 +80,15 @@ fn read_page(
 ) -> Result<EntryPage, Failure> {
     let mut statement = connection.prepare_cached(&page_sql(filter))?;
     let numbers = [store_id, after.customer_id, after.attribute_id].map(rusqlite::types::Value::from);
-    let lists = [&filter.customers, &filter.attributes].into_iter().filter(|ids| !ids.is_empty());
-    let values = numbers.into_iter().chain(lists.map(|ids| json_list(ids).into()));
+    let customers = filter.customers.range(after.customer_id..);
+    let mut lists = Vec::new();
+    if !filter.customers.is_empty() {
+        lists.push(json_list(customers).into());
+    }
+    if !filter.attributes.is_empty() {
+        lists.push(json_list(filter.attributes.iter()).into());
+    }
+    let values = numbers.into_iter().chain(lists);
     let mut rows = statement.query(params_from_iter(values))?;
     let mut page = EntryPage::with_capacity(PAGE_ROWS);
     while let Some(row) = rows.next()? {
@@ -92,27 +98,34 @@ fn read_page(
 }
 
 /// The query of a page. The time is read only where the entry is unconfirmed, since that is all it is needed for.
+///
+/// With customers named, each is looked up: the `+` keeps SQLite from walking the whole table after the key instead.
 fn page_sql(filter: &Filter) -> String {
-    let mut sql = "
-        select customer_id, attribute_id, value, stored_value, seen_value, value_id, belief,
-               case when belief = 'unconfirmed' then updated_at end
-        from entries
-        where store_id = ?1 and (customer_id, attribute_id) > (?2, ?3)"
-        .to_owned();
-    if !filter.customers.is_empty() {
-        sql.push_str(" and customer_id in (select value from json_each(?4))");
-    }
-    if !filter.attributes.is_empty() {
-        let place = if filter.customers.is_empty() { "?4" } else { "?5" };
-        sql.push_str(&format!(" and attribute_id in (select value from json_each({place}))"));
-    }
-    sql.push_str(&format!(" order by customer_id, attribute_id limit {PAGE_ROWS}"));
-    sql
+    let (customers, attributes) = (!filter.customers.is_empty(), !filter.attributes.is_empty());
+    let after = match customers {
+        true => {
+            "(+customer_id, +attribute_id) > (?2, ?3) and customer_id in (select value from json_each(?4))"
+        }
+        false => "(customer_id, attribute_id) > (?2, ?3)",
+    };
+    let attributes = match (attributes, customers) {
+        (false, _) => "",
+        (true, true) => "and attribute_id in (select value from json_each(?5))",
+        (true, false) => "and attribute_id in (select value from json_each(?4))",
+    };
+    format!(
+        "select customer_id, attribute_id, value, stored_value, seen_value, value_id, belief,
+                case when belief = 'unconfirmed' then updated_at end
+         from entries
+         where store_id = ?1 and {after} {attributes}
+         order by customer_id, attribute_id
+         limit {PAGE_ROWS}"
+    )
 }
 
 /// A list of any length as one bound value.
-fn json_list(ids: &BTreeSet<i64>) -> String {
-    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+fn json_list<'ids>(ids: impl Iterator<Item = &'ids i64>) -> String {
+    let ids: Vec<String> = ids.map(i64::to_string).collect();
     format!("[{}]", ids.join(","))
 }
 

@@ -25,6 +25,13 @@ pub(crate) async fn entries_come_in_key_order_across_pages(backend: &dyn Backend
     let (rows, sizes) = scene.scan(&Filter::default()).await;
     assert!(rows.iter().map(|(key, ..)| *key).eq(keys), "each key once, in order");
     assert!(sizes.len() > 1 && sizes.iter().all(|size| (1..=10_000).contains(size)), "{sizes:?}");
+
+    let customers: Vec<i64> = (1..=6_000).filter(|id| id % 2 == 0).collect();
+    let filter = Filter { customers: customers.iter().copied().collect(), ..Filter::default() };
+    let (rows, sizes) = scene.scan(&filter).await;
+    let expected = customers.iter().flat_map(|id| (1..=7).map(|attribute| Key::new(*id, attribute)));
+    assert!(rows.iter().map(|(key, ..)| *key).eq(expected), "and so are those of a filter");
+    assert!(sizes.len() > 1, "{sizes:?}");
 }
 
 pub(crate) async fn entries_are_filtered(backend: &dyn Backend) {

@@ -1,0 +1,181 @@
+//! The built program as a person meets it: exit codes, stdout, stderr.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder to run the program in, and what is said there.
+struct Place(TempDir);
+
+/// What a command ended with.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).expect("a file");
+    }
+
+    fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_attrsync"));
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        for name in ["DATABASE_URL", "BIGCOMMERCE_STORE_HASH", "BIGCOMMERCE_ACCESS_TOKEN", "NO_COLOR"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        let Output { status, stdout, stderr } = self.program(arguments).output().expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Said { code: status.code(), out: text(stdout), err: text(stderr) }
+    }
+}
+
+/// Nothing listens on port 1.
+const CONFIG: &str = r#"
+[source]
+url = "postgres://reader:pg-secret@127.0.0.1:1/shop"
+table = "customer_attribute_values"
+[store]
+hash = "abc123"
+access_token = "store-secret"
+api_url = "http://127.0.0.1:1"
+[ledger]
+url = "sqlite:ledger.db"
+"#;
+
+fn configured() -> Place {
+    let place = Place::new();
+    place.write("sync.toml", CONFIG);
+    place
+}
+
+#[test]
+fn help_goes_to_stdout_and_names_every_exit_code() {
+    let said = Place::new().run(&["--help"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    for word in
+        ["init", "check", "plan", "sync", "runs", "explain", "rejected", "sql", "sandbox", "demo", "64"]
+    {
+        assert!(said.out.contains(word), "{word} in {}", said.out);
+    }
+    assert_eq!(Place::new().run(&["--version"]).code, Some(0));
+}
+
+#[test]
+fn wrong_usage_is_64() {
+    for arguments in [&["frobnicate"][..], &["sync", "--customer", "x"], &["sql"], &[]] {
+        let said = Place::new().run(arguments);
+        assert_eq!((said.code, said.out.as_str()), (Some(64), ""), "{arguments:?}");
+        assert!(!said.err.is_empty());
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_64_with_a_hint() {
+    let said = Place::new().run(&["sync"]);
+    assert_eq!(said.code, Some(64));
+    assert!(said.err.contains("sync.toml") && said.err.contains("attrsync init"), "{}", said.err);
+}
+
+#[test]
+fn all_problems_of_a_configuration_are_told_at_once() {
+    let place = Place::new();
+    place.write("sync.toml", &CONFIG.replace("hash = ", "hsah = ").replace("table = ", "tabel = "));
+    for command in ["plan", "sync", "runs"] {
+        let said = place.run(&[command]);
+        assert_eq!((said.code, said.out.as_str()), (Some(64), ""));
+        assert!(said.err.contains("hsah") && said.err.contains("tabel"), "{}", said.err);
+    }
+    let said = place.run(&["check"]);
+    assert_eq!(said.code, Some(64));
+    assert!(said.out.contains("FAILED") && said.out.contains("hsah"), "{}", said.out);
+}
+
+#[test]
+fn init_does_not_overwrite_unasked() {
+    let place = Place::new();
+    let said = place.run(&["init"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.starts_with("create table customer_attribute_values"), "{}", said.out);
+    assert!(said.err.contains("attrsync check"), "{}", said.err);
+    let path = place.path().join("sync.toml");
+    let mode = fs::metadata(&path).expect("sync.toml").permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+
+    place.write("sync.toml", "mine");
+    let said = place.run(&["init"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(said.err.contains("--force"), "{}", said.err);
+    assert_eq!(fs::read_to_string(&path).expect("sync.toml"), "mine");
+
+    assert_eq!(place.run(&["init", "--force"]).code, Some(0));
+    assert_ne!(fs::read_to_string(&path).expect("sync.toml"), "mine");
+}
+
+#[test]
+fn without_a_ledger_the_audit_says_so_and_makes_none() {
+    let place = configured();
+    for arguments in [&["runs"][..], &["rejected"], &["explain", "12"], &["sql", "select 1"]] {
+        let said = place.run(arguments);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(said.err.contains("no ledger yet") && said.err.contains("hint:"), "{}", said.err);
+    }
+    assert!(!place.path().join("ledger.db").exists());
+}
+
+#[test]
+fn a_check_goes_on_after_a_failure_and_tells_no_secret() {
+    let place = configured();
+    let said = place.run(&["-vvv", "check"]);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    for (name, mark) in [("configuration", "ok"), ("source", "FAILED"), ("ledger", "ok"), ("store", "FAILED")]
+    {
+        assert!(
+            said.out.lines().any(|line| line.starts_with(mark) && line.contains(name)),
+            "{name}: {}",
+            said.out
+        );
+    }
+    for secret in ["pg-secret", "store-secret"] {
+        assert!(!said.out.contains(secret) && !said.err.contains(secret), "{}{}", said.out, said.err);
+    }
+    let json: serde_json::Value = serde_json::from_str(&place.run(&["check", "--json"]).out).expect("JSON");
+    assert_eq!(json["ok"], false);
+    assert!(!place.path().join("ledger.db").exists());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Place::new()
+        .program(&["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn shells_and_packagers_are_served() {
+    let place = Place::new();
+    assert!(place.run(&["completions", "zsh"]).out.contains("#compdef attrsync"));
+    assert!(place.run(&["man"]).out.contains(".TH attrsync"));
+}
