@@ -7,4 +7,7 @@ mod sandbox;
 mod support {
     pub(super) mod postgres;
 }
+//! All integration tests in one binary, so that the library is linked once.
+
+mod contract;
 mod tidy;

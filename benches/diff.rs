@@ -1,0 +1,213 @@
+//! How long the diff takes, as a ratio to an ordered COPY of the same rows through the same driver, in one run.
+//!
+//! `cargo bench --bench diff -- [ROWS]` (1,000,000 unless given). Starts a Postgres of its own, fills a table and both
+//! ledgers, and measures each case in turn, several rounds; the medians are printed with the peak memory of each case.
+
+#[path = "../tests/all/support/postgres.rs"]
+mod postgres;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use attrsync::config::{PushConfig, Relation, Secret, SourceConfig};
+use attrsync::engine::{self, Options, Ports, Progress};
+use attrsync::ledger::postgres::PostgresLedger;
+use attrsync::ledger::sqlite::SqliteLedger;
+use attrsync::ledger::{EntryScan, Ledger};
+use attrsync::record::StoreName;
+use attrsync::sandbox::{Model, SandboxDestination, SandboxOptions};
+use attrsync::source::postgres::PostgresSource;
+use futures_util::StreamExt;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::sync::watch;
+
+const TABLE: &str = "customer_attribute_values";
+const ORDERED: &str = "copy (select customer_id, attribute_id, value from customer_attribute_values \
+                       order by customer_id, attribute_id) to";
+
+struct Bench {
+    url: String,
+    source: PostgresSource,
+    destination: SandboxDestination,
+    sqlite: SqliteLedger,
+    postgres: PostgresLedger,
+    push: PushConfig,
+}
+
+#[tokio::main]
+async fn main() {
+    let rows: u64 = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
+    let rounds = if rows > 2_000_000 { 3 } else { 5 };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.db");
+    let bench = fill(rows, &path).await;
+    println!("{rows} rows, {rounds} rounds; time against the ordered COPY through the same driver (median)\n");
+    println!("{:<44} {:>9} {:>7} {:>9}", "case", "seconds", "ratio", "peak MiB");
+    let copy = median(rounds, async || bench.copy_ordered().await).await;
+    line("ordered COPY, through the driver", copy, copy);
+    let nowhere = median(rounds, async || bench.copy_nowhere().await).await;
+    line("ordered COPY, by the server to nowhere", nowhere, copy);
+    for percent in [0, 1, 100] {
+        bench.change(&path, percent).await;
+        let ledgers: [(&str, &dyn EntryScan); 2] = [("SQLite", &bench.sqlite), ("Postgres", &bench.postgres)];
+        for (name, ledger) in ledgers {
+            // The bare COPY is measured again beside each case, since a machine's speed drifts.
+            let (mut times, mut bare) = (Vec::new(), Vec::new());
+            let mut peak = 0;
+            for _ in 0..rounds {
+                bare.push(bench.copy_ordered().await);
+                forget_peak();
+                times.push(bench.diff(ledger, rows, percent).await);
+                peak = peak.max(peak_mib());
+            }
+            print_line(&format!("diff, {percent} % changed, {name} ledger"), middle(times), middle(bare), peak);
+        }
+    }
+    // The last change left every value different: the first sync of them all, planned and saved.
+    for name in ["SQLite", "Postgres"] {
+        let bare = bench.copy_ordered().await;
+        forget_peak();
+        let took = bench.plan_and_save(name).await;
+        print_line(&format!("plan and save, 100 % changed, {name} ledger"), took, bare, peak_mib());
+    }
+}
+
+impl Bench {
+    async fn copy_ordered(&self) -> Duration {
+        let mut connection = PgConnection::connect(&self.url).await.expect("the source");
+        let started = Instant::now();
+        let mut rows = connection.copy_out_raw(&format!("{ORDERED} stdout (format binary)")).await.expect("a COPY");
+        let mut bytes = 0;
+        while let Some(row) = rows.next().await {
+            bytes += row.expect("a row").len();
+        }
+        assert!(bytes > 0, "the COPY was empty");
+        started.elapsed()
+    }
+
+    async fn copy_nowhere(&self) -> Duration {
+        let mut connection = PgConnection::connect(&self.url).await.expect("the source");
+        let started = Instant::now();
+        let copy = format!("{ORDERED} '/dev/null' (format binary)");
+        connection.execute(AssertSqlSafe(copy)).await.expect("a COPY");
+        started.elapsed()
+    }
+
+    async fn diff(&self, ledger: &dyn EntryScan, rows: u64, percent: u64) -> Duration {
+        let started = Instant::now();
+        let forecast =
+            engine::plan(&self.source, Some(ledger), &self.destination, &self.push, &Options::default(), 20).await;
+        let counts = forecast.expect("a forecast").counts;
+        let took = started.elapsed();
+        assert_eq!(counts.source_rows as u64, rows);
+        assert_eq!(counts.planned as u64, rows / 100 * percent, "the table was not changed as it should be");
+        took
+    }
+
+    async fn plan_and_save(&self, name: &str) -> Duration {
+        let ledger: &dyn Ledger = if name == "SQLite" { &self.sqlite } else { &self.postgres };
+        let (stop, stopped) = watch::channel(false);
+        let planned = Mutex::new(None);
+        let progress = |progress| {
+            if let Progress::Planned(_) = progress {
+                *planned.lock().expect("one thread") = Some(Instant::now());
+                stop.send_replace(true);
+            }
+        };
+        let now = chrono::Utc::now;
+        let ports = Ports { source: &self.source, ledger, destination: &self.destination, now: &now, progress: &progress };
+        let started = Instant::now();
+        let report = engine::sync(ports, &self.push, &Options::default(), stopped).await.expect("a run");
+        assert!(report.counts.balance(), "the books balance");
+        planned.lock().expect("one thread").expect("a plan").duration_since(started)
+    }
+
+    /// Makes `percent` of the ledgers' values differ from the table's.
+    async fn change(&self, path: &Path, percent: u64) {
+        let differ = format!("update {{}} set value = 'old' where customer_id % 100 < {percent} and value <> 'old'");
+        let sqlite = rusqlite::Connection::open(path).expect("the ledger");
+        sqlite.execute(&differ.replace("{}", "entries"), []).expect("an update");
+        let mut postgres = PgConnection::connect(&self.url).await.expect("the ledger");
+        postgres.execute(AssertSqlSafe(differ.replace("{}", "attrsync.entries"))).await.expect("an update");
+        postgres.execute("vacuum analyze attrsync.entries").await.expect("a vacuum");
+    }
+}
+
+/// A table of so many rows, three values a customer, and two ledgers that have confirmed all of them.
+async fn fill(rows: u64, path: &Path) -> Bench {
+    let url = postgres::Postgres::start().database();
+    let mut connection = PgConnection::connect(&url).await.expect("the source");
+    let values = format!(
+        "create table {TABLE} (customer_id bigint, attribute_id bigint, value text not null);
+         insert into {TABLE} select 1 + i / 3, 1 + i % 3, 'value ' || (i * 7919) % 100003
+             from generate_series(0, {rows} - 1) as i;
+         alter table {TABLE} add primary key (customer_id, attribute_id)"
+    );
+    connection.execute(AssertSqlSafe(values)).await.expect("a filled table");
+    connection.execute("vacuum analyze customer_attribute_values").await.expect("a vacuum");
+    let name = StoreName { api_url: "https://bench".to_owned(), hash: "bench".to_owned() };
+    let sqlite = SqliteLedger::open(path, &name).await.expect("a SQLite ledger");
+    let postgres = PostgresLedger::open(&url, &name).await.expect("a Postgres ledger");
+    connection
+        .execute(AssertSqlSafe(format!(
+            "insert into attrsync.entries (store_id, customer_id, attribute_id, value, value_id, belief, run_id, updated_at)
+             select (select id from attrsync.stores), customer_id, attribute_id, value, customer_id * 3, 'confirmed', 1, now()
+             from {TABLE} order by 2, 3"
+        )))
+        .await
+        .expect("filled entries");
+    let direct = rusqlite::Connection::open(path).expect("the ledger");
+    let filled = direct.execute(
+        "insert into entries (store_id, customer_id, attribute_id, value, value_id, belief, run_id, updated_at)
+         with recursive n (i) as (select 0 union all select i + 1 from n where i < ?1 - 1)
+         select (select id from stores), 1 + i / 3, 1 + i % 3, 'value ' || (i * 7919) % 100003, (1 + i / 3) * 3,
+                'confirmed', 1, '2026-01-01T00:00:00.000000Z' from n",
+        [rows],
+    );
+    assert_eq!(filled.expect("filled entries") as u64, rows);
+    let source = SourceConfig { url: Secret::new(&url), relation: Relation::Table(TABLE.to_owned()) };
+    let options = SandboxOptions { latency: Duration::ZERO, ..SandboxOptions::default() };
+    let model = Arc::new(Mutex::new(Model::new(options)));
+    Bench {
+        url,
+        source: PostgresSource::new(&source).expect("a source"),
+        destination: SandboxDestination::new(model, Duration::from_secs(60), 0.0),
+        sqlite,
+        postgres,
+        push: PushConfig::default(),
+    }
+}
+
+async fn median(rounds: usize, measure: impl AsyncFn() -> Duration) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        times.push(measure().await);
+    }
+    middle(times)
+}
+
+fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn line(case: &str, took: Duration, copy: Duration) {
+    println!("{case:<44} {:>9.3} {:>7.2}", took.as_secs_f64(), took.as_secs_f64() / copy.as_secs_f64());
+}
+
+fn print_line(case: &str, took: Duration, copy: Duration, peak: u64) {
+    println!("{case:<44} {:>9.3} {:>7.2} {peak:>9}", took.as_secs_f64(), took.as_secs_f64() / copy.as_secs_f64());
+}
+
+/// Lets the kernel forget the highest memory use so far, where it can (Linux).
+fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The highest memory use since, in MiB; 0 where the system does not tell.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1_024
+}
