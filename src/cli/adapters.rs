@@ -60,8 +60,9 @@ pub(super) async fn ledger(config: &Config) -> Result<OpenLedger, LedgerError> {
             Ok(OpenLedger { ledger: Box::new(ledger), created })
         }
         LedgerConfig::Postgres(url) => {
+            let missing = matches!(AuditLog::open(&config.ledger).await, Ok(None));
             let ledger = PostgresLedger::open(url.expose(), &config.store.name).await?;
-            let created = ledger.created().then(|| "schema attrsync in Postgres".to_owned());
+            let created = missing.then(|| "schema attrsync in Postgres".to_owned());
             Ok(OpenLedger { ledger: Box::new(ledger), created })
         }
     }

@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// Only the attribute of this id
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     attribute: Option<i64>,
+    /// At most so many attempts
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    limit: i64,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -29,7 +32,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let config = adapters::config(&common.config)?;
     let audit = adapters::existing_audit(&config).await?;
     let store_id = adapters::store_id(&audit, &config).await?;
-    let known = audit.explain(store_id, args.customer, args.attribute).await?;
+    let known = audit.explain(store_id, args.customer, args.attribute, args.limit).await?;
     // The ledger is worth showing while the source is away.
     let desired = match desired(&config, args).await {
         Ok(rows) => Some(rows),
@@ -42,7 +45,8 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         view::json(&json!({ "customer_id": args.customer, "desired": desired, "ledger": known }))?;
     } else if known.entries.is_empty()
         && known.history.is_empty()
-        && desired.as_ref().is_none_or(Vec::is_empty) {
+        && desired.as_ref().is_none_or(Vec::is_empty)
+    {
         view::note(&format!("neither the source nor the ledger knows customer {} there", args.customer));
     } else {
         view::out(&view::explain::text(args.customer, desired.as_deref(), &known, view::paint()))?;

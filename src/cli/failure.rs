@@ -122,6 +122,7 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::Source(error) => error.into(),
             EngineError::Ledger(error) => error.into(),
+            EngineError::OutOfOrder(error) => Self::caused_by(error),
             EngineError::Attributes { ref hint, .. } => {
                 let hint = Some(hint.clone());
                 Self { exit: Exit::Failed, error: error.into(), hint }

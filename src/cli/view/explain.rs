@@ -10,12 +10,7 @@ use crate::cli::explain::Desired;
 use crate::ledger::audit::{EntryHistory, EntryState, HistoryLine};
 
 /// The explanation as a person reads it. `desired` is `None` where the source could not be asked.
-pub(crate) fn text(
-    customer: i64,
-    desired: Option<&[Desired]>,
-    known: &EntryHistory,
-    paint: Paint,
-) -> String {
+pub(crate) fn text(customer: i64, desired: Option<&[Desired]>, known: &EntryHistory, paint: Paint) -> String {
     let attributes: BTreeSet<Option<i64>> = (desired.unwrap_or_default().iter().map(|row| row.attribute_id))
         .chain(known.entries.iter().map(|entry| Some(entry.attribute_id)))
         .chain(known.history.iter().map(|line| Some(line.attribute_id)))
@@ -152,7 +147,9 @@ customer 12 · attribute 1
             Desired { attribute_id: Some(2), value: Some("b".to_owned()) },
         ];
         let shown = text(12, Some(&desired), &none, Paint::default());
-        for words in ["no value is wanted", "2 rows, so none of them is sent: \"a\", \"b\"", "nothing was sent yet"] {
+        for words in
+            ["no value is wanted", "2 rows, so none of them is sent: \"a\", \"b\"", "nothing was sent yet"]
+        {
             assert!(shown.contains(words), "{shown}");
         }
         assert!(text(12, None, &known(), Paint::default()).contains("could not be read"));
