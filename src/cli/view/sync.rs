@@ -46,7 +46,8 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     };
     line("planned", counts.planned, String::new());
     line("confirmed", counts.confirmed, some(counts.altered, "kept by the store in another form"));
-    line("rejected", counts.rejected, "  new in this run".to_owned());
+    let new = if counts.rejected > 0 { "  new in this run" } else { "" };
+    line("rejected", counts.rejected, new.to_owned());
     if counts.held > 0 {
         line("held", counts.held, "  rejected before and still wanted".to_owned());
     }
