@@ -72,3 +72,41 @@ async fn questions_to_postgres() {
     let run = fill(&ledger).await;
     check(&AuditLog::open(&config).await.unwrap().expect("there is a ledger"), run).await;
 }
+
+/// What [`fill`] leaves, as rows of a SQLite file.
+const FILLED: &str = "
+    create table refinery_schema_history (version integer primary key, name text, applied_on text, checksum text);
+    insert into refinery_schema_history (version) values (1);
+    insert into stores (id, api_url, hash) values (4, 'https://api.example.com', 'abc123');
+    insert into runs (id, store_id, kind, trigger, status, started_at, planned_at, finished_at, invalid, planned,
+            confirmed, rejected, deferred, requests, message, version)
+        values (7, 4, 'sync', 'manual', 'partial', '2023-11-14T22:13:20Z', '2023-11-14T22:13:21Z',
+            '2023-11-14T22:13:25Z', 1, 3, 1, 1, 1, 1, 'one was rejected', '0.1.0');
+    insert into requests (id, run_id, method, attempt, customers, items, sent_at, answered_at, http_status)
+        values (9, 7, 'PUT', 1, 2, 2, '2023-11-14T22:13:22Z', '2023-11-14T22:13:23Z', 200);
+    insert into changes (run_id, customer_id, attribute_id, action, value, outcome, reason, request_id) values
+        (7, 1, 1, 'create', 'a', 'confirmed', null, 9), (7, 2, 1, 'create', 'b', 'rejected', 'not a number', 9),
+        (7, 3, 1, 'create', 'c', 'planned', null, null);
+    insert into entries (store_id, customer_id, attribute_id, value, belief, reason, run_id, updated_at) values
+        (4, 1, 1, 'a', 'confirmed', null, 7, '2023-11-14T22:13:23Z'),
+        (4, 2, 1, 'b', 'rejected', 'not a number', 7, '2023-11-14T22:13:23Z');
+    insert into invalid_rows (run_id, attribute_id, value, reason) values (7, 1, 'x', 'no customer id');";
+
+#[tokio::test]
+async fn questions_to_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let config = LedgerConfig::Sqlite(path.clone());
+    assert!(AuditLog::open(&config).await.unwrap().is_none(), "there is no ledger yet");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    assert!(AuditLog::open(&config).await.unwrap().is_none(), "the file is empty");
+    file.execute_batch(include_str!("../../migrations/sqlite/V1__ledger.sql")).unwrap();
+    file.execute_batch(FILLED).unwrap();
+    check(&AuditLog::open(&config).await.unwrap().expect("there is a ledger"), 7).await;
+
+    file.execute("update refinery_schema_history set version = 999", []).unwrap();
+    match AuditLog::open(&config).await {
+        Err(LedgerError::Version(text)) => assert!(text.contains("install the newer"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}

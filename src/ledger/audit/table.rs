@@ -62,6 +62,10 @@ fn sqlite_table(connection: &rusqlite::Connection, query: &str) -> Result<Table>
     if batch.next().map_err(refused)?.is_some() {
         return Err(refused(ONE_ONLY));
     }
+    // `begin`, `attach` and their like write nothing, but answer nothing either, and would linger.
+    if statement.column_count() == 0 {
+        return Err(refused(ONE_ONLY));
+    }
     let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut table = Table { rows: Vec::new(), truncated: false, columns };
     let mut rows = statement.query([]).map_err(refused)?;
@@ -92,6 +96,9 @@ async fn postgres_table(url: &str, query: &str) -> Result<Table> {
         }
         let cells = (0..row.columns().len()).map(|index| postgres_value(&row, index));
         table.rows.push(cells.collect::<Result<_, _>>().map_err(said)?);
+    }
+    if table.columns.is_empty() {
+        return Err(refused(ONE_ONLY));
     }
     Ok(table)
 }
