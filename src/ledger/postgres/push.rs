@@ -31,7 +31,7 @@ const BEGIN: &str = fenced!(
         on conflict (store_id, customer_id, attribute_id) do update set
             value = excluded.value,
             stored_value = case when e.belief = 'confirmed'
-                then coalesce(e.stored_value, nullif(e.value, excluded.value)) else e.stored_value end,
+                then nullif(coalesce(e.stored_value, e.value), excluded.value) else e.stored_value end,
             seen_value = case when e.value = excluded.value then e.seen_value end,
             belief = excluded.belief, reason = null, run_id = excluded.run_id, updated_at = excluded.updated_at
     ),
@@ -129,7 +129,7 @@ const SET_ASIDE: &str = fenced!(
         on conflict (store_id, customer_id, attribute_id) do update set
             value = excluded.value,
             stored_value = case when e.belief = 'confirmed'
-                then coalesce(e.stored_value, nullif(e.value, excluded.value)) else e.stored_value end,
+                then nullif(coalesce(e.stored_value, e.value), excluded.value) else e.stored_value end,
             seen_value = case when e.value = excluded.value then e.seen_value end,
             belief = excluded.belief, reason = excluded.reason, run_id = excluded.run_id,
             updated_at = excluded.updated_at
