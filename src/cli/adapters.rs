@@ -37,7 +37,7 @@ pub(super) fn store(config: &Config) -> Result<BigCommerce, Failure> {
         quota_reserve: config.push.quota_reserve,
         workers: config.push.workers,
     };
-    BigCommerce::new(options).map_err(Failure::new)
+    BigCommerce::new(options).map_err(Failure::caused_by)
 }
 
 /// A ledger with its lock held.

@@ -1,13 +1,12 @@
 //! `attrsync check`: proves in turn everything that a sync needs, and goes on after a failure where it can.
 
-use chrono::{DateTime, Utc};
-
 use super::failure::{Failure, store_hint};
 use super::view::check::Finding;
 use super::{Common, Exit, adapters, view};
 use crate::config::{Config, LedgerConfig};
 use crate::destination::{Attribute, Destination as _, ReadError, Reply};
-use crate::ledger::audit::AuditLog;
+use crate::ledger::LedgerError;
+use crate::ledger::audit::{AuditLog, Learned};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -46,7 +45,7 @@ async fn source(config: &Config) -> Finding {
         Err(failure) => Err(failure),
     };
     match inspected {
-        Ok(shape) => Finding::good("source", shape),
+        Ok(shape) => Finding::good("source", view::check::shape(&shape)),
         Err(failure) => Finding::failed("source", &failure),
     }
 }
@@ -113,28 +112,29 @@ async fn size(config: &Config, audit: Option<&AuditLog>) -> Finding {
     if let Some(values) = config.push.values_per_request {
         return Finding::good("size", format!("{values} values a call, as configured"));
     }
-    let stores = match audit {
-        Some(audit) => audit.stores().await,
-        None => Ok(Vec::new()),
+    let learned = match audit {
+        Some(audit) => learned(config, audit).await,
+        None => Ok(None),
     };
-    let stores = match stores {
-        Ok(stores) => stores,
-        Err(error) => return Finding::failed("size", &error.into()),
-    };
-    let name = &config.store.name;
-    let learned = stores
-        .iter()
-        .find(|store| store.api_url == name.api_url && store.hash == name.hash)
-        .and_then(|store| Some((store.values_per_request?, store.values_per_request_learned_at)));
-    Finding::good("size", size_words(config.push.customers_per_request, learned))
+    match learned {
+        Ok(learned) => Finding::good("size", size_words(config.push.customers_per_request, learned.as_ref())),
+        Err(error) => Finding::failed("size", &error.into()),
+    }
 }
 
-fn size_words(customers: usize, learned: Option<(i64, Option<DateTime<Utc>>)>) -> String {
+async fn learned(config: &Config, audit: &AuditLog) -> Result<Option<Learned>, LedgerError> {
+    match audit.store_id(&config.store.name).await? {
+        Some(store_id) => audit.learned_size(store_id).await,
+        None => Ok(None),
+    }
+}
+
+fn size_words(customers: usize, learned: Option<&Learned>) -> String {
     match learned {
-        Some((values, at)) => {
-            let at = at.map_or(String::new(), |at| format!(" on {}", at.format("%Y-%m-%d")));
-            format!("{values} values a call, learnt from the store{at}; tried anew after seven days")
-        }
+        Some(Learned { values_per_request, learned_at }) => format!(
+            "{values_per_request} values a call, learnt from the store on {}; tried anew after seven days",
+            learned_at.format("%Y-%m-%d")
+        ),
         None => format!("{customers} customers a call; the store has not asked for less"),
     }
 }
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn the_size_says_where_it_comes_from() {
         assert!(size_words(10, None).starts_with("10 customers a call"));
-        let at = DateTime::UNIX_EPOCH;
-        assert!(size_words(10, Some((10, Some(at)))).contains("learnt from the store on 1970-01-01"));
+        let learned = Learned { values_per_request: 10, learned_at: chrono::DateTime::UNIX_EPOCH };
+        assert!(size_words(10, Some(&learned)).contains("learnt from the store on 1970-01-01"));
     }
 }

@@ -39,11 +39,13 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         }
     };
     if args.json {
-        view::json(&json!({ "customer_id": args.customer, "desired": desired, "known": known }))?;
-    } else if known.is_empty() && desired.as_ref().is_none_or(Vec::is_empty) {
+        view::json(&json!({ "customer_id": args.customer, "desired": desired, "ledger": known }))?;
+    } else if known.entries.is_empty()
+        && known.history.is_empty()
+        && desired.as_ref().is_none_or(Vec::is_empty) {
         view::note(&format!("neither the source nor the ledger knows customer {} there", args.customer));
     } else {
-        view::out(&view::audit::explanation(args.customer, desired.as_deref(), &known)?)?;
+        view::out(&view::explain::text(args.customer, desired.as_deref(), &known, view::paint()))?;
     }
     Ok(Exit::Done)
 }

@@ -23,6 +23,11 @@ impl Failure {
         Self { exit: Exit::Failed, error: anyhow!("{problem}"), hint: None }
     }
 
+    /// A failure of something that the command works with, with its causes.
+    pub(super) fn caused_by(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { exit: Exit::Failed, error: error.into(), hint: None }
+    }
+
     /// Wrong usage or configuration.
     pub(super) fn usage(problem: impl std::fmt::Display) -> Self {
         Self { exit: Exit::Usage, ..Self::new(problem) }
@@ -64,13 +69,13 @@ pub(super) fn show(failure: &Failure) -> Exit {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self { exit: Exit::Failed, error: error.into(), hint: None }
+        Self::caused_by(error)
     }
 }
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Self { exit: Exit::Failed, error: error.into(), hint: None }
+        Self::caused_by(error)
     }
 }
 

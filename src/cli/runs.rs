@@ -13,8 +13,8 @@ pub(super) struct Args {
     #[arg(value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     run: Option<i64>,
     /// At most so many lines of each kind
-    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    limit: u32,
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    limit: i64,
     /// Print JSON
     #[arg(long)]
     json: bool,

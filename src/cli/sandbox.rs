@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::{Exit, signals, view};
 use crate::config::Secret;
-use crate::sandbox::server::Server;
-use crate::sandbox::{Counting, Faults, Model, SandboxOptions};
+use crate::sandbox::{Counting, Faults, Model, SandboxOptions, Server};
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
@@ -56,9 +55,9 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Failure> {
     let model = Arc::new(Mutex::new(Model::new(options)));
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.port);
     let server = Server::start(address, model).await.map_err(|error| {
-        Failure::new(error).hint("choose another port with --port, or let it pick one with --port 0")
+        Failure::caused_by(error).hint("choose another port with --port, or let it pick one with --port 0")
     })?;
-    view::out(&lines(server.address(), &args.hash, &args.token))?;
+    view::out(&lines(server.addr, &args.hash, &args.token))?;
     view::note("Ctrl-C ends it; nothing is kept");
     signals::until_asked().await?;
     Ok(Exit::Done)

@@ -5,6 +5,7 @@
 
 pub(super) mod audit;
 pub(super) mod check;
+pub(super) mod explain;
 pub(super) mod plan;
 pub(super) mod progress;
 pub(super) mod sync;

@@ -17,8 +17,7 @@ use crate::cli::init;
 use crate::config::{Config, Secret};
 use crate::ledger::EntryScan as _;
 use crate::record::{Belief, Filter};
-use crate::sandbox::server::Server;
-use crate::sandbox::{Counting, Model, SandboxOptions};
+use crate::sandbox::{Counting, Model, SandboxOptions, Server};
 
 /// Customers of the demo's store.
 pub(crate) const CUSTOMERS: i64 = 1000;
@@ -52,7 +51,7 @@ impl Workshop {
         let postgres = PrivatePostgres::create(&folder).await?;
         postgres.run(&format!("{}{}", init::DDL, seed()))?;
         let store = serve(Model::new(store_options()), ([127, 0, 0, 1], 0).into()).await?;
-        let config = configuration(&postgres.url(), store.address());
+        let config = configuration(&postgres.url(), store.addr);
         let path = folder.join("sync.toml");
         // The database's password is in there.
         fs::OpenOptions::new()
@@ -106,7 +105,7 @@ fn store_options() -> SandboxOptions {
 }
 
 async fn serve(model: Model, address: SocketAddr) -> Result<Server, Failure> {
-    Server::start(address, Arc::new(Mutex::new(model))).await.map_err(Failure::new)
+    Server::start(address, Arc::new(Mutex::new(model))).await.map_err(Failure::caused_by)
 }
 
 /// A store that holds what the ledger has confirmed.

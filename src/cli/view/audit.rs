@@ -40,7 +40,6 @@ const REQUEST: &[Column] = &[
 const CHANGE: &[Column] = &[
     ("customer", "customer_id"),
     ("attribute", "attribute_id"),
-    ("action", "action"),
     ("value", "value"),
     ("outcome", "outcome"),
     ("request", "request_id"),
@@ -55,7 +54,7 @@ const REJECTED: &[Column] = &[
     ("attribute", "attribute_id"),
     ("value", "value"),
     ("run", "run_id"),
-    ("since", "updated_at"),
+    ("since", "since"),
     ("reason", "reason"),
 ];
 
@@ -89,15 +88,6 @@ pub(crate) fn rejected(rejected: &[impl Serialize]) -> Result<String, Failure> {
     records(REJECTED, rejected)
 }
 
-/// Why a customer has what it has: wanted, believed, tried.
-pub(crate) fn explanation(
-    _customer: i64,
-    _desired: Option<&[crate::cli::explain::Desired]>,
-    _known: &[impl Serialize],
-) -> Result<String, Failure> {
-    Ok(String::new())
-}
-
 fn section(columns: &[Column], rows: &[impl Serialize]) -> Result<Option<String>, Failure> {
     if rows.is_empty() { Ok(None) } else { records(columns, rows).map(Some) }
 }
@@ -124,24 +114,16 @@ fn pairs(columns: &[Column], record: &Value) -> String {
 
 /// A field as it is shown: times without fractions of a second, customers' values in quotes.
 fn cell(field: &str, record: &Value) -> String {
-    match find(field, record) {
+    match &record[field] {
         Value::Null => String::new(),
         Value::String(text) if field == "value" || field.ends_with("_value") => quoted(text),
-        Value::String(text) if field.ends_with("_at") => moment(text),
+        Value::String(text) if field.ends_with("_at") || field == "since" => moment(text),
         Value::String(text) => text.clone(),
         Value::Number(value) => match value.as_i64() {
             Some(count) if !field.ends_with("id") && field != "http_status" => number(count),
             _ => value.to_string(),
         },
         other => other.to_string(),
-    }
-}
-
-/// A field of the record, or of its counts.
-fn find<'a>(field: &str, record: &'a Value) -> &'a Value {
-    match &record[field] {
-        Value::Null => &record["counts"][field],
-        found => found,
     }
 }
 
@@ -163,7 +145,7 @@ mod tests {
             "planned": 1200, "confirmed": 1199, "rejected": 1, "message": null,
         });
         let failure = json!({
-            "customer_id": 1200, "attribute_id": 1, "action": "update", "value": "go\nld",
+            "customer_id": 1200, "attribute_id": 1, "value": "go\nld",
             "outcome": "rejected", "request_id": 7, "reason": "0.value: invalid",
         });
         let none: [Value; 0] = [];
@@ -179,9 +161,9 @@ confirmed  1,199
 rejected   1
 
 values that did not land
-customer  attribute  action  value     outcome   request  reason
---------  ---------  ------  --------  --------  -------  ----------------
-    1200          1  update  \"go\\nld\"  rejected        7  0.value: invalid
+customer  attribute  value     outcome   request  reason
+--------  ---------  --------  --------  -------  ----------------
+    1200          1  \"go\\nld\"  rejected        7  0.value: invalid
 "
         );
     }

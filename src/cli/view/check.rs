@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Paint;
-use super::text::tame;
+use super::text::{number, tame};
 use crate::cli::failure::Failure;
+use crate::source::postgres::SourceShape;
 
 /// One thing that a sync needs: in order, or why not.
 #[derive(Debug)]
@@ -29,6 +30,14 @@ impl Finding {
     pub(crate) fn failed(name: &'static str, failure: &Failure) -> Self {
         Self { name, ok: false, detail: failure.whole(), hint: failure.hint.clone() }
     }
+}
+
+/// What the source is, in a line.
+pub(crate) fn shape(shape: &SourceShape) -> String {
+    let columns: Vec<String> = shape.columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+    let standby = if shape.standby { ", a standby" } else { "" };
+    let rows = shape.estimated_rows.map_or(String::new(), |rows| format!("; about {} rows", number(rows)));
+    format!("Postgres {}{standby}; {}{rows}", shape.server_version, columns.join(", "))
 }
 
 /// The findings as a person reads them.

@@ -1,9 +1,9 @@
 //! Rows in aligned columns, or as CSV.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, json};
 
 use super::text::tame;
-use crate::ledger::audit::Table;
+use crate::ledger::audit::{Table, Value};
 
 /// Cells under their heads, aligned; numbers to the right.
 pub(crate) fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
@@ -47,9 +47,9 @@ pub(crate) fn answer(table: &Table) -> String {
 }
 
 /// The answer of a query for programs: an object a row.
-pub(crate) fn objects(table: &Table) -> Value {
-    let object = |row: &Vec<Value>| -> Value {
-        table.columns.iter().cloned().zip(row.iter().cloned()).collect::<Map<_, _>>().into()
+pub(crate) fn objects(table: &Table) -> serde_json::Value {
+    let object = |row: &Vec<Value>| -> serde_json::Value {
+        table.columns.iter().cloned().zip(row.iter().map(|cell| json!(cell))).collect::<Map<_, _>>().into()
     };
     table.rows.iter().map(object).collect()
 }
@@ -57,8 +57,10 @@ pub(crate) fn objects(table: &Table) -> Value {
 fn texts(table: &Table) -> Vec<Vec<String>> {
     let text = |cell: &Value| match cell {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
     };
     table.rows.iter().map(|row| row.iter().map(text).collect()).collect()
 }
@@ -87,7 +89,10 @@ mod tests {
     fn table() -> Table {
         Table {
             columns: vec!["id".to_owned(), "reason".to_owned()],
-            rows: vec![vec![7.into(), Value::Null], vec![1200.into(), "a \"b\", c".into()]],
+            rows: vec![
+                vec![Value::Int(7), Value::Null],
+                vec![Value::Int(1200), Value::Text("a \"b\", c".to_owned())],
+            ],
             truncated: false,
         }
     }
@@ -104,6 +109,6 @@ mod tests {
 
     #[test]
     fn programs_get_an_object_a_row() {
-        assert_eq!(objects(&table())[0], serde_json::json!({ "id": 7, "reason": null }));
+        assert_eq!(objects(&table())[0], json!({ "id": 7, "reason": null }));
     }
 }
