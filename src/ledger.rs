@@ -1,6 +1,6 @@
 //! The port to the ledger: the write side for the one run that owns a store, the read side for everybody.
 //!
-//! The contract suite in `tests/contract` runs every rule below on each implementation.
+//! The contract suite in `tests/all/contract.rs` runs every rule below on each implementation.
 
 pub mod audit;
 
@@ -164,7 +164,8 @@ pub trait Ledger: EntryScan {
     ) -> Result<()>;
 
     /// Decides planned or sending changes without a request (their customer or attribute is gone, or the run ends).
-    /// An entry that does not exist is made for a rejection, with the change's value. Counts move from `deferred` (planned) or
+    /// A rejection of a planned change gives the entry the change's value as `begin` would, and makes it where there is
+    /// none; any other verdict on a planned change leaves the entry alone, since nothing was sent. Counts move from `deferred` (planned) or
     /// `unknown` (sending) to the outcome's column.
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()>;
 

@@ -239,7 +239,7 @@ pub struct Entry {
 }
 
 /// A row of the source that cannot be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct InvalidRow {
     /// The row's customer id, if it has one.
     pub customer_id: Option<i64>,

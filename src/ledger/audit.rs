@@ -1,1 +1,109 @@
 //! The read side: what commands and people ask of a ledger, over both databases.
+//!
+//! Every question is written once: SQLite and Postgres take the same text with `$1` parameters, which therefore
+//! appear in rising order. Nothing here can write: the sessions are opened read-only.
+
+mod answers;
+mod port;
+mod questions;
+mod table;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use super::postgres::migrate::known_version;
+use super::{EntryPages, EntryScan, LedgerError, Result, postgres, sqlite};
+use crate::config::{LedgerConfig, Secret};
+use crate::record::Filter;
+
+pub use answers::{
+    EntryHistory, EntryState, Failure, HistoryLine, Learned, Rejection, Rejections, RequestLine, RunLine,
+    StoreLine,
+};
+pub use port::Value;
+pub use table::{TABLE_ROWS_MAX, Table};
+
+use port::Port;
+
+/// A ledger, opened for reading. Needs no lock and takes none.
+#[derive(Debug)]
+pub struct AuditLog {
+    place: Place,
+    port: Port,
+}
+
+/// Where a ledger is.
+#[derive(Debug, Clone)]
+enum Place {
+    Sqlite(PathBuf),
+    Postgres(Secret),
+}
+
+impl AuditLog {
+    /// Opens the ledger; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// [`LedgerError::Version`] if another version of attrsync has made it, with what to do.
+    pub async fn open(config: &LedgerConfig) -> Result<Option<Self>> {
+        let (place, port) = match config {
+            LedgerConfig::Sqlite(path) if !path.exists() => return Ok(None),
+            LedgerConfig::Sqlite(path) => {
+                (Place::Sqlite(path.clone()), Port::open_sqlite(path.clone()).await?)
+            }
+            LedgerConfig::Postgres(url) => {
+                (Place::Postgres(url.clone()), Port::open_postgres(url.expose()).await?)
+            }
+        };
+        let Some(present) = port.version().await? else { return Ok(None) };
+        // Both dialects have migrations of equal numbers.
+        check_version(present, i64::from(known_version()))?;
+        Ok(Some(Self { place, port }))
+    }
+
+    /// The entries of one store, in key order.
+    #[must_use]
+    pub fn entries_of(&self, store_id: i64) -> StoreEntries {
+        StoreEntries { place: self.place.clone(), store_id }
+    }
+}
+
+fn check_version(present: i64, known: i64) -> Result<()> {
+    let what_to_do = match present.cmp(&known) {
+        std::cmp::Ordering::Equal => return Ok(()),
+        std::cmp::Ordering::Less => "run `attrsync sync` once to migrate it",
+        std::cmp::Ordering::Greater => "install the newer attrsync that migrated it",
+    };
+    Err(LedgerError::Version(format!(
+        "the ledger has version {present}, this attrsync reads version {known}: {what_to_do}"
+    )))
+}
+
+/// The entries of one store, read without its lock.
+#[derive(Debug)]
+pub struct StoreEntries {
+    place: Place,
+    store_id: i64,
+}
+
+#[async_trait]
+impl EntryScan for StoreEntries {
+    async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+        match &self.place {
+            Place::Sqlite(path) => Ok(sqlite::scan(path, self.store_id, filter)),
+            Place::Postgres(url) => postgres::scan(url.expose(), self.store_id, filter).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_says_what_to_do() {
+        assert!(check_version(1, 1).is_ok());
+        assert!(check_version(1, 2).unwrap_err().to_string().contains("attrsync sync"));
+        assert!(check_version(3, 2).unwrap_err().to_string().contains("install the newer"));
+    }
+}

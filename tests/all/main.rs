@@ -9,5 +9,13 @@ mod support {
 }
 //! All integration tests in one binary, so that the library is linked once.
 
+mod audit;
+mod commands;
 mod contract;
+mod postgres_ledger;
+mod sandbox;
+mod simulation;
+mod support {
+    pub(super) mod postgres;
+}
 mod tidy;

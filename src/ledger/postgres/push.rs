@@ -31,7 +31,7 @@ const BEGIN: &str = fenced!(
         on conflict (store_id, customer_id, attribute_id) do update set
             value = excluded.value,
             stored_value = case when e.belief = 'confirmed'
-                then coalesce(e.stored_value, nullif(e.value, excluded.value)) else e.stored_value end,
+                then nullif(coalesce(e.stored_value, e.value), excluded.value) else e.stored_value end,
             seen_value = case when e.value = excluded.value then e.seen_value end,
             belief = excluded.belief, reason = null, run_id = excluded.run_id, updated_at = excluded.updated_at
     ),
@@ -74,9 +74,10 @@ const FINISH: &str = fenced!(
             and e.run_id = $2
     ),
     counted as (
-        update runs set
-            confirmed = confirmed + n.confirmed, altered = altered + n.altered, rejected = rejected + n.rejected,
-            unknown = unknown - n.known, deferred = deferred + n.deferred
+        update runs r set
+            confirmed = r.confirmed + n.confirmed, altered = r.altered + n.altered,
+            rejected = r.rejected + n.rejected,
+            unknown = r.unknown - n.known, deferred = r.deferred + n.deferred
         from ended, (
             select
                 count(*) filter (where outcome = 'confirmed') as confirmed,
@@ -86,7 +87,7 @@ const FINISH: &str = fenced!(
                 count(*) filter (where outcome <> 'unknown') as known
             from decided
         ) n
-        where runs.id = $2
+        where r.id = $2
     )
     select fence.id, 1 / (case when (select count(*) from decided) = cardinality($8::bigint[])
         and exists (select 1 from ended) then 1 else 0 end)
@@ -128,15 +129,17 @@ const SET_ASIDE: &str = fenced!(
         on conflict (store_id, customer_id, attribute_id) do update set
             value = excluded.value,
             stored_value = case when e.belief = 'confirmed'
-                then coalesce(e.stored_value, nullif(e.value, excluded.value)) else e.stored_value end,
+                then nullif(coalesce(e.stored_value, e.value), excluded.value) else e.stored_value end,
             seen_value = case when e.value = excluded.value then e.seen_value end,
             belief = excluded.belief, reason = excluded.reason, run_id = excluded.run_id,
             updated_at = excluded.updated_at
     ),
     counted as (
-        update runs set
-            confirmed = confirmed + n.confirmed, altered = altered + n.altered, rejected = rejected + n.rejected,
-            unknown = unknown + n.unknown - n.was_sending, deferred = deferred + n.deferred - n.was_planned
+        update runs r set
+            confirmed = r.confirmed + n.confirmed, altered = r.altered + n.altered,
+            rejected = r.rejected + n.rejected,
+            unknown = r.unknown + n.unknown - n.was_sending,
+            deferred = r.deferred + n.deferred - n.was_planned
         from fence, (
             select
                 count(*) filter (where outcome = 'confirmed') as confirmed,
@@ -148,7 +151,7 @@ const SET_ASIDE: &str = fenced!(
                 count(*) filter (where was = 'planned') as was_planned
             from decided
         ) n
-        where runs.id = $2
+        where r.id = $2
     )
     select fence.id, 1 / (case when (select count(*) from decided) = cardinality($4::bigint[]) then 1 else 0 end)
     from fence"

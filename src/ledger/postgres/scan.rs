@@ -24,28 +24,27 @@ pub(crate) async fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Bo
             let _ = sender.send(Err(error)).await;
         }
     });
-    Ok(Box::new(Pages(pages)))
+    Ok(Box::new(Pages { pages, ended: false }))
 }
 
 #[derive(Debug)]
-struct Pages(mpsc::Receiver<Result<Option<EntryPage>>>);
+struct Pages {
+    pages: mpsc::Receiver<Result<Option<EntryPage>>>,
+    ended: bool,
+}
 
 #[async_trait]
 impl EntryPages for Pages {
     async fn next(&mut self) -> Result<Option<EntryPage>> {
-        // A channel that closes without having said "the end" was cut off: that must not look like a short ledger.
-        match self.0.recv().await {
-            Some(page) => {
-                if matches!(page, Ok(None)) {
-                    self.0.close();
-                }
-                page
-            }
-            None => Err(LedgerError::Database {
-                doing: "read its entries",
-                source: "the reader ended early".into(),
-            }),
+        if self.ended {
+            return Ok(None);
         }
+        // A channel that closes without having said "the end" was cut off: that must not look like a short ledger.
+        let page = self.pages.recv().await.unwrap_or_else(|| {
+            Err(LedgerError::Database { doing: "read its entries", source: "the reader ended early".into() })
+        })?;
+        self.ended = page.is_none();
+        Ok(page)
     }
 }
 

@@ -28,11 +28,14 @@ pub(crate) async fn begin_commits_the_intent(backend: &dyn Backend) {
     assert_eq!((counts.requests, counts.unknown, counts.deferred), (1, 2, 1));
 }
 
+/// Values sent one after the other, each with what became of it.
+type History<'a> = &'a [(&'a str, Verdict)];
+
 /// What `stored_value` is after the last of these was begun, the earlier ones having ended as told.
 async fn stored_after(
     backend: &dyn Backend,
     customer: i64,
-    history: &[(&str, Verdict)],
+    history: History<'_>,
     last: &str,
 ) -> Option<String> {
     let scene = Scene::new(backend).await;
@@ -49,7 +52,7 @@ async fn stored_after(
 pub(crate) async fn begin_keeps_what_the_store_was_known_to_hold(backend: &dyn Backend) {
     let a = || ("A", confirmed());
     let trimmed = || ("A ", altered("A"));
-    let cases: [(&[(&str, Verdict)], &str, Option<&str>); 9] = [
+    let cases: [(History<'_>, &str, Option<&str>); 9] = [
         (&[], "B", None),
         (&[a()], "B", Some("A")),
         (&[a()], "A", None),
