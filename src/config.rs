@@ -1,10 +1,28 @@
 //! `sync.toml` made into a typed, checked configuration. All problems are reported at once, each with its key.
+//!
+//! Strings may take values from the environment, which are filled in after the file was parsed. No error
+//! repeats a text that may be a secret.
+
+mod address;
+mod interpolate;
+mod known;
+mod problem;
+mod read;
+mod section;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::record::StoreName;
+
+pub(crate) use address::table_parts;
+pub use problem::{ConfigErrors, Problem};
+
+/// The annotated `sync.toml`: every key with its default.
+pub const ANNOTATED: &str = include_str!("../sync.toml");
 
 /// A token, or an address that may carry a password. It never shows itself.
 #[derive(Clone, PartialEq, Eq)]

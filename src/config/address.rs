@@ -1,0 +1,264 @@
+//! Addresses and names that a person pastes: the store's API, its hash and token, databases, a table's name.
+//!
+//! Each check returns what to use, or a problem and a hint; neither repeats a text that may hold a password.
+
+use std::path::{Path, PathBuf};
+
+use url::{Host, Url};
+
+use super::{LedgerConfig, Secret};
+
+/// A problem and what to do about it.
+pub(super) type Flaw = (String, String);
+
+fn flaw<T>(problem: impl Into<String>, hint: impl Into<String>) -> Result<T, Flaw> {
+    Err((problem.into(), hint.into()))
+}
+
+/// A `postgres://` address.
+pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
+    const SHAPE: &str = "it must be postgres://user:password@host:5432/database";
+    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        return flaw("is not an address of a Postgres database", SHAPE);
+    }
+    match Url::parse(text) {
+        Ok(_) => Ok(Secret::new(text)),
+        Err(error) => flaw(
+            format!("cannot be read as an address: {error}"),
+            format!("{SHAPE}, with special characters of the password written as %40 and the like"),
+        ),
+    }
+}
+
+/// `sqlite:PATH` or a `postgres://` address.
+pub(super) fn ledger(text: &str, folder: &Path) -> Result<LedgerConfig, Flaw> {
+    const SHAPE: &str = "it must be sqlite:ledger.db or postgres://user:password@host:5432/database";
+    if text.starts_with("postgres") {
+        return postgres_url(text).map(LedgerConfig::Postgres);
+    }
+    let Some(path) = text.strip_prefix("sqlite:") else {
+        return flaw("is neither sqlite: nor postgres:", SHAPE);
+    };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.ends_with(['/', '\\']) {
+        return flaw("names no file", SHAPE);
+    }
+    if path.contains(":memory:") {
+        return flaw("is in memory only", "the ledger has to outlive the run: name a file");
+    }
+    if path.contains(['?', '\0']) {
+        return flaw("has options after the file's name", "only the file's name is wanted");
+    }
+    Ok(LedgerConfig::Sqlite(sqlite_path(path, folder)))
+}
+
+fn sqlite_path(path: &str, folder: &Path) -> PathBuf {
+    folder.join(path.strip_prefix("./").unwrap_or(path))
+}
+
+/// The store's hash, bare.
+pub(super) fn store_hash(text: &str) -> Result<String, Flaw> {
+    let is_hash = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_hash(text) && text.len() <= 64 {
+        return Ok(text.to_owned());
+    }
+    let bare = text.trim_matches(['{', '}', '<', '>']);
+    let bare = bare.strip_prefix("stores/").or_else(|| bare.strip_prefix("store-")).unwrap_or(bare);
+    if is_hash(bare) && bare.len() <= 16 {
+        return flaw("has more than the hash itself", format!("write \"{bare}\""));
+    }
+    flaw(
+        "is not a store hash",
+        "it is the letters and digits after stores/ in the API path, or after store- in the control panel's address",
+    )
+}
+
+/// The API account's token: whatever can be sent in a header.
+pub(super) fn access_token(text: &str) -> Result<Secret, Flaw> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Secret::new(text));
+    }
+    flaw(
+        "has a character that no token has (a space, a line break or a letter outside of ASCII)",
+        "copy it again from the API account's page",
+    )
+}
+
+/// The API's address in its shortest form: scheme, host, port.
+pub(super) fn api_url(text: &str) -> Result<String, Flaw> {
+    const SHAPE: &str = "the live one is https://api.bigcommerce.com";
+    let url = match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => url,
+        Ok(_) => return flaw("is neither https:// nor http://", SHAPE),
+        Err(error) => return flaw(format!("cannot be read as an address: {error}"), SHAPE),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return flaw("has a user name or password in it", "the token goes in store.access_token");
+    }
+    if url.path().trim_end_matches('/') != "" || url.query().is_some() || url.fragment().is_some() {
+        return flaw(
+            "has more than the scheme, the host and the port",
+            format!("the path is put after it; {SHAPE}"),
+        );
+    }
+    if url.scheme() == "http" && !is_loopback(&url) {
+        return flaw(
+            "would send the token unencrypted over the network",
+            "use https://; plain http:// is for a sandbox on this machine (127.0.0.1, ::1, localhost)",
+        );
+    }
+    Ok(url.origin().ascii_serialization())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
+/// The parts of a table's name as Postgres reads it: bare parts in lower case, quoted ones as they are.
+///
+/// # Errors
+/// What is wrong with the name, for a person.
+pub(crate) fn table_parts(text: &str) -> Result<Vec<String>, String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = if rest.starts_with('"') { quoted_part(rest)? } else { bare_part(rest)? };
+        if part.len() > 63 {
+            return Err("has a part longer than 63 bytes, which no name in Postgres is".to_owned());
+        }
+        parts.push(part);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if after.is_empty() => break,
+            None => return Err("is not one name".to_owned()),
+        }
+    }
+    if parts.len() > 2 {
+        return Err("has more parts than a schema and a table".to_owned());
+    }
+    Ok(parts)
+}
+
+fn quoted_part(text: &str) -> Result<(String, &str), String> {
+    let mut part = String::new();
+    let mut rest = &text[1..];
+    loop {
+        let Some((before, after)) = rest.split_once('"') else {
+            return Err("has a quote that is not closed".to_owned());
+        };
+        part.push_str(before);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                part.push('"');
+                rest = more;
+            }
+            None if part.is_empty() || part.contains('\0') => return Err("has an empty part".to_owned()),
+            None => return Ok((part, after)),
+        }
+    }
+}
+
+fn bare_part(text: &str) -> Result<(String, &str), String> {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii();
+    let (part, after) = text.split_at(text.find(|c| !is_inner(c)).unwrap_or(text.len()));
+    if part.is_empty() {
+        return Err("has an empty part, or a character that needs quotes".to_owned());
+    }
+    if part.starts_with(|c: char| c.is_ascii_digit() || c == '$') {
+        return Err("has a part that begins with a digit, which needs quotes".to_owned());
+    }
+    Ok((part.to_ascii_lowercase(), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables() {
+        let good: [(&str, &[&str]); 5] = [
+            ("customer_values", &["customer_values"]),
+            ("Shop.Values", &["shop", "values"]),
+            (r#""My Schema"."t""#, &["My Schema", "t"]),
+            (r#"shop."a.b""c""#, &["shop", r#"a.b"c"#]),
+            ("größe", &["größe"]),
+        ];
+        for (text, parts) in good {
+            let expect: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+            assert_eq!(table_parts(text), Ok(expect), "{text}");
+        }
+        let long = "x".repeat(64);
+        for bad in
+            ["", ".", "a.", ".a", "a b", "a;b", "1a", "\"", "\"\"", "\"a", "a.b.c", "a'b", "\"a\"b", &long]
+        {
+            assert!(table_parts(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_the_api() {
+        let good = [
+            ("https://api.bigcommerce.com", "https://api.bigcommerce.com"),
+            ("https://api.bigcommerce.com/", "https://api.bigcommerce.com"),
+            ("https://API.bigcommerce.com:443", "https://api.bigcommerce.com"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://127.9.9.9:8080/", "http://127.9.9.9:8080"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://localhost:1", "http://localhost:1"),
+        ];
+        for (text, expect) in good {
+            assert_eq!(api_url(text).as_deref(), Ok(expect), "{text}");
+        }
+        let bad = [
+            "api.bigcommerce.com",
+            "ftp://api.bigcommerce.com",
+            "https://",
+            "https://api.bigcommerce.com/stores/abc/v3",
+            "https://api.bigcommerce.com?x=1",
+            "https://u:p@api.bigcommerce.com",
+            "http://api.bigcommerce.com",
+            "http://localhost.example.com",
+            "http://10.0.0.1",
+            "http://0.0.0.0:80",
+        ];
+        for text in bad {
+            assert!(api_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pasted_hash_is_told_how_to_be_written() {
+        assert_eq!(store_hash("abc123"), Ok("abc123".to_owned()));
+        for text in ["store-abc123", "{abc123}", "stores/abc123", "{store-abc123}"] {
+            assert_eq!(store_hash(text).map_err(|flaw| flaw.1), Err("write \"abc123\"".to_owned()), "{text}");
+        }
+        for text in ["abc/123", "ab c", "https://store-abc123.mybigcommerce.com", "äbc", "{}"] {
+            assert!(store_hash(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn where_the_ledger_is() {
+        let at = |text| match ledger(text, Path::new("/etc/shop")) {
+            Ok(LedgerConfig::Sqlite(path)) => Ok(path.display().to_string()),
+            Ok(LedgerConfig::Postgres(_)) => Ok("postgres".to_owned()),
+            Err((problem, _)) => Err(problem),
+        };
+        assert_eq!(at("sqlite:ledger.db").as_deref(), Ok("/etc/shop/ledger.db"));
+        assert_eq!(at("sqlite:./ledger.db").as_deref(), Ok("/etc/shop/ledger.db"));
+        assert_eq!(at("sqlite://ledger.db").as_deref(), Ok("/etc/shop/ledger.db"));
+        assert_eq!(at("sqlite:///var/lib/ledger.db").as_deref(), Ok("/var/lib/ledger.db"));
+        assert_eq!(at("sqlite:/var/lib/ledger.db").as_deref(), Ok("/var/lib/ledger.db"));
+        assert_eq!(at("postgresql://u:p@h/db").as_deref(), Ok("postgres"));
+        for bad in
+            ["ledger.db", "sqlite:", "sqlite::memory:", "sqlite:a?mode=rwc", "mysql://h/db", "postgres:h"]
+        {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+    }
+}

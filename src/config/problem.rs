@@ -1,0 +1,61 @@
+//! What is wrong with a configuration, told to a person: every problem at once, a line each. No text here
+//! repeats a value that may be secret.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One thing to mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `push.workers`, a section, or `line 3, column 7`. Empty where the file as a whole is meant.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What would be right, or what to do.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.problem)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    /// The file, where there is one.
+    pub path: Option<PathBuf>,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{} cannot be used:", path.display())?,
+            None => f.write_str("the configuration cannot be used:")?,
+        }
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

@@ -1,0 +1,171 @@
+//! From the file's text to a checked configuration, section by section.
+
+use std::path::Path;
+use std::time::Duration;
+
+use toml::Table;
+
+use super::address::{self, Flaw};
+use super::known::unknown_keys;
+use super::problem::{ConfigErrors, Problem};
+use super::section::Section;
+use super::{Config, LedgerConfig, PushConfig, Relation, SourceConfig, StoreConfig};
+use crate::record::StoreName;
+
+const DEFAULT_API_URL: &str = "https://api.bigcommerce.com";
+const DEFAULT_LEDGER: &str = "sqlite:ledger.db";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Config {
+    /// Reads and checks the file, with the process's environment.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let failed = |problem: Problem| ConfigErrors { path: Some(path.to_owned()), problems: vec![problem] };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(unreadable(&error)))?;
+        let absolute = std::path::absolute(path)
+            .map_err(|error| failed(Problem::new("", format!("its folder cannot be found: {error}"))))?;
+        let folder = absolute.parent().unwrap_or(&absolute);
+        Self::parse(&text, folder, &|name| std::env::var(name).ok())
+            .map_err(|errors| ConfigErrors { path: Some(path.to_owned()), ..errors })
+    }
+
+    /// Checks a configuration that has been read. Relative paths in it are relative to `folder`.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(
+        text: &str,
+        folder: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let file: Table = text
+            .parse()
+            .map_err(|error| ConfigErrors { path: None, problems: vec![not_toml(text, &error)] })?;
+        let mut problems = unknown_keys(&file);
+        let mut section = Section { name: "", file: &file, env, problems: &mut problems };
+        let source = read_source(section.called("source"));
+        let store = read_store(section.called("store"));
+        let ledger = read_ledger(section.called("ledger"), folder);
+        let push = read_push(section.called("push"));
+        section.called("guard").flag("enabled");
+        match (source, store, ledger) {
+            (Some(source), Some(store), Some(ledger)) if problems.is_empty() => {
+                Ok(Self { source, store, ledger, push })
+            }
+            _ => Err(ConfigErrors { path: None, problems }),
+        }
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> Problem {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Problem::new("", "there is no such file")
+            .hint("`attrsync init` writes one, `--config FILE` names another"),
+        std::io::ErrorKind::InvalidData => Problem::new("", "it is not UTF-8 text"),
+        _ => Problem::new("", format!("it cannot be read: {error}")),
+    }
+}
+
+/// The parser's own words about the place, without the line itself: it may hold a secret.
+fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
+    let start = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = String::from_utf8_lossy(&text.as_bytes()[..start]);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Problem::new(format!("line {line}, column {column}"), "this is not TOML")
+        .hint(error.message().lines().next().unwrap_or_default())
+}
+
+/// The checked value, or its flaw noted under its key.
+fn checked<T>(section: &mut Section<'_>, key: &str, result: Result<T, Flaw>) -> Option<T> {
+    result.map_err(|(problem, hint)| section.problem(key, problem, hint)).ok()
+}
+
+fn read_source(section: &mut Section<'_>) -> Option<SourceConfig> {
+    let url = section
+        .required_text("url", "write url = \"${DATABASE_URL}\"")
+        .and_then(|text| checked(section, "url", address::postgres_url(&text)));
+    let relation = match (section.has("table"), section.has("query")) {
+        (true, false) => section.text("table").and_then(|text| read_table(section, text)),
+        (false, true) => section.text("query").and_then(|text| read_query(section, &text)),
+        (true, true) => {
+            section.problem("query", "stands beside source.table", "keep one of the two");
+            None
+        }
+        (false, false) => {
+            section.problem("table", "is missing", "name the table, or write a query instead");
+            None
+        }
+    };
+    Some(SourceConfig { url: url?, relation: relation? })
+}
+
+fn read_table(section: &mut Section<'_>, text: String) -> Option<Relation> {
+    let hint = "write table or schema.table, with quotes around unusual parts: \"My Schema\".\"values\"";
+    checked(section, "table", address::table_parts(&text).map_err(|problem| (problem, hint.to_owned())))?;
+    Some(Relation::Table(text))
+}
+
+fn read_query(section: &mut Section<'_>, text: &str) -> Option<Relation> {
+    let query = text.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    if query.is_empty() {
+        section.problem("query", "is empty", "write select customer_id, attribute_id, value from …");
+        return None;
+    }
+    Some(Relation::Query(query.to_owned()))
+}
+
+fn read_store(section: &mut Section<'_>) -> Option<StoreConfig> {
+    let hash = section
+        .required_text("hash", "write hash = \"${BIGCOMMERCE_STORE_HASH}\"")
+        .and_then(|text| checked(section, "hash", address::store_hash(&text)));
+    let access_token = section
+        .required_text("access_token", "write access_token = \"${BIGCOMMERCE_ACCESS_TOKEN}\"")
+        .and_then(|text| checked(section, "access_token", address::access_token(&text)));
+    let api_url = if section.has("api_url") {
+        section.text("api_url").and_then(|text| checked(section, "api_url", address::api_url(&text)))
+    } else {
+        Some(DEFAULT_API_URL.to_owned())
+    };
+    let name = StoreName { api_url: api_url?, hash: hash? };
+    Some(StoreConfig { name, access_token: access_token? })
+}
+
+fn read_ledger(section: &mut Section<'_>, folder: &Path) -> Option<LedgerConfig> {
+    let text = if section.has("url") { section.text("url")? } else { DEFAULT_LEDGER.to_owned() };
+    checked(section, "url", address::ledger(&text, folder))
+}
+
+/// What is wrong is noted and stands at its default.
+fn read_push(section: &mut Section<'_>) -> PushConfig {
+    const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+    const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+    const SECOND: Duration = Duration::from_secs(1);
+    let usize_of = |number: u32| number as usize;
+    let default = PushConfig::default();
+    let push = PushConfig {
+        customers_per_request: section
+            .integer("customers_per_request", 1..=10)
+            .map_or(default.customers_per_request, usize_of),
+        workers: section.integer("workers", 1..=3).map_or(default.workers, usize_of),
+        values_per_request: section.integer("values_per_request", 1..=500).map(usize_of),
+        max_attempts: section.integer("max_attempts", 1..=20).unwrap_or(default.max_attempts),
+        backoff: section.duration("backoff", SHORTEST_PAUSE..=LONGEST_PAUSE).unwrap_or(default.backoff),
+        backoff_max: section
+            .duration("backoff_max", SHORTEST_PAUSE..=LONGEST_PAUSE)
+            .unwrap_or(default.backoff_max),
+        request_timeout: section
+            .duration("request_timeout", SECOND..=Duration::from_secs(10 * 60))
+            .unwrap_or(default.request_timeout),
+        quota_reserve: section.number("quota_reserve", 0.0..=0.95).unwrap_or(default.quota_reserve),
+        max_duration: section.duration("max_duration", SECOND..=30 * DAY),
+    };
+    if push.backoff > push.backoff_max {
+        let longest = humantime::format_duration(push.backoff_max);
+        section.problem("backoff", "is longer than push.backoff_max", format!("which is {longest}"));
+    }
+    push
+}

@@ -1,0 +1,204 @@
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::known::KNOWN;
+use super::*;
+
+const GOOD: &str = r#"
+[source]
+url = "postgres://reader:hunter2@db.example/shop"
+table = "shop.values"
+[store]
+hash = "abc123"
+access_token = "t0ps3cret"
+"#;
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "DATABASE_URL" => Some("postgres://reader:hunter2@db.example/shop".to_owned()),
+        "BIGCOMMERCE_STORE_HASH" => Some("abc123".to_owned()),
+        "BIGCOMMERCE_ACCESS_TOKEN" => Some("t0ps3cret".to_owned()),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, Path::new("/etc/shop"), &environment)
+}
+
+/// The good configuration with one line replaced or, where the key is new to it, a section added.
+fn with(find: &str, replace: &str) -> String {
+    assert!(GOOD.contains(find), "{find}");
+    GOOD.replace(find, replace)
+}
+
+fn problems(text: &str) -> String {
+    let errors = parse(text).expect_err("this must not be accepted");
+    let shown = errors.to_string();
+    assert!(!shown.contains("hunter2") && !shown.contains("t0ps3cret"), "a secret is shown: {shown}");
+    shown
+}
+
+#[test]
+fn the_least_configuration_has_the_defaults() {
+    let config = parse(GOOD).expect("the least configuration");
+    assert_eq!(config.source.relation, Relation::Table("shop.values".to_owned()));
+    assert_eq!(config.store.name.api_url, "https://api.bigcommerce.com");
+    assert_eq!(config.store.name.hash, "abc123");
+    assert_eq!(config.push, PushConfig::default());
+    assert!(matches!(config.ledger, LedgerConfig::Sqlite(path) if path == Path::new("/etc/shop/ledger.db")));
+}
+
+#[test]
+fn the_annotated_file_shows_every_key_with_its_default() {
+    let config = parse(ANNOTATED).expect("the annotated file");
+    let least = parse(GOOD).expect("the least configuration");
+    assert_eq!(config.push, PushConfig::default());
+    assert_eq!(config.store.name, least.store.name);
+    assert_eq!(format!("{:?}", config.ledger), format!("{:?}", least.ledger));
+
+    // With every comment that is a key made one, nothing is unknown and nothing is missing.
+    let is_key =
+        |line: &str| KNOWN.iter().any(|(_, keys)| keys.iter().any(|k| line.starts_with(&format!("{k} = "))));
+    let lines = ANNOTATED.lines().map(|line| match line.strip_prefix("# ") {
+        Some(key) if is_key(key) => key,
+        _ => line,
+    });
+    let all: toml::Table = lines.collect::<Vec<_>>().join("\n").parse().expect("TOML");
+    let shown: Vec<(&str, Vec<&str>)> = KNOWN
+        .iter()
+        .map(|(section, _)| {
+            let table = all[*section].as_table().expect("a section");
+            (*section, table.keys().map(String::as_str).collect())
+        })
+        .collect();
+    for ((section, keys), (_, mut found)) in KNOWN.iter().zip(shown) {
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, keys, "[{section}]");
+    }
+    for (at, line) in ANNOTATED.lines().enumerate().filter(|(_, line)| is_key(line.trim_start_matches("# ")))
+    {
+        let above = ANNOTATED.lines().nth(at - 1).unwrap_or_default();
+        assert!(above.starts_with("# "), "no comment above: {line}");
+    }
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let shown = problems(
+        "[source]\nurl = \"${NOPE}\"\ntabel = \"x\"\n[store]\nhash = \"store-abc123\"\naccess_token = 7\n\
+         api_url = \"http://example.com\"\n[ledger]\nurl = \"mysql://u:hunter2@h/db\"\n\
+         [push]\nworkers = 4\nbackoff = 500\nmax_duration = \"soon\"\n[schedule]\ncron = \"@daily\"\n",
+    );
+    for key in [
+        "source.url: the environment variable NOPE is not set",
+        "source.tabel: unknown key; did you mean table?",
+        "source.table: is missing",
+        "store.hash: has more than the hash itself; write \"abc123\"",
+        "store.access_token: is a whole number",
+        "store.api_url: would send the token unencrypted",
+        "ledger.url: is neither sqlite: nor postgres:",
+        "push.workers: is 4; allowed is 1 to 3",
+        "push.backoff: is a whole number",
+        "push.max_duration: is not a length of time",
+        "[schedule]: unknown section",
+    ] {
+        assert!(shown.contains(&format!("\n  {key}")), "{key} not in {shown}");
+    }
+    assert_eq!(shown.lines().count(), 12, "{shown}");
+}
+
+#[test]
+fn one_wrong_line_is_one_problem() {
+    let push = |line: &str| format!("{GOOD}[push]\n{line}\n");
+    let cases = [
+        (with("table = \"shop.values\"", ""), "source.table: is missing"),
+        (with("table = \"shop.values\"", "table = \"  \""), "source.table: is empty"),
+        (with("table = \"shop.values\"", "table = \"a b\""), "source.table: is not one name"),
+        (with("table = \"shop.values\"", "query = \" ; \""), "source.query: is empty"),
+        (with("table = \"shop.values\"", "table = \"a\"\nquery = \"b\""), "source.query: stands beside"),
+        (with("postgres://", "mysql://"), "source.url: is not an address of a Postgres database"),
+        (with("@db.example", "@db.example:port"), "source.url: cannot be read"),
+        (with("\"t0ps3cret\"", "\"t0ps 3cret\""), "store.access_token: has a character"),
+        (with("\"t0ps3cret\"", "\"${A B}\""), "store.access_token: has a ${ that names no variable"),
+        (with("\"t0ps3cret\"", "\"\""), "store.access_token: is empty"),
+        (with("\n[store]", "\n[stroe]\n[store]"), "[stroe]: unknown section; did you mean [store]?"),
+        (format!("workers = 3\n{GOOD}"), "workers: is outside of any section; move it below [push]"),
+        (format!("push = 3\n{GOOD}"), "push: is a whole number; it must be a section"),
+        (format!("{GOOD}[guard]\nenabled = \"no\"\n"), "guard.enabled: is a string"),
+        (push("workers = 0"), "push.workers: is 0"),
+        (push("workers = -1"), "push.workers: is -1"),
+        (push("workers = 2.5"), "push.workers: is a number with a fraction"),
+        (push("customers_per_request = 11"), "push.customers_per_request: is 11; allowed is 1 to 10"),
+        (push("values_per_request = 501"), "push.values_per_request: is 501; allowed is 1 to 500"),
+        (push("max_attempts = 21"), "push.max_attempts: is 21; allowed is 1 to 20"),
+        (push("quota_reserve = 0.96"), "push.quota_reserve: is 0.96; allowed is 0 to 0.95"),
+        (push("quota_reserve = nan"), "push.quota_reserve: is NaN"),
+        (push("request_timeout = \"11m\""), "push.request_timeout: is 11m; allowed is 1s to 10m"),
+        (push("backoff = \"21s\""), "push.backoff: is longer than push.backoff_max; which is 20s"),
+        (push("max_duration = \"10ms\""), "push.max_duration: is 10ms"),
+    ];
+    for (text, expect) in cases {
+        let shown = problems(&text);
+        assert!(shown.contains(&format!("\n  {expect}")), "{expect} not in {shown}");
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+    }
+}
+
+#[test]
+fn what_is_set_is_used() {
+    let text = format!(
+        "{}[push]\nworkers = 1\nquota_reserve = 0\nbackoff = \"1s 500ms\"\nmax_duration = \"6h\"\n\
+         values_per_request = 30\n[guard]\nenabled = false\n",
+        with("table = \"shop.values\"", "query = \"select 1 -- one\\n ; \\n;\"")
+    );
+    let config = parse(&text).expect("a configuration");
+    assert_eq!(config.source.relation, Relation::Query("select 1 -- one".to_owned()));
+    assert_eq!(config.push.workers, 1);
+    assert_eq!(config.push.backoff, Duration::from_millis(1500));
+    assert_eq!(config.push.max_duration, Some(Duration::from_secs(6 * 60 * 60)));
+    assert_eq!(config.push.values_per_request, Some(30));
+    assert!(config.push.quota_reserve.abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_syntax_error_has_its_place_and_not_its_line() {
+    let shown = problems("[store]\nhash = \"abc\"\naccess_token = t0ps3cret\n");
+    assert!(shown.contains("\n  line 3, column "), "{shown}");
+    let shown = problems("[source]\nurl = \"postgres://u:hunter2@h/db\nhash = 1");
+    assert!(shown.contains("\n  line 2, column "), "{shown}");
+    problems("[source]\nurl \"hunter2\"");
+    problems("[source]\nurl = \"a\" hunter2");
+}
+
+#[test]
+fn a_missing_file_is_told_with_the_way_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sync.toml");
+    let shown = Config::load(&path).expect_err("no file").to_string();
+    assert!(shown.contains("there is no such file; `attrsync init` writes one"), "{shown}");
+    std::fs::write(&path, GOOD).expect("write");
+    let config = Config::load(&path).expect("a file");
+    assert!(matches!(config.ledger, LedgerConfig::Sqlite(at) if at == folder.path().join("ledger.db")));
+}
+
+#[test]
+fn secrets_do_not_show_themselves() {
+    let shown = format!("{:?}", parse(GOOD).expect("a configuration"));
+    assert!(!shown.contains("hunter2") && !shown.contains("t0ps3cret"), "{shown}");
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in any::<String>(), value in any::<String>()) {
+        let _ = parse(&text);
+        let _ = parse(&format!("{GOOD}[push]\n{text}"));
+        for key in ["source.url", "source.query", "source.table", "store.hash", "store.api_url", "ledger.url"] {
+            let _ = Config::parse(&format!("{key} = \"${{X}}\""), Path::new("/"), &|_| Some(value.clone()));
+        }
+    }
+}
