@@ -90,7 +90,7 @@ pub struct StoreEntries {
 impl EntryScan for StoreEntries {
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         match &self.place {
-            Place::Sqlite(path) => Ok(sqlite::scan(path, self.store_id, filter)),
+            Place::Sqlite(path) => sqlite::scan(path, self.store_id, filter),
             Place::Postgres(url) => postgres::scan(url.expose(), self.store_id, filter).await,
         }
     }
