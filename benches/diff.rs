@@ -42,7 +42,9 @@ async fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let bench = fill(rows, &path).await;
-    println!("{rows} rows, {rounds} rounds; time against the ordered COPY through the same driver (median)\n");
+    println!(
+        "{rows} rows, {rounds} rounds; time against the ordered COPY through the same driver (median)\n"
+    );
     println!("{:<44} {:>9} {:>7} {:>9}", "case", "seconds", "ratio", "peak MiB");
     let copy = median(rounds, async || bench.copy_ordered().await).await;
     line("ordered COPY, through the driver", copy, copy);
@@ -61,7 +63,12 @@ async fn main() {
                 times.push(bench.diff(ledger, rows, percent).await);
                 peak = peak.max(peak_mib());
             }
-            print_line(&format!("diff, {percent} % changed, {name} ledger"), middle(times), middle(bare), peak);
+            print_line(
+                &format!("diff, {percent} % changed, {name} ledger"),
+                middle(times),
+                middle(bare),
+                peak,
+            );
         }
     }
     // The last change left every value different: the first sync of them all, planned and saved.
@@ -77,7 +84,8 @@ impl Bench {
     async fn copy_ordered(&self) -> Duration {
         let mut connection = PgConnection::connect(&self.url).await.expect("the source");
         let started = Instant::now();
-        let mut rows = connection.copy_out_raw(&format!("{ORDERED} stdout (format binary)")).await.expect("a COPY");
+        let mut rows =
+            connection.copy_out_raw(&format!("{ORDERED} stdout (format binary)")).await.expect("a COPY");
         let mut bytes = 0;
         while let Some(row) = rows.next().await {
             bytes += row.expect("a row").len();
@@ -97,7 +105,8 @@ impl Bench {
     async fn diff(&self, ledger: &dyn EntryScan, rows: u64, percent: u64) -> Duration {
         let started = Instant::now();
         let forecast =
-            engine::plan(&self.source, Some(ledger), &self.destination, &self.push, &Options::default(), 20).await;
+            engine::plan(&self.source, Some(ledger), &self.destination, &self.push, &Options::default(), 20)
+                .await;
         let counts = forecast.expect("a forecast").counts;
         let took = started.elapsed();
         assert_eq!(counts.source_rows as u64, rows);
@@ -116,7 +125,13 @@ impl Bench {
             }
         };
         let now = chrono::Utc::now;
-        let ports = Ports { source: &self.source, ledger, destination: &self.destination, now: &now, progress: &progress };
+        let ports = Ports {
+            source: &self.source,
+            ledger,
+            destination: &self.destination,
+            now: &now,
+            progress: &progress,
+        };
         let started = Instant::now();
         let report = engine::sync(ports, &self.push, &Options::default(), stopped).await.expect("a run");
         assert!(report.counts.balance(), "the books balance");
@@ -125,7 +140,8 @@ impl Bench {
 
     /// Makes `percent` of the ledgers' values differ from the table's.
     async fn change(&self, path: &Path, percent: u64) {
-        let differ = format!("update {{}} set value = 'old' where customer_id % 100 < {percent} and value <> 'old'");
+        let differ =
+            format!("update {{}} set value = 'old' where customer_id % 100 < {percent} and value <> 'old'");
         let sqlite = rusqlite::Connection::open(path).expect("the ledger");
         sqlite.execute(&differ.replace("{}", "entries"), []).expect("an update");
         let mut postgres = PgConnection::connect(&self.url).await.expect("the ledger");
@@ -197,7 +213,11 @@ fn line(case: &str, took: Duration, copy: Duration) {
 }
 
 fn print_line(case: &str, took: Duration, copy: Duration, peak: u64) {
-    println!("{case:<44} {:>9.3} {:>7.2} {peak:>9}", took.as_secs_f64(), took.as_secs_f64() / copy.as_secs_f64());
+    println!(
+        "{case:<44} {:>9.3} {:>7.2} {peak:>9}",
+        took.as_secs_f64(),
+        took.as_secs_f64() / copy.as_secs_f64()
+    );
 }
 
 /// Lets the kernel forget the highest memory use so far, where it can (Linux).

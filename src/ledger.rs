@@ -151,7 +151,7 @@ pub trait Ledger: EntryScan {
 
     /// Commits what came back: the request's end, and the verdicts of those of its changes that are decided (maybe none).
     /// Changes: outcome, reason, `value_id` if told, `decided_at`. Entries, only where `run_id` is this run:
-    /// confirmed → belief, `value_id` if told, `stored_value` as in the verdict, `seen_value` and `reason` cleared;
+    /// confirmed → belief, `value_id` if told, `stored_value` as in the verdict, `seen_value` cleared, `reason` = the verdict's note;
     /// rejected → belief and reason; unknown → still unconfirmed, reason and `seen_value`; deferred → still unconfirmed, reason.
     /// The run's counts move from `unknown` to the outcome's column (`altered` too where `stored_value` is given).
     /// A decided change never changes: a verdict for a change that is not `sending` is an error.

@@ -171,6 +171,8 @@ pub enum Verdict {
         value_id: Option<i64>,
         /// The form in which the store keeps it, where that is not what was sent.
         stored_value: Option<String>,
+        /// What is still to be known of it: that an earlier copy of its request may arrive late.
+        note: Option<String>,
     },
     /// The store refused it for good.
     Rejected {
@@ -207,7 +209,7 @@ impl Verdict {
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Confirmed { .. } => None,
+            Self::Confirmed { note, .. } => note.as_deref(),
             Self::Rejected { reason } | Self::Unknown { reason, .. } | Self::Deferred { reason } => {
                 Some(reason)
             }
@@ -230,7 +232,7 @@ pub struct Entry {
     pub value_id: Option<i64>,
     /// How sure the ledger is.
     pub belief: Belief,
-    /// Why it is rejected or unconfirmed.
+    /// Why it is rejected or unconfirmed, or what is still to be known of a confirmed one.
     pub reason: Option<String>,
     /// The run that last touched it.
     pub run_id: i64,

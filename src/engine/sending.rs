@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::destination::{Destination, Item, Reply};
+use crate::destination::{Destination, Echo, Item, Reply};
 use crate::record::{Change, Key, Verdict};
 use crate::retry::isolate::Isolation;
 use crate::retry::{self, Meaning, echo};
@@ -108,20 +108,32 @@ pub(super) async fn send(destination: &dyn Destination, begun: Begun) -> Sent {
     };
     let took = started.elapsed();
     let verdicts = match retry::meaning(&reply, work.changes.len()) {
-        Meaning::Accepted(echoes) => {
-            let (proved, open): (Vec<_>, Vec<_>) = work
-                .changes
-                .iter()
-                .map(|change| (change, echo::judge(change, echoes)))
-                .partition(|(_, v)| v.is_some());
-            let mut verdicts: Vec<_> = proved.into_iter().filter_map(|(c, v)| Some((c.key, v?))).collect();
-            verdicts
-                .extend(read_back(destination, &open.into_iter().map(|(c, _)| c).collect::<Vec<_>>()).await);
-            verdicts
-        }
+        Meaning::Accepted(echoes) => judge(destination, &work, echoes).await,
         _ => Vec::new(),
     };
     Sent { work, request_id, reply, verdicts, took }
+}
+
+/// What an accepting answer proves of each change. A value that was sent before without a clear answer may arrive
+/// once more, which is noted, since a later run must not be overtaken by it.
+async fn judge(destination: &dyn Destination, work: &Work, echoes: &[Echo]) -> Vec<(Key, Verdict)> {
+    let (mut verdicts, mut open) = (Vec::new(), Vec::new());
+    for change in &work.changes {
+        match echo::judge(change, echoes) {
+            Some(verdict) => verdicts.push((change.key, verdict)),
+            None => open.push(change),
+        }
+    }
+    verdicts.extend(read_back(destination, &open).await);
+    if work.unsure {
+        for (_, verdict) in &mut verdicts {
+            if let Verdict::Confirmed { note, .. } = verdict {
+                *note =
+                    Some("an earlier copy of its request went unanswered and may still arrive".to_owned());
+            }
+        }
+    }
+    verdicts
 }
 
 /// Settles by GET what an answer left open.

@@ -187,7 +187,7 @@ impl EntryPages for MemoryPages {
                 seen_value: entry.seen_value.as_deref(),
                 value_id: entry.value_id,
                 belief: entry.belief,
-                sent_at: (entry.belief == Belief::Unconfirmed).then_some(entry.updated_at),
+                sent_at: may_arrive_late(entry).then_some(entry.updated_at),
             });
         }
         Ok(Some(page).filter(|page| !page.is_empty()))
@@ -301,5 +301,14 @@ impl Ledger for MemoryLedger {
         at: DateTime<Utc>,
     ) -> Result<()> {
         self.database.writable("close the run")?.close_run(self.store, run_id, status, message, at)
+    }
+}
+
+/// Whether a request for the entry may still arrive.
+const fn may_arrive_late(entry: &Entry) -> bool {
+    match entry.belief {
+        Belief::Unconfirmed => true,
+        Belief::Confirmed => entry.reason.is_some(),
+        Belief::Rejected => false,
     }
 }

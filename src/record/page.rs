@@ -86,7 +86,8 @@ pub struct EntryRow<'a> {
     pub value_id: Option<i64>,
     /// How sure the ledger is.
     pub belief: Belief,
-    /// When it was last sent: given for unconfirmed entries only.
+    /// When it was last sent, where a request for it may still arrive: given for unconfirmed entries, and for
+    /// confirmed ones with a reason.
     pub sent_at: Option<DateTime<Utc>>,
 }
 

@@ -24,7 +24,7 @@ pub fn judge_read_back(change: &Change, shown: &[Echo]) -> Verdict {
     let mut of_key = shown.iter().filter(|echo| echo.key == change.key);
     let Some(first) = of_key.next() else {
         if change.value.is_empty() {
-            return Verdict::Confirmed { value_id: None, stored_value: None };
+            return Verdict::Confirmed { value_id: None, stored_value: None, note: None };
         }
         return unknown("the answer left it out, and read back the store shows no value", None);
     };
@@ -48,7 +48,7 @@ fn only<'a>(change: &Change, echoes: &'a [Echo]) -> Option<&'a Echo> {
 }
 
 fn confirmed(echo: &Echo, stored_value: Option<String>) -> Verdict {
-    Verdict::Confirmed { value_id: echo.value_id, stored_value }
+    Verdict::Confirmed { value_id: echo.value_id, stored_value, note: None }
 }
 
 fn unknown(reason: &str, seen_value: Option<String>) -> Verdict {

@@ -121,7 +121,7 @@ fn echoes(values: &[&str]) -> Vec<Echo> {
 }
 
 fn stored(form: Option<&str>) -> Verdict {
-    Verdict::Confirmed { value_id: Some(9), stored_value: form.map(str::to_owned) }
+    Verdict::Confirmed { value_id: Some(9), stored_value: form.map(str::to_owned), note: None }
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn an_echo_confirms_or_has_to_be_asked_about() {
 fn reading_back_confirms_only_what_was_sent() {
     let shown = |value, seen, values: &[&str]| judge_read_back(&change(value, None, seen), &echoes(values));
     assert_eq!(shown("b", None, &["b"]), stored(None));
-    assert_eq!(shown("", None, &[]), Verdict::Confirmed { value_id: None, stored_value: None });
+    assert_eq!(shown("", None, &[]), Verdict::Confirmed { value_id: None, stored_value: None, note: None });
     assert_eq!(shown("b", Some("x"), &["x"]), stored(Some("x")));
     let seen = |verdict| match verdict {
         Verdict::Unknown { seen_value, .. } => seen_value,

@@ -15,7 +15,7 @@ async fn fill(ledger: &dyn Ledger) -> i64 {
     let run = planned_run(ledger, &changes).await;
     let request = ledger.begin(run, &FIRST, &changes[..2]).await.unwrap();
     let verdicts = [
-        (Key::new(1, 1), Verdict::Confirmed { value_id: Some(5), stored_value: None }),
+        (Key::new(1, 1), Verdict::Confirmed { value_id: Some(5), stored_value: None, note: None }),
         (Key::new(2, 1), Verdict::Rejected { reason: "not a number".to_owned() }),
     ];
     let end = RequestEnd { at: at(3), http_status: Some(200), ..RequestEnd::default() };

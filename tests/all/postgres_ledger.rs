@@ -80,7 +80,10 @@ async fn a_value_goes_from_plan_to_confirmed() {
     let counts = ledger.counts(run).await.unwrap();
     assert_eq!((counts.unknown, counts.deferred, counts.requests), (3, 2, 1));
     let verdicts = [
-        (Key::new(1, 1), Verdict::Confirmed { value_id: Some(7), stored_value: Some("a b\0".to_owned()) }),
+        (
+            Key::new(1, 1),
+            Verdict::Confirmed { value_id: Some(7), stored_value: Some("a b\0".to_owned()), note: None },
+        ),
         (Key::new(1, 2), Verdict::Rejected { reason: "no\0".to_owned() }),
         (Key::new(2, 1), Verdict::Unknown { reason: "502".to_owned(), seen_value: Some("z".to_owned()) }),
     ];
@@ -117,7 +120,7 @@ async fn a_step_in_the_wrong_state_writes_nothing() {
     let request = ledger.begin(run, &FIRST, &changes[..1]).await.unwrap();
     let before = ledger.counts(run).await.unwrap();
     assert!(matches!(ledger.begin(run, &FIRST, &changes).await, Err(LedgerError::Database { .. })));
-    let verdict = Verdict::Confirmed { value_id: None, stored_value: None };
+    let verdict = Verdict::Confirmed { value_id: None, stored_value: None, note: None };
     let verdicts = [(Key::new(1, 1), verdict.clone()), (Key::new(2, 1), verdict)];
     assert!(ledger.finish(run, request, &RequestEnd::default(), &verdicts).await.is_err());
     assert_eq!(ledger.counts(run).await.unwrap(), before);
@@ -148,7 +151,7 @@ async fn a_run_that_lost_its_session_clears_its_certainty_and_nothing_else() {
     let changes = [change(1, 1, "a"), change(2, 1, "b")];
     let run = planned_run(&ledger, &changes).await;
     let request = ledger.begin(run, &FIRST, &changes[..1]).await.unwrap();
-    let verdict = Verdict::Confirmed { value_id: None, stored_value: None };
+    let verdict = Verdict::Confirmed { value_id: None, stored_value: None, note: None };
     ledger.finish(run, request, &RequestEnd::default(), &[(Key::new(1, 1), verdict)]).await.unwrap();
 
     let mut admin = connect(&url).await;

@@ -12,7 +12,9 @@ use attrsync::config::PushConfig;
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::ledger::memory::MemoryStore;
 use attrsync::record::{Belief, Key, Outcome, RunStatus, StoreName};
-use attrsync::sandbox::{Blame, Counting, Fault, Keeping, Model, SandboxDestination, SandboxOptions, SizeRefusal};
+use attrsync::sandbox::{
+    Blame, Counting, Fault, Keeping, Model, SandboxDestination, SandboxOptions, SizeRefusal,
+};
 use attrsync::source::memory::MemorySource;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
@@ -100,7 +102,11 @@ impl World {
     }
 
     /// One sync, maybe killed or asked to stop on its way.
-    async fn sync(&mut self, killed_after: Option<Duration>, stopped_after: Option<Duration>) -> Option<Result<Report, EngineError>> {
+    async fn sync(
+        &mut self,
+        killed_after: Option<Duration>,
+        stopped_after: Option<Duration>,
+    ) -> Option<Result<Report, EngineError>> {
         let ledger = self.ledger.lock(&self.name).expect("nobody else is there");
         let destination = SandboxDestination::new(self.model.clone(), self.push.request_timeout, 0.2);
         let (base, start) = self.epoch;
@@ -138,7 +144,12 @@ impl World {
         assert!(tally.max_in_flight <= 3, "promise 2: {} calls in flight", tally.max_in_flight);
         assert!(tally.max_customers <= 10, "promise 2: {} customers in a call", tally.max_customers);
         for run in self.ledger.runs(&self.name) {
-            assert!(run.counts.balance(), "promise 7: the books of run {} do not balance: {:?}", run.id, run.counts);
+            assert!(
+                run.counts.balance(),
+                "promise 7: the books of run {} do not balance: {:?}",
+                run.id,
+                run.counts
+            );
             let changes = self.ledger.changes(run.id);
             if run.planned_at.is_some() {
                 let outcomes = self.ledger.outcomes(run.id);
@@ -153,14 +164,23 @@ impl World {
                     self.sent.entry(change.key).or_default().insert(change.value.clone());
                 }
                 if change.outcome == Outcome::Rejected {
-                    assert!(change.value.starts_with("!reject"), "promise 6: {:?} was rejected", change.value);
+                    assert!(
+                        change.value.starts_with("!reject"),
+                        "promise 6: {:?} was rejected",
+                        change.value
+                    );
                 }
             }
         }
-        let entries: BTreeMap<_, _> = self.ledger.entries(&self.name).into_iter().map(|e| (e.key, e)).collect();
-        let stored: Vec<_> = self.model(|model| model.values().map(|(key, value)| (key, value.to_owned())).collect());
+        let entries: BTreeMap<_, _> =
+            self.ledger.entries(&self.name).into_iter().map(|e| (e.key, e)).collect();
+        let stored: Vec<_> =
+            self.model(|model| model.values().map(|(key, value)| (key, value.to_owned())).collect());
         for (key, value) in stored {
-            assert!(entries.contains_key(&key), "promise 4: the store has {key} = {value:?}, the ledger does not know");
+            assert!(
+                entries.contains_key(&key),
+                "promise 4: the store has {key} = {value:?}, the ledger does not know"
+            );
         }
     }
 
@@ -168,7 +188,7 @@ impl World {
     fn kept(&self, value: &str, attribute_id: i64) -> String {
         let keeping = self.model(|model| model.options.rules.keeping);
         let value = if keeping.trim { value.trim() } else { value };
-        match value.parse::<f64>() {
+        match value.trim().parse::<f64>() {
             Ok(number) if keeping.numbers && attribute_id == 2 => number.to_string(),
             _ => value.to_owned(),
         }
@@ -192,7 +212,8 @@ impl World {
         self.model(|model| model.reset_log());
         let report = self.sync(None, None).await.expect("not killed").expect("everything is well");
         assert_eq!(self.model(|model| model.tally().writes), 0, "promise 1: nothing changed, {report:?}");
-        let entries: BTreeMap<_, _> = self.ledger.entries(&self.name).into_iter().map(|e| (e.key, e)).collect();
+        let entries: BTreeMap<_, _> =
+            self.ledger.entries(&self.name).into_iter().map(|e| (e.key, e)).collect();
         for (key, value) in &self.table {
             if value.starts_with("!reject") || value.len() > 255 || key.attribute_id > 3 {
                 continue;
@@ -201,7 +222,11 @@ impl World {
             let wanted = self.kept(value, key.attribute_id);
             let gone = wanted.is_empty() && self.model(|model| model.options.rules.keeping.drop_empty);
             assert_eq!(stored, (!gone).then_some(wanted), "promise 5: {key}");
-            assert_eq!(entries.get(key).map(|e| (e.belief, &e.value)), Some((Belief::Confirmed, value)), "{key}");
+            assert_eq!(
+                entries.get(key).map(|e| (e.belief, &e.value)),
+                Some((Belief::Confirmed, value)),
+                "{key}"
+            );
         }
     }
 }
@@ -221,10 +246,12 @@ fn store(rng: &mut fastrand::Rng, seed: u64) -> SandboxOptions {
     options.rules.blame = [Blame::Index, Blame::FieldOnly, Blame::WrongIndex][rng.usize(..3)];
     options.rules.report_all = rng.bool();
     options.rules.apply_before_bad = rng.bool();
-    options.rules.keeping = Keeping { trim: rng.bool(), numbers: rng.bool(), narrow: false, drop_empty: rng.bool() };
+    options.rules.keeping =
+        Keeping { trim: rng.bool(), numbers: rng.bool(), narrow: false, drop_empty: rng.bool() };
     let harm = rng.f64() * 0.4;
     // An echo that lies about what was stored cannot be told from a store that keeps a value in another form.
-    let faults: Vec<_> = Fault::ALL.iter().copied().filter(|fault| !matches!(fault, Fault::Altered | Fault::None)).collect();
+    let faults: Vec<_> =
+        Fault::ALL.iter().copied().filter(|fault| !matches!(fault, Fault::Altered | Fault::None)).collect();
     for _ in 0..rng.usize(0..5) {
         let fault = faults[rng.usize(..faults.len())];
         options.faults.set(&fault.name(), harm / 5.0).expect("a rate below one");
@@ -278,7 +305,10 @@ fn a_thousand_lives_keep_the_promises() {
         let halves: Vec<_> = (0..2)
             .map(|half| {
                 scope.spawn(move || {
-                    (0..seeds).filter(|seed| seed % 2 == half).filter(|&seed| std::panic::catch_unwind(|| live(seed)).is_err()).collect::<Vec<_>>()
+                    (0..seeds)
+                        .filter(|seed| seed % 2 == half)
+                        .filter(|&seed| std::panic::catch_unwind(|| live(seed)).is_err())
+                        .collect::<Vec<_>>()
                 })
             })
             .collect();

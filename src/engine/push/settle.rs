@@ -53,8 +53,9 @@ impl Push<'_> {
         match meaning {
             Meaning::Accepted(_) => {
                 self.last_took = took;
+                let proved = verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Confirmed { .. }));
                 self.finish(request_id, end, &verdicts).await?;
-                self.accepted(work, request_id).await
+                self.accepted(work, proved, request_id).await
             }
             Meaning::TooLarge if items > 1 => {
                 self.finish(request_id, end, &[]).await?;
@@ -96,7 +97,9 @@ impl Push<'_> {
         }
     }
 
-    async fn accepted(&mut self, work: Work, request_id: i64) -> Result<(), EngineError> {
+    /// `proved` says that every value of the batch is confirmed. One that the store passed over may be the bad one of
+    /// its set, and then its acceptance says nothing of the rest.
+    async fn accepted(&mut self, work: Work, proved: bool, request_id: i64) -> Result<(), EngineError> {
         self.accepted += 1;
         self.accepted_since_limited += 1;
         if self.accepted_since_limited >= ACCEPTED_FOR_A_SLOT && self.slots < self.config.workers {
@@ -105,8 +108,12 @@ impl Push<'_> {
         }
         match work.isolation {
             Some(mut isolation) => {
-                isolation.accepted();
-                self.isolate(isolation, request_id).await
+                if proved {
+                    isolation.accepted();
+                } else {
+                    isolation.lost();
+                }
+                self.isolate(isolation, work.unsure, request_id).await
             }
             None => Ok(()),
         }
@@ -125,7 +132,7 @@ impl Push<'_> {
         }
         if let Some(mut isolation) = work.isolation {
             isolation.too_large();
-            return self.isolate(isolation, request_id).await;
+            return self.isolate(isolation, work.unsure, request_id).await;
         }
         let size =
             self.limit.values.unwrap_or(work.changes.len()).min(work.changes.len().saturating_sub(1)).max(1);
@@ -144,17 +151,21 @@ impl Push<'_> {
             }
             None => Isolation::new(work.changes, named, work.words),
         };
-        self.isolate(isolation, request_id).await
+        self.isolate(isolation, work.unsure, request_id).await
     }
 
-    /// Takes an isolation as far as it goes without a call.
-    async fn isolate(&mut self, mut isolation: Isolation, parent_id: i64) -> Result<(), EngineError> {
+    /// Takes an isolation as far as it goes without a call. `unsure` says that the store may have applied some of it.
+    async fn isolate(
+        &mut self,
+        mut isolation: Isolation,
+        unsure: bool,
+        parent_id: i64,
+    ) -> Result<(), EngineError> {
         loop {
             match isolation.next(self.limit.values.unwrap_or(usize::MAX)) {
                 Step::Send(changes) => {
                     let work = Work::new(changes, Some(parent_id), self.config.max_attempts);
-                    // An attempt before the refusal may have been applied.
-                    self.waiting.push(Work { isolation: Some(isolation), unsure: true, ..work });
+                    self.waiting.push(Work { isolation: Some(isolation), unsure, ..work });
                     return Ok(());
                 }
                 Step::Reject(change, reason) => {
@@ -217,7 +228,7 @@ impl Push<'_> {
         }
         if let Some(mut isolation) = work.isolation.take() {
             isolation.lost();
-            self.isolate(isolation, work.parent_id.unwrap_or_default()).await?;
+            self.isolate(isolation, work.unsure, work.parent_id.unwrap_or_default()).await?;
         }
         if work.changes.len() == 1 {
             let reason =

@@ -201,7 +201,7 @@ impl State {
         entry.updated_at = at;
         entry.reason = verdict.reason().map(str::to_owned);
         match verdict {
-            Verdict::Confirmed { value_id, stored_value } => {
+            Verdict::Confirmed { value_id, stored_value, .. } => {
                 entry.belief = Belief::Confirmed;
                 entry.value_id = value_id.or(entry.value_id);
                 entry.stored_value.clone_from(stored_value);

@@ -300,7 +300,7 @@ impl Verdicts {
         for (key, verdict) in verdicts {
             let (mut id, mut stored, mut seen) = (None, None, None);
             match verdict {
-                Verdict::Confirmed { value_id, stored_value } => {
+                Verdict::Confirmed { value_id, stored_value, .. } => {
                     (id, stored) = (*value_id, stored_value.as_deref())
                 }
                 Verdict::Unknown { seen_value, .. } => seen = seen_value.as_deref(),

@@ -51,7 +51,8 @@ impl EntryPages for Pages {
 /// COPY takes no parameters; all that is written into it are numbers.
 fn statement(store_id: i64, filter: &Filter) -> String {
     let mut statement = format!(
-        "copy (select customer_id, attribute_id, value, stored_value, seen_value, value_id, belief, updated_at
+        "copy (select customer_id, attribute_id, value, stored_value, seen_value, value_id, belief,
+            case when belief = 'unconfirmed' or (belief = 'confirmed' and reason is not null) then updated_at end
         from entries where store_id = {store_id}"
     );
     for (column, ids) in [("customer_id", &filter.customers), ("attribute_id", &filter.attributes)] {
@@ -103,7 +104,7 @@ fn push(page: &mut EntryPage, fields: [Option<&[u8]>; 8]) -> Result<(), Malforme
         seen_value: seen.map(|text| copy::string(Some(text))).transpose()?,
         value_id: value_id.map(|id| copy::int(Some(id))).transpose()?,
         belief,
-        sent_at: (belief == Belief::Unconfirmed).then(|| copy::time(updated_at)).transpose()?,
+        sent_at: updated_at.map(|time| copy::time(Some(time))).transpose()?,
     });
     Ok(())
 }

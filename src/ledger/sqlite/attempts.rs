@@ -225,7 +225,7 @@ fn decide(
 
 const CONFIRM: &str = "
     update entries set belief = 'confirmed', value_id = coalesce(?6, value_id), stored_value = ?7,
-                       seen_value = null, reason = null, updated_at = ?5
+                       seen_value = null, reason = ?8, updated_at = ?5
     where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
 
 const REJECT: &str = "
@@ -251,9 +251,18 @@ fn settle(
     let Place { store_id, run_id } = place;
     let Key { customer_id, attribute_id } = key;
     match verdict {
-        Verdict::Confirmed { value_id, stored_value } => transaction
-            .prepare_cached(CONFIRM)?
-            .execute(params![store_id, customer_id, attribute_id, run_id, at, value_id, stored_value])?,
+        Verdict::Confirmed { value_id, stored_value, note } => {
+            transaction.prepare_cached(CONFIRM)?.execute(params![
+                store_id,
+                customer_id,
+                attribute_id,
+                run_id,
+                at,
+                value_id,
+                stored_value,
+                note
+            ])?
+        }
         Verdict::Rejected { reason } => transaction.prepare_cached(REJECT)?.execute(params![
             store_id,
             customer_id,

@@ -115,7 +115,7 @@ fn page_sql(filter: &Filter) -> String {
     };
     format!(
         "select customer_id, attribute_id, value, stored_value, seen_value, value_id, belief,
-                case when belief = 'unconfirmed' then updated_at end
+                case when belief = 'unconfirmed' or (belief = 'confirmed' and reason is not null) then updated_at end
          from entries
          where store_id = ?1 and {after} {attributes}
          order by customer_id, attribute_id

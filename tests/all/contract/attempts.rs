@@ -123,7 +123,7 @@ pub(crate) async fn finish_writes_every_verdict(backend: &dyn Backend) {
     let keys: Vec<Key> = plan.iter().map(|change| change.key).collect();
     let run = scene.planned_run(0, plan.clone()).await;
     let request = scene.begin(run, 1, &plan).await;
-    let told = Verdict::Confirmed { value_id: Some(70), stored_value: None };
+    let told = Verdict::Confirmed { value_id: Some(70), stored_value: None, note: None };
     let verdicts = [told, altered("V"), rejected(), unknown(Some("x")), deferred()];
     let verdicts: Vec<(Key, Verdict)> = keys.iter().copied().zip(verdicts).collect();
     scene.finish(run, request, 3, &verdicts).await;

@@ -39,11 +39,11 @@ pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change
 }
 
 pub(crate) fn confirmed() -> Verdict {
-    Verdict::Confirmed { value_id: None, stored_value: None }
+    Verdict::Confirmed { value_id: None, stored_value: None, note: None }
 }
 
 pub(crate) fn altered(stored: &str) -> Verdict {
-    Verdict::Confirmed { value_id: None, stored_value: Some(stored.to_owned()) }
+    Verdict::Confirmed { value_id: None, stored_value: Some(stored.to_owned()), note: None }
 }
 
 pub(crate) fn rejected() -> Verdict {
