@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use self::error::{failed, unusable};
 use super::copy::Decoder;
 use super::{Source, SourceError, SourcePages};
-use crate::config::{Relation, SourceConfig};
+use crate::config::{Relation, SourceConfig, table_parts};
 use crate::record::{Filter, SourcePage};
 
 /// Rows a page, and the bytes of values after which a page is handed over early.
@@ -237,34 +237,9 @@ fn condition(filter: &Filter) -> String {
     if parts.is_empty() { String::new() } else { format!(" where {}", parts.join(" and ")) }
 }
 
-/// A table's name with each part quoted. A part that is quoted already keeps its letters, one that is not is
-/// lower-cased, as Postgres does.
+/// A table's name with each part quoted.
 fn quoted(table: &str) -> String {
-    let mut parts = vec![String::new()];
-    let mut inside = false;
-    let mut letters = table.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let part = parts.last_mut().map_or_else(String::new, std::mem::take);
-        let part = match letter {
-            '"' if inside && letters.peek() == Some(&'"') => {
-                letters.next();
-                part + "\""
-            }
-            '"' => {
-                inside = !inside;
-                part
-            }
-            '.' if !inside => {
-                *parts.last_mut().unwrap_or(&mut String::new()) = part;
-                parts.push(String::new());
-                continue;
-            }
-            letter if inside => format!("{part}{letter}"),
-            letter => part + &letter.to_lowercase().to_string(),
-        };
-        if let Some(last) = parts.last_mut() {
-            *last = part;
-        }
-    }
+    // A name that is not one was refused with the configuration; here the server would say so.
+    let parts = table_parts(table).unwrap_or_else(|_| vec![table.to_owned()]);
     parts.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect::<Vec<_>>().join(".")
 }

@@ -46,7 +46,7 @@ impl Store {
 
 /// One call: some time there, some time at work, some time back.
 async fn call(pacer: &Pacer, store: &Store, random: &Mutex<fastrand::Rng>, slowest_ms: u64) {
-    let mut some_time = || Duration::from_millis(random.lock().unwrap().u64(0..=slowest_ms));
+    let some_time = || Duration::from_millis(random.lock().unwrap().u64(0..=slowest_ms));
     let (there, back) = (some_time(), some_time());
     pacer.ready().await;
     let flight = pacer.begin();
