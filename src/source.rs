@@ -1,5 +1,11 @@
 //! The desired values: one ordered query over a Postgres table, read in one short snapshot.
 
+mod copy;
+mod failure;
+pub mod memory;
+pub mod postgres;
+mod sql;
+
 use async_trait::async_trait;
 
 use crate::record::{Filter, SourcePage};

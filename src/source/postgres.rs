@@ -1,0 +1,284 @@
+//! The source in Postgres: one ordered COPY in one read-only snapshot, decoded by a task of its own.
+//!
+//! Everything goes through the simple protocol, so that a pooler in transaction mode may stand in between.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use super::copy::CopyDecoder;
+use super::failure::{connection_failure, failure, place, unusable};
+use super::{Source, SourceError, SourcePages, sql};
+use crate::config::SourceConfig;
+use crate::record::{Filter, SourcePage};
+
+const PAGE_ROWS: usize = 2_000;
+const PAGE_BYTES: usize = 256 * 1024;
+/// Pages that wait for the reader.
+const PAGES_AHEAD: usize = 4;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A table, view or query in Postgres.
+#[derive(Debug)]
+pub struct PostgresSource {
+    options: PgConnectOptions,
+    relation: String,
+}
+
+/// What a source looks like, for `attrsync check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceShape {
+    /// The server's version: `17.2`.
+    pub server_version: String,
+    /// Whether the server is a standby that replays another's changes.
+    pub standby: bool,
+    /// The three columns and their types.
+    pub columns: Vec<(&'static str, String)>,
+    /// The planner's estimate of the number of rows.
+    pub estimated_rows: Option<u64>,
+    /// Whether the rows have to be sorted for every read, since no index has their order.
+    pub sorted: bool,
+}
+
+impl PostgresSource {
+    /// A source that connects when it is read.
+    ///
+    /// # Errors
+    /// The address or the table's name is not one.
+    pub fn new(config: &SourceConfig) -> Result<Self, SourceError> {
+        Ok(Self {
+            options: connect_options(config.url.expose())?,
+            relation: sql::relation(&config.relation)?,
+        })
+    }
+
+    /// Connects and looks without reading a row.
+    ///
+    /// # Errors
+    /// Whatever would keep [`read`](Source::read) from beginning.
+    pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
+        let (mut connection, types) = self.open().await?;
+        let query = sql::rows(&self.relation, types.value_base(), &Filter::default());
+        let server = rows(
+            &mut connection,
+            "select current_setting('server_version'), pg_is_in_recovery()::text".to_owned(),
+        )
+        .await?;
+        let plan = rows(&mut connection, format!("explain {query}")).await?;
+        close(connection).await?;
+        let server = server.first().ok_or_else(|| malformed("no version"))?;
+        let plan: Vec<String> = plan.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
+        Ok(SourceShape {
+            server_version: text(server, 0)?,
+            standby: text(server, 1)? == "true",
+            columns: types.columns(),
+            estimated_rows: plan.first().and_then(|line| estimate(line)),
+            sorted: plan.iter().any(|line| is_sort(line)),
+        })
+    }
+
+    /// A connection in a snapshot, and the columns' types, which are usable.
+    async fn open(&self) -> Result<(PgConnection, ColumnTypes), SourceError> {
+        let mut connection = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect())
+            .await
+            .map_err(|_| {
+                unusable(
+                    format!("the source at {} did not answer within 30 seconds", place(&self.options)),
+                    "check host and port in source.url, and firewalls on the way",
+                )
+            })?
+            .map_err(|error| connection_failure(&self.options, error))?;
+        sqlx::raw_sql(sql::BEGIN)
+            .execute(&mut connection)
+            .await
+            .map_err(|error| failure("open a snapshot", error))?;
+        let found = rows(&mut connection, sql::column_types(&self.relation)).await?;
+        let types = ColumnTypes::new(&found)?;
+        Ok((connection, types))
+    }
+}
+
+/// The address as sqlx reads it, without the parameters that it does not know: it would log their values.
+fn connect_options(url: &str) -> Result<PgConnectOptions, SourceError> {
+    const KNOWN: [&str; 17] = [
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "options",
+    ];
+    let bad = |problem: String| unusable(problem, "it must be postgres://user:password@host:5432/database");
+    let mut address = Url::parse(url).map_err(|error| bad(format!("source.url cannot be read: {error}")))?;
+    let (known, ignored): (Vec<_>, Vec<_>) = address
+        .query_pairs()
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .partition(|(key, _)| KNOWN.contains(&key.as_str()) || key.starts_with("options["));
+    for (key, _) in ignored.iter().filter(|(key, _)| key != "application_name") {
+        tracing::warn!(parameter = %key, "a parameter of source.url is not known and ignored");
+    }
+    address.set_query(None);
+    if !known.is_empty() {
+        address.query_pairs_mut().extend_pairs(known);
+    }
+    let options = PgConnectOptions::from_str(address.as_str())
+        .map_err(|error| bad(format!("source.url cannot be used: {error}")))?;
+    Ok(options.application_name("attrsync").disable_statement_logging())
+}
+
+/// The types of the three columns: as declared, and what they are domains over.
+struct ColumnTypes([(String, String); 3]);
+
+impl ColumnTypes {
+    const NAMES: [&'static str; 3] = ["customer_id", "attribute_id", "value"];
+
+    fn new(found: &[PgRow]) -> Result<Self, SourceError> {
+        let types: Vec<(String, String)> =
+            found.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?))).collect::<Result<_, SourceError>>()?;
+        let types: [(String, String); 3] = types.try_into().map_err(|_| malformed("the columns' types"))?;
+        for (name, (declared, base)) in Self::NAMES.iter().zip(&types).take(2) {
+            if !matches!(base.as_str(), "smallint" | "integer" | "bigint") {
+                return Err(unusable(
+                    format!("the source's column {name} is of type {declared}, not a whole number"),
+                    format!("make it bigint, or cast it in source.query: {name}::bigint as {name}"),
+                ));
+            }
+        }
+        Ok(Self(types))
+    }
+
+    fn value_base(&self) -> &str {
+        &self.0[2].1
+    }
+
+    fn columns(self) -> Vec<(&'static str, String)> {
+        Self::NAMES.into_iter().zip(self.0.map(|(declared, _)| declared)).collect()
+    }
+}
+
+async fn rows(connection: &mut PgConnection, query: String) -> Result<Vec<PgRow>, SourceError> {
+    sqlx::raw_sql(AssertSqlSafe(query))
+        .fetch_all(connection)
+        .await
+        .map_err(|error| failure("look at the source's columns", error))
+}
+
+fn text(row: &PgRow, column: usize) -> Result<String, SourceError> {
+    row.try_get(column).map_err(|error| failure("look at the source's columns", error))
+}
+
+fn malformed(what: &'static str) -> SourceError {
+    SourceError::Database {
+        doing: "look at the source's columns",
+        source: format!("it did not tell {what}").into(),
+    }
+}
+
+/// The rows that a line of a plan expects: `Sort  (cost=1.0..2.0 rows=300 width=8)`.
+fn estimate(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(" rows=")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+fn is_sort(line: &str) -> bool {
+    let node = line.trim_start().trim_start_matches("->").trim_start();
+    node.starts_with("Sort  (") || node.starts_with("Incremental Sort  (")
+}
+
+#[async_trait]
+impl Source for PostgresSource {
+    async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
+        let (connection, types) = self.open().await?;
+        let query = sql::rows(&self.relation, types.value_base(), filter);
+        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let task = tokio::spawn(copy_out(connection, query, sender));
+        Ok(Box::new(PostgresPages { pages, task: Some(task) }))
+    }
+}
+
+struct PostgresPages {
+    pages: mpsc::Receiver<SourcePage>,
+    /// Gone once its result was told.
+    task: Option<JoinHandle<Result<(), SourceError>>>,
+}
+
+#[async_trait]
+impl SourcePages for PostgresPages {
+    async fn next(&mut self) -> Result<Option<SourcePage>, SourceError> {
+        if let Some(page) = self.pages.recv().await {
+            return Ok(Some(page));
+        }
+        // No more pages means the end only if the task says so: half a table must never pass for a whole one.
+        let Some(task) = &mut self.task else { return Ok(None) };
+        let ended = task.await;
+        self.task = None;
+        match ended {
+            Ok(result) => result.map(|()| None),
+            Err(error) => Err(SourceError::Database { doing: READING, source: Box::new(error) }),
+        }
+    }
+}
+
+impl Drop for PostgresPages {
+    /// Whoever stops reading ends the session too.
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+const READING: &str = "read the rows";
+
+/// Sends all rows, then closes the snapshot and the session.
+async fn copy_out(
+    mut connection: PgConnection,
+    query: String,
+    pages: mpsc::Sender<SourcePage>,
+) -> Result<(), SourceError> {
+    let unreadable = |error| SourceError::Database { doing: READING, source: Box::new(error) };
+    let mut decoder = CopyDecoder::new();
+    let mut page = SourcePage::with_capacity(PAGE_ROWS);
+    let copy = format!("copy ({query}) to stdout (format binary)");
+    let mut chunks = connection.copy_out_raw(&copy).await.map_err(|error| failure(READING, error))?;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| failure(READING, error))?;
+        decoder.feed(&chunk, &mut page).map_err(unreadable)?;
+        if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
+            let full = std::mem::replace(&mut page, SourcePage::with_capacity(PAGE_ROWS));
+            if pages.send(full).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    drop(chunks);
+    decoder.finish().map_err(unreadable)?;
+    if !page.is_empty() && pages.send(page).await.is_err() {
+        return Ok(());
+    }
+    close(connection).await
+}
+
+async fn close(mut connection: PgConnection) -> Result<(), SourceError> {
+    let closing = |error| failure("close the snapshot", error);
+    sqlx::raw_sql("commit").execute(&mut connection).await.map_err(closing)?;
+    connection.close().await.map_err(closing)
+}
