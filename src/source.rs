@@ -1,8 +1,10 @@
 //! The desired values: one ordered query over a Postgres table, read in one short snapshot.
 
-pub mod copy;
+mod copy;
+mod failure;
 pub mod memory;
 pub mod postgres;
+mod sql;
 
 use async_trait::async_trait;
 

@@ -95,7 +95,7 @@ pub(super) fn api_url(text: &str) -> Result<String, Flaw> {
     if !url.username().is_empty() || url.password().is_some() {
         return flaw("has a user name or password in it", "the token goes in store.access_token");
     }
-    if url.path().trim_end_matches('/') != "" || url.query().is_some() || url.fragment().is_some() {
+    if !url.path().trim_end_matches('/').is_empty() || url.query().is_some() || url.fragment().is_some() {
         return flaw(
             "has more than the scheme, the host and the port",
             format!("the path is put after it; {SHAPE}"),

@@ -1,80 +1,141 @@
-//! A source in memory, for the simulation and the benchmarks.
+//! Desired values held in memory, for simulations and benchmarks.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use super::{Source, SourceError, SourcePages};
 use crate::record::{Filter, SourcePage, SourceRow};
 
-/// Rows a page; small, so that a simulation crosses pages.
-const PAGE: usize = 16;
+/// A row as it is held: customer id, attribute id, value.
+pub type MemoryRow = (Option<i64>, Option<i64>, Option<String>);
 
-/// A row: customer id, attribute id, value, each maybe NULL.
-pub type Row = (Option<i64>, Option<i64>, Option<String>);
+const PAGE_ROWS: usize = 2_000;
 
-/// A table that can be edited between reads.
-#[derive(Debug, Default)]
-pub struct MemorySource(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    rows: Vec<Row>,
-    conflicts: u32,
+/// A source whose rows can be changed between two reads. Clones share their rows.
+#[derive(Debug, Clone, Default)]
+pub struct MemorySource {
+    rows: Arc<Mutex<Vec<MemoryRow>>>,
+    conflicts: Arc<AtomicU32>,
 }
 
 impl MemorySource {
-    /// Replaces all rows, in whatever order they come.
-    pub fn set(&self, rows: Vec<Row>) {
-        self.state().rows = rows;
+    /// A source of these rows, in any order.
+    #[must_use]
+    pub fn new(rows: Vec<MemoryRow>) -> Self {
+        Self { rows: Arc::new(Mutex::new(rows)), conflicts: Arc::default() }
     }
 
-    /// The next so many reads are cancelled after their first page, as by a standby's replay.
-    pub fn cancel_reads(&self, count: u32) {
-        self.state().conflicts = count;
+    /// Replaces all rows. A read that has begun does not see it.
+    pub fn replace(&self, rows: Vec<MemoryRow>) {
+        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Edits the rows in place. A read that has begun does not see it.
+    pub fn edit(&self, edit: impl FnOnce(&mut Vec<MemoryRow>)) {
+        edit(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Lets the next `count` reads end in a recovery conflict, half way through.
+    pub fn conflict(&self, count: u32) {
+        self.conflicts.store(count, Ordering::SeqCst);
+    }
+
+    fn snapshot(&self, filter: &Filter) -> Vec<MemoryRow> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut snapshot: Vec<MemoryRow> = rows.iter().filter(|row| passes(row, filter)).cloned().collect();
+        drop(rows);
+        snapshot.sort_by_key(|(customer_id, attribute_id, _)| {
+            (customer_id.is_none(), *customer_id, attribute_id.is_none(), *attribute_id)
+        });
+        snapshot
+    }
+}
+
+/// As in SQL, a NULL is in no list.
+fn passes((customer_id, attribute_id, _): &MemoryRow, filter: &Filter) -> bool {
+    let within = |set: &std::collections::BTreeSet<i64>, id: &Option<i64>| {
+        set.is_empty() || id.is_some_and(|id| set.contains(&id))
+    };
+    within(&filter.customers, customer_id) && within(&filter.attributes, attribute_id)
+}
+
+struct MemoryPages {
+    rows: Vec<MemoryRow>,
+    at: usize,
+    /// The read fails when it has come so far.
+    fails_at: Option<usize>,
+}
+
+#[async_trait]
+impl SourcePages for MemoryPages {
+    async fn next(&mut self) -> Result<Option<SourcePage>, SourceError> {
+        if self.fails_at.is_some_and(|fails_at| self.at >= fails_at) {
+            return Err(SourceError::RecoveryConflict);
+        }
+        let end = self.fails_at.unwrap_or(self.rows.len()).min(self.at + PAGE_ROWS);
+        let mut page = SourcePage::with_capacity(end - self.at);
+        for (customer_id, attribute_id, value) in &self.rows[self.at..end] {
+            let (customer_id, attribute_id) = (*customer_id, *attribute_id);
+            page.push(SourceRow { customer_id, attribute_id, value: value.as_deref() });
+        }
+        self.at = end;
+        Ok(Some(page).filter(|page| !page.is_empty()))
     }
 }
 
 #[async_trait]
 impl Source for MemorySource {
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
-        let mut state = self.state();
-        let in_set = |set: &std::collections::BTreeSet<i64>, id: Option<i64>| {
-            set.is_empty() || id.is_some_and(|id| set.contains(&id))
-        };
-        let kept = |row: &&Row| in_set(&filter.customers, row.0) && in_set(&filter.attributes, row.1);
-        let mut rows: Vec<Row> = state.rows.iter().filter(kept).cloned().collect();
-        rows.sort_by_key(|(customer, attribute, _)| {
-            (customer.is_none(), *customer, attribute.is_none(), *attribute)
-        });
-        let cancelled = state.conflicts > 0;
-        state.conflicts = state.conflicts.saturating_sub(1);
-        Ok(Box::new(Pages { rows: rows.into(), cancelled, begun: false }))
+        let rows = self.snapshot(filter);
+        let conflict =
+            self.conflicts.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let fails_at = conflict.is_ok().then_some(rows.len() / 2);
+        Ok(Box::new(MemoryPages { rows, at: 0, fails_at }))
     }
 }
 
-struct Pages {
-    rows: VecDeque<Row>,
-    cancelled: bool,
-    begun: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[async_trait]
-impl SourcePages for Pages {
-    async fn next(&mut self) -> Result<Option<SourcePage>, SourceError> {
-        if self.cancelled && self.begun {
-            return Err(SourceError::RecoveryConflict);
+    fn row(customer_id: impl Into<Option<i64>>, attribute_id: impl Into<Option<i64>>) -> MemoryRow {
+        (customer_id.into(), attribute_id.into(), Some("x".to_owned()))
+    }
+
+    async fn read(
+        source: &MemorySource,
+        filter: &Filter,
+    ) -> Result<Vec<(Option<i64>, Option<i64>)>, SourceError> {
+        let mut pages = source.read(filter).await?;
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await? {
+            assert!(!page.is_empty());
+            keys.extend((0..page.len()).map(|at| (page.row(at).customer_id, page.row(at).attribute_id)));
         }
-        self.begun = true;
-        let mut page = SourcePage::default();
-        for (customer_id, attribute_id, value) in self.rows.drain(..PAGE.min(self.rows.len())) {
-            page.push(SourceRow { customer_id, attribute_id, value: value.as_deref() });
+        Ok(keys)
+    }
+
+    #[tokio::test]
+    async fn rows_come_in_key_order_with_nulls_last() {
+        let source = MemorySource::new(vec![row(None, 1), row(2, None), row(2, 1), row(-1, 9), row(2, 1)]);
+        let expect =
+            [(Some(-1), Some(9)), (Some(2), Some(1)), (Some(2), Some(1)), (Some(2), None), (None, Some(1))];
+        assert_eq!(read(&source, &Filter::default()).await.expect("rows"), expect);
+        let filter = Filter { attributes: [1].into(), ..Filter::default() };
+        let expect = [(Some(2), Some(1)), (Some(2), Some(1)), (None, Some(1))];
+        assert_eq!(read(&source, &filter).await.expect("rows"), expect);
+    }
+
+    #[tokio::test]
+    async fn conflicts_come_first_and_pass() {
+        let source = MemorySource::new((0..5_000).map(|id| row(id, 1)).collect());
+        source.conflict(2);
+        for _ in 0..2 {
+            let error = read(&source, &Filter::default()).await.expect_err("a conflict");
+            assert!(matches!(error, SourceError::RecoveryConflict));
         }
-        Ok((!page.is_empty()).then_some(page))
+        assert_eq!(read(&source, &Filter::default()).await.expect("rows").len(), 5_000);
     }
 }

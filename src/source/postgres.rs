@@ -1,245 +1,284 @@
-//! The Postgres reader: one `repeatable read, read only` transaction, one ordered binary COPY.
+//! The source in Postgres: one ordered COPY in one read-only snapshot, decoded by a task of its own.
 //!
-//! A read is a task of its own that decodes while the merge works. The order is asked of the columns as they are, so
-//! that an index on them serves; what is cast is only what is selected.
+//! Everything goes through the simple protocol, so that a pooler in transaction mode may stand in between.
 
-mod error;
-
-use std::collections::BTreeSet;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, SqlSafeStr, Statement, TypeInfo};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use url::Url;
 
-use self::error::{failed, unusable};
-use super::copy::Decoder;
-use super::{Source, SourceError, SourcePages};
-use crate::config::{Relation, SourceConfig, table_parts};
+use super::copy::CopyDecoder;
+use super::failure::{connection_failure, failure, place, unusable};
+use super::{Source, SourceError, SourcePages, sql};
+use crate::config::SourceConfig;
 use crate::record::{Filter, SourcePage};
 
-/// Rows a page, and the bytes of values after which a page is handed over early.
 const PAGE_ROWS: usize = 2_000;
-const PAGE_BYTES: usize = 256 * 1_024;
-
-/// Pages decoded ahead of the merge.
+const PAGE_BYTES: usize = 256 * 1024;
+/// Pages that wait for the reader.
 const PAGES_AHEAD: usize = 4;
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The columns that a source must have.
-const COLUMNS: [&str; 3] = ["customer_id", "attribute_id", "value"];
-
-/// A Postgres table, view or query.
-#[derive(Debug, Clone)]
+/// A table, view or query in Postgres.
+#[derive(Debug)]
 pub struct PostgresSource {
     options: PgConnectOptions,
-    relation: Relation,
+    relation: String,
 }
 
-/// What `attrsync check` shows of a source.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+/// What a source looks like, for `attrsync check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceShape {
-    /// The server's version, as it says it.
+    /// The server's version: `17.2`.
     pub server_version: String,
-    /// Whether the server is a standby.
+    /// Whether the server is a standby that replays another's changes.
     pub standby: bool,
-    /// The three columns with their types.
-    pub columns: Vec<(String, String)>,
+    /// The three columns and their types.
+    pub columns: Vec<(&'static str, String)>,
     /// The planner's estimate of the number of rows.
-    pub estimated_rows: Option<i64>,
+    pub estimated_rows: Option<u64>,
+    /// Whether the rows have to be sorted for every read, since no index has their order.
+    pub sorted: bool,
 }
 
 impl PostgresSource {
-    /// A source that has not been connected to yet.
+    /// A source that connects when it is read.
     ///
     /// # Errors
-    /// The address is not one of Postgres.
+    /// The address or the table's name is not one.
     pub fn new(config: &SourceConfig) -> Result<Self, SourceError> {
-        let options: PgConnectOptions = config.url.expose().parse().map_err(|_| {
-            unusable(
-                "[source] url is not a Postgres address",
-                "write it as postgres://user@host:5432/database",
-            )
-        })?;
-        let options = options.application_name("attrsync").disable_statement_logging();
-        Ok(Self { options, relation: config.relation.clone() })
+        Ok(Self {
+            options: connect_options(config.url.expose())?,
+            relation: sql::relation(&config.relation)?,
+        })
     }
 
-    /// What the source looks like, without reading its rows.
+    /// Connects and looks without reading a row.
     ///
     /// # Errors
-    /// It cannot be reached or is not as it must be.
+    /// Whatever would keep [`read`](Source::read) from beginning.
     pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
-        let mut connection = self.begin().await?;
-        let columns = self.check_columns(&mut connection).await?;
-        let (server_version, standby): (String, bool) =
-            sqlx::query_as("select current_setting('server_version'), pg_is_in_recovery()")
-                .fetch_one(&mut connection)
-                .await
-                .map_err(|error| failed("ask the server's version", error))?;
-        let estimated_rows = self.estimate(&mut connection).await;
-        end(connection).await?;
-        Ok(SourceShape { server_version, standby, columns, estimated_rows })
-    }
-
-    async fn begin(&self) -> Result<PgConnection, SourceError> {
-        let connected = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await;
-        let mut connection = connected
-            .map_err(|_| unusable("the source did not answer within 30 seconds", "look at [source] url"))?
-            .map_err(|error| failed("connect", error))?;
-        // The read takes as long as it takes; a limit set on the role is for other people's queries.
-        let settings = "begin isolation level repeatable read read only; set local statement_timeout = 0; \
-                        set local idle_in_transaction_session_timeout = 0; set local lock_timeout = '60s'; \
-                        set local client_encoding = 'UTF8'";
-        connection.execute(settings).await.map_err(|error| failed("begin its snapshot", error))?;
-        Ok(connection)
-    }
-
-    /// The columns with their types, checked: a value may be anything, an id must be an integer.
-    async fn check_columns(
-        &self,
-        connection: &mut PgConnection,
-    ) -> Result<Vec<(String, String)>, SourceError> {
-        let probe = format!("select * from {} limit 0", self.from());
-        let probe = connection.prepare(AssertSqlSafe(probe).into_sql_str()).await;
-        let probe = probe.map_err(|error| failed("read its columns", error))?;
-        let found: Vec<_> =
-            probe.columns().iter().map(|c| (c.name().to_owned(), c.type_info().name().to_owned())).collect();
-        let mut columns = Vec::new();
-        for name in COLUMNS {
-            let mut named = found.iter().filter(|(column, _)| column == name);
-            let Some(column) = named.next() else {
-                let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
-                let problem =
-                    format!("the source has no column {name}; its columns are {}", names.join(", "));
-                return Err(unusable(
-                    &problem,
-                    "name the columns customer_id, attribute_id and value, by `as` in a query",
-                ));
-            };
-            if named.next().is_some() {
-                return Err(unusable(&format!("the source has several columns {name}"), "keep one of them"));
-            }
-            if name != "value" && !["INT2", "INT4", "INT8"].contains(&column.1.as_str()) {
-                let problem =
-                    format!("the column {name} is of type {}, not an integer type", column.1.to_lowercase());
-                return Err(unusable(
-                    &problem,
-                    "use smallint, integer or bigint, or cast it in a [source] query",
-                ));
-            }
-            columns.push(column.clone());
-        }
-        Ok(columns)
-    }
-
-    async fn estimate(&self, connection: &mut PgConnection) -> Option<i64> {
-        let explain = format!("explain select 1 from {}", self.from());
-        let (plan,): (String,) = sqlx::query_as(AssertSqlSafe(explain)).fetch_one(connection).await.ok()?;
-        plan.split("rows=").nth(1)?.split(' ').next()?.parse().ok()
-    }
-
-    /// What stands behind `from`, named `source`. A query gets lines of its own, so that a comment at its end
-    /// does not take the parenthesis along.
-    fn from(&self) -> String {
-        match &self.relation {
-            Relation::Table(table) => format!("{} as source", quoted(table)),
-            Relation::Query(query) => format!("(\n{query}\n) as source"),
-        }
-    }
-
-    /// A value over 1,020 bytes is over 255 characters. It is cut, so that one huge value does not fill the memory,
-    /// to a length that still shows that it is too long.
-    fn copy(&self, filter: &Filter) -> String {
-        let value = "source.value::text";
-        format!(
-            "copy (select source.customer_id::int8, source.attribute_id::int8, \
-             case when octet_length({value}) > 1020 then left({value}, 301) else {value} end \
-             from {}{} order by source.customer_id, source.attribute_id) to stdout (format binary)",
-            self.from(),
-            condition(filter)
+        let (mut connection, types) = self.open().await?;
+        let query = sql::rows(&self.relation, types.value_base(), &Filter::default());
+        let server = rows(
+            &mut connection,
+            "select current_setting('server_version'), pg_is_in_recovery()::text".to_owned(),
         )
+        .await?;
+        let plan = rows(&mut connection, format!("explain {query}")).await?;
+        close(connection).await?;
+        let server = server.first().ok_or_else(|| malformed("no version"))?;
+        let plan: Vec<String> = plan.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
+        Ok(SourceShape {
+            server_version: text(server, 0)?,
+            standby: text(server, 1)? == "true",
+            columns: types.columns(),
+            estimated_rows: plan.first().and_then(|line| estimate(line)),
+            sorted: plan.iter().any(|line| is_sort(line)),
+        })
     }
+
+    /// A connection in a snapshot, and the columns' types, which are usable.
+    async fn open(&self) -> Result<(PgConnection, ColumnTypes), SourceError> {
+        let mut connection = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect())
+            .await
+            .map_err(|_| {
+                unusable(
+                    format!("the source at {} did not answer within 30 seconds", place(&self.options)),
+                    "check host and port in source.url, and firewalls on the way",
+                )
+            })?
+            .map_err(|error| connection_failure(&self.options, error))?;
+        sqlx::raw_sql(sql::BEGIN)
+            .execute(&mut connection)
+            .await
+            .map_err(|error| failure("open a snapshot", error))?;
+        let found = rows(&mut connection, sql::column_types(&self.relation)).await?;
+        let types = ColumnTypes::new(&found)?;
+        Ok((connection, types))
+    }
+}
+
+/// The address as sqlx reads it, without the parameters that it does not know: it would log their values.
+fn connect_options(url: &str) -> Result<PgConnectOptions, SourceError> {
+    const KNOWN: [&str; 17] = [
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "options",
+    ];
+    let bad = |problem: String| unusable(problem, "it must be postgres://user:password@host:5432/database");
+    let mut address = Url::parse(url).map_err(|error| bad(format!("source.url cannot be read: {error}")))?;
+    let (known, ignored): (Vec<_>, Vec<_>) = address
+        .query_pairs()
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .partition(|(key, _)| KNOWN.contains(&key.as_str()) || key.starts_with("options["));
+    for (key, _) in ignored.iter().filter(|(key, _)| key != "application_name") {
+        tracing::warn!(parameter = %key, "a parameter of source.url is not known and ignored");
+    }
+    address.set_query(None);
+    if !known.is_empty() {
+        address.query_pairs_mut().extend_pairs(known);
+    }
+    let options = PgConnectOptions::from_str(address.as_str())
+        .map_err(|error| bad(format!("source.url cannot be used: {error}")))?;
+    Ok(options.application_name("attrsync").disable_statement_logging())
+}
+
+/// The types of the three columns: as declared, and what they are domains over.
+struct ColumnTypes([(String, String); 3]);
+
+impl ColumnTypes {
+    const NAMES: [&'static str; 3] = ["customer_id", "attribute_id", "value"];
+
+    fn new(found: &[PgRow]) -> Result<Self, SourceError> {
+        let types: Vec<(String, String)> =
+            found.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?))).collect::<Result<_, SourceError>>()?;
+        let types: [(String, String); 3] = types.try_into().map_err(|_| malformed("the columns' types"))?;
+        for (name, (declared, base)) in Self::NAMES.iter().zip(&types).take(2) {
+            if !matches!(base.as_str(), "smallint" | "integer" | "bigint") {
+                return Err(unusable(
+                    format!("the source's column {name} is of type {declared}, not a whole number"),
+                    format!("make it bigint, or cast it in source.query: {name}::bigint as {name}"),
+                ));
+            }
+        }
+        Ok(Self(types))
+    }
+
+    fn value_base(&self) -> &str {
+        &self.0[2].1
+    }
+
+    fn columns(self) -> Vec<(&'static str, String)> {
+        Self::NAMES.into_iter().zip(self.0.map(|(declared, _)| declared)).collect()
+    }
+}
+
+async fn rows(connection: &mut PgConnection, query: String) -> Result<Vec<PgRow>, SourceError> {
+    sqlx::raw_sql(AssertSqlSafe(query))
+        .fetch_all(connection)
+        .await
+        .map_err(|error| failure("look at the source's columns", error))
+}
+
+fn text(row: &PgRow, column: usize) -> Result<String, SourceError> {
+    row.try_get(column).map_err(|error| failure("look at the source's columns", error))
+}
+
+fn malformed(what: &'static str) -> SourceError {
+    SourceError::Database {
+        doing: "look at the source's columns",
+        source: format!("it did not tell {what}").into(),
+    }
+}
+
+/// The rows that a line of a plan expects: `Sort  (cost=1.0..2.0 rows=300 width=8)`.
+fn estimate(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(" rows=")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+fn is_sort(line: &str) -> bool {
+    let node = line.trim_start().trim_start_matches("->").trim_start();
+    node.starts_with("Sort  (") || node.starts_with("Incremental Sort  (")
 }
 
 #[async_trait]
 impl Source for PostgresSource {
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
-        let mut connection = self.begin().await?;
-        self.check_columns(&mut connection).await?;
-        let copy = self.copy(filter);
+        let (connection, types) = self.open().await?;
+        let query = sql::rows(&self.relation, types.value_base(), filter);
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
-        tokio::spawn(async move {
-            if let Err(error) = stream(connection, &copy, &sender).await {
-                // The reader may be gone; then nobody wants to know.
-                let _ = sender.send(Err(error)).await;
-            }
-        });
-        Ok(Box::new(Pages(pages)))
+        let task = tokio::spawn(copy_out(connection, query, sender));
+        Ok(Box::new(PostgresPages { pages, task: Some(task) }))
     }
 }
 
-struct Pages(mpsc::Receiver<Result<SourcePage, SourceError>>);
+struct PostgresPages {
+    pages: mpsc::Receiver<SourcePage>,
+    /// Gone once its result was told.
+    task: Option<JoinHandle<Result<(), SourceError>>>,
+}
 
 #[async_trait]
-impl SourcePages for Pages {
+impl SourcePages for PostgresPages {
     async fn next(&mut self) -> Result<Option<SourcePage>, SourceError> {
-        self.0.recv().await.transpose()
+        if let Some(page) = self.pages.recv().await {
+            return Ok(Some(page));
+        }
+        // No more pages means the end only if the task says so: half a table must never pass for a whole one.
+        let Some(task) = &mut self.task else { return Ok(None) };
+        let ended = task.await;
+        self.task = None;
+        match ended {
+            Ok(result) => result.map(|()| None),
+            Err(error) => Err(SourceError::Database { doing: READING, source: Box::new(error) }),
+        }
     }
 }
 
-/// Reads all rows into pages. The snapshot is closed before the channel is.
-async fn stream(
+impl Drop for PostgresPages {
+    /// Whoever stops reading ends the session too.
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+const READING: &str = "read the rows";
+
+/// Sends all rows, then closes the snapshot and the session.
+async fn copy_out(
     mut connection: PgConnection,
-    copy: &str,
-    pages: &mpsc::Sender<Result<SourcePage, SourceError>>,
+    query: String,
+    pages: mpsc::Sender<SourcePage>,
 ) -> Result<(), SourceError> {
-    let mut decoder = Decoder::default();
+    let unreadable = |error| SourceError::Database { doing: READING, source: Box::new(error) };
+    let mut decoder = CopyDecoder::new();
     let mut page = SourcePage::with_capacity(PAGE_ROWS);
-    {
-        let mut rows = connection.copy_out_raw(copy).await.map_err(|error| failed("read its rows", error))?;
-        while let Some(bytes) = rows.next().await {
-            let bytes = bytes.map_err(|error| failed("read its rows", error))?;
-            decoder.feed(&bytes, &mut page).map_err(|error| failed("read its rows", error))?;
-            if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
-                let full = std::mem::replace(&mut page, SourcePage::with_capacity(PAGE_ROWS));
-                if pages.send(Ok(full)).await.is_err() {
-                    return Ok(());
-                }
+    let copy = format!("copy ({query}) to stdout (format binary)");
+    let mut chunks = connection.copy_out_raw(&copy).await.map_err(|error| failure(READING, error))?;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| failure(READING, error))?;
+        decoder.feed(&chunk, &mut page).map_err(unreadable)?;
+        if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
+            let full = std::mem::replace(&mut page, SourcePage::with_capacity(PAGE_ROWS));
+            if pages.send(full).await.is_err() {
+                return Ok(());
             }
         }
     }
-    if !decoder.is_complete() {
-        return Err(unusable("the source's rows ended in the middle", "run the command again"));
+    drop(chunks);
+    decoder.finish().map_err(unreadable)?;
+    if !page.is_empty() && pages.send(page).await.is_err() {
+        return Ok(());
     }
-    end(connection).await?;
-    if !page.is_empty() {
-        // A reader that is gone does not miss it.
-        let _ = pages.send(Ok(page)).await;
-    }
-    Ok(())
+    close(connection).await
 }
 
-async fn end(mut connection: PgConnection) -> Result<(), SourceError> {
-    connection.execute("commit").await.map_err(|error| failed("end its snapshot", error))?;
-    connection.close().await.map_err(|error| failed("end its snapshot", error))
-}
-
-fn condition(filter: &Filter) -> String {
-    let list = |ids: &BTreeSet<i64>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let columns = [("customer_id", &filter.customers), ("attribute_id", &filter.attributes)];
-    let parts = columns.iter().filter(|(_, ids)| !ids.is_empty());
-    let parts: Vec<_> = parts.map(|(column, ids)| format!("source.{column} in ({})", list(ids))).collect();
-    if parts.is_empty() { String::new() } else { format!(" where {}", parts.join(" and ")) }
-}
-
-/// A table's name with each part quoted.
-fn quoted(table: &str) -> String {
-    // A name that is not one was refused with the configuration; here the server would say so.
-    let parts = table_parts(table).unwrap_or_else(|_| vec![table.to_owned()]);
-    parts.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect::<Vec<_>>().join(".")
+async fn close(mut connection: PgConnection) -> Result<(), SourceError> {
+    let closing = |error| failure("close the snapshot", error);
+    sqlx::raw_sql("commit").execute(&mut connection).await.map_err(closing)?;
+    connection.close().await.map_err(closing)
 }

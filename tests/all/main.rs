@@ -1,12 +1,4 @@
-//! Everything that needs the outside, in one binary: files, sockets, databases, the built program.
+//! The tests that need something outside of the library: a database, a port, the binary.
 
-mod audit;
-mod commands;
-mod contract;
-mod postgres_ledger;
-mod sandbox;
-mod simulation;
-mod support {
-    pub(super) mod postgres;
-}
-mod tidy;
+mod source;
+mod support;
