@@ -1,4 +1,13 @@
-//! The tests that need something outside of the library: a database, a port, the binary.
+//! Everything that needs the outside, in one binary: files, sockets, databases, the built program.
 
+mod audit;
+mod commands;
+mod contract;
+mod postgres_ledger;
+mod sandbox;
+mod simulation;
 mod source;
-mod support;
+mod support {
+    pub(super) mod postgres;
+}
+mod tidy;

@@ -57,7 +57,7 @@ impl World {
             rng,
             table: Table::new(),
             repeated: BTreeSet::new(),
-            source: MemorySource::default(),
+            source: MemorySource::new(Vec::new()),
             ledger: MemoryStore::new(),
             model: Arc::new(Mutex::new(Model::new(options))),
             name,
@@ -99,7 +99,7 @@ impl World {
                 rows.push((Some(key.customer_id), Some(key.attribute_id), Some(value.clone())));
             }
         }
-        self.source.set(rows);
+        self.source.replace(rows);
     }
 
     /// One sync, maybe killed or asked to stop on its way.
