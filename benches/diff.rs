@@ -179,7 +179,7 @@ async fn fill(rows: u64, path: &Path) -> Bench {
          with recursive n (i) as (select 0 union all select i + 1 from n where i < ?1 - 1)
          select (select id from stores), 1 + i / 3, 1 + i % 3, 'value ' || (i * 7919) % 100003, (1 + i / 3) * 3,
                 'confirmed', 1, '2026-01-01T00:00:00.000000Z' from n",
-        [rows],
+        [i64::try_from(rows).expect("fewer rows")],
     );
     assert_eq!(filled.expect("filled entries") as u64, rows);
     let source = SourceConfig { url: Secret::new(&url), relation: Relation::Table(TABLE.to_owned()) };

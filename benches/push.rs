@@ -1,1 +1,134 @@
-fn main() {}
+//! How near sending comes to its limit, three calls in flight: 3 / latency. The ledger is on and fully durable.
+//!
+//! `cargo bench --bench push -- [SECONDS]` (5 a case unless given). The store is the sandbox over HTTP, on a thread of its
+//! own. Its timer is coarse: what a latency really takes is measured first, and the limit is taken from that.
+
+#[path = "../tests/all/support/postgres.rs"]
+mod postgres;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use attrsync::config::{PushConfig, Secret};
+use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
+use attrsync::engine::{self, Options, Ports, Progress};
+use attrsync::ledger::Ledger;
+use attrsync::ledger::postgres::PostgresLedger;
+use attrsync::ledger::sqlite::SqliteLedger;
+use attrsync::record::{RunStatus, StoreName};
+use attrsync::sandbox::{Counting, Model, SandboxOptions, Server};
+use attrsync::source::memory::MemorySource;
+use tokio::sync::watch;
+
+const WORKERS: usize = 3;
+const VALUES: i64 = 3;
+
+fn main() {
+    let seconds: f64 = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(5.0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    println!("three calls in flight, ten customers with three values a call; {seconds} s a case\n");
+    println!(
+        "{:<10} {:>10} {:>11} {:>7} {:>9} {:>9} {:>11} {:>12}",
+        "ledger", "latency", "real", "calls", "needed", "calls/s", "of 3/real", "of 3/nominal"
+    );
+    for latency in [20, 50, 200].map(Duration::from_millis) {
+        for ledger in ["SQLite", "Postgres"] {
+            runtime.block_on(case(ledger, latency, seconds));
+        }
+    }
+}
+
+async fn case(ledger: &str, latency: Duration, seconds: f64) {
+    let customers = (seconds * WORKERS as f64 / latency.as_secs_f64()) as i64 * 10;
+    let (model, address) = sandbox(customers, latency);
+    let real = std::thread::spawn(move || real_latency(latency)).join().expect("a measured latency");
+    let name = StoreName { api_url: format!("http://{address}"), hash: "sandbox".to_owned() };
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger_of_run = open(ledger, &folder.path().join("ledger.db"), &name).await;
+    let destination = BigCommerce::new(BigCommerceOptions {
+        name,
+        token: Secret::new("sandbox-token"),
+        request_timeout: Duration::from_secs(60),
+        quota_reserve: 0.2,
+        workers: WORKERS,
+    })
+    .expect("a client");
+    let rows = (1..=customers)
+        .flat_map(|c| (1..=VALUES).map(move |a| (Some(c), Some(a), Some(format!("value {c}")))));
+    let source = MemorySource::new(rows.collect());
+    let planned = Mutex::new(None);
+    let progress = |progress| {
+        if let Progress::Planned(_) = progress {
+            *planned.lock().expect("one thread") = Some(Instant::now());
+        }
+    };
+    let now = chrono::Utc::now;
+    let ports = Ports {
+        source: &source,
+        ledger: ledger_of_run.as_ref(),
+        destination: &destination,
+        now: &now,
+        progress: &progress,
+    };
+    let (_ask, stop) = watch::channel(false);
+    let report = engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await.expect("a run");
+    let took = planned.lock().expect("one thread").expect("a plan").elapsed().as_secs_f64();
+    assert_eq!(report.status, RunStatus::Succeeded, "{report:?}");
+    let calls = model.lock().expect("a model").tally().writes;
+    let rate = calls as f64 / took;
+    let share = |latency: f64| format!("{:.1} %", 100.0 * rate * latency / WORKERS as f64);
+    println!(
+        "{ledger:<10} {:>7} ms {:>8.2} ms {calls:>7} {:>9} {rate:>9.1} {:>11} {:>12}",
+        latency.as_millis(),
+        real.as_secs_f64() * 1e3,
+        (customers as u64).div_ceil(10),
+        share(real.as_secs_f64()),
+        share(latency.as_secs_f64()),
+    );
+}
+
+async fn open(ledger: &str, path: &Path, name: &StoreName) -> Box<dyn Ledger> {
+    if ledger == "SQLite" {
+        return Box::new(SqliteLedger::open(path, name).await.expect("a SQLite ledger"));
+    }
+    let url = postgres::Postgres::durable().database();
+    Box::new(PostgresLedger::open(&url, name).await.expect("a Postgres ledger"))
+}
+
+/// A store on a thread of its own that counts customers and has no quota to speak of.
+fn sandbox(customers: i64, latency: Duration) -> (Arc<Mutex<Model>>, std::net::SocketAddr) {
+    let mut options = SandboxOptions { customers, latency, ..SandboxOptions::default() };
+    options.limits.counting = Counting::Customers;
+    options.quota.requests = 16_000_000;
+    let model = Arc::new(Mutex::new(Model::new(options)));
+    let (tell, told) = std::sync::mpsc::channel();
+    let served = Arc::clone(&model);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let server = Server::start("127.0.0.1:0", served).await.expect("a server");
+            tell.send(server.addr).expect("somebody waits");
+            std::future::pending::<()>().await;
+        });
+    });
+    (model, told.recv().expect("an address"))
+}
+
+/// What the sandbox's timer makes of a latency: the mean of some sleeps, three at a time as in the run.
+fn real_latency(latency: Duration) -> Duration {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let rounds = (Duration::from_secs(1).as_millis() / latency.as_millis()).max(5) as u32;
+    let started = Instant::now();
+    runtime.block_on(async {
+        for _ in 0..rounds {
+            tokio::join!(
+                tokio::time::sleep(latency),
+                tokio::time::sleep(latency),
+                tokio::time::sleep(latency)
+            );
+        }
+    });
+    started.elapsed() / rounds
+}

@@ -21,7 +21,7 @@ const NOBODY: u32 = 65_534;
 
 /// Starts the server that owns the port, says so, and stops it when the tests are gone.
 const WATCHDOG: &str = r#"
-"$1/pg_ctl" -w -s -D "$2/data" -l "$2/log" -o "-p $3 -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=200" start </dev/null >/dev/null 2>&1 || { cat "$2/log"; exit 1; }
+"$1/pg_ctl" -w -s -D "$2/data" -l "$2/log" -o "-p $3 -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=$4 -c max_connections=200" start </dev/null >/dev/null 2>&1 || { cat "$2/log"; exit 1; }
 echo ready
 cat >/dev/null
 "$1/pg_ctl" -w -s -D "$2/data" -m immediate stop </dev/null >/dev/null 2>&1
@@ -38,9 +38,17 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     /// The server of this test process; the first to ask starts it.
+    #[allow(dead_code, reason = "a benchmark of pushing needs only the durable one")]
     pub(crate) fn start() -> &'static Self {
         static SERVER: OnceLock<Postgres> = OnceLock::new();
-        SERVER.get_or_init(launch)
+        SERVER.get_or_init(|| launch("off"))
+    }
+
+    /// A server that waits for the disk at every commit, for benchmarks.
+    #[allow(dead_code, reason = "tests need no durable server")]
+    pub(crate) fn durable() -> &'static Self {
+        static SERVER: OnceLock<Postgres> = OnceLock::new();
+        SERVER.get_or_init(|| launch("on"))
     }
 
     /// The address of a database that nobody else uses.
@@ -75,7 +83,7 @@ impl Postgres {
     }
 }
 
-fn launch() -> Postgres {
+fn launch(fsync: &str) -> Postgres {
     let binaries = binaries();
     let folder =
         tempfile::Builder::new().prefix("attrsync-pg-").tempdir().expect("a temporary folder").keep();
@@ -106,7 +114,7 @@ fn launch() -> Postgres {
         let mut watchdog = command(Path::new("/bin/sh"))
             .args(["-c", WATCHDOG, "watchdog"])
             .args([binaries.as_path(), folder.as_path()])
-            .arg(port.to_string())
+            .args([&port.to_string(), fsync])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
