@@ -157,7 +157,7 @@ async fn fill(rows: u64, path: &Path) -> Bench {
     let values = format!(
         "create table {TABLE} (customer_id bigint, attribute_id bigint, value text not null);
          insert into {TABLE} select 1 + i / 3, 1 + i % 3, 'value ' || (i * 7919) % 100003
-             from generate_series(0, {rows} - 1) as i;
+             from generate_series(0::bigint, {rows} - 1) as i;
          alter table {TABLE} add primary key (customer_id, attribute_id)"
     );
     connection.execute(AssertSqlSafe(values)).await.expect("a filled table");

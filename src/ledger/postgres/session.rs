@@ -29,6 +29,7 @@ const SETTINGS: &str = "
         ('tcp_keepalives_interval', '5'),
         ('tcp_keepalives_count', '3'),
         ('tcp_user_timeout', '25000'),
+        ('jit', 'off'),
         ('statement_timeout', '0'),
         ('lock_timeout', '0'),
         ('idle_in_transaction_session_timeout', '0'),
