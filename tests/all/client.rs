@@ -1,0 +1,461 @@
+//! The BigCommerce client over a real socket, against a server that gives any bytes or none.
+
+use std::fmt::Debug;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use attrsync::config::Secret;
+use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceError, BigCommerceOptions};
+use attrsync::destination::{Answer, Attribute, Body, Destination, Echo, Item, ReadError, Reply};
+use attrsync::record::{Key, StoreName};
+use serde_json::{Value, json};
+
+use crate::support::http::{Act, HttpServer, Request, answer};
+
+const TOKEN: &str = "s3cr3t70k3n4ndn0th1ng3ls3";
+const VALUES: &str = "/stores/n01g2yx1l4/v3/customers/attribute-values";
+const ITEM: [Item<'static>; 1] = [Item { key: Key::new(7, 3), value: "gold" }];
+const KEY: [Key; 1] = [Key::new(7, 3)];
+
+fn options(api_url: &str) -> BigCommerceOptions {
+    BigCommerceOptions {
+        name: StoreName { api_url: api_url.to_owned(), hash: "n01g2yx1l4".to_owned() },
+        token: Secret::new(TOKEN),
+        request_timeout: Duration::from_secs(30),
+        quota_reserve: 0.0,
+        workers: 3,
+    }
+}
+
+fn client(api_url: &str) -> BigCommerce {
+    BigCommerce::new(options(api_url)).unwrap()
+}
+
+fn impatient(api_url: &str) -> BigCommerce {
+    BigCommerce::new(BigCommerceOptions { request_timeout: Duration::from_millis(300), ..options(api_url) })
+        .unwrap()
+}
+
+/// What the client makes of one act after a write.
+async fn after(act: Act) -> Reply {
+    let server = HttpServer::start([act]);
+    let reply = client(&server.url()).upsert(&ITEM).await;
+    assert_eq!(server.seen().len(), 1, "one call is one request");
+    reply
+}
+
+/// What the client makes of an answer to a write.
+async fn answered(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+    match after(Act::Answer(answer(status, headers, body))).await {
+        Reply::Answered(answer) => answer,
+        other => panic!("not answered: {other:?}"),
+    }
+}
+
+fn lost(reply: Reply) -> String {
+    match reply {
+        Reply::Lost { reason } => reason,
+        other => panic!("not lost: {other:?}"),
+    }
+}
+
+fn ok(body: &Value) -> Act {
+    Act::Answer(answer(200, &[("Content-Type", "application/json")], body.to_string()))
+}
+
+fn row(customer_id: i64, attribute_id: i64, value: &str) -> Value {
+    json!({ "id": customer_id * 100 + attribute_id, "customer_id": customer_id,
+        "attribute_id": attribute_id, "attribute_value": value })
+}
+
+fn echo(customer_id: i64, attribute_id: i64, value: &str) -> Echo {
+    let value_id = Some(customer_id * 100 + attribute_id);
+    Echo { key: Key::new(customer_id, attribute_id), value: value.to_owned(), value_id }
+}
+
+fn list(rows: &[Value], total_pages: u64) -> Value {
+    json!({ "data": rows, "meta": { "pagination": { "total_pages": total_pages } } })
+}
+
+/// The query of a request, its escapes undone where the client's are expected.
+fn query(request: &Request) -> String {
+    let (_, query) = request.path.split_once('?').unwrap_or_default();
+    query.replace("%3A", ":").replace("%2C", ",")
+}
+
+fn unreadable(error: ReadError) -> String {
+    match error.0 {
+        Reply::Answered(Answer { status: 200, body: Body::Unreadable(text), .. }) => text,
+        other => panic!("not an unreadable 200: {other:?}"),
+    }
+}
+
+fn hides_the_token(shown: &(impl Debug + ?Sized)) {
+    for text in [format!("{shown:?}"), format!("{shown:#?}")] {
+        assert!(!text.contains(TOKEN), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_is_one_put_of_three_fields_an_item() {
+    let server = HttpServer::start([ok(&json!({ "data": [row(7, 3, "gold"), row(8, 3, "")], "meta": {} }))]);
+    let items = [ITEM[0], Item { key: Key::new(8, 3), value: "" }];
+    // A slash at the end of the configured address is no part of the path.
+    let reply = client(&format!("{}/", server.url())).upsert(&items).await;
+    let body = Body::Echoes(vec![echo(7, 3, "gold"), echo(8, 3, "")]);
+    assert_eq!(reply, Reply::Answered(Answer { status: 200, request_id: None, wait: None, body }));
+
+    let seen = server.seen();
+    let [request] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("PUT", VALUES));
+    assert_eq!(
+        request.body,
+        r#"[{"customer_id":7,"attribute_id":3,"value":"gold"},{"customer_id":8,"attribute_id":3,"value":""}]"#
+    );
+    assert_eq!(request.header("x-auth-token"), Some(TOKEN));
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.header("accept"), Some("application/json"));
+    assert!(request.header("accept-encoding").is_some_and(|encodings| encodings.contains("gzip")));
+    assert!(request.header("user-agent").is_some_and(|agent| agent.starts_with("attrsync/")));
+    assert_eq!(request.headers.iter().filter(|(_, value)| value.contains(TOKEN)).count(), 1);
+}
+
+#[tokio::test]
+async fn calls_one_after_another_share_a_connection() {
+    let page = list(&[row(7, 3, "gold")], 1);
+    let server = HttpServer::start([ok(&page), ok(&page), ok(&page)]);
+    let client = client(&server.url());
+    for _ in 0..3 {
+        client.fetch(&KEY).await.unwrap();
+    }
+    assert!(server.seen().iter().all(|request| request.connection == 0));
+}
+
+#[tokio::test]
+async fn a_connection_that_the_store_closes_is_not_used_again() {
+    let body = list(&[row(7, 3, "gold")], 1).to_string();
+    let last = Act::Cut(answer(200, &[("Connection", "close")], &body));
+    let server = HttpServer::start([last.clone(), last]);
+    let client = client(&server.url());
+    for _ in 0..2 {
+        assert_eq!(client.fetch(&KEY).await, Ok(vec![echo(7, 3, "gold")]));
+    }
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn errors_are_read_in_every_shape() {
+    let shapes: &[(&str, &str, &[(&str, &str)])] = &[
+        (
+            r#"{"status":422,"title":"Update failed.","type":"t","instance":"i",
+                "errors":{"9.value":"too long","0.customer_id":"invalid customer ID"}}"#,
+            "Update failed.",
+            &[("9.value", "too long"), ("0.customer_id", "invalid customer ID")],
+        ),
+        (r#"{"title":"Refused","errors":{}}"#, "Refused", &[]),
+        (r#"{"title":"Refused"}"#, "Refused", &[]),
+        (r#"{"title":"Input is invalid","detail":"Syntax error"}"#, "Input is invalid: Syntax error", &[]),
+        (r#"{"status":422,"title":"","type":"t","errors":{"id":"gone"}}"#, "", &[("id", "gone")]),
+        (
+            r#"{"title":"Refused","errors":{"1":{"value":["long","odd"]}}}"#,
+            "Refused",
+            &[("1.value", "long"), ("1.value", "odd")],
+        ),
+        (r#"{"title":"a\u0000b","errors":{"0.value":"c\u0000d"}}"#, "a b", &[("0.value", "c d")]),
+    ];
+    for (body, title, errors) in shapes {
+        let errors = errors.iter().map(|(field, text)| ((*field).to_owned(), (*text).to_owned())).collect();
+        let expected = Body::Problem { title: (*title).to_owned(), errors };
+        assert_eq!(answered(422, &[], body).await.body, expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn gateways_speak_html() {
+    for status in [404, 502] {
+        let html = format!("<html><h1>{status}</h1><hr>openresty</html>");
+        let answer = answered(status, &[("Content-Type", "text/html")], &html).await;
+        assert_eq!((answer.status, answer.wait), (status, None));
+        assert_eq!(answer.body, Body::Unreadable(html));
+    }
+}
+
+#[tokio::test]
+async fn a_long_page_of_a_gateway_is_cut() {
+    let Body::Unreadable(excerpt) = answered(502, &[], "é".repeat(4000)).await.body else { panic!() };
+    assert_eq!(excerpt, "é".repeat(1024));
+}
+
+#[tokio::test]
+async fn a_429_tells_how_long_to_wait() {
+    const RESET: (&str, &str) = ("X-Rate-Limit-Time-Reset-Ms", "15000");
+    const NONE_LEFT: (&str, &str) = ("X-Rate-Limit-Requests-Left", "0");
+    const SOME_LEFT: (&str, &str) = ("X-Rate-Limit-Requests-Left", "149");
+    const AFTER: (&str, &str) = ("X-Retry-After", "20");
+    let cases: &[(&[(&str, &str)], Option<u64>)] = &[
+        (&[], None),
+        (&[RESET, NONE_LEFT], Some(15)),
+        (&[("x-RATE-limit-TIME-reset-MS", "15000"), ("x-rate-limit-requests-LEFT", "0")], Some(15)),
+        (&[RESET, SOME_LEFT], None),
+        (&[RESET, SOME_LEFT, AFTER], Some(20)),
+        (&[RESET, NONE_LEFT, AFTER], Some(20)),
+        (&[RESET, NONE_LEFT, ("X-Retry-After", "2")], Some(15)),
+        (&[("X-RETRY-AFTER", "20")], Some(20)),
+    ];
+    for (headers, seconds) in cases {
+        let answer = answered(429, headers, r#"{"title":"Too many requests","errors":{}}"#).await;
+        assert_eq!(answer.wait, seconds.map(Duration::from_secs), "{headers:?}");
+    }
+    let empty = answered(429, &[RESET, NONE_LEFT], "").await;
+    assert_eq!(empty.wait, Some(Duration::from_secs(15)));
+    assert_eq!(empty.body, Body::Unreadable(String::new()));
+    // Only a refusal to be called asks for a wait.
+    assert_eq!(answered(503, &[RESET, NONE_LEFT, AFTER], "").await.wait, None);
+}
+
+#[tokio::test]
+async fn the_request_id_is_kept_whatever_the_case_of_its_header() {
+    for name in ["X-Request-ID", "x-request-id", "X-REQUEST-ID"] {
+        assert_eq!(answered(500, &[(name, " 0123abcd ")], "").await.request_id.as_deref(), Some("0123abcd"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_whole_is_lost() {
+    let body = json!({ "data": [row(7, 3, "gold")] }).to_string();
+    let whole = answer(200, &[], &body);
+    let short = whole[..whole.len() - 5].to_vec();
+    let headless = b"HTTP/1.1 200 OK\r\nContent-".to_vec();
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"da\r\n".to_vec();
+    let zipped = gzip(body.as_bytes());
+    let zipped = answer(200, &[("Content-Encoding", "gzip")], &zipped[..zipped.len() - 12]);
+    let garbage = b"SSH-2.0-OpenSSH_9.2\r\n".to_vec();
+    for bytes in [Vec::new(), short, headless, chunked, zipped, garbage] {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let reason = lost(after(Act::Cut(bytes)).await);
+        assert!(reason.starts_with("the connection failed before the whole answer came: "), "{reason}");
+        assert!(!reason.contains("gold") && !reason.contains("127.0.0.1"), "{reason} of {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_is_lost_and_never_repeated() {
+    lost(after(Act::Reset).await);
+    // Over a connection that served before, too, where a client could take the reset for an idle close.
+    let page = list(&[row(7, 3, "gold")], 1);
+    let server = HttpServer::start([ok(&page), Act::Reset, ok(&page)]);
+    let client = client(&server.url());
+    client.fetch(&KEY).await.unwrap();
+    lost(client.upsert(&ITEM).await);
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_connection_sent_nothing() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client = client(&format!("http://{free}"));
+    let Reply::NotSent { reason } = client.upsert(&ITEM).await else { panic!() };
+    assert!(reason.starts_with("no connection to the store could be made: "), "{reason}");
+    assert!(matches!(client.fetch(&KEY).await, Err(ReadError(Reply::NotSent { .. }))));
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_lost() {
+    let whole = answer(200, &[], r#"{"data":[]}"#);
+    for begun in [0, 20, whole.len() - 1] {
+        let server = HttpServer::start([Act::Hang(whole[..begun].to_vec())]);
+        let reason = lost(impatient(&server.url()).upsert(&ITEM).await);
+        assert_eq!(reason, "no whole answer came within 300ms");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_the_token_is_not_sent_on() {
+    let elsewhere = HttpServer::start([]);
+    for status in [301, 302, 303, 307, 308] {
+        let answer = answered(status, &[("Location", &elsewhere.url())], "").await;
+        assert_eq!((answer.status, answer.body), (status, Body::Unreadable(String::new())));
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn answers_may_be_zipped() {
+    let body = json!({ "data": [row(7, 3, "gold")] }).to_string();
+    let answer = answered(200, &[("Content-Encoding", "gzip")], gzip(body.as_bytes())).await;
+    assert_eq!(answer.body, Body::Echoes(vec![echo(7, 3, "gold")]));
+}
+
+#[tokio::test]
+async fn echoes_are_read_leniently() {
+    let body = r#"{"more":{},"data":[
+        {"id":5,"attribute_id":3,"attribute_value":"a","customer_id":7,"date_created":"?","new":[1]},
+        {"attribute_id":3,"attribute_value":"b","customer_id":8},
+        {"id":"6","attribute_id":"3","attribute_value":"c","customer_id":"9"},
+        {"id":7,"attribute_id":3,"attribute_value":"x\u0000y","customer_id":10},
+        {"id":8,"attribute_id":3,"customer_id":11}]}"#;
+    let echo = |customer_id, value: &str, value_id| Echo {
+        key: Key::new(customer_id, 3),
+        value: value.to_owned(),
+        value_id,
+    };
+    let expected =
+        [echo(7, "a", Some(5)), echo(8, "b", None), echo(9, "c", Some(6)), echo(10, "x\u{FFFD}y", Some(7))];
+    assert_eq!(answered(200, &[], body).await.body, Body::Echoes(expected.to_vec()));
+}
+
+#[tokio::test]
+async fn a_success_without_data_is_unreadable() {
+    for body in ["", "{}", "[]", r#"{"data":null}"#, r#"{"title":"fine"}"#, "<html>"] {
+        assert_eq!(answered(200, &[], body).await.body, Body::Unreadable(body.to_owned()));
+        let server = HttpServer::start([Act::Answer(answer(200, &[], body))]);
+        assert_eq!(unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err()), body);
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_reads_every_page_of_every_chunk() {
+    let server = HttpServer::start([
+        ok(&list(&[row(1, 3, "a"), row(2, 3, "b")], 2)),
+        ok(&list(&[row(3, 3, "c")], 2)),
+        // Where the number of pages is not told, an empty one is the last.
+        ok(&json!({ "data": [row(41, 3, "d")] })),
+        ok(&json!({ "data": [] })),
+    ]);
+    let keys: Vec<_> = (1..=42).map(|customer| Key::new(customer, 3)).collect();
+    let echoes = client(&server.url()).fetch(&keys).await.unwrap();
+    assert_eq!(echoes, [echo(1, 3, "a"), echo(2, 3, "b"), echo(3, 3, "c"), echo(41, 3, "d")]);
+
+    let seen = server.seen();
+    let ids = (1..=40).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+    let expected = [(ids.as_str(), 1), (&ids, 2), ("41,42", 1), ("41,42", 2)]
+        .map(|(ids, page)| format!("customer_id:in={ids}&attribute_id:in=3&limit=250&page={page}"));
+    assert_eq!(seen.iter().map(query).collect::<Vec<_>>(), expected);
+    for request in &seen {
+        assert_eq!((request.method.as_str(), request.body.as_str()), ("GET", ""));
+        assert!(request.path.starts_with(&format!("{VALUES}?")), "{}", request.path);
+        assert_eq!(request.header("x-auth-token"), Some(TOKEN));
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_keeps_what_was_asked_for_however_often_it_is_there() {
+    let rows =
+        [row(7, 3, "a"), row(7, 3, "b"), row(7, 4, "?"), row(8, 3, "?"), row(8, 4, "c"), row(9, 9, "?")];
+    let server = HttpServer::start([ok(&list(&rows, 1))]);
+    let echoes =
+        client(&server.url()).fetch(&[Key::new(8, 4), Key::new(7, 3), Key::new(8, 4)]).await.unwrap();
+    assert_eq!(echoes, [echo(7, 3, "a"), echo(7, 3, "b"), echo(8, 4, "c")]);
+    assert_eq!(query(&server.seen()[0]), "customer_id:in=7,8&attribute_id:in=3,4&limit=250&page=1");
+    assert_eq!(client(&server.url()).fetch(&[]).await, Ok(vec![]));
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_that_goes_round_is_an_error() {
+    let page = json!({ "data": [row(7, 3, "gold")] });
+    let server = HttpServer::start([ok(&page), ok(&page)]);
+    let text = unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
+    assert_eq!(text, "page 2 of the answer repeats the page before it");
+
+    let endless = (0..200).map(|page| ok(&json!({ "data": [row(7, 3, &page.to_string())] })));
+    let server = HttpServer::start(endless);
+    let text = unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
+    assert_eq!((text.as_str(), server.seen().len()), ("the answer has more than 100 pages", 100));
+}
+
+#[tokio::test]
+async fn a_fetch_fails_rather_than_give_less() {
+    let odd = json!({ "data": [row(7, 3, "gold"), { "customer_id": 7 }] });
+    let server = HttpServer::start([ok(&odd)]);
+    unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
+
+    let first = ok(&list(&[row(7, 3, "gold")], 2));
+    let refused = Act::Answer(answer(500, &[], r#"{"title":"Oops"}"#));
+    let server = HttpServer::start([first.clone(), refused]);
+    let error = client(&server.url()).fetch(&KEY).await.unwrap_err();
+    assert_eq!(error.to_string(), "500 · Oops");
+
+    let server = HttpServer::start([first, Act::Reset]);
+    lost(client(&server.url()).fetch(&KEY).await.unwrap_err().0);
+}
+
+#[tokio::test]
+async fn attributes_are_listed_over_all_pages() {
+    let server = HttpServer::start([
+        ok(&list(&[json!({ "id": 3, "name": "Tier", "type": "string", "date_created": "?" })], 2)),
+        ok(&list(&[json!({ "id": "4", "name": "Age", "type": "number" })], 2)),
+    ]);
+    let attributes = client(&server.url()).attributes().await.unwrap();
+    let of = |id, name: &str, kind: &str| Attribute { id, name: name.to_owned(), kind: kind.to_owned() };
+    assert_eq!(attributes, [of(3, "Tier", "string"), of(4, "Age", "number")]);
+    assert_eq!(
+        server.seen().iter().map(|request| request.path.clone()).collect::<Vec<_>>(),
+        [1, 2].map(|page| format!("/stores/n01g2yx1l4/v3/customers/attributes?limit=250&page={page}"))
+    );
+}
+
+#[tokio::test]
+async fn customers_that_the_store_has_are_told_apart() {
+    let rows = [json!({ "id": 2, "email": "a@b.c" }), json!({ "id": 40 }), json!({ "id": 99 })];
+    let server = HttpServer::start([ok(&list(&rows, 1)), ok(&list(&[json!({ "id": 50 })], 1))]);
+    let ids: Vec<_> = (1..=50).collect();
+    assert_eq!(client(&server.url()).customers(&ids).await, Ok(vec![2, 40, 50]));
+    let seen = server.seen();
+    assert!(seen.iter().all(|request| request.path.starts_with("/stores/n01g2yx1l4/v3/customers?")));
+    assert_eq!(query(&seen[1]), "id:in=41,42,43,44,45,46,47,48,49,50&limit=250&page=1");
+}
+
+#[tokio::test]
+async fn the_token_shows_nowhere() {
+    hides_the_token(&options("http://127.0.0.1:1"));
+    let with_password = format!("https://me:{TOKEN}@127.0.0.1");
+    let error: BigCommerceError = BigCommerce::new(options(&with_password)).unwrap_err();
+    hides_the_token(&error);
+    hides_the_token(&error.to_string());
+    let broken =
+        BigCommerceOptions { token: Secret::new(format!("{TOKEN}\n")), ..options("http://127.0.0.1") };
+    let error = BigCommerce::new(broken).unwrap_err();
+    hides_the_token(&error);
+    hides_the_token(&error.to_string());
+
+    // A gateway may write back what it was sent, in any place.
+    let problem = format!(r#"{{"title":"bad {TOKEN}","detail":"{TOKEN}","errors":{{"{TOKEN}":"{TOKEN}"}}}}"#);
+    let html = format!("<pre>X-Auth-Token: {TOKEN}</pre>");
+    let zipped = ("Content-Encoding", "gzip");
+    let id = ("X-Request-ID", TOKEN);
+    let acts = [
+        Act::Answer(answer(401, &[id], &problem)),
+        Act::Answer(answer(502, &[id], &html)),
+        Act::Answer(answer(200, &[id, zipped], gzip(html.as_bytes()))),
+        Act::Answer(answer(302, &[("Location", &format!("http://127.0.0.1:1/?{TOKEN}"))], "")),
+        Act::Cut(format!("HTTP/1.1 {TOKEN}\r\n\r\n").into_bytes()),
+        Act::Cut(answer(200, &[("Content-Encoding", "gzip")], TOKEN)),
+        Act::Reset,
+    ];
+    for act in acts {
+        let server = HttpServer::start([act.clone(), act]);
+        let client = client(&server.url());
+        hides_the_token(&client);
+        hides_the_token(&client.upsert(&ITEM).await);
+        let error = client.fetch(&KEY).await.unwrap_err();
+        hides_the_token(&error);
+        hides_the_token(&error.to_string());
+        assert_eq!(server.seen().len(), 2);
+    }
+}
+
+/// The bytes in gzip's form, stored as they are.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let crc = !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
+    });
+    let length = u16::try_from(bytes.len()).expect("one block's worth");
+    let mut zipped = vec![0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF, 1];
+    zipped.extend(length.to_le_bytes());
+    zipped.extend((!length).to_le_bytes());
+    zipped.extend(bytes);
+    zipped.extend(crc.to_le_bytes());
+    zipped.extend(u32::from(length).to_le_bytes());
+    zipped
+}
