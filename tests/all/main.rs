@@ -3,6 +3,7 @@
 mod audit;
 mod commands;
 mod contract;
+mod end_to_end;
 mod postgres_ledger;
 mod sandbox;
 mod simulation;

@@ -1,0 +1,77 @@
+//! Promise 6: one bad value harms nobody else, and is not sent again until it changes or is released.
+
+use super::world::{Books, World};
+
+#[test]
+fn promise_6_one_bad_value_harms_nobody_else() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 50);
+        world.change("no !reject", "7, 33");
+        let said = world.sync().exits(3).balances();
+        assert_eq!(said.json()["status"], "partial");
+        assert_eq!((said.count("confirmed"), said.count("rejected"), said.count("held")), (48, 2, 0));
+        world.assert_landed(48, "first");
+        assert_eq!(world.value(7, 1), None);
+        let listed = world.run(&["rejected", "--json"]).exits(0).json();
+        assert_eq!(listed["total"], 2);
+        assert_eq!(listed["rejected"][0]["customer_id"], 7);
+        assert!(
+            listed["rejected"][0]["reason"].as_str().is_some_and(|words| words.contains("not allowed here"))
+        );
+        world.run(&["rejected"]).exits(0).tells(&["no !reject", "not allowed here", "--retry-rejected"]);
+
+        // Held, not sent again.
+        world.store().reset_log();
+        let said = world.sync().exits(3);
+        assert_eq!((said.count("planned"), said.count("held"), said.count("rejected")), (0, 2, 0));
+        assert!(world.writes().is_empty());
+        assert_eq!(world.run(&["sync"]).exits(3).tells(&["held"]).out.matches("new in this run").count(), 0);
+
+        // Released by hand, and refused again.
+        let said = world.run(&["sync", "--json", "--retry-rejected"]).exits(3).balances();
+        assert_eq!((said.count("planned"), said.count("rejected")), (2, 2));
+
+        // Changed, and sent by itself.
+        world.change("first", "7");
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("confirmed"), said.count("held")), (1, 1));
+
+        // Released by hand after the store changed its mind.
+        world.store().options.rules.reject_marker = String::new();
+        world.run(&["sync", "--retry-rejected"]).exits(0);
+        assert_eq!(world.value(33, 1).as_deref(), Some("no !reject"));
+        world.run(&["rejected"]).exits(0).tells(&["nothing is set aside"]);
+        world.sync().exits(0);
+    }
+}
+
+#[test]
+fn promise_6_a_value_that_makes_its_batch_fail_harms_nobody_else() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 50);
+        world.change("!poison", "25");
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("confirmed"), said.count("unknown"), said.count("rejected")), (49, 1, 0));
+        world.assert_landed(49, "first");
+        let unknown = world.ask("select customer_id as id, reason from outcomes where outcome = 'unknown'");
+        assert_eq!(unknown[0]["id"], 25);
+        assert!(unknown[0]["reason"].as_str().is_some_and(|words| words.contains("500")), "{unknown:?}");
+
+        // What is not known is tried again by every run.
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("planned"), said.count("unknown")), (1, 1));
+        world.change("first", "25");
+        world.sync().exits(0).balances();
+        world.assert_landed(50, "first");
+    }
+}
+
+#[test]
+fn promise_6_many_bad_values_among_the_good_are_all_found() {
+    let world = World::with_customers(Books::File, 200);
+    world.execute("update customer_attribute_values set value = '!reject' where customer_id % 7 = 0");
+    world.execute("update customer_attribute_values set value = '!poison' where customer_id in (15, 150)");
+    let said = world.sync().exits(3).balances();
+    assert_eq!((said.count("rejected"), said.count("unknown"), said.count("confirmed")), (28, 2, 170));
+    world.assert_landed(170, "first");
+}

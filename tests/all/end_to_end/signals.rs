@@ -1,0 +1,92 @@
+//! A run that is asked to end, and two runs that want the same store.
+
+use std::time::Duration;
+
+use attrsync::sandbox::Fault;
+
+use super::world::{Books, World, until};
+
+#[test]
+fn promise_7_a_polite_stop_finishes_what_is_in_flight_and_balances() {
+    for (books, signal) in
+        [(Books::File, "TERM"), (Books::File, "INT"), (Books::Postgres, "TERM"), (Books::Postgres, "INT")]
+    {
+        let world = World::with_customers(books, 300);
+        world.store().options.latency = Duration::from_millis(60);
+        let running = world.start(&["sync", "--json"]);
+        until("some calls were answered", || world.store().tally().applied >= 4);
+        running.signal(signal);
+        let said = running.end().exits(1).balances().tells(&["stopping"]);
+        assert_eq!(said.json()["status"], "stopped");
+        assert!(said.count("deferred") > 100 && said.count("unknown") == 0, "{said:#?}");
+        assert_eq!(said.count("confirmed"), world.held().len() as i64);
+        assert!(world.writes().iter().all(|write| write.status == Some(200)));
+        world.store().options.latency = Duration::from_millis(2);
+        let rest = world.sync().exits(0).balances();
+        assert_eq!(rest.count("planned"), said.count("deferred"));
+        world.assert_landed(300, "first");
+    }
+}
+
+#[test]
+fn promise_5_a_second_signal_leaves_at_once() {
+    let world = World::with_customers(Books::File, 100);
+    world.script(&[Fault::Silent; 3]);
+    let text = world.config("").replace("request_timeout = \"1s\"", "request_timeout = \"60s\"");
+    world.write_config(&text);
+    let mut running = world.start(&["sync", "--json"]);
+    until("calls are in flight", || world.writes().len() == 3);
+    // Two signals that come together count as one, so they are repeated until it has left.
+    until("it has left", || {
+        let ended = running.has_ended();
+        if !ended {
+            running.signal("TERM");
+        }
+        ended
+    });
+    assert_eq!(world.writes().len(), 3);
+    running.end().exits(1).tells(&["leaving at once"]);
+    world.configure("");
+    world.sync().exits(0).balances();
+    world.assert_landed(100, "first");
+}
+
+#[test]
+fn promise_2_a_second_run_is_told_who_holds_the_store() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 300);
+        world.store().options.latency = Duration::from_millis(400);
+        let first = world.start(&["sync", "--json"]);
+        until("it sends", || world.store().tally().applied >= 1);
+        let second =
+            world.run(&["sync"]).exits(5).tells(&["another run holds this store", "run 1", "--wait"]);
+        assert!(second.out.is_empty());
+        // Reading goes on meanwhile.
+        world.run(&["runs"]).exits(0).tells(&["running"]);
+        world.run(&["plan"]).exits(0);
+
+        world.change("second", "1, 2, 3");
+        let waiting = world.start(&["sync", "--json", "--wait"]);
+        world.store().options.latency = Duration::from_millis(10);
+        let first = first.end().exits(0).balances();
+        let waited = waiting.end().exits(0).balances().tells(&["waiting for"]);
+        assert_eq!((first.count("confirmed"), waited.count("confirmed")), (300, 3), "{waited:#?}");
+        assert_eq!(world.store().tally().max_in_flight, 3);
+        assert_eq!(world.value(1, 1).as_deref(), Some("second"));
+        assert_eq!(world.number("select count(*) as n from runs"), 2);
+    }
+}
+
+#[test]
+fn promise_5_a_killed_run_keeps_nobody_waiting() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 20);
+        world.script(&[Fault::Silent; 2]);
+        let running = world.start(&["sync"]);
+        until("calls are in flight", || world.writes().len() == 2);
+        running.signal("KILL");
+        running.end();
+        world.sync().exits(0).balances();
+        world.assert_landed(20, "first");
+    }
+}
