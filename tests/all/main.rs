@@ -1,6 +1,7 @@
 //! Everything that needs the outside, in one binary: files, sockets, databases, the built program.
 
 mod audit;
+mod client;
 mod commands;
 mod contract;
 mod end_to_end;
@@ -9,6 +10,7 @@ mod sandbox;
 mod simulation;
 mod source;
 mod support {
+    pub(super) mod http;
     pub(super) mod postgres;
 }
 mod tidy;
