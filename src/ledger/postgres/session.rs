@@ -147,7 +147,7 @@ pub(super) async fn lock_store(connection: &mut PgConnection, store_id: i64) -> 
             Some((id, kind, started_at)) => {
                 format!("run {id} ({kind}), started {} UTC", started_at.format("%Y-%m-%d %H:%M:%S"))
             }
-            None => "a run that is just starting or ending".to_owned(),
+            None => "a run that is just starting".to_owned(),
         },
     })
 }
