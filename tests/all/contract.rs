@@ -83,6 +83,7 @@ on_every_backend! {
         an_empty_ledger_has_no_page,
         the_time_is_told_where_it_is_needed_only,
         a_note_stays_with_a_confirmed_entry,
+        the_audit_reads_the_same_entries,
     },
     history::{
         entries_are_a_fold_of_changes,

@@ -1,5 +1,7 @@
 //! Reading the entries back, page after page.
 
+use attrsync::ledger::EntryScan;
+use attrsync::ledger::audit::AuditLog;
 use attrsync::record::{Belief, Change, Filter, Key, Verdict};
 
 use super::backend::Backend;
@@ -108,4 +110,36 @@ pub(crate) async fn a_note_stays_with_a_confirmed_entry(backend: &dyn Backend) {
     scene.send(20, change(1, 1, "e"), confirmed()).await;
     let entry = scene.entry(Key::new(1, 1)).await;
     assert_eq!((entry.value.as_str(), entry.reason), ("e", None), "the note was of the value before");
+}
+
+/// Every row that a scan gives, whole.
+async fn rows(scan: &dyn EntryScan, filter: &Filter) -> Vec<String> {
+    let mut pages = scan.entries(filter).await.expect("scans");
+    let mut rows = Vec::new();
+    while let Some(page) = pages.next().await.expect("a page") {
+        rows.extend((0..page.len()).map(|index| format!("{:?}", page.row(index))));
+    }
+    rows
+}
+
+pub(crate) async fn the_audit_reads_the_same_entries(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    scene.send(0, Change { value_id: Some(9), ..change(1, 1, "a ") }, altered("a")).await;
+    scene.send(3, change(1, 2, ""), rejected()).await;
+    scene.send(6, change(2, 1, "ß"), unknown(Some("SS"))).await;
+    let note = Some("an earlier copy may arrive late".to_owned());
+    scene.send(9, change(3, 1, "d"), Verdict::Confirmed { value_id: None, stored_value: None, note }).await;
+    let Some(config) = backend.config() else { return };
+
+    // The ledger is held meanwhile, as it is when somebody looks on.
+    let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
+    let store_id = audit.store_id(&store()).await.expect("reads").expect("is known");
+    let entries = audit.entries_of(store_id);
+    let some = Filter { customers: [1, 3].into(), attributes: [1].into() };
+    for (filter, count) in [(Filter::default(), 4), (some, 2)] {
+        let expected = rows(&*scene.ledger, &filter).await;
+        assert_eq!(expected.len(), count);
+        assert_eq!(rows(&entries, &filter).await, expected);
+    }
+    assert!(rows(&audit.entries_of(store_id + 1), &Filter::default()).await.is_empty(), "another store's");
 }

@@ -1,6 +1,7 @@
 //! The Postgres schema, read back by plain SQL through a connection of the test's own.
 
 use async_trait::async_trait;
+use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::memory::{ChangeRow, RequestRow, RunRow};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError};
@@ -23,10 +24,6 @@ impl PostgresBackend {
         Self { url: Postgres::start().database() }
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     async fn rows<T>(
         &self,
         query: Query<'_, sqlx::Postgres, PgArguments>,
@@ -45,6 +42,10 @@ impl PostgresBackend {
 impl Backend for PostgresBackend {
     async fn open(&self, store: &StoreName) -> Result<Box<dyn Ledger>, LedgerError> {
         Ok(Box::new(PostgresLedger::open(&self.url, store).await?))
+    }
+
+    fn config(&self) -> Option<LedgerConfig> {
+        Some(LedgerConfig::Postgres(Secret::new(self.url.as_str())))
     }
 
     async fn entries(&self, store: &StoreName) -> Vec<Entry> {
@@ -138,7 +139,8 @@ impl Backend for PostgresBackend {
     }
 
     async fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
-        let query = sqlx::query("select * from outcomes where run_id = $1 order by customer_id, attribute_id");
+        let query =
+            sqlx::query("select * from outcomes where run_id = $1 order by customer_id, attribute_id");
         self.rows(query.bind(run_id), |row| (key(row), word(row, "outcome", Outcome::from_word))).await
     }
 }
