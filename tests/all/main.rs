@@ -4,6 +4,7 @@ mod audit;
 mod commands;
 mod contract;
 mod postgres_ledger;
+mod postgres_lock;
 mod sandbox;
 mod simulation;
 mod support {
