@@ -3,6 +3,7 @@
 mod audit;
 mod commands;
 mod contract;
+mod documents;
 mod postgres_ledger;
 mod postgres_lock;
 mod sandbox;
