@@ -3,6 +3,8 @@
 //! `cargo bench --bench diff -- [ROWS]` (1,000,000 unless given). Starts a Postgres of its own, fills a table and both
 //! ledgers, and measures each case in turn, several rounds; the medians are printed with the peak memory of each case.
 
+#![allow(clippy::print_stdout, reason = "its figures are its output")]
+
 #[path = "../tests/all/support/postgres.rs"]
 mod postgres;
 

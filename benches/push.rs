@@ -3,6 +3,8 @@
 //! `cargo bench --bench push -- [SECONDS]` (5 a case unless given). The store is the sandbox over HTTP, on a thread of its
 //! own. Its timer is coarse: what a latency really takes is measured first, and the limit is taken from that.
 
+#![allow(clippy::print_stdout, reason = "its figures are its output")]
+
 #[path = "../tests/all/support/postgres.rs"]
 mod postgres;
 

@@ -19,6 +19,9 @@
 //! The names of the faults are those of [`Fault`]; the switches are the keys of [`Orders`]. A value that contains
 //! `!reject` is refused, one that contains `!poison` makes its whole batch answer 500.
 
+// An answer is the error of a step that ends a request; it is made once a request, and boxing it would only add words.
+#![allow(clippy::result_large_err)]
+
 mod options;
 mod faults;
 mod quota;

@@ -60,9 +60,8 @@ pub(super) async fn ledger(config: &Config) -> Result<OpenLedger, LedgerError> {
             Ok(OpenLedger { ledger: Box::new(ledger), created })
         }
         LedgerConfig::Postgres(url) => {
-            let missing = matches!(AuditLog::open(&config.ledger).await, Ok(None));
             let ledger = PostgresLedger::open(url.expose(), &config.store.name).await?;
-            let created = missing.then(|| "schema attrsync in Postgres".to_owned());
+            let created = ledger.created().then(|| "schema attrsync in Postgres".to_owned());
             Ok(OpenLedger { ledger: Box::new(ledger), created })
         }
     }

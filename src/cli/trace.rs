@@ -1,8 +1,7 @@
-//! Log lines on stderr. Only attrsync's own crate gets louder with `-v`: what third parties log at debug may hold
-//! headers, SQL and values.
+//! Log lines on stderr. Only attrsync's own are written, louder with `-v`; of third parties nothing but errors, since
+//! what they log below that may hold headers, values, or a slow statement with its whole text.
 
 use tracing::Level;
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -38,9 +37,7 @@ fn targets(verbose: u8, quiet: bool) -> Targets {
         (false, 2) => Level::DEBUG,
         (false, _) => Level::TRACE,
     };
-    let others = if quiet { LevelFilter::ERROR } else { LevelFilter::WARN };
-    // sqlx warns of a slow statement with its whole text, and passes on the database's notices.
-    Targets::new().with_default(others).with_target("sqlx", LevelFilter::ERROR).with_target("attrsync", own)
+    Targets::new().with_default(Level::ERROR).with_target(env!("CARGO_CRATE_NAME"), own)
 }
 
 #[cfg(test)]
@@ -53,6 +50,7 @@ mod tests {
         assert!(loudest.would_enable("attrsync::engine", &Level::TRACE));
         assert!(!loudest.would_enable("hyper::proto", &Level::INFO));
         assert!(!loudest.would_enable("sqlx::query", &Level::WARN));
+        assert!(loudest.would_enable("hyper::proto", &Level::ERROR));
         assert!(!targets(0, false).would_enable("attrsync", &Level::INFO));
         assert!(!targets(0, true).would_enable("attrsync", &Level::WARN));
     }

@@ -41,6 +41,7 @@ use fenced;
 pub struct PostgresLedger {
     url: Secret,
     store_id: i64,
+    created: bool,
     writer: Mutex<PgConnection>,
 }
 
@@ -52,10 +53,16 @@ impl PostgresLedger {
     /// migrated the ledger, [`LedgerError::Unusable`] for an address that cannot hold a lock.
     pub async fn open(url: &str, store: &StoreName) -> Result<Self> {
         let mut writer = session::connect_writer(url).await?;
-        migrate::migrate(&mut writer).await?;
+        let created = migrate::migrate(&mut writer).await?;
         let store_id = find_or_make(&mut writer, store).await?;
         session::lock_store(&mut writer, store_id).await?;
-        Ok(Self { url: Secret::new(url), store_id, writer: Mutex::new(writer) })
+        Ok(Self { url: Secret::new(url), store_id, created, writer: Mutex::new(writer) })
+    }
+
+    /// Whether opening made the ledger's tables.
+    #[must_use]
+    pub const fn created(&self) -> bool {
+        self.created
     }
 
     async fn writer(&self) -> MutexGuard<'_, PgConnection> {

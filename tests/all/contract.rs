@@ -10,6 +10,7 @@ mod fixture;
 mod history;
 mod memory;
 mod plan;
+mod postgres;
 mod runs;
 mod sqlite;
 mod sqlite_file;
@@ -30,6 +31,14 @@ macro_rules! on_every_backend {
                 #[tokio::test]
                 async fn $rule() {
                     crate::contract::$module::$rule(&crate::contract::sqlite::SqliteBackend::fresh()).await;
+                }
+            )+ })+
+        }
+        mod on_postgres {
+            $(mod $module { $(
+                #[tokio::test]
+                async fn $rule() {
+                    crate::contract::$module::$rule(&crate::contract::postgres::PostgresBackend::fresh()).await;
                 }
             )+ })+
         }
@@ -72,7 +81,9 @@ on_every_backend! {
         entries_come_in_key_order_across_pages,
         entries_are_filtered,
         an_empty_ledger_has_no_page,
-        the_time_is_told_of_unconfirmed_entries_only,
+        the_time_is_told_where_it_is_needed_only,
+        a_note_stays_with_a_confirmed_entry,
+        the_audit_reads_the_same_entries,
     },
     history::{
         entries_are_a_fold_of_changes,

@@ -180,6 +180,19 @@ async fn a_run_that_lost_its_session_clears_its_certainty_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_new_ledger_is_announced_once() {
+    let url = Postgres::start().database();
+    assert!(PostgresLedger::open(&url, &store()).await.unwrap().created());
+    let other = StoreName { hash: "other".to_owned(), ..store() };
+    assert!(!PostgresLedger::open(&url, &other).await.unwrap().created(), "a new store, but no new ledger");
+
+    // An administrator may have made the schema, empty, for a user who may make none.
+    let url = Postgres::start().database();
+    connect(&url).await.execute("create schema attrsync").await.unwrap();
+    assert!(PostgresLedger::open(&url, &store()).await.unwrap().created());
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused() {
     let url = Postgres::start().database();
     PostgresLedger::open(&url, &store()).await.unwrap();

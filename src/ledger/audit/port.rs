@@ -103,7 +103,7 @@ impl Port {
 
 /// A session in which every transaction is read-only.
 pub(super) async fn connect_reader(url: &str) -> Result<PgConnection> {
-    let mut connection = session::connect(url).await?;
+    let mut connection = session::connect_unpooled(url).await?;
     sqlx::raw_sql("set default_transaction_read_only = on")
         .execute(&mut connection)
         .await

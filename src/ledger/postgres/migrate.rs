@@ -79,19 +79,20 @@ pub(in crate::ledger) async fn present_version(
         .map_err(doing)
 }
 
-/// Makes the schema and brings it to this build's version. Refuses one that a newer build has made.
-pub(super) async fn migrate(connection: &mut PgConnection) -> Result<()> {
+/// Brings the schema to this build's version, and says whether it made it. Refuses one that a newer build has made.
+pub(super) async fn migrate(connection: &mut PgConnection) -> Result<bool> {
     session::lock_migrations(connection).await?;
     let migrated = migrate_locked(connection).await;
     session::unlock_migrations(connection).await?;
     migrated
 }
 
-async fn migrate_locked(connection: &mut PgConnection) -> Result<()> {
-    if let Some(present) = present_version(connection).await? {
+async fn migrate_locked(connection: &mut PgConnection) -> Result<bool> {
+    let present = present_version(connection).await?;
+    if let Some(present) = present {
         refuse_newer(present)?;
         if present == known_version() {
-            return Ok(());
+            return Ok(false);
         }
     }
     // `create schema if not exists` asks for the right to create one even where it exists.
@@ -108,7 +109,7 @@ async fn migrate_locked(connection: &mut PgConnection) -> Result<()> {
         .run_async(&mut Migrator(connection))
         .await
         .map_err(|error| LedgerError::Database { doing: "migrate its tables", source: Box::new(error) })?;
-    Ok(())
+    Ok(present.is_none())
 }
 
 /// Refuses a schema that this build does not know.

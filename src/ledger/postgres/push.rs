@@ -23,16 +23,17 @@ const BEGIN: &str = fenced!(
         from request, unnest($7::bigint[], $8::bigint[]) as k (customer_id, attribute_id)
         where c.run_id = $2 and c.customer_id = k.customer_id and c.attribute_id = k.attribute_id
             and c.outcome = case when $3::bigint is null then 'planned' else 'sending' end
-        returning c.customer_id, c.attribute_id, c.value
+        returning c.customer_id, c.attribute_id, c.value, c.value_id
     ),
     doubted as (
-        insert into entries as e (store_id, customer_id, attribute_id, value, belief, run_id, updated_at)
-        select $1, customer_id, attribute_id, value, 'unconfirmed', $2, $6 from sent
+        insert into entries as e (store_id, customer_id, attribute_id, value, value_id, belief, run_id, updated_at)
+        select $1, customer_id, attribute_id, value, value_id, 'unconfirmed', $2, $6 from sent
         on conflict (store_id, customer_id, attribute_id) do update set
             value = excluded.value,
             stored_value = case when e.belief = 'confirmed'
                 then nullif(coalesce(e.stored_value, e.value), excluded.value) else e.stored_value end,
             seen_value = case when e.value = excluded.value then e.seen_value end,
+            value_id = coalesce(e.value_id, excluded.value_id),
             belief = excluded.belief, reason = null, run_id = excluded.run_id, updated_at = excluded.updated_at
     ),
     counted as (

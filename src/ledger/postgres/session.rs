@@ -15,8 +15,15 @@ const MIGRATIONS: i32 = 0;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often the probe for a transaction pooler is made.
+/// How often the probe for a transaction pooler is made, each time with one statement more in between: a pool that
+/// hands its sessions out in turn may by chance give the same one back, but not after every number of turns.
 const POOLER_PROBES: usize = 3;
+
+const PROBE: &str = "probe for a pooler";
+
+/// What an address that leads to such a pooler is refused with.
+const POOLED: &str = "[ledger] url leads to a pooler in transaction mode, through which no lock can be held: \
+     use the database's own address, or a pool in session mode";
 
 /// Keep-alives give up after 10 + 3 × 5 seconds, unacknowledged data after 25: a dead client's session, and with
 /// it the store's lock, ends within 30 seconds. Settings that the server does not know are left out.
@@ -49,64 +56,79 @@ pub(in crate::ledger) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> 
     move |error| LedgerError::Database { doing, source: Box::new(error) }
 }
 
-/// Opens a session.
-pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
+/// Opens a session at an address that [`connect_unpooled`] has found to be good.
+pub(super) async fn connect(url: &str) -> Result<PgConnection> {
+    set_up(reach(url).await?).await
+}
+
+/// Opens a session that stays the same one from statement to statement.
+///
+/// # Errors
+/// [`LedgerError::Unusable`] for the address of a pooler in transaction mode. Nothing has been set by then, since
+/// behind such a pooler a setting stays with the next client.
+pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnection> {
+    let mut connection = reach(url).await?;
+    refuse_transaction_pooler(url, &mut connection).await?;
+    set_up(connection).await
+}
+
+/// Opens the session that is to hold a store's lock and to write.
+pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
+    let mut writer = connect_unpooled(url).await?;
+    sqlx::raw_sql(WRITER_SETTINGS).execute(&mut writer).await.map_err(failed("set up its session"))?;
+    Ok(writer)
+}
+
+async fn reach(url: &str) -> Result<PgConnection> {
     let options: PgConnectOptions = url
         .parse()
         .map_err(|error| LedgerError::Unusable(format!("[ledger] url cannot be used: {error}")))?;
     let options = options.application_name("attrsync").disable_statement_logging();
-    let mut connection = match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
-        Ok(connected) => connected.map_err(failed("connect to its database"))?,
-        Err(_) => {
-            return Err(LedgerError::Unusable(format!(
-                "the ledger's database did not answer within {} seconds: check the host and port in [ledger] url",
-                CONNECT_TIMEOUT.as_secs()
-            )));
-        }
-    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(connected) => connected.map_err(failed("connect to its database")),
+        Err(_) => Err(LedgerError::Unusable(format!(
+            "the ledger's database did not answer within {} seconds: check the host and port in [ledger] url",
+            CONNECT_TIMEOUT.as_secs()
+        ))),
+    }
+}
+
+async fn set_up(mut connection: PgConnection) -> Result<PgConnection> {
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(failed("set up its session"))?;
     // Postgres 14 and later, and not on every system; without it a dead client is noticed by the keep-alives only.
     let _ = sqlx::raw_sql("set client_connection_check_interval = '5s'").execute(&mut connection).await;
     Ok(connection)
 }
 
-/// Opens the session that is to hold a store's lock and to write.
-pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
-    let mut writer = connect(url).await?;
-    refuse_transaction_pooler(url, &mut writer).await?;
-    sqlx::raw_sql(WRITER_SETTINGS).execute(&mut writer).await.map_err(failed("set up its session"))?;
-    Ok(writer)
-}
-
 /// A pooler that hands a server session to another client after each transaction would let two runs share
 /// one lock. It gives itself away when a second client in a transaction displaces the first one.
-async fn refuse_transaction_pooler(url: &str, writer: &mut PgConnection) -> Result<()> {
-    let mut other = connect(url).await?;
-    for _ in 0..POOLER_PROBES {
-        let before = backend(writer).await?;
-        run(&mut other, "begin").await?;
-        let displacing = backend(&mut other).await?;
-        let after = backend(writer).await?;
-        run(&mut other, "rollback").await?;
+async fn refuse_transaction_pooler(url: &str, first: &mut PgConnection) -> Result<()> {
+    let mut second = reach(url).await?;
+    for turns in 0..POOLER_PROBES {
+        let before = backend(first).await?;
+        for _ in 0..turns {
+            backend(&mut second).await?;
+        }
+        match sqlx::raw_sql("begin").execute(&mut second).await {
+            Ok(_) => {}
+            // A pooler that changes sessions after each statement takes no transactions at all.
+            Err(sqlx::Error::Database(_)) => return Err(LedgerError::Unusable(POOLED.to_owned())),
+            Err(error) => return Err(failed(PROBE)(error)),
+        }
+        let displacing = backend(&mut second).await?;
+        let after = backend(first).await?;
+        sqlx::raw_sql("rollback").execute(&mut second).await.map_err(failed(PROBE))?;
         if displacing == before || after != before {
-            return Err(LedgerError::Unusable(
-                "[ledger] url leads to a pooler in transaction mode, through which no lock can be held: \
-                 use the database's own address, or a pool in session mode"
-                    .to_owned(),
-            ));
+            return Err(LedgerError::Unusable(POOLED.to_owned()));
         }
     }
-    sqlx::Connection::close(other).await.map_err(failed("close a session"))
+    sqlx::Connection::close(second).await.map_err(failed("close a session"))
 }
 
 async fn backend(connection: &mut PgConnection) -> Result<i32> {
     // The simple protocol, since prepared statements do not survive such a pooler.
     let row = sqlx::raw_sql("select pg_backend_pid()").fetch_one(connection).await;
-    row.and_then(|row| row.try_get(0)).map_err(failed("probe for a pooler"))
-}
-
-async fn run(connection: &mut PgConnection, sql: &'static str) -> Result<()> {
-    sqlx::raw_sql(sql).execute(connection).await.map(|_| ()).map_err(failed("probe for a pooler"))
+    row.and_then(|row| row.try_get(0)).map_err(failed(PROBE))
 }
 
 /// Waits some seconds for another migrator to end.
@@ -148,7 +170,7 @@ pub(super) async fn lock_store(connection: &mut PgConnection, store_id: i64) -> 
             Some((id, kind, started_at)) => {
                 format!("run {id} ({kind}), started {} UTC", started_at.format("%Y-%m-%d %H:%M:%S"))
             }
-            None => "a run that is just starting or ending".to_owned(),
+            None => "a run that is just starting".to_owned(),
         },
     })
 }

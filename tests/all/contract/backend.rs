@@ -1,6 +1,7 @@
 //! What a rule may ask of an implementation besides the port itself.
 
 use async_trait::async_trait;
+use attrsync::config::LedgerConfig;
 use attrsync::ledger::memory::{ChangeRow, RequestRow, RunRow};
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
@@ -10,6 +11,9 @@ use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
 pub(crate) trait Backend: Sync {
     /// Opens the ledger for a store. Dropping what it gives, at whatever point, is a crash.
     async fn open(&self, store: &StoreName) -> Result<Box<dyn Ledger>, LedgerError>;
+
+    /// What the audit is opened with; `None` where there is nothing but this process.
+    fn config(&self) -> Option<LedgerConfig>;
 
     /// The entries of a store, in key order.
     async fn entries(&self, store: &StoreName) -> Vec<Entry>;

@@ -1,6 +1,8 @@
 //! Reading the entries back, page after page.
 
-use attrsync::record::{Belief, Change, Filter, Key};
+use attrsync::ledger::EntryScan;
+use attrsync::ledger::audit::AuditLog;
+use attrsync::record::{Belief, Change, Filter, Key, Verdict};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -59,7 +61,7 @@ pub(crate) async fn an_empty_ledger_has_no_page(backend: &dyn Backend) {
     assert!(rows.is_empty() && sizes.is_empty(), "a page is never empty");
 }
 
-pub(crate) async fn the_time_is_told_of_unconfirmed_entries_only(backend: &dyn Backend) {
+pub(crate) async fn the_time_is_told_where_it_is_needed_only(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     scene.send(0, change(1, 1, "a "), altered("a")).await;
     scene.send(3, change(2, 1, "b"), rejected()).await;
@@ -77,4 +79,67 @@ pub(crate) async fn the_time_is_told_of_unconfirmed_entries_only(backend: &dyn B
     let last = page.row(2);
     assert_eq!((last.seen_value, last.value_id, last.sent_at), (Some("ß"), Some(9), Some(at(7))));
     assert!(pages.next().await.expect("reads").is_none());
+}
+
+pub(crate) async fn a_note_stays_with_a_confirmed_entry(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let note = "an earlier copy may arrive late";
+    let noted = |stored: Option<&str>| Verdict::Confirmed {
+        value_id: None,
+        stored_value: stored.map(str::to_owned),
+        note: Some(note.to_owned()),
+    };
+    let first = scene.send(0, change(1, 1, "a"), noted(None)).await;
+    scene.send(3, change(2, 1, "b "), noted(Some("b"))).await;
+    scene.send(6, change(3, 1, "c"), confirmed()).await;
+    let run = scene.planned_run(9, vec![change(4, 1, "d")]).await;
+    scene.begin(run, 10, &[change(4, 1, "d")]).await;
+    scene.set_aside(run, 11, &[(Key::new(4, 1), noted(None))]).await;
+
+    assert_eq!(backend.changes(first).await[0].reason.as_deref(), Some(note));
+    let entries = scene.entries().await;
+    assert!(entries.iter().all(|entry| entry.belief == Belief::Confirmed), "{entries:?}");
+    let reasons: Vec<_> = entries.iter().map(|entry| entry.reason.as_deref()).collect();
+    assert_eq!(reasons, [Some(note), Some(note), None, Some(note)]);
+    let mut pages = scene.ledger.entries(&Filter::default()).await.expect("scans");
+    let page = pages.next().await.expect("reads").expect("a page");
+    let times: Vec<_> = (0..page.len()).map(|index| page.row(index).sent_at).collect();
+    assert_eq!(times, [Some(at(1)), Some(at(4)), None, Some(at(11))]);
+    drop((page, pages));
+
+    scene.send(20, change(1, 1, "e"), confirmed()).await;
+    let entry = scene.entry(Key::new(1, 1)).await;
+    assert_eq!((entry.value.as_str(), entry.reason), ("e", None), "the note was of the value before");
+}
+
+/// Every row that a scan gives, whole.
+async fn rows(scan: &dyn EntryScan, filter: &Filter) -> Vec<String> {
+    let mut pages = scan.entries(filter).await.expect("scans");
+    let mut rows = Vec::new();
+    while let Some(page) = pages.next().await.expect("a page") {
+        rows.extend((0..page.len()).map(|index| format!("{:?}", page.row(index))));
+    }
+    rows
+}
+
+pub(crate) async fn the_audit_reads_the_same_entries(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    scene.send(0, Change { value_id: Some(9), ..change(1, 1, "a ") }, altered("a")).await;
+    scene.send(3, change(1, 2, ""), rejected()).await;
+    scene.send(6, change(2, 1, "ß"), unknown(Some("SS"))).await;
+    let note = Some("an earlier copy may arrive late".to_owned());
+    scene.send(9, change(3, 1, "d"), Verdict::Confirmed { value_id: None, stored_value: None, note }).await;
+    let Some(config) = backend.config() else { return };
+
+    // The ledger is held meanwhile, as it is when somebody looks on.
+    let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
+    let store_id = audit.store_id(&store()).await.expect("reads").expect("is known");
+    let entries = audit.entries_of(store_id);
+    let some = Filter { customers: [1, 3].into(), attributes: [1].into() };
+    for (filter, count) in [(Filter::default(), 4), (some, 2)] {
+        let expected = rows(&*scene.ledger, &filter).await;
+        assert_eq!(expected.len(), count);
+        assert_eq!(rows(&entries, &filter).await, expected);
+    }
+    assert!(rows(&audit.entries_of(store_id + 1), &Filter::default()).await.is_empty(), "another store's");
 }

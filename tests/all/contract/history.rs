@@ -47,11 +47,12 @@ impl Dice {
     }
 
     fn verdict(&mut self) -> Verdict {
-        match self.roll(5) {
+        match self.roll(6) {
             0 => rejected(),
             1 => unknown(None),
             2 => deferred(),
             3 => altered("Z"),
+            4 => Verdict::Confirmed { value_id: None, stored_value: None, note: Some("late".to_owned()) },
             _ => confirmed(),
         }
     }

@@ -1,6 +1,7 @@
 //! The reference.
 
 use async_trait::async_trait;
+use attrsync::config::LedgerConfig;
 use attrsync::ledger::memory::{ChangeRow, MemoryStore, RequestRow, RunRow};
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
@@ -20,6 +21,10 @@ impl MemoryBackend {
 impl Backend for MemoryBackend {
     async fn open(&self, store: &StoreName) -> Result<Box<dyn Ledger>, LedgerError> {
         Ok(Box::new(self.0.lock(store)?))
+    }
+
+    fn config(&self) -> Option<LedgerConfig> {
+        None
     }
 
     async fn entries(&self, store: &StoreName) -> Vec<Entry> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use attrsync::config::LedgerConfig;
 use attrsync::ledger::memory::{ChangeRow, RequestRow, RunRow};
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger, LedgerError};
@@ -40,6 +41,10 @@ impl SqliteBackend {
 impl Backend for SqliteBackend {
     async fn open(&self, store: &StoreName) -> Result<Box<dyn Ledger>, LedgerError> {
         Ok(Box::new(SqliteLedger::open(&self.path(), store).await?))
+    }
+
+    fn config(&self) -> Option<LedgerConfig> {
+        Some(LedgerConfig::Sqlite(self.path()))
     }
 
     async fn entries(&self, store: &StoreName) -> Vec<Entry> {

@@ -1,0 +1,101 @@
+//! The store's lock in Postgres ends with the process that held it.
+
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use attrsync::ledger::postgres::PostgresLedger;
+use attrsync::ledger::{Ledger, LedgerError, NewRun};
+use attrsync::record::{StoreName, Trigger};
+use attrsync::sandbox::{Model, SandboxOptions, Server};
+use chrono::Utc;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+
+use crate::support::postgres::Postgres;
+
+/// Ends the child however the test ends.
+struct Killed(std::process::Child);
+
+impl Killed {
+    /// As `kill -9` does it; returns when the process is gone.
+    fn kill(&mut self) {
+        self.0.kill().expect("is there to be killed");
+        self.0.wait().expect("has ended");
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn connect(url: &str) -> PgConnection {
+    url.parse::<PgConnectOptions>().expect("an address").connect().await.expect("connects")
+}
+
+/// Comes back when a session of the database waits for a lock on a table.
+async fn somebody_waits_for_a_table(watch: &mut PgConnection) {
+    let waiting = "select exists (select from pg_stat_activity where datname = current_database()
+            and wait_event_type = 'Lock' and wait_event = 'relation')";
+    let seen = async {
+        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut *watch).await.expect("answers") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), seen).await.expect("the sync comes to reading its source");
+}
+
+#[tokio::test]
+async fn a_killed_run_keeps_nobody_waiting() {
+    let url = Postgres::start().database();
+    let mut admin = connect(&url).await;
+    admin
+        .execute("create table wanted (customer_id int, attribute_id int, value text)")
+        .await
+        .expect("creates the source");
+    let model = Arc::new(Mutex::new(Model::new(SandboxOptions::default())));
+    let server = Server::start("127.0.0.1:0", model).await.expect("the sandbox listens");
+    let store = StoreName { api_url: format!("http://{}", server.addr), hash: "sandbox".to_owned() };
+
+    // The run holds the store's lock, and is kept from going on by a lock on its source.
+    let mut keeper = connect(&url).await;
+    let mut kept = keeper.begin().await.expect("begins");
+    kept.execute("lock table wanted in access exclusive mode").await.expect("locks the source");
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = format!(
+        "[source]\nurl = \"{url}\"\ntable = \"wanted\"\n\
+         [store]\nhash = \"{}\"\naccess_token = \"sandbox-token\"\napi_url = \"{}\"\n[ledger]\nurl = \"{url}\"\n",
+        store.hash, store.api_url
+    );
+    std::fs::write(folder.path().join("sync.toml"), config).expect("a configuration");
+    let mut run = Killed(
+        Command::new(env!("CARGO_BIN_EXE_attrsync"))
+            .arg("sync")
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts"),
+    );
+    somebody_waits_for_a_table(&mut admin).await;
+    let held = PostgresLedger::open(&url, &store).await;
+    assert!(
+        matches!(&held, Err(LedgerError::Locked { holder }) if holder.starts_with("run 1 (sync)")),
+        "{held:?}"
+    );
+
+    run.kill();
+    // Opening waits for a lock no longer than a second, so that it succeeds is all there is to prove.
+    let ledger = PostgresLedger::open(&url, &store).await.expect("the lock is free");
+    let next = NewRun { kind: "sync", trigger: Trigger::Manual, started_at: Utc::now() };
+    assert_eq!(ledger.open_run(&next).await.expect("opens a run"), 2);
+    let status: String = sqlx::query_scalar("select status from attrsync.runs where id = 1")
+        .fetch_one(&mut admin)
+        .await
+        .expect("reads");
+    assert_eq!(status, "interrupted");
+}
