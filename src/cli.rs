@@ -41,23 +41,26 @@ struct Program {
     command: Command,
 }
 
+/// Where `--help` shows what every command takes: below the options of the command itself.
+const COMMON: &str = "Common options";
+
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 struct Common {
     /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", default_value = "sync.toml")]
+    #[arg(long, global = true, help_heading = COMMON, value_name = "FILE", default_value = "sync.toml")]
     config: PathBuf,
     /// Say more: -v what is being done, -vv every call, -vvv everything
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = COMMON, action = ArgAction::Count)]
     verbose: u8,
     /// Say less: results and errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = COMMON, conflicts_with = "verbose")]
     quiet: bool,
     /// How log lines are written to stderr
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = trace::Format::Text)]
+    #[arg(long, global = true, help_heading = COMMON, value_name = "FORMAT", value_enum, default_value_t = trace::Format::Text)]
     log_format: trace::Format,
     /// When to use colours; NO_COLOR turns them off too
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = view::When::Auto)]
+    #[arg(long, global = true, help_heading = COMMON, value_name = "WHEN", value_enum, default_value_t = view::When::Auto)]
     color: view::When,
 }
 
@@ -81,7 +84,7 @@ enum Command {
     Sql(sql::Args),
     /// Run the BigCommerce simulator as a server
     Sandbox(sandbox::Args),
-    /// Show everything above on this machine, with no set-up
+    /// Show the whole story on this machine, with no set-up
     Demo(demo::Args),
     /// Print the completions of a shell
     Completions(shell::CompletionsArgs),

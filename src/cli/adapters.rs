@@ -13,14 +13,7 @@ use crate::source::postgres::PostgresSource;
 
 /// Reads the configuration.
 pub(super) fn config(path: &Path) -> Result<Config, Failure> {
-    Config::load(path).map_err(|problems| {
-        let failure = Failure::usage(problems);
-        if path.exists() {
-            failure
-        } else {
-            failure.hint("write one with `attrsync init`, or name one with --config FILE")
-        }
-    })
+    Config::load(path).map_err(Failure::usage)
 }
 
 /// The reader of the desired values.

@@ -17,8 +17,8 @@ pub(super) struct Args {
     /// The store's id of the customer
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     customer: i64,
-    /// Only the attribute of this id
-    #[arg(value_parser = clap::value_parser!(i64).range(1..))]
+    /// Only the attribute of this id; `attrsync check` lists them
+    #[arg(value_name = "ATTRIBUTE_ID", value_parser = clap::value_parser!(i64).range(1..))]
     attribute: Option<i64>,
     /// At most so many attempts
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
@@ -47,7 +47,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         && known.history.is_empty()
         && desired.as_ref().is_none_or(Vec::is_empty)
     {
-        view::note(&format!("neither the source nor the ledger knows customer {} there", args.customer));
+        view::note(&format!("neither the source nor the ledger knows a value of customer {}", args.customer));
     } else {
         view::out(&view::explain::text(args.customer, desired.as_deref(), &known, view::paint()))?;
     }

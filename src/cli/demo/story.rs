@@ -81,21 +81,23 @@ pub(super) async fn tell(workshop: &Workshop) -> Result<(), Failure> {
         ))?;
         perform(workshop, step.command).await?;
     }
-    let folder = workshop.folder().display();
+    let (folder, attrsync) = (workshop.folder().display(), program());
     view::out(&format!(
         "\nThat was it. {folder} has sync.toml and the ledger; its database and simulator are stopped now.\n\
-         To go on: `attrsync demo --serve --dir {folder}` brings both up again, and in another terminal\n  \
-         cd {folder} && attrsync check\n\
-         For your own store: attrsync init\n"
+         To go on, bring both up again\n  \
+         {attrsync} demo --serve --dir {folder}\n\
+         and in another terminal\n  \
+         cd {folder} && {attrsync} check\n\
+         For your own store: {attrsync} init\n"
     ))
 }
 
 /// What to do while the servers are up.
 pub(super) fn invite(workshop: &Workshop) -> Result<(), Failure> {
-    let folder = workshop.folder().display();
+    let (folder, attrsync) = (workshop.folder().display(), program());
     view::out(&format!(
         "The demo's database and simulator are up until Ctrl-C. In another terminal:\n  \
-         cd {folder} && attrsync check\n\
+         cd {folder} && {attrsync} check\n\
          The database is [source] url in {folder}/sync.toml; psql takes it as it is.\n"
     ))
 }
@@ -109,6 +111,11 @@ async fn perform(workshop: &Workshop, command: &[&str]) -> Result<(), Failure> {
     // A command may run the demo, which runs commands: the future needs a box.
     Box::pin(dispatch(&program.common, &program.command)).await?;
     Ok(())
+}
+
+/// How this program is called from any folder: it may have been built and not installed.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "attrsync".to_owned(), |path| path.display().to_string())
 }
 
 /// The command as a person would type it.

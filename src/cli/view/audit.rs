@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::table::aligned;
-use super::text::{number, quoted, tame};
+use super::text::{brief, number, tame};
 use crate::cli::failure::Failure;
 
 /// A column: its head and the field that it shows.
@@ -112,11 +112,11 @@ fn pairs(columns: &[Column], record: &Value) -> String {
         .collect()
 }
 
-/// A field as it is shown: times without fractions of a second, customers' values in quotes.
+/// A field as it is shown: times without fractions of a second, customers' values in quotes and cut.
 fn cell(field: &str, record: &Value) -> String {
     match &record[field] {
         Value::Null => String::new(),
-        Value::String(text) if field == "value" || field.ends_with("_value") => quoted(text),
+        Value::String(text) if field == "value" || field.ends_with("_value") => brief(text),
         Value::String(text) if field.ends_with("_at") || field == "since" => moment(text),
         Value::String(text) => text.clone(),
         Value::Number(value) => match value.as_i64() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Paint;
-use super::text::{counted, duration, number, quoted, tame};
+use super::text::{brief, counted, duration, number, tame};
 use crate::engine::Forecast;
 use crate::record::{Action, Change, InvalidRow};
 
@@ -57,10 +57,10 @@ fn change_line(change: &Change, forecast: &Forecast, paint: Paint) -> String {
         Action::Delete => paint.bad("-"),
     };
     let value = match (&change.action, &change.previous_value) {
-        (Action::Create, _) => quoted(&change.value),
-        (Action::Update, Some(previous)) => format!("{} → {}", quoted(previous), quoted(&change.value)),
-        (Action::Update, None) => format!("not known → {}", quoted(&change.value)),
-        (Action::Delete, previous) => quoted(previous.as_deref().unwrap_or_default()),
+        (Action::Create, _) => brief(&change.value),
+        (Action::Update, Some(previous)) => format!("{} → {}", brief(previous), brief(&change.value)),
+        (Action::Update, None) => format!("not known → {}", brief(&change.value)),
+        (Action::Delete, previous) => brief(previous.as_deref().unwrap_or_default()),
     };
     format!("{sign} customer {} · {} ({id}): {value}", change.key.customer_id, tame(name))
 }
@@ -83,7 +83,7 @@ fn invalid_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
 /// An invalid row: whose it is, what it says, why it cannot be sent.
 pub(crate) fn invalid_line(row: &InvalidRow) -> String {
     let id = |id: Option<i64>| id.map_or("NULL".to_owned(), |id| id.to_string());
-    let value = row.value.as_deref().map_or("NULL".to_owned(), quoted);
+    let value = row.value.as_deref().map_or("NULL".to_owned(), brief);
     let reason = tame(&row.reason);
     format!("customer {} · attribute {}: {value}: {reason}", id(row.customer_id), id(row.attribute_id))
 }

@@ -17,6 +17,17 @@ pub(crate) fn quoted(value: &str) -> String {
     text
 }
 
+/// The most characters of a value that a list shows.
+const BRIEF: usize = 60;
+
+/// A value in quotes as a list shows it: the beginning of a long one.
+pub(crate) fn brief(value: &str) -> String {
+    match value.char_indices().nth(BRIEF) {
+        Some((end, _)) => quoted(&value[..end]) + "…",
+        None => quoted(value),
+    }
+}
+
 /// A text from outside on one line, without anything that could steer a terminal.
 pub(crate) fn tame(text: &str) -> String {
     let mut tame = String::with_capacity(text.len());
@@ -79,6 +90,12 @@ mod tests {
             assert_eq!(quoted(value), shown);
         }
         assert_eq!(tame("two\nlines \"x\""), "two\\nlines \"x\"");
+    }
+
+    #[test]
+    fn a_long_value_is_cut_in_lists() {
+        assert_eq!(brief(&"é".repeat(BRIEF)), format!("\"{}\"", "é".repeat(BRIEF)));
+        assert_eq!(brief(&"é".repeat(300)), format!("\"{}\"…", "é".repeat(BRIEF)));
     }
 
     #[test]
