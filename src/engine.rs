@@ -37,7 +37,7 @@ pub enum EngineError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The store could not be asked for its attributes.
-    #[error("could not read the store's attributes: {0}")]
+    #[error("could not read the store's attributes")]
     Store(#[from] ReadError),
     /// Source or ledger did not keep its order.
     #[error(transparent)]

@@ -103,7 +103,8 @@ pub fn describe(reply: &Reply) -> String {
         Body::Echoes(_) => format!("{status}"),
         Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
         Body::Unreadable(excerpt) => {
-            format!("{status} with a body that is no answer of this API: {}", excerpt.trim())
+            let line = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("{status} with a body that is no answer of this API: {line}")
         }
         Body::Problem { title, errors } => {
             let details: Vec<_> = errors.iter().map(|(field, text)| format!("{field}: {text}")).collect();

@@ -199,6 +199,12 @@ impl<'a> Push<'a> {
             match wait.filter(|wait| !wait.is_zero()) {
                 None => return Ok(Some(work)),
                 Some(wait) => {
+                    let seconds = wait.as_secs();
+                    tracing::warn!(
+                        values = work.changes.len(),
+                        seconds,
+                        "an unanswered request of an earlier run may still arrive; waiting, so that it overtakes nothing"
+                    );
                     (self.ports.progress)(Progress::Waiting(wait));
                     work.ready_at = Some(now + wait);
                     self.waiting.push(work);

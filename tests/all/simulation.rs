@@ -4,6 +4,8 @@
 //!
 //! `ATTRSYNC_SEED=n` runs one seed; `ATTRSYNC_SEEDS=n` runs so many.
 
+#![allow(clippy::print_stdout, reason = "a single seed prints its story")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
