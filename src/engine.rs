@@ -7,6 +7,7 @@ mod gone;
 mod planning;
 mod push;
 mod queue;
+mod reading;
 mod sending;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination, ReadError};
@@ -199,7 +201,7 @@ pub async fn plan(
     options: &Options,
     sample: usize,
 ) -> Result<Forecast, EngineError> {
-    let attributes = destination.attributes().await?;
+    let attributes = reading::repeat(push, || destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
     let rules = rules(&attributes, options, push, Utc::now());
     let limit = Limit { customers: push.customers_per_request, values: push.values_per_request };
@@ -231,15 +233,16 @@ async fn run(
     stop: watch::Receiver<bool>,
     run_id: i64,
 ) -> Result<(End, u64), EngineError> {
-    let attributes = ports.destination.attributes().await?;
-    let filter = resolve(options, &attributes)?;
-    if options.distrust {
-        ports.ledger.distrust(run_id).await?;
-    }
-    let rules = rules(&attributes, options, push, (ports.now)());
-    let (counts, desired) = match planning::save(ports, run_id, &filter, rules, &stop).await? {
-        Some(planned) => planned,
-        None => return Ok((End::stopped("asked to stop while planning; nothing was sent"), 0)),
+    let deadline = push.max_duration.map(|most| Instant::now() + most);
+    let mut asked = stop.clone();
+    let (counts, desired) = tokio::select! {
+        planned = save_plan(ports, push, options, run_id) => planned?,
+        () = asked_to_stop(&mut asked) => {
+            return Ok((End::stopped("asked to stop while planning; nothing was sent"), 0));
+        }
+        () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+            return Ok((End::stopped("[push] max_duration was over before the plan was made; nothing was sent"), 0));
+        }
     };
     let learned = ports.ledger.learned_size().await?;
     let size = learned.filter(|size| (ports.now)() - size.learned_at < LEARNED_SIZE_VALID);
@@ -250,8 +253,31 @@ async fn run(
     ports.ledger.seal_plan(run_id, &counts, (ports.now)()).await?;
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
-    let end = push::Push::new(ports, push, run_id, counts, limit).run(stop).await?;
+    let end = push::Push::new(ports, push, run_id, counts, limit).run(stop, deadline).await?;
     Ok((end, calls_without_ledger))
+}
+
+/// The first phase: what the store defines, then the plan.
+async fn save_plan(
+    ports: Ports<'_>,
+    push: &PushConfig,
+    options: &Options,
+    run_id: i64,
+) -> Result<planning::Planned, EngineError> {
+    let attributes = reading::repeat(push, || ports.destination.attributes()).await?;
+    let filter = resolve(options, &attributes)?;
+    if options.distrust {
+        ports.ledger.distrust(run_id).await?;
+    }
+    let rules = rules(&attributes, options, push, (ports.now)());
+    planning::save(ports, run_id, &filter, rules).await
+}
+
+/// Returns when the run is asked to stop; never if nobody is left who could.
+async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|asked| *asked).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// How a run ends, before its books are looked at.

@@ -3,15 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::reading;
+use crate::config::PushConfig;
 use crate::destination::{Destination, ReadError};
 use crate::record::Key;
 
 /// Refusals in a row after which the store is asked.
 const REFUSALS: u32 = 3;
 
+/// How many customers are remembered. The plan goes by customer, so the lowest are the ones that are through; one
+/// that is forgotten costs calls, not truth.
+const REMEMBERED: usize = 1_000;
+
 /// A customer or an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
+pub(super) enum Owner {
     Customer(i64),
     Attribute(i64),
 }
@@ -30,12 +36,16 @@ impl Gone {
         for owner in owners(key) {
             *self.refusals.entry(owner).or_default() += 1;
         }
+        // Customers sort before attributes, of which there are fifty at most.
+        if self.refusals.len() > REMEMBERED {
+            self.refusals.pop_first();
+        }
     }
 
     /// A value was taken: its customer and its attribute are there.
     pub(super) fn confirmed(&mut self, key: Key) {
-        if !self.refusals.is_empty() {
-            self.refusals.retain(|owner, _| !owners(key).contains(owner));
+        for owner in owners(key) {
+            self.refusals.remove(&owner);
         }
     }
 
@@ -54,27 +64,50 @@ impl Gone {
         self.gone.is_empty()
     }
 
-    /// Asks the store about those that were refused three times in a row, each once a run.
-    pub(super) async fn ask(&mut self, destination: &dyn Destination) -> Result<(), ReadError> {
-        let due: Vec<_> =
-            self.refusals.iter().filter(|(_, n)| **n >= REFUSALS).map(|(owner, _)| *owner).collect();
-        for owner in due {
-            self.refusals.remove(&owner);
-            if !self.asked.insert(owner) {
-                continue;
-            }
-            let exists = match owner {
-                Owner::Customer(id) => destination.customers(&[id]).await?.contains(&id),
-                Owner::Attribute(id) => {
-                    destination.attributes().await?.iter().any(|attribute| attribute.id == id)
-                }
-            };
-            if !exists {
-                self.gone.insert(owner);
-            }
+    /// Those to ask the store about now: each is asked about once a run.
+    pub(super) fn due(&mut self) -> Vec<Owner> {
+        let refused = self.refusals.iter().filter(|(_, refusals)| **refusals >= REFUSALS);
+        let due: Vec<_> = refused.map(|(owner, _)| *owner).collect();
+        self.refusals.retain(|owner, _| !due.contains(owner));
+        let due = due.into_iter().filter(|owner| self.asked.insert(*owner)).collect();
+        if self.asked.len() > REMEMBERED {
+            self.asked.pop_first();
         }
-        Ok(())
+        due
     }
+
+    /// What the store said.
+    pub(super) fn learn(&mut self, gone: Vec<Owner>) {
+        self.gone.extend(gone);
+        while self.gone.len() > REMEMBERED {
+            self.gone.pop_first();
+        }
+    }
+}
+
+/// Asks the store which of these it has no more.
+pub(super) async fn ask(
+    destination: &dyn Destination,
+    config: &PushConfig,
+    due: Vec<Owner>,
+) -> Result<Vec<Owner>, ReadError> {
+    let mut gone = Vec::new();
+    for owner in due {
+        let exists = match owner {
+            Owner::Customer(id) => {
+                let ids = [id];
+                reading::repeat(config, || destination.customers(&ids)).await?.contains(&id)
+            }
+            Owner::Attribute(id) => {
+                let attributes = reading::repeat(config, || destination.attributes()).await?;
+                attributes.iter().any(|attribute| attribute.id == id)
+            }
+        };
+        if !exists {
+            gone.push(owner);
+        }
+    }
+    Ok(gone)
 }
 
 fn owners(key: Key) -> [Owner; 2] {

@@ -2,7 +2,9 @@
 //!
 //! The source's snapshot is closed before the first write call: this phase ends before the next begins.
 
-use tokio::sync::watch;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::{EngineError, Ports, Progress};
 use crate::ledger::{EntryPages, EntryScan, Ledger};
@@ -12,7 +14,17 @@ use crate::record::{Counts, Filter};
 use crate::source::{Source, SourceError};
 
 /// The counts of planning, and how many customers and values the source wants.
-type Planned = (Counts, (u64, u64));
+pub(super) type Planned = (Counts, (u64, u64));
+
+/// How long the source may send nothing. A large sort takes minutes; a network that is gone takes for ever.
+const SILENCE_MAX: Duration = Duration::from_secs(1_800);
+
+fn silent() -> SourceError {
+    SourceError::Unusable {
+        problem: "the source has sent no row for 30 minutes".to_owned(),
+        hint: "look at the network to it, and at how long the query takes in psql".to_owned(),
+    }
+}
 
 /// What becomes of the pages of a plan.
 enum Sink<'a> {
@@ -34,20 +46,16 @@ impl Sink<'_> {
     }
 }
 
-/// Plans a run and saves the plan. `None` when the run was asked to stop meanwhile. A standby's recovery conflict is
-/// forgiven once: the plan is taken back and the source read again.
+/// Plans a run and saves the plan. A standby's recovery conflict is forgiven once: the plan is taken back and the
+/// source read again.
 pub(super) async fn save(
     ports: Ports<'_>,
     run_id: i64,
     filter: &Filter,
     rules: Rules,
-    stop: &watch::Receiver<bool>,
-) -> Result<Option<Planned>, EngineError> {
+) -> Result<Planned, EngineError> {
     let mut sink = Sink::Save { ledger: ports.ledger, run_id };
-    let progress = |counts| {
-        (ports.progress)(Progress::Planning(counts));
-        !*stop.borrow()
-    };
+    let progress = |counts| (ports.progress)(Progress::Planning(counts));
     let scan = ports.ledger as &dyn EntryScan;
     match merge(ports.source, Some(scan), filter, rules.clone(), &mut sink, &progress).await {
         Err(EngineError::Source(SourceError::RecoveryConflict)) => {
@@ -68,27 +76,25 @@ pub(super) async fn forecast(
     summary: &mut Summary,
 ) -> Result<Planned, EngineError> {
     let empty = Summary::new(summary.limit(), summary.keep());
-    let planned = merge(source, entries, filter, rules.clone(), &mut Sink::Count(summary), &|_| true).await;
-    let planned = match planned {
+    let planned = merge(source, entries, filter, rules.clone(), &mut Sink::Count(summary), &|_| {}).await;
+    match planned {
         Err(EngineError::Source(SourceError::RecoveryConflict)) => {
             *summary = empty;
-            merge(source, entries, filter, rules, &mut Sink::Count(summary), &|_| true).await
+            merge(source, entries, filter, rules, &mut Sink::Count(summary), &|_| {}).await
         }
         planned => planned,
-    };
-    Ok(planned?.unwrap_or_default())
+    }
 }
 
-/// One merge from beginning to end, in constant memory. `progress` is told the counts of each page and says whether
-/// to go on.
+/// One merge from beginning to end, in constant memory. `progress` is told the counts of each page.
 async fn merge(
     source: &dyn Source,
     entries: Option<&dyn EntryScan>,
     filter: &Filter,
     rules: Rules,
     sink: &mut Sink<'_>,
-    progress: &(dyn Fn(Counts) -> bool + Sync),
-) -> Result<Option<Planned>, EngineError> {
+    progress: &(dyn Fn(Counts) + Sync),
+) -> Result<Planned, EngineError> {
     let mut diff = Diff::new(rules);
     let mut page = PlanPage::default();
     let (mut wanted, mut known) = (Cursor::default(), Cursor::default());
@@ -101,10 +107,9 @@ async fn merge(
         let need = diff.step(&mut wanted, &mut known, &mut page)?;
         match need {
             Need::Source => {
-                wanted.turn(source_pages.next().await?);
-                if !progress(diff.counts()) {
-                    return Ok(None);
-                }
+                let page = timeout(SILENCE_MAX, source_pages.next()).await.map_err(|_| silent())?;
+                wanted.turn(page?);
+                progress(diff.counts());
             }
             Need::Entries => known.turn(match entry_pages.as_mut() {
                 Some(pages) => pages.next().await?,
@@ -113,7 +118,7 @@ async fn merge(
             Need::Room => sink.take(&mut page).await?,
             Need::Nothing => {
                 sink.take(&mut page).await?;
-                return Ok(Some((diff.counts(), diff.desired())));
+                return Ok((diff.counts(), diff.desired()));
             }
         }
     }

@@ -13,11 +13,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::gone::Gone;
+use super::gone::{Gone, Owner};
 use super::queue::Queue;
 use super::sending::{Begun, Sent, Work, send};
-use super::{End, EngineError, Ports, Progress};
+use super::{End, EngineError, Ports, Progress, asked_to_stop};
 use crate::config::PushConfig;
+use crate::destination::ReadError;
 use crate::ledger::{LedgerError, NewRequest, RequestEnd};
 use crate::plan::batch::Limit;
 use crate::record::{Counts, Key, RunStatus, Verdict};
@@ -56,6 +57,8 @@ pub(super) struct Push<'a> {
     paused_until: Option<Instant>,
     breaker: Breaker,
     gone: Gone,
+    /// The question to the store who is gone, being waited for. Nothing new is chosen meanwhile.
+    asking: Option<BoxFuture<'a, Result<Vec<Owner>, ReadError>>>,
     end: Option<End>,
 }
 
@@ -87,15 +90,20 @@ impl<'a> Push<'a> {
             paused_until: None,
             breaker: Breaker::new(config.max_attempts, config.workers),
             gone: Gone::default(),
+            asking: None,
             end: None,
         }
     }
 
     /// Sends until the plan is through or the run has to end. When the ledger cannot be written nothing more is sent;
     /// a run that lost its store waits for what it may have sent, and clears the certainty of those keys.
-    pub(super) async fn run(mut self, stop: watch::Receiver<bool>) -> Result<End, EngineError> {
+    pub(super) async fn run(
+        mut self,
+        stop: watch::Receiver<bool>,
+        deadline: Option<Instant>,
+    ) -> Result<End, EngineError> {
         let mut in_flight = InFlight::new();
-        let driven = self.drive(&mut in_flight, stop).await;
+        let driven = self.drive(&mut in_flight, stop, deadline).await;
         if let Err(EngineError::Ledger(LedgerError::LostOwnership { .. })) = &driven {
             while in_flight.next().await.is_some() {}
             let keys: Vec<_> = self.begun_keys.drain(..).flat_map(|(_, keys)| keys).collect();
@@ -109,38 +117,41 @@ impl<'a> Push<'a> {
         &mut self,
         in_flight: &mut InFlight<'a>,
         mut stop: watch::Receiver<bool>,
+        deadline: Option<Instant>,
     ) -> Result<(), EngineError> {
-        let deadline = self.config.max_duration.map(|most| Instant::now() + most);
         loop {
-            self.look_for_the_end(&stop, deadline);
-            self.choose(in_flight.len()).await?;
+            // One time for the whole turn: what is not yet due for the choice is still to come for the alarm.
+            let now = Instant::now();
+            self.look_for_the_end(&stop, deadline, now);
+            self.choose(in_flight.len(), now).await?;
             if let Some(begun) = self.begun.take_if(|_| in_flight.len() < self.slots) {
-                in_flight.push(Box::pin(send(self.ports.destination, begun)));
+                in_flight.push(Box::pin(send(self.ports.destination, self.config, begun)));
                 continue;
             }
             let idle = in_flight.is_empty() && self.begun.is_none();
             if idle && (self.end.is_some() || self.is_through()) {
                 return self.give_up_waiting().await;
             }
-            let wake = self.wake(deadline);
+            let wake = self.wake(deadline, now);
             tokio::select! {
                 biased;
                 Some(sent) = in_flight.next() => self.settle(sent, in_flight.is_empty()).await?,
-                () = leave(&mut self.leave) => self.begin().await?,
+                () = pending_or(&mut self.leave) => self.begin().await?,
+                answer = pending_or(&mut self.asking) => self.learn_who_is_gone(answer),
                 () = asked_to_stop(&mut stop), if self.end.is_none() => {}
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
     }
 
-    fn look_for_the_end(&mut self, stop: &watch::Receiver<bool>, deadline: Option<Instant>) {
+    fn look_for_the_end(&mut self, stop: &watch::Receiver<bool>, deadline: Option<Instant>, now: Instant) {
         if self.end.is_some() {
             return;
         }
         if *stop.borrow() {
             self.end =
                 Some(End::stopped("asked to stop; what was in flight is finished, the rest is deferred"));
-        } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        } else if deadline.is_some_and(|deadline| deadline <= now) {
             self.end = Some(End::stopped("[push] max_duration is over; the rest is deferred"));
         } else if let Some(why) = self.breaker.tripped() {
             let hint = "`attrsync runs` shows the answers; when the store is well again, run `attrsync sync`";
@@ -153,26 +164,25 @@ impl<'a> Push<'a> {
     }
 
     /// When to look again although nothing came back.
-    fn wake(&self, deadline: Option<Instant>) -> Option<Instant> {
+    fn wake(&self, deadline: Option<Instant>, now: Instant) -> Option<Instant> {
         if self.end.is_some() {
             return None;
         }
         let ready = self.waiting.iter().filter_map(|work| work.ready_at).min();
         let ready = ready.filter(|_| self.chosen.is_none() && self.begun.is_none());
-        let now = Instant::now();
-        [ready.max(self.paused_until), deadline].into_iter().flatten().filter(|at| *at > now).min()
+        [ready, self.paused_until, deadline].into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Chooses the batch that is begun next, if there is room for one, and asks the store's leave for it.
-    async fn choose(&mut self, in_flight: usize) -> Result<(), EngineError> {
+    async fn choose(&mut self, in_flight: usize, now: Instant) -> Result<(), EngineError> {
         let ahead = self.last_took < BEGIN_AHEAD_BELOW && in_flight == self.slots;
         let room = in_flight < self.slots || ahead;
-        let paused = self.paused_until.is_some_and(|until| until > Instant::now());
-        if self.end.is_some() || self.begun.is_some() || self.chosen.is_some() || !room || paused {
+        let busy = self.begun.is_some() || self.chosen.is_some() || self.asking.is_some();
+        if self.end.is_some() || busy || !room || self.is_paused(now) {
             return Ok(());
         }
         while self.chosen.is_none() {
-            let Some(work) = self.next_work().await? else { return Ok(()) };
+            let Some(work) = self.next_work(now).await? else { return Ok(()) };
             self.chosen = self.without_gone(work).await?;
         }
         self.leave = Some(self.ports.destination.ready());
@@ -180,8 +190,7 @@ impl<'a> Push<'a> {
     }
 
     /// A batch that may go now: one that waited, else the next of the plan.
-    async fn next_work(&mut self) -> Result<Option<Work>, EngineError> {
-        let now = Instant::now();
+    async fn next_work(&mut self, now: Instant) -> Result<Option<Work>, EngineError> {
         let ready = |work: &Work| work.ready_at.is_none_or(|at| at <= now);
         if let Some(index) = self.waiting.iter().position(ready) {
             return Ok(Some(self.waiting.remove(index)));
@@ -196,7 +205,8 @@ impl<'a> Push<'a> {
             let Some(changes) = self.queue.next(self.limit).await? else { return Ok(None) };
             let mut work = Work::new(changes, None, self.config.max_attempts);
             let wait = work.not_before().and_then(|at| (at - (self.ports.now)()).to_std().ok());
-            match wait.filter(|wait| !wait.is_zero()) {
+            // A clock that was set back must not make it wait longer than a request can be late.
+            match wait.filter(|wait| !wait.is_zero()).map(|wait| wait.min(self.config.request_timeout * 2)) {
                 None => return Ok(Some(work)),
                 Some(wait) => {
                     let seconds = wait.as_secs();
@@ -218,8 +228,8 @@ impl<'a> Push<'a> {
     async fn begin(&mut self) -> Result<(), EngineError> {
         self.leave = None;
         let Some(work) = self.chosen.take() else { return Ok(()) };
-        if self.end.is_some() {
-            // It was not begun: it goes back, and is given up with the rest.
+        if self.end.is_some() || self.is_paused(Instant::now()) {
+            // It was not begun: it goes back, to be chosen after the pause, or given up with the rest.
             self.waiting.push(work);
             return Ok(());
         }
@@ -242,6 +252,10 @@ impl<'a> Push<'a> {
     async fn give_up_waiting(&mut self) -> Result<(), EngineError> {
         self.leave = None;
         let chosen = self.chosen.take();
+        if self.counts.deferred == 0 && self.waiting.is_empty() && chosen.is_none() {
+            // Asked to stop when there was nothing left to stop.
+            self.end.take_if(|end| end.status == RunStatus::Stopped);
+        }
         for mut work in self.waiting.drain(..).chain(chosen).collect::<Vec<_>>() {
             if work.parent_id.is_none() {
                 continue;
@@ -258,8 +272,16 @@ impl<'a> Push<'a> {
 
     /// Sets the values of a batch aside whose customer or attribute is gone.
     async fn without_gone(&mut self, mut work: Work) -> Result<Option<Work>, EngineError> {
-        if self.gone.is_empty() || work.isolation.is_some() {
+        if self.gone.is_empty() {
             return Ok(Some(work));
+        }
+        if let Some(mut isolation) = work.isolation.take() {
+            isolation.too_large();
+            let gone = isolation.remove(|change| self.gone.reason(change.key).is_some());
+            let reason = |key| self.gone.reason(key).unwrap_or_default();
+            let gone = gone.iter().map(|c| (c.key, Verdict::Rejected { reason: reason(c.key) })).collect();
+            self.set_aside(gone).await?;
+            return self.isolate(isolation, work.unsure, work.parent_id.unwrap_or_default()).await;
         }
         let mut verdicts = Vec::new();
         work.changes.retain(|change| match self.gone.reason(change.key) {
@@ -334,22 +356,20 @@ impl<'a> Push<'a> {
         (self.ports.progress)(Progress::Pushing(self.counts));
     }
 
+    /// Whether the store asked for a pause that is not over.
+    fn is_paused(&self, now: Instant) -> bool {
+        self.paused_until.is_some_and(|until| until > now)
+    }
+
     fn ends_in_failure(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.status == RunStatus::Failed)
     }
 }
 
-/// Returns when the run is asked to stop; never if nobody is left who could.
-async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|asked| *asked).await.is_err() {
-        std::future::pending().await
-    }
-}
-
-/// The store's leave, or for ever where none is asked for.
-async fn leave(asked: &mut Option<BoxFuture<'_, ()>>) {
-    match asked {
-        Some(asked) => asked.await,
+/// What is waited for, or for ever where nothing is.
+async fn pending_or<T>(waited_for: &mut Option<BoxFuture<'_, T>>) -> T {
+    match waited_for {
+        Some(waited_for) => waited_for.await,
         None => std::future::pending().await,
     }
 }

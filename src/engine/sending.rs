@@ -5,6 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use super::reading;
+use crate::config::PushConfig;
 use crate::destination::{Destination, Echo, Item, Reply};
 use crate::record::{Change, Key, Verdict};
 use crate::retry::isolate::Isolation;
@@ -96,7 +98,7 @@ pub(super) struct Sent {
 
 /// Makes the call. An answer that does not prove every change is completed by reading the store back, so that a
 /// batch comes back decided or not at all.
-pub(super) async fn send(destination: &dyn Destination, begun: Begun) -> Sent {
+pub(super) async fn send(destination: &dyn Destination, config: &PushConfig, begun: Begun) -> Sent {
     let Begun { work, request_id, at } = begun;
     let started = Instant::now();
     let reply = if started - at > STALE {
@@ -108,7 +110,7 @@ pub(super) async fn send(destination: &dyn Destination, begun: Begun) -> Sent {
     };
     let took = started.elapsed();
     let verdicts = match retry::meaning(&reply, work.changes.len()) {
-        Meaning::Accepted(echoes) => judge(destination, &work, echoes).await,
+        Meaning::Accepted(echoes) => judge(destination, config, &work, echoes).await,
         _ => Vec::new(),
     };
     Sent { work, request_id, reply, verdicts, took }
@@ -116,7 +118,12 @@ pub(super) async fn send(destination: &dyn Destination, begun: Begun) -> Sent {
 
 /// What an accepting answer proves of each change. A value that was sent before without a clear answer may arrive
 /// once more, which is noted, since a later run must not be overtaken by it.
-async fn judge(destination: &dyn Destination, work: &Work, echoes: &[Echo]) -> Vec<(Key, Verdict)> {
+async fn judge(
+    destination: &dyn Destination,
+    config: &PushConfig,
+    work: &Work,
+    echoes: &[Echo],
+) -> Vec<(Key, Verdict)> {
     let (mut verdicts, mut open) = (Vec::new(), Vec::new());
     for change in &work.changes {
         match echo::judge(change, echoes) {
@@ -124,7 +131,7 @@ async fn judge(destination: &dyn Destination, work: &Work, echoes: &[Echo]) -> V
             None => open.push(change),
         }
     }
-    verdicts.extend(read_back(destination, &open).await);
+    verdicts.extend(read_back(destination, config, &open).await);
     if work.unsure {
         for (_, verdict) in &mut verdicts {
             if let Verdict::Confirmed { note, .. } = verdict {
@@ -137,12 +144,16 @@ async fn judge(destination: &dyn Destination, work: &Work, echoes: &[Echo]) -> V
 }
 
 /// Settles by GET what an answer left open.
-async fn read_back(destination: &dyn Destination, open: &[&Change]) -> Vec<(Key, Verdict)> {
+async fn read_back(
+    destination: &dyn Destination,
+    config: &PushConfig,
+    open: &[&Change],
+) -> Vec<(Key, Verdict)> {
     if open.is_empty() {
         return Vec::new();
     }
     let keys: Vec<_> = open.iter().map(|change| change.key).collect();
-    match destination.fetch(&keys).await {
+    match reading::repeat(config, || destination.fetch(&keys)).await {
         Ok(shown) => open.iter().map(|change| (change.key, echo::judge_read_back(change, &shown))).collect(),
         Err(error) => {
             let reason = format!("the answer left it out, and reading it back failed: {error}");

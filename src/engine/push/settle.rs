@@ -5,10 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use super::super::gone::{self, Owner};
 use super::super::sending::{Sent, Work};
 use super::super::{End, EngineError};
 use super::Push;
-use crate::destination::Reply;
+use crate::destination::{ReadError, Reply};
 use crate::ledger::{LearnedSize, RequestEnd};
 use crate::record::{Change, Key, Verdict};
 use crate::retry::isolate::{Isolation, Step};
@@ -113,7 +114,7 @@ impl Push<'_> {
                 } else {
                     isolation.lost();
                 }
-                self.isolate(isolation, work.unsure, request_id).await
+                self.go_on(isolation, work.unsure, request_id).await
             }
             None => Ok(()),
         }
@@ -132,7 +133,7 @@ impl Push<'_> {
         }
         if let Some(mut isolation) = work.isolation {
             isolation.too_large();
-            return self.isolate(isolation, work.unsure, request_id).await;
+            return self.go_on(isolation, work.unsure, request_id).await;
         }
         let size =
             self.limit.values.unwrap_or(work.changes.len()).min(work.changes.len().saturating_sub(1)).max(1);
@@ -151,47 +152,64 @@ impl Push<'_> {
             }
             None => Isolation::new(work.changes, named, work.words),
         };
-        self.isolate(isolation, work.unsure, request_id).await
+        self.go_on(isolation, work.unsure, request_id).await
     }
 
-    /// Takes an isolation as far as it goes without a call. `unsure` says that the store may have applied some of it.
-    async fn isolate(
+    /// Goes on with an isolation: what it wants to be sent waits for its turn.
+    async fn go_on(&mut self, isolation: Isolation, unsure: bool, parent_id: i64) -> Result<(), EngineError> {
+        let work = self.isolate(isolation, unsure, parent_id).await?;
+        self.waiting.extend(work);
+        Ok(())
+    }
+
+    /// Takes an isolation as far as it goes without a call, and gives the batch that it wants to be sent next.
+    /// `unsure` says that the store may have applied some of it.
+    pub(super) async fn isolate(
         &mut self,
         mut isolation: Isolation,
         unsure: bool,
         parent_id: i64,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<Work>, EngineError> {
         loop {
             match isolation.next(self.limit.values.unwrap_or(usize::MAX)) {
                 Step::Send(changes) => {
                     let work = Work::new(changes, Some(parent_id), self.config.max_attempts);
-                    self.waiting.push(Work { isolation: Some(isolation), unsure, ..work });
-                    return Ok(());
+                    return Ok(Some(Work { isolation: Some(isolation), unsure, ..work }));
                 }
                 Step::Reject(change, reason) => {
                     tracing::warn!(key = %change.key, "the store refused a value; it is set aside (see `attrsync rejected`)");
                     self.gone.refused(change.key);
                     self.set_aside(vec![(change.key, Verdict::Rejected { reason })]).await?;
-                    self.ask_who_is_gone().await;
-                    let gone = isolation.remove(|change| self.gone.reason(change.key).is_some());
-                    let reason = |key| self.gone.reason(key).unwrap_or_default();
-                    let gone =
-                        gone.iter().map(|c| (c.key, Verdict::Rejected { reason: reason(c.key) })).collect();
-                    self.set_aside(gone).await?;
+                    self.ask_who_is_gone();
                 }
-                Step::Done => return Ok(()),
+                Step::Done => return Ok(None),
             }
         }
     }
 
-    /// That the store could not be asked costs calls, not truth.
-    async fn ask_who_is_gone(&mut self) {
-        if let Err(error) = self.gone.ask(self.ports.destination).await {
-            tracing::warn!(
-                error = retry::headline(&error.0),
-                "could not ask whether a customer or attribute is gone"
-            );
+    /// Asks, where it is due. The answer is waited for beside everything else, since it may itself have to wait for
+    /// the store's leave.
+    fn ask_who_is_gone(&mut self) {
+        if self.asking.is_some() {
+            return;
         }
+        let due = self.gone.due();
+        if !due.is_empty() {
+            self.asking = Some(Box::pin(gone::ask(self.ports.destination, self.config, due)));
+        }
+    }
+
+    /// That the store could not be asked costs calls, not truth.
+    pub(super) fn learn_who_is_gone(&mut self, answer: Result<Vec<Owner>, ReadError>) {
+        self.asking = None;
+        match answer {
+            Ok(gone) => self.gone.learn(gone),
+            Err(error) => {
+                let answer = retry::headline(&error.0);
+                tracing::warn!(answer, "could not ask whether a customer or attribute is gone");
+            }
+        }
+        self.ask_who_is_gone();
     }
 
     /// The store asks to be called less: all calls wait if it says how long, else this one does, with fewer in flight.
@@ -228,7 +246,7 @@ impl Push<'_> {
         }
         if let Some(mut isolation) = work.isolation.take() {
             isolation.lost();
-            self.isolate(isolation, work.unsure, work.parent_id.unwrap_or_default()).await?;
+            self.go_on(isolation, work.unsure, work.parent_id.unwrap_or_default()).await?;
         }
         if work.changes.len() == 1 {
             let reason =
