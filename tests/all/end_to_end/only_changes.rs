@@ -13,7 +13,7 @@ fn thousand(books: Books) -> World {
         "insert into customer_attribute_values
          select c, a, 'value ' || a || ' of ' || c from generate_series(1, 1000) c, generate_series(1, 3) a",
     );
-    world.store().options.latency = Duration::from_millis(10);
+    world.store().options.latency = Duration::from_millis(50);
     world.be_patient();
     world
 }
