@@ -81,12 +81,13 @@ fn promise_11_secrets_and_values_are_told_to_nobody() {
             "update customer_attribute_values set value = value || ' anew' where customer_id < 40",
         );
         world.script(&[Fault::Silent, Fault::Silent]);
-        let running = world.start(&["-vvv", "sync"]);
+        let running = world.start_heard(&["-vvv", "sync"], "heard");
         until("a call is in flight", || {
             world.store().requests().any(|request| request.fault.as_deref() == Some("silent"))
         });
         running.signal("KILL");
-        watch.said(running.end());
+        let said = running.end();
+        watch.said(Said { err: world.heard("heard"), ..said });
         watch.run(&["sync", "--retry-rejected"]).exits(3);
         for arguments in [
             &["runs"][..],
