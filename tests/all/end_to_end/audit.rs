@@ -1,1 +1,170 @@
-//! placeholder
+//! The commands that only look: they change nothing, and what they show is the truth.
+
+use std::fs;
+
+use super::world::{Books, World};
+
+#[test]
+fn promise_9_a_plan_writes_nothing_anywhere() {
+    let world = World::with_customers(Books::File, 30);
+    let plan = world.run(&["plan", "--json", "--detailed-exitcode"]).exits(2).json();
+    assert_eq!((&plan["creates"], &plan["updates"], &plan["calls"]), (&30.into(), &0.into(), &3.into()));
+    assert_eq!(plan["counts"]["planned"], 30);
+    let files: Vec<_> =
+        fs::read_dir(world.path()).expect("the folder").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(files, ["sync.toml"]);
+
+    world.sync().exits(0);
+    let ledger = || fs::read(world.path().join("ledger.db")).expect("the ledger");
+    let before = ledger();
+    world.store().reset_log();
+    world.run(&["plan", "--detailed-exitcode"]).exits(0).tells(&["0 to create", "30 unchanged"]);
+    world.change("second", "1, 2");
+    world.execute("insert into customer_attribute_values values (31, 2, 'new')");
+    let said = world.run(&["plan", "--detailed-exitcode"]).exits(2);
+    let said = said.tells(&[
+        "+ customer 31",
+        "lifetime_value",
+        "~ customer 1 ",
+        "\"first\" → \"second\"",
+        "1 to create, 2 to update",
+    ]);
+    assert!(said.out.lines().any(|line| line.starts_with("Plan: ")), "{said:#?}");
+    world.run(&["plan"]).exits(0);
+    let plan = world.run(&["plan", "--json", "--customer", "1"]).exits(0).json();
+    assert_eq!(plan["updates"], 1);
+    assert_eq!(plan["sample"][0]["previous_value"], "first");
+    assert_eq!(ledger(), before);
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn promise_9_a_plan_makes_no_ledger_in_postgres() {
+    let world = World::with_customers(Books::Postgres, 30);
+    world.run(&["plan", "--detailed-exitcode"]).exits(2);
+    world.execute_at(
+        &world.ledger_url,
+        "do $$ begin if to_regnamespace('attrsync') is not null then raise 'a schema was made'; end if; end $$",
+    );
+    world.sync().exits(0);
+    world.run(&["plan", "--detailed-exitcode"]).exits(0);
+    assert_eq!(world.number("select count(*) as n from runs"), 1);
+}
+
+#[test]
+fn promise_12_the_history_can_be_asked() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 25);
+        world.sync().exits(0);
+        world.change("second", "7");
+        world.change("!reject", "8");
+        world.sync().exits(3);
+
+        let runs = world.run(&["runs", "--json"]).exits(0).json();
+        assert_eq!(runs["runs"].as_array().map(Vec::len), Some(2));
+        assert_eq!((&runs["runs"][0]["id"], &runs["runs"][0]["status"]), (&2.into(), &"partial".into()));
+        world.run(&["runs"]).exits(0).tells(&["succeeded", "partial"]);
+
+        let run = world.run(&["runs", "2", "--json"]).exits(0).json();
+        assert_eq!((&run["run"]["confirmed"], &run["run"]["rejected"]), (&1.into(), &1.into()));
+        assert_eq!(run["failures"][0]["customer_id"], 8);
+        let requests = run["requests"].as_array().expect("requests");
+        assert!(requests.iter().any(|request| request["http_status"] == 422), "{requests:?}");
+        assert!(requests.iter().all(|request| request["store_request_id"].is_string()), "{requests:?}");
+        world.run(&["runs", "2"]).exits(0).tells(&["422", "not allowed here"]);
+        world.run(&["runs", "99"]).exits(1).tells(&["no run 99", "hint:"]);
+
+        let explained = world.run(&["explain", "7", "1", "--json"]).exits(0).json();
+        assert_eq!(explained["desired"][0]["value"], "second");
+        assert_eq!(explained["ledger"]["entries"][0]["belief"], "confirmed");
+        assert_eq!(explained["ledger"]["history"].as_array().map(Vec::len), Some(2));
+        world.run(&["explain", "7"]).exits(0).tells(&[
+            "desired",
+            "believed",
+            "\"first\" → \"second\"",
+            "200",
+        ]);
+        world.run(&["explain", "8"]).exits(0).tells(&["rejected", "not allowed here"]);
+        world.run(&["explain", "999"]).exits(0).tells(&["customer 999"]);
+
+        let check = world.run(&["check", "--json"]).exits(0).json();
+        assert_eq!(check["ok"], true);
+        let checks: Vec<_> =
+            check["checks"].as_array().expect("checks").iter().map(|c| c["name"].clone()).collect();
+        assert_eq!(checks, ["configuration", "source", "ledger", "store", "token", "attributes", "size"]);
+        world.run(&["check"]).exits(0).tells(&["1 = loyalty_tier (string)", "customer_id INT8"]);
+    }
+}
+
+#[test]
+fn promise_3_sql_only_reads() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 5);
+        world.sync().exits(0);
+        let state = "select * from entries order by customer_id";
+        let before = world.ask(state);
+        for write in [
+            "delete from entries",
+            "update entries set value = 'x'",
+            "insert into stores (api_url, hash) values ('a', 'b')",
+            "drop table entries",
+            "create table mine (x integer)",
+            "select 1; delete from entries",
+            "commit; delete from entries",
+            "vacuum",
+        ] {
+            let said = world.run(&["sql", write]);
+            assert_eq!(said.code, Some(1), "{write}: {said:#?}");
+            assert!(said.out.is_empty() && said.err.starts_with("error: "), "{write}: {said:#?}");
+        }
+        if books == Books::Postgres {
+            world.run(&["sql", "with gone as (delete from entries returning *) select * from gone"]).exits(1);
+        }
+        assert_eq!(world.ask(state), before);
+        assert_eq!(world.ask(state).len(), 5);
+        let table =
+            world.run(&["sql", "select customer_id, value from entries where customer_id = 3"]).exits(0);
+        assert!(table.out.contains("customer_id") && table.out.contains("first"), "{table:#?}");
+        let csv = world
+            .run(&["sql", "--csv", "select customer_id, value from entries where customer_id = 3"])
+            .exits(0);
+        assert_eq!(csv.out.replace('\r', ""), "customer_id,value\n3,first\n");
+        world.run(&["sql", "select nonsense"]).exits(1).tells(&["nonsense"]);
+    }
+}
+
+#[test]
+fn promise_7_entries_are_a_fold_of_the_changes() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 40);
+        world.script(&[attrsync::sandbox::Fault::Lost, attrsync::sandbox::Fault::Missing]);
+        world.sync().exits(0);
+        world.execute("update customer_attribute_values set value = 'second' where customer_id % 3 = 0");
+        world.change("!reject", "5");
+        world.change("!poison", "6");
+        world.sync().exits(3);
+        // The last change of a key that was sent tells what its entry believes.
+        let wrong = world.ask(
+            "select e.customer_id, e.belief, e.value, o.outcome, o.value as sent
+             from entries e join outcomes o on o.customer_id = e.customer_id and o.attribute_id = e.attribute_id
+             where o.run_id = (select max(l.run_id) from outcomes l
+                               where l.customer_id = e.customer_id and l.outcome <> 'deferred')
+               and (e.value <> o.value or e.belief <> case o.outcome when 'unknown' then 'unconfirmed' else o.outcome end)",
+        );
+        assert_eq!(wrong, Vec::<serde_json::Value>::new());
+        let books_of_runs = world.ask(
+            "select r.id, r.confirmed, r.rejected, r.unknown, r.deferred, count(*) as planned,
+               sum(case when o.outcome = 'confirmed' then 1 else 0 end) as c,
+               sum(case when o.outcome = 'rejected' then 1 else 0 end) as j,
+               sum(case when o.outcome = 'unknown' then 1 else 0 end) as u
+             from runs r join outcomes o on o.run_id = r.id group by r.id, r.confirmed, r.rejected, r.unknown, r.deferred",
+        );
+        for run in &books_of_runs {
+            assert_eq!(
+                (&run["confirmed"], &run["rejected"], &run["unknown"]),
+                (&run["c"], &run["j"], &run["u"]),
+                "{run}"
+            );
+        }
+    }
+}

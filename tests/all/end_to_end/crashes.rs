@@ -53,6 +53,7 @@ fn promise_5_after_a_kill_the_next_run_needs_no_help() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 300);
         world.store().options.latency = Duration::from_millis(50);
+        world.be_patient();
         let running = world.start(&["sync"]);
         until("some calls were answered", || world.store().tally().applied >= 7);
         running.signal("KILL");

@@ -1,1 +1,122 @@
-//! placeholder
+//! Promise 11: secrets stay secret, and customers' values stay out of the logs.
+
+use std::fs;
+
+use attrsync::sandbox::Fault;
+
+use super::world::{Books, PASSWORD, Said, TOKEN, World, until};
+
+/// Stands in every value of this test.
+const VALUE: &str = "private-9d3f";
+
+struct Watch<'a>(&'a World);
+
+impl Watch<'_> {
+    fn said(&self, said: Said) -> Said {
+        for secret in [TOKEN, PASSWORD] {
+            assert!(!said.out.contains(secret) && !said.err.contains(secret), "{said:#?}");
+        }
+        assert!(!said.err.contains(VALUE), "a value in a log: {said:#?}");
+        said
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        self.said(self.0.run(&[&["-vvv", "--log-format", "text"], arguments].concat()));
+        self.said(self.0.run(&[&["-vvv", "--log-format", "json"], arguments].concat()))
+    }
+
+    /// Nothing that was written down has a secret in it.
+    fn files(&self) {
+        for entry in fs::read_dir(self.0.path()).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            if path.ends_with("sync.toml") {
+                continue;
+            }
+            let bytes = fs::read(&path).expect("a file");
+            for secret in [TOKEN, PASSWORD] {
+                let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!found, "{secret} in {}", path.display());
+            }
+        }
+        for table in ["stores", "runs", "requests", "changes", "entries", "invalid_rows"] {
+            for row in self.0.ask(&format!("select * from {table} limit 5000")) {
+                let row = row.to_string();
+                assert!(!row.contains(TOKEN) && !row.contains(PASSWORD), "{table}: {row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn promise_11_secrets_and_values_are_told_to_nobody() {
+    for books in Books::BOTH {
+        let mut world = World::with_customers(books, 40);
+        world.change(&format!("{VALUE} of many"), "select generate_series(1, 40)");
+        world.execute(&format!(
+            "insert into customer_attribute_values values (1, 99, '{VALUE}'), (null, 1, '{VALUE}'), (50, 1, '{VALUE}'),
+             (50, 1, '{VALUE}'), (51, 1, repeat('{VALUE}', 100)), (52, 1, '{VALUE} !reject'), (53, 1, '{VALUE} !poison')"
+        ));
+        let open = world.source_url.clone();
+        world.source_url = world.guarded(&open);
+        if books == Books::Postgres {
+            world.ledger_url = world.guarded(&world.ledger_url);
+        }
+        world.configure("max_attempts = 2");
+        let watch = Watch(&world);
+        watch.run(&["check"]).exits(0);
+        watch.run(&["plan"]).exits(0);
+        world.script(&[
+            Fault::Html,
+            Fault::Reset,
+            Fault::Cut,
+            Fault::Altered,
+            Fault::Conflicting,
+            Fault::LimitedBare,
+        ]);
+        watch.run(&["sync"]).exits(3);
+        world.script(&[Fault::Status(401)]);
+        watch.run(&["sync", "--distrust", "--json"]);
+        world.execute_at(
+            &open,
+            "update customer_attribute_values set value = value || ' anew' where customer_id < 40",
+        );
+        world.script(&[Fault::Silent, Fault::Silent]);
+        let running = world.start_heard(&["-vvv", "sync"], "heard");
+        until("a call is in flight", || {
+            world.store().requests().any(|request| request.fault.as_deref() == Some("silent"))
+        });
+        running.signal("KILL");
+        let said = running.end();
+        watch.said(Said { err: world.heard("heard"), ..said });
+        watch.run(&["sync", "--retry-rejected"]).exits(3);
+        for arguments in [
+            &["runs"][..],
+            &["runs", "1"],
+            &["rejected"],
+            &["explain", "52"],
+            &["sql", "select * from stores"],
+        ] {
+            watch.run(arguments).exits(0);
+        }
+        watch.files();
+
+        // Doors that stay shut.
+        world.store().options.rules.revoked = true;
+        watch.run(&["sync"]).exits(1);
+        watch.run(&["check"]).exits(1);
+        world.store().heal();
+        let config = world.config("");
+        let source_down = config.replacen("127.0.0.1", "127.0.0.1:1/x?y=", 1);
+        let broken = config.replace("[push]", "[push");
+        for (text, code) in [(source_down, 1), (broken, 64), (config.replace("[ledger]", "[store.x]"), 64)] {
+            world.write_config(&text);
+            watch.run(&["sync"]).exits(code);
+            watch.run(&["check"]).exits(code);
+        }
+        world.write_config(&config);
+        world.stop_store();
+        let watch = Watch(&world);
+        watch.run(&["sync"]).exits(1);
+        watch.files();
+    }
+}

@@ -1,1 +1,146 @@
-//! placeholder
+//! Promise 12: what is wrong with the configuration, the arguments or the ledger is told, and nothing is done.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use super::world::{Books, World};
+
+#[test]
+fn promise_12_all_faults_of_a_configuration_are_told_at_once() {
+    let world = World::with_customers(Books::File, 1);
+    world.write_config(
+        "[source]\nurl = \"mysql://x\"\ntable = \"a\"\nquery = \"select 1\"\n\
+         [store]\nhash = \"not a hash\"\napi_url = \"http://example.com\"\n\
+         [ledger]\nurl = \"oracle:x\"\n\
+         [push]\nworkers = 4\ncustomers_per_request = 11\nmax_attempts = \"six\"\nbackoff = \"soon\"\nretries = 3\n\
+         [gard]\nenabled = true\n",
+    );
+    let said = world.sync().exits(64).tells(&[
+        "source.url",
+        "source.query",
+        "store.hash",
+        "store.access_token",
+        "store.api_url",
+        "ledger.url",
+        "push.workers",
+        "push.customers_per_request",
+        "push.max_attempts",
+        "push.backoff",
+        "retries",
+        "gard",
+    ]);
+    assert!(said.out.is_empty());
+    assert!(!world.path().join("ledger.db").exists());
+
+    world.write_config(&world.config("").replace(super::world::TOKEN, "${NOT_SET_ANYWHERE}"));
+    world.sync().exits(64).tells(&["store.access_token", "NOT_SET_ANYWHERE"]);
+    world.write_config("[source\n");
+    world.sync().exits(64).tells(&["line 1", "TOML"]);
+    assert_eq!(world.store().tally().requests, 0);
+}
+
+#[test]
+fn promise_12_wrong_arguments_are_64_and_nothing_is_done() {
+    let world = World::with_customers(Books::File, 1);
+    for arguments in [
+        &["sync", "--frobnicate"][..],
+        &["sync", "--customer", "0"],
+        &["sync", "--customer", "many"],
+        &["runs", "x"],
+        &["explain"],
+        &["sync", "--config", "nowhere.toml"],
+        &["sync", "-q", "-v"],
+    ] {
+        assert!(world.run(arguments).exits(64).out.is_empty(), "{arguments:?}");
+    }
+    assert_eq!(world.store().tally().requests, 0);
+    assert!(!world.path().join("ledger.db").exists());
+}
+
+fn set_version(world: &World, books: Books, statement: &str) {
+    match books {
+        Books::File => {
+            let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("the ledger");
+            ledger.execute_batch(statement).expect("the SQL is right");
+        }
+        Books::Postgres => {
+            world.execute_at(&world.ledger_url, &format!("set search_path = attrsync; {statement}"));
+        }
+    }
+}
+
+#[test]
+fn promise_12_a_ledger_of_another_version_is_refused() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 3);
+        world.sync().exits(0);
+        set_version(&world, books, "update refinery_schema_history set version = 999");
+        world.store().reset_log();
+        for arguments in
+            [&["sync"][..], &["plan"], &["runs"], &["rejected"], &["sql", "select 1"], &["explain", "1"]]
+        {
+            let said = world.run(arguments).exits(1).tells(&["999", "newer"]);
+            assert!(said.out.is_empty(), "{arguments:?}: {said:#?}");
+        }
+        world.run(&["check"]).exits(1).tells(&["999"]);
+        assert!(world.writes().is_empty());
+
+        set_version(&world, books, "update refinery_schema_history set version = 0");
+        for arguments in [&["plan"][..], &["runs"]] {
+            world.run(arguments).exits(1).tells(&["attrsync sync"]);
+        }
+    }
+}
+
+#[test]
+fn promise_12_a_ledger_that_cannot_be_one_is_explained() {
+    let world = World::with_customers(Books::File, 3);
+    fs::write(world.path().join("ledger.db"), "this is a shopping list, not a database\n".repeat(50))
+        .expect("a file");
+    for command in ["sync", "plan", "runs"] {
+        world.run(&[command]).exits(1).tells(&["not a", "database"]);
+    }
+    let unchanged = fs::read_to_string(world.path().join("ledger.db")).expect("the file");
+    assert!(unchanged.starts_with("this is a shopping list"));
+
+    let foreign = world.path().join("foreign.db");
+    rusqlite::Connection::open(&foreign)
+        .and_then(|db| db.execute_batch("create table mine (x)"))
+        .expect("a database");
+    let config = world.config("");
+    for (url, words) in [
+        ("sqlite:foreign.db", "another program"),
+        ("sqlite:no/such/folder/ledger.db", "folder"),
+        ("sqlite:sync.toml/ledger.db", "not a folder"),
+        ("sqlite:.", "ledger"),
+        ("postgres://postgres@127.0.0.1:1/x", "ledger"),
+    ] {
+        world.write_config(&config.replace("sqlite:ledger.db", url));
+        let said = world.sync().exits(1).tells(&[words]);
+        assert!(said.out.is_empty(), "{said:#?}");
+    }
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn promise_12_a_folder_that_cannot_be_written_is_explained() {
+    let world = World::with_customers(Books::File, 3);
+    let program = world.path().join("attrsync");
+    fs::copy(env!("CARGO_BIN_EXE_attrsync"), &program).expect("a copy of the program");
+    let metadata = fs::metadata(world.path()).expect("the folder");
+    fs::set_permissions(world.path(), fs::Permissions::from_mode(0o555)).expect("the folder is ours");
+    let mut command = Command::new(&program);
+    command.arg("sync").current_dir(world.path());
+    if metadata.uid() == 0 {
+        // Nothing is closed to root, so it runs as nobody.
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.output().expect("the program runs");
+    fs::set_permissions(world.path(), metadata.permissions()).expect("the folder is ours");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot be written") && said.contains("[ledger]"), "{said}");
+    assert!(world.writes().is_empty());
+}

@@ -13,6 +13,7 @@ fn promise_7_a_polite_stop_finishes_what_is_in_flight_and_balances() {
     {
         let world = World::with_customers(books, 300);
         world.store().options.latency = Duration::from_millis(60);
+        world.be_patient();
         let running = world.start(&["sync", "--json"]);
         until("some calls were answered", || world.store().tally().applied >= 4);
         running.signal(signal);
@@ -32,8 +33,7 @@ fn promise_7_a_polite_stop_finishes_what_is_in_flight_and_balances() {
 fn promise_5_a_second_signal_leaves_at_once() {
     let world = World::with_customers(Books::File, 100);
     world.script(&[Fault::Silent; 3]);
-    let text = world.config("").replace("request_timeout = \"1s\"", "request_timeout = \"60s\"");
-    world.write_config(&text);
+    world.be_patient();
     let mut running = world.start(&["sync", "--json"]);
     until("calls are in flight", || world.writes().len() == 3);
     // Two signals that come together count as one, so they are repeated until it has left.
@@ -54,7 +54,8 @@ fn promise_5_a_second_signal_leaves_at_once() {
 #[test]
 fn promise_2_a_second_run_is_told_who_holds_the_store() {
     for books in Books::BOTH {
-        let world = World::with_customers(books, 300);
+        let world = World::with_customers(books, 600);
+        world.be_patient();
         world.store().options.latency = Duration::from_millis(400);
         let first = world.start(&["sync", "--json"]);
         until("it sends", || world.store().tally().applied >= 1);
@@ -66,11 +67,12 @@ fn promise_2_a_second_run_is_told_who_holds_the_store() {
         world.run(&["plan"]).exits(0);
 
         world.change("second", "1, 2, 3");
-        let waiting = world.start(&["sync", "--json", "--wait"]);
+        let waiting = world.start_heard(&["sync", "--json", "--wait"], "heard");
+        until("the second waits", || world.heard("heard").contains("waiting for run 1"));
         world.store().options.latency = Duration::from_millis(10);
         let first = first.end().exits(0).balances();
-        let waited = waiting.end().exits(0).balances().tells(&["waiting for"]);
-        assert_eq!((first.count("confirmed"), waited.count("confirmed")), (300, 3), "{waited:#?}");
+        let waited = waiting.end().exits(0).balances();
+        assert_eq!((first.count("confirmed"), waited.count("confirmed")), (600, 3), "{waited:#?}");
         assert_eq!(world.store().tally().max_in_flight, 3);
         assert_eq!(world.value(1, 1).as_deref(), Some("second"));
         assert_eq!(world.number("select count(*) as n from runs"), 2);

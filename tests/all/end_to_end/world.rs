@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use attrsync::config::Secret;
@@ -20,6 +20,20 @@ use crate::support::postgres::Postgres;
 
 /// The store's token. It must not be found anywhere.
 pub(super) const TOKEN: &str = "token-5e6c2e7f00d";
+
+/// The password of the role `guarded`. It must not be found anywhere.
+pub(super) const PASSWORD: &str = "password-71aa0b5e";
+
+/// Asks for the password of the role `guarded`, and lets everybody else in as before.
+const GUARD: &str = r"
+create role guarded login password 'password-71aa0b5e';
+do $$ begin
+    execute format(
+        'copy (values (''host all guarded all scram-sha-256''), (''host all all all trust'')) to %L',
+        current_setting('hba_file')
+    );
+end $$;
+select pg_reload_conf();";
 
 /// How long anything that a test waits for may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -163,6 +177,11 @@ impl World {
         )
     }
 
+    /// Time-outs long enough that a busy machine does not cause one, for tests that count calls.
+    pub(super) fn be_patient(&self) {
+        self.write_config(&self.config("").replace("request_timeout = \"1s\"", "request_timeout = \"60s\""));
+    }
+
     pub(super) fn write_config(&self, text: &str) {
         fs::write(self.path().join("sync.toml"), text).expect("a configuration");
     }
@@ -187,6 +206,27 @@ impl World {
                 .expect("the SQL is right");
             connection.close().await.expect("the connection closes");
         });
+    }
+
+    /// The same database, entered with a password.
+    pub(super) fn guarded(&self, url: &str) -> String {
+        static DONE: Once = Once::new();
+        let entered = |password: &str| url.replace("postgres@", &format!("guarded:{password}@"));
+        DONE.call_once(|| {
+            self.execute_at(url, GUARD);
+            until("the server asks for the password", || !self.opens(&entered("wrong")));
+        });
+        let database = url.rsplit('/').next().expect("a database");
+        self.execute_at(url, &format!("grant create on database {database} to guarded"));
+        self.execute_at(url, "grant select on all tables in schema public to guarded");
+        entered(PASSWORD)
+    }
+
+    fn opens(&self, url: &str) -> bool {
+        self.runtime.block_on(async {
+            let options: sqlx::postgres::PgConnectOptions = url.parse().expect("an address");
+            options.connect().await.is_ok()
+        })
     }
 
     /// Changes the values of these customers.
@@ -279,6 +319,17 @@ impl World {
     /// Starts the program in the background.
     pub(super) fn start(&self, arguments: &[&str]) -> Running {
         Running(Some(self.program(arguments).spawn().expect("the program starts")))
+    }
+
+    /// Starts the program in the background with a file to talk to, so that it can be listened to meanwhile.
+    pub(super) fn start_heard(&self, arguments: &[&str], file: &str) -> Running {
+        let talk = fs::File::create(self.path().join(file)).expect("a file");
+        Running(Some(self.program(arguments).stderr(talk).spawn().expect("the program starts")))
+    }
+
+    /// What was said to the file so far.
+    pub(super) fn heard(&self, file: &str) -> String {
+        fs::read_to_string(self.path().join(file)).expect("the file")
     }
 
     /// The rows of a question to the ledger, asked through the program.
