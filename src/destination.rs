@@ -90,7 +90,7 @@ pub enum Body {
 
 /// A call that reads did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", crate::retry::describe(.0))]
+#[error("{}", crate::retry::headline(.0))]
 pub struct ReadError(pub Reply);
 
 /// A BigCommerce store, or something that behaves like one.

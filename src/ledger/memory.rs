@@ -244,6 +244,11 @@ impl Ledger for MemoryLedger {
                 value: change.value.clone(),
                 previous_value: change.previous_value.clone(),
                 value_id: change.value_id,
+                doubtful_value: state
+                    .entries
+                    .get(&(self.store, change.key))
+                    .filter(|entry| entry.belief != Belief::Confirmed && entry.value != change.value)
+                    .map(|entry| entry.value.clone()),
                 seen_value: state
                     .entries
                     .get(&(self.store, change.key))

@@ -72,6 +72,7 @@ mod tests {
             value: String::new(),
             previous_value: None,
             value_id: None,
+            doubtful_value: None,
             seen_value: None,
             not_before: None,
         }

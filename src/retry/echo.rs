@@ -10,8 +10,9 @@ pub fn judge(change: &Change, echoes: &[Echo]) -> Option<Verdict> {
     if echo.value == change.value {
         return Some(confirmed(echo, None));
     }
-    if change.seen_value.as_ref() != Some(&echo.value) && change.previous_value.as_ref() == Some(&echo.value)
-    {
+    let before = [&change.previous_value, &change.doubtful_value];
+    let was_there = before.into_iter().any(|value| value.as_ref() == Some(&echo.value));
+    if was_there && change.seen_value.as_ref() != Some(&echo.value) {
         // What was there before may still be there: the write may have been passed over.
         return None;
     }

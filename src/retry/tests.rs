@@ -109,6 +109,7 @@ fn change(value: &str, previous: Option<&str>, seen: Option<&str>) -> Change {
         value: value.to_owned(),
         previous_value: previous.map(str::to_owned),
         value_id: None,
+        doubtful_value: None,
         seen_value: seen.map(str::to_owned),
         not_before: None,
     }
@@ -132,6 +133,8 @@ fn an_echo_confirms_or_has_to_be_asked_about() {
     assert_eq!(judged(None, None, &["b"]), Some(stored(Some("b"))), "altered");
     assert_eq!(judged(Some("b"), None, &["b"]), None, "what was there before proves nothing");
     assert_eq!(judged(Some("b"), Some("b"), &["b"]), Some(stored(Some("b"))), "met again: kept so");
+    let doubted = Change { doubtful_value: Some("x".to_owned()), ..change("c", Some("a"), None) };
+    assert_eq!(judge(&doubted, &echoes(&["x"])), None, "what was sent before may be what is there");
     assert_eq!(judged(None, None, &[]), None);
     assert_eq!(judged(None, None, &[" b", " b"]), Some(stored(None)));
     assert_eq!(judged(None, None, &[" b", "b"]), None);

@@ -166,6 +166,7 @@ mod tests {
             value: "gold".to_owned(),
             previous_value: previous.map(str::to_owned),
             value_id: None,
+            doubtful_value: None,
             seen_value: None,
             not_before: None,
         };

@@ -83,7 +83,8 @@ impl PostgresLedger {
         let after = after.unwrap_or(Key::new(i64::MIN, i64::MIN));
         let rows = sqlx::query(
             "select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.not_before,
-                e.seen_value
+                e.seen_value,
+                case when e.belief <> 'confirmed' and e.value <> c.value then e.value end as doubtful_value
             from changes c
             left join entries e on e.store_id = $1 and e.customer_id = c.customer_id
                 and e.attribute_id = c.attribute_id
@@ -146,6 +147,7 @@ fn change(row: &sqlx::postgres::PgRow) -> Result<Change, sqlx::Error> {
         value: row.try_get("value")?,
         previous_value: row.try_get("previous_value")?,
         value_id: row.try_get("value_id")?,
+        doubtful_value: row.try_get("doubtful_value")?,
         seen_value: row.try_get("seen_value")?,
         not_before: row.try_get("not_before")?,
     })

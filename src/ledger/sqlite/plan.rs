@@ -84,7 +84,7 @@ pub(super) fn seal(
 
 const PLANNED: &str = "
     select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.not_before,
-           e.seen_value
+           e.seen_value, case when e.belief <> 'confirmed' and e.value <> c.value then e.value end
     from changes c
     left join entries e
         on e.store_id = ?1 and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id
@@ -126,6 +126,7 @@ fn read_change(row: &Row<'_>) -> Result<Change, Failure> {
         value: row.get(3)?,
         previous_value: row.get(4)?,
         value_id: row.get(5)?,
+        doubtful_value: row.get(8)?,
         seen_value: row.get(7)?,
         not_before: not_before.as_deref().map(stamp::parse).transpose()?,
     })

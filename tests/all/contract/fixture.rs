@@ -33,6 +33,7 @@ pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change
         value: value.to_owned(),
         previous_value: None,
         value_id: None,
+        doubtful_value: None,
         seen_value: None,
         not_before: None,
     }
