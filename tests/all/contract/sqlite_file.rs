@@ -90,3 +90,22 @@ async fn a_scan_sees_pages_while_the_run_writes() {
     scene.send(6, change(3, 1, "c"), confirmed()).await;
     assert_eq!(scene.scan(&Default::default()).await.0.len(), 3);
 }
+
+#[tokio::test]
+async fn another_name_of_the_file_is_the_same_lock() {
+    use std::os::unix::fs::symlink;
+    let backend = SqliteBackend::fresh();
+    let folder = backend.path().with_file_name("folder");
+    symlink(backend.path().parent().expect("a folder"), &folder).expect("links");
+    let through_folder = folder.join(backend.path().file_name().expect("a name"));
+    // The first of them makes the file, by way of the linked folder.
+    let ledger = SqliteLedger::open(&through_folder, &store()).await.expect("opens");
+    let file = backend.path().with_file_name("link.db");
+    symlink(backend.path(), &file).expect("links");
+    for path in [&backend.path(), &file] {
+        let error = refusal(path).await;
+        assert!(matches!(error, LedgerError::Locked { .. }), "{}: {error}", path.display());
+    }
+    drop(ledger);
+    SqliteLedger::open(&file, &store()).await.expect("opens when it is free");
+}
