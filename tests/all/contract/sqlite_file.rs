@@ -109,3 +109,26 @@ async fn another_name_of_the_file_is_the_same_lock() {
     drop(ledger);
     SqliteLedger::open(&file, &store()).await.expect("opens when it is free");
 }
+
+#[tokio::test]
+async fn nothing_is_begun_where_the_file_was_moved_or_replaced() {
+    let backend = SqliteBackend::fresh();
+    let scene = Scene::new(&backend).await;
+    scene.send(0, change(1, 1, "a"), confirmed()).await;
+    let second = [change(2, 1, "b")];
+    let run = scene.planned_run(3, second.to_vec()).await;
+    let aside = backend.path().with_file_name("aside.db");
+    std::fs::rename(backend.path(), &aside).expect("moves");
+    for replaced in [false, true] {
+        if replaced {
+            std::fs::write(backend.path(), "").expect("writes");
+        }
+        let error = scene.try_begin(run, None, 3, &second).await.expect_err("begins");
+        assert!(
+            matches!(&error, LedgerError::Unusable(text) if text.contains("moved or deleted under the run")),
+            "{error}"
+        );
+    }
+    std::fs::rename(&aside, backend.path()).expect("moves back");
+    scene.try_begin(run, None, 3, &second).await.expect("begins again");
+}
