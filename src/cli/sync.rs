@@ -49,10 +49,15 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     };
     let report = push(&config, held, &options, stop, common.quiet).await?;
     let ending = Ending { report: &report, took: started.elapsed() };
-    if args.json {
-        view::json(&view::sync::json(ending))?;
+    let printed = if args.json {
+        view::json(&view::sync::json(ending))
     } else {
-        view::out(&view::sync::text(ending, view::paint()))?;
+        view::out(&view::sync::text(ending, view::paint()))
+    };
+    // What the run did stands, whether or not anybody can read of it: its exit code must not change.
+    if let Err(failure) = printed {
+        view::error(&format!("the report could not be printed: {}", failure.whole()));
+        view::note(&format!("run {} itself {}", report.run_id, report.status));
     }
     if let Some(hint) = view::sync::hint(&report) {
         view::hint(&hint);

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod failure;
+mod file;
 mod lock;
 mod open;
 mod plan;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use self::attempts::Place;
+use self::file::OpenFile;
 use self::open::Opened;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
@@ -29,6 +31,7 @@ use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreNam
 #[derive(Debug)]
 pub struct SqliteLedger {
     path: PathBuf,
+    file: OpenFile,
     store_id: i64,
     created: bool,
     writer: Writer,
@@ -42,8 +45,9 @@ impl SqliteLedger {
     pub async fn open(path: &Path, store: &StoreName) -> Result<Self> {
         let path = path.to_owned();
         let (file, store) = (path.clone(), store.clone());
-        let (writer, Opened { store_id, created }) = Writer::start(move || open::open(&file, &store)).await?;
-        Ok(Self { path, store_id, created, writer })
+        let (writer, opened) = Writer::start(move || open::open(&file, &store)).await?;
+        let Opened { file, store_id, created } = opened;
+        Ok(Self { path, file, store_id, created, writer })
     }
 
     /// Whether opening made the file.
@@ -110,7 +114,13 @@ impl Ledger for SqliteLedger {
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
         let (place, request, changes) = (self.place(run_id), request.clone(), changes.to_vec());
-        self.writer.write("begin a request", move |tx| attempts::begin(tx, place, &request, &changes)).await
+        let (path, file) = (self.path.clone(), self.file);
+        self.writer
+            .write("begin a request", move |tx| {
+                file.prove_at(&path)?;
+                attempts::begin(tx, place, &request, &changes)
+            })
+            .await
     }
 
     async fn finish(

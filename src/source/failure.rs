@@ -73,6 +73,14 @@ fn told(doing: &'static str, error: &PgDatabaseError) -> SourceError {
         code if code.starts_with("42") => {
             with("the source's query cannot be run", "run it in psql and mend source.query")
         }
+        // What the server says quotes bytes of the value.
+        "22021" | "22P05" => unusable(
+            format!(
+                "a value of the source cannot be read as UTF-8, given its database's encoding (SQLSTATE {})",
+                error.code()
+            ),
+            "mend the value, or cast it in source.query: encode(convert_to(value, 'SQL_ASCII'), 'escape') shows its bytes",
+        ),
         code if code.starts_with("22") => unusable(
             format!("a row of the source could not be read: {} (SQLSTATE {code})", masked(said)),
             "find the row by running the query in psql, and mend it or the cast",

@@ -179,3 +179,60 @@ fn shells_and_packagers_are_served() {
     assert!(place.run(&["completions", "zsh"]).out.contains("#compdef attrsync"));
     assert!(place.run(&["man"]).out.contains(".TH attrsync"));
 }
+
+#[test]
+fn a_second_demo_is_told_how_to_go_on() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("attrsync-demo")).expect("a folder");
+    let said = place.run(&["demo"]);
+    assert_eq!(said.code, Some(1));
+    for words in [
+        "there already",
+        "`attrsync demo --serve --dir attrsync-demo`",
+        "`attrsync demo --dir attrsync-demo-2`",
+    ] {
+        assert!(said.err.contains(words), "{words} in {}", said.err);
+    }
+    assert!(!said.err.contains("os error"), "{}", said.err);
+}
+
+/// Runs the quick start in a folder of its own, where only these programs can be found.
+fn quickstart(place: &Place, programs: &[&str]) -> Said {
+    use std::os::unix::fs::symlink;
+    for folder in ["scripts", "bin"] {
+        fs::create_dir_all(place.path().join(folder)).expect("a folder");
+    }
+    let script = place.path().join("scripts/quickstart");
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/quickstart"), &script).expect("the script");
+    for program in programs {
+        let link = place.path().join("bin").join(program);
+        let found = [format!("/usr/bin/{program}"), format!("/bin/{program}")]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
+        // What is not there stands for itself: nothing of it is run.
+        symlink(found.unwrap_or_else(|| "/bin/true".to_owned()), link).expect("a link");
+    }
+    let mut command = Command::new("bash");
+    let output = command.arg(script).env("PATH", place.path().join("bin")).output();
+    let Output { status, stdout, stderr } = output.expect("bash can be run");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Said { code: status.code(), out: text(stdout), err: text(stderr) }
+}
+
+#[test]
+fn the_quick_start_says_what_is_missing_and_how_to_go_on() {
+    let place = Place::new();
+    let said = quickstart(&place, &["bash", "dirname"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("cargo is missing") && said.err.contains("https://rustup.rs"), "{}", said.err);
+
+    let place = Place::new();
+    fs::create_dir(place.path().join("attrsync-demo")).expect("a folder");
+    let said = quickstart(&place, &["bash", "dirname", "cargo"]);
+    assert_eq!(said.code, Some(1));
+    for words in
+        ["there already", "`scripts/quickstart --serve`", "`scripts/quickstart --dir attrsync-demo-2`"]
+    {
+        assert!(said.err.contains(words), "{words} in {}", said.err);
+    }
+}

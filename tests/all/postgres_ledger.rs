@@ -244,3 +244,18 @@ async fn both_dialects_have_the_same_tables_and_columns() {
     assert_eq!(postgres, sqlite);
     admin.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_value_is_refused() {
+    for encoding in ["SQL_ASCII", "LATIN1"] {
+        let url = Postgres::start().database_in(encoding);
+        let error = PostgresLedger::open(&url, &store()).await.unwrap_err();
+        assert!(
+            matches!(&error, LedgerError::Unusable(text) if text.contains(encoding) && text.contains("encoding 'UTF8'")),
+            "{error}"
+        );
+        let schemas = "select count(*) from pg_namespace where nspname = 'attrsync'";
+        let made: i64 = sqlx::query_scalar(schemas).fetch_one(&mut connect(&url).await).await.unwrap();
+        assert_eq!(made, 0, "nothing is left behind");
+    }
+}

@@ -20,7 +20,10 @@ struct Shop {
 
 impl Shop {
     async fn new(set_up: &str) -> Self {
-        let url = Postgres::start().database();
+        Self::at(Postgres::start().database(), set_up).await
+    }
+
+    async fn at(url: String, set_up: &str) -> Self {
         let admin = PgConnection::connect(&url).await.expect("a connection");
         let mut shop = Self { url, admin };
         shop.run(set_up).await;
@@ -366,4 +369,23 @@ async fn a_look_at_the_source_tells_its_shape() {
     let query = "select customer_id, attribute_id, value from v union all select * from v";
     let relation = Relation::Query(format!("select * from ({query}) as w order by value limit 10"));
     assert!(shop.source(relation).inspect().await.expect("a shape").sorted);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_utf_8_are_told_with_a_way_to_read_them() {
+    for (encoding, state, byte) in [("SQL_ASCII", "22021", "e9"), ("WIN1252", "22P05", "81")] {
+        // The bytes come in untouched where the client speaks the database's encoding.
+        let insert = format!(
+            "{VALUES} insert into v values (1, 1, convert_from('\\x41{byte}42'::bytea, '{encoding}'))"
+        );
+        let shop = Shop::at(Postgres::start().database_in(encoding), &insert).await;
+        let shown = told(shop.table("v").await);
+        for words in ["UTF-8", state, "cast it in source.query"] {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        assert!(!shown.contains(&format!("0x{byte}")), "{shown}");
+        let cast = "select customer_id, attribute_id, encode(convert_to(value, 'SQL_ASCII'), 'escape') as value from v";
+        let rows = shop.query(cast).await.expect("the cast of the hint can be read");
+        assert!(rows[0].2.as_deref().is_some_and(|value| value.starts_with('A')), "{rows:?}");
+    }
 }

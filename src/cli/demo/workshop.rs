@@ -37,14 +37,16 @@ impl Workshop {
     /// Makes the folder, starts both servers, and fills the table.
     pub(crate) async fn create(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir(folder).map_err(|error| {
-            let failure =
-                Failure::new(format!("could not make the demo's folder {}: {error}", folder.display()));
+            let folder = folder.display();
             match error.kind() {
-                ErrorKind::AlreadyExists => failure.hint(format!(
-                    "go on with it by `attrsync demo --serve --dir {0}`, remove it, or choose another with --dir",
-                    folder.display()
+                ErrorKind::AlreadyExists => Failure::new(format!(
+                    "{folder} is there already, so the demo is not made again"
+                ))
+                .hint(format!(
+                    "go on with the one in there by `attrsync demo --serve --dir {folder}`, \
+                         or make a new one by `attrsync demo --dir {folder}-2`"
                 )),
-                _ => failure,
+                _ => Failure::new(format!("could not make the demo's folder {folder}: {error}")),
             }
         })?;
         let folder = fs::canonicalize(folder)?;

@@ -75,8 +75,24 @@ pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnectio
 /// Opens the session that is to hold a store's lock and to write.
 pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
     let mut writer = connect_unpooled(url).await?;
+    refuse_other_encodings(&mut writer).await?;
     sqlx::raw_sql(WRITER_SETTINGS).execute(&mut writer).await.map_err(failed("set up its session"))?;
     Ok(writer)
+}
+
+/// A database of another encoding would fail at the first value that it has no characters for, in mid-run.
+async fn refuse_other_encodings(connection: &mut PgConnection) -> Result<()> {
+    let encoding: String = sqlx::query_scalar("select current_setting('server_encoding')")
+        .fetch_one(connection)
+        .await
+        .map_err(failed("ask for its encoding"))?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(LedgerError::Unusable(format!(
+        "the ledger's database has the encoding {encoding}, which cannot hold every value: make another one with \
+         `create database ... template template0 encoding 'UTF8'`, and name it in [ledger] url"
+    )))
 }
 
 async fn reach(url: &str) -> Result<PgConnection> {

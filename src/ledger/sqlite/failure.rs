@@ -13,6 +13,8 @@ pub(super) enum Failure {
         /// The run that owns it.
         owner: i64,
     },
+    /// The ledger's file is not where it was opened.
+    Moved(String),
     /// What was asked does not fit what the ledger holds.
     Wrong(String),
 }
@@ -28,6 +30,7 @@ impl Failure {
         match self {
             Self::Sql(error) => LedgerError::Database { doing, source: error.into() },
             Self::Lost { owner } => LedgerError::LostOwnership { owner },
+            Self::Moved(problem) => LedgerError::Unusable(problem),
             Self::Wrong(problem) => LedgerError::Database { doing, source: problem.into() },
         }
     }

@@ -1,6 +1,6 @@
 //! The lock beside the file: one writer a ledger, gone with the process however that ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +15,9 @@ use crate::ledger::{LedgerError, Result};
 pub(super) struct FileLock(#[allow(dead_code, reason = "held for its lock, never read")] File);
 
 impl FileLock {
-    /// Takes the lock of the ledger at `path`, without waiting.
+    /// Takes the lock of the ledger at `path`, without waiting. However the path is spelled, the lock is the same.
     pub(super) fn take(path: &Path) -> Result<Self> {
-        let lock_path = beside(path, ".lock");
+        let lock_path = beside(&resolved(path).map_err(|error| unusable(path, &error))?, ".lock");
         let file = private(OpenOptions::new().write(true).create(true).truncate(false))
             .open(&lock_path)
             .map_err(|error| unusable(path, &error))?;
@@ -43,10 +43,7 @@ pub(super) fn create(path: &Path) -> Result<bool> {
 
 /// The error of a path that cannot be opened, with what to do.
 fn unusable(path: &Path, error: &io::Error) -> LedgerError {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder(path);
     LedgerError::Unusable(match error.kind() {
         io::ErrorKind::NotFound => format!(
             "the ledger {} has no folder to be in: create {}, or change `url` in [ledger]",
@@ -91,6 +88,25 @@ fn newest_open_run(path: &Path) -> rusqlite::Result<Option<(i64, String, String)
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()
+}
+
+/// The path without symbolic links: two names of one ledger must not have two locks.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    match (fs::canonicalize(path), path.file_name()) {
+        // The file is yet to be made.
+        (Err(error), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(fs::canonicalize(folder(path))?.join(name))
+        }
+        (resolved, _) => resolved,
+    }
+}
+
+/// The folder that the file is in.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// The path with something added to its last part.

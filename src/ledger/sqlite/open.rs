@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use super::failure::Failure;
+use super::file::OpenFile;
 use super::lock::{self, FileLock};
 use crate::ledger::{LedgerError, Result};
 use crate::record::StoreName;
@@ -28,6 +29,8 @@ const SETTINGS: &str = "
 /// What opening a ledger makes besides the connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opened {
+    /// Which file it is.
+    pub(super) file: OpenFile,
     /// The store's row.
     pub(super) store_id: i64,
     /// Whether the file was not there before.
@@ -39,10 +42,12 @@ pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connecti
     let lock = FileLock::take(path)?;
     let created = lock::create(path)?;
     let mut connection = connect(path).map_err(|error| refused(path, error))?;
+    let file = OpenFile::at(path)
+        .map_err(|error| LedgerError::Database { doing: "look at its file", source: error.into() })?;
     migrate(path, &mut connection)?;
     let store_id = store_row(&mut connection, store)
         .map_err(|error| Failure::from(error).into_error("find the store's row"))?;
-    Ok((lock, connection, Opened { store_id, created }))
+    Ok((lock, connection, Opened { file, store_id, created }))
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -32,22 +32,38 @@ pub(crate) fn scan(path: &Path, store_id: i64, filter: &Filter) -> Result<Box<dy
     thread::Builder::new()
         .name("ledger-scan".to_owned())
         .spawn(move || {
-            if let Err(failure) = read_all(&path, store_id, &filter, &pages) {
-                // Nobody is told where the reader has gone.
-                let _ = pages.blocking_send(Err(failure.into_error(READING)));
-            }
+            let last = match read_all(&path, store_id, &filter, &pages) {
+                Ok(()) => Ok(None),
+                Err(failure) => Err(failure.into_error(READING)),
+            };
+            // Nobody is told where the reader has gone.
+            let _ = pages.blocking_send(last);
         })
         .map_err(|error| LedgerError::Database { doing: READING, source: error.into() })?;
-    Ok(Box::new(ScannedPages(receiver)))
+    Ok(Box::new(ScannedPages { pages: receiver, ended: false }))
 }
 
+/// What the thread hands over: pages, then `None`.
+type Handed = Result<Option<EntryPage>>;
+
 #[derive(Debug)]
-struct ScannedPages(mpsc::Receiver<Result<EntryPage>>);
+struct ScannedPages {
+    pages: mpsc::Receiver<Handed>,
+    ended: bool,
+}
 
 #[async_trait]
 impl EntryPages for ScannedPages {
     async fn next(&mut self) -> Result<Option<EntryPage>> {
-        self.0.recv().await.transpose()
+        if self.ended {
+            return Ok(None);
+        }
+        // A thread that ended without having said so was cut off: that must not look like a short ledger.
+        let page = self.pages.recv().await.unwrap_or_else(|| {
+            Err(LedgerError::Database { doing: READING, source: "the reader ended early".into() })
+        })?;
+        self.ended = page.is_none();
+        Ok(page)
     }
 }
 
@@ -55,7 +71,7 @@ fn read_all(
     path: &Path,
     store_id: i64,
     filter: &Filter,
-    pages: &mpsc::Sender<Result<EntryPage>>,
+    pages: &mpsc::Sender<Handed>,
 ) -> Result<(), Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -66,7 +82,7 @@ fn read_all(
         let full = page.len() == PAGE_ROWS;
         let Some(last) = page.len().checked_sub(1) else { return Ok(()) };
         after = page.row(last).key;
-        if pages.blocking_send(Ok(page)).is_err() || !full {
+        if pages.blocking_send(Ok(Some(page))).is_err() || !full {
             return Ok(());
         }
     }
@@ -152,4 +168,41 @@ fn integer(row: &Row<'_>, column: usize) -> Result<i64, Failure> {
 fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<Option<&'row str>, Failure> {
     let value: ValueRef<'row> = row.get_ref(column)?;
     Ok(value.as_str_or_null().map_err(rusqlite::Error::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_is_cut_off_is_not_the_end() {
+        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let mut scanned = ScannedPages { pages, ended: false };
+        let mut page = EntryPage::with_capacity(1);
+        page.push(EntryRow {
+            key: Key::new(1, 1),
+            value: "a",
+            stored_value: None,
+            seen_value: None,
+            value_id: None,
+            belief: Belief::Confirmed,
+            sent_at: None,
+        });
+        sender.send(Ok(Some(page))).await.expect("there is room");
+        drop(sender);
+        assert!(scanned.next().await.expect("a page was read").is_some());
+        let error = scanned.next().await.expect_err("no end was told");
+        assert!(matches!(error, LedgerError::Database { doing: READING, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_end_stays_the_end() {
+        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let mut scanned = ScannedPages { pages, ended: false };
+        sender.send(Ok(None)).await.expect("there is room");
+        drop(sender);
+        for _ in 0..2 {
+            assert!(scanned.next().await.expect("the end was told").is_none());
+        }
+    }
 }

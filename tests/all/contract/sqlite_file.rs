@@ -90,3 +90,45 @@ async fn a_scan_sees_pages_while_the_run_writes() {
     scene.send(6, change(3, 1, "c"), confirmed()).await;
     assert_eq!(scene.scan(&Default::default()).await.0.len(), 3);
 }
+
+#[tokio::test]
+async fn another_name_of_the_file_is_the_same_lock() {
+    use std::os::unix::fs::symlink;
+    let backend = SqliteBackend::fresh();
+    let folder = backend.path().with_file_name("folder");
+    symlink(backend.path().parent().expect("a folder"), &folder).expect("links");
+    let through_folder = folder.join(backend.path().file_name().expect("a name"));
+    // The first of them makes the file, by way of the linked folder.
+    let ledger = SqliteLedger::open(&through_folder, &store()).await.expect("opens");
+    let file = backend.path().with_file_name("link.db");
+    symlink(backend.path(), &file).expect("links");
+    for path in [&backend.path(), &file] {
+        let error = refusal(path).await;
+        assert!(matches!(error, LedgerError::Locked { .. }), "{}: {error}", path.display());
+    }
+    drop(ledger);
+    SqliteLedger::open(&file, &store()).await.expect("opens when it is free");
+}
+
+#[tokio::test]
+async fn nothing_is_begun_where_the_file_was_moved_or_replaced() {
+    let backend = SqliteBackend::fresh();
+    let scene = Scene::new(&backend).await;
+    scene.send(0, change(1, 1, "a"), confirmed()).await;
+    let second = [change(2, 1, "b")];
+    let run = scene.planned_run(3, second.to_vec()).await;
+    let aside = backend.path().with_file_name("aside.db");
+    std::fs::rename(backend.path(), &aside).expect("moves");
+    for replaced in [false, true] {
+        if replaced {
+            std::fs::write(backend.path(), "").expect("writes");
+        }
+        let error = scene.try_begin(run, None, 3, &second).await.expect_err("begins");
+        assert!(
+            matches!(&error, LedgerError::Unusable(text) if text.contains("moved or deleted under the run")),
+            "{error}"
+        );
+    }
+    std::fs::rename(&aside, backend.path()).expect("moves back");
+    scene.try_begin(run, None, 3, &second).await.expect("begins again");
+}

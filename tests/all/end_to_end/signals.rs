@@ -92,3 +92,28 @@ fn promise_5_a_killed_run_keeps_nobody_waiting() {
         world.assert_landed(20, "first");
     }
 }
+
+#[test]
+fn a_report_that_cannot_be_printed_does_not_change_how_the_run_ended() {
+    let world = World::with_customers(Books::File, 3);
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    for arguments in [&["sync"][..], &["sync", "--json"]] {
+        let mut program = world.program(arguments);
+        let output = program.stdout(full()).output().expect("the program runs");
+        let told = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(told.contains("report could not be printed") && told.contains("itself succeeded"), "{told}");
+    }
+    world.assert_landed(3, "first");
+}
+
+#[test]
+fn a_report_that_nobody_reads_is_not_spoken_of() {
+    let world = World::with_customers(Books::File, 3);
+    let mut child = world.program(&["sync", "--quiet"]).spawn().expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(!told.contains("printed"), "{told}");
+}

@@ -53,9 +53,19 @@ impl Postgres {
 
     /// The address of a database that nobody else uses.
     pub(crate) fn database(&self) -> String {
+        self.database_with("")
+    }
+
+    /// The same, of another encoding than UTF-8.
+    #[allow(dead_code, reason = "benchmarks have no use for it")]
+    pub(crate) fn database_in(&self, encoding: &str) -> String {
+        self.database_with(&format!("template template0 encoding '{encoding}'"))
+    }
+
+    fn database_with(&self, options: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let admin = self.address("postgres");
-        let create = format!("create database {name}");
+        let create = format!("create database {name} {options}");
         // A thread of its own, since the caller may or may not be inside a runtime.
         std::thread::spawn(move || {
             let runtime =
