@@ -25,11 +25,11 @@ pub(super) fn connection_failure(options: &PgConnectOptions, error: sqlx::Error)
     match error {
         sqlx::Error::Io(error) => unusable(
             format!("could not connect to the source at {place}: {error}"),
-            "check host and port in source.url, and that the server runs and takes connections from here",
+            "check host and port in [source] url, and that the server runs and takes connections from here",
         ),
         sqlx::Error::Tls(error) => unusable(
             format!("could not set up TLS with the source at {place}: {error}"),
-            "check sslmode and sslrootcert in source.url",
+            "check sslmode and sslrootcert in [source] url",
         ),
         error => failure("connect", error),
     }
@@ -52,18 +52,18 @@ fn told(doing: &'static str, error: &PgDatabaseError) -> SourceError {
         "40001" | "40P01" => SourceError::RecoveryConflict,
         "28P01" | "28000" => with(
             "the source refused the log-in",
-            "check user and password in source.url, and the server's pg_hba.conf",
+            "check user and password in [source] url, and the server's pg_hba.conf",
         ),
         "3D000" => {
-            with("the source's server has no such database", "check the name at the end of source.url")
+            with("the source's server has no such database", "check the name at the end of [source] url")
         }
         "42P01" | "3F000" => with(
             "the source has no such table",
-            "check source.table, with its schema if that is not on the search path",
+            "check [source] table, with its schema if that is not on the search path",
         ),
         "42703" => with(
             "the source lacks a column",
-            "it must have customer_id, attribute_id and value; a query in source.query can rename others",
+            "it must have customer_id, attribute_id and value; a query in [source] query can rename others",
         ),
         "42501" => with("the source may not be read", &grant_hint(error)),
         "55P03" => unusable(
@@ -71,7 +71,7 @@ fn told(doing: &'static str, error: &PgDatabaseError) -> SourceError {
             "see pg_locks for who holds it, and run again",
         ),
         code if code.starts_with("42") => {
-            with("the source's query cannot be run", "run it in psql and mend source.query")
+            with("the source's query cannot be run", "run it in psql and mend [source] query")
         }
         // What the server says quotes bytes of the value.
         "22021" | "22P05" => unusable(
@@ -79,7 +79,7 @@ fn told(doing: &'static str, error: &PgDatabaseError) -> SourceError {
                 "a value of the source cannot be read as UTF-8, given its database's encoding (SQLSTATE {})",
                 error.code()
             ),
-            "mend the value, or cast it in source.query: encode(convert_to(value, 'SQL_ASCII'), 'escape') shows its bytes",
+            "mend the value, or cast it in [source] query: encode(convert_to(value, 'SQL_ASCII'), 'escape') shows its bytes",
         ),
         code if code.starts_with("22") => unusable(
             format!("a row of the source could not be read: {} (SQLSTATE {code})", masked(said)),
@@ -92,9 +92,9 @@ fn told(doing: &'static str, error: &PgDatabaseError) -> SourceError {
 fn grant_hint(error: &PgDatabaseError) -> String {
     match (error.schema(), error.table()) {
         (Some(schema), Some(table)) => {
-            format!("run: grant select on {schema}.{table} to the user of source.url")
+            format!("run: grant select on {schema}.{table} to the user of [source] url")
         }
-        _ => "run: grant select on that table, and grant usage on its schema, to the user of source.url"
+        _ => "run: grant select on that table, and grant usage on its schema, to the user of [source] url"
             .to_owned(),
     }
 }

@@ -91,7 +91,7 @@ impl PostgresSource {
             .map_err(|_| {
                 unusable(
                     format!("the source at {} did not answer within 30 seconds", place(&self.options)),
-                    "check host and port in source.url, and firewalls on the way",
+                    "check host and port in [source] url, and firewalls on the way",
                 )
             })?
             .map_err(|error| connection_failure(&self.options, error))?;
@@ -127,20 +127,21 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, SourceError> {
         "options",
     ];
     let bad = |problem: String| unusable(problem, "it must be postgres://user:password@host:5432/database");
-    let mut address = Url::parse(url).map_err(|error| bad(format!("source.url cannot be read: {error}")))?;
+    let mut address =
+        Url::parse(url).map_err(|error| bad(format!("[source] url cannot be read: {error}")))?;
     let (known, ignored): (Vec<_>, Vec<_>) = address
         .query_pairs()
         .map(|(key, value)| (key.into_owned(), value.into_owned()))
         .partition(|(key, _)| KNOWN.contains(&key.as_str()) || key.starts_with("options["));
     for (key, _) in ignored.iter().filter(|(key, _)| key != "application_name") {
-        tracing::warn!(parameter = %key, "a parameter of source.url is not known and ignored");
+        tracing::warn!(parameter = %key, "a parameter of [source] url is not known and ignored");
     }
     address.set_query(None);
     if !known.is_empty() {
         address.query_pairs_mut().extend_pairs(known);
     }
     let options = PgConnectOptions::from_str(address.as_str())
-        .map_err(|error| bad(format!("source.url cannot be used: {error}")))?;
+        .map_err(|error| bad(format!("[source] url cannot be used: {error}")))?;
     Ok(options.application_name("attrsync").disable_statement_logging())
 }
 
@@ -158,7 +159,7 @@ impl ColumnTypes {
             if !matches!(base.as_str(), "smallint" | "integer" | "bigint") {
                 return Err(unusable(
                     format!("the source's column {name} is of type {declared}, not a whole number"),
-                    format!("make it bigint, or cast it in source.query: {name}::bigint as {name}"),
+                    format!("make it bigint, or cast it in [source] query: {name}::bigint as {name}"),
                 ));
             }
         }

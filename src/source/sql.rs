@@ -21,7 +21,7 @@ pub(super) fn relation(relation: &Relation) -> Result<String, SourceError> {
         Relation::Table(name) => {
             let parts = table_parts(name).map_err(|problem| SourceError::Unusable {
                 problem: format!("the table's name {problem}"),
-                hint: "write source.table as table or schema.table".to_owned(),
+                hint: "write [source] table as table or schema.table".to_owned(),
             })?;
             Ok(parts.iter().map(|part| quoted(part)).collect::<Vec<_>>().join("."))
         }

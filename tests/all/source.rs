@@ -257,7 +257,7 @@ async fn connections_that_cannot_be_made_are_told_with_a_hint() {
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let refused = source_at(&format!("postgres://reader:hunter2@127.0.0.1:{port}/shop"), table("v"));
     let shown = told(refused.read(&Filter::default()).await);
-    assert!(shown.contains(&format!("127.0.0.1:{port}")) && shown.contains("source.url"), "{shown}");
+    assert!(shown.contains(&format!("127.0.0.1:{port}")) && shown.contains("[source] url"), "{shown}");
 
     let server = Postgres::start().port();
     let nowhere = source_at(&format!("postgres://postgres:hunter2@127.0.0.1:{server}/nowhere"), table("v"));
@@ -380,7 +380,7 @@ async fn bytes_that_are_no_utf_8_are_told_with_a_way_to_read_them() {
         );
         let shop = Shop::at(Postgres::start().database_in(encoding), &insert).await;
         let shown = told(shop.table("v").await);
-        for words in ["UTF-8", state, "cast it in source.query"] {
+        for words in ["UTF-8", state, "cast it in [source] query"] {
             assert!(shown.contains(words), "{words}: {shown}");
         }
         assert!(!shown.contains(&format!("0x{byte}")), "{shown}");

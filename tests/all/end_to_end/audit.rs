@@ -92,7 +92,7 @@ fn promise_12_the_history_can_be_asked() {
         let checks: Vec<_> =
             check["checks"].as_array().expect("checks").iter().map(|c| c["name"].clone()).collect();
         assert_eq!(checks, ["configuration", "source", "ledger", "store", "token", "attributes", "size"]);
-        world.run(&["check"]).exits(0).tells(&["1 = loyalty_tier (string)", "customer_id INT8"]);
+        world.run(&["check"]).exits(0).tells(&["1 = loyalty_tier (string)", "customer_id bigint"]);
     }
 }
 

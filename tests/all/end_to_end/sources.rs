@@ -102,17 +102,14 @@ fn promise_12_an_attribute_that_the_store_lacks_is_named() {
 #[test]
 fn promise_12_a_source_that_cannot_be_read_is_explained() {
     for (spoil, words) in [
-        (
-            "alter table customer_attribute_values rename value to worth",
-            ["no column value", "worth", "hint:"],
-        ),
+        ("alter table customer_attribute_values rename value to worth", ["value", "does not exist", "hint:"]),
         (
             "alter table customer_attribute_values alter customer_id type text",
-            ["column customer_id is of type text", "integer", "hint:"],
+            ["column customer_id is of type text", "whole number", "hint:"],
         ),
         (
             "alter table customer_attribute_values alter attribute_id type numeric",
-            ["column attribute_id is of type numeric", "integer", "hint:"],
+            ["column attribute_id is of type numeric", "whole number", "hint:"],
         ),
         ("drop table customer_attribute_values", ["customer_attribute_values", "[source] table", "hint:"]),
     ] {
