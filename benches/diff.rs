@@ -158,7 +158,7 @@ async fn fill(rows: u64, path: &Path) -> Bench {
     let mut connection = PgConnection::connect(&url).await.expect("the source");
     let values = format!(
         "create table {TABLE} (customer_id bigint, attribute_id bigint, value text not null);
-         insert into {TABLE} select 1 + i / 3, 1 + i % 3, 'value ' || (i * 7919) % 100003
+         insert into {TABLE} select 1 + i / 3, 1 + i % 3, 'value ' || ((i * 7919) % 100003)
              from generate_series(0::bigint, {rows} - 1) as i;
          alter table {TABLE} add primary key (customer_id, attribute_id)"
     );
@@ -179,7 +179,7 @@ async fn fill(rows: u64, path: &Path) -> Bench {
     let filled = direct.execute(
         "insert into entries (store_id, customer_id, attribute_id, value, value_id, belief, run_id, updated_at)
          with recursive n (i) as (select 0 union all select i + 1 from n where i < ?1 - 1)
-         select (select id from stores), 1 + i / 3, 1 + i % 3, 'value ' || (i * 7919) % 100003, (1 + i / 3) * 3,
+         select (select id from stores), 1 + i / 3, 1 + i % 3, 'value ' || ((i * 7919) % 100003), (1 + i / 3) * 3,
                 'confirmed', 1, '2026-01-01T00:00:00.000000Z' from n",
         [i64::try_from(rows).expect("fewer rows")],
     );

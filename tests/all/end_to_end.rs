@@ -10,6 +10,7 @@ mod bad_values;
 mod crashes;
 mod echoes;
 mod only_changes;
+mod quota;
 mod secrets;
 mod setup;
 mod signals;

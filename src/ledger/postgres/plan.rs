@@ -86,8 +86,11 @@ impl PostgresLedger {
                 e.seen_value,
                 case when e.belief <> 'confirmed' and e.value <> c.value then e.value end as doubtful_value
             from changes c
-            left join entries e on e.store_id = $1 and e.customer_id = c.customer_id
-                and e.attribute_id = c.attribute_id
+            left join lateral (
+                select value, belief, seen_value from entries
+                where store_id = $1 and customer_id = c.customer_id and attribute_id = c.attribute_id
+                offset 0
+            ) e on true
             where c.run_id = $2 and (c.customer_id, c.attribute_id) > ($4, $5) and c.outcome = 'planned'
                 and (c.not_before is not null) = $3
             order by c.customer_id, c.attribute_id

@@ -3,6 +3,9 @@
 //!
 //! All parts of a statement see the same snapshot, so the parts hand rows on by `returning`. A change that is not in
 //! the state it must be in makes the closing `select` divide by zero, which undoes the whole statement.
+//!
+//! Rows are found key by key (`lateral … offset 0`) and then touched by their place (`ctid`): left to itself, a plan that
+//! is made while a table is small goes through all of a run's rows for every call.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -18,11 +21,18 @@ const BEGIN: &str = fenced!(
         select $2, $3, 'PUT', $4, $5, cardinality($7::bigint[]), $6 from fence
         returning id
     ),
+    found as (
+        select c.place from unnest($7::bigint[], $8::bigint[]) as k (customer_id, attribute_id)
+        cross join lateral (
+            select ctid as place from changes
+            where run_id = $2 and customer_id = k.customer_id and attribute_id = k.attribute_id
+                and outcome = case when $3::bigint is null then 'planned' else 'sending' end
+            offset 0
+        ) c
+    ),
     sent as (
         update changes c set outcome = 'sending', request_id = request.id
-        from request, unnest($7::bigint[], $8::bigint[]) as k (customer_id, attribute_id)
-        where c.run_id = $2 and c.customer_id = k.customer_id and c.attribute_id = k.attribute_id
-            and c.outcome = case when $3::bigint is null then 'planned' else 'sending' end
+        from request, found where c.ctid = found.place
         returning c.customer_id, c.attribute_id, c.value, c.value_id
     ),
     doubted as (
@@ -54,13 +64,26 @@ const FINISH: &str = fenced!(
         from fence where requests.id = $3 and run_id = $2
         returning requests.id
     ),
+    found as (
+        select c.place, e.place as entry, v.*
+        from unnest($8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[])
+            as v (customer_id, attribute_id, outcome, reason, value_id, stored_value, seen_value)
+        cross join lateral (
+            select ctid as place from changes
+            where run_id = $2 and customer_id = v.customer_id and attribute_id = v.attribute_id
+                and outcome = 'sending'
+            offset 0
+        ) c
+        left join lateral (
+            select ctid as place from entries
+            where store_id = $1 and customer_id = v.customer_id and attribute_id = v.attribute_id and run_id = $2
+            offset 0
+        ) e on true
+    ),
     decided as (
         update changes c set
             outcome = v.outcome, reason = v.reason, value_id = coalesce(v.value_id, c.value_id), decided_at = $4
-        from ended, unnest($8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[])
-            as v (customer_id, attribute_id, outcome, reason, value_id, stored_value, seen_value)
-        where c.run_id = $2 and c.customer_id = v.customer_id and c.attribute_id = v.attribute_id
-            and c.outcome = 'sending'
+        from ended, found v where c.ctid = v.place
         returning v.*
     ),
     believed as (
@@ -70,9 +93,7 @@ const FINISH: &str = fenced!(
             stored_value = case when v.outcome = 'confirmed' then v.stored_value else e.stored_value end,
             seen_value = case when v.outcome in ('confirmed', 'unknown') then v.seen_value else e.seen_value end,
             reason = v.reason, updated_at = $4
-        from decided v
-        where e.store_id = $1 and e.customer_id = v.customer_id and e.attribute_id = v.attribute_id
-            and e.run_id = $2
+        from decided v where e.ctid = v.entry
     ),
     counted as (
         update runs r set
@@ -99,17 +120,25 @@ const FINISH: &str = fenced!(
 /// is held back from now on. One that was sending is decided as an answer would have decided it.
 const SET_ASIDE: &str = fenced!(
     ", before as (
-        select v.*, c.outcome as was, c.value
+        select v.*, c.outcome as was, c.value, c.place, e.place as entry
         from fence, unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[])
             as v (customer_id, attribute_id, outcome, reason, value_id, stored_value, seen_value)
-        join changes c on c.customer_id = v.customer_id and c.attribute_id = v.attribute_id
-        where c.run_id = $2 and c.outcome in ('planned', 'sending')
+        cross join lateral (
+            select ctid as place, outcome, value from changes
+            where run_id = $2 and customer_id = v.customer_id and attribute_id = v.attribute_id
+                and outcome in ('planned', 'sending')
+            offset 0
+        ) c
+        left join lateral (
+            select ctid as place from entries
+            where store_id = $1 and customer_id = v.customer_id and attribute_id = v.attribute_id and run_id = $2
+            offset 0
+        ) e on true
     ),
     decided as (
         update changes c set
             outcome = b.outcome, reason = b.reason, value_id = coalesce(b.value_id, c.value_id), decided_at = $3
-        from before b
-        where c.run_id = $2 and c.customer_id = b.customer_id and c.attribute_id = b.attribute_id
+        from before b where c.ctid = b.place
         returning b.*
     ),
     believed as (
@@ -119,9 +148,7 @@ const SET_ASIDE: &str = fenced!(
             stored_value = case when d.outcome = 'confirmed' then d.stored_value else e.stored_value end,
             seen_value = case when d.outcome in ('confirmed', 'unknown') then d.seen_value else e.seen_value end,
             reason = d.reason, updated_at = $3
-        from decided d
-        where e.store_id = $1 and e.customer_id = d.customer_id and e.attribute_id = d.attribute_id
-            and e.run_id = $2 and d.was = 'sending'
+        from decided d where e.ctid = d.entry and d.was = 'sending'
     ),
     refused as (
         insert into entries as e (store_id, customer_id, attribute_id, value, belief, reason, run_id, updated_at)
