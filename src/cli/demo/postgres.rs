@@ -120,7 +120,7 @@ impl PrivatePostgres {
         }
     }
 
-    /// The address as [source] takes it.
+    /// The address as `[source]` takes it.
     pub(crate) fn url(&self) -> String {
         format!("postgres://{USER}:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
