@@ -327,6 +327,7 @@ fn rules(attributes: &[Attribute], options: &Options, push: &PushConfig, now: Da
     Rules {
         attributes: attributes.iter().map(|attribute| attribute.id).collect(),
         retry_rejected: options.retry_rejected,
+        distrust: options.distrust,
         now,
         lateness: TimeDelta::from_std(push.request_timeout * 2).unwrap_or(TimeDelta::MAX),
     }

@@ -30,6 +30,8 @@ pub struct Rules {
     pub attributes: BTreeSet<i64>,
     /// Send values again that the store rejected.
     pub retry_rejected: bool,
+    /// Believe no entry, so that every value is sent again.
+    pub distrust: bool,
     /// The time of planning.
     pub now: DateTime<Utc>,
     /// How long after it was sent a request may still be applied.
@@ -313,7 +315,7 @@ impl Diff {
     fn compare(&self, group: &Group, entry: Option<EntryRow<'_>>) -> Found {
         let same = entry.is_some_and(|entry| entry.value == group.value);
         match entry.map(|entry| entry.belief) {
-            Some(Belief::Confirmed) if same => return Found::Unchanged,
+            Some(Belief::Confirmed) if same && !self.rules.distrust => return Found::Unchanged,
             Some(Belief::Rejected) if same && !self.rules.retry_rejected => return Found::Held,
             _ => {}
         }

@@ -23,6 +23,7 @@ fn rules() -> Rules {
     Rules {
         attributes: BTreeSet::from([1, 2, 3]),
         retry_rejected: false,
+        distrust: false,
         now: now(),
         lateness: TimeDelta::seconds(120),
     }
@@ -129,6 +130,15 @@ fn a_rejected_value_is_held_until_it_changes_or_is_released() {
     let entries = BTreeMap::from([(Key::new(5, 1), known("bad", Belief::Rejected))]);
     let released = Rules { retry_rejected: true, ..rules() };
     assert_eq!(merge(released, &[row(5, 1, "bad")], &entries, 9).0.planned, 1);
+}
+
+#[test]
+fn distrust_plans_what_is_confirmed_as_well() {
+    let entries = BTreeMap::from([(Key::new(5, 1), known("gold", Belief::Confirmed))]);
+    let rows = [row(5, 1, "gold")];
+    assert_eq!(merge(rules(), &rows, &entries, 9).0.unchanged, 1);
+    let counts = merge(Rules { distrust: true, ..rules() }, &rows, &entries, 9).0;
+    assert_eq!((counts.unchanged, counts.planned), (0, 1));
 }
 
 #[test]
