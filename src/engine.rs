@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -277,6 +278,14 @@ async fn save_plan(
 async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|asked| *asked).await.is_err() {
         std::future::pending().await
+    }
+}
+
+/// What is waited for, or for ever where nothing is.
+async fn pending_or<T>(waited_for: &mut Option<BoxFuture<'_, T>>) -> T {
+    match waited_for {
+        Some(waited_for) => waited_for.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,11 +1,13 @@
 //! The second phase: the plan is sent, `workers` calls at a time.
 //!
 //! One task decides everything, so that what was learnt from one answer holds for the next call. It keeps three things:
-//! the batch that is begun next, the calls in flight, and the batches that wait to be sent again. A slot is free
-//! again only when the answer of its call is committed.
+//! the batch that is begun next, the calls in flight, and the batches that wait to be sent again. It waits for none of
+//! them alone: while one batch is being begun, the answer of another is read and written down. A slot is free again
+//! only when the answer of its call is committed.
 
 mod settle;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -16,10 +18,10 @@ use tokio::time::{Instant, sleep_until};
 use super::gone::{Gone, Owner};
 use super::queue::Queue;
 use super::sending::{Begun, Sent, Work, send};
-use super::{End, EngineError, Ports, Progress, asked_to_stop};
+use super::{End, EngineError, Ports, Progress, asked_to_stop, pending_or};
 use crate::config::PushConfig;
 use crate::destination::ReadError;
-use crate::ledger::{LedgerError, NewRequest, RequestEnd};
+use crate::ledger::{LedgerError, NewRequest};
 use crate::plan::batch::Limit;
 use crate::record::{Counts, Key, RunStatus, Verdict};
 use crate::retry::Breaker;
@@ -27,10 +29,16 @@ use crate::retry::Breaker;
 /// How many batches may wait to be sent again before no new one is begun.
 const WAITING_MAX: usize = 64;
 
-/// A store that answers faster than this gets its next batch begun ahead, so that no slot waits for a commit.
+/// A store that answers faster than this gets its next batches begun ahead, so that no slot waits for a commit.
 const BEGIN_AHEAD_BELOW: Duration = Duration::from_secs(1);
 
-type InFlight<'a> = FuturesUnordered<BoxFuture<'a, Sent>>;
+/// How many are begun ahead: answers may come two at a time.
+const BEGUN_AHEAD: usize = 2;
+
+type InFlight<'a> = FuturesUnordered<BoxFuture<'a, Result<Sent, LedgerError>>>;
+
+/// A batch whose intent was to be committed, and what became of it.
+type Began = (Work, Instant, Result<i64, LedgerError>);
 
 /// The state of the second phase.
 pub(super) struct Push<'a> {
@@ -45,8 +53,10 @@ pub(super) struct Push<'a> {
     chosen: Option<Work>,
     /// The store's leave for one more call, being waited for.
     leave: Option<BoxFuture<'a, ()>>,
+    /// Its intent is being committed.
+    beginning: Option<BoxFuture<'a, Began>>,
     /// Begun, waiting for a slot.
-    begun: Option<Begun>,
+    begun: VecDeque<Begun>,
     /// Keys whose requests may be in flight.
     begun_keys: Vec<(i64, Vec<Key>)>,
     slots: usize,
@@ -80,7 +90,8 @@ impl<'a> Push<'a> {
             waiting: Vec::new(),
             chosen: None,
             leave: None,
-            begun: None,
+            beginning: None,
+            begun: VecDeque::new(),
             begun_keys: Vec::new(),
             slots: config.workers,
             accepted: 0,
@@ -106,6 +117,10 @@ impl<'a> Push<'a> {
         let driven = self.drive(&mut in_flight, stop, deadline).await;
         if let Err(EngineError::Ledger(LedgerError::LostOwnership { .. })) = &driven {
             while in_flight.next().await.is_some() {}
+            if let Some(beginning) = self.beginning.take() {
+                // It was not sent, so whether it was begun does not matter; but the ledger has to be free again.
+                let _ = beginning.await;
+            }
             let keys: Vec<_> = self.begun_keys.drain(..).flat_map(|(_, keys)| keys).collect();
             self.ports.ledger.clear_certainty(&keys, (self.ports.now)()).await?;
         }
@@ -124,19 +139,23 @@ impl<'a> Push<'a> {
             let now = Instant::now();
             self.look_for_the_end(&stop, deadline, now);
             self.choose(in_flight.len(), now).await?;
-            if let Some(begun) = self.begun.take_if(|_| in_flight.len() < self.slots) {
-                in_flight.push(Box::pin(send(self.ports.destination, self.config, begun)));
+            if in_flight.len() < self.slots
+                && let Some(begun) = self.begun.pop_front()
+            {
+                in_flight.push(Box::pin(send(self.ports, self.config, self.run_id, begun)));
                 continue;
             }
-            let idle = in_flight.is_empty() && self.begun.is_none();
+            let idle = in_flight.is_empty() && self.begun.is_empty() && self.beginning.is_none();
             if idle && (self.end.is_some() || self.is_through()) {
                 return self.give_up_waiting().await;
             }
             let wake = self.wake(deadline, now);
             tokio::select! {
                 biased;
-                Some(sent) = in_flight.next() => self.settle(sent, in_flight.is_empty()).await?,
-                () = pending_or(&mut self.leave) => self.begin().await?,
+                Some(sent) = in_flight.next() => self.settle(sent?, in_flight.is_empty()).await?,
+                began = pending_or(&mut self.beginning) => self.began(began)?,
+                () = pending_or(&mut self.leave) => self.begin(),
+                page = self.queue.page() => self.queue.take(page?),
                 answer = pending_or(&mut self.asking) => self.learn_who_is_gone(answer),
                 () = asked_to_stop(&mut stop), if self.end.is_none() => {}
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
@@ -159,6 +178,11 @@ impl<'a> Push<'a> {
         }
     }
 
+    /// Whether the batch that is begun next is chosen.
+    const fn has_next(&self) -> bool {
+        self.chosen.is_some() || self.beginning.is_some()
+    }
+
     fn is_through(&self) -> bool {
         self.queue.is_empty() && self.waiting.is_empty() && self.chosen.is_none()
     }
@@ -169,20 +193,19 @@ impl<'a> Push<'a> {
             return None;
         }
         let ready = self.waiting.iter().filter_map(|work| work.ready_at).min();
-        let ready = ready.filter(|_| self.chosen.is_none() && self.begun.is_none());
+        let ready = ready.filter(|_| !self.has_next() && self.begun.is_empty());
         [ready, self.paused_until, deadline].into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Chooses the batch that is begun next, if there is room for one, and asks the store's leave for it.
     async fn choose(&mut self, in_flight: usize, now: Instant) -> Result<(), EngineError> {
-        let ahead = self.last_took < BEGIN_AHEAD_BELOW && in_flight == self.slots;
-        let room = in_flight < self.slots || ahead;
-        let busy = self.begun.is_some() || self.chosen.is_some() || self.asking.is_some();
-        if self.end.is_some() || busy || !room || self.is_paused(now) {
+        let ahead = if self.last_took < BEGIN_AHEAD_BELOW { BEGUN_AHEAD } else { 0 };
+        let room = in_flight + self.begun.len() < self.slots + ahead;
+        if self.end.is_some() || self.has_next() || self.asking.is_some() || !room || self.is_paused(now) {
             return Ok(());
         }
         while self.chosen.is_none() {
-            let Some(work) = self.next_work(now).await? else { return Ok(()) };
+            let Some(work) = self.next_work(now) else { return Ok(()) };
             self.chosen = self.without_gone(work).await?;
         }
         self.leave = Some(self.ports.destination.ready());
@@ -190,24 +213,24 @@ impl<'a> Push<'a> {
     }
 
     /// A batch that may go now: one that waited, else the next of the plan.
-    async fn next_work(&mut self, now: Instant) -> Result<Option<Work>, EngineError> {
+    fn next_work(&mut self, now: Instant) -> Option<Work> {
         let ready = |work: &Work| work.ready_at.is_none_or(|at| at <= now);
         if let Some(index) = self.waiting.iter().position(ready) {
-            return Ok(Some(self.waiting.remove(index)));
+            return Some(self.waiting.remove(index));
         }
         // While nothing succeeds no new batch is drawn into it, unless the others have used up their attempts.
         let failing =
             self.failed_in_a_row >= self.config.workers && !self.waiting.iter().any(Work::exhausted);
         if failing && !self.waiting.is_empty() {
-            return Ok(None);
+            return None;
         }
         while self.waiting.len() < WAITING_MAX {
-            let Some(changes) = self.queue.next(self.limit).await? else { return Ok(None) };
+            let changes = self.queue.next(self.limit)?;
             let mut work = Work::new(changes, None, self.config.max_attempts);
             let wait = work.not_before().and_then(|at| (at - (self.ports.now)()).to_std().ok());
             // A clock that was set back must not make it wait longer than a request can be late.
             match wait.filter(|wait| !wait.is_zero()).map(|wait| wait.min(self.config.request_timeout * 2)) {
-                None => return Ok(Some(work)),
+                None => return Some(work),
                 Some(wait) => {
                     let seconds = wait.as_secs();
                     tracing::warn!(
@@ -221,29 +244,39 @@ impl<'a> Push<'a> {
                 }
             }
         }
-        Ok(None)
+        None
     }
 
-    /// Commits the intent of the chosen batch.
-    async fn begin(&mut self) -> Result<(), EngineError> {
+    /// Has the intent of the chosen batch committed.
+    fn begin(&mut self) {
         self.leave = None;
-        let Some(work) = self.chosen.take() else { return Ok(()) };
+        let Some(work) = self.chosen.take() else { return };
         if self.end.is_some() || self.is_paused(Instant::now()) {
             // It was not begun: it goes back, to be chosen after the pause, or given up with the rest.
             self.waiting.push(work);
-            return Ok(());
+            return;
         }
         let request =
             NewRequest { parent_id: work.parent_id, attempt: work.calls + 1, at: (self.ports.now)() };
-        let at = Instant::now();
-        let request_id = self.ports.ledger.begin(self.run_id, &request, &work.changes).await?;
+        let (ledger, run_id) = (self.ports.ledger, self.run_id);
+        self.beginning = Some(Box::pin(async move {
+            let at = Instant::now();
+            let begun = ledger.begin(run_id, &request, &work.changes).await;
+            (work, at, begun)
+        }));
+    }
+
+    /// The intent of a batch is committed, or could not be.
+    fn began(&mut self, (work, at, begun): Began) -> Result<(), EngineError> {
+        self.beginning = None;
+        let request_id = begun?;
         self.begun_keys.push((request_id, work.changes.iter().map(|change| change.key).collect()));
         self.counts.requests += 1;
         if work.parent_id.is_none() {
             self.counts.deferred -= work.changes.len() as i64;
             self.counts.unknown += work.changes.len() as i64;
         }
-        self.begun = Some(Begun { work, request_id, at });
+        self.begun.push_back(Begun { work, request_id, at });
         Ok(())
     }
 
@@ -318,19 +351,6 @@ impl<'a> Push<'a> {
         Ok(())
     }
 
-    /// Commits the end of a request and what it decided.
-    async fn finish(
-        &mut self,
-        request_id: i64,
-        end: RequestEnd,
-        verdicts: &[(Key, Verdict)],
-    ) -> Result<(), EngineError> {
-        self.ports.ledger.finish(self.run_id, request_id, &end, verdicts).await?;
-        self.begun_keys.retain(|(id, _)| *id != request_id);
-        self.count(verdicts);
-        Ok(())
-    }
-
     /// Moves decided changes from `unknown` to where they belong.
     fn count(&mut self, verdicts: &[(Key, Verdict)]) {
         let (mut confirmed, mut rejected) = (0, 0);
@@ -363,13 +383,5 @@ impl<'a> Push<'a> {
 
     fn ends_in_failure(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.status == RunStatus::Failed)
-    }
-}
-
-/// What is waited for, or for ever where nothing is.
-async fn pending_or<T>(waited_for: &mut Option<BoxFuture<'_, T>>) -> T {
-    match waited_for {
-        Some(waited_for) => waited_for.await,
-        None => std::future::pending().await,
     }
 }

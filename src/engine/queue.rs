@@ -1,13 +1,21 @@
 //! The plan as a queue of batches, read in short keyset pages: no read of the ledger stays open across a call.
+//!
+//! The next page is asked for while there is still something to send, so that no slot waits for it.
 
 use std::collections::VecDeque;
 
+use futures_util::future::BoxFuture;
+
+use super::pending_or;
 use crate::ledger::{Ledger, Result};
 use crate::plan::batch::{self, Limit};
 use crate::record::{Change, Key};
 
-/// How many changes are read at once.
-const PAGE: usize = 1_000;
+/// How many changes are read at once: a few calls' worth, so that no answer waits long behind a page.
+const PAGE: usize = 256;
+
+/// With fewer changes than this at hand the next page is asked for.
+const LOW: usize = 256;
 
 /// What is left of a run's plan: first what may go at once, then what has to wait for older requests.
 pub(super) struct Queue<'a> {
@@ -17,39 +25,44 @@ pub(super) struct Queue<'a> {
     after: Option<Key>,
     read_all: bool,
     changes: VecDeque<Change>,
+    /// The page that is being read.
+    page: Option<BoxFuture<'a, Result<Vec<Change>>>>,
 }
 
 impl<'a> Queue<'a> {
     pub(super) fn new(ledger: &'a dyn Ledger, run_id: i64) -> Self {
-        Self { ledger, run_id, late: false, after: None, read_all: false, changes: VecDeque::new() }
+        let changes = VecDeque::new();
+        Self { ledger, run_id, late: false, after: None, read_all: false, changes, page: None }
     }
 
-    /// The next batch in key order; `None` at the end of the plan.
-    pub(super) async fn next(&mut self, limit: Limit) -> Result<Option<Vec<Change>>> {
-        loop {
-            if let Some(batch) = batch::next(&mut self.changes, self.read_all, limit) {
-                return Ok(Some(batch));
-            }
-            if !self.read_all {
-                self.read_page().await?;
-            } else if self.late {
-                return Ok(None);
-            } else {
-                (self.late, self.after, self.read_all) = (true, None, false);
-            }
+    /// The next batch in key order. `None` at the end of the plan, or while a page has yet to come.
+    pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<Change>> {
+        let mut batch = batch::next(&mut self.changes, self.read_all, limit);
+        if batch.is_none() && self.read_all && !self.late {
+            (self.late, self.after, self.read_all) = (true, None, false);
+            batch = batch::next(&mut self.changes, self.read_all, limit);
         }
+        if !self.read_all && self.page.is_none() && (batch.is_none() || self.changes.len() < LOW) {
+            self.page = Some(self.ledger.planned(self.run_id, self.late, self.after, PAGE));
+        }
+        batch
+    }
+
+    /// The page that is being read, when it is there; for ever where none is.
+    pub(super) async fn page(&mut self) -> Result<Vec<Change>> {
+        pending_or(&mut self.page).await
+    }
+
+    /// Takes a page in.
+    pub(super) fn take(&mut self, page: Vec<Change>) {
+        self.page = None;
+        self.read_all = page.len() < PAGE;
+        self.after = page.last().map(|change| change.key).or(self.after);
+        self.changes.extend(page);
     }
 
     /// Whether nothing is left.
     pub(super) fn is_empty(&self) -> bool {
         self.late && self.read_all && self.changes.is_empty()
-    }
-
-    async fn read_page(&mut self) -> Result<()> {
-        let page = self.ledger.planned(self.run_id, self.late, self.after, PAGE).await?;
-        self.read_all = page.len() < PAGE;
-        self.after = page.last().map(|change| change.key).or(self.after);
-        self.changes.extend(page);
-        Ok(())
     }
 }

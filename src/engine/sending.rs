@@ -1,13 +1,14 @@
-//! One batch on its way: what is to be sent, what was begun, and the call itself.
+//! One batch on its way: what is to be sent, what was begun, the call itself, and its end in the ledger.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::reading;
+use super::{Ports, reading};
 use crate::config::PushConfig;
 use crate::destination::{Destination, Echo, Item, Reply};
+use crate::ledger::{LedgerError, RequestEnd};
 use crate::record::{Change, Key, Verdict};
 use crate::retry::isolate::Isolation;
 use crate::retry::{self, Meaning, echo};
@@ -74,6 +75,11 @@ impl Work {
         };
         if self.unsure { Verdict::Unknown { reason, seen_value: None } } else { Verdict::Deferred { reason } }
     }
+
+    /// The verdict on changes whose answer ends the run.
+    pub(super) fn stopped(&self) -> Verdict {
+        self.given_up("the run was stopped")
+    }
 }
 
 /// A batch whose intent is committed.
@@ -84,36 +90,65 @@ pub(super) struct Begun {
     pub(super) at: Instant,
 }
 
-/// A batch that came back.
+/// A batch that came back, its answer written down.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) work: Work,
     pub(super) request_id: i64,
     pub(super) reply: Reply,
-    /// What an accepting answer proves, reading back included.
+    /// What was decided: by an accepting answer, reading back included, or by one that ends the run.
     pub(super) verdicts: Vec<(Key, Verdict)>,
     /// From the request to its answer.
     pub(super) took: Duration,
 }
 
-/// Makes the call. An answer that does not prove every change is completed by reading the store back, so that a
-/// batch comes back decided or not at all.
-pub(super) async fn send(destination: &dyn Destination, config: &PushConfig, begun: Begun) -> Sent {
-    let Begun { work, request_id, at } = begun;
+/// Makes the call and commits what came back. An answer that does not prove every change is completed by reading the
+/// store back, so that a batch comes back decided or not at all.
+///
+/// # Errors
+/// The answer could not be written down; the request's changes stay as they were begun.
+pub(super) async fn send(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+    begun: Begun,
+) -> Result<Sent, LedgerError> {
+    let Begun { mut work, request_id, at } = begun;
     let started = Instant::now();
     let reply = if started - at > STALE {
         Reply::NotSent { reason: "it was not on the wire within five seconds of its begin".to_owned() }
     } else {
         let items: Vec<_> =
             work.changes.iter().map(|change| Item { key: change.key, value: &change.value }).collect();
-        destination.upsert(&items).await
+        ports.destination.upsert(&items).await
     };
     let took = started.elapsed();
-    let verdicts = match retry::meaning(&reply, work.changes.len()) {
-        Meaning::Accepted(echoes) => judge(destination, config, &work, echoes).await,
+    let meaning = retry::meaning(&reply, work.changes.len());
+    let accepted = matches!(meaning, Meaning::Accepted(_));
+    if !accepted {
+        work.words = retry::describe(&reply);
+    }
+    let verdicts = match meaning {
+        Meaning::Accepted(echoes) => judge(ports.destination, config, &work, echoes).await,
+        Meaning::Fatal(_) => {
+            let verdict = work.stopped();
+            work.changes.iter().map(|change| (change.key, verdict.clone())).collect()
+        }
         _ => Vec::new(),
     };
-    Sent { work, request_id, reply, verdicts, took }
+    let error = (!accepted).then(|| work.words.clone());
+    let end = request_end(&reply, error, (ports.now)());
+    ports.ledger.finish(run_id, request_id, &end, &verdicts).await?;
+    Ok(Sent { work, request_id, reply, verdicts, took })
+}
+
+/// What is written down of an answer.
+fn request_end(reply: &Reply, error: Option<String>, at: DateTime<Utc>) -> RequestEnd {
+    let (http_status, store_request_id) = match reply {
+        Reply::Answered(answer) => (Some(answer.status), answer.request_id.clone()),
+        Reply::Lost { .. } | Reply::NotSent { .. } => (None, None),
+    };
+    RequestEnd { at, http_status, store_request_id, error }
 }
 
 /// What an accepting answer proves of each change. A value that was sent before without a clear answer may arrive

@@ -1,12 +1,11 @@
-//! What follows from an answer: the verdicts are committed, and what is undecided goes on its way.
+//! What follows from an answer: what it teaches is kept, and what is undecided goes on its way.
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::super::gone::{self, Owner};
-use super::super::sending::{Sent, Work};
+use super::super::sending::{Begun, Sent, Work};
 use super::super::{End, EngineError};
 use super::Push;
 use crate::destination::{ReadError, Reply};
@@ -25,12 +24,13 @@ const ACCEPTED_FOR_A_SLOT: u32 = 20;
 const LIMITED_PAUSE: Duration = Duration::from_millis(700);
 
 impl Push<'_> {
-    /// Commits an answer and decides what comes next. `last` says that no other call is in flight.
+    /// Decides what comes after an answer that is written down. `last` says that no other call is in flight.
     pub(super) async fn settle(&mut self, sent: Sent, last: bool) -> Result<(), EngineError> {
         let Sent { mut work, request_id, reply, verdicts, took } = sent;
+        self.begun_keys.retain(|(id, _)| *id != request_id);
+        self.count(&verdicts);
         let items = work.changes.len();
         let meaning = retry::meaning(&reply, items);
-        let end = request_end(&reply, &meaning, (self.ports.now)());
         if !matches!(meaning, Meaning::Accepted(_)) {
             tracing::debug!(
                 run = self.run_id,
@@ -38,7 +38,6 @@ impl Push<'_> {
                 answer = retry::headline(&reply),
                 "not accepted"
             );
-            work.words = retry::describe(&reply);
         }
         work.parent_id = Some(request_id);
         work.calls += 1;
@@ -55,43 +54,25 @@ impl Push<'_> {
             Meaning::Accepted(_) => {
                 self.last_took = took;
                 let proved = verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Confirmed { .. }));
-                self.finish(request_id, end, &verdicts).await?;
                 self.accepted(work, proved, request_id).await
             }
-            Meaning::TooLarge if items > 1 => {
-                self.finish(request_id, end, &[]).await?;
-                self.too_large(work, request_id).await
-            }
-            Meaning::TooLarge => {
-                self.finish(request_id, end, &[]).await?;
-                self.refused(work, Vec::new(), request_id).await
-            }
-            Meaning::Refused(named) => {
-                self.finish(request_id, end, &[]).await?;
-                self.refused(work, named, request_id).await
-            }
+            Meaning::TooLarge if items > 1 => self.too_large(work, request_id).await,
+            Meaning::TooLarge => self.refused(work, Vec::new(), request_id).await,
+            Meaning::Refused(named) => self.refused(work, named, request_id).await,
             Meaning::Fatal(advice) => {
-                let verdict = work.given_up("the run was stopped");
-                let verdicts: Vec<_> =
-                    work.changes.iter().map(|change| (change.key, verdict.clone())).collect();
-                self.finish(request_id, end, &verdicts).await?;
+                let verdict = work.stopped();
                 if let Some(isolation) = work.isolation.take() {
                     self.give_up(isolation, &verdict, &verdicts).await?;
                 }
                 self.stop(&reply, request_id, advice).await
             }
-            Meaning::Limited(wait) => {
-                self.finish(request_id, end, &[]).await?;
-                self.limited(work, wait).await
-            }
+            Meaning::Limited(wait) => self.limited(work, wait).await,
             Meaning::Unknown => {
-                self.finish(request_id, end, &[]).await?;
                 work.unsure = true;
                 work.failures += 1;
                 self.failed(work, last).await
             }
             Meaning::NotSent => {
-                self.finish(request_id, end, &[]).await?;
                 self.pause(work);
                 Ok(())
             }
@@ -279,12 +260,18 @@ impl Push<'_> {
         self.take_back("not sent: the run was stopped").await
     }
 
-    /// A batch that was begun ahead and not sent waits for its turn again.
+    /// Batches that were begun ahead and not sent wait for their turn again.
     async fn take_back(&mut self, why: &str) -> Result<(), EngineError> {
-        let Some(begun) = self.begun.take() else { return Ok(()) };
-        let end = RequestEnd { at: (self.ports.now)(), error: Some(why.to_owned()), ..RequestEnd::default() };
-        self.finish(begun.request_id, end, &[]).await?;
-        self.waiting.push(Work { parent_id: Some(begun.request_id), ..begun.work });
+        if let Some(beginning) = self.beginning.take() {
+            self.began(beginning.await)?;
+        }
+        while let Some(Begun { work, request_id, .. }) = self.begun.pop_front() {
+            let end =
+                RequestEnd { at: (self.ports.now)(), error: Some(why.to_owned()), ..RequestEnd::default() };
+            self.ports.ledger.finish(self.run_id, request_id, &end, &[]).await?;
+            self.begun_keys.retain(|(id, _)| *id != request_id);
+            self.waiting.push(Work { parent_id: Some(request_id), ..work });
+        }
         Ok(())
     }
 
@@ -300,14 +287,4 @@ impl Push<'_> {
         let verdicts = rest.map(|change| (change.key, verdict.clone())).collect();
         self.set_aside(verdicts).await
     }
-}
-
-/// What is written down of an answer. An accepting one has no error.
-fn request_end(reply: &Reply, meaning: &Meaning<'_>, at: DateTime<Utc>) -> RequestEnd {
-    let error = (!matches!(meaning, Meaning::Accepted(_))).then(|| retry::describe(reply));
-    let (http_status, store_request_id) = match reply {
-        Reply::Answered(answer) => (Some(answer.status), answer.request_id.clone()),
-        Reply::Lost { .. } | Reply::NotSent { .. } => (None, None),
-    };
-    RequestEnd { at, http_status, store_request_id, error }
 }

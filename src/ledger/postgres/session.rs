@@ -45,10 +45,12 @@ const SETTINGS: &str = "
     ) as wanted (name, value)
     join pg_settings using (name)";
 
-/// The write statements find rows by key, some tens at a time, in tables that may grow from nothing to millions of
-/// rows within a run: a plan that was good for an empty table must not be kept, so only index plans are allowed.
+/// The statements of a run find rows by key, some tens or hundreds at a time, in tables that may grow from nothing to
+/// millions of rows within it: a plan that was good for an empty table must not be kept, so only walks along an index are
+/// allowed. A page of the plan that is sorted first would read all that is left of it.
 const WRITER_SETTINGS: &str = "
     set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
+    set enable_bitmapscan = off; set enable_sort = off;
     set plan_cache_mode = force_generic_plan";
 
 /// An error of the database with what was being done.

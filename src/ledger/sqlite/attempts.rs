@@ -133,13 +133,9 @@ pub(super) fn finish(
     }
     let mut moves = Moves::default();
     for (key, verdict) in verdicts {
-        let (before, _) = undecided(transaction, place.run_id, *key)?;
-        if before != Outcome::Sending {
-            return Err(Failure::misplaced(*key, place.run_id, "sending"));
-        }
-        decide(transaction, place.run_id, *key, verdict, &at)?;
+        decide(transaction, place.run_id, *key, Outcome::Sending, verdict, &at)?;
         settle(transaction, place, *key, verdict, &at)?;
-        moves.add(before, verdict);
+        moves.add(Outcome::Sending, verdict);
     }
     moves.commit(transaction, place.run_id)
 }
@@ -156,7 +152,7 @@ pub(super) fn set_aside(
     let mut moves = Moves::default();
     for (key, verdict) in verdicts {
         let (before, value) = undecided(transaction, place.run_id, *key)?;
-        decide(transaction, place.run_id, *key, verdict, &at)?;
+        decide(transaction, place.run_id, *key, before, verdict, &at)?;
         match (before, verdict) {
             (Outcome::Planned, Verdict::Rejected { reason }) => {
                 transaction.prepare_cached(TOUCH_ENTRY)?.execute(params![
@@ -194,11 +190,12 @@ fn undecided(transaction: &Transaction<'_>, run_id: i64, key: Key) -> Result<(Ou
     }
 }
 
-/// Writes the verdict into the change.
+/// Writes the verdict into the change, which has come as far as `before`.
 fn decide(
     transaction: &Transaction<'_>,
     run_id: i64,
     key: Key,
+    before: Outcome,
     verdict: &Verdict,
     at: &str,
 ) -> Result<(), Failure> {
@@ -206,10 +203,10 @@ fn decide(
         Verdict::Confirmed { value_id, .. } => *value_id,
         _ => None,
     };
-    transaction
+    let decided = transaction
         .prepare_cached(
             "update changes set outcome = ?4, reason = ?5, value_id = coalesce(?6, value_id), decided_at = ?7
-             where run_id = ?1 and customer_id = ?2 and attribute_id = ?3",
+             where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?8",
         )?
         .execute(params![
             run_id,
@@ -219,8 +216,9 @@ fn decide(
             verdict.reason(),
             value_id,
             at,
+            before.as_str(),
         ])?;
-    Ok(())
+    if decided == 1 { Ok(()) } else { Err(Failure::misplaced(key, run_id, before.as_str())) }
 }
 
 const CONFIRM: &str = "

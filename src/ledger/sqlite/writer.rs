@@ -1,9 +1,11 @@
 //! One connection on a thread of its own: SQLite blocks, and the runtime's threads must not.
 //!
 //! The thread also keeps the file's lock, so that the lock outlives every write that was handed over, and the
-//! next process never meets one that is still being committed.
+//! next process never meets one that is still being committed. Writes that wait together are committed together: the
+//! disk is waited for once, and each still fails or succeeds by itself.
 
-use std::sync::mpsc;
+use std::collections::VecDeque;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -13,7 +15,49 @@ use super::failure::Failure;
 use super::lock::FileLock;
 use crate::ledger::{LedgerError, Result};
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+/// How many writes share a commit at the most.
+const GROUP_MAX: usize = 16;
+
+/// What the thread is asked to do.
+enum Job {
+    /// Runs on the connection by itself.
+    Alone(Box<dyn FnOnce(&mut Connection) + Send>),
+    /// Runs in a transaction, maybe beside others.
+    Write(Box<dyn Write>),
+}
+
+/// A write, and the one who waits for it.
+trait Write: Send {
+    /// Runs it; says whether what it wrote is to be kept.
+    fn run(&mut self, transaction: &Transaction<'_>) -> bool;
+
+    /// Tells what became of it, after the commit; `uncommitted` says why there was none.
+    fn answer(self: Box<Self>, uncommitted: Option<&str>);
+}
+
+struct Asked<T, F> {
+    job: Option<F>,
+    result: Option<Result<T, Failure>>,
+    answer: oneshot::Sender<Result<T, Failure>>,
+}
+
+impl<T: Send, F: FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send> Write for Asked<T, F> {
+    fn run(&mut self, transaction: &Transaction<'_>) -> bool {
+        self.result = self.job.take().map(|job| job(transaction));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, uncommitted: Option<&str>) {
+        let undone = || Err(Failure::Wrong(uncommitted.unwrap_or("it was not tried").to_owned()));
+        let result = match self.result {
+            Some(Ok(done)) if uncommitted.is_none() => Ok(done),
+            Some(Err(failure)) => Err(failure),
+            _ => undone(),
+        };
+        // Nobody waits for the answer of a caller that was dropped.
+        let _ = self.answer.send(result);
+    }
+}
 
 /// The thread that has the connection. Dropping it waits for the writes handed over, and closes the file.
 #[derive(Debug)]
@@ -41,7 +85,7 @@ impl Writer {
                     }
                 };
                 if answer.send(Ok(made)).is_ok() {
-                    queue.into_iter().for_each(|job| job(&mut connection));
+                    work(&queue, &mut connection);
                 }
             })
             .map_err(|error| LedgerError::Database { doing: "start its thread", source: error.into() })?;
@@ -57,28 +101,34 @@ impl Writer {
         job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job = Job::Alone(Box::new(move |connection| {
             // Nobody waits for the answer of a caller that was dropped.
             let _ = answer.send(job(connection));
-        });
-        let jobs = self.jobs.as_ref().ok_or_else(|| ended(doing))?;
-        jobs.send(job).map_err(|_| ended(doing))?;
-        answered.await.map_err(|_| ended(doing))?.map_err(|failure| failure.into_error(doing))
+        }));
+        self.hand_over(doing, job, answered).await
     }
 
-    /// Runs `job` as one transaction, which is rolled back if it fails.
+    /// Runs `job` as a transaction of its own, as far as anybody can see: what it wrote is taken back if it fails, and
+    /// durable when this returns.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
         job: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.call(doing, move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = job(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        })
-        .await
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Write(Box::new(Asked { job: Some(job), result: None, answer }));
+        self.hand_over(doing, job, answered).await
+    }
+
+    async fn hand_over<T>(
+        &self,
+        doing: &'static str,
+        job: Job,
+        answered: oneshot::Receiver<Result<T, Failure>>,
+    ) -> Result<T> {
+        let jobs = self.jobs.as_ref().ok_or_else(|| ended(doing))?;
+        jobs.send(job).map_err(|_| ended(doing))?;
+        answered.await.map_err(|_| ended(doing))?.map_err(|failure| failure.into_error(doing))
     }
 }
 
@@ -90,6 +140,53 @@ impl Drop for Writer {
             let _ = thread.join();
         }
     }
+}
+
+/// Does what is asked until nobody can ask any more.
+fn work(queue: &Receiver<Job>, connection: &mut Connection) {
+    let mut waiting = VecDeque::new();
+    while let Some(job) = waiting.pop_front().or_else(|| queue.recv().ok()) {
+        match job {
+            Job::Alone(job) => job(connection),
+            Job::Write(first) => {
+                waiting.extend(queue.try_iter());
+                let mut group = vec![first];
+                while group.len() < GROUP_MAX {
+                    match waiting.pop_front() {
+                        Some(Job::Write(job)) => group.push(job),
+                        Some(alone) => {
+                            waiting.push_front(alone);
+                            break;
+                        }
+                        None => break,
+                    }
+                }
+                commit(connection, group);
+            }
+        }
+    }
+}
+
+/// Runs a group of writes and commits those that succeed. Each is answered when that is done.
+fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Write>>) {
+    let uncommitted = run(connection, &mut group).err().map(|error| error.to_string());
+    for write in group {
+        write.answer(uncommitted.as_deref());
+    }
+}
+
+fn run(connection: &mut Connection, group: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for write in group {
+        transaction.prepare_cached("savepoint write")?.execute([])?;
+        let good = write.run(&transaction);
+        if !good {
+            // Where the disk failed the whole transaction is undone already, and this says so to all of the group.
+            transaction.prepare_cached("rollback to write")?.execute([])?;
+        }
+        transaction.prepare_cached("release write")?.execute([])?;
+    }
+    transaction.commit()
 }
 
 fn ended(doing: &'static str) -> LedgerError {
