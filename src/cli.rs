@@ -100,7 +100,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     view::start(program.common.color);
     trace::start(program.common.verbose, program.common.quiet, program.common.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One thread: what reads millions of rows has its own, and an answer of the store is handled where it comes in.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure::show(&Failure::from(error)),
     };

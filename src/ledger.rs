@@ -114,7 +114,9 @@ pub trait EntryScan: Send + Sync {
 /// The write side for one store. Having one is the proof that the store's lock is held: it is taken when the
 /// ledger is opened and ends with the value, or with the process.
 ///
-/// Every method that writes is one transaction, durable when it returns. `begin`, `finish`, `set_aside`,
+/// Every method that writes is one transaction, durable when it returns. What a run does side by side (`save_plan`,
+/// `planned`, `begin`, `finish`, `set_aside`) goes on once it was polled, whether it is polled again or not: one that
+/// waits for another must not wait for the one who polls both. `begin`, `finish`, `set_aside`,
 /// `save_plan`, `seal_plan`, `discard_plan`, `distrust` and `close_run` prove in that transaction that the run still owns the store, and fail with
 /// [`LedgerError::LostOwnership`] otherwise, having written nothing.
 #[async_trait]

@@ -2,7 +2,10 @@
 //!
 //! The modules, in reading order: [`record`] has the nouns, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`retry`] judges answers, [`engine`] is the line of a run,
-//! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands.
+//! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands. `aside` is the
+//! thread on which the Postgres adapters read.
+
+mod aside;
 
 pub mod record;
 pub mod plan;

@@ -2,12 +2,14 @@
 //!
 //! The source's snapshot is closed before the first write call: this phase ends before the next begins.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
-use super::{EngineError, Ports, Progress};
-use crate::ledger::{EntryPages, EntryScan, Ledger};
+use super::{EngineError, Ports, Progress, pending_or};
+use crate::ledger::{self, EntryPages, EntryScan, Ledger};
 use crate::plan::diff::{Cursor, Diff, Need, PlanPage, Rules};
 use crate::plan::summary::Summary;
 use crate::record::{Counts, Filter};
@@ -28,21 +30,56 @@ fn silent() -> SourceError {
 
 /// What becomes of the pages of a plan.
 enum Sink<'a> {
-    Save { ledger: &'a dyn Ledger, run_id: i64 },
+    /// They are saved, each while the next is made.
+    Save { ledger: &'a dyn Ledger, run_id: i64, saving: Option<BoxFuture<'a, ledger::Result<()>>> },
+    /// They are counted.
     Count(&'a mut Summary),
 }
 
-impl Sink<'_> {
+impl<'a> Sink<'a> {
+    fn save(ledger: &'a dyn Ledger, run_id: i64) -> Self {
+        Self::Save { ledger, run_id, saving: None }
+    }
+
+    /// Takes a page; the one before it is saved by then.
     async fn take(&mut self, page: &mut PlanPage) -> Result<(), EngineError> {
+        self.saved().await?;
         match self {
             Self::Count(summary) => summary.add(page),
             Self::Save { .. } if page.changes.is_empty() && page.invalid.is_empty() => {}
-            Self::Save { ledger, run_id } => {
+            Self::Save { ledger, run_id, saving } => {
                 let PlanPage { changes, invalid } = std::mem::take(page);
-                ledger.save_plan(*run_id, changes, invalid).await?;
+                *saving = Some(ledger.save_plan(*run_id, changes, invalid));
             }
         }
         Ok(())
+    }
+
+    /// Waits until everything that was taken is saved.
+    async fn saved(&mut self) -> Result<(), EngineError> {
+        if let Self::Save { saving, .. } = self
+            && let Some(last) = saving.as_mut()
+        {
+            last.await?;
+            *saving = None;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is read, and saves meanwhile.
+    async fn beside<T>(&mut self, reading: impl Future<Output = T>) -> Result<T, EngineError> {
+        let mut reading = pin!(reading);
+        loop {
+            let Self::Save { saving, .. } = self else { return Ok(reading.await) };
+            tokio::select! {
+                biased;
+                saved = pending_or(saving) => {
+                    *saving = None;
+                    saved?;
+                }
+                read = &mut reading => return Ok(read),
+            }
+        }
     }
 }
 
@@ -54,14 +91,19 @@ pub(super) async fn save(
     filter: &Filter,
     rules: Rules,
 ) -> Result<Planned, EngineError> {
-    let mut sink = Sink::Save { ledger: ports.ledger, run_id };
+    let mut sink = Sink::save(ports.ledger, run_id);
     let progress = |counts| (ports.progress)(Progress::Planning(counts));
     let scan = ports.ledger as &dyn EntryScan;
-    match merge(ports.source, Some(scan), filter, rules.clone(), &mut sink, &progress).await {
+    let planned = merge(ports.source, Some(scan), filter, rules.clone(), &mut sink, &progress).await;
+    // However it ended, what is being saved must be done before anything else is written.
+    sink.saved().await?;
+    match planned {
         Err(EngineError::Source(SourceError::RecoveryConflict)) => {
             tracing::warn!("the standby cancelled the read in favour of replay; reading once more");
             ports.ledger.discard_plan(run_id).await?;
-            merge(ports.source, Some(scan), filter, rules, &mut sink, &progress).await
+            let planned = merge(ports.source, Some(scan), filter, rules, &mut sink, &progress).await;
+            sink.saved().await?;
+            planned
         }
         planned => planned,
     }
@@ -107,12 +149,13 @@ async fn merge(
         let need = diff.step(&mut wanted, &mut known, &mut page)?;
         match need {
             Need::Source => {
-                let page = timeout(SILENCE_MAX, source_pages.next()).await.map_err(|_| silent())?;
+                let page = sink.beside(timeout(SILENCE_MAX, source_pages.next())).await?;
+                let page = page.map_err(|_| silent())?;
                 wanted.turn(page?);
                 progress(diff.counts());
             }
             Need::Entries => known.turn(match entry_pages.as_mut() {
-                Some(pages) => pages.next().await?,
+                Some(pages) => sink.beside(pages.next()).await??,
                 None => None,
             }),
             Need::Room => sink.take(&mut page).await?,

@@ -91,7 +91,7 @@ impl EntryScan for StoreEntries {
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         match &self.place {
             Place::Sqlite(path) => sqlite::scan(path, self.store_id, filter),
-            Place::Postgres(url) => postgres::scan(url.expose(), self.store_id, filter).await,
+            Place::Postgres(url) => postgres::scan(url.expose(), self.store_id, filter),
         }
     }
 }

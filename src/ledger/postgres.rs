@@ -1,7 +1,8 @@
 //! The ledger in a Postgres schema, `attrsync`.
 //!
 //! One session holds the store's lock and does all writing, so that a lost session is a lost lock. Every write
-//! proves in its own statement or transaction that the store still belongs to its run.
+//! proves in its own statement or transaction that the store still belongs to its run. What a run does side by side
+//! runs in tasks of its own: whoever has the session must not depend on being polled by those who wait for it.
 
 mod copy;
 pub(in crate::ledger) mod migrate;
@@ -9,6 +10,8 @@ mod plan;
 mod push;
 mod scan;
 pub(in crate::ledger) mod session;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -39,10 +42,16 @@ use fenced;
 /// The ledger of one store, held.
 #[derive(Debug)]
 pub struct PostgresLedger {
+    created: bool,
+    held: Held,
+}
+
+/// The session and the store that it holds.
+#[derive(Debug, Clone)]
+struct Held {
     url: Secret,
     store_id: i64,
-    created: bool,
-    writer: Mutex<PgConnection>,
+    writer: Arc<Mutex<PgConnection>>,
 }
 
 impl PostgresLedger {
@@ -56,7 +65,8 @@ impl PostgresLedger {
         let created = migrate::migrate(&mut writer).await?;
         let store_id = find_or_make(&mut writer, store).await?;
         session::lock_store(&mut writer, store_id).await?;
-        Ok(Self { url: Secret::new(url), store_id, created, writer: Mutex::new(writer) })
+        let writer = Arc::new(Mutex::new(writer));
+        Ok(Self { created, held: Held { url: Secret::new(url), store_id, writer } })
     }
 
     /// Whether opening made the ledger's tables.
@@ -64,10 +74,23 @@ impl PostgresLedger {
     pub const fn created(&self) -> bool {
         self.created
     }
+}
 
+impl Held {
     async fn writer(&self) -> MutexGuard<'_, PgConnection> {
         self.writer.lock().await
     }
+
+    /// A fenced statement that touched its run's row was the owner's.
+    async fn proven(&self, writer: &mut PgConnection, touched: u64) -> Result<()> {
+        if touched == 0 { Err(lost(writer, self.store_id).await) } else { Ok(()) }
+    }
+}
+
+/// Runs work to its end, also where nobody waits for it any more.
+async fn detached<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let ended = tokio::spawn(work).await;
+    ended.unwrap_or_else(|error| Err(LedgerError::Database { doing: "work", source: Box::new(error) }))
 }
 
 async fn find_or_make(connection: &mut PgConnection, store: &StoreName) -> Result<i64> {
@@ -108,7 +131,7 @@ fn text(value: &str) -> String {
 #[async_trait]
 impl EntryScan for PostgresLedger {
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
-        scan(self.url.expose(), self.store_id, filter).await
+        scan(self.held.url.expose(), self.held.store_id, filter)
     }
 }
 
@@ -128,18 +151,18 @@ impl Ledger for PostgresLedger {
             )
             update stores set owner_run_id = opened.id from opened where stores.id = $1 returning opened.id",
         )
-        .bind(self.store_id)
+        .bind(self.held.store_id)
         .bind(run.kind)
         .bind(run.trigger.as_str())
         .bind(run.started_at)
         .bind(env!("CARGO_PKG_VERSION"))
-        .fetch_one(&mut *self.writer().await)
+        .fetch_one(&mut *self.held.writer().await)
         .await
         .map_err(failed("open a run"))
     }
 
     async fn distrust(&self, run_id: i64) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.held.writer().await;
         let noted = sqlx::query(fenced!(
             ", doubted as (
                 update entries set belief = 'unconfirmed' from fence
@@ -147,24 +170,25 @@ impl Ledger for PostgresLedger {
             )
             update runs set distrusted = 1 from fence where runs.id = $2"
         ))
-        .bind(self.store_id)
+        .bind(self.held.store_id)
         .bind(run_id)
         .execute(&mut *writer)
         .await
         .map_err(failed("distrust its entries"))?;
-        self.proven(&mut writer, noted.rows_affected()).await
+        self.held.proven(&mut writer, noted.rows_affected()).await
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
-        self.save(run_id, &changes, &invalid).await
+        let held = self.held.clone();
+        detached(async move { held.save(run_id, &changes, &invalid).await }).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        self.discard(run_id).await
+        self.held.discard(run_id).await
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        self.seal(run_id, counts, at).await
+        self.held.seal(run_id, counts, at).await
     }
 
     async fn planned(
@@ -174,11 +198,13 @@ impl Ledger for PostgresLedger {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<Change>> {
-        self.read_planned(run_id, late, after, limit).await
+        let held = self.held.clone();
+        detached(async move { held.read_planned(run_id, late, after, limit).await }).await
     }
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
-        self.begin_request(run_id, request, changes).await
+        let (held, request, changes) = (self.held.clone(), request.clone(), changes.to_vec());
+        detached(async move { held.begin_request(run_id, &request, &changes).await }).await
     }
 
     async fn finish(
@@ -188,21 +214,23 @@ impl Ledger for PostgresLedger {
         end: &RequestEnd,
         verdicts: &[(Key, Verdict)],
     ) -> Result<()> {
-        self.finish_request(run_id, request_id, end, verdicts).await
+        let (held, end, verdicts) = (self.held.clone(), end.clone(), verdicts.to_vec());
+        detached(async move { held.finish_request(run_id, request_id, &end, &verdicts).await }).await
     }
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
-        self.decide_unsent(run_id, verdicts, at).await
+        let (held, verdicts) = (self.held.clone(), verdicts.to_vec());
+        detached(async move { held.decide_unsent(run_id, &verdicts, at).await }).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
-        let mut writer = self.writer().await;
-        if push::clear_certainty(&mut writer, self.store_id, keys, at).await.is_ok() {
+        let mut writer = self.held.writer().await;
+        if push::clear_certainty(&mut writer, self.held.store_id, keys, at).await.is_ok() {
             return Ok(());
         }
         // A run that lost its session may still take back what it claimed: over a session without the lock.
-        let mut another = session::connect(self.url.expose()).await?;
-        push::clear_certainty(&mut another, self.store_id, keys, at).await
+        let mut another = session::connect(self.held.url.expose()).await?;
+        push::clear_certainty(&mut another, self.held.store_id, keys, at).await
     }
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
@@ -210,8 +238,8 @@ impl Ledger for PostgresLedger {
             "select values_per_request, values_per_request_learned_at from stores
             where id = $1 and values_per_request is not null and values_per_request_learned_at is not null",
         )
-        .bind(self.store_id)
-        .fetch_optional(&mut *self.writer().await)
+        .bind(self.held.store_id)
+        .fetch_optional(&mut *self.held.writer().await)
         .await
         .map_err(failed("read the learnt size"))?;
         Ok(row.and_then(|(size, learned_at)| {
@@ -223,17 +251,17 @@ impl Ledger for PostgresLedger {
         sqlx::query(
             "update stores set values_per_request = $2, values_per_request_learned_at = $3 where id = $1",
         )
-        .bind(self.store_id)
+        .bind(self.held.store_id)
         .bind(size.map(|size| i64::try_from(size.values_per_request).unwrap_or(i64::MAX)))
         .bind(size.map(|size| size.learned_at))
-        .execute(&mut *self.writer().await)
+        .execute(&mut *self.held.writer().await)
         .await
         .map(|_| ())
         .map_err(failed("keep the learnt size"))
     }
 
     async fn counts(&self, run_id: i64) -> Result<Counts> {
-        self.read_counts(run_id).await
+        self.held.read_counts(run_id).await
     }
 
     async fn close_run(
@@ -243,14 +271,14 @@ impl Ledger for PostgresLedger {
         message: Option<&str>,
         at: DateTime<Utc>,
     ) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.held.writer().await;
         let closed = sqlx::query(
             "with given_up as (
                 update stores set owner_run_id = null where id = $1 and owner_run_id = $2 returning id
             )
             update runs set status = $3, message = $4, finished_at = $5 from given_up where runs.id = $2",
         )
-        .bind(self.store_id)
+        .bind(self.held.store_id)
         .bind(run_id)
         .bind(status.as_str())
         .bind(message.map(text))
@@ -258,13 +286,6 @@ impl Ledger for PostgresLedger {
         .execute(&mut *writer)
         .await
         .map_err(failed("close the run"))?;
-        self.proven(&mut writer, closed.rows_affected()).await
-    }
-}
-
-impl PostgresLedger {
-    /// A fenced statement that touched its run's row was the owner's.
-    async fn proven(&self, writer: &mut PgConnection, touched: u64) -> Result<()> {
-        if touched == 0 { Err(lost(writer, self.store_id).await) } else { Ok(()) }
+        self.held.proven(&mut writer, closed.rows_affected()).await
     }
 }

@@ -1,4 +1,4 @@
-//! The source in Postgres: one ordered COPY in one read-only snapshot, decoded by a task of its own.
+//! The source in Postgres: one ordered COPY in one read-only snapshot, read and decoded on a thread of its own.
 //!
 //! Everything goes through the simple protocol, so that a pooler in transaction mode may stand in between.
 
@@ -10,12 +10,12 @@ use futures_util::StreamExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use url::Url;
 
 use super::copy::CopyDecoder;
 use super::failure::{connection_failure, failure, place, unusable};
 use super::{Source, SourceError, SourcePages, sql};
+use crate::aside::Aside;
 use crate::config::SourceConfig;
 use crate::record::{Filter, SourcePage};
 
@@ -26,7 +26,7 @@ const PAGES_AHEAD: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A table, view or query in Postgres.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PostgresSource {
     options: PgConnectOptions,
     relation: String,
@@ -207,18 +207,19 @@ fn is_sort(line: &str) -> bool {
 #[async_trait]
 impl Source for PostgresSource {
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
-        let (connection, types) = self.open().await?;
-        let query = sql::rows(&self.relation, types.value_base(), filter);
+        let (source, filter) = (self.clone(), filter.clone());
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
-        let task = tokio::spawn(copy_out(connection, query, sender));
-        Ok(Box::new(PostgresPages { pages, task: Some(task) }))
+        let reading = Aside::start("source", move || async move { source.copy_out(&filter, &sender).await })
+            .map_err(unreadable)?;
+        Ok(Box::new(PostgresPages { pages, reading: Some(reading) }))
     }
 }
 
+/// Whoever stops reading ends the session too.
 struct PostgresPages {
     pages: mpsc::Receiver<SourcePage>,
     /// Gone once its result was told.
-    task: Option<JoinHandle<Result<(), SourceError>>>,
+    reading: Option<Aside<Result<(), SourceError>>>,
 }
 
 #[async_trait]
@@ -227,55 +228,44 @@ impl SourcePages for PostgresPages {
         if let Some(page) = self.pages.recv().await {
             return Ok(Some(page));
         }
-        // No more pages means the end only if the task says so: half a table must never pass for a whole one.
-        let Some(task) = &mut self.task else { return Ok(None) };
-        let ended = task.await;
-        self.task = None;
-        match ended {
-            Ok(result) => result.map(|()| None),
-            Err(error) => Err(SourceError::Database { doing: READING, source: Box::new(error) }),
-        }
-    }
-}
-
-impl Drop for PostgresPages {
-    /// Whoever stops reading ends the session too.
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        // No more pages means the end only if the reader says so: half a table must never pass for a whole one.
+        let Some(mut reading) = self.reading.take() else { return Ok(None) };
+        reading.ended().await.map_err(unreadable)?.map(|()| None)
     }
 }
 
 const READING: &str = "read the rows";
 
-/// Sends all rows, then closes the snapshot and the session.
-async fn copy_out(
-    mut connection: PgConnection,
-    query: String,
-    pages: mpsc::Sender<SourcePage>,
-) -> Result<(), SourceError> {
-    let unreadable = |error| SourceError::Database { doing: READING, source: Box::new(error) };
-    let mut decoder = CopyDecoder::new();
-    let mut page = SourcePage::with_capacity(PAGE_ROWS);
-    let copy = format!("copy ({query}) to stdout (format binary)");
-    let mut chunks = connection.copy_out_raw(&copy).await.map_err(|error| failure(READING, error))?;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| failure(READING, error))?;
-        decoder.feed(&chunk, &mut page).map_err(unreadable)?;
-        if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
-            let full = std::mem::replace(&mut page, SourcePage::with_capacity(PAGE_ROWS));
-            if pages.send(full).await.is_err() {
-                return Ok(());
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
+    SourceError::Database { doing: READING, source: Box::new(error) }
+}
+
+impl PostgresSource {
+    /// Sends all rows, then closes the snapshot and the session.
+    async fn copy_out(&self, filter: &Filter, pages: &mpsc::Sender<SourcePage>) -> Result<(), SourceError> {
+        let (mut connection, types) = self.open().await?;
+        let query = sql::rows(&self.relation, types.value_base(), filter);
+        let copy = format!("copy ({query}) to stdout (format binary)");
+        let mut decoder = CopyDecoder::new();
+        let mut page = SourcePage::with_capacity(PAGE_ROWS);
+        let mut chunks = connection.copy_out_raw(&copy).await.map_err(|error| failure(READING, error))?;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| failure(READING, error))?;
+            decoder.feed(&chunk, &mut page).map_err(unreadable)?;
+            if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
+                let full = std::mem::replace(&mut page, SourcePage::with_capacity(PAGE_ROWS));
+                if pages.send(full).await.is_err() {
+                    return Ok(());
+                }
             }
         }
+        drop(chunks);
+        decoder.finish().map_err(unreadable)?;
+        if !page.is_empty() && pages.send(page).await.is_err() {
+            return Ok(());
+        }
+        close(connection).await
     }
-    drop(chunks);
-    decoder.finish().map_err(unreadable)?;
-    if !page.is_empty() && pages.send(page).await.is_err() {
-        return Ok(());
-    }
-    close(connection).await
 }
 
 async fn close(mut connection: PgConnection) -> Result<(), SourceError> {

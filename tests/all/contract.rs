@@ -68,6 +68,7 @@ on_every_backend! {
         begin_keeps_what_was_seen_for_the_same_value_only,
         a_repeated_request_carries_what_was_begun,
         only_what_is_planned_is_begun,
+        a_write_that_nobody_polls_goes_on,
         finish_writes_every_verdict,
         finish_may_decide_nothing,
         finish_leaves_the_entries_of_other_runs_alone,

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use sqlx::{Acquire, PgConnection, Row};
 
 use super::session::failed;
-use super::{PostgresLedger, copy, fenced, lost};
+use super::{Held, copy, fenced, lost};
 use crate::ledger::Result;
 use crate::record::{Action, Change, Counts, InvalidRow, Key};
 
-impl PostgresLedger {
+impl Held {
     pub(super) async fn save(&self, run_id: i64, changes: &[Change], invalid: &[InvalidRow]) -> Result<()> {
         let doing = failed("save the plan");
         let mut writer = self.writer().await;

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::session::failed;
-use super::{PostgresLedger, fenced, lost, text};
+use super::{Held, fenced, lost, text};
 use crate::ledger::{LedgerError, NewRequest, RequestEnd, Result};
 use crate::record::{Change, Key, Verdict};
 
@@ -185,7 +185,7 @@ const SET_ASIDE: &str = fenced!(
     from fence"
 );
 
-impl PostgresLedger {
+impl Held {
     pub(super) async fn begin_request(
         &self,
         run_id: i64,

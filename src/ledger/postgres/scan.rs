@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::copy::{self, Malformed, Reader};
 use super::session::{connect, failed};
+use crate::aside::Aside;
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::record::{Belief, EntryPage, EntryRow, Filter, Key};
 
@@ -14,23 +15,27 @@ const PAGE_ROWS: usize = 4096;
 const PAGES_AHEAD: usize = 2;
 
 /// Reads the entries that the filter leaves in. Takes no lock and needs none.
-pub(crate) async fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
-    let mut connection = connect(url).await?;
-    let statement = statement(store_id, filter);
+pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+    let (url, statement) = (url.to_owned(), statement(store_id, filter));
     let (sender, pages) = mpsc::channel(PAGES_AHEAD);
-    tokio::spawn(async move {
-        if let Err(error) = read(&mut connection, &statement, &sender).await {
-            // Whoever wanted the pages may be gone; then nobody needs to know.
-            let _ = sender.send(Err(error)).await;
-        }
+    let reading = Aside::start("ledger-scan", move || async move {
+        let last = read(&url, &statement, &sender).await.map(|()| None);
+        // Whoever wanted the pages may be gone; then nobody needs to know.
+        let _ = sender.send(last).await;
     });
-    Ok(Box::new(Pages { pages, ended: false }))
+    let reading =
+        reading.map_err(|error| LedgerError::Database { doing: READING, source: Box::new(error) })?;
+    Ok(Box::new(Pages { pages, ended: false, _reading: reading }))
 }
 
+const READING: &str = "read its entries";
+
+/// Whoever stops reading ends the session too.
 #[derive(Debug)]
 struct Pages {
     pages: mpsc::Receiver<Result<Option<EntryPage>>>,
     ended: bool,
+    _reading: Aside<()>,
 }
 
 #[async_trait]
@@ -41,7 +46,7 @@ impl EntryPages for Pages {
         }
         // A channel that closes without having said "the end" was cut off: that must not look like a short ledger.
         let page = self.pages.recv().await.unwrap_or_else(|| {
-            Err(LedgerError::Database { doing: "read its entries", source: "the reader ended early".into() })
+            Err(LedgerError::Database { doing: READING, source: "the reader ended early".into() })
         })?;
         self.ended = page.is_none();
         Ok(page)
@@ -64,12 +69,10 @@ fn statement(store_id: i64, filter: &Filter) -> String {
     statement + " order by customer_id, attribute_id) to stdout (format binary)"
 }
 
-async fn read(
-    connection: &mut sqlx::PgConnection,
-    statement: &str,
-    pages: &mpsc::Sender<Result<Option<EntryPage>>>,
-) -> Result<()> {
-    let doing = failed("read its entries");
+/// Sends all pages. It returns early, and without an error, only if nobody takes them any more.
+async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Result<Option<EntryPage>>>) -> Result<()> {
+    let doing = failed(READING);
+    let mut connection = connect(url).await?;
     let mut chunks = connection.copy_out_raw(statement).await.map_err(doing)?;
     let mut reader = Reader::default();
     let mut page = EntryPage::with_capacity(PAGE_ROWS);
@@ -77,7 +80,7 @@ async fn read(
         reader.feed(&chunk);
         while reader
             .row(|fields| push(&mut page, fields))
-            .map_err(|error| LedgerError::Database { doing: "read its entries", source: Box::new(error) })?
+            .map_err(|error| LedgerError::Database { doing: READING, source: Box::new(error) })?
         {
             if page.len() == PAGE_ROWS {
                 let full = std::mem::replace(&mut page, EntryPage::with_capacity(PAGE_ROWS));
@@ -87,10 +90,9 @@ async fn read(
             }
         }
     }
-    if !page.is_empty() && pages.send(Ok(Some(page))).await.is_err() {
-        return Ok(());
+    if !page.is_empty() {
+        let _ = pages.send(Ok(Some(page))).await;
     }
-    let _ = pages.send(Ok(None)).await;
     Ok(())
 }
 

@@ -50,7 +50,7 @@ const SETTINGS: &str = "
 /// allowed. A page of the plan that is sorted first would read all that is left of it.
 const WRITER_SETTINGS: &str = "
     set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
-    set enable_bitmapscan = off; set enable_sort = off;
+    set enable_bitmapscan = off; set enable_sort = off; set enable_memoize = off;
     set plan_cache_mode = force_generic_plan";
 
 /// An error of the database with what was being done.

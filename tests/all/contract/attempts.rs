@@ -117,6 +117,29 @@ pub(crate) async fn only_what_is_planned_is_begun(backend: &dyn Backend) {
     assert_eq!(backend.requests(run).await.len(), 1);
 }
 
+pub(crate) async fn a_write_that_nobody_polls_goes_on(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let plan = vec![change(1, 1, "a"), change(2, 1, "b"), change(3, 1, "c")];
+    let run = scene.planned_run(0, plan.clone()).await;
+    let first = scene.begin(run, 1, &plan[..1]).await;
+    let second = scene.begin(run, 1, &plan[1..2]).await;
+    let end = request_end(2);
+    let (one, two) = ([(plan[0].key, confirmed())], [(plan[1].key, confirmed())]);
+    let mut finishing = scene.ledger.finish(run, first, &end, &one);
+    let early = futures_util::poll!(&mut finishing);
+    let other = async {
+        scene.ledger.finish(run, second, &end, &two).await.expect("finishes");
+        scene.ledger.set_aside(run, &[(plan[2].key, rejected())], at(3)).await.expect("sets aside");
+        scene.ledger.planned(run, false, None, 10).await.expect("reads the plan");
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), other).await.expect("it waits for nobody");
+    if early.is_pending() {
+        finishing.await.expect("finishes");
+    }
+    let counts = scene.books(run).await;
+    assert_eq!((counts.confirmed, counts.rejected, counts.unknown, counts.deferred), (2, 1, 0, 0));
+}
+
 pub(crate) async fn finish_writes_every_verdict(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let plan: Vec<Change> = (1..=6).map(|id| Change { value_id: Some(id), ..change(id, 1, "v") }).collect();
