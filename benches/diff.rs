@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench diff -- [ROWS]` (1,000,000 unless given). Starts a Postgres of its own, fills a table and both
 //! ledgers, and measures each case in turn, several rounds; the medians are printed with the peak memory of each case.
+//! Then whole syncs of every value, planned, saved and stopped a second later, whose memory includes the sandbox's.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 
@@ -17,7 +18,7 @@ use attrsync::engine::{self, Options, Ports, Progress};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{EntryScan, Ledger};
-use attrsync::record::StoreName;
+use attrsync::record::{RunStatus, StoreName};
 use attrsync::sandbox::{Model, SandboxDestination, SandboxOptions};
 use attrsync::source::postgres::PostgresSource;
 use futures_util::StreamExt;
@@ -34,10 +35,12 @@ struct Bench {
     destination: SandboxDestination,
     sqlite: SqliteLedger,
     postgres: PostgresLedger,
+    fresh_sqlite: SqliteLedger,
+    fresh_postgres: PostgresLedger,
     push: PushConfig,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let rows: u64 = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
     let rounds = if rows > 2_000_000 { 3 } else { 5 };
@@ -73,12 +76,36 @@ async fn main() {
             );
         }
     }
-    // The last change left every value different: the first sync of them all, planned and saved.
-    for name in ["SQLite", "Postgres"] {
-        let bare = bench.copy_ordered().await;
-        forget_peak();
-        let took = bench.plan_and_save(name).await;
-        print_line(&format!("plan and save, 100 % changed, {name} ledger"), took, bare, peak_mib());
+    println!();
+    println!(
+        "{:<44} {:>9} {:>7} {:>9} {:>9}",
+        "planned and saved, then stopped", "seconds", "ratio", "peak MiB", "stop, s"
+    );
+    // The last change left every value different; a fresh ledger knows none of them.
+    for case in ["first sync", "100 % changed"] {
+        for name in ["SQLite", "Postgres"] {
+            let ledger: &dyn Ledger = match (case, name) {
+                ("first sync", "SQLite") => &bench.fresh_sqlite,
+                ("first sync", _) => &bench.fresh_postgres,
+                (_, "SQLite") => &bench.sqlite,
+                _ => &bench.postgres,
+            };
+            let bare = middle(vec![
+                bench.copy_ordered().await,
+                bench.copy_ordered().await,
+                bench.copy_ordered().await,
+            ]);
+            forget_peak();
+            let (took, stop) = bench.plan_and_save(ledger, rows).await;
+            let ratio = took.as_secs_f64() / bare.as_secs_f64();
+            println!(
+                "{:<44} {:>9.3} {ratio:>7.2} {:>9} {:>9.3}",
+                format!("{case}, {name} ledger"),
+                took.as_secs_f64(),
+                peak_mib(),
+                stop.as_secs_f64()
+            );
+        }
     }
 }
 
@@ -121,28 +148,40 @@ impl Bench {
         took
     }
 
-    async fn plan_and_save(&self, name: &str) -> Duration {
-        let ledger: &dyn Ledger = if name == "SQLite" { &self.sqlite } else { &self.postgres };
-        let (stop, stopped) = watch::channel(false);
-        let planned = Mutex::new(None);
+    /// Plans and saves, sends for a second at 50 ms a call, and is asked to stop: how long the plan took, and the stop.
+    async fn plan_and_save(&self, ledger: &dyn Ledger, rows: u64) -> (Duration, Duration) {
+        let customers = i64::try_from(rows / 3 + 1).expect("fewer rows");
+        let mut options = SandboxOptions { customers, ..SandboxOptions::default() };
+        options.quota.requests = 16_000_000;
+        let model = Arc::new(Mutex::new(Model::new(options)));
+        let destination = SandboxDestination::new(model, Duration::from_secs(60), 0.0);
+        let (planned, is_planned) = watch::channel(None);
         let progress = |progress| {
             if let Progress::Planned(_) = progress {
-                *planned.lock().expect("one thread") = Some(Instant::now());
-                stop.send_replace(true);
+                planned.send_replace(Some(Instant::now()));
             }
         };
-        let now = chrono::Utc::now;
-        let ports = Ports {
-            source: &self.source,
-            ledger,
-            destination: &self.destination,
-            now: &now,
-            progress: &progress,
+        let (ask, stop) = watch::channel(false);
+        let asking = async {
+            let mut is_planned = is_planned.clone();
+            is_planned.wait_for(Option::is_some).await.expect("a plan");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let asked = Instant::now();
+            ask.send_replace(true);
+            asked
         };
+        let now = chrono::Utc::now;
+        let ports =
+            Ports { source: &self.source, ledger, destination: &destination, now: &now, progress: &progress };
         let started = Instant::now();
-        let report = engine::sync(ports, &self.push, &Options::default(), stopped).await.expect("a run");
-        assert!(report.counts.balance(), "the books balance");
-        planned.lock().expect("one thread").expect("a plan").duration_since(started)
+        let options = Options::default();
+        let (report, asked) = tokio::join!(engine::sync(ports, &self.push, &options, stop), asking);
+        let stopped = asked.elapsed();
+        let report = report.expect("a run");
+        assert!(report.counts.balance() && report.counts.confirmed > 0, "{report:?}");
+        assert_eq!(report.status, RunStatus::Stopped, "{report:?}");
+        let planned = is_planned.borrow().expect("a plan");
+        (planned.duration_since(started), stopped)
     }
 
     /// Makes `percent` of the ledgers' values differ from the table's.
@@ -159,7 +198,8 @@ impl Bench {
 
 /// A table of so many rows, three values a customer, and two ledgers that have confirmed all of them.
 async fn fill(rows: u64, path: &Path) -> Bench {
-    let url = postgres::Postgres::start().database();
+    let server = postgres::Postgres::durable();
+    let url = server.database();
     let mut connection = PgConnection::connect(&url).await.expect("the source");
     let values = format!(
         "create table {TABLE} (customer_id bigint, attribute_id bigint, value text not null);
@@ -192,7 +232,10 @@ async fn fill(rows: u64, path: &Path) -> Bench {
     let source = SourceConfig { url: Secret::new(&url), relation: Relation::Table(TABLE.to_owned()) };
     let options = SandboxOptions { latency: Duration::ZERO, ..SandboxOptions::default() };
     let model = Arc::new(Mutex::new(Model::new(options)));
+    let fresh_path = path.with_file_name("fresh.db");
     Bench {
+        fresh_sqlite: SqliteLedger::open(&fresh_path, &name).await.expect("a SQLite ledger"),
+        fresh_postgres: PostgresLedger::open(&server.database(), &name).await.expect("a Postgres ledger"),
         url,
         source: PostgresSource::new(&source).expect("a source"),
         destination: SandboxDestination::new(model, Duration::from_secs(60), 0.0),
