@@ -43,7 +43,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Content, Paging, Row};
+pub use answer::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
 pub use control::{OrderError, Orders};
 pub use destination::SandboxDestination;
 pub use faults::{Fault, Faults, FaultsError};

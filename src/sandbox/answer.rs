@@ -21,6 +21,24 @@ pub struct Row {
     pub date_modified: DateTime<Utc>,
 }
 
+/// One attribute as an answer shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeRow {
+    /// Its definition.
+    pub spec: AttributeSpec,
+    /// When it was defined; it never changes.
+    pub date_created: DateTime<Utc>,
+}
+
+/// One customer as an answer shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CustomerRow {
+    /// Its id.
+    pub id: i64,
+    /// Since when the store has it; it never changes.
+    pub date_created: DateTime<Utc>,
+}
+
 /// Which part of a list a page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paging {
@@ -48,15 +66,22 @@ pub enum Content {
     /// Attribute values; paged when they were read, not when they were written.
     Values(Vec<Row>, Option<Paging>),
     /// Attribute definitions.
-    Attributes(Vec<AttributeSpec>, Paging),
+    Attributes(Vec<AttributeRow>, Paging),
     /// Customers, by id.
-    Customers(Vec<i64>, Paging),
+    Customers(Vec<CustomerRow>, Paging),
     /// An error in the API's shape.
     Problem {
         /// Its title.
         title: String,
         /// Which field is wrong, and how.
         errors: Vec<(String, String)>,
+    },
+    /// An error that is about no field, told in a sentence.
+    Detailed {
+        /// Its title.
+        title: &'static str,
+        /// The sentence.
+        detail: &'static str,
     },
     /// A page of a gateway.
     Html(&'static str),

@@ -1,5 +1,8 @@
 //! What the store holds: customers, attributes and values, and how tests and rehearsals edit them behind the API's back.
 
+use chrono::{DateTime, Utc};
+
+use super::answer::AttributeRow;
 use super::model::Model;
 use super::options::AttributeSpec;
 use crate::record::Key;
@@ -9,20 +12,26 @@ impl Model {
     #[must_use]
     pub fn has_customer(&self, id: i64) -> bool {
         ((1..=self.options.customers).contains(&id) && !self.deleted.contains(&id))
-            || self.added.contains(&id)
+            || self.added.contains_key(&id)
     }
 
     /// All customers, in the order of their ids.
     pub fn customers(&self) -> impl Iterator<Item = i64> {
         let own = (1..=self.options.customers).filter(|id| !self.deleted.contains(id));
-        own.chain(self.added.iter().copied())
+        own.chain(self.added.keys().copied())
+    }
+
+    /// Since when the store has a customer: since its own beginning, unless the customer was added later.
+    pub(super) fn customer_since(&self, id: i64) -> DateTime<Utc> {
+        self.added.get(&id).copied().unwrap_or(self.options.started_at)
     }
 
     /// Adds a customer, or brings a deleted one back without its values.
     pub fn add_customer(&mut self, id: i64) {
         self.deleted.remove(&id);
         if id < 1 || id > self.options.customers {
-            self.added.insert(id);
+            let date = self.date();
+            self.added.insert(id, date);
         }
     }
 
@@ -41,9 +50,18 @@ impl Model {
         &self.attributes
     }
 
+    /// The same with their dates.
+    pub(super) fn attribute_rows(&self) -> impl Iterator<Item = AttributeRow> {
+        self.attributes.iter().map(|spec| AttributeRow {
+            spec: spec.clone(),
+            date_created: self.defined.get(&spec.id).copied().unwrap_or(self.options.started_at),
+        })
+    }
+
     /// Defines an attribute, or another of the same id in its place.
     pub fn add_attribute(&mut self, attribute: AttributeSpec) {
         self.attributes.retain(|known| known.id != attribute.id);
+        self.defined.insert(attribute.id, self.date());
         self.attributes.push(attribute);
         self.attributes.sort_by_key(|known| known.id);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answer::{Answer, Content, Paging, Row};
+use super::answer::{Answer, AttributeRow, Content, Paging, Row};
 use super::model::{Call, Model, Request};
 use super::query::Query;
 use super::upsert::PutItem;
@@ -170,10 +170,10 @@ impl Destination for SandboxDestination {
         let call = |page| Call::GetAttributes(paged(&[], page));
         self.pages("customers/attributes", call, |content| match content {
             Content::Attributes(list, paging) => {
-                found.extend(list.iter().map(|known| Attribute {
-                    id: known.id,
-                    name: known.name.clone(),
-                    kind: known.kind.clone(),
+                found.extend(list.iter().map(|AttributeRow { spec, .. }| Attribute {
+                    id: spec.id,
+                    name: spec.name.clone(),
+                    kind: spec.kind.clone(),
                 }));
                 Some(*paging)
             }
@@ -188,7 +188,7 @@ impl Destination for SandboxDestination {
         let call = |page| Call::GetCustomers(paged(&[("id:in", joined(ids.iter().copied()))], page));
         self.pages("customers", call, |content| match content {
             Content::Customers(list, paging) => {
-                found.extend(list);
+                found.extend(list.iter().map(|customer| customer.id));
                 Some(*paging)
             }
             _ => None,
@@ -222,6 +222,9 @@ fn told(answer: Answer) -> Told {
     let body = match answer.content {
         Content::Values(rows, _) => Body::Echoes(rows.iter().map(echo).collect()),
         Content::Problem { title, errors } => Body::Problem { title, errors },
+        Content::Detailed { title, detail } => {
+            Body::Problem { title: format!("{title}: {detail}"), errors: vec![] }
+        }
         Content::Html(text) => Body::Unreadable(text.to_owned()),
         Content::Empty => Body::Unreadable(String::new()),
         Content::Attributes(..) => Body::Unreadable("a list of attributes".to_owned()),

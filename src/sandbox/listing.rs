@@ -4,17 +4,13 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-use super::answer::{Answer, Content, Paging};
+use super::answer::{Answer, AttributeRow, Content, CustomerRow, Paging};
 use super::model::{Model, Stored};
 use super::query::Query;
 use crate::record::Key;
 
-const VALUE_FILTERS: [&str; 11] = [
-    "page",
-    "limit",
-    "customer_id:in",
-    "attribute_id:in",
-    "name",
+const PAGE_FILTERS: [&str; 2] = ["page", "limit"];
+const DATE_FILTERS: [&str; 6] = [
     "date_created",
     "date_created:min",
     "date_created:max",
@@ -25,7 +21,7 @@ const VALUE_FILTERS: [&str; 11] = [
 
 impl Model {
     pub(super) fn list_values(&self, query: &Query) -> Result<Answer, Answer> {
-        query.check(&VALUE_FILTERS)?;
+        query.check(&[&["customer_id:in", "attribute_id:in", "name"], &PAGE_FILTERS, &DATE_FILTERS])?;
         let (page, limit) = query.page()?;
         let attributes = self.wanted_attributes(query)?;
         let customers: Option<BTreeSet<i64>> =
@@ -38,7 +34,8 @@ impl Model {
             ),
         };
         let wanted = candidates.filter(|(key, stored)| {
-            attributes.as_ref().is_none_or(|ids| ids.contains(&key.attribute_id)) && dates.admit(stored)
+            attributes.as_ref().is_none_or(|ids| ids.contains(&key.attribute_id))
+                && dates.admit(stored.created, stored.modified)
         });
         let (rows, paging) = cut(wanted, page, limit);
         let rows = rows.into_iter().map(|(&key, stored)| stored.row(key)).collect();
@@ -46,19 +43,21 @@ impl Model {
     }
 
     pub(super) fn list_attributes(&self, query: &Query) -> Result<Answer, Answer> {
-        query.check(&["page", "limit", "name", "name:like", "type"])?;
+        query.check(&[&["name", "name:like", "type"], &PAGE_FILTERS, &DATE_FILTERS])?;
         let (page, limit) = query.page()?;
-        let wanted = self.attributes().iter().filter(|attribute| {
-            query.get("name").is_none_or(|name| attribute.name == name)
-                && query.get("name:like").is_none_or(|part| attribute.name.contains(part))
-                && query.get("type").is_none_or(|kind| attribute.kind == kind)
+        let dates = Dates::read(query)?;
+        let wanted = self.attribute_rows().filter(|AttributeRow { spec, date_created }| {
+            query.get("name").is_none_or(|name| spec.name == name)
+                && query.get("name:like").is_none_or(|part| spec.name.contains(part))
+                && query.get("type").is_none_or(|kind| spec.kind == kind)
+                && dates.admit(*date_created, *date_created)
         });
         let (attributes, paging) = cut(wanted, page, limit);
-        Ok(Answer::new(200, Content::Attributes(attributes.into_iter().cloned().collect(), paging)))
+        Ok(Answer::new(200, Content::Attributes(attributes, paging)))
     }
 
     pub(super) fn list_customers(&self, query: &Query) -> Result<Answer, Answer> {
-        query.check(&["page", "limit", "id:in"])?;
+        query.check(&[&["id:in"], &PAGE_FILTERS])?;
         let (page, limit) = query.page()?;
         let (customers, paging) = match query.ids("id:in")? {
             None => cut(self.customers(), page, limit),
@@ -67,12 +66,16 @@ impl Model {
                 cut(ids.into_iter(), page, limit)
             }
         };
+        let customers = customers
+            .into_iter()
+            .map(|id| CustomerRow { id, date_created: self.customer_since(id) })
+            .collect();
         Ok(Answer::new(200, Content::Customers(customers, paging)))
     }
 
     /// Removes values by their own ids; ids that are not there do no harm.
     pub(super) fn delete_values(&mut self, query: &Query) -> Result<Answer, Answer> {
-        query.check(&["id:in"])?;
+        query.check(&[&["id:in"]])?;
         let Some(ids) = query.ids("id:in")? else {
             let errors = vec![("id:in".to_owned(), "error.path.missing".to_owned())];
             return Err(Answer::problem(422, "The filter id:in is required.", errors));
@@ -123,10 +126,10 @@ impl Dates {
         Ok(Self { created: bounds(query, "date_created")?, modified: bounds(query, "date_modified")? })
     }
 
-    fn admit(&self, stored: &Stored) -> bool {
+    fn admit(&self, created: DateTime<Utc>, modified: DateTime<Utc>) -> bool {
         let within =
             |(min, max): Bounds, date| min.is_none_or(|min| date >= min) && max.is_none_or(|max| date <= max);
-        within(self.created, stored.created) && within(self.modified, stored.modified)
+        within(self.created, created) && within(self.modified, modified)
     }
 }
 

@@ -119,7 +119,9 @@ pub struct Model {
     pub(super) log: Log,
     pub(super) attributes: Vec<AttributeSpec>,
     pub(super) deleted: BTreeSet<i64>,
-    pub(super) added: BTreeSet<i64>,
+    /// Customers that were added, and attributes that were defined, after the store's beginning.
+    pub(super) added: BTreeMap<i64, DateTime<Utc>>,
+    pub(super) defined: BTreeMap<i64, DateTime<Utc>>,
     quota: Quota,
     in_flight: BTreeSet<u64>,
     rng: fastrand::Rng,
@@ -139,7 +141,8 @@ impl Model {
             log: Log::default(),
             attributes: options.attributes.clone(),
             deleted: BTreeSet::new(),
-            added: BTreeSet::new(),
+            added: BTreeMap::new(),
+            defined: BTreeMap::new(),
             quota: Quota::default(),
             in_flight: BTreeSet::new(),
             rng: fastrand::Rng::with_seed(options.seed),
@@ -286,9 +289,7 @@ impl Model {
 
     fn perform(&mut self, ticket: &Ticket, request: &Request) -> Answer {
         match &request.call {
-            Call::PutValues(Err(error)) => {
-                Answer::problem(error.status, error.title, error.errors.iter().cloned().collect())
-            }
+            Call::PutValues(Err(error)) => error.answer(),
             Call::PutValues(Ok(items)) => {
                 let items = mischief::skip(ticket.fault, items, &mut self.rng);
                 match self.write(ticket.number, &items) {

@@ -10,6 +10,8 @@ pub struct Query(Vec<(String, String)>);
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 250;
+/// The service counts pages in 32 bits.
+const PAGE_MAX: usize = i32::MAX as usize;
 
 impl Query {
     /// Reads a query string without its question mark.
@@ -34,8 +36,9 @@ impl Query {
         Self(filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
     }
 
-    /// Refuses what is not in the list of known filters.
-    pub(super) fn check(&self, known: &[&str]) -> Result<(), Answer> {
+    /// Refuses what is in none of the lists of known filters.
+    pub(super) fn check(&self, known: &[&[&str]]) -> Result<(), Answer> {
+        let known = known.concat();
         let unknown: Vec<_> =
             self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !known.contains(name)).collect();
         if unknown.is_empty() {
@@ -67,15 +70,25 @@ impl Query {
     pub(super) fn page(&self) -> Result<(usize, usize), Answer> {
         let number = |name: &str, default: usize| match self.get(name) {
             None => Ok(default),
-            Some(text) => text.parse().ok().filter(|&number| number > 0).ok_or_else(|| {
-                let errors = vec![(name.to_owned(), "must be a whole number above 0".to_owned())];
-                Answer::problem(422, "The page asked for is invalid.", errors)
-            }),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|&number| number > 0)
+                .ok_or_else(|| invalid(name, "must be a whole number above 0")),
         };
         let limit = number("limit", LIMIT_DEFAULT)?;
         if limit > LIMIT_MAX {
             return Err(Answer::problem(413, "The specified limit exceeds the maximum allowed.", vec![]));
         }
-        Ok((number("page", 1)?, limit))
+        let page = number("page", 1)?;
+        if page > PAGE_MAX {
+            return Err(invalid("page", "must be below 2147483648"));
+        }
+        Ok((page, limit))
     }
+}
+
+fn invalid(name: &str, complaint: &str) -> Answer {
+    let errors = vec![(name.to_owned(), complaint.to_owned())];
+    Answer::problem(422, "The page asked for is invalid.", errors)
 }

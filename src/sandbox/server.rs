@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,13 +19,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::control::control;
+use super::mischief;
 use super::model::Model;
 use super::routes::{Received, route};
 use super::visit::{Clock, Delivery, Shared, locked, visit};
 use super::wire;
 
-/// Bodies of requests are read up to this size.
+/// Bodies of requests are let in up to this size.
 const BODY_MAX: usize = 1 << 20;
+/// A bigger one is read up to this size, for a client that is still sending would not hear the answer.
+const BODY_HEARD_OUT: usize = 16 << 20;
 /// How long a stopping server lets answers under way finish.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -138,10 +141,10 @@ async fn answer(
     reset: Arc<Notify>,
 ) -> Result<HttpResponse, Infallible> {
     let (head, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
-        return Ok(response(413, &[], Payload::whole(Bytes::new())));
+    let Some(body) = read(body).await else {
+        let headers = [("content-type", "text/html".to_owned())];
+        return Ok(response(413, &headers, Payload::whole(mischief::TOO_LARGE.into())));
     };
-    let body = body.to_bytes();
     let query = head.uri.query().unwrap_or_default();
     if let Some(path) = head.uri.path().strip_prefix("/_sandbox/") {
         let outcome = control(&mut locked(&model), head.method.as_str(), path, query, &body);
@@ -178,6 +181,22 @@ async fn answer(
             std::future::pending().await
         }
     }
+}
+
+/// A body that is not too big.
+async fn read(mut body: Incoming) -> Option<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut size = 0;
+    while size <= BODY_HEARD_OUT
+        && let Some(frame) = body.frame().await
+    {
+        let data = frame.ok()?.into_data().unwrap_or_default();
+        size += data.len();
+        if size <= BODY_MAX {
+            kept.extend_from_slice(&data);
+        }
+    }
+    (size <= BODY_MAX).then_some(kept)
 }
 
 fn response(status: u16, headers: &[(&'static str, String)], body: Payload) -> HttpResponse {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::answer::{Answer, Row};
+use super::answer::{Answer, Content, Row};
 use super::model::{Model, Stored};
 use super::options::{Blame, Counting, Keeping, RepeatedPair, SizeRefusal};
 use crate::record::{Key, VALUE_MAX_CHARS};
@@ -18,22 +18,38 @@ pub struct PutItem {
     pub value: String,
 }
 
-/// A body that is not a list of items. The service names the field, but not the item.
+/// A body that is not a list of items.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{title}")]
-pub struct ShapeError {
-    /// The HTTP status.
-    pub status: u16,
-    /// The answer's title.
-    pub title: &'static str,
-    /// The field and what is wrong with it.
-    pub errors: Option<(String, String)>,
+pub enum ShapeError {
+    /// It is no JSON.
+    #[error("the body is not JSON")]
+    Syntax,
+    /// A field is missing or of the wrong type. The service names the field, but not the item.
+    #[error("{field}: {error}")]
+    Field {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        error: &'static str,
+    },
 }
 
 impl ShapeError {
-    fn field(field: &str, error: &str) -> Self {
-        let errors = Some((field.to_owned(), error.to_owned()));
-        Self { status: 422, title: "JSON data is missing or invalid", errors }
+    fn field(field: &'static str, error: &'static str) -> Self {
+        Self::Field { field, error }
+    }
+
+    /// What the service answers.
+    pub(super) fn answer(&self) -> Answer {
+        match *self {
+            Self::Syntax => {
+                Answer::new(400, Content::Detailed { title: "Input is invalid", detail: "Syntax error" })
+            }
+            Self::Field { field, error } => {
+                let errors = vec![(field.to_owned(), error.to_owned())];
+                Answer::problem(422, "JSON data is missing or invalid", errors)
+            }
+        }
     }
 }
 
@@ -41,13 +57,9 @@ impl PutItem {
     /// Reads the body of a write call.
     ///
     /// # Errors
-    /// What the service would answer.
+    /// What the service would refuse it for.
     pub fn read(body: &[u8]) -> Result<Vec<Self>, ShapeError> {
-        let json: Value = serde_json::from_slice(body).map_err(|_| ShapeError {
-            status: 400,
-            title: "Input is invalid",
-            errors: None,
-        })?;
+        let json: Value = serde_json::from_slice(body).map_err(|_| ShapeError::Syntax)?;
         let Value::Array(items) = json else {
             return Err(ShapeError::field("obj", "error.expected.jsarray"));
         };
@@ -58,11 +70,16 @@ impl PutItem {
         let Value::Object(fields) = json else {
             return Err(ShapeError::field("obj", "error.expected.jsobject"));
         };
-        let present =
-            |field: &str| fields.get(field).ok_or_else(|| ShapeError::field(field, "error.path.missing"));
-        let id = |field: &str| {
+        let present = |field: &'static str| {
+            fields.get(field).ok_or_else(|| ShapeError::field(field, "error.path.missing"))
+        };
+        let id = |field: &'static str| {
             present(field)?.as_i64().ok_or_else(|| ShapeError::field(field, "error.expected.jsnumber"))
         };
+        // A value's own id may be given, and nothing is known to follow from it.
+        if fields.contains_key("id") && i32::try_from(id("id")?).is_err() {
+            return Err(ShapeError::field("id", "error.expected.int"));
+        }
         let key = Key::new(id("customer_id")?, id("attribute_id")?);
         let value = present("value")?.as_str();
         let value = value.ok_or_else(|| ShapeError::field("value", "error.expected.jsstring"))?;

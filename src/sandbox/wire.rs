@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Content, Paging, Row};
+use super::answer::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
 
 const STATUS_CODES: &str = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes";
 
@@ -44,20 +44,21 @@ pub(super) fn body(answer: &Answer) -> String {
             json!({ "data": rows.iter().map(value).collect::<Vec<_>>(), "meta": meta }).to_string()
         }
         Content::Attributes(list, paging) => {
-            let rows: Vec<_> = list
-                .iter()
-                .map(|known| json!({ "id": known.id, "name": known.name, "type": known.kind }))
-                .collect();
+            let rows: Vec<_> = list.iter().map(attribute).collect();
             json!({ "data": rows, "meta": meta(paging) }).to_string()
         }
-        Content::Customers(ids, paging) => {
-            let rows: Vec<_> = ids.iter().map(|&id| customer(id)).collect();
+        Content::Customers(list, paging) => {
+            let rows: Vec<_> = list.iter().map(customer).collect();
             json!({ "data": rows, "meta": meta(paging) }).to_string()
         }
         Content::Problem { title, errors } => {
             let errors: Map<String, Value> =
                 errors.iter().map(|(field, error)| (field.clone(), json!(error))).collect();
             json!({ "status": answer.status, "title": title, "type": STATUS_CODES, "errors": errors })
+                .to_string()
+        }
+        Content::Detailed { title, detail } => {
+            json!({ "status": answer.status, "title": title, "type": STATUS_CODES, "detail": detail })
                 .to_string()
         }
         Content::Html(text) => (*text).to_owned(),
@@ -79,14 +80,36 @@ fn value(row: &Row) -> Value {
     json
 }
 
-fn customer(id: i64) -> Value {
+fn attribute(row: &AttributeRow) -> Value {
+    json!({
+        "id": row.spec.id,
+        "name": row.spec.name,
+        "type": row.spec.kind,
+        "date_created": date(row.date_created),
+        "date_modified": date(row.date_created),
+    })
+}
+
+fn customer(row: &CustomerRow) -> Value {
+    let id = row.id;
     json!({
         "id": id,
+        "authentication": { "force_password_reset": false },
+        "company": "",
+        "customer_group_id": 0,
         "email": format!("customer{id}@example.com"),
         "first_name": "Customer",
         "last_name": id.to_string(),
-        "company": "",
-        "customer_group_id": 0,
+        "notes": "",
+        "phone": "",
+        "registration_ip_address": "",
+        "tax_exempt_category": "",
+        "date_created": date(row.date_created),
+        "date_modified": date(row.date_created),
+        "accepts_product_review_abandoned_cart_emails": false,
+        "store_credit_amounts": [{ "amount": 0 }],
+        "origin_channel_id": 1,
+        "channel_ids": null,
     })
 }
 

@@ -1,5 +1,7 @@
 //! The sandbox over a real socket.
 
+mod shapes;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
