@@ -178,7 +178,10 @@ impl Ledger for PostgresLedger {
     }
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
-        self.begin_request(run_id, request, changes).await
+        match self.begin_request(run_id, request, changes).await {
+            Err(error) => Err(self.or_lost(run_id, error).await),
+            begun => begun,
+        }
     }
 
     async fn finish(
@@ -188,11 +191,17 @@ impl Ledger for PostgresLedger {
         end: &RequestEnd,
         verdicts: &[(Key, Verdict)],
     ) -> Result<()> {
-        self.finish_request(run_id, request_id, end, verdicts).await
+        match self.finish_request(run_id, request_id, end, verdicts).await {
+            Err(error) => Err(self.or_lost(run_id, error).await),
+            finished => finished,
+        }
     }
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
-        self.decide_unsent(run_id, verdicts, at).await
+        match self.decide_unsent(run_id, verdicts, at).await {
+            Err(error) => Err(self.or_lost(run_id, error).await),
+            decided => decided,
+        }
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
@@ -266,5 +275,18 @@ impl PostgresLedger {
     /// A fenced statement that touched its run's row was the owner's.
     async fn proven(&self, writer: &mut PgConnection, touched: u64) -> Result<()> {
         if touched == 0 { Err(lost(writer, self.store_id).await) } else { Ok(()) }
+    }
+
+    /// The error of a write that failed. With the session that held the lock its proof of ownership is gone too, so
+    /// another session is asked: a run that was taken over has to know it, since it may have sent something.
+    async fn or_lost(&self, run_id: i64, error: LedgerError) -> LedgerError {
+        if !matches!(error, LedgerError::Database { .. }) {
+            return error;
+        }
+        let Ok(mut another) = session::connect(self.url.expose()).await else { return error };
+        match lost(&mut another, self.store_id).await {
+            LedgerError::LostOwnership { owner } if owner != run_id => LedgerError::LostOwnership { owner },
+            _ => error,
+        }
     }
 }
