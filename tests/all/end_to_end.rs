@@ -11,6 +11,7 @@ mod crashes;
 mod echoes;
 mod lost_lock;
 mod only_changes;
+mod pooler;
 mod quota;
 mod secrets;
 mod setup;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use serde_json::Value;
 
 use super::world::{Books, Running, Said, World, until};
 
