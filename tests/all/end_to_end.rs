@@ -9,6 +9,7 @@ mod audit;
 mod bad_values;
 mod crashes;
 mod echoes;
+mod isolation;
 mod lost_lock;
 mod only_changes;
 mod pooler;
