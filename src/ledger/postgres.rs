@@ -156,15 +156,15 @@ impl Ledger for PostgresLedger {
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
-        self.save(run_id, &changes, &invalid).await
+        self.told(run_id, self.save(run_id, &changes, &invalid).await).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        self.discard(run_id).await
+        self.told(run_id, self.discard(run_id).await).await
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        self.seal(run_id, counts, at).await
+        self.told(run_id, self.seal(run_id, counts, at).await).await
     }
 
     async fn planned(
@@ -178,10 +178,7 @@ impl Ledger for PostgresLedger {
     }
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
-        match self.begin_request(run_id, request, changes).await {
-            Err(error) => Err(self.or_lost(run_id, error).await),
-            begun => begun,
-        }
+        self.told(run_id, self.begin_request(run_id, request, changes).await).await
     }
 
     async fn finish(
@@ -191,17 +188,11 @@ impl Ledger for PostgresLedger {
         end: &RequestEnd,
         verdicts: &[(Key, Verdict)],
     ) -> Result<()> {
-        match self.finish_request(run_id, request_id, end, verdicts).await {
-            Err(error) => Err(self.or_lost(run_id, error).await),
-            finished => finished,
-        }
+        self.told(run_id, self.finish_request(run_id, request_id, end, verdicts).await).await
     }
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
-        match self.decide_unsent(run_id, verdicts, at).await {
-            Err(error) => Err(self.or_lost(run_id, error).await),
-            decided => decided,
-        }
+        self.told(run_id, self.decide_unsent(run_id, verdicts, at).await).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
@@ -277,16 +268,16 @@ impl PostgresLedger {
         if touched == 0 { Err(lost(writer, self.store_id).await) } else { Ok(()) }
     }
 
-    /// The error of a write that failed. With the session that held the lock its proof of ownership is gone too, so
-    /// another session is asked: a run that was taken over has to know it, since it may have sent something.
-    async fn or_lost(&self, run_id: i64, error: LedgerError) -> LedgerError {
-        if !matches!(error, LedgerError::Database { .. }) {
-            return error;
-        }
-        let Ok(mut another) = session::connect(self.url.expose()).await else { return error };
+    /// A write that failed because its session was ended lost the lock with it, and its proof of ownership too. So another
+    /// session is asked: a run that was taken over has to know it, since it may have sent something.
+    async fn told<T>(&self, run_id: i64, written: Result<T>) -> Result<T> {
+        let Err(LedgerError::Database { .. }) = &written else { return written };
+        let Ok(mut another) = session::connect(self.url.expose()).await else { return written };
         match lost(&mut another, self.store_id).await {
-            LedgerError::LostOwnership { owner } if owner != run_id => LedgerError::LostOwnership { owner },
-            _ => error,
+            LedgerError::LostOwnership { owner } if owner != run_id => {
+                Err(LedgerError::LostOwnership { owner })
+            }
+            _ => written,
         }
     }
 }

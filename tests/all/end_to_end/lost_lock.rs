@@ -125,6 +125,23 @@ fn promise_3_a_run_that_is_taken_over_while_the_other_still_works_leaves_it_alon
 }
 
 #[test]
+fn promise_3_a_run_that_is_taken_over_while_it_plans_sends_nothing() {
+    let world = World::with_customers(Books::Postgres, 60);
+    let config = world.config("");
+    let slow =
+        "query = \"select customer_id, attribute_id, value from customer_attribute_values, pg_sleep(1)\"";
+    world.write_config(&config.replace("table = \"customer_attribute_values\"", slow));
+    let sleeper = world.start(&["sync", "--json"]);
+    until("it plans", || world.run(&["runs"]).out.contains("planning"));
+    sleeper.signal("STOP");
+    end_sessions(&world);
+    world.write_config(&config);
+    world.sync().exits(0).balances();
+    wake_the_loser(&world, sleeper);
+    world.assert_landed(60, "first");
+}
+
+#[test]
 fn promise_3_a_lost_session_that_nobody_took_over_is_told_as_such() {
     let world = World::with_customers(Books::Postgres, 60);
     let sleeper = asleep(&world);
