@@ -163,7 +163,7 @@ fn isolate(
     most: usize,
     names: impl Fn(&[Change]) -> Vec<usize>,
 ) -> (usize, BTreeSet<i64>) {
-    let all: Vec<_> = (0..n).map(|i| Change { key: Key::new(i, 1), ..change("v", None, None) }).collect();
+    let all: Vec<_> = (0..n).map(|i| Change { key: Key::new(i, 1), ..change("", None, None) }).collect();
     let mut isolation = Isolation::new(all.clone(), names(&all), "no".to_owned());
     let (mut calls, mut landed, mut rejected) = (0, BTreeSet::new(), BTreeSet::new());
     loop {
@@ -193,8 +193,11 @@ fn a_bad_value_that_is_named_costs_one_more_call() {
     assert_eq!(isolate(30, &bad, 99, rightly), (1, bad));
 }
 
-/// How a store names the bad values of a batch that it refuses.
-const NAMINGS: [(&str, fn(&[usize], usize) -> Vec<usize>); 7] = [
+/// What a store names of a batch that it refuses, given the places of its bad values and its size.
+type Naming = fn(&[usize], usize) -> Vec<usize>;
+
+/// How a store may name the bad values of a batch.
+const NAMINGS: [(&str, Naming); 7] = [
     ("nothing", |_, _| vec![]),
     ("the first bad one", |bad, _| bad[..1].to_vec()),
     ("every bad one", |bad, _| bad.to_vec()),
@@ -207,7 +210,7 @@ const NAMINGS: [(&str, fn(&[usize], usize) -> Vec<usize>); 7] = [
 ];
 
 /// The calls to sort `n` values of which these are bad, for a store that names so.
-fn calls(n: i64, bad: &BTreeSet<i64>, naming: fn(&[usize], usize) -> Vec<usize>) -> usize {
+fn calls(n: i64, bad: &BTreeSet<i64>, naming: Naming) -> usize {
     let names = |batch: &[Change]| {
         let is_bad = |i: &usize| bad.contains(&batch[*i].key.customer_id);
         let at: Vec<_> = (0..batch.len()).filter(is_bad).collect();
@@ -239,7 +242,7 @@ fn promise_6_one_bad_value_costs_no_more_than_promised_whatever_is_named() {
 
 #[test]
 fn promise_6_two_bad_values_cost_no_more_than_twice_one() {
-    for n in 2..=64 {
+    for n in (2..=32).chain([50, 64]) {
         for (name, naming) in NAMINGS {
             for first in 0..n {
                 for second in first + 1..n {
