@@ -40,12 +40,12 @@ fn records(world: &World) -> Vec<Vec<Value>> {
     RECORDS.iter().map(|sql| world.ask(sql)).collect()
 }
 
-/// Ends the sessions of the ledger's database, as the server does with those of a client that it does not hear.
-fn end_sessions(world: &World) {
+/// Ends the session that holds the store's lock, as the server does with that of a client that it does not hear.
+fn end_session(world: &World) {
     world.execute_at(
         &world.ledger_url,
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity
-         where datname = current_database() and pid <> pg_backend_pid()",
+        "select pg_terminate_backend(pid, 5000) from pg_locks join pg_database d on d.oid = database
+         where locktype = 'advisory' and datname = current_database()",
     );
 }
 
@@ -88,7 +88,7 @@ fn promise_3_a_run_that_sleeps_keeps_the_store() {
 fn promise_3_a_run_whose_session_was_ended_sends_nothing_more() {
     let world = World::with_customers(Books::Postgres, 60);
     let sleeper = asleep(&world);
-    end_sessions(&world);
+    end_session(&world);
     world.change("second", "1, 2, 31, 60");
     let second = world.sync().exits(0).balances();
     assert_eq!(second.count("confirmed"), 60);
@@ -108,7 +108,7 @@ fn promise_3_a_run_whose_session_was_ended_sends_nothing_more() {
 fn promise_3_a_run_that_is_taken_over_while_the_other_still_works_leaves_it_alone() {
     let world = World::with_customers(Books::Postgres, 60);
     let sleeper = asleep(&world);
-    end_sessions(&world);
+    end_session(&world);
     world.change("second", "1");
     world.store().options.latency = Duration::from_millis(300);
     let second = world.start(&["sync", "--json"]);
@@ -129,12 +129,12 @@ fn promise_3_a_run_that_is_taken_over_while_it_plans_sends_nothing() {
     let world = World::with_customers(Books::Postgres, 60);
     let config = world.config("");
     let slow =
-        "query = \"select customer_id, attribute_id, value from customer_attribute_values, pg_sleep(1)\"";
+        "query = \"select customer_id, attribute_id, value from customer_attribute_values, pg_sleep(3)\"";
     world.write_config(&config.replace("table = \"customer_attribute_values\"", slow));
     let sleeper = world.start(&["sync", "--json"]);
     until("it plans", || world.run(&["runs"]).out.contains("planning"));
     sleeper.signal("STOP");
-    end_sessions(&world);
+    end_session(&world);
     world.write_config(&config);
     world.sync().exits(0).balances();
     wake_the_loser(&world, sleeper);
@@ -145,7 +145,7 @@ fn promise_3_a_run_that_is_taken_over_while_it_plans_sends_nothing() {
 fn promise_3_a_lost_session_that_nobody_took_over_is_told_as_such() {
     let world = World::with_customers(Books::Postgres, 60);
     let sleeper = asleep(&world);
-    end_sessions(&world);
+    end_session(&world);
     let writes = world.writes().len();
     sleeper.signal("CONT");
     let said = sleeper.end().exits(1).tells(&["the ledger failed to", "the next sync"]);
