@@ -17,3 +17,6 @@ pub mod engine;
 pub mod config;
 pub mod sandbox;
 pub mod cli;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;

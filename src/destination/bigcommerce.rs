@@ -10,7 +10,7 @@ mod pacing;
 mod problem;
 mod quota;
 mod reading;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeSet;
 use std::fmt;

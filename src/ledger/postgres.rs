@@ -85,6 +85,19 @@ impl Held {
     async fn proven(&self, writer: &mut PgConnection, touched: u64) -> Result<()> {
         if touched == 0 { Err(lost(writer, self.store_id).await) } else { Ok(()) }
     }
+
+    /// A write that failed because its session was ended lost the lock with it, and its proof of ownership too. So another
+    /// session is asked: a run that was taken over has to know it, since it may have sent something.
+    async fn told<T>(&self, run_id: i64, written: Result<T>) -> Result<T> {
+        let Err(LedgerError::Database { .. }) = &written else { return written };
+        let Ok(mut another) = session::connect(self.url.expose()).await else { return written };
+        match lost(&mut another, self.store_id).await {
+            LedgerError::LostOwnership { owner } if owner != run_id => {
+                Err(LedgerError::LostOwnership { owner })
+            }
+            _ => written,
+        }
+    }
 }
 
 /// Runs work to its end, also where nobody waits for it any more.
@@ -180,15 +193,16 @@ impl Ledger for PostgresLedger {
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
         let held = self.held.clone();
-        detached(async move { held.save(run_id, &changes, &invalid).await }).await
+        let saved = detached(async move { held.save(run_id, &changes, &invalid).await }).await;
+        self.held.told(run_id, saved).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        self.held.discard(run_id).await
+        self.held.told(run_id, self.held.discard(run_id).await).await
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        self.held.seal(run_id, counts, at).await
+        self.held.told(run_id, self.held.seal(run_id, counts, at).await).await
     }
 
     async fn planned(
@@ -204,7 +218,8 @@ impl Ledger for PostgresLedger {
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
         let (held, request, changes) = (self.held.clone(), request.clone(), changes.to_vec());
-        detached(async move { held.begin_request(run_id, &request, &changes).await }).await
+        let begun = detached(async move { held.begin_request(run_id, &request, &changes).await }).await;
+        self.held.told(run_id, begun).await
     }
 
     async fn finish(
@@ -215,12 +230,15 @@ impl Ledger for PostgresLedger {
         verdicts: &[(Key, Verdict)],
     ) -> Result<()> {
         let (held, end, verdicts) = (self.held.clone(), end.clone(), verdicts.to_vec());
-        detached(async move { held.finish_request(run_id, request_id, &end, &verdicts).await }).await
+        let finished =
+            detached(async move { held.finish_request(run_id, request_id, &end, &verdicts).await }).await;
+        self.held.told(run_id, finished).await
     }
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
         let (held, verdicts) = (self.held.clone(), verdicts.to_vec());
-        detached(async move { held.decide_unsent(run_id, &verdicts, at).await }).await
+        let decided = detached(async move { held.decide_unsent(run_id, &verdicts, at).await }).await;
+        self.held.told(run_id, decided).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

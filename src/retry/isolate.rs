@@ -1,14 +1,18 @@
 //! Finding the bad values of a refused batch with few calls.
 //!
 //! A set that was refused holds at least one bad value. A part of it is tested at a time: what the store names is left
-//! out first, otherwise half of it is sent. When the part is accepted, the rest is known to be bad without another
-//! call; when it is refused, the rest is innocent until tested and waits in a pool. So one bad value among `n` costs
-//! about log₂ n calls more, or one where the store names it rightly.
+//! out first, otherwise half of it is sent. When the part is accepted, the rest is known to hold the bad one without
+//! another call; when it is refused, the rest is innocent until tested and waits in a pool.
+//!
+//! So one bad value among `n` costs one call more where the store names it rightly, and never more than ⌈log₂ n⌉ + 2:
+//! halving takes ⌈log₂ n⌉, the pool one, and one is spare. The store's naming is followed only as far as that spare
+//! call goes, so that a store that names wrongly costs no more than one that names nothing. Each further bad value
+//! costs no more than the first.
 
 use crate::record::Change;
 
-/// How often in a row the store's naming is followed before it is no longer believed.
-const NAMES_FOLLOWED: u32 = 3;
+/// Calls that the naming of a store may waste in the hunt for one bad value.
+const SPARE: u32 = 1;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +34,8 @@ pub struct Isolation {
     reason: String,
     /// Indexes into `guilty` that the store named.
     named: Vec<usize>,
-    followed: u32,
+    /// What is left of the calls that may be wasted in this hunt.
+    spare: u32,
     /// Nothing is known of these.
     pool: Vec<Change>,
     /// Out with the store now, taken from `guilty` or from `pool`.
@@ -41,7 +46,7 @@ impl Isolation {
     /// Begins with a batch that was refused.
     #[must_use]
     pub fn new(batch: Vec<Change>, named: Vec<usize>, reason: String) -> Self {
-        Self { guilty: batch, reason, named, followed: 0, pool: Vec::new(), testing: Vec::new() }
+        Self { guilty: batch, reason, named, spare: SPARE, pool: Vec::new(), testing: Vec::new() }
     }
 
     /// What to do next. At most `most` values are sent at once.
@@ -58,13 +63,15 @@ impl Isolation {
             };
         }
         let named = std::mem::take(&mut self.named);
-        let follow = !named.is_empty() && named.len() < self.guilty.len() && self.followed < NAMES_FOLLOWED;
-        if follow {
-            self.followed += 1;
-            let mut index = 0;
-            self.testing = self.guilty.extract_if(.., |_| (!named.contains(&index), index += 1).0).collect();
+        let count = self.guilty.len();
+        if let Some(spare) = self.spare_after_following(named.len()) {
+            self.spare = spare;
+            self.testing = without(&mut self.guilty, &named);
         } else {
-            self.testing = self.guilty.drain(..self.guilty.len() / 2).collect();
+            // What was named goes into the other half, so that this one lands at once where the naming is right.
+            self.testing = without(&mut self.guilty, &named);
+            self.testing.append(&mut self.guilty);
+            self.guilty = self.testing.split_off(count / 2);
         }
         if self.testing.len() > most {
             self.guilty.extend(self.testing.drain(most..));
@@ -75,11 +82,14 @@ impl Isolation {
     /// What was sent last is accepted, so what is left of the guilty set is bad.
     pub fn accepted(&mut self) {
         self.testing.clear();
-        self.followed = 0;
     }
 
     /// What was sent last is refused, so of the rest of its set nothing is known any more.
     pub fn refused(&mut self, named: Vec<usize>, reason: String) {
+        if self.guilty.is_empty() {
+            // It came from the pool, so another hunt begins.
+            self.spare = SPARE;
+        }
         self.pool.append(&mut self.guilty);
         self.guilty = std::mem::take(&mut self.testing);
         self.named = named;
@@ -115,6 +125,15 @@ impl Isolation {
         removed
     }
 
+    /// What is left of the spare calls after `named` values were left out and that proved nothing; `None` where it
+    /// must not be tried, or where nothing or everything is named.
+    fn spare_after_following(&self, named: usize) -> Option<u32> {
+        let count = self.guilty.len();
+        let rest = count.checked_sub(named).filter(|rest| named > 0 && *rest > 0)?;
+        let gained = halvings(count) - halvings(named.max(rest));
+        (self.spare + gained).checked_sub(1)
+    }
+
     /// Everything that is not decided, when the run ends.
     #[must_use]
     pub fn into_undecided(mut self) -> Vec<Change> {
@@ -122,4 +141,15 @@ impl Isolation {
         self.guilty.append(&mut self.testing);
         self.guilty
     }
+}
+
+/// Takes out everything but what stands at these indexes.
+fn without(changes: &mut Vec<Change>, indexes: &[usize]) -> Vec<Change> {
+    let mut index = 0;
+    changes.extract_if(.., |_| (!indexes.contains(&index), index += 1).0).collect()
+}
+
+/// How often a set of so many has to be halved until one is left: ⌈log₂ count⌉.
+const fn halvings(count: usize) -> u32 {
+    count.next_power_of_two().trailing_zeros()
 }

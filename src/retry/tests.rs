@@ -163,7 +163,7 @@ fn isolate(
     most: usize,
     names: impl Fn(&[Change]) -> Vec<usize>,
 ) -> (usize, BTreeSet<i64>) {
-    let all: Vec<_> = (0..n).map(|i| Change { key: Key::new(i, 1), ..change("v", None, None) }).collect();
+    let all: Vec<_> = (0..n).map(|i| Change { key: Key::new(i, 1), ..change("", None, None) }).collect();
     let mut isolation = Isolation::new(all.clone(), names(&all), "no".to_owned());
     let (mut calls, mut landed, mut rejected) = (0, BTreeSet::new(), BTreeSet::new());
     loop {
@@ -193,15 +193,79 @@ fn a_bad_value_that_is_named_costs_one_more_call() {
     assert_eq!(isolate(30, &bad, 99, rightly), (1, bad));
 }
 
-proptest! {
-    #[test]
-    fn one_bad_value_costs_no_more_than_promised(n in 1_i64..64, at in 0_i64..64) {
-        let bad = BTreeSet::from([at % n]);
-        let (calls, rejected) = isolate(n, &bad, 99, |_| vec![]);
-        prop_assert_eq!(rejected, bad);
-        prop_assert!(calls <= (n as f64).log2().ceil() as usize + 2, "{} calls for {}", calls, n);
-    }
+/// What a store names of a batch that it refuses, given the places of its bad values and its size.
+type Naming = fn(&[usize], usize) -> Vec<usize>;
 
+/// How a store may name the bad values of a batch.
+const NAMINGS: [(&str, Naming); 7] = [
+    ("nothing", |_, _| vec![]),
+    ("the first bad one", |bad, _| bad[..1].to_vec()),
+    ("every bad one", |bad, _| bad.to_vec()),
+    ("the one after it", |bad, size| vec![(bad[0] + 1) % size]),
+    ("the one before it", |bad, size| vec![(bad[0] + size - 1) % size]),
+    ("always the first of the batch", |_, _| vec![0]),
+    ("half of the batch without it", |bad, size| {
+        (0..size).filter(|i| !bad.contains(i)).take(size / 2).collect()
+    }),
+];
+
+/// The calls to sort `n` values of which these are bad, for a store that names so.
+fn calls(n: i64, bad: &BTreeSet<i64>, naming: Naming) -> usize {
+    let names = |batch: &[Change]| {
+        let is_bad = |i: &usize| bad.contains(&batch[*i].key.customer_id);
+        let at: Vec<_> = (0..batch.len()).filter(is_bad).collect();
+        if at.is_empty() { vec![] } else { naming(&at, batch.len()) }
+    };
+    let (calls, rejected) = isolate(n, bad, usize::MAX, names);
+    assert_eq!(rejected, *bad);
+    calls
+}
+
+fn promised(n: i64) -> usize {
+    (n as f64).log2().ceil() as usize + 2
+}
+
+#[test]
+fn promise_6_one_bad_value_costs_no_more_than_promised_whatever_is_named() {
+    for n in 1..=64 {
+        for (name, naming) in NAMINGS {
+            for bad in 0..n {
+                let calls = calls(n, &BTreeSet::from([bad]), naming);
+                assert!(calls <= promised(n), "{calls} calls for {bad} of {n}, named: {name}");
+                if n > 1 && matches!(name, "the first bad one" | "every bad one") {
+                    assert_eq!(calls, 1, "{bad} of {n}, named: {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn promise_6_two_bad_values_cost_no_more_than_twice_one() {
+    for n in (2..=32).chain([50, 64]) {
+        for (name, naming) in NAMINGS {
+            for first in 0..n {
+                for second in first + 1..n {
+                    let calls = calls(n, &BTreeSet::from([first, second]), naming);
+                    assert!(
+                        calls <= 2 * promised(n),
+                        "{calls} calls for {first} and {second} of {n}, named: {name}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn promise_6_a_half_that_lands_spares_calls() {
+    // The last of 64: six halves land, and nothing is left to be sent.
+    assert_eq!(calls(64, &BTreeSet::from([63]), NAMINGS[0].1), 6);
+    // The first of 64: six halves are refused, and what they left behind lands in one call.
+    assert_eq!(calls(64, &BTreeSet::from([0]), NAMINGS[0].1), 7);
+}
+
+proptest! {
     #[test]
     fn exactly_the_bad_values_are_rejected_whatever_the_store_names(
         n in 1_i64..40,

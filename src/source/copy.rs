@@ -10,7 +10,7 @@ const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// The bytes are not what COPY promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the rows that the database sent could not be read: {0}")]
-pub(super) struct CopyError(&'static str);
+pub(crate) struct CopyError(&'static str);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -21,19 +21,19 @@ enum Stage {
 
 /// Where the decoding of one COPY stands.
 #[derive(Debug)]
-pub(super) struct CopyDecoder {
+pub(crate) struct CopyDecoder {
     stage: Stage,
     /// The beginning of something that the last chunk did not hold whole.
     carried: Vec<u8>,
 }
 
 impl CopyDecoder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { stage: Stage::Header, carried: Vec::new() }
     }
 
     /// Adds the rows that this chunk completes to the page.
-    pub(super) fn feed(&mut self, chunk: &[u8], page: &mut SourcePage) -> Result<(), CopyError> {
+    pub(crate) fn feed(&mut self, chunk: &[u8], page: &mut SourcePage) -> Result<(), CopyError> {
         if self.carried.is_empty() {
             let rest = self.decode(chunk, page)?;
             self.carried.extend_from_slice(rest);
@@ -48,7 +48,7 @@ impl CopyDecoder {
     }
 
     /// To be asked when the stream is over: whether it came to its own end.
-    pub(super) fn finish(&self) -> Result<(), CopyError> {
+    pub(crate) fn finish(&self) -> Result<(), CopyError> {
         match self.stage {
             Stage::Ended if self.carried.is_empty() => Ok(()),
             _ => Err(CopyError("they end too early")),

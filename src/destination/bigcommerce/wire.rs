@@ -24,7 +24,7 @@ struct WireItem<'a> {
 }
 
 /// The body of a write. The value's own id is left out: what the store makes of one is not documented.
-pub(super) fn upsert_body(items: &[Item<'_>]) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn upsert_body(items: &[Item<'_>]) -> serde_json::Result<Vec<u8>> {
     let items: Vec<_> = items
         .iter()
         .map(|item| WireItem {
@@ -38,17 +38,17 @@ pub(super) fn upsert_body(items: &[Item<'_>]) -> serde_json::Result<Vec<u8>> {
 
 /// One page of a list.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Page<T> {
+pub(crate) struct Page<T> {
     /// The items that could be read, in the answer's order.
-    pub(super) items: Vec<T>,
+    pub(crate) items: Vec<T>,
     /// How many could not.
-    pub(super) unread: usize,
+    pub(crate) unread: usize,
     /// How many pages there are, where the answer tells.
-    pub(super) total_pages: Option<u64>,
+    pub(crate) total_pages: Option<u64>,
 }
 
 /// Reads a list; `None` unless the text is JSON with a `data` array.
-pub(super) fn page<T>(text: &str, read: impl Fn(&Value) -> Option<T>) -> Option<Page<T>> {
+pub(crate) fn page<T>(text: &str, read: impl Fn(&Value) -> Option<T>) -> Option<Page<T>> {
     let answer: Value = serde_json::from_str(text).ok()?;
     let data = answer.get("data")?.as_array()?;
     let items: Vec<T> = data.iter().filter_map(read).collect();
@@ -57,7 +57,7 @@ pub(super) fn page<T>(text: &str, read: impl Fn(&Value) -> Option<T>) -> Option<
 }
 
 /// A value of the store. NUL becomes U+FFFD, since no Postgres ledger could hold it.
-pub(super) fn echo(item: &Value) -> Option<Echo> {
+pub(crate) fn echo(item: &Value) -> Option<Echo> {
     let value = match item.get("attribute_value")? {
         Value::String(text) => text.replace('\0', "\u{FFFD}"),
         Value::Number(number) => number.to_string(),
@@ -68,14 +68,14 @@ pub(super) fn echo(item: &Value) -> Option<Echo> {
 }
 
 /// An attribute of the store.
-pub(super) fn attribute(item: &Value) -> Option<Attribute> {
+pub(crate) fn attribute(item: &Value) -> Option<Attribute> {
     let name = item.get("name")?.as_str()?.to_owned();
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     Some(Attribute { id: id(item, "id")?, name, kind })
 }
 
 /// A customer's id.
-pub(super) fn customer(item: &Value) -> Option<i64> {
+pub(crate) fn customer(item: &Value) -> Option<i64> {
     id(item, "id")
 }
 
@@ -89,7 +89,7 @@ fn id(item: &Value, field: &str) -> Option<i64> {
 }
 
 /// What the answer to a write says.
-pub(super) fn upsert_reply(status: u16, text: &str) -> Body {
+pub(crate) fn upsert_reply(status: u16, text: &str) -> Body {
     if (200..300).contains(&status) {
         return page(text, echo).map_or_else(|| unreadable(text), |page| Body::Echoes(page.items));
     }
@@ -97,7 +97,7 @@ pub(super) fn upsert_reply(status: u16, text: &str) -> Body {
 }
 
 /// What an answer without a list says.
-pub(super) fn refusal(text: &str) -> Body {
+pub(crate) fn refusal(text: &str) -> Body {
     problem(text).unwrap_or_else(|| unreadable(text))
 }
 

@@ -1,0 +1,142 @@
+//! What holds for any bytes at all from outside: each function takes some, and panics where a promise is broken.
+//!
+//! `fuzz` looks for bytes that break one; the tests below repeat those that were worth keeping.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::destination::bigcommerce::wire;
+use crate::destination::{Answer, Body, Item, Reply};
+use crate::record::{Key, SourcePage};
+use crate::retry::{self, Meaning};
+use crate::source::copy::{CopyDecoder, CopyError};
+
+/// The header of a binary COPY.
+const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What no message may repeat; longer than what is shown of an unknown key.
+const SECRET: &str = "s3cret/0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ";
+
+/// So many bytes of an answer are kept in words.
+const WORDS_MAX: usize = 2_048;
+
+/// A configuration: any text is read or refused with reasons, and no reason repeats a secret, whether the text has it
+/// from the environment (`${T}`) or has it itself. What is accepted shows no address and no token.
+pub fn config(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let environment = |name: &str| (name == "T").then(|| SECRET.to_owned());
+    for text in [text.replace(SECRET, ""), text.replace("${T}", SECRET)] {
+        match Config::parse(&text, Path::new("/folder"), &environment) {
+            Ok(config) => {
+                assert!((1..=3).contains(&config.push.workers));
+                assert!((1..=10).contains(&config.push.customers_per_request));
+                assert!(config.push.backoff <= config.push.backoff_max);
+                assert!((0.0..=0.95).contains(&config.push.quota_reserve));
+                assert_eq!(format!("{:?} {:?}", config.source.url, config.store.access_token), "*** ***");
+            }
+            Err(errors) => {
+                assert!(!errors.problems.is_empty());
+                assert!(!errors.to_string().contains(SECRET), "the secret is told");
+            }
+        }
+    }
+}
+
+/// Rows in Postgres' binary COPY: however the bytes are cut, the same rows come before the same end. The first byte says
+/// how they are cut, and whether the header is put before them.
+pub fn copy(bytes: &[u8]) {
+    let Some((first, rest)) = bytes.split_first() else { return };
+    let header = if first & 1 == 0 { COPY_HEADER } else { &[] };
+    let bytes = [header, rest].concat();
+    let whole = decoded(&bytes, bytes.len().max(1));
+    assert_eq!(decoded(&bytes, usize::from(first >> 1) + 1), whole);
+    assert_eq!(decoded(&bytes, 1), whole);
+}
+
+type Row = (Option<i64>, Option<i64>, Option<String>);
+
+fn decoded(bytes: &[u8], size: usize) -> (Vec<Row>, Result<(), CopyError>) {
+    let mut decoder = CopyDecoder::new();
+    let mut page = SourcePage::default();
+    let end = bytes.chunks(size).try_for_each(|chunk| decoder.feed(chunk, &mut page));
+    let end = end.and_then(|()| decoder.finish());
+    let row = |at| {
+        let row = page.row(at);
+        (row.customer_id, row.attribute_id, row.value.map(str::to_owned))
+    };
+    ((0..page.len()).map(row).collect(), end)
+}
+
+/// The store's lists: whatever can be read of one is a value that a ledger can hold, and nothing is left out uncounted.
+/// Any text can be sent as a value and is read back the same.
+pub fn wire(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(page) = wire::page(&text, wire::echo) {
+        assert!(page.items.iter().all(|echo| !echo.value.contains('\0')));
+        let Body::Echoes(echoes) = wire::upsert_reply(200, &text) else { panic!("a page is no answer") };
+        assert_eq!(echoes, page.items);
+        for read in [wire::page(&text, |_| Some(())), wire::page(&text, |_| None)] {
+            let read = read.expect("whether it is a page does not depend on what is read");
+            assert_eq!(read.items.len() + read.unread, page.items.len() + page.unread);
+        }
+    } else {
+        assert!(matches!(wire::upsert_reply(200, &text), Body::Unreadable(_)));
+    }
+    wire::page(&text, wire::attribute);
+    wire::page(&text, wire::customer);
+
+    let text = text.replace('\0', "");
+    let item = Item { key: Key::new(7, 3), value: &text };
+    let sent = wire::upsert_body(&[item]).expect("any text can be sent");
+    let sent = String::from_utf8(sent).expect("JSON is UTF-8");
+    let answer = format!("{{\"data\": {}}}", sent.replace("\"value\":", "\"attribute_value\":"));
+    let echoed = wire::page(&answer, wire::echo).expect("a page");
+    if !text.contains("\"value\":") {
+        assert_eq!(echoed.items.first().map(|echo| echo.value.as_str()), Some(text.as_str()));
+    }
+}
+
+/// An answer that refuses, its status in the first two bytes: it has a meaning, the items that it names are there, and
+/// what is kept of its words is short and fit for a terminal and a database.
+pub fn problem(bytes: &[u8]) {
+    let Some((status, rest)) = bytes.split_first_chunk() else { return };
+    let status = 100 + u16::from_be_bytes(*status) % 500;
+    let text = String::from_utf8_lossy(rest);
+    for body in [wire::upsert_reply(status, &text), wire::refusal(&text)] {
+        let reply = Reply::Answered(Answer { status, request_id: None, wait: None, body });
+        for items in [1, 10, 500] {
+            if let Meaning::Refused(named) = retry::meaning(&reply, items) {
+                assert!(matches!(status, 400 | 409 | 422));
+                assert!(named.is_sorted_by(|a, b| a < b) && named.iter().all(|index| *index < items));
+            }
+        }
+        for words in [retry::describe(&reply), retry::headline(&reply)] {
+            assert!(words.starts_with(&status.to_string()) && words.len() <= WORDS_MAX + 4, "{words}");
+            assert!(!words.contains(|c: char| c.is_control() && c != '\n'), "{words:?}");
+        }
+        assert!(retry::describe(&reply).len() <= WORDS_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    /// What is kept of a target's corpus.
+    fn corpus(target: &str) -> Vec<Vec<u8>> {
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fuzz", "corpus", target].iter().collect();
+        let files =
+            std::fs::read_dir(&folder).expect("a corpus").map(|entry| entry.expect("an entry").path());
+        let kept: Vec<_> = files.map(|file| std::fs::read(file).expect("a readable file")).collect();
+        assert!(kept.len() > 3, "{} was not found", folder.display());
+        kept
+    }
+
+    #[test]
+    fn what_was_kept_of_fuzzing_breaks_no_promise() {
+        corpus("config").iter().for_each(|bytes| super::config(bytes));
+        corpus("copy").iter().for_each(|bytes| super::copy(bytes));
+        corpus("wire").iter().for_each(|bytes| super::wire(bytes));
+        corpus("problem").iter().for_each(|bytes| super::problem(bytes));
+    }
+}

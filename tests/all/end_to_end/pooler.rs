@@ -1,0 +1,106 @@
+//! Behind PgBouncer. Where it is not installed (Debian: `apt-get install pgbouncer`) there is nothing to test.
+
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use super::world::{Books, World, until};
+use crate::support::postgres::Postgres;
+
+/// PgBouncer refuses to run as root, as Postgres does.
+const NOBODY: u32 = 65_534;
+
+/// A pooler in front of the tests' server, ended with the test.
+struct PgBouncer {
+    child: Child,
+    port: u16,
+}
+
+impl PgBouncer {
+    /// One that pools in this mode, its settings in the world's folder; `None` where it is not installed.
+    fn start(world: &World, mode: &str) -> Option<Self> {
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let settings = world.path().join(format!("{mode}.ini"));
+        let text = format!(
+            "[databases]\n* = host=127.0.0.1 port={} user=postgres\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+             pool_mode = {mode}\nignore_startup_parameters = extra_float_digits\n",
+            Postgres::start().port(),
+        );
+        fs::write(&settings, text).expect("the pooler's settings");
+        fs::set_permissions(world.path(), Permissions::from_mode(0o755)).expect("others may look inside");
+        let mut command = Command::new("pgbouncer");
+        command.arg("-q").arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if fs::metadata(&settings).expect("the settings").uid() == 0 {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            child => {
+                let pooler = Self { child: child.expect("the pooler starts"), port };
+                until("the pooler listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+                Some(pooler)
+            }
+        }
+    }
+
+    /// The address of a database of the tests' server, through the pooler.
+    fn before(&self, url: &str) -> String {
+        url.replace(&format!(":{}/", Postgres::start().port()), &format!(":{}/", self.port))
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_ledger_behind_a_pooler_in_transaction_mode_is_refused_with_the_reason() {
+    for mode in ["transaction", "statement"] {
+        let world = World::with_customers(Books::Postgres, 20);
+        let Some(pooler) = PgBouncer::start(&world, mode) else { return };
+        let config = world.config("");
+        world.write_config(&config.replace(&world.ledger_url, &pooler.before(&world.ledger_url)));
+        let reason =
+            ["[ledger] url leads to a pooler in transaction mode", "session mode", "no lock can be held"];
+        world.run(&["sync"]).exits(1).tells(&reason);
+        world.run(&["check"]).exits(1).tells(&reason);
+        assert!(world.writes().is_empty());
+        // Nothing is left behind in the pool or the database: the database's own address is good at once.
+        world.write_config(&config);
+        world.sync().exits(0).balances();
+        world.assert_landed(20, "first");
+    }
+}
+
+#[test]
+fn a_ledger_behind_a_pooler_in_session_mode_holds_its_lock() {
+    let world = World::with_customers(Books::Postgres, 400);
+    let Some(pooler) = PgBouncer::start(&world, "session") else { return };
+    let config = world.config("");
+    world.write_config(&config.replace(&world.ledger_url, &pooler.before(&world.ledger_url)));
+    world.store().options.latency = std::time::Duration::from_millis(500);
+    let first = world.start(&["sync", "--json"]);
+    until("it sends", || !world.writes().is_empty());
+    world.run(&["sync"]).exits(5).tells(&["another run holds this store", "run 1"]);
+    first.end().exits(0).balances();
+    world.assert_landed(400, "first");
+}
+
+#[test]
+fn a_source_behind_a_pooler_in_transaction_mode_is_read() {
+    let world = World::with_customers(Books::File, 20);
+    let Some(pooler) = PgBouncer::start(&world, "transaction") else { return };
+    world.write_config(&world.config("").replace(&world.source_url, &pooler.before(&world.source_url)));
+    for _ in 0..3 {
+        world.sync().exits(0).balances();
+    }
+    world.assert_landed(20, "first");
+}
