@@ -8,6 +8,7 @@ mod planning;
 mod push;
 mod queue;
 mod reading;
+pub mod release;
 mod sending;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ pub mod sqlite;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::record::{Change, Counts, EntryPage, Filter, InvalidRow, Key, RunStatus, Trigger, Verdict};
+use crate::record::{Change, Counts, EntryPage, Filter, InvalidRow, Key, RunStatus, Trigger, Verdict, Whose};
 
 /// How many invalid rows a run keeps; the rest is counted only.
 pub const INVALID_ROWS_KEPT: i64 = 10_000;
@@ -55,7 +55,7 @@ pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 /// What a run is opened with.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// `sync`, later `reconcile` and others.
+    /// `sync` or `release`, later `reconcile` and others.
     pub kind: &'static str,
     /// What started it.
     pub trigger: Trigger,
@@ -115,8 +115,8 @@ pub trait EntryScan: Send + Sync {
 /// ledger is opened and ends with the value, or with the process.
 ///
 /// Every method that writes is one transaction, durable when it returns. `begin`, `finish`, `set_aside`,
-/// `save_plan`, `seal_plan`, `discard_plan`, `distrust` and `close_run` prove in that transaction that the run still owns the store, and fail with
-/// [`LedgerError::LostOwnership`] otherwise, having written nothing.
+/// `save_plan`, `seal_plan`, `discard_plan`, `distrust`, `release_by_hand` and `close_run` prove in that transaction that
+/// the run still owns the store, and fail with [`LedgerError::LostOwnership`] otherwise, having written nothing.
 #[async_trait]
 pub trait Ledger: EntryScan {
     /// Opens a run (status `planning`), makes it the owner of the store, and marks a run that owned it and never
@@ -169,6 +169,12 @@ pub trait Ledger: EntryScan {
     /// none; any other verdict on a planned change leaves the entry alone, since nothing was sent. Counts move from `deferred` (planned) or
     /// `unknown` (sending) to the outcome's column.
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()>;
+
+    /// Gives rejected entries back, by hand: makes them unconfirmed, with a reason that repeats the store's and this
+    /// run's id; `updated_at` stays, since nothing was sent. Each is a change of the run (action `release`, the entry's
+    /// values, `deferred` with the same reason, decided now), counted as planned and deferred. The run is `running` from
+    /// then on, its plan complete. Tells how many there were.
+    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64>;
 
     /// Makes entries unconfirmed whatever run owns the store: what a run that lost its lock may still write.
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;

@@ -87,6 +87,8 @@ words! {
         Update = "update",
         /// The value is to go.
         Delete = "delete",
+        /// Nothing: a value that was set aside is given back to the next run. Only an edit of the ledger.
+        Release = "release",
     }
 }
 
@@ -309,6 +311,32 @@ impl Filter {
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.customers.is_empty() && self.attributes.is_empty()
+    }
+}
+
+/// Whose values an edit of the ledger is about. What is not named is any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Whose {
+    /// Only this customer's.
+    pub customer_id: Option<i64>,
+    /// Only this attribute's.
+    pub attribute_id: Option<i64>,
+}
+
+impl Whose {
+    /// Whether the key is one of them.
+    #[must_use]
+    pub fn has(self, key: Key) -> bool {
+        self.customer_id.is_none_or(|id| id == key.customer_id)
+            && self.attribute_id.is_none_or(|id| id == key.attribute_id)
+    }
+
+    /// The first and the last customer, the first and the last attribute.
+    #[must_use]
+    pub fn bounds(self) -> [i64; 4] {
+        let any = |id: Option<i64>| [id.unwrap_or(i64::MIN), id.unwrap_or(i64::MAX)];
+        let ([a, b], [c, d]) = (any(self.customer_id), any(self.attribute_id));
+        [a, b, c, d]
     }
 }
 

@@ -9,7 +9,7 @@ create table stores (
     unique (api_url, hash)
 ) strict;
 
--- One row a run. planned = confirmed + rejected + unknown + deferred holds at every commit.
+-- One row a run: of kind sync, or release (values that were set aside are given back by hand). planned = confirmed + rejected + unknown + deferred holds at every commit.
 create table runs (
     id integer primary key autoincrement,
     store_id integer not null references stores (id),
@@ -57,7 +57,8 @@ create table requests (
 
 create index requests_by_run on requests (run_id, id);
 
--- The plan, the intent log and the audit in one.
+-- The plan, the intent log and the audit in one. Action: create, update, or release: the entry was made unconfirmed by
+-- hand, which is deferred by itself, since the next sync sends the value.
 create table changes (
     run_id integer not null,
     customer_id integer not null,

@@ -4,6 +4,7 @@
 //! the ledger again, as after a crash.
 
 mod attempts;
+mod release;
 mod rows;
 mod state;
 
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::record::{
     Belief, Change, Counts, Entry, EntryPage, EntryRow, Filter, InvalidRow, Key, Outcome, RunStatus,
-    StoreName, Verdict,
+    StoreName, Verdict, Whose,
 };
 
 /// Rows a page; small, so that a simulation crosses pages.
@@ -274,6 +275,10 @@ impl Ledger for MemoryLedger {
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
         self.database.writable("set changes aside")?.set_aside(self.store, run_id, verdicts, at)
+    }
+
+    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+        self.database.writable("release values")?.release_by_hand(self.store, run_id, whose, at)
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

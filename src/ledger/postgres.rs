@@ -7,6 +7,7 @@ mod copy;
 pub(in crate::ledger) mod migrate;
 mod plan;
 mod push;
+mod release;
 mod scan;
 pub(in crate::ledger) mod session;
 
@@ -19,7 +20,7 @@ use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
 };
 use crate::config::Secret;
-use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict};
+use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict, Whose};
 
 pub(crate) use scan::scan;
 use session::failed;
@@ -193,6 +194,10 @@ impl Ledger for PostgresLedger {
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
         self.decide_unsent(run_id, verdicts, at).await
+    }
+
+    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+        self.give_back_by_hand(run_id, whose, at).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

@@ -9,6 +9,7 @@ mod file;
 mod lock;
 mod open;
 mod plan;
+mod release;
 mod runs;
 mod scan;
 mod stamp;
@@ -25,7 +26,7 @@ use self::open::Opened;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::{EntryPages, EntryScan, LearnedSize, Ledger, NewRequest, NewRun, RequestEnd, Result};
-use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict};
+use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict, Whose};
 
 /// The write side of one store in a SQLite file. Having it is having the file's lock, for all its stores.
 #[derive(Debug)]
@@ -139,6 +140,11 @@ impl Ledger for SqliteLedger {
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
         let (place, verdicts) = (self.place(run_id), verdicts.to_vec());
         self.writer.write("set changes aside", move |tx| attempts::set_aside(tx, place, &verdicts, at)).await
+    }
+
+    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+        let place = self.place(run_id);
+        self.writer.write("release values", move |tx| release::by_hand(tx, place, whose, at)).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

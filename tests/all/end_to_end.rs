@@ -11,6 +11,7 @@ mod crashes;
 mod echoes;
 mod only_changes;
 mod quota;
+mod release;
 mod secrets;
 mod setup;
 mod signals;

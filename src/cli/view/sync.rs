@@ -75,7 +75,7 @@ pub(crate) fn hint(report: &Report) -> Option<String> {
     report.hint.clone().or_else(|| match report.status {
         _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends what is left".to_owned()),
         _ if counts.rejected + counts.held > 0 => Some(
-            "see them with `attrsync rejected`; they are sent again when they change, or with `attrsync sync --retry-rejected`".to_owned(),
+            "see them with `attrsync rejected`; they are sent again when they change, or after `attrsync rejected --retry`".to_owned(),
         ),
         _ if counts.invalid + counts.unknown > 0 => Some(format!("see which with `attrsync runs {}`", report.run_id)),
         _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use attrsync::record::{Belief, Key, Outcome, Verdict};
+use attrsync::record::{Action, Belief, Key, Outcome, Verdict, Whose};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -22,6 +22,7 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
             let belief = match change.outcome {
                 Outcome::Confirmed => Belief::Confirmed,
                 Outcome::Rejected => Belief::Rejected,
+                _ if change.action == Action::Release => Belief::Unconfirmed,
                 // Never sent: the entry is as true as it was.
                 _ if change.request_id.is_none() => continue,
                 _ => Belief::Unconfirmed,
@@ -92,6 +93,13 @@ pub(crate) async fn entries_are_a_fold_of_changes(backend: &dyn Backend) {
             _ => scene.close(run, seconds).await,
         }
         assert_eq!(believed(backend).await, fold(backend).await, "after run {run}");
+        if dice.roll(5) == 0 {
+            let whose = Whose { customer_id: Some(1 + dice.roll(9) as i64), attribute_id: None };
+            let run = scene.open_run(seconds).await;
+            scene.ledger.release_by_hand(run, whose, at(seconds)).await.expect("releases");
+            scene.close(run, seconds).await;
+            assert_eq!(believed(backend).await, fold(backend).await, "after the release {run}");
+        }
     }
 }
 

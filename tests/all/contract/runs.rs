@@ -57,6 +57,7 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner: i64) 
         scene.try_begin(run, None, 9, &[change(2, 1, "b")]).await.map(drop),
         ledger.finish(run, request, &request_end(9), &[(key, confirmed())]).await,
         ledger.set_aside(run, &[(Key::new(2, 1), rejected())], at(9)).await,
+        ledger.release_by_hand(run, Default::default(), at(9)).await.map(drop),
         ledger.close_run(run, RunStatus::Succeeded, None, at(9)).await,
     ];
     for refusal in refusals {
