@@ -12,7 +12,10 @@ pub mod sqlite;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::record::{Change, Counts, EntryPage, Filter, InvalidRow, Key, RunStatus, Trigger, Verdict, Whose};
+use crate::record::{
+    Change, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, Trigger, Verdict,
+    Whose,
+};
 
 /// How many invalid rows a run keeps; the rest is counted only.
 pub const INVALID_ROWS_KEPT: i64 = 10_000;
@@ -104,9 +107,15 @@ pub trait EntryPages: Send {
     async fn next(&mut self) -> Result<Option<EntryPage>>;
 }
 
-/// Reading the entries of one store in key order, in memory that does not depend on how many there are.
+/// What a plan is made from. Entries are read in key order, in memory that does not depend on how many there are.
 #[async_trait]
 pub trait EntryScan: Send + Sync {
+    /// The attributes that the store was found to define, those it has no more too, by their ids.
+    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>>;
+
+    /// Customers that the store was found to have no more, at most `limit`: those first that were asked about longest ago.
+    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>>;
+
     /// The entries that the filter leaves in.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
 }
@@ -115,8 +124,8 @@ pub trait EntryScan: Send + Sync {
 /// ledger is opened and ends with the value, or with the process.
 ///
 /// Every method that writes is one transaction, durable when it returns. `begin`, `finish`, `set_aside`,
-/// `save_plan`, `seal_plan`, `discard_plan`, `distrust`, `release_by_hand` and `close_run` prove in that transaction that
-/// the run still owns the store, and fail with [`LedgerError::LostOwnership`] otherwise, having written nothing.
+/// `save_plan`, `seal_plan`, `discard_plan`, `distrust`, `release`, `release_by_hand`, `note_attributes`,
+/// `note_customers` and `close_run` prove in that transaction that the run still owns the store, and fail with [`LedgerError::LostOwnership`] otherwise, having written nothing.
 #[async_trait]
 pub trait Ledger: EntryScan {
     /// Opens a run (status `planning`), makes it the owner of the store, and marks a run that owned it and never
@@ -175,6 +184,28 @@ pub trait Ledger: EntryScan {
     /// values, `deferred` with the same reason, decided now), counted as planned and deferred. The run is `running` from
     /// then on, its plan complete. Tells how many there were.
     async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64>;
+
+    /// Takes beliefs back after the store changed by itself, before the run plans. `Changed` and `Back`: rejected entries
+    /// become unconfirmed, counted as `released`. `Gone`: all entries do, and lose their value ids, `stored_value` and
+    /// `seen_value`, since the store has nothing of them. Their `reason` becomes this one; `run_id` and `updated_at` stay.
+    /// One row tells of it, whatever the number of entries. Tells how many there were.
+    async fn release(
+        &self,
+        run_id: i64,
+        whose: Whose,
+        news: News,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<i64>;
+
+    /// Notes which attributes the store defines now. Those that are not listed are gone.
+    async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()>;
+
+    /// Notes which customers the store has no more (asked about by this run), and which it has again.
+    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()>;
+
+    /// Customers with a value that this run found to be rejected, at most `limit`, in rising order after `after`.
+    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>>;
 
     /// Makes entries unconfirmed whatever run owns the store: what a run that lost its lock may still write.
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;

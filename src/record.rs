@@ -93,6 +93,18 @@ words! {
 }
 
 words! {
+    /// What the store was found to have done to an attribute or a customer.
+    News {
+        /// The attribute's definition is another one.
+        Changed = "changed",
+        /// The attribute was deleted, and its values with it.
+        Gone = "gone",
+        /// The customer was missing and is there again.
+        Back = "back",
+    }
+}
+
+words! {
     /// How far a change has come.
     Outcome {
         /// Saved in the plan, not yet sent.
@@ -287,6 +299,9 @@ pub struct Counts {
     pub deferred: i64,
     /// Write calls made.
     pub requests: i64,
+    /// Values set aside by earlier runs that this one gave back before it planned, since their attribute's definition
+    /// changed or their customer is back.
+    pub released: i64,
 }
 
 impl Counts {
@@ -338,6 +353,19 @@ impl Whose {
         let ([a, b], [c, d]) = (any(self.customer_id), any(self.attribute_id));
         [a, b, c, d]
     }
+}
+
+/// An attribute as the store defines it, or did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAttribute {
+    /// The store's id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its type: `string`, `number` or `date`.
+    pub kind: String,
+    /// Whether the store has it no more.
+    pub gone: bool,
 }
 
 /// A store: what a sandbox confirmed says nothing of the live store, so the address is a part of it.

@@ -33,6 +33,7 @@ create table runs (
     unknown integer not null default 0,
     deferred integer not null default 0,
     requests integer not null default 0,
+    released integer not null default 0,
     message text,
     version text not null
 ) strict;
@@ -89,6 +90,41 @@ create table entries (
     run_id integer not null,
     updated_at text not null,
     primary key (store_id, customer_id, attribute_id)
+) strict, without rowid;
+
+-- Beliefs that a run took back before it planned, since the store had changed by itself. NULL is any. News: changed (an
+-- attribute's definition) and back (a customer) made its rejected entries unconfirmed, gone (an attribute) all of them.
+create table releases (
+    run_id integer not null references runs (id),
+    customer_id integer,
+    attribute_id integer,
+    news text not null,
+    entries integer not null,
+    reason text not null,
+    released_at text not null
+) strict;
+
+create index releases_by_run on releases (run_id);
+
+-- The attributes that the store was found to define; gone_run_id is the run that first missed one.
+create table attributes (
+    store_id integer not null references stores (id),
+    attribute_id integer not null,
+    name text not null,
+    type text not null,
+    seen_at text not null,
+    gone_run_id integer,
+    primary key (store_id, attribute_id)
+) strict, without rowid;
+
+-- Customers with refused values that the store was found to have no more. Each is asked about again, and leaves when it
+-- is back.
+create table missing_customers (
+    store_id integer not null references stores (id),
+    customer_id integer not null,
+    found_run_id integer not null,
+    asked_run_id integer not null,
+    primary key (store_id, customer_id)
 ) strict, without rowid;
 
 -- Source rows that cannot be sent.

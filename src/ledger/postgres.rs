@@ -4,6 +4,7 @@
 //! proves in its own statement or transaction that the store still belongs to its run.
 
 mod copy;
+mod known;
 pub(in crate::ledger) mod migrate;
 mod plan;
 mod push;
@@ -20,7 +21,9 @@ use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
 };
 use crate::config::Secret;
-use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict, Whose};
+use crate::record::{
+    Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
+};
 
 pub(crate) use scan::scan;
 use session::failed;
@@ -108,6 +111,14 @@ fn text(value: &str) -> String {
 
 #[async_trait]
 impl EntryScan for PostgresLedger {
+    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
+        self.read_attributes().await
+    }
+
+    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
+        self.read_missing(limit).await
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(self.url.expose(), self.store_id, filter).await
     }
@@ -198,6 +209,29 @@ impl Ledger for PostgresLedger {
 
     async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
         self.give_back_by_hand(run_id, whose, at).await
+    }
+
+    async fn release(
+        &self,
+        run_id: i64,
+        whose: Whose,
+        news: News,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<i64> {
+        self.give_back(run_id, whose, news, reason, at).await
+    }
+
+    async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()> {
+        self.write_attributes(run_id, listed, at).await
+    }
+
+    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
+        self.write_customers(run_id, missing, back).await
+    }
+
+    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
+        self.read_refused(run_id, after, limit).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

@@ -4,14 +4,14 @@
 //! Rows that cannot be sent are set apart with a reason and never stop the others.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ledger::INVALID_ROWS_KEPT;
 use crate::record::{
     Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, SourcePage, SourceRow,
-    VALUE_MAX_CHARS,
+    VALUE_MAX_CHARS, Whose,
 };
 
 /// The largest id that the store knows: its ids are 32-bit integers.
@@ -28,6 +28,10 @@ const PAGE: usize = 4_000;
 pub struct Rules {
     /// The attributes that the store defines.
     pub attributes: BTreeSet<i64>,
+    /// Why the store has some attributes no more that it had once; what is not here it never had.
+    pub missing_attributes: BTreeMap<i64, String>,
+    /// Whose rejected values are sent again, since the store has changed.
+    pub released: BTreeSet<Whose>,
     /// Send values again that the store rejected.
     pub retry_rejected: bool,
     /// Believe no entry, so that every value is sent again.
@@ -290,7 +294,9 @@ impl Diff {
             return;
         }
         if !self.rules.attributes.contains(&group.key.attribute_id) {
-            let problem = format!("the store has no attribute {}", group.key.attribute_id);
+            let id = group.key.attribute_id;
+            let gone = self.rules.missing_attributes.get(&id).cloned();
+            let problem = gone.unwrap_or_else(|| format!("the store has no attribute {id}"));
             return self.set_apart(group.row(group.key), problem, out);
         }
         // Fewer bytes than the limit cannot be more characters.
@@ -316,7 +322,7 @@ impl Diff {
         let same = entry.is_some_and(|entry| entry.value == group.value);
         match entry.map(|entry| entry.belief) {
             Some(Belief::Confirmed) if same && !self.rules.distrust => return Found::Unchanged,
-            Some(Belief::Rejected) if same && !self.rules.retry_rejected => return Found::Held,
+            Some(Belief::Rejected) if same && !self.is_released(group.key) => return Found::Held,
             _ => {}
         }
         let previous_value = entry.and_then(|entry| match entry.belief {
@@ -337,6 +343,15 @@ impl Diff {
             seen_value: entry.filter(|_| same).and_then(|entry| entry.seen_value).map(str::to_owned),
             not_before: entry.filter(|_| !same).and_then(|entry| self.not_before(entry.sent_at)),
         })
+    }
+
+    /// Whether a rejected value of this key is sent again.
+    fn is_released(&self, Key { customer_id, attribute_id }: Key) -> bool {
+        let Rules { retry_rejected, released, .. } = &self.rules;
+        let customer = Whose { customer_id: Some(customer_id), attribute_id: None };
+        let attribute = Whose { customer_id: None, attribute_id: Some(attribute_id) };
+        *retry_rejected
+            || !released.is_empty() && (released.contains(&customer) || released.contains(&attribute))
     }
 
     /// Until when an older request with another value may still arrive. A time in the future is a clock that was

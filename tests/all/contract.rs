@@ -89,6 +89,10 @@ on_every_backend! {
     release::{
         what_was_set_aside_is_released_by_hand,
         only_what_is_named_is_released,
+        news_of_the_store_take_beliefs_back,
+        attributes_are_known_and_missed,
+        missing_customers_are_asked_about_in_turn,
+        customers_of_refused_values_are_listed,
     },
     history::{
         entries_are_a_fold_of_changes,

@@ -51,6 +51,10 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     if counts.held > 0 {
         line("held", counts.held, "  rejected before and still wanted".to_owned());
     }
+    if counts.released > 0 {
+        let aside = "  set aside before and released, since the store has changed";
+        line("released", counts.released, aside.to_owned());
+    }
     line("unknown", counts.unknown, String::new());
     line("deferred", counts.deferred, String::new());
     line("invalid", counts.invalid, String::new());

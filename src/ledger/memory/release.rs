@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::rows::ChangeRow;
+use super::rows::{ChangeRow, ReleaseRow};
 use super::state::State;
 use crate::ledger::Result;
-use crate::record::{Action, Belief, Outcome, RunStatus, Whose};
+use crate::record::{Action, Belief, News, Outcome, RunStatus, Whose};
 
 impl State {
     pub(super) fn release_by_hand(
@@ -48,5 +48,35 @@ impl State {
         run.counts.planned += released;
         run.counts.deferred += released;
         Ok(released)
+    }
+
+    pub(super) fn release(
+        &mut self,
+        store: usize,
+        run_id: i64,
+        whose: Whose,
+        news: News,
+        reason: &str,
+        released_at: DateTime<Utc>,
+    ) -> Result<i64> {
+        self.owned(store, run_id, "release values")?;
+        let mut entries = 0;
+        let of_whom = self.entries.iter_mut().filter(|((of, key), _)| *of == store && whose.has(*key));
+        for (_, entry) in of_whom {
+            match news {
+                News::Changed | News::Back if entry.belief != Belief::Rejected => continue,
+                News::Changed | News::Back => {}
+                News::Gone => (entry.value_id, entry.stored_value, entry.seen_value) = (None, None, None),
+            }
+            entry.belief = Belief::Unconfirmed;
+            entry.reason = Some(reason.to_owned());
+            entries += 1;
+        }
+        let row = ReleaseRow { run_id, whose, news, entries, reason: reason.to_owned(), released_at };
+        self.releases.push(row);
+        if news != News::Gone {
+            self.owned(store, run_id, "release values")?.counts.released += entries;
+        }
+        Ok(entries)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use attrsync::record::{Action, Belief, Key, Outcome, Verdict, Whose};
+use attrsync::record::{Action, Belief, Key, News, Outcome, Verdict, Whose};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -17,6 +17,15 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
         if run.distrusted {
             let confirmed = entries.values_mut().filter(|(_, belief, ..)| *belief == Belief::Confirmed);
             confirmed.for_each(|(_, belief, ..)| *belief = Belief::Unconfirmed);
+        }
+        for release in backend.releases(run.id).await {
+            let edited = |belief| release.news == News::Gone || belief == Belief::Rejected;
+            let of_whom = entries
+                .iter_mut()
+                .filter(|(key, (_, belief, ..))| release.whose.has(**key) && edited(*belief));
+            for (_, (_, belief, reason, _)) in of_whom {
+                (*belief, *reason) = (Belief::Unconfirmed, Some(release.reason.clone()));
+            }
         }
         for change in backend.changes(run.id).await {
             let belief = match change.outcome {
@@ -66,6 +75,13 @@ pub(crate) async fn entries_are_a_fold_of_changes(backend: &dyn Backend) {
         let run = scene.open_run(seconds).await;
         if dice.roll(8) == 0 {
             scene.ledger.distrust(run).await.expect("distrusts");
+        }
+        if dice.roll(4) == 0 {
+            let news = [News::Changed, News::Gone, News::Back][dice.roll(3) as usize];
+            let customer_id =
+                Some(1 + dice.roll(9) as i64).filter(|_| news != News::Gone || dice.roll(2) == 0);
+            let whose = Whose { customer_id, attribute_id: (news != News::Back).then_some(1) };
+            scene.ledger.release(run, whose, news, "news", at(seconds)).await.expect("releases");
         }
         let keys: Vec<i64> = (1..=9).filter(|_| dice.roll(3) > 0).collect();
         let plan: Vec<_> =
