@@ -204,7 +204,7 @@ impl Diff {
         }
         self.open = None;
         while let Some(entry) = self.next_entry(entries)? {
-            self.counts.orphans += i64::from(may_be_stored(&entry));
+            self.counts.orphans += i64::from(self.may_be_stored(&entry));
             entries.at += 1;
         }
         Ok(if entries.ended { Need::Nothing } else { Need::Entries })
@@ -252,7 +252,7 @@ impl Diff {
             match self.next_entry(entries)? {
                 None if !entries.ended => return Ok(false),
                 Some(entry) if entry.key < key => {
-                    self.counts.orphans += i64::from(may_be_stored(&entry));
+                    self.counts.orphans += i64::from(self.may_be_stored(&entry));
                     entries.at += 1;
                 }
                 Some(entry) if entry.key == key => {
@@ -290,7 +290,7 @@ impl Diff {
         }
         if !group.has_value {
             self.counts.no_value += 1;
-            self.counts.orphans += i64::from(entry.is_some_and(|entry| may_be_stored(&entry)));
+            self.counts.orphans += i64::from(entry.is_some_and(|entry| self.may_be_stored(&entry)));
             return;
         }
         if !self.rules.attributes.contains(&group.key.attribute_id) {
@@ -361,6 +361,13 @@ impl Diff {
         (until > self.rules.now).then_some(until)
     }
 
+    /// Whether the store may hold something for this entry: a value refused at its first try is nowhere, nor is one of
+    /// an attribute that was deleted.
+    fn may_be_stored(&self, entry: &EntryRow<'_>) -> bool {
+        (entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some())
+            && !self.rules.missing_attributes.contains_key(&entry.key.attribute_id)
+    }
+
     fn set_apart(&mut self, row: SourceRow<'_>, reason: String, out: &mut PlanPage) {
         self.counts.invalid += 1;
         if self.invalid_kept < INVALID_ROWS_KEPT {
@@ -388,11 +395,6 @@ impl Group {
             value: self.has_value.then_some(self.value.as_str()),
         }
     }
-}
-
-/// Whether the store may hold something for this entry: a value refused at its first try is nowhere.
-fn may_be_stored(entry: &EntryRow<'_>) -> bool {
-    entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some()
 }
 
 #[cfg(test)]
