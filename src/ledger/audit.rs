@@ -5,6 +5,7 @@
 
 mod answers;
 mod port;
+mod proof;
 mod questions;
 mod table;
 
@@ -22,6 +23,7 @@ pub use answers::{
     StoreLine,
 };
 pub use port::Value;
+pub use proof::Proof;
 pub use table::{TABLE_ROWS_MAX, Table};
 
 use answers::Cells;

@@ -23,6 +23,7 @@ use chrono::{DateTime, Utc};
 
 use self::attempts::Place;
 use self::file::OpenFile;
+pub(crate) use self::lock::is_held;
 use self::open::Opened;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;

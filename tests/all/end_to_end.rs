@@ -10,6 +10,7 @@ mod bad_values;
 mod crashes;
 mod echoes;
 mod only_changes;
+mod proof;
 mod quota;
 mod release;
 mod secrets;

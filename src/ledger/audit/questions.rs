@@ -198,7 +198,7 @@ impl AuditLog {
         Ok(Rejections { total, values: values.await? })
     }
 
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         sql: &'static str,
         params: Vec<Value>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use attrsync::ledger::audit::AuditLog;
 use attrsync::record::{Action, Belief, Key, News, Outcome, Verdict, Whose};
 
 use super::backend::Backend;
@@ -45,6 +46,15 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
 async fn believed(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     let entries = backend.entries(&store()).await.into_iter();
     entries.map(|entry| (entry.key, (entry.value, entry.belief, entry.reason, entry.run_id))).collect()
+}
+
+/// What `check --ledger` looks at is in order.
+async fn assert_proven(backend: &dyn Backend) {
+    let Some(config) = backend.config() else { return };
+    let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
+    let proofs = audit.prove().await.expect("can be looked at");
+    assert_eq!(proofs.len(), 6);
+    assert!(proofs.iter().all(|proof| proof.flaws.is_empty()), "{proofs:#?}");
 }
 
 /// A generator of small numbers that is the same in every run of the test.
@@ -109,6 +119,7 @@ pub(crate) async fn entries_are_a_fold_of_changes(backend: &dyn Backend) {
             _ => scene.close(run, seconds).await,
         }
         assert_eq!(believed(backend).await, fold(backend).await, "after run {run}");
+        assert_proven(backend).await;
         if dice.roll(5) == 0 {
             let whose = Whose { customer_id: Some(1 + dice.roll(9) as i64), attribute_id: None };
             let run = scene.open_run(seconds).await;
