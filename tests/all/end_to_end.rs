@@ -6,6 +6,7 @@ mod world;
 
 mod answers;
 mod audit;
+mod backup;
 mod bad_values;
 mod crashes;
 mod echoes;
