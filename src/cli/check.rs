@@ -14,13 +14,19 @@ pub(super) struct Args {
     /// Prove the ledger itself instead, also while a run goes on: its database, its books, its beliefs
     #[arg(long)]
     ledger: bool,
+    #[command(flatten)]
+    reach: adapters::Reach,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let (findings, exit) = match adapters::config(&common.config) {
+    let config = match args.ledger {
+        true => adapters::config(&common.config),
+        false => adapters::config_to_send(&common.config, args.reach),
+    };
+    let (findings, exit) = match config {
         Ok(config) => {
             let mut findings = vec![Finding::good("configuration", common.config.display())];
             let (found, audit) = ledger(&config).await;
