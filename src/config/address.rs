@@ -220,13 +220,26 @@ mod tests {
             "https://api.bigcommerce.com/stores/abc/v3",
             "https://api.bigcommerce.com?x=1",
             "https://u:p@api.bigcommerce.com",
+        ];
+        for text in bad {
+            assert!(api_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_clear_is_known() {
+        for text in [
             "http://api.bigcommerce.com",
             "http://localhost.example.com",
             "http://10.0.0.1",
             "http://0.0.0.0:80",
-        ];
-        for text in bad {
-            assert!(api_url(text).is_err(), "{text}");
+        ] {
+            assert!(is_in_clear(text), "{text}");
+        }
+        for text in
+            ["https://proxy.example", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"]
+        {
+            assert!(!is_in_clear(text), "{text}");
         }
     }
 

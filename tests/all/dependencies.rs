@@ -135,7 +135,6 @@ fn every_crate_is_from_the_registry_and_none_is_banned() {
         .as_array()
         .expect("a list")
         .iter()
-        .cloned()
         .map(|entry| entry.as_str().expect("a name").to_owned())
         .collect();
     assert_eq!(banned, BANNED.map(str::to_owned).into(), "deny.toml bans the same");
