@@ -88,6 +88,14 @@ pub struct StoreConfig {
     pub access_token: Secret,
 }
 
+impl StoreConfig {
+    /// Whether the token would travel in clear: the address is neither encrypted nor on this machine.
+    #[must_use]
+    pub fn sends_token_in_clear(&self) -> bool {
+        address::is_in_clear(&self.name.api_url)
+    }
+}
+
 /// `[ledger]`
 #[derive(Debug, Clone)]
 pub enum LedgerConfig {

@@ -4,10 +4,12 @@
 //! between them: what is asked of a run, what comes of it, and that every run that was opened is closed.
 
 mod gone;
+mod news;
 mod planning;
 mod push;
 mod queue;
 mod reading;
+pub mod release;
 mod sending;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use self::news::News;
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination, ReadError};
 use crate::ledger::{EntryScan, Ledger, LedgerError, NewRun};
@@ -204,7 +207,14 @@ pub async fn plan(
 ) -> Result<Forecast, EngineError> {
     let attributes = reading::repeat(push, || destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
-    let rules = rules(&attributes, options, push, Utc::now());
+    let news = match entries {
+        Some(entries) => news::look(entries, destination, push, &attributes).await?,
+        None => News::default(),
+    };
+    for notice in news.notices() {
+        tracing::warn!("{notice}");
+    }
+    let rules = rules(&attributes, news, options, push, Utc::now());
     let limit = Limit { customers: push.customers_per_request, values: push.values_per_request };
     let mut summary = Summary::new(limit, sample);
     let (counts, desired) = planning::forecast(source, entries, &filter, rules, &mut summary).await?;
@@ -236,7 +246,7 @@ async fn run(
 ) -> Result<(End, u64), EngineError> {
     let deadline = push.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
-    let (counts, desired) = tokio::select! {
+    let ((counts, desired), notices) = tokio::select! {
         planned = save_plan(ports, push, options, run_id) => planned?,
         () = asked_to_stop(&mut asked) => {
             return Ok((End::stopped("asked to stop while planning; nothing was sent"), 0));
@@ -255,23 +265,34 @@ async fn run(
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
     let end = push::Push::new(ports, push, run_id, counts, limit).run(stop, deadline).await?;
-    Ok((end, calls_without_ledger))
+    match end.status {
+        RunStatus::Stopped => {}
+        // A store that failed the run is asked once, not as often as one that is well.
+        RunStatus::Failed => {
+            news::look_for_missing(ports, &PushConfig { max_attempts: 1, ..push.clone() }, run_id).await?;
+        }
+        _ => news::look_for_missing(ports, push, run_id).await?,
+    }
+    let message = end.message.clone().or_else(|| (!notices.is_empty()).then_some(notices));
+    Ok((End { message, ..end }, calls_without_ledger))
 }
 
-/// The first phase: what the store defines, then the plan.
+/// The first phase: what the store defines, then the plan. Also tells what a person should know of the store.
 async fn save_plan(
     ports: Ports<'_>,
     push: &PushConfig,
     options: &Options,
     run_id: i64,
-) -> Result<planning::Planned, EngineError> {
+) -> Result<(planning::Planned, String), EngineError> {
     let attributes = reading::repeat(push, || ports.destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
     if options.distrust {
         ports.ledger.distrust(run_id).await?;
     }
-    let rules = rules(&attributes, options, push, (ports.now)());
-    planning::save(ports, run_id, &filter, rules).await
+    let news = news::take_in(ports, push, run_id, &attributes).await?;
+    let notices = news.notices().cloned().collect::<Vec<_>>().join("; ");
+    let rules = rules(&attributes, news, options, push, (ports.now)());
+    Ok((planning::save(ports, run_id, &filter, rules).await?, notices))
 }
 
 /// Returns when the run is asked to stop; never if nobody is left who could.
@@ -332,9 +353,17 @@ impl End {
     }
 }
 
-fn rules(attributes: &[Attribute], options: &Options, push: &PushConfig, now: DateTime<Utc>) -> Rules {
+fn rules(
+    attributes: &[Attribute],
+    news: News,
+    options: &Options,
+    push: &PushConfig,
+    now: DateTime<Utc>,
+) -> Rules {
     Rules {
         attributes: attributes.iter().map(|attribute| attribute.id).collect(),
+        released: news.released(),
+        missing_attributes: news.definitions.missing,
         retry_rejected: options.retry_rejected,
         distrust: options.distrust,
         now,

@@ -12,7 +12,10 @@ pub mod sqlite;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::record::{Change, Counts, EntryPage, Filter, InvalidRow, Key, RunStatus, Trigger, Verdict};
+use crate::record::{
+    Change, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, Trigger, Verdict,
+    Whose,
+};
 
 /// How many invalid rows a run keeps; the rest is counted only.
 pub const INVALID_ROWS_KEPT: i64 = 10_000;
@@ -55,7 +58,7 @@ pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 /// What a run is opened with.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// `sync`, later `reconcile` and others.
+    /// `sync` or `release`, later `reconcile` and others.
     pub kind: &'static str,
     /// What started it.
     pub trigger: Trigger,
@@ -104,9 +107,15 @@ pub trait EntryPages: Send {
     async fn next(&mut self) -> Result<Option<EntryPage>>;
 }
 
-/// Reading the entries of one store in key order, in memory that does not depend on how many there are.
+/// What a plan is made from. Entries are read in key order, in memory that does not depend on how many there are.
 #[async_trait]
 pub trait EntryScan: Send + Sync {
+    /// The attributes that the store was found to define, those it has no more too, by their ids.
+    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>>;
+
+    /// Customers that the store was found to have no more, at most `limit`: those first that were asked about longest ago.
+    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>>;
+
     /// The entries that the filter leaves in.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
 }
@@ -114,11 +123,13 @@ pub trait EntryScan: Send + Sync {
 /// The write side for one store. Having one is the proof that the store's lock is held: it is taken when the
 /// ledger is opened and ends with the value, or with the process.
 ///
-/// Every method that writes is one transaction, durable when it returns. What a run does side by side (`save_plan`,
-/// `planned`, `begin`, `finish`, `set_aside`) goes on once it was polled, whether it is polled again or not: one that
-/// waits for another must not wait for the one who polls both. `begin`, `finish`, `set_aside`,
-/// `save_plan`, `seal_plan`, `discard_plan`, `distrust` and `close_run` prove in that transaction that the run still owns the store, and fail with
+/// Every method that writes is one transaction, durable when it returns. `begin`, `finish`, `set_aside`, `save_plan`,
+/// `seal_plan`, `discard_plan`, `distrust`, `release`, `release_by_hand`, `note_attributes`, `note_customers` and
+/// `close_run` prove in that transaction that the run still owns the store, and fail with
 /// [`LedgerError::LostOwnership`] otherwise, having written nothing.
+///
+/// What a run does side by side (`save_plan`, `planned`, `begin`, `finish`, `set_aside`) goes on once it was polled,
+/// whether it is polled again or not: one that waits for another must not wait for the one who polls both.
 #[async_trait]
 pub trait Ledger: EntryScan {
     /// Opens a run (status `planning`), makes it the owner of the store, and marks a run that owned it and never
@@ -171,6 +182,34 @@ pub trait Ledger: EntryScan {
     /// none; any other verdict on a planned change leaves the entry alone, since nothing was sent. Counts move from `deferred` (planned) or
     /// `unknown` (sending) to the outcome's column.
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()>;
+
+    /// Gives rejected entries back, by hand: makes them unconfirmed, with a reason that repeats the store's and this
+    /// run's id; `updated_at` stays, since nothing was sent. Each is a change of the run (action `release`, the entry's
+    /// values, `deferred` with the same reason, decided now), counted as planned and deferred. The run is `running` from
+    /// then on, its plan complete. Tells how many there were.
+    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64>;
+
+    /// Takes beliefs back after the store changed by itself, before the run plans. `Changed` and `Back`: rejected entries
+    /// become unconfirmed, counted as `released`. `Gone`: all entries do, and lose their value ids, `stored_value` and
+    /// `seen_value`, since the store has nothing of them. Their `reason` becomes this one; `run_id` and `updated_at` stay.
+    /// One row tells of it, whatever the number of entries. Tells how many there were.
+    async fn release(
+        &self,
+        run_id: i64,
+        whose: Whose,
+        news: News,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<i64>;
+
+    /// Notes which attributes the store defines now. Those that are not listed are gone.
+    async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()>;
+
+    /// Notes which customers the store has no more (asked about by this run), and which it has again.
+    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()>;
+
+    /// Customers with a value that this run found to be rejected, at most `limit`, in rising order after `after`.
+    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>>;
 
     /// Makes entries unconfirmed whatever run owns the store: what a run that lost its lock may still write.
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;

@@ -4,5 +4,6 @@
 //! plan would do.
 
 pub mod batch;
+pub mod definitions;
 pub mod diff;
 pub mod summary;

@@ -87,6 +87,20 @@ words! {
         Update = "update",
         /// The value is to go.
         Delete = "delete",
+        /// Nothing: a value that was set aside is given back to the next run. Only an edit of the ledger.
+        Release = "release",
+    }
+}
+
+words! {
+    /// What the store was found to have done to an attribute or a customer.
+    News {
+        /// The attribute's definition is another one.
+        Changed = "changed",
+        /// The attribute was deleted, and its values with it.
+        Gone = "gone",
+        /// The customer was missing and is there again.
+        Back = "back",
     }
 }
 
@@ -285,6 +299,9 @@ pub struct Counts {
     pub deferred: i64,
     /// Write calls made.
     pub requests: i64,
+    /// Values set aside by earlier runs that this one gave back before it planned, since their attribute's definition
+    /// changed or their customer is back.
+    pub released: i64,
 }
 
 impl Counts {
@@ -310,6 +327,45 @@ impl Filter {
     pub fn is_all(&self) -> bool {
         self.customers.is_empty() && self.attributes.is_empty()
     }
+}
+
+/// Whose values an edit of the ledger is about. What is not named is any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Whose {
+    /// Only this customer's.
+    pub customer_id: Option<i64>,
+    /// Only this attribute's.
+    pub attribute_id: Option<i64>,
+}
+
+impl Whose {
+    /// Whether the key is one of them.
+    #[must_use]
+    pub fn has(self, key: Key) -> bool {
+        self.customer_id.is_none_or(|id| id == key.customer_id)
+            && self.attribute_id.is_none_or(|id| id == key.attribute_id)
+    }
+
+    /// The first and the last customer, the first and the last attribute.
+    #[must_use]
+    pub fn bounds(self) -> [i64; 4] {
+        let any = |id: Option<i64>| [id.unwrap_or(i64::MIN), id.unwrap_or(i64::MAX)];
+        let ([a, b], [c, d]) = (any(self.customer_id), any(self.attribute_id));
+        [a, b, c, d]
+    }
+}
+
+/// An attribute as the store defines it, or did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAttribute {
+    /// The store's id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its type: `string`, `number` or `date`.
+    pub kind: String,
+    /// Whether the store has it no more.
+    pub gone: bool,
 }
 
 /// A store: what a sandbox confirmed says nothing of the live store, so the address is a part of it.

@@ -9,7 +9,7 @@ create table stores (
     unique (api_url, hash)
 );
 
--- One row a run. planned = confirmed + rejected + unknown + deferred holds at every commit.
+-- One row a run: of kind sync, or release (values that were set aside are given back by hand). planned = confirmed + rejected + unknown + deferred holds at every commit.
 create table runs (
     id bigint generated always as identity primary key,
     store_id bigint not null references stores (id),
@@ -33,6 +33,7 @@ create table runs (
     unknown bigint not null default 0,
     deferred bigint not null default 0,
     requests bigint not null default 0,
+    released bigint not null default 0,
     message text,
     version text not null
 );
@@ -57,7 +58,8 @@ create table requests (
 
 create index requests_by_run on requests (run_id, id);
 
--- The plan, the intent log and the audit in one.
+-- The plan, the intent log and the audit in one. Action: create, update, or release: the entry was made unconfirmed by
+-- hand, which is deferred by itself, since the next sync sends the value.
 create table changes (
     run_id bigint not null,
     customer_id bigint not null,
@@ -88,6 +90,41 @@ create table entries (
     run_id bigint not null,
     updated_at timestamptz not null,
     primary key (store_id, customer_id, attribute_id)
+);
+
+-- Beliefs that a run took back before it planned, since the store had changed by itself. NULL is any. News: changed (an
+-- attribute's definition) and back (a customer) made its rejected entries unconfirmed, gone (an attribute) all of them.
+create table releases (
+    run_id bigint not null references runs (id),
+    customer_id bigint,
+    attribute_id bigint,
+    news text not null,
+    entries bigint not null,
+    reason text not null,
+    released_at timestamptz not null
+);
+
+create index releases_by_run on releases (run_id);
+
+-- The attributes that the store was found to define; gone_run_id is the run that first missed one.
+create table attributes (
+    store_id bigint not null references stores (id),
+    attribute_id bigint not null,
+    name text not null,
+    type text not null,
+    seen_at timestamptz not null,
+    gone_run_id bigint,
+    primary key (store_id, attribute_id)
+);
+
+-- Customers with refused values that the store was found to have no more. Each is asked about again, and leaves when it
+-- is back.
+create table missing_customers (
+    store_id bigint not null references stores (id),
+    customer_id bigint not null,
+    found_run_id bigint not null,
+    asked_run_id bigint not null,
+    primary key (store_id, customer_id)
 );
 
 -- Source rows that cannot be sent.

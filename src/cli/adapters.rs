@@ -16,6 +16,33 @@ pub(super) fn config(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(Failure::usage)
 }
 
+/// How the store may be reached.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Reach {
+    /// Let [store] api_url be an http:// address of another machine: the token travels in clear
+    #[arg(long)]
+    allow_http: bool,
+}
+
+/// Reads the configuration of a command that speaks with the store.
+///
+/// # Errors
+/// Wrong usage, where the token would travel in clear and that is not allowed.
+pub(super) fn config_to_send(path: &Path, reach: Reach) -> Result<Config, Failure> {
+    let config = config(path)?;
+    if !config.store.sends_token_in_clear() {
+        return Ok(config);
+    }
+    if !reach.allow_http {
+        let problem = "[store] api_url is an http:// address of another machine: the token would travel in clear, for \
+                       everybody on the way to read";
+        return Err(Failure::usage(problem)
+            .hint("use https://; if the way there is safe by other means, say so with --allow-http"));
+    }
+    tracing::warn!("the token travels in clear to {}, as --allow-http allows", config.store.name.api_url);
+    Ok(config)
+}
+
 /// The reader of the desired values.
 pub(super) fn source(config: &Config) -> Result<PostgresSource, Failure> {
     Ok(PostgresSource::new(&config.source)?)

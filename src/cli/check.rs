@@ -6,25 +6,41 @@ use super::{Common, Exit, adapters, view};
 use crate::config::{Config, LedgerConfig};
 use crate::destination::{Attribute, Destination as _, ReadError, Reply};
 use crate::ledger::LedgerError;
-use crate::ledger::audit::{AuditLog, Learned};
+use crate::ledger::audit::{AuditLog, Learned, Proof};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Prove the ledger itself instead, also while a run goes on: its database, its books, its beliefs
+    #[arg(long)]
+    ledger: bool,
+    #[command(flatten)]
+    reach: adapters::Reach,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let (findings, exit) = match adapters::config(&common.config) {
+    let config = match args.ledger {
+        true => adapters::config(&common.config),
+        false => adapters::config_to_send(&common.config, args.reach),
+    };
+    let (findings, exit) = match config {
         Ok(config) => {
             let mut findings = vec![Finding::good("configuration", common.config.display())];
-            findings.push(source(&config).await);
-            let (ledger, audit) = ledger(&config).await;
-            findings.push(ledger);
-            findings.extend(store(&config).await);
-            findings.push(size(&config, audit.as_ref()).await);
+            let (found, audit) = ledger(&config).await;
+            if args.ledger {
+                findings.push(found);
+                if let Some(audit) = audit {
+                    findings.extend(proofs(&audit).await);
+                }
+            } else {
+                findings.push(source(&config).await);
+                findings.push(found);
+                findings.extend(store(&config).await);
+                findings.push(size(&config, audit.as_ref()).await);
+            }
             let failed = findings.iter().any(|finding| !finding.ok);
             (findings, if failed { Exit::Failed } else { Exit::Done })
         }
@@ -61,6 +77,19 @@ async fn ledger(config: &Config) -> (Finding, Option<AuditLog>) {
         Ok(None) => (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None),
         Err(failure) => (Finding::failed("ledger", &failure), None),
     }
+}
+
+/// The ledger is whole, and believes nothing that it has not written down.
+async fn proofs(audit: &AuditLog) -> Vec<Finding> {
+    let proofs = match audit.prove().await {
+        Ok(proofs) => proofs,
+        Err(error) => return vec![Finding::failed("database", &error.into())],
+    };
+    let finding = |proof: Proof| match proof.flaws.as_slice() {
+        [] => Finding::good(proof.name, proof.good),
+        flaws => Finding::failed(proof.name, &Failure::new(flaws.join("\n")).hint(proof.advice)),
+    };
+    proofs.into_iter().map(finding).collect()
 }
 
 /// Address and hash lead to a store, the token opens it, and it has attributes.

@@ -21,6 +21,8 @@ pub(super) struct Args {
     /// Plan as if the ledger were not to be believed
     #[arg(long)]
     distrust: bool,
+    #[command(flatten)]
+    reach: adapters::Reach,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -56,7 +58,7 @@ impl Keys {
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = adapters::config(&common.config)?;
+    let config = adapters::config_to_send(&common.config, args.reach)?;
     let options = args.keys.options(args.retry_rejected, args.distrust);
     let forecast = forecast(&config, &options).await?;
     let workers = config.push.workers;

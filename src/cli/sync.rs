@@ -32,13 +32,15 @@ pub(super) struct Args {
     /// Wait while another run holds this store, instead of exiting with 5
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    reach: adapters::Reach,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = adapters::config(&common.config)?;
+    let config = adapters::config_to_send(&common.config, args.reach)?;
     let options = args.keys.options(args.retry_rejected, args.distrust);
     let stop = signals::polite_stop(
         "stopping: what is on its way is finished, nothing new is begun (once more to leave at once)",

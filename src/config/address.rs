@@ -101,13 +101,12 @@ pub(super) fn api_url(text: &str) -> Result<String, Flaw> {
             format!("the path is put after it; {SHAPE}"),
         );
     }
-    if url.scheme() == "http" && !is_loopback(&url) {
-        return flaw(
-            "would send the token unencrypted over the network",
-            "use https://; plain http:// is for a sandbox on this machine (127.0.0.1, ::1, localhost)",
-        );
-    }
     Ok(url.origin().ascii_serialization())
+}
+
+/// Whether whatever is sent to this address can be read on the way: it is neither encrypted nor stays on this machine.
+pub(super) fn is_in_clear(api_url: &str) -> bool {
+    Url::parse(api_url).is_ok_and(|url| url.scheme() != "https" && !is_loopback(&url))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -221,13 +220,26 @@ mod tests {
             "https://api.bigcommerce.com/stores/abc/v3",
             "https://api.bigcommerce.com?x=1",
             "https://u:p@api.bigcommerce.com",
+        ];
+        for text in bad {
+            assert!(api_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_clear_is_known() {
+        for text in [
             "http://api.bigcommerce.com",
             "http://localhost.example.com",
             "http://10.0.0.1",
             "http://0.0.0.0:80",
-        ];
-        for text in bad {
-            assert!(api_url(text).is_err(), "{text}");
+        ] {
+            assert!(is_in_clear(text), "{text}");
+        }
+        for text in
+            ["https://proxy.example", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"]
+        {
+            assert!(!is_in_clear(text), "{text}");
         }
     }
 

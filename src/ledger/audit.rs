@@ -5,6 +5,7 @@
 
 mod answers;
 mod port;
+mod proof;
 mod questions;
 mod table;
 
@@ -15,15 +16,17 @@ use async_trait::async_trait;
 use super::postgres::migrate::known_version;
 use super::{EntryPages, EntryScan, LedgerError, Result, postgres, sqlite};
 use crate::config::{LedgerConfig, Secret};
-use crate::record::Filter;
+use crate::record::{Filter, KnownAttribute};
 
 pub use answers::{
     EntryHistory, EntryState, Failure, HistoryLine, Learned, Rejection, Rejections, RequestLine, RunLine,
     StoreLine,
 };
 pub use port::Value;
+pub use proof::Proof;
 pub use table::{TABLE_ROWS_MAX, Table};
 
+use answers::Cells;
 use port::Port;
 
 /// A ledger, opened for reading. Needs no lock and takes none.
@@ -86,8 +89,38 @@ pub struct StoreEntries {
     store_id: i64,
 }
 
+impl StoreEntries {
+    /// A session of its own.
+    async fn port(&self) -> Result<Port> {
+        match &self.place {
+            Place::Sqlite(path) => Port::open_sqlite(path.clone()).await,
+            Place::Postgres(url) => Port::open_postgres(url.expose()).await,
+        }
+    }
+}
+
 #[async_trait]
 impl EntryScan for StoreEntries {
+    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
+        let sql = "select attribute_id, name, type, gone_run_id from attributes where store_id = $1
+            order by attribute_id";
+        let rows = self.port().await?.rows(sql, vec![Value::Int(self.store_id)]).await?;
+        let known = rows.into_iter().map(|row| {
+            let mut row = Cells::of(row);
+            let (id, name, kind) = (row.int()?, row.text()?, row.text()?);
+            Ok(KnownAttribute { id, name, kind, gone: row.maybe_int()?.is_some() })
+        });
+        known.collect()
+    }
+
+    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
+        let sql = "select customer_id from missing_customers where store_id = $1
+            order by asked_run_id, customer_id limit $2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.port().await?.rows(sql, vec![Value::Int(self.store_id), Value::Int(limit)]).await?;
+        rows.into_iter().map(|row| Cells::of(row).int()).collect()
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         match &self.place {
             Place::Sqlite(path) => sqlite::scan(path, self.store_id, filter),

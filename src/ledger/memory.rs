@@ -4,6 +4,8 @@
 //! the ledger again, as after a crash.
 
 mod attempts;
+mod known;
+mod release;
 mod rows;
 mod state;
 
@@ -13,14 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-pub use self::rows::{ChangeRow, RequestRow, RunRow};
+pub use self::rows::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use self::state::State;
 use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
 };
 use crate::record::{
-    Belief, Change, Counts, Entry, EntryPage, EntryRow, Filter, InvalidRow, Key, Outcome, RunStatus,
-    StoreName, Verdict,
+    Belief, Change, Counts, Entry, EntryPage, EntryRow, Filter, InvalidRow, Key, KnownAttribute, News,
+    Outcome, RunStatus, StoreName, Verdict, Whose,
 };
 
 /// Rows a page; small, so that a simulation crosses pages.
@@ -104,6 +106,12 @@ impl MemoryStore {
         self.state().invalid.iter().filter(|(of, _)| *of == run_id).map(|(_, row)| row.clone()).collect()
     }
 
+    /// The beliefs that a run took back before it planned, in that order.
+    #[must_use]
+    pub fn releases(&self, run_id: i64) -> Vec<ReleaseRow> {
+        self.state().releases.iter().filter(|row| row.run_id == run_id).cloned().collect()
+    }
+
     /// What the changes of a run came to, as the view `outcomes` says it: nothing where its plan was never
     /// completed, and no change of a closed run is undecided.
     #[must_use]
@@ -154,6 +162,14 @@ impl Drop for MemoryLedger {
 
 #[async_trait]
 impl EntryScan for MemoryLedger {
+    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
+        Ok(self.database.state().known_attributes(self.store))
+    }
+
+    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
+        Ok(self.database.state().missing_customers(self.store, limit))
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         let (database, filter) = (self.database.clone(), filter.clone());
         Ok(Box::new(MemoryPages { database, store: self.store, filter, after: None }))
@@ -274,6 +290,38 @@ impl Ledger for MemoryLedger {
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
         self.database.writable("set changes aside")?.set_aside(self.store, run_id, verdicts, at)
+    }
+
+    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+        self.database.writable("release values")?.release_by_hand(self.store, run_id, whose, at)
+    }
+
+    async fn release(
+        &self,
+        run_id: i64,
+        whose: Whose,
+        news: News,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<i64> {
+        self.database.writable("release values")?.release(self.store, run_id, whose, news, reason, at)
+    }
+
+    async fn note_attributes(
+        &self,
+        run_id: i64,
+        listed: &[KnownAttribute],
+        _at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.database.writable("note the attributes")?.note_attributes(self.store, run_id, listed)
+    }
+
+    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
+        self.database.writable("note the customers")?.note_customers(self.store, run_id, missing, back)
+    }
+
+    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
+        Ok(self.database.state().refused_customers(run_id, after, limit))
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

@@ -5,9 +5,11 @@
 //! runs in tasks of its own: whoever has the session must not depend on being polled by those who wait for it.
 
 mod copy;
+mod known;
 pub(in crate::ledger) mod migrate;
 mod plan;
 mod push;
+mod release;
 mod scan;
 pub(in crate::ledger) mod session;
 
@@ -22,7 +24,9 @@ use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
 };
 use crate::config::Secret;
-use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict};
+use crate::record::{
+    Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
+};
 
 pub(crate) use scan::scan;
 use session::failed;
@@ -143,6 +147,14 @@ fn text(value: &str) -> String {
 
 #[async_trait]
 impl EntryScan for PostgresLedger {
+    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
+        self.held.read_attributes().await
+    }
+
+    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
+        self.held.read_missing(limit).await
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(self.held.url.expose(), self.held.store_id, filter)
     }
@@ -239,6 +251,33 @@ impl Ledger for PostgresLedger {
         let (held, verdicts) = (self.held.clone(), verdicts.to_vec());
         let decided = detached(async move { held.decide_unsent(run_id, &verdicts, at).await }).await;
         self.held.told(run_id, decided).await
+    }
+
+    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+        self.held.give_back_by_hand(run_id, whose, at).await
+    }
+
+    async fn release(
+        &self,
+        run_id: i64,
+        whose: Whose,
+        news: News,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<i64> {
+        self.held.give_back(run_id, whose, news, reason, at).await
+    }
+
+    async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()> {
+        self.held.write_attributes(run_id, listed, at).await
+    }
+
+    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
+        self.held.write_customers(run_id, missing, back).await
+    }
+
+    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
+        self.held.read_refused(run_id, after, limit).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

@@ -6,9 +6,11 @@
 mod attempts;
 mod failure;
 mod file;
+mod known;
 mod lock;
 mod open;
 mod plan;
+mod release;
 mod runs;
 mod scan;
 mod stamp;
@@ -21,11 +23,14 @@ use chrono::{DateTime, Utc};
 
 use self::attempts::Place;
 use self::file::OpenFile;
+pub(crate) use self::lock::is_held;
 use self::open::Opened;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::{EntryPages, EntryScan, LearnedSize, Ledger, NewRequest, NewRun, RequestEnd, Result};
-use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict};
+use crate::record::{
+    Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
+};
 
 /// The write side of one store in a SQLite file. Having it is having the file's lock, for all its stores.
 #[derive(Debug)]
@@ -63,6 +68,20 @@ impl SqliteLedger {
 
 #[async_trait]
 impl EntryScan for SqliteLedger {
+    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
+        let store_id = self.store_id;
+        self.writer
+            .call("read its attributes", move |connection| known::attributes(connection, store_id))
+            .await
+    }
+
+    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
+        let store_id = self.store_id;
+        self.writer
+            .call("read its missing customers", move |connection| known::missing(connection, store_id, limit))
+            .await
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(&self.path, self.store_id, filter)
     }
@@ -139,6 +158,47 @@ impl Ledger for SqliteLedger {
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
         let (place, verdicts) = (self.place(run_id), verdicts.to_vec());
         self.writer.write("set changes aside", move |tx| attempts::set_aside(tx, place, &verdicts, at)).await
+    }
+
+    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+        let place = self.place(run_id);
+        self.writer.write("release values", move |tx| release::by_hand(tx, place, whose, at)).await
+    }
+
+    async fn release(
+        &self,
+        run_id: i64,
+        whose: Whose,
+        news: News,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<i64> {
+        let (place, reason) = (self.place(run_id), reason.to_owned());
+        self.writer
+            .write("release values", move |tx| release::by_news(tx, place, whose, news, &reason, at))
+            .await
+    }
+
+    async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()> {
+        let (place, listed) = (self.place(run_id), listed.to_vec());
+        self.writer
+            .write("note the attributes", move |tx| known::note_attributes(tx, place, &listed, at))
+            .await
+    }
+
+    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
+        let (place, missing, back) = (self.place(run_id), missing.to_vec(), back.to_vec());
+        self.writer
+            .write("note the customers", move |tx| known::note_customers(tx, place, &missing, &back))
+            .await
+    }
+
+    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
+        self.writer
+            .call("read the refused customers", move |connection| {
+                known::refused(connection, run_id, after, limit)
+            })
+            .await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

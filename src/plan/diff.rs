@@ -4,14 +4,14 @@
 //! Rows that cannot be sent are set apart with a reason and never stop the others.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ledger::INVALID_ROWS_KEPT;
 use crate::record::{
     Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, SourcePage, SourceRow,
-    VALUE_MAX_CHARS,
+    VALUE_MAX_CHARS, Whose,
 };
 
 /// The largest id that the store knows: its ids are 32-bit integers.
@@ -28,6 +28,10 @@ const PAGE: usize = 4_000;
 pub struct Rules {
     /// The attributes that the store defines.
     pub attributes: BTreeSet<i64>,
+    /// Why the store has some attributes no more that it had once; what is not here it never had.
+    pub missing_attributes: BTreeMap<i64, String>,
+    /// Whose rejected values are sent again, since the store has changed.
+    pub released: BTreeSet<Whose>,
     /// Send values again that the store rejected.
     pub retry_rejected: bool,
     /// Believe no entry, so that every value is sent again.
@@ -200,7 +204,7 @@ impl Diff {
         }
         self.open = None;
         while let Some(entry) = self.next_entry(entries)? {
-            self.counts.orphans += i64::from(may_be_stored(&entry));
+            self.counts.orphans += i64::from(self.may_be_stored(&entry));
             entries.at += 1;
         }
         Ok(if entries.ended { Need::Nothing } else { Need::Entries })
@@ -248,7 +252,7 @@ impl Diff {
             match self.next_entry(entries)? {
                 None if !entries.ended => return Ok(false),
                 Some(entry) if entry.key < key => {
-                    self.counts.orphans += i64::from(may_be_stored(&entry));
+                    self.counts.orphans += i64::from(self.may_be_stored(&entry));
                     entries.at += 1;
                 }
                 Some(entry) if entry.key == key => {
@@ -286,11 +290,13 @@ impl Diff {
         }
         if !group.has_value {
             self.counts.no_value += 1;
-            self.counts.orphans += i64::from(entry.is_some_and(|entry| may_be_stored(&entry)));
+            self.counts.orphans += i64::from(entry.is_some_and(|entry| self.may_be_stored(&entry)));
             return;
         }
         if !self.rules.attributes.contains(&group.key.attribute_id) {
-            let problem = format!("the store has no attribute {}", group.key.attribute_id);
+            let id = group.key.attribute_id;
+            let gone = self.rules.missing_attributes.get(&id).cloned();
+            let problem = gone.unwrap_or_else(|| format!("the store has no attribute {id}"));
             return self.set_apart(group.row(group.key), problem, out);
         }
         // Fewer bytes than the limit cannot be more characters.
@@ -316,7 +322,7 @@ impl Diff {
         let same = entry.is_some_and(|entry| entry.value == group.value);
         match entry.map(|entry| entry.belief) {
             Some(Belief::Confirmed) if same && !self.rules.distrust => return Found::Unchanged,
-            Some(Belief::Rejected) if same && !self.rules.retry_rejected => return Found::Held,
+            Some(Belief::Rejected) if same && !self.is_released(group.key) => return Found::Held,
             _ => {}
         }
         let previous_value = entry.and_then(|entry| match entry.belief {
@@ -339,11 +345,27 @@ impl Diff {
         })
     }
 
+    /// Whether a rejected value of this key is sent again.
+    fn is_released(&self, Key { customer_id, attribute_id }: Key) -> bool {
+        let Rules { retry_rejected, released, .. } = &self.rules;
+        let customer = Whose { customer_id: Some(customer_id), attribute_id: None };
+        let attribute = Whose { customer_id: None, attribute_id: Some(attribute_id) };
+        *retry_rejected
+            || !released.is_empty() && (released.contains(&customer) || released.contains(&attribute))
+    }
+
     /// Until when an older request with another value may still arrive. A time in the future is a clock that was
     /// set back since: from now on the full time is enough.
     fn not_before(&self, sent_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let until = sent_at?.min(self.rules.now) + self.rules.lateness;
         (until > self.rules.now).then_some(until)
+    }
+
+    /// Whether the store may hold something for this entry: a value refused at its first try is nowhere, nor is one of
+    /// an attribute that was deleted.
+    fn may_be_stored(&self, entry: &EntryRow<'_>) -> bool {
+        (entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some())
+            && !self.rules.missing_attributes.contains_key(&entry.key.attribute_id)
     }
 
     fn set_apart(&mut self, row: SourceRow<'_>, reason: String, out: &mut PlanPage) {
@@ -373,11 +395,6 @@ impl Group {
             value: self.has_value.then_some(self.value.as_str()),
         }
     }
-}
-
-/// Whether the store may hold something for this entry: a value refused at its first try is nowhere.
-fn may_be_stored(entry: &EntryRow<'_>) -> bool {
-    entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod history;
 mod memory;
 mod plan;
 mod postgres;
+mod release;
 mod runs;
 mod sqlite;
 mod sqlite_file;
@@ -85,6 +86,14 @@ on_every_backend! {
         the_time_is_told_where_it_is_needed_only,
         a_note_stays_with_a_confirmed_entry,
         the_audit_reads_the_same_entries,
+    },
+    release::{
+        what_was_set_aside_is_released_by_hand,
+        only_what_is_named_is_released,
+        news_of_the_store_take_beliefs_back,
+        attributes_are_known_and_missed,
+        missing_customers_are_asked_about_in_turn,
+        customers_of_refused_values_are_listed,
     },
     history::{
         entries_are_a_fold_of_changes,

@@ -2,10 +2,9 @@
 //!
 //! A test is named for the promise that it holds the program to.
 
-mod world;
-
 mod answers;
 mod audit;
+mod backup;
 mod bad_values;
 mod crashes;
 mod echoes;
@@ -13,8 +12,12 @@ mod isolation;
 mod lost_lock;
 mod only_changes;
 mod pooler;
+mod proof;
 mod quota;
+mod release;
 mod secrets;
 mod setup;
 mod signals;
 mod sources;
+mod world;
+

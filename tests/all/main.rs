@@ -4,6 +4,7 @@ mod audit;
 mod client;
 mod commands;
 mod contract;
+mod dependencies;
 mod documents;
 mod end_to_end;
 mod postgres_ledger;

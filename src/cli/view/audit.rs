@@ -4,14 +4,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::table::aligned;
-use super::text::{brief, number, tame};
+use super::text::{brief, counted, number, tame};
 use crate::cli::failure::Failure;
+use crate::record::Whose;
 
 /// A column: its head and the field that it shows.
 type Column = (&'static str, &'static str);
 
 const RUN: &[Column] = &[
     ("run", "id"),
+    ("kind", "kind"),
     ("status", "status"),
     ("started", "started_at"),
     ("planned", "planned"),
@@ -88,6 +90,23 @@ pub(crate) fn rejected(rejected: &[impl Serialize]) -> Result<String, Failure> {
     records(REJECTED, rejected)
 }
 
+/// What was given back to the next sync, in a line.
+pub(crate) fn released(run_id: i64, count: i64) -> String {
+    let count = counted(count.unsigned_abs(), "value");
+    format!("run {run_id} released {count}\n")
+}
+
+/// That somebody has no value to give back.
+pub(crate) fn nothing_aside(whose: Whose) -> String {
+    match (whose.customer_id, whose.attribute_id) {
+        (Some(customer), Some(attribute)) => {
+            format!("{customer}:{attribute}: this value is not set aside")
+        }
+        (Some(customer), None) => format!("{customer}: no value of this customer is set aside"),
+        _ => "nothing is set aside".to_owned(),
+    }
+}
+
 fn section(columns: &[Column], rows: &[impl Serialize]) -> Result<Option<String>, Failure> {
     if rows.is_empty() { Ok(None) } else { records(columns, rows).map(Some) }
 }
@@ -141,7 +160,7 @@ mod tests {
     #[test]
     fn a_run_is_told_with_what_went_wrong() {
         let summary = json!({
-            "id": 12, "status": "partial", "started_at": "2026-01-02T03:04:05.678Z",
+            "id": 12, "kind": "sync", "status": "partial", "started_at": "2026-01-02T03:04:05.678Z",
             "planned": 1200, "confirmed": 1199, "rejected": 1, "message": null,
         });
         let failure = json!({
@@ -154,6 +173,7 @@ mod tests {
             text,
             "\
 run        12
+kind       sync
 status     partial
 started    2026-01-02 03:04:05
 planned    1,200

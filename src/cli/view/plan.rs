@@ -55,11 +55,13 @@ fn change_line(change: &Change, forecast: &Forecast, paint: Paint) -> String {
         Action::Create => paint.good("+"),
         Action::Update => paint.notable("~"),
         Action::Delete => paint.bad("-"),
+        Action::Release => paint.notable("*"),
     };
     let value = match (&change.action, &change.previous_value) {
         (Action::Create, _) => brief(&change.value),
         (Action::Update, Some(previous)) => format!("{} → {}", brief(previous), brief(&change.value)),
         (Action::Update, None) => format!("not known → {}", brief(&change.value)),
+        (Action::Release, _) => brief(&change.value),
         (Action::Delete, previous) => brief(previous.as_deref().unwrap_or_default()),
     };
     format!("{sign} customer {} · {} ({id}): {value}", change.key.customer_id, tame(name))

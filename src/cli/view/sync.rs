@@ -51,6 +51,10 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     if counts.held > 0 {
         line("held", counts.held, "  rejected before and still wanted".to_owned());
     }
+    if counts.released > 0 {
+        let aside = "  set aside before and released, since the store has changed";
+        line("released", counts.released, aside.to_owned());
+    }
     line("unknown", counts.unknown, String::new());
     line("deferred", counts.deferred, String::new());
     line("invalid", counts.invalid, String::new());
@@ -75,7 +79,7 @@ pub(crate) fn hint(report: &Report) -> Option<String> {
     report.hint.clone().or_else(|| match report.status {
         _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends what is left".to_owned()),
         _ if counts.rejected + counts.held > 0 => Some(
-            "see them with `attrsync rejected`; they are sent again when they change, or with `attrsync sync --retry-rejected`".to_owned(),
+            "see them with `attrsync rejected`; they are sent again when they change, or after `attrsync rejected --retry`".to_owned(),
         ),
         _ if counts.invalid + counts.unknown > 0 => Some(format!("see which with `attrsync runs {}`", report.run_id)),
         _ => None,

@@ -14,7 +14,7 @@ macro_rules! runs {
         concat!(
             "select r.id, r.store_id, s.api_url, s.hash, r.kind, r.trigger, r.status, r.started_at, r.planned_at,
                 r.finished_at, r.distrusted, r.source_rows, r.no_value, r.unchanged, r.held, r.invalid, r.orphans,
-                r.planned, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.message, r.version
+                r.planned, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.released, r.message, r.version
             from runs r join stores s on s.id = r.store_id ",
             $condition
         )
@@ -198,7 +198,7 @@ impl AuditLog {
         Ok(Rejections { total, values: values.await? })
     }
 
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         sql: &'static str,
         params: Vec<Value>,
@@ -236,6 +236,7 @@ fn run_line(row: &mut Cells) -> Result<RunLine> {
             unknown: row.int()?,
             deferred: row.int()?,
             requests: row.int()?,
+            released: row.int()?,
         },
         message: row.maybe_text()?,
         version: row.text()?,

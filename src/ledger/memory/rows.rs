@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::record::{Action, Counts, Key, Outcome, RunStatus, Trigger};
+use crate::record::{Action, Counts, Key, News, Outcome, RunStatus, Trigger, Whose};
 
 /// A row of `runs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,4 +81,21 @@ pub struct ChangeRow {
     pub decided_at: Option<DateTime<Utc>>,
     /// Not to be sent before this time.
     pub not_before: Option<DateTime<Utc>>,
+}
+
+/// A row of `releases`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// The run that took the beliefs back.
+    pub run_id: i64,
+    /// Whose values.
+    pub whose: Whose,
+    /// What the store had done.
+    pub news: News,
+    /// How many entries were edited.
+    pub entries: i64,
+    /// Why, as the entries have it.
+    pub reason: String,
+    /// When.
+    pub released_at: DateTime<Utc>,
 }

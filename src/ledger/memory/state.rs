@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::rows::{ChangeRow, RequestRow, RunRow};
+use super::rows::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use crate::ledger::{LearnedSize, LedgerError, NewRun, Result};
-use crate::record::{Belief, Change, Counts, Entry, InvalidRow, Key, Outcome, RunStatus, StoreName};
+use crate::record::{
+    Belief, Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName,
+};
 
 /// A row of `stores`, and whether a handle holds its lock.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub(super) struct State {
     pub(super) changes: BTreeMap<(i64, Key), ChangeRow>,
     pub(super) entries: BTreeMap<(usize, Key), Entry>,
     pub(super) invalid: Vec<(i64, InvalidRow)>,
+    pub(super) releases: Vec<ReleaseRow>,
+    pub(super) attributes: BTreeMap<(usize, i64), KnownAttribute>,
+    /// The run that last asked about a customer that the store has no more.
+    pub(super) missing: BTreeMap<(usize, i64), i64>,
     /// How many writes still succeed before all fail, where that was asked for.
     pub(super) writes_left: Option<u64>,
 }

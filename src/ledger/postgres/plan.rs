@@ -112,7 +112,7 @@ impl Held {
         let doing = failed("read the run's counts");
         let row = sqlx::query(
             "select source_rows, no_value, unchanged, held, invalid, orphans, planned, confirmed, altered, rejected,
-                unknown, deferred, requests
+                unknown, deferred, requests, released
             from runs where id = $1",
         )
         .bind(run_id)
@@ -138,6 +138,7 @@ fn counts(row: &sqlx::postgres::PgRow) -> Result<Counts, sqlx::Error> {
         unknown: row.try_get("unknown")?,
         deferred: row.try_get("deferred")?,
         requests: row.try_get("requests")?,
+        released: row.try_get("released")?,
     })
 }
 

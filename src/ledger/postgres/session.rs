@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, PgConnection, Row};
 use crate::ledger::{LedgerError, Result};
 
 /// The first key of attrsync's advisory locks: "attr". The second is a store's id, or 0 for migrations.
-const LOCK_CLASS: i32 = 0x6174_7472;
+pub(in crate::ledger) const LOCK_CLASS: i32 = 0x6174_7472;
 const MIGRATIONS: i32 = 0;
 
 /// How long a connection may take to be made.

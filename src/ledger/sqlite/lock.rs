@@ -32,6 +32,13 @@ impl FileLock {
     }
 }
 
+/// Whether a process holds the lock of the ledger at `path`. To find that out is to have it, together with others who
+/// look, for a moment.
+pub(crate) fn is_held(path: &Path) -> bool {
+    let file = resolved(path).and_then(|path| File::open(beside(&path, ".lock")));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Creates the ledger's file where there is none, readable by its owner only. Tells whether it did.
 pub(super) fn create(path: &Path) -> Result<bool> {
     match private(OpenOptions::new().write(true).create_new(true)).open(path) {

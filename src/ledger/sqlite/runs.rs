@@ -83,7 +83,7 @@ pub(super) fn counts(connection: &Connection, run_id: i64) -> Result<Counts, Fai
     let counts = connection
         .prepare_cached(
             "select source_rows, no_value, unchanged, held, invalid, orphans, planned, confirmed, altered,
-                    rejected, unknown, deferred, requests
+                    rejected, unknown, deferred, requests, released
              from runs where id = ?1",
         )?
         .query_row([run_id], read_counts)
@@ -106,6 +106,7 @@ fn read_counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
         unknown: row.get(10)?,
         deferred: row.get(11)?,
         requests: row.get(12)?,
+        released: row.get(13)?,
     })
 }
 

@@ -22,6 +22,8 @@ fn now() -> DateTime<Utc> {
 fn rules() -> Rules {
     Rules {
         attributes: BTreeSet::from([1, 2, 3]),
+        missing_attributes: BTreeMap::from([(8, "attribute 8 was deleted".to_owned())]),
+        released: BTreeSet::new(),
         retry_rejected: false,
         distrust: false,
         now: now(),

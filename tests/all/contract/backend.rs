@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
-use attrsync::ledger::memory::{ChangeRow, RequestRow, RunRow};
+use attrsync::ledger::memory::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
 
@@ -29,6 +29,9 @@ pub(crate) trait Backend: Sync {
 
     /// The invalid rows of a run, in the order they were saved.
     async fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow>;
+
+    /// The beliefs that a run took back, in that order.
+    async fn releases(&self, run_id: i64) -> Vec<ReleaseRow>;
 
     /// The view `outcomes` of a run, in key order.
     async fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)>;

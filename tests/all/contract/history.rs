@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use attrsync::record::{Belief, Key, Outcome, Verdict};
+use attrsync::ledger::audit::AuditLog;
+use attrsync::record::{Action, Belief, Key, News, Outcome, Verdict, Whose};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -18,10 +19,20 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
             let confirmed = entries.values_mut().filter(|(_, belief, ..)| *belief == Belief::Confirmed);
             confirmed.for_each(|(_, belief, ..)| *belief = Belief::Unconfirmed);
         }
+        for release in backend.releases(run.id).await {
+            let edited = |belief| release.news == News::Gone || belief == Belief::Rejected;
+            let of_whom = entries
+                .iter_mut()
+                .filter(|(key, (_, belief, ..))| release.whose.has(**key) && edited(*belief));
+            for (_, (_, belief, reason, _)) in of_whom {
+                (*belief, *reason) = (Belief::Unconfirmed, Some(release.reason.clone()));
+            }
+        }
         for change in backend.changes(run.id).await {
             let belief = match change.outcome {
                 Outcome::Confirmed => Belief::Confirmed,
                 Outcome::Rejected => Belief::Rejected,
+                _ if change.action == Action::Release => Belief::Unconfirmed,
                 // Never sent: the entry is as true as it was.
                 _ if change.request_id.is_none() => continue,
                 _ => Belief::Unconfirmed,
@@ -35,6 +46,15 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
 async fn believed(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     let entries = backend.entries(&store()).await.into_iter();
     entries.map(|entry| (entry.key, (entry.value, entry.belief, entry.reason, entry.run_id))).collect()
+}
+
+/// What `check --ledger` looks at is in order.
+async fn assert_proven(backend: &dyn Backend) {
+    let Some(config) = backend.config() else { return };
+    let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
+    let proofs = audit.prove().await.expect("can be looked at");
+    assert_eq!(proofs.len(), 6);
+    assert!(proofs.iter().all(|proof| proof.flaws.is_empty()), "{proofs:#?}");
 }
 
 /// A generator of small numbers that is the same in every run of the test.
@@ -66,6 +86,13 @@ pub(crate) async fn entries_are_a_fold_of_changes(backend: &dyn Backend) {
         if dice.roll(8) == 0 {
             scene.ledger.distrust(run).await.expect("distrusts");
         }
+        if dice.roll(4) == 0 {
+            let news = [News::Changed, News::Gone, News::Back][dice.roll(3) as usize];
+            let customer_id =
+                Some(1 + dice.roll(9) as i64).filter(|_| news != News::Gone || dice.roll(2) == 0);
+            let whose = Whose { customer_id, attribute_id: (news != News::Back).then_some(1) };
+            scene.ledger.release(run, whose, news, "news", at(seconds)).await.expect("releases");
+        }
         let keys: Vec<i64> = (1..=9).filter(|_| dice.roll(3) > 0).collect();
         let plan: Vec<_> =
             keys.iter().map(|id| change(*id, 1, ["a", "b", "c"][dice.roll(3) as usize])).collect();
@@ -92,6 +119,14 @@ pub(crate) async fn entries_are_a_fold_of_changes(backend: &dyn Backend) {
             _ => scene.close(run, seconds).await,
         }
         assert_eq!(believed(backend).await, fold(backend).await, "after run {run}");
+        assert_proven(backend).await;
+        if dice.roll(5) == 0 {
+            let whose = Whose { customer_id: Some(1 + dice.roll(9) as i64), attribute_id: None };
+            let run = scene.open_run(seconds).await;
+            scene.ledger.release_by_hand(run, whose, at(seconds)).await.expect("releases");
+            scene.close(run, seconds).await;
+            assert_eq!(believed(backend).await, fold(backend).await, "after the release {run}");
+        }
     }
 }
 

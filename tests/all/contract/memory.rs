@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
-use attrsync::ledger::memory::{ChangeRow, MemoryStore, RequestRow, RunRow};
+use attrsync::ledger::memory::{ChangeRow, MemoryStore, ReleaseRow, RequestRow, RunRow};
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
 
@@ -45,6 +45,10 @@ impl Backend for MemoryBackend {
 
     async fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow> {
         self.0.invalid_rows(run_id)
+    }
+
+    async fn releases(&self, run_id: i64) -> Vec<ReleaseRow> {
+        self.0.releases(run_id)
     }
 
     async fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use attrsync::config::{LedgerConfig, Secret};
-use attrsync::ledger::memory::{ChangeRow, RequestRow, RunRow};
+use attrsync::ledger::memory::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{
-    Action, Belief, Counts, Entry, InvalidRow, Key, Outcome, RunStatus, StoreName, Trigger,
+    Action, Belief, Counts, Entry, InvalidRow, Key, News, Outcome, RunStatus, StoreName, Trigger, Whose,
 };
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::query::Query;
@@ -138,6 +138,19 @@ impl Backend for PostgresBackend {
         .await
     }
 
+    async fn releases(&self, run_id: i64) -> Vec<ReleaseRow> {
+        let query = sqlx::query("select * from releases where run_id = $1 order by ctid");
+        self.rows(query.bind(run_id), |row| ReleaseRow {
+            run_id: row.get("run_id"),
+            whose: Whose { customer_id: row.get("customer_id"), attribute_id: row.get("attribute_id") },
+            news: word(row, "news", News::from_word),
+            entries: row.get("entries"),
+            reason: row.get("reason"),
+            released_at: row.get("released_at"),
+        })
+        .await
+    }
+
     async fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
         let query =
             sqlx::query("select * from outcomes where run_id = $1 order by customer_id, attribute_id");
@@ -172,5 +185,6 @@ fn counts(row: &PgRow) -> Counts {
         unknown: row.get("unknown"),
         deferred: row.get("deferred"),
         requests: row.get("requests"),
+        released: row.get("released"),
     }
 }

@@ -1,7 +1,7 @@
 //! Who owns a store, and how runs begin and end.
 
 use attrsync::ledger::{LearnedSize, LedgerError};
-use attrsync::record::{Belief, Counts, InvalidRow, Key, Outcome, RunStatus, Trigger};
+use attrsync::record::{Belief, Counts, InvalidRow, Key, News, Outcome, RunStatus, Trigger};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -57,6 +57,10 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner: i64) 
         scene.try_begin(run, None, 9, &[change(2, 1, "b")]).await.map(drop),
         ledger.finish(run, request, &request_end(9), &[(key, confirmed())]).await,
         ledger.set_aside(run, &[(Key::new(2, 1), rejected())], at(9)).await,
+        ledger.release_by_hand(run, Default::default(), at(9)).await.map(drop),
+        ledger.release(run, Default::default(), News::Changed, "news", at(9)).await.map(drop),
+        ledger.note_attributes(run, &[], at(9)).await,
+        ledger.note_customers(run, &[1], &[]).await,
         ledger.close_run(run, RunStatus::Succeeded, None, at(9)).await,
     ];
     for refusal in refusals {
@@ -80,7 +84,8 @@ pub(crate) async fn a_run_that_lost_the_store_writes_nothing(backend: &dyn Backe
     all_are_refused(&scene, run, request, second).await;
     assert_eq!((backend.entries(&store()).await, backend.runs(&store()).await), before);
     assert_eq!((backend.changes(run).await, backend.requests(run).await), rows);
-    assert!(backend.invalid_rows(run).await.is_empty());
+    assert!(backend.invalid_rows(run).await.is_empty() && backend.releases(run).await.is_empty());
+    assert!(scene.ledger.missing_customers(9).await.expect("reads").is_empty());
 }
 
 pub(crate) async fn a_closed_run_writes_nothing(backend: &dyn Backend) {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
-use attrsync::ledger::memory::{ChangeRow, RequestRow, RunRow};
+use attrsync::ledger::memory::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{
-    Action, Belief, Counts, Entry, InvalidRow, Key, Outcome, RunStatus, StoreName, Trigger,
+    Action, Belief, Counts, Entry, InvalidRow, Key, News, Outcome, RunStatus, StoreName, Trigger, Whose,
 };
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Params, Row};
@@ -131,6 +131,17 @@ impl Backend for SqliteBackend {
         })
     }
 
+    async fn releases(&self, run_id: i64) -> Vec<ReleaseRow> {
+        self.rows("select * from releases where run_id = ?1 order by rowid", [run_id], |row| ReleaseRow {
+            run_id: get(row, "run_id"),
+            whose: Whose { customer_id: get(row, "customer_id"), attribute_id: get(row, "attribute_id") },
+            news: word(row, "news", News::from_word),
+            entries: get(row, "entries"),
+            reason: get(row, "reason"),
+            released_at: time(&get::<String>(row, "released_at")),
+        })
+    }
+
     async fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
         let sql = "select * from outcomes where run_id = ?1 order by customer_id, attribute_id";
         self.rows(sql, [run_id], |row| (key(row), word(row, "outcome", Outcome::from_word)))
@@ -175,5 +186,6 @@ fn counts(row: &Row<'_>) -> Counts {
         unknown: get(row, "unknown"),
         deferred: get(row, "deferred"),
         requests: get(row, "requests"),
+        released: get(row, "released"),
     }
 }

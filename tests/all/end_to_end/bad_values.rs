@@ -18,7 +18,7 @@ fn promise_6_one_bad_value_harms_nobody_else() {
         assert!(
             listed["rejected"][0]["reason"].as_str().is_some_and(|words| words.contains("not allowed here"))
         );
-        world.run(&["rejected"]).exits(0).tells(&["no !reject", "not allowed here", "--retry-rejected"]);
+        world.run(&["rejected"]).exits(0).tells(&["no !reject", "not allowed here", "--retry"]);
 
         // Held, not sent again.
         world.store().reset_log();

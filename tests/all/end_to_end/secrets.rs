@@ -38,13 +38,76 @@ impl Watch<'_> {
                 assert!(!found, "{secret} in {}", path.display());
             }
         }
-        for table in ["stores", "runs", "requests", "changes", "entries", "invalid_rows"] {
+        for table in [
+            "stores",
+            "runs",
+            "requests",
+            "changes",
+            "entries",
+            "invalid_rows",
+            "releases",
+            "attributes",
+            "missing_customers",
+        ] {
             for row in self.0.ask(&format!("select * from {table} limit 5000")) {
                 let row = row.to_string();
                 assert!(!row.contains(TOKEN) && !row.contains(PASSWORD), "{table}: {row}");
             }
         }
     }
+}
+
+#[test]
+fn the_ledger_is_its_owners_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::with_customers(Books::File, 30);
+    world.be_patient();
+    world.script(&[Fault::Silent]);
+    let mut command = std::process::Command::new("/bin/sh");
+    let line = format!("umask 000; exec {} sync", env!("CARGO_BIN_EXE_attrsync"));
+    command.args(["-c", &line]).current_dir(world.path()).stdin(std::process::Stdio::null());
+    let mut running = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    until("a call is in flight", || !world.writes().is_empty());
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock"] {
+        let mode = fs::metadata(world.path().join(name)).expect(name).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    running.kill().and_then(|()| running.wait()).expect("it ends");
+}
+
+#[test]
+fn the_token_travels_in_clear_only_where_that_is_allowed() {
+    let world = World::with_customers(Books::File, 2);
+    world.write_config(&world.config("").replace(&format!("http://{}", world.address), "http://192.0.2.1:9"));
+    for arguments in [&["sync"][..], &["plan"], &["check"]] {
+        let said = world.run(arguments).exits(64);
+        said.tells(&["in clear", "--allow-http"]);
+    }
+    assert_eq!(world.ledger_files(), 0);
+    // Commands that do not speak with the store need no leave.
+    world.run(&["check", "--ledger"]).exits(0);
+}
+
+#[test]
+fn the_list_of_processes_shows_no_secret() {
+    let mut world = World::with_customers(Books::File, 5);
+    world.source_url = world.guarded(&world.source_url);
+    world.configure("");
+    world.be_patient();
+    world.script(&[Fault::Silent]);
+    let running = world.start(&["-vvv", "sync"]);
+    until("a call is in flight", || !world.writes().is_empty());
+    let listed =
+        std::process::Command::new("ps").args(["-ww", "-A", "-o", "args"]).output().expect("ps can be run");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("attrsync -vvv sync"), "{listed}");
+    assert!(!listed.contains(TOKEN) && !listed.contains(PASSWORD), "{listed}");
+    running.signal("KILL");
+    running.end();
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn promise_12_all_faults_of_a_configuration_are_told_at_once() {
     let world = World::with_customers(Books::File, 1);
     world.write_config(
         "[source]\nurl = \"mysql://x\"\ntable = \"a\"\nquery = \"select 1\"\n\
-         [store]\nhash = \"not a hash\"\napi_url = \"http://example.com\"\n\
+         [store]\nhash = \"not a hash\"\napi_url = \"ftp://example.com\"\n\
          [ledger]\nurl = \"oracle:x\"\n\
          [push]\nworkers = 4\ncustomers_per_request = 11\nmax_attempts = \"six\"\nbackoff = \"soon\"\nretries = 3\n\
          [gard]\nenabled = true\n",

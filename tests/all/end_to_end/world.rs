@@ -190,6 +190,12 @@ impl World {
         self.folder.path()
     }
 
+    /// How many ledgers there are in the folder.
+    pub(super) fn ledger_files(&self) -> usize {
+        let entries = fs::read_dir(self.path()).expect("the folder");
+        entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name() == "ledger.db")).count()
+    }
+
     /// Runs SQL in the source.
     pub(super) fn execute(&self, sql: &str) {
         self.execute_at(&self.source_url, sql);

@@ -1,0 +1,106 @@
+//! What is known of the store itself: the attributes that it defines, and customers that it has no more.
+
+use chrono::{DateTime, Utc};
+
+use super::session::failed;
+use super::{Held, fenced, text};
+use crate::ledger::Result;
+use crate::record::KnownAttribute;
+
+impl Held {
+    pub(super) async fn read_attributes(&self) -> Result<Vec<KnownAttribute>> {
+        let rows: Vec<(i64, String, String, bool)> = sqlx::query_as(
+            "select attribute_id, name, type, gone_run_id is not null from attributes where store_id = $1
+            order by attribute_id",
+        )
+        .bind(self.store_id)
+        .fetch_all(&mut *self.writer().await)
+        .await
+        .map_err(failed("read its attributes"))?;
+        let known = rows.into_iter().map(|(id, name, kind, gone)| KnownAttribute { id, name, kind, gone });
+        Ok(known.collect())
+    }
+
+    /// The two parts of the statement see the same rows, and touch none twice: what is listed is not gone.
+    pub(super) async fn write_attributes(
+        &self,
+        run_id: i64,
+        listed: &[KnownAttribute],
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        let mut writer = self.writer().await;
+        let noted = sqlx::query(fenced!(
+            ", gone as (
+                update attributes set gone_run_id = coalesce(gone_run_id, $2) from fence
+                where store_id = fence.id and not attribute_id = any($4::bigint[])
+            ),
+            noted as (
+                insert into attributes (store_id, attribute_id, name, type, seen_at)
+                select fence.id, l.attribute_id, l.name, l.type, $3
+                from fence, unnest($4::bigint[], $5::text[], $6::text[]) as l (attribute_id, name, type)
+                on conflict (store_id, attribute_id) do update set
+                    name = excluded.name, type = excluded.type, seen_at = excluded.seen_at, gone_run_id = null
+            )
+            select id from fence"
+        ))
+        .bind(self.store_id)
+        .bind(run_id)
+        .bind(at)
+        .bind(listed.iter().map(|known| known.id).collect::<Vec<_>>())
+        .bind(listed.iter().map(|known| text(&known.name)).collect::<Vec<_>>())
+        .bind(listed.iter().map(|known| text(&known.kind)).collect::<Vec<_>>())
+        .fetch_optional(&mut *writer)
+        .await
+        .map_err(failed("note the attributes"))?;
+        self.proven(&mut writer, noted.map_or(0, |_| 1)).await
+    }
+
+    pub(super) async fn read_missing(&self, limit: usize) -> Result<Vec<i64>> {
+        sqlx::query_scalar(
+            "select customer_id from missing_customers where store_id = $1
+            order by asked_run_id, customer_id limit $2",
+        )
+        .bind(self.store_id)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut *self.writer().await)
+        .await
+        .map_err(failed("read its missing customers"))
+    }
+
+    pub(super) async fn write_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
+        let mut writer = self.writer().await;
+        let noted = sqlx::query(fenced!(
+            ", noted as (
+                insert into missing_customers (store_id, customer_id, found_run_id, asked_run_id)
+                select fence.id, m.customer_id, $2, $2 from fence, unnest($3::bigint[]) as m (customer_id)
+                on conflict (store_id, customer_id) do update set asked_run_id = excluded.asked_run_id
+            ),
+            forgotten as (
+                delete from missing_customers using fence
+                where store_id = fence.id and customer_id = any($4::bigint[])
+            )
+            select id from fence"
+        ))
+        .bind(self.store_id)
+        .bind(run_id)
+        .bind(missing)
+        .bind(back)
+        .fetch_optional(&mut *writer)
+        .await
+        .map_err(failed("note the customers"))?;
+        self.proven(&mut writer, noted.map_or(0, |_| 1)).await
+    }
+
+    pub(super) async fn read_refused(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
+        sqlx::query_scalar(
+            "select distinct customer_id from changes
+            where run_id = $1 and customer_id > $2 and outcome = 'rejected' order by customer_id limit $3",
+        )
+        .bind(run_id)
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut *self.writer().await)
+        .await
+        .map_err(failed("read the refused customers"))
+    }
+}

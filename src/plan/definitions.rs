@@ -1,0 +1,125 @@
+//! The store's attributes, compared with what the ledger knew of them: renamed, deleted, made anew.
+
+use std::collections::BTreeMap;
+
+use crate::record::KnownAttribute;
+
+/// What became of the attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Definitions {
+    /// Those that have another name or type now, by their ids, with what changed.
+    pub changed: BTreeMap<i64, String>,
+    /// Those that were there when it was last looked, with what to do.
+    pub gone: BTreeMap<i64, String>,
+    /// All that the store had once and has no more: why their rows cannot be sent.
+    pub missing: BTreeMap<i64, String>,
+}
+
+/// Compares what the ledger knew with what the store lists now.
+#[must_use]
+pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitions {
+    let mut definitions = Definitions::default();
+    for before in known {
+        let (id, name) = (before.id, &before.name);
+        let Some(now) = listed.iter().find(|now| now.id == id) else {
+            let others = listed.iter().filter(|other| other.name == *name).map(|other| other.id.to_string());
+            let others = others.collect::<Vec<_>>().join(" or ");
+            let (reason, advice) = if others.is_empty() {
+                (
+                    String::new(),
+                    "take its rows out of the source, or make it again and use its new id".to_owned(),
+                )
+            } else {
+                let reason =
+                    format!("; it has another of that name: let the source use attribute_id {others}");
+                (
+                    reason,
+                    format!(
+                        "the store has a new one of that name, so let the source use attribute_id {others}"
+                    ),
+                )
+            };
+            definitions
+                .missing
+                .insert(id, format!("the store has no attribute {id} ({name}) any more{reason}"));
+            if !before.gone {
+                let notice = format!(
+                    "attribute {id} ({name}) was deleted from the store with all its values: its rows are not sent; {advice}"
+                );
+                definitions.gone.insert(id, notice);
+            }
+            continue;
+        };
+        let mut differences = Vec::new();
+        if now.name != *name {
+            differences.push(format!("is named {} instead of {name}", now.name));
+        }
+        if now.kind != before.kind {
+            differences.push(format!("is of type {} instead of {}", now.kind, before.kind));
+        }
+        if before.gone {
+            differences.push("is there again".to_owned());
+        }
+        if !differences.is_empty() {
+            definitions.changed.insert(id, format!("attribute {id} {}", differences.join(" and ")));
+        }
+    }
+    definitions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(id: i64, name: &str, kind: &str) -> KnownAttribute {
+        KnownAttribute { id, name: name.to_owned(), kind: kind.to_owned(), gone: false }
+    }
+
+    fn gone(id: i64, name: &str) -> KnownAttribute {
+        KnownAttribute { gone: true, ..attribute(id, name, "string") }
+    }
+
+    #[test]
+    fn the_same_attributes_are_no_news() {
+        let same = [attribute(1, "tier", "string"), attribute(2, "spent", "number")];
+        assert_eq!(compare(&same, &same), Definitions::default());
+        assert_eq!(compare(&[], &same), Definitions::default(), "new ones have no entries");
+    }
+
+    #[test]
+    fn a_change_is_told() {
+        let known = [attribute(1, "tier", "string"), attribute(2, "spent", "string"), gone(3, "last")];
+        let listed = [
+            attribute(1, "level", "string"),
+            attribute(2, "spent", "number"),
+            attribute(3, "last", "string"),
+        ];
+        let changed = compare(&known, &listed).changed.into_values().collect::<Vec<_>>();
+        assert_eq!(
+            changed,
+            [
+                "attribute 1 is named level instead of tier",
+                "attribute 2 is of type number instead of string",
+                "attribute 3 is there again",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_deleted_attribute_is_told_once_and_its_rows_are_explained_for_ever() {
+        let listed = [attribute(1, "tier", "string")];
+        let first = compare(&[attribute(1, "tier", "string"), attribute(2, "spent", "string")], &listed);
+        assert!(first.gone[&2].contains("(spent) was deleted") && first.gone[&2].contains("make it again"));
+        assert_eq!(first.missing[&2], "the store has no attribute 2 (spent) any more");
+        let later = compare(&[attribute(1, "tier", "string"), gone(2, "spent")], &listed);
+        assert!(later.gone.is_empty());
+        assert_eq!(later.missing, first.missing);
+    }
+
+    #[test]
+    fn a_recreated_attribute_is_named_with_its_new_id() {
+        let made_anew = compare(&[attribute(2, "spent", "string")], &[attribute(17, "spent", "number")]);
+        assert!(made_anew.gone[&2].contains("let the source use attribute_id 17"), "{made_anew:?}");
+        assert!(made_anew.missing[&2].ends_with("another of that name: let the source use attribute_id 17"));
+    }
+}

@@ -1,0 +1,148 @@
+//! `check --ledger`: a ledger that was tampered with gives itself away, one that was not is proven at any moment.
+
+use serde_json::Value;
+
+use super::world::{Books, World, until};
+
+/// What is not in order, by name.
+fn flaws(world: &World) -> Vec<String> {
+    let said = world.run(&["check", "--ledger", "--json"]);
+    let told = said.json();
+    let checks = told["checks"].as_array().expect("checks");
+    assert_eq!(said.code, Some(if told["ok"] == true { 0 } else { 1 }), "{said:#?}");
+    let failed: Vec<&Value> = checks.iter().filter(|check| check["ok"] != true).collect();
+    assert!(failed.iter().all(|check| check["hint"].is_string()), "each says what to do: {failed:?}");
+    failed.iter().map(|check| check["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Edits the ledger behind the program's back.
+fn tamper(world: &World, books: Books, sql: &str) {
+    match books {
+        Books::File => {
+            let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("opens");
+            ledger.execute_batch(&format!("pragma foreign_keys = off; {sql}")).expect("edits");
+        }
+        Books::Postgres => {
+            world.execute_at(&world.ledger_url, &format!("set search_path to attrsync; {sql}"))
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_was_tampered_with_gives_itself_away() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 20);
+        world.run(&["check", "--ledger"]).exits(0).tells(&["none yet"]);
+        world.change("no !reject", "7");
+        world.change("!poison", "9");
+        world.sync().exits(3);
+        world.run(&["rejected", "--retry"]).exits(0);
+        world.sync().exits(3);
+        assert_eq!(flaws(&world), [""; 0]);
+        world.run(&["check", "--ledger"]).exits(0).tells(&[
+            "books",
+            "entries",
+            "20 entries",
+            "open runs      none",
+        ]);
+
+        let edits = [
+            (
+                "update runs set confirmed = confirmed + 1 where id = 1",
+                "update runs set confirmed = confirmed - 1 where id = 1",
+                &["books", "outcomes"][..],
+            ),
+            (
+                "update runs set confirmed = confirmed + 1, unknown = unknown - 1 where id = 1",
+                "update runs set confirmed = confirmed - 1, unknown = unknown + 1 where id = 1",
+                &["outcomes"],
+            ),
+            (
+                "update entries set belief = 'confirmed' where customer_id = 9",
+                "update entries set belief = 'unconfirmed' where customer_id = 9",
+                &["entries"],
+            ),
+            (
+                "update entries set value = 'other' where customer_id = 3",
+                "update entries set value = 'first' where customer_id = 3",
+                &["entries"],
+            ),
+            (
+                "update entries set run_id = 99 where customer_id = 3",
+                "update entries set run_id = 1 where customer_id = 3",
+                &["entries"],
+            ),
+            (
+                "update runs set distrusted = 1 where id = 2",
+                "update runs set distrusted = 0 where id = 2",
+                &["entries"],
+            ),
+            (
+                "update entries set customer_id = 1003 where customer_id = 3",
+                "update entries set customer_id = 3 where customer_id = 1003",
+                &["entries", "changes"],
+            ),
+            (
+                "update runs set finished_at = null where id = 1",
+                "update runs set finished_at = started_at where id = 1",
+                &["open runs"],
+            ),
+        ];
+        for (edit, back, expected) in edits {
+            tamper(&world, books, edit);
+            assert_eq!(flaws(&world), expected, "{edit}");
+            tamper(&world, books, back);
+        }
+        assert_eq!(flaws(&world), [""; 0]);
+        tamper(&world, books, "update entries set belief = 'confirmed' where customer_id = 9");
+        world.run(&["check", "--ledger"]).exits(1).tells(&["customer 9, attribute 1", "sync --distrust"]);
+    }
+}
+
+#[test]
+fn a_file_with_broken_references_or_pages_gives_itself_away() {
+    let world = World::with_customers(Books::File, 200);
+    world.sync().exits(0);
+    tamper(&world, Books::File, "insert into invalid_rows (run_id, reason) values (77, 'lost')");
+    assert_eq!(flaws(&world), ["database"]);
+    tamper(&world, Books::File, "delete from invalid_rows; pragma wal_checkpoint(truncate)");
+    assert_eq!(flaws(&world), [""; 0]);
+
+    let path = world.path().join("ledger.db");
+    let mut bytes = std::fs::read(&path).expect("a file");
+    let at = bytes.windows(5).rposition(|window| window == b"first").expect("a value");
+    let page = at / 4096 * 4096;
+    bytes[page..page + 100].fill(0xee);
+    std::fs::write(&path, bytes).expect("a file");
+    assert!(flaws(&world).contains(&"database".to_owned()));
+    world.run(&["check", "--ledger"]).exits(1).tells(&["restore the newest backup"]);
+}
+
+#[test]
+fn a_ledger_is_proven_while_a_run_goes_on_and_after_it_was_killed() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 100);
+        world.be_patient();
+        world.store().options.latency = std::time::Duration::from_millis(150);
+        let mut running = world.start(&["sync"]);
+        until("a call is made", || !world.writes().is_empty());
+        let mut looks = 0;
+        while !running.has_ended() && looks < 5 {
+            assert_eq!(flaws(&world), [""; 0]);
+            looks += 1;
+        }
+        running.end();
+        assert!(looks > 0, "the run was over at once");
+
+        world.change("second", "select generate_series(1, 100)");
+        let running = world.start(&["sync"]);
+        until("a call is made", || world.writes().len() > 12);
+        world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 is going on"]);
+        running.signal("KILL");
+        running.end();
+        until("its lock is free", || !world.run(&["check", "--ledger"]).out.contains("going on"));
+        world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was cut off", "attrsync sync"]);
+        world.sync().exits(0);
+        assert_eq!(flaws(&world), [""; 0]);
+    }
+}

@@ -1,0 +1,189 @@
+//! What was set aside comes back: by hand, when its attribute changes, when its customer is back.
+
+use super::world::{Books, World};
+
+#[test]
+fn values_are_released_by_hand() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 30);
+        world.run(&["rejected", "--retry"]).exits(1).tells(&["no ledger yet"]);
+        assert_eq!(world.ledger_files(), 0, "a ledger is not made for this");
+        world.change("no !reject", "7, 8, 9");
+        world.sync().exits(3);
+        world.store().options.rules.reject_marker = String::new();
+        world.store().reset_log();
+
+        let said = world.run(&["rejected", "--json", "--retry", "7:1", "8", "77", "9:2"]).exits(0);
+        let told = said
+            .tells(&["77: no value of this customer is set aside", "9:2: this value is not set aside"])
+            .json();
+        assert_eq!((&told["released"], &told["run_id"]), (&2.into(), &2.into()));
+        assert_eq!(
+            told["keys"][0],
+            serde_json::json!({ "customer_id": 7, "attribute_id": 1, "released": 1 })
+        );
+        let run = world.run(&["runs", "2", "--json"]).exits(0).json();
+        assert_eq!((&run["run"]["kind"], &run["run"]["status"]), (&"release".into(), &"succeeded".into()));
+        assert_eq!((&run["run"]["planned"], &run["run"]["deferred"]), (&2.into(), &2.into()));
+        world.run(&["explain", "7", "1"]).exits(0).tells(&["released by hand", "not allowed here"]);
+
+        // The next sync sends them, and only them.
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("planned"), said.count("confirmed"), said.count("held")), (2, 2, 1));
+        assert_eq!(world.writes().len(), 1);
+        assert_eq!(world.value(8, 1).as_deref(), Some("no !reject"));
+
+        // Without keys all that is left; and then there is nothing.
+        world.run(&["rejected", "--retry"]).exits(0).tells(&["released 1 value", "attrsync sync"]);
+        world.sync().exits(0);
+        world.run(&["rejected", "--retry"]).exits(1).tells(&["nothing is set aside"]);
+        world.run(&["rejected", "--retry", "7"]).exits(1).tells(&["7: no value"]);
+        world.run(&["rejected", "--retry", "seven"]).exits(64).tells(&["CUSTOMER:ATTRIBUTE_ID"]);
+    }
+}
+
+#[test]
+fn a_store_that_is_held_releases_nothing() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 5);
+        world.change("no !reject", "3");
+        world.sync().exits(3);
+        world.change("second", "4");
+        world.script(&[attrsync::sandbox::Fault::Silent]);
+        world.be_patient();
+        let running = world.start(&["sync"]);
+        super::world::until("a call is in flight", || {
+            world.store().requests().any(|request| request.fault.as_deref() == Some("silent"))
+        });
+        world.run(&["rejected", "--retry"]).exits(5).tells(&["run 2 (sync)"]);
+        assert_eq!(world.number("select count(*) as n from entries where belief = 'rejected'"), 1);
+        running.signal("KILL");
+        running.end();
+    }
+}
+
+/// A run that found values of deleted customers: two were deleted with all their values.
+fn with_deleted_customers(books: Books) -> World {
+    let world = World::with_customers(books, 12);
+    world.execute("insert into customer_attribute_values select c, 2, '1' from generate_series(1, 12) c");
+    world.sync().exits(0);
+    world.store().delete_customer(4);
+    world.store().delete_customer(5);
+    world.change("second", "3, 4, 5");
+    let said = world.sync().exits(3).balances().tells(&["the store has no such customers any more"]);
+    assert_eq!((said.count("confirmed"), said.count("rejected")), (2, 4));
+    world
+}
+
+#[test]
+fn values_of_a_deleted_customer_are_sent_again_when_it_is_back() {
+    for books in Books::BOTH {
+        let world = with_deleted_customers(books);
+        assert_eq!(world.number("select count(*) as n from missing_customers"), 2);
+        let asks = |world: &World| {
+            world.store().requests().filter(|request| request.path.ends_with("/customers")).count()
+        };
+        world.store().reset_log();
+        let said = world.sync().exits(3);
+        assert_eq!((said.count("planned"), said.count("held")), (0, 4));
+        assert_eq!(asks(&world), 1, "one question for all of them");
+
+        world.store().add_customer(4);
+        let plan = world.run(&["plan", "--json"]).exits(0).json();
+        assert_eq!((&plan["counts"]["planned"], &plan["counts"]["held"]), (&2.into(), &2.into()));
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("released"), said.count("confirmed"), said.count("held")), (2, 2, 2));
+        assert_eq!((world.value(4, 1).as_deref(), world.value(5, 1)), (Some("second"), None));
+        let told = world.ask("select customer_id, news, entries from releases");
+        assert_eq!(told, [serde_json::json!({ "customer_id": 4, "news": "back", "entries": 2 })]);
+        assert_eq!(world.number("select customer_id as n from missing_customers"), 5);
+        world.store().add_customer(5);
+        world.run(&["sync"]).exits(0).tells(&["released", "set aside before"]);
+    }
+}
+
+#[test]
+fn rejected_values_are_sent_again_when_their_attribute_changes() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 12);
+        world.change("no !reject", "3, 4");
+        world.sync().exits(3);
+        world.store().options.rules.reject_marker = String::new();
+        world.sync().exits(3);
+        let renamed = |name: &str| attrsync::sandbox::AttributeSpec::new(1, name, "string");
+        world.store().add_attribute(renamed("level"));
+        let plan = world.run(&["plan", "--json"]).exits(0).tells(&["attribute 1 is named level"]).json();
+        assert_eq!((&plan["counts"]["planned"], &plan["counts"]["held"]), (&2.into(), &0.into()));
+        assert_eq!(
+            world.number("select count(*) as n from entries where belief = 'rejected'"),
+            2,
+            "plan writes nothing"
+        );
+        // A run that leaves them out releases them all the same; then the next one sends them.
+        let said =
+            world.run(&["sync", "--json", "--customer", "3"]).exits(0).tells(&["attribute 1 is named level"]);
+        assert_eq!((said.count("released"), said.count("confirmed")), (2, 1));
+        let said = world.sync().exits(0);
+        assert_eq!((said.count("released"), said.count("confirmed")), (0, 1));
+        assert_eq!(world.value(4, 1).as_deref(), Some("no !reject"));
+        world.store().reset_log();
+        world.sync().exits(0);
+        assert!(world.writes().is_empty());
+    }
+}
+
+#[test]
+fn an_attribute_that_was_deleted_and_made_anew_is_told_with_the_way_back() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 5);
+        world.execute(
+            "insert into customer_attribute_values select c, 3, '2026-01-01' from generate_series(1, 5) c",
+        );
+        world.sync().exits(0);
+        let name =
+            world.store().attributes().iter().find(|known| known.id == 1).map(|known| known.name.clone());
+        let name = name.expect("it has a name");
+        world.store().delete_attribute(1);
+        let words = [&format!("attribute 1 ({name}) was deleted"), "make it again"];
+        world.run(&["plan"]).exits(0).tells(&words);
+        let said = world.run(&["sync"]).exits(3).tells(&words);
+        assert!(said.out.contains("was deleted"), "the run's message: {said:#?}");
+        assert_eq!(
+            world.number("select count(*) as n from entries where attribute_id = 1 and value_id is not null"),
+            0
+        );
+        assert_eq!(
+            world.number("select count(*) as n from entries where attribute_id = 1 and belief = 'confirmed'"),
+            0
+        );
+        assert_eq!(
+            world.number("select count(*) as n from entries where attribute_id = 3 and value_id is null"),
+            0
+        );
+
+        // Later runs do not repeat the news, and every row says why it is not sent.
+        let made_anew = attrsync::sandbox::AttributeSpec::new(17, &name, "string");
+        world.store().add_attribute(made_anew);
+        let said = world.run(&["sync"]).exits(3);
+        assert!(!format!("{said:?}").contains("was deleted"), "{said:#?}");
+        world.run(&["runs", "3"]).exits(0).tells(&["let the source use attribute_id 17"]);
+        world.execute("update customer_attribute_values set attribute_id = 17 where attribute_id = 1");
+        let said = world.sync().exits(0).balances();
+        assert_eq!((said.count("confirmed"), said.count("orphans")), (5, 0));
+        assert_eq!(world.value(2, 17).as_deref(), Some("first"));
+    }
+}
+
+#[test]
+fn an_attribute_that_was_missing_for_a_while_is_sent_anew() {
+    let world = World::with_customers(Books::File, 5);
+    world.execute("insert into customer_attribute_values values (1, 2, '1')");
+    world.sync().exits(0);
+    let known = world.store().attributes().iter().find(|known| known.id == 1).cloned().expect("is there");
+    world.store().delete_attribute(1);
+    world.sync().exits(3);
+    world.store().add_attribute(known);
+    let said = world.sync().exits(0).tells(&["attribute 1 is there again"]).balances();
+    assert_eq!((said.count("confirmed"), said.count("unchanged")), (5, 1));
+    world.assert_landed(5, "first");
+}
