@@ -8,9 +8,11 @@
 mod settle;
 
 use std::collections::VecDeque;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::poll;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -142,7 +144,7 @@ impl<'a> Push<'a> {
             if in_flight.len() < self.slots
                 && let Some(begun) = self.begun.pop_front()
             {
-                in_flight.push(Box::pin(send(self.ports, self.config, self.run_id, begun)));
+                in_flight.push(leave(send(self.ports, self.config, self.run_id, begun)).await);
                 continue;
             }
             let idle = in_flight.is_empty() && self.begun.is_empty() && self.beginning.is_none();
@@ -383,5 +385,15 @@ impl<'a> Push<'a> {
 
     fn ends_in_failure(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.status == RunStatus::Failed)
+    }
+}
+
+/// Sets a call off at once. One that lay here until the next look could be set off by a run that has meanwhile lost its
+/// store, and only waits for what it has sent.
+async fn leave<'a, T: Send + 'a>(call: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    let mut call: BoxFuture<'a, T> = Box::pin(call);
+    match poll!(&mut call) {
+        Poll::Ready(back) => Box::pin(ready(back)),
+        Poll::Pending => call,
     }
 }

@@ -20,4 +20,3 @@ mod setup;
 mod signals;
 mod sources;
 mod world;
-
