@@ -10,13 +10,13 @@ use super::rows::{ChangeRow, RequestRow, RunRow};
 use crate::ledger::{LearnedSize, LedgerError, NewRun, Result};
 use crate::record::{Belief, Change, Counts, Entry, InvalidRow, Key, Outcome, RunStatus, StoreName};
 
-/// A row of `stores`, and whether a handle holds its lock.
+/// A row of `stores`, and the handle that holds its lock.
 #[derive(Debug)]
 pub(super) struct StoreRow {
     pub(super) name: StoreName,
     pub(super) learned: Option<LearnedSize>,
     pub(super) owner: Option<i64>,
-    pub(super) locked: bool,
+    pub(super) held_by: Option<u64>,
 }
 
 /// All tables. A store is known by its place in `stores`; runs and requests by their place plus one.
@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) changes: BTreeMap<(i64, Key), ChangeRow>,
     pub(super) entries: BTreeMap<(usize, Key), Entry>,
     pub(super) invalid: Vec<(i64, InvalidRow)>,
+    /// How many handles there were.
+    pub(super) handles: u64,
     /// How many writes still succeed before all fail, where that was asked for.
     pub(super) writes_left: Option<u64>,
 }
@@ -38,7 +40,7 @@ impl State {
         match self.stores.iter().position(|store| store.name == *name) {
             Some(place) => place,
             None => {
-                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, locked: false });
+                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, held_by: None });
                 self.stores.len() - 1
             }
         }
