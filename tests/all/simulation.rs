@@ -60,8 +60,8 @@ fn lives_keep_the_promises() {
     });
     failed.sort();
     let stories: Vec<_> = failed.iter().take(SHRUNK).map(|(seed, broken)| to_keep(*seed, broken)).collect();
-    let seeds: Vec<_> = failed.iter().map(|(seed, _)| seed).collect();
-    assert!(failed.is_empty(), "{} stories broke a promise, seeds {seeds:?}\n\n{}", failed.len(), stories.join("\n"));
+    let all: Vec<_> = failed.iter().map(|(seed, broken)| format!("seed {seed}: {broken:.160}")).collect();
+    assert!(failed.is_empty(), "promises were broken\n{}\n\n{}", all.join("\n"), stories.join("\n"));
 }
 
 #[test]

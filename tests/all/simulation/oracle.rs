@@ -209,9 +209,9 @@ impl Oracle {
         }
     }
 
-    /// Whether nobody but us had a hand in what the store has for a key.
-    pub(super) fn is_ours(&self, key: Key) -> bool {
-        self.keys.get(&key).is_some_and(|known| !known.touched && known.ours.is_some())
+    /// Whether this value of ours is the last that the store was given for a key.
+    pub(super) fn is_ours(&self, key: Key, value: &str) -> bool {
+        self.keys.get(&key).is_some_and(|known| !known.touched && known.ours.as_deref() == Some(value))
     }
 }
 

@@ -335,7 +335,7 @@ impl World {
             }
             oracle.landed(*key, value, entry.as_ref());
             let kept = kept(&options, value, *is_number);
-            if oracle.is_ours(*key) && *stored.get(key).map_or("", String::as_str) != kept {
+            if oracle.is_ours(*key, value) && *stored.get(key).map_or("", String::as_str) != kept {
                 return Err(format!("promise 5: {key} is {:?}, not {kept:?}", stored.get(key)));
             }
         }
