@@ -50,7 +50,8 @@ fn lives_keep_the_promises() {
     let seeds = number("ATTRSYNC_SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(0);
     let live = || {
-        let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds));
+        let seeds =
+            std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds));
         seeds.filter_map(|seed| Some((seed, tell(&Story::drawn(seed)).err()?))).collect::<Vec<_>>()
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -81,7 +81,8 @@ fn store(rng: &mut fastrand::Rng) -> Store {
 /// cannot be found out by anybody: it shows something else, and so would a store that keeps a value in another form.
 fn faults(rng: &mut fastrand::Rng) -> Vec<Fault> {
     let possible: Vec<_> = Fault::ALL.iter().copied().filter(|fault| *fault != Fault::None).collect();
-    let mut faults: Vec<Fault> = (0..rng.usize(0..5)).map(|_| possible[rng.usize(..possible.len())]).collect();
+    let mut faults: Vec<Fault> =
+        (0..rng.usize(0..5)).map(|_| possible[rng.usize(..possible.len())]).collect();
     if faults.contains(&Fault::Ignored) {
         faults.retain(|fault| !matches!(fault, Fault::Altered | Fault::Stale));
     }
@@ -106,7 +107,7 @@ impl Luck {
         Step::Row(customer, attribute, Some(value))
     }
 
-    /// What others do, at any time.
+    /// What others do, at any time. One attribute always stays: a store that lists none ends every run.
     fn meddling(&mut self) -> Step {
         let rng = &mut self.rng;
         match rng.u8(0..10) {
@@ -115,7 +116,7 @@ impl Luck {
                 Step::Theirs(rng.i64(1..=30), rng.i64(1..=3), value)
             }
             5 => Step::CustomerGone(rng.i64(1..=30)).remembered(&mut self.gone),
-            6 => Step::AttributeGone(rng.i64(1..=3)).remembered(&mut self.gone),
+            6 => Step::AttributeGone(rng.i64(1..=2)).remembered(&mut self.gone),
             7 => Step::OtherApp(rng.u32(0..150)),
             _ => Step::Clock([-90_000, -3_600, -100, -1, 1, 30, 100, 3_600, 90_000][rng.usize(..9)]),
         }
@@ -166,7 +167,8 @@ impl Luck {
             return BTreeMap::new();
         }
         let struck = (0..FAULTY_WRITES).filter_map(|nth| {
-            let fault = (self.rng.f64() < self.harm).then(|| self.faults[self.rng.usize(..self.faults.len())]);
+            let fault =
+                (self.rng.f64() < self.harm).then(|| self.faults[self.rng.usize(..self.faults.len())]);
             Some((nth, fault?.name()))
         });
         struck.collect()

@@ -7,3 +7,60 @@ fn holds(story: &str) {
     let story: Story = story.parse().expect("a story");
     assert_eq!(tell(&story).err(), None, "{story}");
 }
+
+/// Three runs: the first dies and leaves a late request behind, the second confirms the same value, the third sends
+/// another one, which the late request overtakes. The second has to note that something may still arrive.
+#[test]
+fn a_late_copy_from_before_a_crash_overtakes_nothing_two_runs_later() {
+    holds(
+        r#"{"seed": 6748, "store": {}, "push": {}, "steps": [
+  {"row":[7,1,"!reject1"]},
+  {"row":[22,1,"3"]},
+  {"sync":{"killed_ms":18811,"writes":{"1":"late"}}},
+  {"sync":{}},
+  {"row":[22,1," 0.0 "]},
+  {"sync":{}}
+]}"#,
+    );
+}
+
+/// The store passes over the bad value of a batch and says 200. The bad one is empty and its customer gone, so reading it
+/// back shows no row, which confirms it; but that says nothing of the rest of its set.
+#[test]
+fn an_empty_value_that_was_passed_over_rejects_no_neighbour() {
+    holds(
+        r#"{"seed": 11404, "store": {"blame":"wrongly","names_all":true}, "push": {}, "steps": [
+  {"row":[30,2,"4"]},
+  {"row":[25,3,"2"]},
+  {"row":[29,1,"1"]},
+  {"row":[19,1,"!reject1"]},
+  {"row":[1,2,"2"]},
+  {"row":[21,1,""]},
+  {"row":[7,1,"4"]},
+  {"row":[3,2," 1.0 "]},
+  {"row":[30,3,""]},
+  {"customer_gone":21},
+  {"sync":{"writes":{"11":"skipped"}}}
+]}"#,
+    );
+}
+
+/// The bad value of a batch is passed over in two runs, and each time the store shows what it had before. That this
+/// is taken for the form in which the store keeps it says nothing of the rest of its set.
+#[test]
+fn a_value_that_was_passed_over_twice_rejects_no_neighbour() {
+    holds(
+        r#"{"seed": 5488, "store": {"blame":"wrongly","names_all":true}, "push": {}, "steps": [
+  {"row":[11,1," 3.0 "]},
+  {"row":[26,3,"3"]},
+  {"row":[29,1,"2"]},
+  {"sync":{"during":[[102,{"row":[3,2,"!reject1"]}]]}},
+  {"row":[2,2,"2"]},
+  {"row":[21,2,"2"]},
+  {"row":[11,1,"!reject0"]},
+  {"row":[13,1,"0"]},
+  {"sync":{"writes":{"6":"ignored"}}},
+  {"sync":{"distrust":true,"writes":{"5":"ignored"}}}
+]}"#,
+    );
+}

@@ -110,9 +110,9 @@ impl Oracle {
         for &Item { key, value } in items {
             let robbed = self.robbed;
             let recorded = entry(key);
-            let intent = recorded.as_ref().is_some_and(|entry| {
-                entry.value == value && (entry.belief == Belief::Unconfirmed || robbed)
-            });
+            let intent = recorded
+                .as_ref()
+                .is_some_and(|entry| entry.value == value && (entry.belief == Belief::Unconfirmed || robbed));
             self.claim(intent, || format!("promise 4: {key} = {value:?} is sent, on record is {recorded:?}"));
             let wanted = self.wanted.get(&key).is_some_and(|values| values.contains(value));
             self.claim(wanted, || format!("promise 5: {key} = {value:?} is sent, and nobody wants it"));
@@ -121,7 +121,9 @@ impl Oracle {
                 Some(entry) if entry.belief == Belief::Rejected => run.retry_rejected,
                 _ => true,
             };
-            self.claim(reason || robbed, || format!("promises 1 and 6: {key} = {value:?} is sent for nothing"));
+            self.claim(reason || robbed, || {
+                format!("promises 1 and 6: {key} = {value:?} is sent for nothing")
+            });
             let done = run.answered.contains(&key);
             self.claim(!done, || format!("promise 1: {key} was answered in this run and is sent again"));
             let first = run.sent.entry(key).or_insert_with(|| value.to_owned()) == value;
@@ -182,13 +184,16 @@ impl Oracle {
                     (!refused).then(|| "promise 6: the store never refused it".to_owned())
                 }
                 Belief::Unconfirmed => {
-                    let proved = known.proved && closed == Some(entry.run_id) && !self.robbed;
+                    let sent = known.sent.as_ref().is_some_and(|(sent, _)| *sent == entry.value);
+                    let proved = known.proved && sent && closed == Some(entry.run_id) && !self.robbed;
                     proved.then(|| "promise 1: the answer showed it, and it will be sent again".to_owned())
                 }
             };
             if let Some(otherwise) = otherwise {
                 let known = format!("{known:?}");
-                self.claim(false, || format!("{otherwise}: {key}: the ledger says {entry:?}; known is {known}"));
+                self.claim(false, || {
+                    format!("{otherwise}: {key}: the ledger says {entry:?}; known is {known}")
+                });
             }
         }
         let recorded: BTreeSet<_> = entries.iter().map(|entry| entry.key).collect();
@@ -201,8 +206,7 @@ impl Oracle {
 
     /// Whether the store has what the table wants, as far as it is in our hands. `entry` is what the ledger confirmed.
     pub(super) fn landed(&mut self, key: Key, value: &str, entry: Option<&Entry>) {
-        let confirmed =
-            entry.is_some_and(|entry| entry.belief == Belief::Confirmed && entry.value == value);
+        let confirmed = entry.is_some_and(|entry| entry.belief == Belief::Confirmed && entry.value == value);
         self.claim(confirmed, || format!("promise 5: {key} = {value:?}: the ledger says {entry:?}"));
         if let Some(objection) = entry.and_then(|entry| self.keys.entry(key).or_default().objection(entry)) {
             self.claim(false, || format!("promise 5: {key} = {value:?}: {objection}"));

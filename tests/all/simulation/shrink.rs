@@ -4,7 +4,7 @@ use super::story::{Push, Step, Store, Story, Sync};
 use super::world::tell;
 
 /// So often a story is told again at most.
-const TRIES: usize = 3_000;
+const TRIES: usize = 1_500;
 
 /// A failing story, shrunk, and what it breaks.
 pub(super) fn shrunk(story: &Story, broken: String) -> (Story, String) {

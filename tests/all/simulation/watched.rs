@@ -72,7 +72,12 @@ impl Destination for Watched {
             let entry = |key| self.scene.ledger.entry(&self.scene.name, key);
             let mut oracle = self.scene.oracle();
             oracle.in_flight(in_flight, self.workers);
-            oracle.sending(&mut self.run(), items, u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX), entry);
+            oracle.sending(
+                &mut self.run(),
+                items,
+                u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX),
+                entry,
+            );
         }
         let reply = self.store.upsert(items).await;
         drop(leaves);

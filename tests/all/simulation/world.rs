@@ -211,7 +211,11 @@ impl World {
         let run = Run::new(self.runs.get(), before, sync.distrust, sync.retry_rejected);
         let destination = Watched {
             scene: scene.clone(),
-            store: SandboxDestination::new(scene.model.clone(), self.push.request_timeout, self.push.quota_reserve),
+            store: SandboxDestination::new(
+                scene.model.clone(),
+                self.push.request_timeout,
+                self.push.quota_reserve,
+            ),
             run: Mutex::new(run),
             born: start,
             workers: self.push.workers,
@@ -224,11 +228,8 @@ impl World {
             now: &now,
             progress: &|_| {},
         };
-        let options = Options {
-            distrust: sync.distrust,
-            retry_rejected: sync.retry_rejected,
-            ..Options::default()
-        };
+        let options =
+            Options { distrust: sync.distrust, retry_rejected: sync.retry_rejected, ..Options::default() };
         let (ask, stop) = watch::channel(false);
         let run = engine::sync(ports, &self.push, &options, stop);
         let asking = async {
@@ -321,7 +322,8 @@ impl World {
     fn check_store(&self) -> Result<(), String> {
         let Scene { ledger, name, .. } = &self.scene;
         let model = self.scene.model();
-        let attributes: BTreeMap<_, _> = model.attributes().iter().map(|a| (a.id, a.kind == "number")).collect();
+        let attributes: BTreeMap<_, _> =
+            model.attributes().iter().map(|a| (a.id, a.kind == "number")).collect();
         let options = model.options.clone();
         let stored: BTreeMap<Key, String> = model.values().map(|(k, v)| (k, v.to_owned())).collect();
         drop(model);
