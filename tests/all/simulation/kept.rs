@@ -8,6 +8,38 @@ fn holds(story: &str) {
     assert_eq!(tell(&story).err(), None, "{story}");
 }
 
+/// A request times out, its retry is confirmed, and the table changes. The next run must not send the new value before
+/// the older copy can have arrived, or that one stays in the store.
+#[test]
+fn a_copy_that_arrives_after_its_retry_was_confirmed_overtakes_nothing() {
+    holds(
+        r#"{"seed": 939, "store": {}, "push": {}, "steps": [
+  {"row":[30,1,"2"]},
+  {"sync":{"writes":{"0":"late"}}},
+  {"row":[30,1,"1"]},
+  {"sync":{}}
+]}"#,
+    );
+}
+
+/// The store passes over the bad value of a refused batch in silence. That it took the others of its part does not show
+/// that the rest of the batch is bad.
+#[test]
+fn a_bad_value_that_was_passed_over_rejects_no_neighbour() {
+    holds(
+        r#"{"seed": 5, "store": {"blame":"wrongly"}, "push": {}, "steps": [
+  {"row":[2,2,"1"]},
+  {"row":[11,1," 0.0 "]},
+  {"row":[28,3,"!reject2"]},
+  {"row":[2,1,"!reject2"]},
+  {"row":[12,3,"2"]},
+  {"row":[15,1,"3"]},
+  {"row":[19,1,"3"]},
+  {"sync":{"writes":{"5":"skipped"}}}
+]}"#,
+    );
+}
+
 /// Three runs: the first dies and leaves a late request behind, the second confirms the same value, the third sends
 /// another one, which the late request overtakes. The second has to note that something may still arrive.
 #[test]
