@@ -21,7 +21,7 @@ use self::shrink::shrunk;
 use self::story::Story;
 use self::world::tell;
 
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 2_000;
 
 /// So many failing stories are shrunk; of the others only the seeds are told.
 const SHRUNK: usize = 3;

@@ -96,3 +96,14 @@ fn a_value_that_was_passed_over_twice_rejects_no_neighbour() {
 ]}"#,
     );
 }
+
+/// A run uses up the quota, and the next one is told to wait at its first question. That is no failed attempt, of which
+/// one is allowed here.
+#[test]
+fn a_quota_that_is_used_up_ends_no_run() {
+    holds(
+        r#"{"seed": 1202, "store": {"quota":5,"blame":"wrongly"}, "push": {"max_attempts":1}, "steps": [
+  {"sync":{"during":[[1748,{"row":[17,2,"1"]}],[2258,{"row":[3,1,"!reject1"]}]]}}
+]}"#,
+    );
+}

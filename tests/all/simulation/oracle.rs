@@ -7,6 +7,9 @@ use attrsync::destination::{Echo, Item};
 use attrsync::record::{Belief, Entry, Key};
 use attrsync::sandbox::Event;
 
+/// A request is applied so long after it was sent, or never: twice the time for which an answer is waited.
+const LATEST_MS: u64 = 120_000;
+
 /// What is known of one key without asking the ledger.
 #[derive(Debug, Default)]
 struct Known {
@@ -79,7 +82,11 @@ impl Oracle {
                 Event::Refused { key, value } => {
                     self.keys.entry(key).or_default().refused.insert(value);
                 }
-                Event::Written { arrived_ms, key, value, .. } => {
+                Event::Written { at_ms, arrived_ms, key, value } => {
+                    assert!(
+                        at_ms - arrived_ms <= LATEST_MS,
+                        "the sandbox is later than anybody has to expect"
+                    );
                     let known = self.keys.entry(key).or_default();
                     let newer = known.sent.as_ref().filter(|(sent, _)| *sent != value).map(|(_, at)| *at);
                     // An older copy came last. That is excused where no clock could have told.
