@@ -273,6 +273,7 @@ impl Ledger for MemoryLedger {
                 seen_value: state
                     .entries
                     .get(&(self.store, change.key))
+                    .filter(|entry| entry.value == change.value)
                     .and_then(|entry| entry.seen_value.clone()),
                 not_before: change.not_before,
             })

@@ -107,3 +107,34 @@ fn a_quota_that_is_used_up_ends_no_run() {
 ]}"#,
     );
 }
+
+/// A bad value is passed over, and the store shows what it had before. Another value takes its place and is passed over
+/// too: that the store shows the same again is no second meeting, since it is of another value.
+#[test]
+fn what_was_seen_of_another_value_proves_nothing() {
+    holds(
+        r#"{"seed": 23463, "store": {"most_per_call":5,"blame":"wrongly"}, "push": {}, "steps": [
+  {"row":[13,3,"1"]},
+  {"row":[30,1,"1"]},
+  {"row":[7,2,""]},
+  {"row":[9,3,"!reject2"]},
+  {"row":[13,2,"1"]},
+  {"sync":{"writes":{"5":"cut"}}},
+  {"row":[8,2,"3"]},
+  {"row":[23,2,"!reject0"]},
+  {"row":[12,1,"2"]},
+  {"row":[13,3,"!reject0"]},
+  {"row":[5,1," 1.0 "]},
+  {"row":[27,3,"3"]},
+  {"row":[9,1,"2"]},
+  {"row":[10,3,"2"]},
+  {"sync":{"writes":{"7":"skipped"}}},
+  {"row":[5,3,"2"]},
+  {"row":[4,1,"1"]},
+  {"row":[13,3,"4"]},
+  {"row":[5,1,"2"]},
+  {"row":[12,1,"4"]},
+  {"sync":{"writes":{"2":"skipped"}}}
+]}"#,
+    );
+}
