@@ -151,8 +151,8 @@ pub trait Ledger: EntryScan {
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()>;
 
     /// Up to `limit` changes of the plan that are still `planned`, in key order, after `after`: those without
-    /// `not_before`, or with `late` those with one. `seen_value` is the entry's, now; so is
-    /// `doubtful_value`: the entry's value where it is another one and not confirmed.
+    /// `not_before`, or with `late` those with one. `seen_value` is the entry's, now, where it was of the same value; so is
+    /// `doubtful_value`: the entry's value where it is not confirmed.
     async fn planned(&self, run_id: i64, late: bool, after: Option<Key>, limit: usize)
     -> Result<Vec<Change>>;
 

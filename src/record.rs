@@ -169,12 +169,14 @@ pub struct Change {
     pub previous_value: Option<String>,
     /// The store's id of the value, where the ledger has it.
     pub value_id: Option<i64>,
-    /// Another value that was sent before and may or may not be there: the entry's, where it is not confirmed.
+    /// What was sent before and may or may not be there: the entry's value, where it is not confirmed. It may be
+    /// the same as `value`.
     pub doubtful_value: Option<String>,
     /// Another value that the store showed after this same one was sent before. Meeting it again proves
     /// that the store keeps the value in that form.
     pub seen_value: Option<String>,
-    /// Not to be sent before this time, since an older request with another value may still arrive.
+    /// Until this time an older request may still arrive. One with another value must not be overtaken: then this
+    /// change is not sent before.
     pub not_before: Option<DateTime<Utc>>,
 }
 

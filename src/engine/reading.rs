@@ -9,23 +9,32 @@ use crate::config::PushConfig;
 use crate::destination::ReadError;
 use crate::retry::{self, Meaning};
 
+/// How often a store may ask to wait before the read is given up. That is no failed attempt.
+const WAITS: u32 = 10;
+
 /// Reads until it succeeds, the answer is one that stays, or the attempts are used up.
 pub(super) async fn repeat<'a, T>(
     config: &PushConfig,
     read: impl Fn() -> BoxFuture<'a, Result<T, ReadError>>,
 ) -> Result<T, ReadError> {
-    let mut attempt = 1;
+    let (mut failures, mut waits) = (0, 0);
     loop {
         let error = match read().await {
             Ok(read) => return Ok(read),
             Err(error) => error,
         };
-        let Some(pause) = pause(config, &error, attempt).filter(|_| attempt < config.max_attempts) else {
-            return Err(error);
+        let attempt = failures + waits + 1;
+        let Some(pause) = pause(config, &error, attempt) else { return Err(error) };
+        let (count, most) = match retry::meaning(&error.0, 0) {
+            Meaning::Limited(_) => (&mut waits, WAITS),
+            _ => (&mut failures, config.max_attempts),
         };
+        *count += 1;
+        if *count >= most {
+            return Err(error);
+        }
         tracing::info!(answer = retry::headline(&error.0), attempt, "a read failed; trying again");
         tokio::time::sleep(pause).await;
-        attempt += 1;
     }
 }
 

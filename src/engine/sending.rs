@@ -1,5 +1,6 @@
 //! One batch on its way: what is to be sent, what was begun, the call itself, and its end in the ledger.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -61,9 +62,9 @@ impl Work {
         self.failures >= self.tries
     }
 
-    /// The latest time before which one of its changes must not be sent.
+    /// The latest time before which one of its changes must not be sent: a late copy of the same value does no harm.
     pub(super) fn not_before(&self) -> Option<DateTime<Utc>> {
-        self.changes.iter().filter_map(|change| change.not_before).max()
+        self.changes.iter().filter(|change| !repeats(change)).filter_map(|change| change.not_before).max()
     }
 
     /// The verdict on changes that are given up: they are deferred only if surely nothing of them was applied.
@@ -167,15 +168,21 @@ async fn judge(
         }
     }
     verdicts.extend(read_back(destination, config, &open).await);
-    if work.unsure {
-        for (_, verdict) in &mut verdicts {
-            if let Verdict::Confirmed { note, .. } = verdict {
-                *note =
-                    Some("an earlier copy of its request went unanswered and may still arrive".to_owned());
-            }
+    let late = work.changes.iter().filter(|change| change.not_before.is_some() && repeats(change));
+    let late: BTreeSet<Key> = late.map(|change| change.key).collect();
+    for (key, verdict) in &mut verdicts {
+        if let Verdict::Confirmed { note, .. } = verdict
+            && (work.unsure || late.contains(key))
+        {
+            *note = Some("an earlier copy of its request went unanswered and may still arrive".to_owned());
         }
     }
     verdicts
+}
+
+/// Whether an earlier run sent the same value and never learnt what became of it.
+fn repeats(change: &Change) -> bool {
+    change.doubtful_value.as_ref() == Some(&change.value)
 }
 
 /// Settles by GET what an answer left open.

@@ -46,7 +46,7 @@ impl MemoryStore {
     pub fn lock(&self, name: &StoreName) -> Result<MemoryLedger> {
         let mut state = self.state();
         let store = state.store(name);
-        if state.stores[store].locked {
+        if state.stores[store].held_by.is_some() {
             let holder = match state.newest_run(store).filter(|run| run.finished_at.is_none()) {
                 Some(run) => {
                     let started = run.started_at.format("%Y-%m-%d %H:%M:%S UTC");
@@ -56,9 +56,20 @@ impl MemoryStore {
             };
             return Err(LedgerError::Locked { holder });
         }
-        state.stores[store].locked = true;
         drop(state);
-        Ok(MemoryLedger { database: self.clone(), store })
+        Ok(self.seize(name))
+    }
+
+    /// Takes the lock although another handle may have it, as if that one's session had ended without its knowing.
+    #[must_use]
+    pub fn seize(&self, name: &StoreName) -> MemoryLedger {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.handles += 1;
+        let handle = state.handles;
+        state.stores[store].held_by = Some(handle);
+        drop(state);
+        MemoryLedger { database: self.clone(), store, handle }
     }
 
     /// Makes the `nth` write from now on (1 is the next) and all after it fail, until [`mend`](Self::mend).
@@ -69,6 +80,14 @@ impl MemoryStore {
     /// Lets writes succeed again.
     pub fn mend(&self) {
         self.state().writes_left = None;
+    }
+
+    /// One entry of a store.
+    #[must_use]
+    pub fn entry(&self, name: &StoreName, key: Key) -> Option<Entry> {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.entries.get(&(store, key)).cloned()
     }
 
     /// The entries of a store, in key order.
@@ -152,11 +171,13 @@ impl MemoryStore {
 pub struct MemoryLedger {
     database: MemoryStore,
     store: usize,
+    handle: u64,
 }
 
 impl Drop for MemoryLedger {
     fn drop(&mut self) {
-        self.database.state().stores[self.store].locked = false;
+        let held_by = &mut self.database.state().stores[self.store].held_by;
+        held_by.take_if(|handle| *handle == self.handle);
     }
 }
 
@@ -263,11 +284,12 @@ impl Ledger for MemoryLedger {
                 doubtful_value: state
                     .entries
                     .get(&(self.store, change.key))
-                    .filter(|entry| entry.belief != Belief::Confirmed && entry.value != change.value)
+                    .filter(|entry| entry.belief != Belief::Confirmed)
                     .map(|entry| entry.value.clone()),
                 seen_value: state
                     .entries
                     .get(&(self.store, change.key))
+                    .filter(|entry| entry.value == change.value)
                     .and_then(|entry| entry.seen_value.clone()),
                 not_before: change.not_before,
             })

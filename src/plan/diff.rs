@@ -338,10 +338,10 @@ impl Diff {
             previous_value,
             value_id,
             doubtful_value: entry
-                .filter(|entry| !same && entry.belief != Belief::Confirmed)
+                .filter(|entry| entry.belief != Belief::Confirmed)
                 .map(|entry| entry.value.to_owned()),
             seen_value: entry.filter(|_| same).and_then(|entry| entry.seen_value).map(str::to_owned),
-            not_before: entry.filter(|_| !same).and_then(|entry| self.not_before(entry.sent_at)),
+            not_before: entry.and_then(|entry| self.not_before(entry.sent_at)),
         })
     }
 
@@ -354,7 +354,7 @@ impl Diff {
             || !released.is_empty() && (released.contains(&customer) || released.contains(&attribute))
     }
 
-    /// Until when an older request with another value may still arrive. A time in the future is a clock that was
+    /// Until when an older request may still arrive. A time in the future is a clock that was
     /// set back since: from now on the full time is enough.
     fn not_before(&self, sent_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let until = sent_at?.min(self.rules.now) + self.rules.lateness;

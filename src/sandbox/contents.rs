@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::answer::AttributeRow;
 use super::model::Model;
 use super::options::AttributeSpec;
+use super::witness::Event;
 use crate::record::Key;
 
 impl Model {
@@ -41,7 +42,7 @@ impl Model {
         if (1..=self.options.customers).contains(&id) {
             self.deleted.insert(id);
         }
-        self.values.retain(|key, _| key.customer_id != id);
+        self.remove_values(|key| key.customer_id == id);
     }
 
     /// The attributes that the store defines.
@@ -69,7 +70,7 @@ impl Model {
     /// Deletes an attribute with all its values.
     pub fn delete_attribute(&mut self, id: i64) {
         self.attributes.retain(|known| known.id != id);
-        self.values.retain(|key, _| key.attribute_id != id);
+        self.remove_values(|key| key.attribute_id == id);
     }
 
     /// What the store holds for a key.
@@ -91,6 +92,7 @@ impl Model {
 
     /// Somebody else writes a value, or removes it. Nothing is checked and no request is logged.
     pub fn set_value(&mut self, key: Key, value: Option<&str>) {
+        self.witness.see(|| Event::Edited { key });
         match value {
             Some(value) => {
                 self.store(key, value.to_owned());
@@ -98,6 +100,12 @@ impl Model {
             None => {
                 self.values.remove(&key);
             }
+        }
+    }
+
+    fn remove_values(&mut self, of: impl Fn(&Key) -> bool) {
+        for (key, _) in self.values.extract_if(.., |key, _| of(key)) {
+            self.witness.see(|| Event::Edited { key });
         }
     }
 }

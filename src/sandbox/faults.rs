@@ -73,6 +73,10 @@ faults! {
     Doubled = "doubled",
     /// `conflicting`: applied; the echo has an item twice, with different values.
     Conflicting = "conflicting",
+    /// `ignored`: an item is not applied and the echo shows what the store has for it instead, with a 200.
+    Ignored = "ignored",
+    /// `misaddressed`: applied; the echo shows an item as that of the next customer.
+    Misaddressed = "misaddressed",
 }
 
 /// What can befall a read: what the echo would be lost by makes no sense there.

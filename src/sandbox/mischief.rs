@@ -33,13 +33,16 @@ pub(super) fn before(fault: Fault, rate: Rate, rng: &mut fastrand::Rng) -> Optio
     }
 }
 
-/// The items that a fault lets the store write.
-pub(super) fn skip(fault: Fault, items: &[PutItem], rng: &mut fastrand::Rng) -> Vec<PutItem> {
+/// The items that a fault lets the store write, and the one that it passes over.
+pub(super) fn skip(
+    fault: Fault,
+    items: &[PutItem],
+    rng: &mut fastrand::Rng,
+) -> (Vec<PutItem>, Option<PutItem>) {
     let mut items = items.to_vec();
-    if fault == Fault::Skipped && !items.is_empty() {
-        items.remove(rng.usize(..items.len()));
-    }
-    items
+    let passes = matches!(fault, Fault::Skipped | Fault::Ignored) && !items.is_empty();
+    let passed_over = passes.then(|| items.remove(rng.usize(..items.len())));
+    (items, passed_over)
 }
 
 /// The answer to a write that was done, as the fault distorts it.
@@ -57,6 +60,7 @@ pub(super) fn after(fault: Fault, written: Written, rng: &mut fastrand::Rng) -> 
         Fault::Missing => {
             rows.remove(victim);
         }
+        Fault::Misaddressed => rows[victim].key.customer_id += 1,
         Fault::Altered => rows[victim].value.push('~'),
         Fault::Stale => {
             for (row, before) in rows.iter_mut().zip(before) {

@@ -15,6 +15,7 @@ use super::query::Query;
 use super::quota::{Quota, Rate};
 use super::upsert::{PutItem, ShapeError};
 use super::visit::Clock;
+use super::witness::{Event, Witness};
 use crate::record::Key;
 
 /// What a request asks for.
@@ -95,6 +96,7 @@ pub struct Ticket {
     pub latency: Duration,
     /// How much longer than its latency a slow or late request takes.
     pub lateness: Duration,
+    pub(super) arrived_ms: u64,
     request_id: String,
     rate: Option<Rate>,
 }
@@ -114,9 +116,12 @@ pub struct Model {
     pub options: SandboxOptions,
     /// What befalls the next writes, one fault each, before any rate is asked.
     pub script: VecDeque<Fault>,
+    /// The same for reads.
+    pub read_script: VecDeque<Fault>,
     pub(super) values: BTreeMap<Key, Stored>,
     pub(super) next_value_id: i64,
     pub(super) log: Log,
+    pub(super) witness: Witness,
     pub(super) attributes: Vec<AttributeSpec>,
     pub(super) deleted: BTreeSet<i64>,
     /// Customers that were added, and attributes that were defined, after the store's beginning.
@@ -136,9 +141,11 @@ impl Model {
     pub fn new(options: SandboxOptions) -> Self {
         Self {
             script: VecDeque::new(),
+            read_script: VecDeque::new(),
             values: BTreeMap::new(),
             next_value_id: 1,
             log: Log::default(),
+            witness: Witness::default(),
             attributes: options.attributes.clone(),
             deleted: BTreeSet::new(),
             added: BTreeMap::new(),
@@ -184,6 +191,7 @@ impl Model {
             fault: Fault::None,
             latency: self.latency(),
             lateness: Duration::ZERO,
+            arrived_ms: self.now,
             request_id,
             rate: None,
         };
@@ -276,7 +284,10 @@ impl Model {
                 Some(fault) => fault,
                 None => self.options.faults.draw_write(&mut self.rng),
             },
-            (false, _) => self.options.faults.draw_read(&mut self.rng),
+            (false, _) => match self.read_script.pop_front() {
+                Some(fault) => fault,
+                None => self.options.faults.draw_read(&mut self.rng),
+            },
         };
         if matches!(ticket.fault, Fault::Slow | Fault::Late) {
             let whole = self.options.client_timeout.mul_f64(1.05 + 0.85 * self.rng.f64());
@@ -291,9 +302,13 @@ impl Model {
         match &request.call {
             Call::PutValues(Err(error)) => error.answer(),
             Call::PutValues(Ok(items)) => {
-                let items = mischief::skip(ticket.fault, items, &mut self.rng);
-                match self.write(ticket.number, &items) {
-                    Ok(written) => mischief::after(ticket.fault, written, &mut self.rng),
+                let (items, passed_over) = mischief::skip(ticket.fault, items, &mut self.rng);
+                let shown = passed_over.and_then(|item| Some(self.values.get(&item.key)?.row(item.key)));
+                match self.write(ticket, &items) {
+                    Ok(mut written) => {
+                        written.rows.extend(shown.filter(|_| ticket.fault == Fault::Ignored));
+                        mischief::after(ticket.fault, written, &mut self.rng)
+                    }
                     Err(answer) => answer,
                 }
             }
@@ -361,10 +376,21 @@ impl Model {
         self.log.reset();
     }
 
+    /// From now on keeps what happens to values, for [`events`](Self::events).
+    pub fn watch(&mut self) {
+        self.witness.watch();
+    }
+
+    /// What happened to values since this was last asked, in the order in which it happened.
+    pub fn events(&mut self) -> Vec<Event> {
+        self.witness.take()
+    }
+
     /// Ends every fault and every switch that makes calls fail; values, limits and quota stay.
     pub fn heal(&mut self) {
         self.options.faults = Faults::default();
         self.script.clear();
+        self.read_script.clear();
         let rules = &mut self.options.rules;
         (rules.revoked, rules.scope_missing, rules.fixed_status) = (false, false, None);
     }

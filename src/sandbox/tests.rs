@@ -242,6 +242,7 @@ async fn what_a_fault_leaves_in_the_store_and_what_the_client_learns() {
         (Fault::Status(507), 0, true),
         (Fault::Lost, 2, true),
         (Fault::Skipped, 1, true),
+        (Fault::Ignored, 1, true),
         (Fault::Dropped, 0, false),
         (Fault::Reset, 2, false),
         (Fault::Cut, 2, false),
@@ -280,6 +281,7 @@ async fn distorted_echoes_are_only_lies() {
         (Fault::NoIds, 2),
         (Fault::Doubled, 3),
         (Fault::Conflicting, 3),
+        (Fault::Misaddressed, 2),
     ] {
         let (model, store) = rig(SandboxOptions::default());
         locked(&model).script.push_back(fault);
@@ -348,4 +350,44 @@ fn orders_are_carried_out_whole_or_not_at_all() {
     order(&mut model, r#"{"heal": true, "counting": "customers"}"#).unwrap();
     assert!(!model.options.rules.revoked && model.script.is_empty());
     assert_eq!(model.options.limits.counting, Counting::Customers);
+}
+
+#[test]
+fn an_ignored_item_is_echoed_as_it_was() {
+    let mut model = model();
+    send(&mut model, &put(&[(1, 1, "old")]));
+    model.script.push_back(Fault::Ignored);
+    let answer = send(&mut model, &put(&[(1, 1, "new")]));
+    let Content::Values(rows, _) = answer.content else { panic!("no values") };
+    assert_eq!((answer.status, rows[0].value.as_str()), (200, "old"));
+    assert_eq!(model.value(Key::new(1, 1)), Some("old"));
+}
+
+#[test]
+fn who_watches_learns_what_became_of_values() {
+    let mut model = model();
+    send(&mut model, &put(&[(1, 1, "unseen")]));
+    model.watch();
+    assert_eq!(model.events(), []);
+    send(&mut model, &put(&[(1, 1, "a"), (2, 1, "b")]));
+    send(&mut model, &put(&[(3, 1, "!reject")]));
+    model.set_value(Key::new(2, 1), None);
+    model.delete_customer(1);
+    let written = |customer_id, value: &str| Event::Written {
+        at_ms: 0,
+        arrived_ms: 0,
+        key: Key::new(customer_id, 1),
+        value: value.to_owned(),
+    };
+    assert_eq!(
+        model.events(),
+        [
+            written(1, "a"),
+            written(2, "b"),
+            Event::Refused { key: Key::new(3, 1), value: "!reject".to_owned() },
+            Event::Edited { key: Key::new(2, 1) },
+            Event::Edited { key: Key::new(1, 1) },
+        ]
+    );
+    assert_eq!(model.events(), []);
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::answer::{Answer, Content, Row};
-use super::model::{Model, Stored};
+use super::model::{Model, Stored, Ticket};
 use super::options::{Blame, Counting, Keeping, RepeatedPair, SizeRefusal};
+use super::witness::Event;
 use crate::record::{Key, VALUE_MAX_CHARS};
 
 /// One item of a write call.
@@ -97,16 +98,20 @@ pub(super) struct Written {
 
 impl Model {
     /// Checks the items and writes them.
-    pub(super) fn write(&mut self, number: u64, items: &[PutItem]) -> Result<Written, Answer> {
+    pub(super) fn write(&mut self, ticket: &Ticket, items: &[PutItem]) -> Result<Written, Answer> {
         self.check_size(items)?;
         let poison = &self.options.rules.poison_marker;
         if items.iter().any(|item| marked(&item.value, poison)) {
             return Err(Answer::problem(500, "", vec![]));
         }
         let bad = self.bad_items(items);
-        let Some(&(first, ..)) = bad.first() else { return Ok(self.apply(number, items)) };
+        let Some(&(first, ..)) = bad.first() else { return Ok(self.apply(ticket, items)) };
+        for &(index, ..) in &bad {
+            let PutItem { key, value } = &items[index];
+            self.witness.see(|| Event::Refused { key: *key, value: value.clone() });
+        }
         if self.options.rules.apply_before_bad && first > 0 {
-            self.apply(number, &items[..first]);
+            self.apply(ticket, &items[..first]);
         }
         let named = if self.options.rules.report_all { bad.len() } else { 1 };
         let errors = bad[..named].iter().map(|&(index, field, error)| {
@@ -167,7 +172,7 @@ impl Model {
         bad.collect()
     }
 
-    fn apply(&mut self, number: u64, items: &[PutItem]) -> Written {
+    fn apply(&mut self, ticket: &Ticket, items: &[PutItem]) -> Written {
         let mut written =
             Written { rows: Vec::with_capacity(items.len()), before: Vec::with_capacity(items.len()) };
         for item in items {
@@ -178,9 +183,16 @@ impl Model {
                 .any(|attribute| attribute.id == item.key.attribute_id && attribute.kind == "number");
             let value = kept_form(&item.value, self.options.rules.keeping, is_number);
             written.rows.push(self.keep(item.key, value));
+            let at_ms = self.now();
+            self.witness.see(|| Event::Written {
+                at_ms,
+                arrived_ms: ticket.arrived_ms,
+                key: item.key,
+                value: item.value.clone(),
+            });
         }
         if !items.is_empty() {
-            self.log.applied(number);
+            self.log.applied(ticket.number);
         }
         written
     }

@@ -256,15 +256,15 @@ async fn connections_that_cannot_be_made_are_told_with_a_hint() {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let refused = source_at(&format!("postgres://reader:hunter2@127.0.0.1:{port}/shop"), table("v"));
-    let shown = told(refused.read(&Filter::default()).await);
+    let shown = told(read(&refused, &Filter::default()).await);
     assert!(shown.contains(&format!("127.0.0.1:{port}")) && shown.contains("[source] url"), "{shown}");
 
     let server = Postgres::start().port();
     let nowhere = source_at(&format!("postgres://postgres:hunter2@127.0.0.1:{server}/nowhere"), table("v"));
-    let shown = told(nowhere.read(&Filter::default()).await);
+    let shown = told(read(&nowhere, &Filter::default()).await);
     assert!(shown.contains("no such database"), "{shown}");
     let stranger = source_at(&format!("postgres://stranger:hunter2@127.0.0.1:{server}/postgres"), table("v"));
-    let shown = told(stranger.read(&Filter::default()).await);
+    let shown = told(read(&stranger, &Filter::default()).await);
     assert!(shown.contains("refused the log-in"), "{shown}");
 }
 

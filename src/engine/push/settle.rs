@@ -53,7 +53,7 @@ impl Push<'_> {
         match meaning {
             Meaning::Accepted(_) => {
                 self.last_took = took;
-                let proved = verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Confirmed { .. }));
+                let proved = took_all(&work.changes, &verdicts);
                 self.accepted(work, proved, request_id).await
             }
             Meaning::TooLarge if items > 1 => self.too_large(work, request_id).await,
@@ -79,7 +79,7 @@ impl Push<'_> {
         }
     }
 
-    /// `proved` says that every value of the batch is confirmed. One that the store passed over may be the bad one of
+    /// `proved` says that the store took every value of the batch. One that the store passed over may be the bad one of
     /// its set, and then its acceptance says nothing of the rest.
     async fn accepted(&mut self, work: Work, proved: bool, request_id: i64) -> Result<(), EngineError> {
         self.accepted += 1;
@@ -287,4 +287,19 @@ impl Push<'_> {
         let verdicts = rest.map(|change| (change.key, verdict.clone())).collect();
         self.set_aside(verdicts).await
     }
+}
+
+/// Whether the store surely took every value of a batch. What is confirmed since the store showed the same other form
+/// twice, or shows no row for an empty value, may have been passed over.
+fn took_all(changes: &[Change], verdicts: &[(Key, Verdict)]) -> bool {
+    let doubtful = |key, value_id: Option<i64>, form: &Option<String>| {
+        changes.iter().filter(|change| change.key == key).any(|change| {
+            let met_again = form.is_some() && change.seen_value == *form;
+            met_again || (change.value.is_empty() && value_id.is_none())
+        })
+    };
+    verdicts.iter().all(|(key, verdict)| match verdict {
+        Verdict::Confirmed { value_id, stored_value, .. } => !doubtful(*key, *value_id, stored_value),
+        Verdict::Rejected { .. } | Verdict::Unknown { .. } | Verdict::Deferred { .. } => false,
+    })
 }

@@ -12,13 +12,13 @@ use crate::record::{
     Belief, Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName,
 };
 
-/// A row of `stores`, and whether a handle holds its lock.
+/// A row of `stores`, and the handle that holds its lock.
 #[derive(Debug)]
 pub(super) struct StoreRow {
     pub(super) name: StoreName,
     pub(super) learned: Option<LearnedSize>,
     pub(super) owner: Option<i64>,
-    pub(super) locked: bool,
+    pub(super) held_by: Option<u64>,
 }
 
 /// All tables. A store is known by its place in `stores`; runs and requests by their place plus one.
@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) attributes: BTreeMap<(usize, i64), KnownAttribute>,
     /// The run that last asked about a customer that the store has no more.
     pub(super) missing: BTreeMap<(usize, i64), i64>,
+    /// How many handles there were.
+    pub(super) handles: u64,
     /// How many writes still succeed before all fail, where that was asked for.
     pub(super) writes_left: Option<u64>,
 }
@@ -44,7 +46,7 @@ impl State {
         match self.stores.iter().position(|store| store.name == *name) {
             Some(place) => place,
             None => {
-                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, locked: false });
+                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, held_by: None });
                 self.stores.len() - 1
             }
         }

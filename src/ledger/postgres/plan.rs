@@ -83,8 +83,8 @@ impl Held {
         let after = after.unwrap_or(Key::new(i64::MIN, i64::MIN));
         let rows = sqlx::query(
             "select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.not_before,
-                e.seen_value,
-                case when e.belief <> 'confirmed' and e.value <> c.value then e.value end as doubtful_value
+                case when e.value = c.value then e.seen_value end as seen_value,
+                case when e.belief <> 'confirmed' then e.value end as doubtful_value
             from changes c
             left join lateral (
                 select value, belief, seen_value from entries

@@ -105,7 +105,7 @@ fn a_new_value_is_created_and_a_changed_one_updated() {
 fn an_unconfirmed_value_is_sent_again_even_if_it_is_the_wanted_one() {
     let (counts, plan) = plan_one(&[row(5, 1, "gold")], Some(known("gold", Belief::Unconfirmed)));
     assert_eq!((counts.planned, counts.unchanged, plan.changes.len()), (1, 0, 1));
-    assert_eq!(plan.changes[0].not_before, None, "a late copy of the same value does no harm");
+    assert_eq!(plan.changes[0].doubtful_value.as_deref(), Some("gold"));
 }
 
 #[test]
@@ -115,6 +115,12 @@ fn a_value_that_may_be_overtaken_by_an_older_request_waits() {
         ..known("b", Belief::Unconfirmed)
     };
     let waits = |seconds| plan_one(&[row(5, 1, "a")], Some(sent(seconds))).1.changes[0].not_before;
+    let repeated = plan_one(&[row(5, 1, "b")], Some(sent(20))).1.changes.remove(0);
+    assert_eq!(
+        repeated.not_before,
+        waits(20),
+        "until then its confirmation may be overtaken, which it has to note"
+    );
     assert_eq!(waits(20), Some(now() + TimeDelta::seconds(100)));
     assert_eq!(waits(120), None);
     assert_eq!(

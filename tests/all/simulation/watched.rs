@@ -1,0 +1,105 @@
+//! The store as the engine sees it, with the oracle looking on.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use attrsync::destination::{Attribute, Body, Destination, Echo, Item, ReadError, Reply};
+use attrsync::ledger::memory::MemoryStore;
+use attrsync::record::{Key, StoreName};
+use attrsync::sandbox::{Model, SandboxDestination};
+use tokio::time::Instant;
+
+use super::oracle::{Oracle, Run};
+
+/// What the engine, the store and the oracle have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Scene {
+    pub(super) name: StoreName,
+    pub(super) ledger: MemoryStore,
+    pub(super) model: Arc<Mutex<Model>>,
+    pub(super) oracle: Arc<Mutex<Oracle>>,
+}
+
+impl Scene {
+    pub(super) fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The oracle, told of everything that the store has done.
+    pub(super) fn oracle(&self) -> MutexGuard<'_, Oracle> {
+        let events = self.model().events();
+        let mut oracle = self.oracle.lock().unwrap_or_else(PoisonError::into_inner);
+        oracle.learn(events);
+        oracle
+    }
+}
+
+/// The store of one run.
+pub(super) struct Watched {
+    pub(super) scene: Scene,
+    pub(super) store: SandboxDestination,
+    pub(super) run: Mutex<Run>,
+    pub(super) born: Instant,
+    pub(super) workers: usize,
+    pub(super) in_flight: AtomicUsize,
+}
+
+impl Watched {
+    fn run(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Leaves<'a>(&'a AtomicUsize);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Destination for Watched {
+    async fn ready(&self) {
+        self.store.ready().await;
+    }
+
+    async fn upsert(&self, items: &[Item<'_>]) -> Reply {
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        let leaves = Leaves(&self.in_flight);
+        {
+            let entry = |key| self.scene.ledger.entry(&self.scene.name, key);
+            let mut oracle = self.scene.oracle();
+            oracle.in_flight(in_flight, self.workers);
+            oracle.sending(
+                &mut self.run(),
+                items,
+                u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX),
+                entry,
+            );
+        }
+        let reply = self.store.upsert(items).await;
+        drop(leaves);
+        if let Reply::Answered(answer) = &reply
+            && let (200, Body::Echoes(echoes)) = (answer.status, &answer.body)
+        {
+            self.scene.oracle().answered(&mut self.run(), items, echoes);
+        }
+        reply
+    }
+
+    async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
+        let rows = self.store.fetch(keys).await?;
+        self.scene.oracle().read(&self.run(), keys, &rows);
+        Ok(rows)
+    }
+
+    async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
+        self.store.attributes().await
+    }
+
+    async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
+        self.store.customers(ids).await
+    }
+}

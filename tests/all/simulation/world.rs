@@ -1,0 +1,363 @@
+//! A story comes to pass: one store with its table and its ledger, on paused time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use attrsync::config::PushConfig;
+use attrsync::engine::{self, EngineError, Options, Ports, Report};
+use attrsync::ledger::memory::{MemoryLedger, MemoryStore};
+use attrsync::record::{Belief, Key, Outcome, RunStatus, StoreName};
+use attrsync::sandbox::{AttributeSpec, Fault, Model, SandboxDestination, SandboxOptions};
+use attrsync::source::memory::MemorySource;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::oracle::{Oracle, Run};
+use super::story::{Step, Story, Sync};
+use super::watched::{Scene, Watched};
+
+/// No run takes longer, whatever befalls it.
+const ENDLESS: Duration = Duration::from_secs(12 * 3_600);
+
+/// What the runs of a life came to, or which promise was broken.
+pub(super) type Told = Result<Vec<String>, String>;
+
+/// Tells a story on paused time, one thread, no other clock. The same story always ends the same.
+pub(super) fn tell(story: &Story) -> Told {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        fastrand::seed(story.seed);
+        runtime.block_on(async {
+            let world = World::new(story);
+            world.live(story).await.map(|()| world.ends.into_inner())
+        })
+    }));
+    told.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        Err(format!("panic: {}", words.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without words")))
+    })
+}
+
+struct World {
+    scene: Scene,
+    table: RefCell<BTreeMap<Key, String>>,
+    twice: RefCell<BTreeSet<Key>>,
+    source: MemorySource,
+    push: PushConfig,
+    born: (DateTime<Utc>, Instant),
+    /// By how many seconds the clock is off.
+    clock: Arc<AtomicI64>,
+    runs: Cell<usize>,
+    /// A second process has taken the store from the first at some time.
+    robbed: Cell<bool>,
+    ends: RefCell<Vec<String>>,
+}
+
+impl World {
+    fn new(story: &Story) -> Self {
+        let options = story.store.options(story.seed);
+        let name = StoreName { api_url: "https://sandbox".to_owned(), hash: options.hash.clone() };
+        let mut model = Model::new(options);
+        model.watch();
+        let model = Arc::new(Mutex::new(model));
+        let push = story.push.config();
+        // The model's clock begins with its first client: it is to begin with the life.
+        drop(SandboxDestination::new(Arc::clone(&model), push.request_timeout, push.quota_reserve));
+        Self {
+            scene: Scene {
+                name,
+                ledger: MemoryStore::new(),
+                model,
+                oracle: Arc::new(Mutex::new(Oracle::default())),
+            },
+            table: RefCell::default(),
+            twice: RefCell::default(),
+            source: MemorySource::new(Vec::new()),
+            push,
+            born: (DateTime::from_timestamp(1_800_000_000, 0).expect("a time"), Instant::now()),
+            clock: Arc::default(),
+            runs: Cell::new(0),
+            robbed: Cell::new(false),
+            ends: RefCell::default(),
+        }
+    }
+
+    async fn live(&self, story: &Story) -> Result<(), String> {
+        for step in &story.steps {
+            let Step::Sync(sync) = step else {
+                self.befall(step).await;
+                continue;
+            };
+            self.scene.oracle().wanted.clear();
+            self.scene.oracle().robbed = false;
+            let ended = self.sync(sync).await;
+            self.ends.borrow_mut().push(format!("{ended:?}"));
+            let alone = sync.during.is_empty();
+            self.check(ended.as_ref().and_then(|ended| ended.as_ref().ok()), alone)?;
+        }
+        self.heal_and_check().await
+    }
+
+    /// Anything but a sync between others; inside of one also that of a second process.
+    fn befall<'a>(&'a self, step: &'a Step) -> LocalBoxFuture<'a, ()> {
+        let scene = &self.scene;
+        match step {
+            Step::Sync(sync) => return async { drop(self.sync(sync).await) }.boxed_local(),
+            Step::Pause(seconds) => return sleep(Duration::from_secs(*seconds)).boxed_local(),
+            Step::Row(customer, attribute, value) => {
+                let key = Key::new(*customer, *attribute);
+                let mut table = self.table.borrow_mut();
+                match value {
+                    Some(value) => table.insert(key, value.clone()),
+                    None => table.remove(&key),
+                };
+            }
+            Step::Twice(customer, attribute) => {
+                let key = Key::new(*customer, *attribute);
+                let mut twice = self.twice.borrow_mut();
+                if !twice.remove(&key) {
+                    twice.insert(key);
+                }
+            }
+            Step::Theirs(customer, attribute, value) => {
+                let mut model = scene.model();
+                if model.has_customer(*customer) && model.attributes().iter().any(|a| a.id == *attribute) {
+                    model.set_value(Key::new(*customer, *attribute), value.as_deref());
+                }
+            }
+            Step::CustomerGone(id) => {
+                scene.model().delete_customer(*id);
+                scene.oracle().gone_customers.insert(*id);
+            }
+            Step::CustomerBack(id) => scene.model().add_customer(*id),
+            Step::AttributeGone(id) => {
+                scene.model().delete_attribute(*id);
+                scene.oracle().gone_attributes.insert(*id);
+            }
+            Step::AttributeBack(id) => {
+                scene.model().add_attribute(AttributeSpec::new(*id, "made anew", "number"));
+            }
+            Step::OtherApp(requests) => scene.model().options.quota.others = *requests,
+            Step::Clock(seconds) => {
+                self.clock.fetch_add(*seconds, Ordering::SeqCst);
+                if *seconds > 0 {
+                    scene.oracle().forward.push(self.elapsed_ms());
+                }
+            }
+        }
+        std::future::ready(()).boxed_local()
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.born.1.elapsed().as_millis()).expect("a life is not that long")
+    }
+
+    fn publish(&self) {
+        let (table, twice) = (self.table.borrow(), self.twice.borrow());
+        let mut rows = Vec::new();
+        let mut oracle = self.scene.oracle();
+        for (key, value) in table.iter() {
+            let copies = 1 + usize::from(twice.contains(key));
+            for _ in 0..copies {
+                rows.push((Some(key.customer_id), Some(key.attribute_id), Some(value.clone())));
+            }
+            if copies == 1 {
+                oracle.wanted.entry(*key).or_default().insert(value.clone());
+            }
+        }
+        self.source.replace(rows);
+    }
+
+    fn lock(&self, sync: &Sync) -> Option<MemoryLedger> {
+        let Scene { ledger, name, .. } = &self.scene;
+        let free = ledger.lock(name);
+        if !sync.seizes {
+            return free.ok();
+        }
+        if free.is_err() {
+            self.scene.oracle().robbed = true;
+            self.robbed.set(true);
+        }
+        drop(free);
+        Some(ledger.seize(name))
+    }
+
+    /// One sync with all that befalls it; `None` if it was killed, or if another one holds the store.
+    async fn sync(&self, sync: &Sync) -> Option<Result<Report, EngineError>> {
+        let ledger = self.lock(sync)?;
+        self.publish();
+        self.source.conflict(u32::from(sync.conflict));
+        let scene = &self.scene;
+        {
+            let mut model = scene.model();
+            model.script = script(&sync.writes);
+            model.read_script = script(&sync.reads);
+        }
+        if let Some(nth) = sync.ledger_fails_from {
+            scene.ledger.fail_writes_from(nth);
+        }
+        let (base, start) = self.born;
+        let clock = Arc::clone(&self.clock);
+        let now = move || base + start.elapsed() + TimeDelta::seconds(clock.load(Ordering::SeqCst));
+        self.runs.set(self.runs.get() + 1);
+        let before = scene.ledger.entries(&scene.name);
+        let run = Run::new(self.runs.get(), before, sync.distrust, sync.retry_rejected);
+        let destination = Watched {
+            scene: scene.clone(),
+            store: SandboxDestination::new(
+                scene.model.clone(),
+                self.push.request_timeout,
+                self.push.quota_reserve,
+            ),
+            run: Mutex::new(run),
+            born: start,
+            workers: self.push.workers,
+            in_flight: AtomicUsize::new(0),
+        };
+        let ports = Ports {
+            source: &self.source,
+            ledger: &ledger,
+            destination: &destination,
+            now: &now,
+            progress: &|_| {},
+        };
+        let options =
+            Options { distrust: sync.distrust, retry_rejected: sync.retry_rejected, ..Options::default() };
+        let (ask, stop) = watch::channel(false);
+        let run = engine::sync(ports, &self.push, &options, stop);
+        let asking = async {
+            if let Some(after) = sync.stopped_ms {
+                sleep(Duration::from_millis(after)).await;
+                ask.send_replace(true);
+            }
+            std::future::pending::<()>().await;
+        };
+        let whole = async {
+            tokio::select! { ended = run => ended, () = asking => unreachable!("asking never ends") }
+        };
+        let dies = sync.killed_ms.map_or(ENDLESS, Duration::from_millis);
+        let mut whole = Box::pin(timeout(dies, whole));
+        let meanwhile = async {
+            for (after, step) in &sync.during {
+                sleep(Duration::from_millis(*after)).await;
+                self.befall(step).await;
+                self.publish();
+            }
+        };
+        let (ended, ()) = tokio::join!(whole.as_mut(), meanwhile);
+        drop(whole);
+        scene.ledger.mend();
+        scene.model().script.clear();
+        scene.model().read_script.clear();
+        assert!(ended.is_ok() || sync.killed_ms.is_some(), "the run never ended");
+        ended.ok()
+    }
+
+    /// What must hold after every sync, whatever happened. `alone` says that nothing happened beside it.
+    fn check(&self, report: Option<&Report>, alone: bool) -> Result<(), String> {
+        let Scene { ledger, name, .. } = &self.scene;
+        let tally = self.scene.model().tally();
+        if tally.max_in_flight > 3 && !self.robbed.get() {
+            return Err(format!("promise 2: {} calls in flight", tally.max_in_flight));
+        }
+        for run in ledger.runs(name).iter().rev().take(3) {
+            let counts = run.counts;
+            let outcomes = ledger.outcomes(run.id);
+            let of = |outcome| outcomes.iter().filter(|(_, o)| *o == outcome).count() as i64;
+            let unknown = of(Outcome::Unknown) + of(Outcome::Sending);
+            let booked = (counts.planned, counts.confirmed, counts.rejected, counts.unknown);
+            let real = (outcomes.len() as i64, of(Outcome::Confirmed), of(Outcome::Rejected), unknown);
+            if !counts.balance() || (run.planned_at.is_some() && booked != real) {
+                return Err(format!("promise 7: run {}: {counts:?} and {real:?}", run.id));
+            }
+        }
+        let entries = ledger.entries(name);
+        let mut oracle = self.scene.oracle();
+        oracle.judge(&entries, report.map(|report| report.run_id));
+        if report.is_some_and(|report| report.status == RunStatus::Succeeded) && alone {
+            for (key, value) in self.table.borrow().iter() {
+                oracle.landed(*key, value, entries.iter().find(|entry| entry.key == *key));
+            }
+        }
+        oracle.verdict()
+    }
+
+    /// Everything heals; the next run needs no help and ends with store = source.
+    async fn heal_and_check(&self) -> Result<(), String> {
+        let scene = &self.scene;
+        scene.model().heal();
+        scene.model().options.quota.others = 0;
+        sleep(self.push.request_timeout * 3).await;
+        self.table.borrow_mut().retain(|_, value| value != "!poison");
+        self.twice.borrow_mut().clear();
+        // A form in which the store keeps a value may take a second meeting to be believed.
+        for last in [false, false, true] {
+            scene.model().reset_log();
+            scene.oracle().wanted.clear();
+            scene.oracle().robbed = false;
+            let report = match self.sync(&Sync::default()).await {
+                Some(Ok(report)) => report,
+                ended => return Err(format!("promise 5: everything is well, and a run ended {ended:?}")),
+            };
+            self.check(Some(&report), true)?;
+            let finished = matches!(report.status, RunStatus::Succeeded | RunStatus::Partial);
+            if !finished || report.counts.deferred > 0 {
+                return Err(format!("promise 5: everything is well, and a run ended {report:?}"));
+            }
+            if last && scene.model().tally().writes > 0 {
+                return Err(format!("promise 1: nothing changed, and values were sent: {report:?}"));
+            }
+        }
+        self.check_store()
+    }
+
+    /// The store is the source, as far as it is in our hands.
+    fn check_store(&self) -> Result<(), String> {
+        let Scene { ledger, name, .. } = &self.scene;
+        let model = self.scene.model();
+        let attributes: BTreeMap<_, _> =
+            model.attributes().iter().map(|a| (a.id, a.kind == "number")).collect();
+        let options = model.options.clone();
+        let stored: BTreeMap<Key, String> = model.values().map(|(k, v)| (k, v.to_owned())).collect();
+        drop(model);
+        let mut oracle = self.scene.oracle();
+        for (key, value) in self.table.borrow().iter() {
+            let Some(is_number) = attributes.get(&key.attribute_id) else { continue };
+            let entry = ledger.entry(name, *key);
+            let held = entry.as_ref().is_some_and(|entry| entry.belief == Belief::Rejected);
+            if held || value.chars().count() > 255 {
+                continue;
+            }
+            oracle.landed(*key, value, entry.as_ref());
+            let kept = kept(&options, value, *is_number);
+            if oracle.is_ours(*key, value) && *stored.get(key).map_or("", String::as_str) != kept {
+                return Err(format!("promise 5: {key} is {:?}, not {kept:?}", stored.get(key)));
+            }
+        }
+        oracle.verdict()
+    }
+}
+
+/// The faults of a sync as the model takes them: one for each request, most of them none.
+fn script(faults: &BTreeMap<usize, String>) -> VecDeque<Fault> {
+    let last = faults.keys().next_back().map_or(0, |last| last + 1);
+    let fault = |nth| faults.get(&nth).map_or(Fault::None, |name| name.parse().expect("the name of a fault"));
+    (0..last).map(fault).collect()
+}
+
+/// What the store makes of a value; nothing at all counts as the empty value.
+fn kept(options: &SandboxOptions, value: &str, is_number: bool) -> String {
+    let keeping = options.rules.keeping;
+    let value = if keeping.trim { value.trim() } else { value };
+    match value.trim().parse::<f64>() {
+        Ok(number) if keeping.numbers && is_number => number.to_string(),
+        _ => value.to_owned(),
+    }
+}
