@@ -2,7 +2,8 @@
 //!
 //! The modules, in reading order: [`record`] has the nouns, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`retry`] judges answers, [`engine`] is the line of a run,
-//! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands.
+//! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands,
+//! [`failpoint`] lets the crash harness end a run at a named place.
 
 pub mod record;
 pub mod plan;
@@ -14,3 +15,4 @@ pub mod engine;
 pub mod config;
 pub mod sandbox;
 pub mod cli;
+pub mod failpoint;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{EngineError, Ports, Progress};
+use crate::failpoint;
 use crate::ledger::{EntryPages, EntryScan, Ledger};
 use crate::plan::diff::{Cursor, Diff, Need, PlanPage, Rules};
 use crate::plan::summary::Summary;
@@ -40,6 +41,7 @@ impl Sink<'_> {
             Self::Save { ledger, run_id } => {
                 let PlanPage { changes, invalid } = std::mem::take(page);
                 ledger.save_plan(*run_id, changes, invalid).await?;
+                failpoint::reach("page-saved");
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ use super::sending::{Begun, Sent, Work, send};
 use super::{End, EngineError, Ports, Progress, asked_to_stop};
 use crate::config::PushConfig;
 use crate::destination::ReadError;
+use crate::failpoint;
 use crate::ledger::{LedgerError, NewRequest, RequestEnd};
 use crate::plan::batch::Limit;
 use crate::record::{Counts, Key, RunStatus, Verdict};
@@ -237,6 +238,7 @@ impl<'a> Push<'a> {
             NewRequest { parent_id: work.parent_id, attempt: work.calls + 1, at: (self.ports.now)() };
         let at = Instant::now();
         let request_id = self.ports.ledger.begin(self.run_id, &request, &work.changes).await?;
+        failpoint::reach("begun");
         self.begun_keys.push((request_id, work.changes.iter().map(|change| change.key).collect()));
         self.counts.requests += 1;
         if work.parent_id.is_none() {
@@ -326,6 +328,7 @@ impl<'a> Push<'a> {
         verdicts: &[(Key, Verdict)],
     ) -> Result<(), EngineError> {
         self.ports.ledger.finish(self.run_id, request_id, &end, verdicts).await?;
+        failpoint::reach("finished");
         self.begun_keys.retain(|(id, _)| *id != request_id);
         self.count(verdicts);
         Ok(())

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::reading;
 use crate::config::PushConfig;
 use crate::destination::{Destination, Echo, Item, Reply};
+use crate::failpoint;
 use crate::record::{Change, Key, Verdict};
 use crate::retry::isolate::Isolation;
 use crate::retry::{self, Meaning, echo};
@@ -106,8 +107,10 @@ pub(super) async fn send(destination: &dyn Destination, config: &PushConfig, beg
     } else {
         let items: Vec<_> =
             work.changes.iter().map(|change| Item { key: change.key, value: &change.value }).collect();
+        failpoint::reach("request-leaves");
         destination.upsert(&items).await
     };
+    failpoint::reach("answered");
     let took = started.elapsed();
     let verdicts = match retry::meaning(&reply, work.changes.len()) {
         Meaning::Accepted(echoes) => judge(destination, config, &work, echoes).await,

@@ -19,6 +19,7 @@ use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
 };
 use crate::config::Secret;
+use crate::failpoint;
 use crate::record::{Change, Counts, Filter, InvalidRow, Key, RunStatus, StoreName, Verdict};
 
 pub(crate) use scan::scan;
@@ -55,7 +56,9 @@ impl PostgresLedger {
         let mut writer = session::connect_writer(url).await?;
         let created = migrate::migrate(&mut writer).await?;
         let store_id = find_or_make(&mut writer, store).await?;
+        failpoint::reach("migrated");
         session::lock_store(&mut writer, store_id).await?;
+        failpoint::reach("locked");
         Ok(Self { url: Secret::new(url), store_id, created, writer: Mutex::new(writer) })
     }
 

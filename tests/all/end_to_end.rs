@@ -15,3 +15,4 @@ mod secrets;
 mod setup;
 mod signals;
 mod sources;
+mod torture;
