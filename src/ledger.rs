@@ -139,7 +139,7 @@ pub trait Ledger: EntryScan {
 
     /// Up to `limit` changes of the plan that are still `planned`, in key order, after `after`: those without
     /// `not_before`, or with `late` those with one. `seen_value` is the entry's, now; so is
-    /// `doubtful_value`: the entry's value where it is another one and not confirmed.
+    /// `doubtful_value`: the entry's value where it is not confirmed.
     async fn planned(&self, run_id: i64, late: bool, after: Option<Key>, limit: usize)
     -> Result<Vec<Change>>;
 

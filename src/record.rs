@@ -155,7 +155,7 @@ pub struct Change {
     pub previous_value: Option<String>,
     /// The store's id of the value, where the ledger has it.
     pub value_id: Option<i64>,
-    /// Another value that was sent before and may or may not be there: the entry's, where it is not confirmed.
+    /// What was sent before and may or may not be there: the entry's value, where it is not confirmed. Maybe this one.
     pub doubtful_value: Option<String>,
     /// Another value that the store showed after this same one was sent before. Meeting it again proves
     /// that the store keeps the value in that form.

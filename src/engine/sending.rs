@@ -66,6 +66,13 @@ impl Work {
         self.changes.iter().filter_map(|change| change.not_before).max()
     }
 
+    /// Whether the value of this key was sent before without a clear answer, by this run or an earlier one.
+    fn may_arrive_again(&self, key: Key) -> bool {
+        let doubted =
+            |change: &Change| change.key == key && change.doubtful_value.as_ref() == Some(&change.value);
+        self.unsure || self.changes.iter().any(doubted)
+    }
+
     /// The verdict on changes that are given up: they are deferred only if surely nothing of them was applied.
     pub(super) fn given_up(&self, why: &str) -> Verdict {
         let reason = if self.words.is_empty() {
@@ -135,12 +142,11 @@ async fn judge(
         }
     }
     verdicts.extend(read_back(destination, config, &open).await);
-    if work.unsure {
-        for (_, verdict) in &mut verdicts {
-            if let Verdict::Confirmed { note, .. } = verdict {
-                *note =
-                    Some("an earlier copy of its request went unanswered and may still arrive".to_owned());
-            }
+    for (key, verdict) in &mut verdicts {
+        if let Verdict::Confirmed { note, .. } = verdict
+            && work.may_arrive_again(*key)
+        {
+            *note = Some("an earlier copy of its request went unanswered and may still arrive".to_owned());
         }
     }
     verdicts

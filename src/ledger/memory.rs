@@ -247,7 +247,7 @@ impl Ledger for MemoryLedger {
                 doubtful_value: state
                     .entries
                     .get(&(self.store, change.key))
-                    .filter(|entry| entry.belief != Belief::Confirmed && entry.value != change.value)
+                    .filter(|entry| entry.belief != Belief::Confirmed)
                     .map(|entry| entry.value.clone()),
                 seen_value: state
                     .entries

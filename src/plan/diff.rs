@@ -332,7 +332,7 @@ impl Diff {
             previous_value,
             value_id,
             doubtful_value: entry
-                .filter(|entry| !same && entry.belief != Belief::Confirmed)
+                .filter(|entry| entry.belief != Belief::Confirmed)
                 .map(|entry| entry.value.to_owned()),
             seen_value: entry.filter(|_| same).and_then(|entry| entry.seen_value).map(str::to_owned),
             not_before: entry.filter(|_| !same).and_then(|entry| self.not_before(entry.sent_at)),

@@ -84,7 +84,7 @@ impl PostgresLedger {
         let rows = sqlx::query(
             "select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.not_before,
                 e.seen_value,
-                case when e.belief <> 'confirmed' and e.value <> c.value then e.value end as doubtful_value
+                case when e.belief <> 'confirmed' then e.value end as doubtful_value
             from changes c
             left join lateral (
                 select value, belief, seen_value from entries

@@ -84,7 +84,7 @@ pub(super) fn seal(
 
 const PLANNED: &str = "
     select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.not_before,
-           e.seen_value, case when e.belief <> 'confirmed' and e.value <> c.value then e.value end
+           e.seen_value, case when e.belief <> 'confirmed' then e.value end
     from changes c
     left join entries e
         on e.store_id = ?1 and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id

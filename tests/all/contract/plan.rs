@@ -68,8 +68,8 @@ pub(crate) async fn late_changes_are_read_apart(backend: &dyn Backend) {
     let read = scene.ledger.planned(run, false, None, 9).await.expect("reads");
     assert_eq!(read, [plan[0].clone(), plan[2].clone()]);
     let read = scene.ledger.planned(run, true, None, 9).await.expect("reads");
-    let seen = Change { seen_value: Some("B".to_owned()), ..late };
-    assert_eq!(read, [seen.clone(), later.clone()], "what was seen is the entry's");
+    let seen = Change { seen_value: Some("B".to_owned()), doubtful_value: Some("b".to_owned()), ..late };
+    assert_eq!(read, [seen.clone(), later.clone()], "what was seen and what is in doubt is the entry's");
     assert_eq!(scene.ledger.planned(run, true, Some(seen.key), 9).await.expect("reads"), [later]);
 }
 
