@@ -147,6 +147,7 @@ impl Fault {
             Self::FileTooLargeSignal => limit_files(life, ""),
             Self::DiskFull => fill_disk(life),
         };
+        life.note_the_late(from);
         let died = matches!(self, Self::Kill | Self::KillUnanswered | Self::Point(_));
         match struck {
             false => Struck::Missed,

@@ -49,6 +49,7 @@ pub(super) struct Life<'a> {
     /// How long a run takes that nothing befalls.
     pub(super) usual: Duration,
     request_timeout: Duration,
+    late_until: Instant,
     customers: i64,
     shelf: Shelf,
     ledgers: u32,
@@ -93,6 +94,7 @@ impl<'a> Life<'a> {
             desired: BTreeMap::new(),
             usual: Duration::from_millis(300),
             request_timeout,
+            late_until: Instant::now(),
             shelf,
             ledgers: 0,
             runs: 0,
@@ -116,8 +118,9 @@ impl<'a> Life<'a> {
         world.write_config(&text);
     }
 
-    /// Goes on with a ledger and a store that have seen nothing.
+    /// Goes on with a ledger and a store that have seen nothing, and to which nothing old is still on its way.
     pub(super) fn begin_anew(&mut self) {
+        self.wait_for_the_late();
         self.ledgers += 1;
         let name = format!("ledger-{}.db", self.ledgers);
         match &mut self.shelf {
@@ -227,9 +230,18 @@ impl<'a> Life<'a> {
         fault != Fault::DiskFull || self.disk.is_some()
     }
 
+    /// Looks whether the store holds back a call of those since `from`.
+    pub(super) fn note_the_late(&mut self, from: usize) {
+        let is_late = |write: &Logged| matches!(write.fault.as_deref(), Some("late" | "slow"));
+        if self.writes_from(from).iter().any(is_late) {
+            self.late_until = Instant::now() + self.request_timeout * 2;
+        }
+    }
+
     /// Waits until nothing that was sent can still arrive.
     pub(super) fn wait_for_the_late(&self) {
-        std::thread::sleep(self.request_timeout * 2);
+        let rest = self.late_until.saturating_duration_since(Instant::now());
+        std::thread::sleep(rest.max(Duration::from_millis(50)));
     }
 
     /// Takes the databases of this life away.
