@@ -152,10 +152,16 @@ fn round(life: &mut Life<'_>, fault: Fault, arrival: u32, tally: &mut Tally) -> 
         assert!(resent <= 3, "promise 5: {resent} calls had left and are sent again");
         tally.resent(resent);
     }
-    if life.rng.u8(..4) == 0 {
-        life.edit(0.02);
+    // A copy that comes late must not overtake what is wanted by then.
+    let overtaken = fault == Fault::KillUnanswered && life.rng.u8(..3) > 0;
+    if overtaken || life.rng.u8(..4) == 0 {
+        life.edit(if overtaken { 0.5 } else { 0.02 });
     }
     recover(life, true, tally);
+    if overtaken {
+        life.wait_for_the_late();
+        proofs::landed(life);
+    }
     tally.count(fault);
     true
 }

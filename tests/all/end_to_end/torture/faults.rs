@@ -194,12 +194,11 @@ fn kill(life: &mut Life<'_>) -> bool {
 }
 
 fn kill_unanswered(life: &mut Life<'_>) -> bool {
-    let silences = [Mishap::Slow, Mishap::Late, Mishap::Silent];
-    let many = life.rng.usize(1..=3);
-    for _ in 0..many {
-        let silence = silences[life.rng.usize(..silences.len())];
-        life.world.script(&[silence]);
-    }
+    let others = [Mishap::Slow, Mishap::Late, Mishap::Silent];
+    let mut silences = vec![Mishap::Late];
+    silences.extend((0..life.rng.usize(..3)).map(|_| others[life.rng.usize(..others.len())]));
+    let many = silences.len();
+    life.world.script(&silences);
     let from = life.written();
     let mut run = life.sync();
     run.until("calls are in flight", || life.written() >= from + many);
