@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use attrsync::record::Key;
-use attrsync::sandbox::{AttributeSpec, Logged, Model, SandboxOptions};
+use attrsync::sandbox::{AttributeSpec, Logged, Model, QuotaRule, SandboxOptions};
 use chrono::{DateTime, Utc};
 use tokio::runtime::Runtime;
 
@@ -75,7 +75,9 @@ impl<'a> Life<'a> {
         {
             let mut store = world.store();
             let client_timeout = request_timeout;
-            *store = Model::new(SandboxOptions { seed, client_timeout, ..store.options.clone() });
+            // A store that asks to wait is waited for to the end of its window.
+            let quota = QuotaRule { window_ms: 1_000, ..store.options.quota };
+            *store = Model::new(SandboxOptions { seed, client_timeout, quota, ..store.options.clone() });
             (1..=3)
                 .for_each(|id| store.add_attribute(AttributeSpec::new(id, &format!("text_{id}"), "string")));
         }

@@ -13,7 +13,7 @@ pub(super) struct Tally {
     survived: BTreeMap<Fault, u64>,
     calls: u64,
     values: u64,
-    longest_wait: TimeDelta,
+    longest_wait: Option<(TimeDelta, Fault)>,
     most_resent: usize,
     /// A line for each life in which a promise was broken.
     pub(super) failures: Vec<String>,
@@ -36,8 +36,9 @@ impl Tally {
         self.values += seen.items;
     }
 
-    pub(super) fn waited(&mut self, waited: TimeDelta) {
-        self.longest_wait = self.longest_wait.max(waited);
+    /// The run after a fault was opened so long after its program was started.
+    pub(super) fn waited(&mut self, waited: TimeDelta, fault: Fault) {
+        self.longest_wait = self.longest_wait.max(Some((waited, fault)));
     }
 
     pub(super) fn resent(&mut self, calls: usize) {
@@ -55,7 +56,11 @@ impl fmt::Display for Tally {
         writeln!(f, "lives in which a promise was broken: {}", self.failures.len())?;
         writeln!(f, "write calls: {}, values in them: {}", self.calls, self.values)?;
         writeln!(f, "most calls sent again after a kill: {}", self.most_resent)?;
-        let waited = self.longest_wait.num_milliseconds();
-        writeln!(f, "longest time from the start of the next program to its run's start: {waited} ms")
+        let Some((waited, fault)) = self.longest_wait else { return Ok(()) };
+        let (waited, fault) = (waited.num_milliseconds(), fault.name());
+        writeln!(
+            f,
+            "longest time from the start of the next program to its run's start: {waited} ms, after {fault}"
+        )
     }
 }
