@@ -86,8 +86,8 @@ fn once(books: Books, servers: &Servers, seed: u64, tally: &mut Tally) {
                 println!("{} is not possible here: no disk may be mounted", fault.name());
                 continue;
             }
-            let arrivals = if fault.wants_new_ledger() { 1..=2 } else { 1..=1 };
-            for arrival in arrivals.take_while(|arrival| fault != Fault::Point("migrated") || *arrival == 1) {
+            let arrivals = if fault == Fault::Point("migrating") { 2 } else { 1 };
+            for arrival in 1..=arrivals {
                 *now = fault.name();
                 let mut tries = if matches!(fault, Fault::Point(_)) { 0..1 } else { 0..TRIES };
                 let struck = tries.any(|_| round(life, fault, arrival, tally));
@@ -99,15 +99,15 @@ fn once(books: Books, servers: &Servers, seed: u64, tally: &mut Tally) {
 
 /// A life of random faults.
 fn by_chance(books: Books, servers: &Servers, seed: u64, tally: &mut Tally) {
-    let all = Fault::all(books);
-    let rare = all.iter().position(|fault| matches!(fault, Fault::Point(_))).unwrap_or(all.len());
     live(books, servers, seed, Duration::from_secs(2), tally, |life, tally, now| {
+        let all: Vec<_> = Fault::all(books).into_iter().filter(|fault| life.allows(*fault)).collect();
+        let (points, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|fault| matches!(fault, Fault::Point(_)));
         for _ in 0..ROUNDS {
             // As many fail-points as all else together.
-            let point = rare < all.len() && life.rng.bool();
-            let among = if point { &all[rare..] } else { &all[..rare] };
+            let among = if !points.is_empty() && life.rng.bool() { &points } else { &others };
             let fault = among[life.rng.usize(..among.len())];
-            let arrival = if fault.counts() { life.rng.u32(1..=25) } else { 1 };
+            let arrival = life.rng.u32(1..=fault.arrivals());
             *now = fault.name();
             round(life, fault, arrival, tally);
         }
@@ -138,6 +138,7 @@ fn live(
         Ok(()) => life.leave(),
         Err(panic) => {
             let why = format!("seed {seed}, {books:?}, {now}: {}", words(&*panic));
+            servers.mend();
             let folder = life.keep(&why);
             println!("FAILED {why}\n  left in {}", folder.display());
             tally.failures.push(why);

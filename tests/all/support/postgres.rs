@@ -86,6 +86,12 @@ impl Postgres {
         assert!(self.control(&["-m", "immediate", "stop"]), "the server could not be stopped");
     }
 
+    /// Whether it is there.
+    #[allow(dead_code, reason = "benchmarks stop no server")]
+    pub(crate) fn is_running(&self) -> bool {
+        self.control(&["status"])
+    }
+
     /// Starts it again where it was.
     #[allow(dead_code, reason = "benchmarks stop no server")]
     pub(crate) fn start_again(&self) {

@@ -103,9 +103,9 @@ impl Fault {
         matches!(self, Self::Point("migrating" | "migrated"))
     }
 
-    /// Whether a run comes by many times, at every call.
-    pub(super) fn counts(self) -> bool {
-        const CALLS: [&str; 6] = [
+    /// How often a run of this harness surely comes by, if it is a fail-point.
+    pub(super) fn arrivals(self) -> u32 {
+        const AT_EVERY_CALL: [&str; 6] = [
             "begin-not-committed",
             "begun",
             "request-leaves",
@@ -113,13 +113,17 @@ impl Fault {
             "finish-not-committed",
             "finished",
         ];
-        matches!(self, Self::Point(name) if CALLS.contains(&name))
+        match self {
+            Self::Point("migrating") => 2,
+            Self::Point(name) if AT_EVERY_CALL.contains(&name) => 12,
+            _ => 1,
+        }
     }
 
     /// Whether it takes a run of many calls to strike.
     pub(super) fn wants_much(self) -> bool {
-        self.counts()
-            || matches!(self, Self::KillUnanswered | Self::KillWhileAnotherWaits | Self::LedgerStopped)
+        let others = [Self::KillUnanswered, Self::KillWhileAnotherWaits, Self::LedgerStopped];
+        self.arrivals() > 2 || others.contains(&self)
     }
 
     /// Lets a run begin, and strikes. `arrival` is that of a fail-point which counts.

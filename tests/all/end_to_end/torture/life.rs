@@ -35,6 +35,16 @@ impl Servers {
     pub(super) fn start(books: Books) -> Self {
         Self { source: Postgres::own(), ledger: (books == Books::Postgres).then(Postgres::own) }
     }
+
+    /// Starts what a fault left stopped.
+    pub(super) fn mend(&self) {
+        let stopped = |server: &&Postgres| !server.is_running();
+        [Some(&self.source), self.ledger.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter(stopped)
+            .for_each(Postgres::start_again);
+    }
 }
 
 pub(super) struct Life<'a> {
