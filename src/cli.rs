@@ -31,6 +31,8 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use exit::Exit;
 use failure::Failure;
 
+use crate::failpoint;
+
 /// Keeps the customer attribute values of a BigCommerce store in step with a Postgres table.
 #[derive(Debug, Parser)]
 #[command(name = "attrsync", version, propagate_version = true, after_help = exit::TABLE)]
@@ -100,6 +102,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     view::start(program.common.color);
     trace::start(program.common.verbose, program.common.quiet, program.common.log_format);
+    if let Err(problem) = failpoint::check() {
+        return failure::show(&Failure::usage(problem));
+    }
     // One thread: what reads millions of rows has its own, and an answer of the store is handled where it comes in.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

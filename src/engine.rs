@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use self::news::News;
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination, ReadError};
+use crate::failpoint;
 use crate::ledger::{EntryScan, Ledger, LedgerError, NewRun};
 use crate::plan::batch::Limit;
 use crate::plan::diff::{OutOfOrder, Rules};
@@ -175,7 +176,9 @@ pub async fn sync(
     stop: watch::Receiver<bool>,
 ) -> Result<Report, EngineError> {
     let new = NewRun { kind: "sync", trigger: options.trigger, started_at: (ports.now)() };
+    failpoint::reach("ledger-open");
     let run_id = ports.ledger.open_run(&new).await?;
+    failpoint::reach("run-opened");
     let ended = run(ports, push, options, stop, run_id).await;
     let (end, calls_without_ledger) = match ended {
         Ok(ended) => ended,
@@ -186,9 +189,11 @@ pub async fn sync(
             return Err(error);
         }
     };
+    failpoint::reach("sent");
     let counts = ports.ledger.counts(run_id).await?;
     let End { status, message, hint } = end.checked(&counts);
     ports.ledger.close_run(run_id, status, message.as_deref(), (ports.now)()).await?;
+    failpoint::reach("closed");
     Ok(Report { run_id, status, counts, calls_without_ledger, message, hint })
 }
 
@@ -255,6 +260,7 @@ async fn run(
             return Ok((End::stopped("[push] max_duration was over before the plan was made; nothing was sent"), 0));
         }
     };
+    failpoint::reach("planned");
     let learned = ports.ledger.learned_size().await?;
     let size = learned.filter(|size| (ports.now)() - size.learned_at < LEARNED_SIZE_VALID);
     let size = size.map(|size| size.values_per_request);
@@ -262,6 +268,7 @@ async fn run(
     let limit = Limit { customers: push.customers_per_request, values: size };
     let calls_without_ledger = limit.calls(desired.0, desired.1);
     ports.ledger.seal_plan(run_id, &counts, (ports.now)()).await?;
+    failpoint::reach("sealed");
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
     let end = push::Push::new(ports, push, run_id, counts, limit).run(stop, deadline).await?;

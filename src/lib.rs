@@ -3,7 +3,7 @@
 //! The modules, in reading order: [`record`] has the nouns, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`retry`] judges answers, [`engine`] is the line of a run,
 //! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands. `aside` is the
-//! thread on which the Postgres adapters read.
+//! thread on which the Postgres adapters read; [`failpoint`] lets the crash harness end a run at a named place.
 
 mod aside;
 
@@ -17,6 +17,7 @@ pub mod engine;
 pub mod config;
 pub mod sandbox;
 pub mod cli;
+pub mod failpoint;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
 use super::{EngineError, Ports, Progress, pending_or};
+use crate::failpoint;
 use crate::ledger::{self, EntryPages, EntryScan, Ledger};
 use crate::plan::diff::{Cursor, Diff, Need, PlanPage, Rules};
 use crate::plan::summary::Summary;
@@ -62,6 +63,7 @@ impl<'a> Sink<'a> {
         {
             last.await?;
             *saving = None;
+            failpoint::reach("page-saved");
         }
         Ok(())
     }
@@ -76,6 +78,7 @@ impl<'a> Sink<'a> {
                 saved = pending_or(saving) => {
                     *saving = None;
                     saved?;
+                    failpoint::reach("page-saved");
                 }
                 read = &mut reading => return Ok(read),
             }

@@ -23,6 +23,7 @@ use super::sending::{Begun, Sent, Work, send};
 use super::{End, EngineError, Ports, Progress, asked_to_stop, pending_or};
 use crate::config::PushConfig;
 use crate::destination::ReadError;
+use crate::failpoint;
 use crate::ledger::{LedgerError, NewRequest};
 use crate::plan::batch::Limit;
 use crate::record::{Counts, Key, RunStatus, Verdict};
@@ -272,6 +273,7 @@ impl<'a> Push<'a> {
     fn began(&mut self, (work, at, begun): Began) -> Result<(), EngineError> {
         self.beginning = None;
         let request_id = begun?;
+        failpoint::reach("begun");
         self.begun_keys.push((request_id, work.changes.iter().map(|change| change.key).collect()));
         self.counts.requests += 1;
         if work.parent_id.is_none() {

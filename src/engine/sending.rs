@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Ports, reading};
 use crate::config::PushConfig;
 use crate::destination::{Destination, Echo, Item, Reply};
+use crate::failpoint;
 use crate::ledger::{LedgerError, RequestEnd};
 use crate::record::{Change, Key, Verdict};
 use crate::retry::isolate::Isolation;
@@ -121,8 +122,10 @@ pub(super) async fn send(
     } else {
         let items: Vec<_> =
             work.changes.iter().map(|change| Item { key: change.key, value: &change.value }).collect();
+        failpoint::reach("request-leaves");
         ports.destination.upsert(&items).await
     };
+    failpoint::reach("answered");
     let took = started.elapsed();
     let meaning = retry::meaning(&reply, work.changes.len());
     let accepted = matches!(meaning, Meaning::Accepted(_));
@@ -140,6 +143,7 @@ pub(super) async fn send(
     let error = (!accepted).then(|| work.words.clone());
     let end = request_end(&reply, error, (ports.now)());
     ports.ledger.finish(run_id, request_id, &end, &verdicts).await?;
+    failpoint::reach("finished");
     Ok(Sent { work, request_id, reply, verdicts, took })
 }
 

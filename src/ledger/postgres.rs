@@ -24,6 +24,7 @@ use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
 };
 use crate::config::Secret;
+use crate::failpoint;
 use crate::record::{
     Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
 };
@@ -68,7 +69,9 @@ impl PostgresLedger {
         let mut writer = session::connect_writer(url).await?;
         let created = migrate::migrate(&mut writer).await?;
         let store_id = find_or_make(&mut writer, store).await?;
+        failpoint::reach("migrated");
         session::lock_store(&mut writer, store_id).await?;
+        failpoint::reach("locked");
         let writer = Arc::new(Mutex::new(writer));
         Ok(Self { created, held: Held { url: Secret::new(url), store_id, writer } })
     }

@@ -19,4 +19,5 @@ mod secrets;
 mod setup;
 mod signals;
 mod sources;
+mod torture;
 mod world;

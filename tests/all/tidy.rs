@@ -1,5 +1,6 @@
 //! The rules of the house: who may import whom, what may stand where, how long a file may be.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -128,6 +129,23 @@ fn printing_is_in_the_view_only() {
 #[test]
 fn only_the_engine_writes_to_the_store() {
     only_where(&[".upsert("], |source| source.is_in_any(&["engine", "sandbox"]));
+}
+
+#[test]
+fn fail_points_stand_where_runs_go_and_each_has_a_name() {
+    let allowed = ["src/lib.rs", "src/cli.rs", "src/failpoint.rs"];
+    only_where(&["failpoint"], |source| {
+        allowed.contains(&source.path.as_str()) || source.is_in_any(&["engine", "ledger"])
+    });
+    only_where(&["process::abort"], |source| source.path == "src/failpoint.rs");
+    let reached: BTreeSet<String> = sources()
+        .iter()
+        .flat_map(|source| {
+            source.code.split("failpoint::reach(\"").skip(1).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .map(|rest| rest.split('"').next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(reached, attrsync::failpoint::NAMES.iter().map(|&name| name.to_owned()).collect());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::session::{self, failed};
+use crate::failpoint;
 use crate::ledger::{LedgerError, Result};
 
 mod embedded {
@@ -32,6 +33,7 @@ impl AsyncTransaction for Migrator<'_> {
             sqlx::raw_sql(AssertSqlSafe(query)).execute(&mut *transaction).await?;
             count += 1;
         }
+        failpoint::reach("migrating");
         transaction.commit().await?;
         Ok(count)
     }

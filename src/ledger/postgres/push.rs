@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 
 use super::session::failed;
 use super::{Held, fenced, lost, text};
+use crate::failpoint;
 use crate::ledger::{LedgerError, NewRequest, RequestEnd, Result};
 use crate::record::{Change, Key, Verdict};
 
@@ -197,6 +198,7 @@ impl Held {
         let mut distinct = customers.clone();
         distinct.sort_unstable();
         distinct.dedup();
+        failpoint::reach("begin-not-committed");
         let begun: Option<(i64, i32)> = sqlx::query_as(BEGIN)
             .bind(self.store_id)
             .bind(run_id)
@@ -224,6 +226,7 @@ impl Held {
     ) -> Result<()> {
         let mut writer = self.writer().await;
         let rows = Verdicts::of(verdicts);
+        failpoint::reach("finish-not-committed");
         let finished: Option<(i64, i32)> = sqlx::query_as(FINISH)
             .bind(self.store_id)
             .bind(run_id)

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::failure::Failure;
 use super::runs::prove_owner;
 use super::stamp;
+use crate::failpoint;
 use crate::ledger::{NewRequest, RequestEnd};
 use crate::record::{Belief, Change, Key, Outcome, Verdict};
 
@@ -82,6 +83,7 @@ pub(super) fn begin(
              where id = ?1",
         )?
         .execute(params![place.run_id, count(first)])?;
+    failpoint::reach("begin-not-committed");
     Ok(request_id)
 }
 
@@ -137,7 +139,9 @@ pub(super) fn finish(
         settle(transaction, place, *key, verdict, &at)?;
         moves.add(Outcome::Sending, verdict);
     }
-    moves.commit(transaction, place.run_id)
+    moves.commit(transaction, place.run_id)?;
+    failpoint::reach("finish-not-committed");
+    Ok(())
 }
 
 /// Decides changes without a request.

@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 use super::failure::Failure;
 use super::file::OpenFile;
 use super::lock::{self, FileLock};
+use crate::failpoint;
 use crate::ledger::{LedgerError, Result};
 use crate::record::StoreName;
 
@@ -40,11 +41,13 @@ pub(super) struct Opened {
 /// Takes the lock, opens the file (made if need be), brings its tables up to date, finds or makes the store's row.
 pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connection, Opened)> {
     let lock = FileLock::take(path)?;
+    failpoint::reach("locked");
     let created = lock::create(path)?;
     let mut connection = connect(path).map_err(|error| refused(path, error))?;
     let file = OpenFile::at(path)
         .map_err(|error| LedgerError::Database { doing: "look at its file", source: error.into() })?;
     migrate(path, &mut connection)?;
+    failpoint::reach("migrated");
     let store_id = store_row(&mut connection, store)
         .map_err(|error| Failure::from(error).into_error("find the store's row"))?;
     Ok((lock, connection, Opened { file, store_id, created }))
@@ -103,10 +106,25 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
         }
         Version::Of(_) => {}
     }
-    runner
-        .run(connection)
+    #[cfg(feature = "failpoints")]
+    reach_in_commits(connection, true);
+    let applied = runner.run(connection);
+    #[cfg(feature = "failpoints")]
+    reach_in_commits(connection, false);
+    applied
         .map(drop)
         .map_err(|error| LedgerError::Database { doing: "bring its tables up to date", source: error.into() })
+}
+
+/// The fail-point inside of a migration, which refinery commits by itself.
+#[cfg(feature = "failpoints")]
+fn reach_in_commits(connection: &Connection, on: bool) {
+    let hook = || {
+        failpoint::reach("migrating");
+        false
+    };
+    // Where it cannot be set the point is not reached, which the harness finds.
+    let _ = connection.commit_hook(on.then_some(hook));
 }
 
 /// What the file holds.

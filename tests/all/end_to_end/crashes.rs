@@ -49,6 +49,31 @@ fn promise_4_a_copy_that_arrives_late_does_not_overtake_its_successor() {
 }
 
 #[test]
+fn promise_3_a_late_copy_is_remembered_when_a_later_run_confirms_the_same_value() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 10);
+        world.sync().exits(0);
+        world.change("second", "1, 2, 3");
+        world.script(&[Fault::Late]);
+        let running = world.start(&["sync"]);
+        until("the change is on its way", || world.writes().len() == 2);
+        let sent = world.writes()[1].at_ms;
+        running.signal("KILL");
+        running.end();
+        // The same value again, which is confirmed at once: the copy is still on its way.
+        assert_eq!(world.sync().exits(0).balances().count("confirmed"), 3);
+        assert!(!world.writes()[1].applied);
+
+        world.change("third", "1, 2, 3");
+        world.sync().exits(0).balances();
+        until("the late copy was applied", || world.writes()[1].applied);
+        assert_eq!(world.value(1, 1).as_deref(), Some("third"));
+        let next = world.writes()[3].at_ms;
+        assert!(next >= sent + 1_900, "sent {} ms after one that may arrive for two seconds", next - sent);
+    }
+}
+
+#[test]
 fn promise_5_after_a_kill_the_next_run_needs_no_help() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 300);

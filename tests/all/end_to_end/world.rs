@@ -117,6 +117,15 @@ impl Said {
 impl World {
     /// A store of a thousand customers and three attributes that counts customers and answers in two milliseconds.
     pub(super) fn new(books: Books) -> Self {
+        let ledger_url = match books {
+            Books::File => "sqlite:ledger.db".to_owned(),
+            Books::Postgres => Postgres::start().database(),
+        };
+        Self::among(Postgres::start().database(), ledger_url)
+    }
+
+    /// The same, between this source and this ledger.
+    pub(super) fn among(source_url: String, ledger_url: String) -> Self {
         let store = SandboxOptions {
             token: Secret::new(TOKEN),
             latency: Duration::from_millis(2),
@@ -133,14 +142,10 @@ impl World {
             .expect("a runtime");
         let server =
             runtime.block_on(Server::start("127.0.0.1:0", Arc::clone(&model))).expect("the store listens");
-        let ledger_url = match books {
-            Books::File => "sqlite:ledger.db".to_owned(),
-            Books::Postgres => Postgres::start().database(),
-        };
         let world = Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
             model,
-            source_url: Postgres::start().database(),
+            source_url,
             ledger_url,
             address: server.addr,
             server: Some(server),

@@ -21,7 +21,7 @@ const NOBODY: u32 = 65_534;
 
 /// Starts the server that owns the port, says so, and stops it when the tests are gone.
 const WATCHDOG: &str = r#"
-"$1/pg_ctl" -w -s -D "$2/data" -l "$2/log" -o "-p $3 -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=$4 -c max_connections=200" start </dev/null >/dev/null 2>&1 || { cat "$2/log"; exit 1; }
+"$1/pg_ctl" -w -s -D "$2/data" -l "$2/log" -o "$3" start </dev/null >/dev/null 2>&1 || { cat "$2/log"; exit 1; }
 echo ready
 cat >/dev/null
 "$1/pg_ctl" -w -s -D "$2/data" -m immediate stop </dev/null >/dev/null 2>&1
@@ -32,8 +32,31 @@ rm -rf "$2"
 #[derive(Debug)]
 pub(crate) struct Postgres {
     port: u16,
+    fsync: &'static str,
+    place: Place,
     databases: AtomicU32,
     _watchdog: Child,
+}
+
+/// Where a server lives, and as whom.
+#[derive(Debug)]
+struct Place {
+    binaries: PathBuf,
+    folder: PathBuf,
+    as_root: bool,
+}
+
+impl Place {
+    /// A program, to be run as the server's user.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        // Its own process group: an interrupt from the keyboard must not end the watchdog before it has cleaned up.
+        command.current_dir(&self.folder).env("LC_ALL", "C").process_group(0);
+        if self.as_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
 }
 
 impl Postgres {
@@ -49,6 +72,42 @@ impl Postgres {
     pub(crate) fn durable() -> &'static Self {
         static SERVER: OnceLock<Postgres> = OnceLock::new();
         SERVER.get_or_init(|| launch("on"))
+    }
+
+    /// A server of the caller's own, which may be stopped and started. It goes with the value.
+    #[allow(dead_code, reason = "benchmarks stop no server")]
+    pub(crate) fn own() -> Self {
+        launch("off")
+    }
+
+    /// Stops it as a crash would: sessions are cut off, and nothing is brought to its end.
+    #[allow(dead_code, reason = "benchmarks stop no server")]
+    pub(crate) fn stop_hard(&self) {
+        assert!(self.control(&["-m", "immediate", "stop"]), "the server could not be stopped");
+    }
+
+    /// Whether it is there.
+    #[allow(dead_code, reason = "benchmarks stop no server")]
+    pub(crate) fn is_running(&self) -> bool {
+        self.control(&["status"])
+    }
+
+    /// Starts it again where it was.
+    #[allow(dead_code, reason = "benchmarks stop no server")]
+    pub(crate) fn start_again(&self) {
+        let (log, options) = (self.place.folder.join("log"), options(self.port, self.fsync));
+        let log = log.to_str().expect("a path in UTF-8");
+        let started = (0..3).any(|_| self.control(&["-l", log, "-o", &options, "start"]));
+        assert!(started, "the server did not start again:\n{}", fs::read_to_string(log).unwrap_or_default());
+    }
+
+    /// Whether `pg_ctl` did so.
+    fn control(&self, arguments: &[&str]) -> bool {
+        let mut command = self.place.command(&self.place.binaries.join("pg_ctl"));
+        command.args(["-w", "-s", "-D"]).arg(self.place.folder.join("data")).args(arguments);
+        // The server inherits them, and would keep a pipe open.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().expect("pg_ctl can be run").success()
     }
 
     /// The address of a database that nobody else uses.
@@ -93,26 +152,25 @@ impl Postgres {
     }
 }
 
-fn launch(fsync: &str) -> Postgres {
-    let binaries = binaries();
+/// What the server is started with.
+fn options(port: u16, fsync: &str) -> String {
+    format!(
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync={fsync} -c max_connections=200"
+    )
+}
+
+fn launch(fsync: &'static str) -> Postgres {
     let folder =
         tempfile::Builder::new().prefix("attrsync-pg-").tempdir().expect("a temporary folder").keep();
     let as_root = fs::metadata(&folder).expect("the folder is there").uid() == 0;
     if as_root {
         chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may give a folder away");
     }
-    let command = |program: &Path| {
-        let mut command = Command::new(program);
-        // Its own process group: an interrupt from the keyboard must not end the watchdog before it has cleaned up.
-        command.current_dir(&folder).env("LC_ALL", "C").process_group(0);
-        if as_root {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        command
-    };
-    let initdb = command(&binaries.join("initdb"))
+    let place = Place { binaries: binaries(), folder, as_root };
+    let initdb = place
+        .command(&place.binaries.join("initdb"))
         .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D"])
-        .arg(folder.join("data"))
+        .arg(place.folder.join("data"))
         .output()
         .expect("initdb can be run");
     assert!(initdb.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&initdb.stderr));
@@ -121,10 +179,11 @@ fn launch(fsync: &str) -> Postgres {
     let mut log = String::new();
     for _ in 0..5 {
         let port = free_port();
-        let mut watchdog = command(Path::new("/bin/sh"))
+        let mut watchdog = place
+            .command(Path::new("/bin/sh"))
             .args(["-c", WATCHDOG, "watchdog"])
-            .args([binaries.as_path(), folder.as_path()])
-            .args([&port.to_string(), fsync])
+            .args([place.binaries.as_path(), place.folder.as_path()])
+            .arg(options(port, fsync))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -134,7 +193,7 @@ fn launch(fsync: &str) -> Postgres {
         let mut line = String::new();
         stdout.read_line(&mut line).expect("the watchdog can be read");
         if line == "ready\n" {
-            return Postgres { port, databases: AtomicU32::new(0), _watchdog: watchdog };
+            return Postgres { port, fsync, place, databases: AtomicU32::new(0), _watchdog: watchdog };
         }
         log = line;
         stdout.read_to_string(&mut log).expect("the server's log is text");

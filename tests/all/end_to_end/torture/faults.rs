@@ -1,0 +1,371 @@
+//! What is done to a run, and to everything around it.
+
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use attrsync::sandbox::{Fault as Mishap, Faults};
+
+use super::life::{Ended, Life, Run};
+use super::proofs;
+use crate::end_to_end::world::{Books, until};
+
+/// What a mean moment is made of.
+const BAD_NIGHT: &str = "dropped=0.05,html=0.05,lost=0.05,refused=0.05,429-bare=0.03,shuffled=0.05,missing=0.05,\
+     skipped=0.03,stale=0.03,doubled=0.05,conflicting=0.03,no-ids=0.05,slow=0.01,silent=0.01,late=0.01,reads=0.1";
+
+/// One thing that befalls a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    Kill,
+    KillAgain,
+    KillUnanswered,
+    KillWhileAnotherWaits,
+    Point(&'static str),
+    Term,
+    TermTwice,
+    TwoAtOnce,
+    SourceStopped,
+    LedgerStopped,
+    LedgerSessionEnded,
+    StoreRefuses,
+    StoreDeaf,
+    ConnectionsCut,
+    BodiesCut,
+    BadNight,
+    FileTooLarge,
+    FileTooLargeSignal,
+    DiskFull,
+}
+
+/// What came of it.
+pub(super) enum Struck {
+    /// The run was through before it struck.
+    Missed,
+    /// It struck. `resent`: so many calls had left whose answers were not written down, where the process died in
+    /// a healthy world.
+    Hit { resent: Option<usize> },
+}
+
+impl Fault {
+    /// The name in the table.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Kill => "SIGKILL at a random moment".to_owned(),
+            Self::KillAgain => "SIGKILL again and again".to_owned(),
+            Self::KillUnanswered => "SIGKILL while calls go unanswered".to_owned(),
+            Self::KillWhileAnotherWaits => "SIGKILL while another run waits".to_owned(),
+            Self::Point(name) => format!("fail-point {name}"),
+            Self::Term => "SIGTERM".to_owned(),
+            Self::TermTwice => "SIGTERM twice".to_owned(),
+            Self::TwoAtOnce => "two runs at once".to_owned(),
+            Self::SourceStopped => "source Postgres stopped hard".to_owned(),
+            Self::LedgerStopped => "ledger Postgres stopped hard".to_owned(),
+            Self::LedgerSessionEnded => "ledger session ended".to_owned(),
+            Self::StoreRefuses => "store stops accepting".to_owned(),
+            Self::StoreDeaf => "store accepts, never answers".to_owned(),
+            Self::ConnectionsCut => "live connections reset".to_owned(),
+            Self::BodiesCut => "reset before, in and after the body".to_owned(),
+            Self::BadNight => "a bad night of the store".to_owned(),
+            Self::FileTooLarge => "file size limit, an error".to_owned(),
+            Self::FileTooLargeSignal => "file size limit, SIGXFSZ".to_owned(),
+            Self::DiskFull => "ledger's disk full".to_owned(),
+        }
+    }
+
+    /// All that can befall a run with this ledger, the fail-points last.
+    pub(super) fn all(books: Books) -> Vec<Self> {
+        let mut all = vec![
+            Self::Kill,
+            Self::KillAgain,
+            Self::KillUnanswered,
+            Self::KillWhileAnotherWaits,
+            Self::Term,
+            Self::TermTwice,
+            Self::TwoAtOnce,
+            Self::SourceStopped,
+            Self::StoreRefuses,
+            Self::StoreDeaf,
+            Self::ConnectionsCut,
+            Self::BodiesCut,
+            Self::BadNight,
+        ];
+        all.extend(match books {
+            Books::File => &[Self::FileTooLarge, Self::FileTooLargeSignal, Self::DiskFull][..],
+            Books::Postgres => &[Self::LedgerStopped, Self::LedgerSessionEnded],
+        });
+        all.extend(points().iter().map(|name| Self::Point(name)));
+        all
+    }
+
+    /// Whether it needs a ledger that is yet to be made.
+    pub(super) fn wants_new_ledger(self) -> bool {
+        matches!(self, Self::Point("migrating" | "migrated"))
+    }
+
+    /// How often a run of this harness surely comes by, if it is a fail-point.
+    pub(super) fn arrivals(self) -> u32 {
+        const AT_EVERY_CALL: [&str; 6] = [
+            "begin-not-committed",
+            "begun",
+            "request-leaves",
+            "answered",
+            "finish-not-committed",
+            "finished",
+        ];
+        match self {
+            Self::Point("migrating") => 2,
+            Self::Point(name) if AT_EVERY_CALL.contains(&name) => 12,
+            _ => 1,
+        }
+    }
+
+    /// Whether it takes a run of many calls to strike.
+    pub(super) fn wants_much(self) -> bool {
+        let others = [Self::KillUnanswered, Self::KillWhileAnotherWaits, Self::LedgerStopped];
+        self.arrivals() > 2 || others.contains(&self)
+    }
+
+    /// Lets a run begin, and strikes. `arrival` is that of a fail-point which counts.
+    pub(super) fn strike(self, life: &mut Life<'_>, arrival: u32) -> Struck {
+        let from = life.written();
+        life.world.store().options.latency = Duration::from_millis(life.rng.u64(2..25));
+        let struck = match self {
+            Self::Kill => kill(life),
+            Self::KillAgain => (0..life.rng.u8(2..5)).map(|_| kill(life)).fold(false, |any, one| any | one),
+            Self::KillUnanswered => kill_unanswered(life),
+            Self::KillWhileAnotherWaits => kill_while_another_waits(life),
+            Self::Point(name) => die_at(life, name, arrival),
+            Self::Term => terminate(life, 1),
+            Self::TermTwice => terminate(life, 2),
+            Self::TwoAtOnce => two_at_once(life),
+            Self::SourceStopped => stop_source(life),
+            Self::LedgerStopped => stop_ledger(life),
+            Self::LedgerSessionEnded => end_session(life),
+            Self::StoreRefuses => cut_off(life, |life| life.proxy.close()),
+            Self::StoreDeaf => cut_off(life, |life| life.proxy.go_deaf()),
+            Self::ConnectionsCut => cut_connections(life),
+            Self::BodiesCut => suffer(life, "cut=0.15,reset=0.15,dropped=0.1"),
+            Self::BadNight => suffer(life, BAD_NIGHT),
+            Self::FileTooLarge => limit_files(life, "trap '' XFSZ; "),
+            Self::FileTooLargeSignal => limit_files(life, ""),
+            Self::DiskFull => fill_disk(life),
+        };
+        life.note_the_late(from);
+        let died = matches!(self, Self::Kill | Self::KillUnanswered | Self::Point(_));
+        match struck {
+            false => Struck::Missed,
+            true => Struck::Hit { resent: died.then(|| proofs::unfinished(life, from)) },
+        }
+    }
+}
+
+#[cfg(feature = "failpoints")]
+fn points() -> &'static [&'static str] {
+    attrsync::failpoint::NAMES
+}
+
+/// The program has none.
+#[cfg(not(feature = "failpoints"))]
+fn points() -> &'static [&'static str] {
+    &[]
+}
+
+/// A run that was not killed ends with one of these codes; one that says it is done is believed at its word.
+#[track_caller]
+fn ended_well(life: &Life<'_>, ended: &Ended, codes: &[i32]) {
+    assert!(ended.code.is_some_and(|code| codes.contains(&code)), "none of {codes:?}: {ended:#?}");
+    if ended.code == Some(0) {
+        proofs::landed(life);
+    }
+}
+
+/// Whether it was killed before it came to its end.
+#[track_caller]
+fn killed(life: &Life<'_>, run: Run) -> bool {
+    run.signal("KILL");
+    let ended = run.end();
+    if ended.signal != Some(9) {
+        ended_well(life, &ended, &[0, 3]);
+    }
+    ended.signal == Some(9)
+}
+
+fn kill(life: &mut Life<'_>) -> bool {
+    let run = life.sync();
+    life.doze();
+    killed(life, run)
+}
+
+fn kill_unanswered(life: &mut Life<'_>) -> bool {
+    let others = [Mishap::Slow, Mishap::Late, Mishap::Silent];
+    let mut silences = vec![Mishap::Late];
+    silences.extend((0..life.rng.usize(..3)).map(|_| others[life.rng.usize(..others.len())]));
+    let many = silences.len();
+    life.world.script(&silences);
+    let from = life.written();
+    let mut run = life.sync();
+    run.until("calls are in flight", || life.written() >= from + many);
+    killed(life, run)
+}
+
+fn kill_while_another_waits(life: &mut Life<'_>) -> bool {
+    life.world.store().options.latency = Duration::from_millis(150);
+    let from = life.written();
+    let mut first = life.sync();
+    if !first.until("it sends", || life.written() > from) {
+        return false;
+    }
+    let mut second = life.start(life.world.program(&["sync", "--json", "--wait"]));
+    until("the second waits", || second.heard().contains("waiting for") || second.has_ended());
+    life.world.store().options.latency = Duration::from_millis(10);
+    let at = chrono::Utc::now();
+    let struck = killed(life, first);
+    ended_well(life, &second.end(), &[0, 3]);
+    if struck {
+        let books = life.books().expect("a ledger");
+        let waited = books.runs.last().expect("a run").started_at - at;
+        assert!(waited.num_milliseconds() <= 2_000, "promise 5: the next run waited {waited}");
+    }
+    struck
+}
+
+fn die_at(life: &mut Life<'_>, name: &str, arrival: u32) -> bool {
+    let mut command = life.world.program(&["sync", "--json"]);
+    command.env("ATTRSYNC_FAILPOINT", format!("{name}:{arrival}"));
+    let ended = life.start(command).end();
+    if ended.signal != Some(6) {
+        ended_well(life, &ended, &[0, 3]);
+    }
+    ended.signal == Some(6)
+}
+
+fn terminate(life: &mut Life<'_>, times: u32) -> bool {
+    let mut run = life.sync();
+    life.doze();
+    let late = run.has_ended();
+    for _ in 0..times {
+        run.signal("TERM");
+        sleep(Duration::from_millis(life.rng.u64(0..30)));
+    }
+    let ended = run.end();
+    if ended.signal.is_none() {
+        ended_well(life, &ended, &[0, 1, 3]);
+    }
+    // Before it listens for signals it ends by the first.
+    assert!(matches!(ended.signal, None | Some(15)), "{ended:#?}");
+    !late
+}
+
+fn two_at_once(life: &mut Life<'_>) -> bool {
+    let first = life.sync();
+    sleep(Duration::from_millis(life.rng.u64(0..40)));
+    let second = life.sync();
+    let ends = [first.end(), second.end()];
+    ends.iter().for_each(|ended| ended_well(life, ended, &[0, 3, 5]));
+    assert!(ends.iter().any(|ended| ended.code != Some(5)), "neither had the store: {ends:#?}");
+    true
+}
+
+fn stop_source(life: &mut Life<'_>) -> bool {
+    life.configure(true);
+    let seen = life.world.store().tally().requests;
+    let mut run = life.sync();
+    run.until("it plans", || life.world.store().tally().requests > seen);
+    sleep(Duration::from_millis(life.rng.u64(0..120)));
+    life.servers.source.stop_hard();
+    let ended = run.end();
+    life.servers.source.start_again();
+    life.configure(false);
+    ended_well(life, &ended, &[1]);
+    true
+}
+
+fn stop_ledger(life: &mut Life<'_>) -> bool {
+    let server = life.servers.ledger.as_ref().expect("a server of its own");
+    let from = life.written() + life.rng.usize(0..12);
+    let mut run = life.sync();
+    run.until("it sends", || life.written() > from);
+    let late = run.has_ended();
+    server.stop_hard();
+    let ended = run.end();
+    server.start_again();
+    ended_well(life, &ended, &[0, 1, 3]);
+    !late && ended.code == Some(1)
+}
+
+fn end_session(life: &mut Life<'_>) -> bool {
+    let from = life.written() + life.rng.usize(0..12);
+    let mut run = life.sync();
+    run.until("it sends", || life.written() > from);
+    let url = life.world.ledger_url.clone();
+    life.world.execute_at(
+        &url,
+        "select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'attrsync' and datname = current_database()",
+    );
+    let ended = run.end();
+    ended_well(life, &ended, &[0, 1, 3]);
+    ended.code == Some(1)
+}
+
+/// The store is out of reach for a while, or until the run gives up.
+fn cut_off(life: &mut Life<'_>, cut: impl Fn(&Life<'_>)) -> bool {
+    let mut run = life.sync();
+    life.doze();
+    let late = run.has_ended();
+    cut(life);
+    let most = life.rng.u64(50..1_500);
+    let began = std::time::Instant::now();
+    run.until("the store is back", || began.elapsed() > Duration::from_millis(most));
+    life.proxy.open();
+    ended_well(life, &run.end(), &[0, 1, 3]);
+    !late
+}
+
+fn cut_connections(life: &mut Life<'_>) -> bool {
+    let mut run = life.sync();
+    let mut struck = false;
+    for _ in 0..life.rng.u8(1..6) {
+        life.doze();
+        struck |= !run.has_ended();
+        life.proxy.cut();
+    }
+    ended_well(life, &run.end(), &[0, 1, 3]);
+    struck
+}
+
+fn suffer(life: &mut Life<'_>, rates: &str) -> bool {
+    let before = life.written();
+    life.world.store().options.faults = rates.parse::<Faults>().expect("rates");
+    let run = life.sync();
+    ended_well(life, &run.end(), &[0, 1, 3]);
+    life.writes_from(before).iter().any(|write| write.fault.is_some())
+}
+
+/// No file of the process may grow beyond a little more than the ledger has now.
+fn limit_files(life: &mut Life<'_>, trap: &str) -> bool {
+    let file = life.ledger_file().expect("a file");
+    let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    let limit = (length / 1024).max(64) + life.rng.u64(4..200);
+    let program = life.world.program(&["sync", "--json"]);
+    let mut limited = Command::new("bash");
+    limited.arg("-c").arg(format!("{trap}ulimit -f {limit} && exec \"$0\" \"$@\""));
+    limited.arg(program.get_program()).args(program.get_args()).current_dir(life.world.path());
+    let ended = life.start(limited).end();
+    if ended.signal.is_none() {
+        ended_well(life, &ended, &[0, 1, 3]);
+    }
+    assert!(matches!(ended.signal, None | Some(25)), "{ended:#?}");
+    ended.code == Some(1) || ended.signal.is_some()
+}
+
+fn fill_disk(life: &mut Life<'_>) -> bool {
+    let spare = life.rng.u64(4..200);
+    let disk = life.disk.as_ref().expect("a disk of its own");
+    disk.fill(spare);
+    let run = life.sync();
+    let ended = run.end();
+    ended_well(life, &ended, &[0, 1, 3]);
+    ended.code == Some(1)
+}

@@ -1,0 +1,357 @@
+//! One store with its table, its ledger and its bad luck, all drawn from one seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use attrsync::record::Key;
+use attrsync::sandbox::{AttributeSpec, Logged, Model, QuotaRule, SandboxOptions};
+use chrono::{DateTime, Utc};
+use tokio::runtime::Runtime;
+
+use super::books::{Books as Read, Shelf};
+use super::disk::Disk;
+use super::faults::Fault;
+use super::proxy::Proxy;
+use crate::end_to_end::world::{Books, World, until};
+use crate::support::postgres::Postgres;
+
+/// Values come back, so that a store that was left behind can agree with a ledger by chance.
+const VALUES: [&str; 4] = ["red", "green", "blue", "gold"];
+
+/// A value that the store refuses.
+const BAD: &str = "!reject";
+
+/// The databases of a life, which it may stop.
+pub(super) struct Servers {
+    pub(super) source: Postgres,
+    pub(super) ledger: Option<Postgres>,
+}
+
+impl Servers {
+    pub(super) fn start(books: Books) -> Self {
+        Self { source: Postgres::own(), ledger: (books == Books::Postgres).then(Postgres::own) }
+    }
+
+    /// Starts what a fault left stopped.
+    pub(super) fn mend(&self) {
+        let stopped = |server: &&Postgres| !server.is_running();
+        [Some(&self.source), self.ledger.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter(stopped)
+            .for_each(Postgres::start_again);
+    }
+}
+
+pub(super) struct Life<'a> {
+    pub(super) rng: fastrand::Rng,
+    // Goes before the folder that it is mounted in.
+    pub(super) disk: Option<Disk>,
+    pub(super) world: World,
+    pub(super) servers: &'a Servers,
+    pub(super) proxy: Proxy,
+    /// What the source wants.
+    pub(super) desired: BTreeMap<Key, String>,
+    /// How long a run takes that nothing befalls.
+    pub(super) usual: Duration,
+    request_timeout: Duration,
+    late_until: Instant,
+    customers: i64,
+    shelf: Shelf,
+    ledgers: u32,
+    runs: u32,
+    // Ends after everything that runs on it.
+    pub(super) runtime: Runtime,
+}
+
+impl<'a> Life<'a> {
+    pub(super) fn new(seed: u64, books: Books, servers: &'a Servers, request_timeout: Duration) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let ledger_url = match &servers.ledger {
+            Some(server) => server.database(),
+            None => "sqlite:disk/ledger-0.db".to_owned(),
+        };
+        let world = World::among(servers.source.database(), ledger_url.clone());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let proxy = Proxy::start(runtime.handle(), world.address);
+        let folder = world.path().join("disk");
+        fs::create_dir(&folder).expect("a folder");
+        fs::create_dir(world.path().join("runs")).expect("a folder");
+        {
+            let mut store = world.store();
+            let client_timeout = request_timeout;
+            // A store that asks to wait is waited for to the end of its window.
+            let quota = QuotaRule { window_ms: 1_000, ..store.options.quota };
+            *store = Model::new(SandboxOptions { seed, client_timeout, quota, ..store.options.clone() });
+            (1..=3)
+                .for_each(|id| store.add_attribute(AttributeSpec::new(id, &format!("text_{id}"), "string")));
+        }
+        let disk = if books == Books::File { Disk::mount(&folder) } else { None };
+        let shelf = match books {
+            Books::File => Shelf::File(folder.join("ledger-0.db")),
+            Books::Postgres => Shelf::Postgres(ledger_url),
+        };
+        let life = Self {
+            customers: rng.i64(150..=300),
+            rng,
+            world,
+            servers,
+            proxy,
+            disk,
+            desired: BTreeMap::new(),
+            usual: Duration::from_millis(300),
+            request_timeout,
+            late_until: Instant::now(),
+            shelf,
+            ledgers: 0,
+            runs: 0,
+            runtime,
+        };
+        life.configure(false);
+        life
+    }
+
+    /// Writes the configuration, maybe with a source that is slow to give its first row.
+    pub(super) fn configure(&self, slow_source: bool) {
+        let world = &self.world;
+        let timeout = format!("request_timeout = \"{}s\"\nmax_attempts = 3", self.request_timeout.as_secs());
+        let mut text = world.config("").replace(&world.address.to_string(), &self.proxy.address.to_string());
+        text = text.replace("request_timeout = \"1s\"", &timeout);
+        if slow_source {
+            let query =
+                "select customer_id, attribute_id, value from customer_attribute_values, pg_sleep(20)";
+            text = text.replace("table = \"customer_attribute_values\"", &format!("query = \"{query}\""));
+        }
+        world.write_config(&text);
+    }
+
+    /// Goes on with a ledger and a store that have seen nothing, and to which nothing old is still on its way.
+    pub(super) fn begin_anew(&mut self) {
+        self.wait_for_the_late();
+        self.ledgers += 1;
+        let name = format!("ledger-{}.db", self.ledgers);
+        match &mut self.shelf {
+            Shelf::File(path) => {
+                path.set_file_name(&name);
+                self.world.ledger_url = format!("sqlite:disk/{name}");
+            }
+            Shelf::Postgres(url) => {
+                *url = self.servers.ledger.as_ref().expect("a server").database();
+                self.world.ledger_url.clone_from(url);
+            }
+        }
+        self.configure(false);
+        let mut store = self.world.store();
+        let keys: Vec<_> = store.values().map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| store.set_value(key, None));
+        store.reset_log();
+    }
+
+    /// The file of the ledger, where it is one.
+    pub(super) fn ledger_file(&self) -> Option<&PathBuf> {
+        match &self.shelf {
+            Shelf::File(path) => Some(path),
+            Shelf::Postgres(_) => None,
+        }
+    }
+
+    /// The ledger as it stands.
+    pub(super) fn books(&self) -> Option<Read> {
+        self.shelf.look(self.runtime.handle())
+    }
+
+    /// The source changes: many customers, or only a few of them. At times there is a bad value among them.
+    pub(super) fn edit(&mut self, share: f64) {
+        for customer in 1..=self.customers {
+            for attribute in 1..=2 {
+                let key = Key::new(customer, attribute);
+                let held_bad = self.desired.get(&key).is_some_and(|value| value.starts_with(BAD));
+                if held_bad || !self.desired.contains_key(&key) || self.rng.f64() < share {
+                    self.desired.insert(key, VALUES[self.rng.usize(..VALUES.len())].to_owned());
+                }
+            }
+        }
+        if self.rng.u8(..6) == 0 {
+            let key = Key::new(self.rng.i64(1..=self.customers), 1);
+            self.desired.insert(key, format!("{BAD} {}", self.rng.u8(..3)));
+        }
+        let rows = self
+            .desired
+            .iter()
+            .map(|(key, value)| format!("({}, {}, '{value}')", key.customer_id, key.attribute_id));
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        self.world.execute(&format!(
+            "truncate customer_attribute_values; insert into customer_attribute_values values {rows}"
+        ));
+    }
+
+    /// The keys whose value the store refuses.
+    pub(super) fn bad(&self) -> BTreeSet<Key> {
+        let bad = self.desired.iter().filter(|(_, value)| value.starts_with(BAD));
+        bad.map(|(key, _)| *key).collect()
+    }
+
+    /// The write calls that the store saw, from this number of them on.
+    pub(super) fn writes_from(&self, number: usize) -> Vec<Logged> {
+        self.world.writes().split_off(number)
+    }
+
+    /// How many write calls the store has seen.
+    pub(super) fn written(&self) -> usize {
+        self.world.store().requests().filter(|request| request.method == "PUT").count()
+    }
+
+    /// `attrsync sync`, started.
+    pub(super) fn sync(&mut self) -> Run {
+        self.start(self.world.program(&["sync", "--json"]))
+    }
+
+    /// Starts the program, which talks into files of its own.
+    pub(super) fn start(&mut self, mut command: Command) -> Run {
+        self.runs += 1;
+        let path = self.world.path().join("runs").join(format!("{:03}", self.runs));
+        let file = |extension| File::create(path.with_extension(extension)).expect("a file");
+        command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
+        let since = Utc::now();
+        Run { child: command.spawn().expect("the program starts"), path, since, began: Instant::now() }
+    }
+
+    /// Sleeps for a random part of what a run usually takes.
+    pub(super) fn doze(&mut self) {
+        std::thread::sleep(self.usual.mul_f64(self.rng.f64() * 1.1));
+    }
+
+    /// Puts everything right that a fault may have left.
+    pub(super) fn heal(&mut self) {
+        self.proxy.open();
+        if let Some(disk) = &self.disk {
+            disk.make_room();
+        }
+        let mut store = self.world.store();
+        store.heal();
+        store.options.latency = Duration::from_millis(3);
+    }
+
+    /// Whether this fault can be had on this machine.
+    pub(super) fn allows(&self, fault: Fault) -> bool {
+        fault != Fault::DiskFull || self.disk.is_some()
+    }
+
+    /// Looks whether the store holds back a call of those since `from`.
+    pub(super) fn note_the_late(&mut self, from: usize) {
+        let is_late = |write: &Logged| matches!(write.fault.as_deref(), Some("late" | "slow"));
+        if self.writes_from(from).iter().any(is_late) {
+            self.late_until = Instant::now() + self.request_timeout * 2;
+        }
+    }
+
+    /// Waits until nothing that was sent can still arrive.
+    pub(super) fn wait_for_the_late(&self) {
+        let rest = self.late_until.saturating_duration_since(Instant::now());
+        std::thread::sleep(rest.max(Duration::from_millis(50)));
+    }
+
+    /// Takes the databases of this life away.
+    pub(super) fn leave(self) {
+        let drop = |server: &Postgres, url: &str| {
+            let (server_url, name) = url.rsplit_once('/').expect("a database");
+            debug_assert!(server_url.ends_with(&server.port().to_string()));
+            self.world
+                .execute_at(&format!("{server_url}/postgres"), &format!("drop database {name} with (force)"));
+        };
+        drop(&self.servers.source, &self.world.source_url);
+        if let Some(server) = &self.servers.ledger {
+            drop(server, &self.world.ledger_url);
+        }
+    }
+
+    /// Leaves the folder for inspection, with all that the store and the ledger know, and says where it is.
+    pub(super) fn keep(mut self, why: &str) -> PathBuf {
+        let folder = self.world.path().to_owned();
+        let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("a file");
+        write("failure.txt", format!("{why}\n"));
+        {
+            let store = self.world.store();
+            let held: Vec<_> = store.values().map(|(key, value)| format!("{key}: {value}")).collect();
+            write("store-values.txt", held.join("\n"));
+            let seen: Vec<_> = store.requests().map(|request| format!("{request:?}")).collect();
+            write("store-requests.txt", seen.join("\n"));
+        }
+        let wanted: Vec<_> = self.desired.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        write("source.txt", wanted.join("\n"));
+        for table in ["runs", "requests", "changes", "entries"] {
+            let told = self.world.run(&["sql", &format!("select * from {table}"), "--csv"]);
+            write(&format!("ledger-{table}.csv"), told.out);
+        }
+        if self.disk.is_some() {
+            let kept = folder.join("disk-kept");
+            let copied = Command::new("cp").arg("-a").args([&folder.join("disk"), &kept]).status();
+            assert!(copied.is_ok_and(|status| status.success()), "the ledger's disk could not be kept");
+        }
+        self.world.folder.disable_cleanup(true);
+        folder
+    }
+}
+
+/// A run of the program. One that is forgotten is ended.
+pub(super) struct Run {
+    child: Child,
+    path: PathBuf,
+    /// When it was started, by the wall clock.
+    pub(super) since: DateTime<Utc>,
+    pub(super) began: Instant,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) code: Option<i32>,
+    pub(super) signal: Option<i32>,
+    #[allow(dead_code, reason = "shown when a promise is broken")]
+    err: String,
+}
+
+impl Run {
+    pub(super) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        // It may have ended just now.
+        let _ = Command::new("kill").args([&format!("-{name}"), &id]).stderr(Stdio::null()).status();
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it can be asked").is_some()
+    }
+
+    /// What it has said on stderr.
+    pub(super) fn heard(&self) -> String {
+        fs::read_to_string(self.path.with_extension("err")).expect("the file")
+    }
+
+    /// Waits until something is so, or until it has ended; tells which.
+    pub(super) fn until(&mut self, what: &str, mut is_so: impl FnMut() -> bool) -> bool {
+        let mut so = false;
+        until(what, || {
+            so = is_so();
+            so || self.has_ended()
+        });
+        so
+    }
+
+    pub(super) fn end(mut self) -> Ended {
+        until("the run ends", || self.has_ended());
+        let status = self.child.wait().expect("it has ended");
+        Ended { code: status.code(), signal: status.signal(), err: self.heard() }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
