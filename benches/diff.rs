@@ -229,6 +229,8 @@ async fn fill(rows: u64, path: &Path) -> Bench {
         [i64::try_from(rows).expect("fewer rows")],
     );
     assert_eq!(filled.expect("filled entries") as u64, rows);
+    // What was written so far becomes room for what is to come, as in a server that has run for a while.
+    connection.execute("checkpoint").await.expect("a checkpoint");
     let source = SourceConfig { url: Secret::new(&url), relation: Relation::Table(TABLE.to_owned()) };
     let options = SandboxOptions { latency: Duration::ZERO, ..SandboxOptions::default() };
     let model = Arc::new(Mutex::new(Model::new(options)));

@@ -13,10 +13,12 @@ pub mod release;
 mod sending;
 
 use std::collections::BTreeMap;
+use std::task::Poll;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::poll;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -314,6 +316,14 @@ async fn pending_or<T>(waited_for: &mut Option<BoxFuture<'_, T>>) -> T {
     match waited_for {
         Some(waited_for) => waited_for.await,
         None => std::future::pending().await,
+    }
+}
+
+/// Sets a future off at once, instead of when it is first waited for.
+async fn set_off<'a, T: Send + 'a>(mut future: BoxFuture<'a, T>) -> BoxFuture<'a, T> {
+    match poll!(&mut future) {
+        Poll::Ready(result) => Box::pin(ready(result)),
+        Poll::Pending => future,
     }
 }
 

@@ -6,9 +6,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::{EngineError, Ports, Progress, pending_or};
+use super::{EngineError, Ports, Progress, pending_or, set_off};
 use crate::failpoint;
 use crate::ledger::{self, EntryPages, EntryScan, Ledger};
 use crate::plan::diff::{Cursor, Diff, Need, PlanPage, Rules};
@@ -50,7 +51,7 @@ impl<'a> Sink<'a> {
             Self::Save { .. } if page.changes.is_empty() && page.invalid.is_empty() => {}
             Self::Save { ledger, run_id, saving } => {
                 let PlanPage { changes, invalid } = std::mem::take(page);
-                *saving = Some(ledger.save_plan(*run_id, changes, invalid));
+                *saving = Some(set_off(ledger.save_plan(*run_id, changes, invalid)).await);
             }
         }
         Ok(())
@@ -68,11 +69,14 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Waits for what is read, and saves meanwhile.
+    /// Waits for what is read, and saves meanwhile. The saving gets its turn also where the reading has no need to wait.
     async fn beside<T>(&mut self, reading: impl Future<Output = T>) -> Result<T, EngineError> {
         let mut reading = pin!(reading);
+        let Self::Save { saving, .. } = self else { return Ok(reading.await) };
+        if saving.is_some() {
+            yield_now().await;
+        }
         loop {
-            let Self::Save { saving, .. } = self else { return Ok(reading.await) };
             tokio::select! {
                 biased;
                 saved = pending_or(saving) => {

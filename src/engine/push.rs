@@ -8,11 +8,9 @@
 mod settle;
 
 use std::collections::VecDeque;
-use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, ready};
-use futures_util::poll;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -20,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::gone::{Gone, Owner};
 use super::queue::Queue;
 use super::sending::{Begun, Sent, Work, send};
-use super::{End, EngineError, Ports, Progress, asked_to_stop, pending_or};
+use super::{End, EngineError, Ports, Progress, asked_to_stop, pending_or, set_off};
 use crate::config::PushConfig;
 use crate::destination::ReadError;
 use crate::failpoint;
@@ -145,7 +143,9 @@ impl<'a> Push<'a> {
             if in_flight.len() < self.slots
                 && let Some(begun) = self.begun.pop_front()
             {
-                in_flight.push(leave(send(self.ports, self.config, self.run_id, begun)).await);
+                // One that lay here until the next look could be set off by a run that has meanwhile lost its store.
+                let call = send(self.ports, self.config, self.run_id, begun);
+                in_flight.push(set_off(Box::pin(call)).await);
                 continue;
             }
             let idle = in_flight.is_empty() && self.begun.is_empty() && self.beginning.is_none();
@@ -387,15 +387,5 @@ impl<'a> Push<'a> {
 
     fn ends_in_failure(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.status == RunStatus::Failed)
-    }
-}
-
-/// Sets a call off at once. One that lay here until the next look could be set off by a run that has meanwhile lost its
-/// store, and only waits for what it has sent.
-async fn leave<'a, T: Send + 'a>(call: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
-    let mut call: BoxFuture<'a, T> = Box::pin(call);
-    match poll!(&mut call) {
-        Poll::Ready(back) => Box::pin(ready(back)),
-        Poll::Pending => call,
     }
 }

@@ -4,7 +4,6 @@
 //! −1 in place of a number of fields ends it. All integers are big-endian, times are microseconds since 2000.
 
 use bytes::{Buf, BytesMut};
-use chrono::{DateTime, Utc};
 
 use super::text;
 use crate::record::{Change, InvalidRow};
@@ -98,7 +97,7 @@ impl Writer {
 /// The bytes are not what the format says.
 #[derive(Debug, thiserror::Error)]
 #[error("the database's COPY stream cannot be read: {0}")]
-pub(super) struct Malformed(&'static str);
+pub(super) struct Malformed(pub(super) &'static str);
 
 /// Rows as they come in, cut anywhere.
 #[derive(Debug, Default)]
@@ -167,19 +166,6 @@ pub(super) fn int(field: Option<&[u8]>) -> Result<i64, Malformed> {
 /// A text that is not NULL.
 pub(super) fn string(field: Option<&[u8]>) -> Result<&str, Malformed> {
     field.and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(Malformed("a text is not UTF-8"))
-}
-
-/// A timestamptz that is not NULL.
-pub(super) fn time(field: Option<&[u8]>) -> Result<DateTime<Utc>, Malformed> {
-    int(field)?
-        .checked_add(EPOCH_MICROS)
-        .and_then(DateTime::from_timestamp_micros)
-        .ok_or(Malformed("a time is out of range"))
-}
-
-/// One of a set of words.
-pub(super) fn word<T>(field: Option<&[u8]>, read: fn(&str) -> Option<T>) -> Result<T, Malformed> {
-    read(string(field)?).ok_or(Malformed("a word is not known"))
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl Postgres {
 /// What the server is started with.
 fn options(port: u16, fsync: &str) -> String {
     format!(
-        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync={fsync} -c max_connections=200"
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync={fsync} -c max_connections=200 -c min_wal_size=1GB -c max_wal_size=8GB"
     )
 }
 
