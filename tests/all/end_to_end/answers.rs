@@ -78,11 +78,21 @@ fn promise_5_whatever_the_network_does_the_run_ends_with_every_value_there() {
         for (index, fault) in faults.into_iter().enumerate() {
             scope.spawn(move || {
                 let world = World::with_customers(Books::BOTH[index % 2], 60);
+                let times_out = matches!(fault, Fault::Slow | Fault::Silent | Fault::Late);
+                if !times_out {
+                    world.be_patient();
+                }
                 world.script(&[fault, Fault::None, fault, fault]);
                 let said = world.sync().exits(0).balances();
                 assert_eq!(said.count("confirmed"), 60, "{fault}");
-                assert_eq!(said.count("requests"), 9, "{fault}: three calls twice");
-                assert_eq!(world.number("select count(*) as n from requests where parent_id is not null"), 3);
+                // Where time-outs are short, so that there are some, a busy machine may add one of its own.
+                let calls = said.count("requests");
+                assert!(
+                    calls == 9 || times_out && calls > 9,
+                    "{fault}: {calls} calls, not three of them twice"
+                );
+                let again = world.number("select count(*) as n from requests where parent_id is not null");
+                assert_eq!(again, calls - 6, "{fault}");
                 world.assert_landed(60, "first");
                 assert!(world.store().tally().max_in_flight <= 3, "{fault}");
             });
@@ -181,6 +191,7 @@ fn promise_7_a_store_that_goes_away_in_mid_run_ends_it_and_the_next_completes() 
 #[test]
 fn promise_6_nothing_but_rejections_trips_the_breaker() {
     let world = World::with_customers(Books::File, 200);
+    world.be_patient();
     world.execute("update customer_attribute_values set value = '!reject'");
     let said = world.sync().exits(1).balances().tells(&["rejected", "confirmed none"]);
     let rejected = said.count("rejected");
