@@ -34,7 +34,7 @@ use crate::record::{Change, Counts, Filter, InvalidRow, RunStatus, Trigger};
 use crate::source::{Source, SourceError};
 
 /// How long a size that the store was found to take is believed.
-const LEARNED_SIZE_VALID: TimeDelta = TimeDelta::days(7);
+pub const LEARNED_SIZE_VALID: TimeDelta = TimeDelta::days(7);
 
 /// What ends a run, or keeps it from starting, by an error.
 #[derive(Debug, thiserror::Error)]
@@ -263,13 +263,13 @@ async fn run(
         }
     };
     failpoint::reach("planned");
+    ports.ledger.seal_plan(run_id, &counts, (ports.now)()).await?;
     let learned = ports.ledger.learned_size().await?;
     let size = learned.filter(|size| (ports.now)() - size.learned_at < LEARNED_SIZE_VALID);
     let size = size.map(|size| size.values_per_request);
     let size = size.into_iter().chain(push.values_per_request).min();
     let limit = Limit { customers: push.customers_per_request, values: size };
     let calls_without_ledger = limit.calls(desired.0, desired.1);
-    ports.ledger.seal_plan(run_id, &counts, (ports.now)()).await?;
     failpoint::reach("sealed");
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));

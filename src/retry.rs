@@ -46,7 +46,7 @@ pub fn meaning(reply: &Reply, items: usize) -> Meaning<'_> {
     match (answer.status, &answer.body) {
         (200, Body::Echoes(echoes)) => Meaning::Accepted(echoes),
         (413, _) => Meaning::TooLarge,
-        (422, Body::Problem { title, .. }) if speaks_of_size(title) => Meaning::TooLarge,
+        (400 | 422, Body::Problem { title, .. }) if speaks_of_size(title) => Meaning::TooLarge,
         (400 | 409 | 422, body) => Meaning::Refused(named(body, items)),
         (429, _) => Meaning::Limited(answer.wait.map(|wait| wait.min(WAIT_MAX))),
         (408 | 423, _) => Meaning::Unknown,
@@ -76,9 +76,12 @@ pub fn advice(status: u16) -> Option<&'static str> {
     })
 }
 
+/// Whether a refusal is about how many items there are, whichever they are.
 fn speaks_of_size(title: &str) -> bool {
     let title = title.to_ascii_lowercase();
-    title.contains("batch size") || title.contains("number of items")
+    let has = |words: &[&str]| words.iter().any(|word| title.contains(word));
+    has(&["batch size", "number of items"])
+        || has(&["too many", "at most", "no more than"]) && has(&["items", "elements", "records", "entries"])
 }
 
 /// The items that a refusal names by `{index}.{field}`, rising. An index that the batch does not have names nothing.

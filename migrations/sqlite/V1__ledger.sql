@@ -93,7 +93,8 @@ create table entries (
 ) strict, without rowid;
 
 -- Beliefs that a run took back before it planned, since the store had changed by itself. NULL is any. News: changed (an
--- attribute's definition) and back (a customer) made its rejected entries unconfirmed, gone (an attribute) all of them.
+-- attribute's definition) and back (a customer) made its rejected entries unconfirmed, gone (an attribute, or the customer
+-- that is back) all of them.
 create table releases (
     run_id integer not null references runs (id),
     customer_id integer,

@@ -99,16 +99,17 @@ impl From<SourceError> for Failure {
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         let (exit, hint) = match &error {
-            LedgerError::Locked { .. } => {
-                (Exit::Busy, Some("wait for it with --wait; see what it does with `attrsync runs`"))
-            }
+            LedgerError::Locked { .. } => (
+                Exit::Busy,
+                Some("`attrsync runs` shows what it does; `attrsync sync --wait` waits for its end"),
+            ),
             LedgerError::LostOwnership { .. } => {
                 (Exit::Failed, Some("the other run carries on; start this one again when it has ended"))
             }
             LedgerError::Database { .. } => (
                 Exit::Failed,
                 Some(
-                    "nothing is lost: what was on its way is sent again by the next sync. Check [ledger] url, its disk and its rights",
+                    "check [ledger] url, the database it names, its disk and its rights. If a sync was under way, nothing is lost: the next sync sends again what was on its way",
                 ),
             ),
             LedgerError::Version(_) | LedgerError::Unusable(_) => (Exit::Failed, None),

@@ -16,7 +16,7 @@ use crate::record::{KnownAttribute, Whose};
 use crate::{record, retry};
 
 /// Customers in one question.
-const ASKED_AT_ONCE: usize = 50;
+const ASKED_AT_ONCE: usize = 40;
 
 /// How many missing customers a run asks about, in ten calls: those first that were asked about longest ago.
 const ASKED_A_RUN: usize = 500;
@@ -105,6 +105,9 @@ pub(super) async fn take_in(
     for id in &news.back {
         let reason = format!("released, since the store has customer {id} again");
         let released = release(customer(*id), record::News::Back, &reason).await?;
+        // Whatever the store held for it went with it.
+        release(customer(*id), record::News::Gone, &format!("customer {id} was deleted from the store"))
+            .await?;
         tracing::info!(
             released,
             customer = id,

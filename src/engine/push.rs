@@ -290,8 +290,9 @@ impl<'a> Push<'a> {
         self.leave = None;
         let chosen = self.chosen.take();
         if self.counts.deferred == 0 && self.waiting.is_empty() && chosen.is_none() {
-            // Asked to stop when there was nothing left to stop.
-            self.end.take_if(|end| end.status == RunStatus::Stopped);
+            // Asked to stop when there was nothing left to stop; or refused to the last value, which is an answer to each.
+            let answered = self.counts.unknown == 0;
+            self.end.take_if(|end| end.status == RunStatus::Stopped || answered);
         }
         for mut work in self.waiting.drain(..).chain(chosen).collect::<Vec<_>>() {
             if work.parent_id.is_none() {

@@ -228,7 +228,8 @@ impl Ledger for PostgresLedger {
         limit: usize,
     ) -> Result<Vec<Change>> {
         let held = self.held.clone();
-        detached(async move { held.read_planned(run_id, late, after, limit).await }).await
+        let read = detached(async move { held.read_planned(run_id, late, after, limit).await }).await;
+        self.held.told(run_id, read).await
     }
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {

@@ -321,7 +321,9 @@ impl Diff {
     fn compare(&self, group: &Group, entry: Option<EntryRow<'_>>) -> Found {
         let same = entry.is_some_and(|entry| entry.value == group.value);
         match entry.map(|entry| entry.belief) {
-            Some(Belief::Confirmed) if same && !self.rules.distrust => return Found::Unchanged,
+            Some(Belief::Confirmed) if same && !self.rules.distrust && !self.was_away(group.key) => {
+                return Found::Unchanged;
+            }
             Some(Belief::Rejected) if same && !self.is_released(group.key) => return Found::Held,
             _ => {}
         }
@@ -346,12 +348,15 @@ impl Diff {
     }
 
     /// Whether a rejected value of this key is sent again.
-    fn is_released(&self, Key { customer_id, attribute_id }: Key) -> bool {
-        let Rules { retry_rejected, released, .. } = &self.rules;
-        let customer = Whose { customer_id: Some(customer_id), attribute_id: None };
-        let attribute = Whose { customer_id: None, attribute_id: Some(attribute_id) };
-        *retry_rejected
-            || !released.is_empty() && (released.contains(&customer) || released.contains(&attribute))
+    fn is_released(&self, key: Key) -> bool {
+        let attribute = Whose { customer_id: None, attribute_id: Some(key.attribute_id) };
+        self.rules.retry_rejected || self.was_away(key) || self.rules.released.contains(&attribute)
+    }
+
+    /// Whether its customer was deleted and is back: what the store held for it went with it.
+    fn was_away(&self, key: Key) -> bool {
+        let customer = Whose { customer_id: Some(key.customer_id), attribute_id: None };
+        !self.rules.released.is_empty() && self.rules.released.contains(&customer)
     }
 
     /// Until when an older request may still arrive. A time in the future is a clock that was

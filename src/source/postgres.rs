@@ -16,7 +16,7 @@ use super::copy::CopyDecoder;
 use super::failure::{connection_failure, failure, place, unusable};
 use super::{Source, SourceError, SourcePages, sql};
 use crate::aside::Aside;
-use crate::config::SourceConfig;
+use crate::config::{Relation, SourceConfig};
 use crate::record::{Filter, SourcePage};
 
 const PAGE_ROWS: usize = 2_000;
@@ -30,6 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct PostgresSource {
     options: PgConnectOptions,
     relation: String,
+    is_query: bool,
 }
 
 /// What a source looks like, for `attrsync check`.
@@ -56,6 +57,7 @@ impl PostgresSource {
         Ok(Self {
             options: connect_options(config.url.expose())?,
             relation: sql::relation(&config.relation)?,
+            is_query: matches!(config.relation, Relation::Query(_)),
         })
     }
 
@@ -65,7 +67,7 @@ impl PostgresSource {
     /// Whatever would keep [`read`](Source::read) from beginning.
     pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
         let (mut connection, types) = self.open().await?;
-        let query = sql::rows(&self.relation, types.value_base(), &Filter::default());
+        let query = self.query(&mut connection, &types, &Filter::default()).await?;
         let server = rows(
             &mut connection,
             "select current_setting('server_version'), pg_is_in_recovery()::text".to_owned(),
@@ -102,6 +104,23 @@ impl PostgresSource {
         let found = rows(&mut connection, sql::column_types(&self.relation)).await?;
         let types = ColumnTypes::new(&found)?;
         Ok((connection, types))
+    }
+}
+
+impl PostgresSource {
+    /// The query of the rows.
+    async fn query(
+        &self,
+        connection: &mut PgConnection,
+        types: &ColumnTypes,
+        filter: &Filter,
+    ) -> Result<String, SourceError> {
+        let is_text = matches!(types.value_base(), "text" | "character varying");
+        let small = is_text && !self.is_query && {
+            let found = rows(connection, sql::has_small_values(&self.relation)).await?;
+            found.first().map(|row| text(row, 0)).transpose()?.as_deref() == Some("true")
+        };
+        Ok(sql::rows(&self.relation, sql::value(is_text, small), filter))
     }
 }
 
@@ -244,7 +263,7 @@ impl PostgresSource {
     /// Sends all rows, then closes the snapshot and the session.
     async fn copy_out(&self, filter: &Filter, pages: &mpsc::Sender<SourcePage>) -> Result<(), SourceError> {
         let (mut connection, types) = self.open().await?;
-        let query = sql::rows(&self.relation, types.value_base(), filter);
+        let query = self.query(&mut connection, &types, filter).await?;
         let copy = format!("copy ({query}) to stdout (format binary)");
         let mut decoder = CopyDecoder::new();
         let mut page = SourcePage::with_capacity(PAGE_ROWS);

@@ -53,25 +53,36 @@ pub(super) fn column_types(relation: &str) -> String {
     )
 }
 
-/// The ordered query. It orders by the raw columns, so that an index over them serves.
-pub(super) fn rows(relation: &str, value_type: &str, filter: &Filter) -> String {
+/// Whether a relation is a table in which no value is large: one that does not fit into a page, even compressed, is kept
+/// in a table beside it, which is empty then. It reads no row of the relation.
+pub(super) fn has_small_values(relation: &str) -> String {
     format!(
-        "select s.customer_id::int8, s.attribute_id::int8, {} from {relation} as s{} \
+        "select (c.relkind = 'r' and not c.relhassubclass \
+            and coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) = 0)::text \
+         from pg_catalog.pg_class as c where c.oid = '{}'::regclass",
+        relation.replace('\'', "''")
+    )
+}
+
+/// The ordered query. It orders by the raw columns, so that an index over them serves.
+pub(super) fn rows(relation: &str, value: &str, filter: &Filter) -> String {
+    format!(
+        "select s.customer_id::int8, s.attribute_id::int8, {value} from {relation} as s{} \
          order by s.customer_id, s.attribute_id",
-        value(value_type),
         condition(filter)
     )
 }
 
 /// The value as text. One that is too long for the store in any encoding is cut to a length that still shows it,
-/// so that a huge value does not travel. A text knows its size without being read; of everything else the text
-/// is made once.
-fn value(value_type: &str) -> &'static str {
-    match value_type {
-        "text" | "character varying" => {
+/// so that a huge value does not travel; where there is none, nobody looks for it ten million times. A text knows its
+/// size without being read; of everything else the text is made once.
+pub(super) const fn value(is_text: bool, small: bool) -> &'static str {
+    match (is_text, small) {
+        (true, true) => "s.value::text",
+        (true, false) => {
             "case when octet_length(s.value::text) > 1020 then left(s.value::text, 301) else s.value::text end"
         }
-        _ => "left(s.value::text, 301)",
+        (false, _) => "left(s.value::text, 301)",
     }
 }
 

@@ -20,8 +20,12 @@ pub(crate) struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// How many calls the ledger saved against sending every value.
+    /// How many calls the ledger saved against sending every value; none where the run did not come to its end, since a call
+    /// that was not made yet is not saved.
     fn calls_saved(&self) -> u64 {
+        if !matches!(self.report.status, RunStatus::Succeeded | RunStatus::Partial) {
+            return 0;
+        }
         let made = u64::try_from(self.report.counts.requests).unwrap_or(0);
         self.report.calls_without_ledger.saturating_sub(made)
     }

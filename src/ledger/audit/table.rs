@@ -86,6 +86,12 @@ async fn postgres_table(url: &str, query: &str) -> Result<Table> {
     // Only a single statement can be prepared; the simple protocol below would run several.
     let prepared = connection.prepare(AssertSqlSafe(query).into_sql_str()).await.map_err(said)?;
     let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
+    // What answers with no rows is run for what it does, and may do it in spite of a session that only reads. A
+    // procedure answers with rows too, but in a transaction that only reads it can end none and begin no other.
+    if columns.is_empty() {
+        return Err(refused(ONE_ONLY));
+    }
+    sqlx::raw_sql("begin read only").execute(&mut connection).await.map_err(said)?;
     let mut table = Table { rows: Vec::new(), truncated: false, columns };
     // The simple protocol sends every type as text.
     let mut rows = sqlx::raw_sql(AssertSqlSafe(query)).fetch(&mut connection);
@@ -96,9 +102,6 @@ async fn postgres_table(url: &str, query: &str) -> Result<Table> {
         }
         let cells = (0..row.columns().len()).map(|index| postgres_value(&row, index));
         table.rows.push(cells.collect::<Result<_, _>>().map_err(said)?);
-    }
-    if table.columns.is_empty() {
-        return Err(refused(ONE_ONLY));
     }
     Ok(table)
 }
