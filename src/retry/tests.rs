@@ -25,6 +25,12 @@ fn every_answer_has_its_meaning() {
     assert_eq!(meaning(&answered(200, Body::Echoes(vec![])), 1), Meaning::Accepted(&[]));
     assert_eq!(meaning(&html(413), 30), Meaning::TooLarge);
     assert_eq!(meaning(&problem(422, "Max batch size allowed is 10", &[]), 30), Meaning::TooLarge);
+    for title in
+        ["Too many items in the request, at most 10 are allowed", "array must have at most 10 elements"]
+    {
+        assert_eq!(meaning(&problem(400, title, &[]), 30), Meaning::TooLarge);
+    }
+    assert_eq!(meaning(&problem(422, "must be at most 255 characters", &[]), 30), Meaning::Refused(vec![]));
     for status in [400, 409, 422] {
         assert_eq!(meaning(&problem(status, "Invalid", &[]), 30), Meaning::Refused(vec![]));
         assert_eq!(meaning(&html(status), 30), Meaning::Refused(vec![]));

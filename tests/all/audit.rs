@@ -5,6 +5,7 @@ use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, RequestEnd};
 use attrsync::record::{Key, RunStatus, Verdict};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::postgres_ledger::{FIRST, at, change, planned_run, store};
 use crate::support::postgres::Postgres;
@@ -70,7 +71,19 @@ async fn questions_to_postgres() {
     assert!(AuditLog::open(&config).await.unwrap().is_none(), "there is no ledger yet");
     let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
     let run = fill(&ledger).await;
-    check(&AuditLog::open(&config).await.unwrap().expect("there is a ledger"), run).await;
+    let audit = AuditLog::open(&config).await.unwrap().expect("there is a ledger");
+    check(&audit, run).await;
+
+    // A block of code can switch its session back to writing, and a procedure can end a transaction.
+    let writes = "perform set_config('default_transaction_read_only', 'off', false); commit; delete from attrsync.entries;";
+    assert!(audit.sql(&format!("do $$ begin {writes} end $$")).await.is_err());
+    let procedure =
+        format!("create procedure attrsync.p(inout n int) language plpgsql as $$ begin {writes} end $$");
+    let mut writer = PgConnection::connect(&url).await.unwrap();
+    writer.execute(AssertSqlSafe(procedure)).await.unwrap();
+    assert!(audit.sql("call attrsync.p(1)").await.is_err());
+    let left = audit.sql("select count(*) from entries").await.unwrap();
+    assert_eq!(left.rows, [[Value::Int(2)]]);
 }
 
 /// What [`fill`] leaves, as rows of a SQLite file.

@@ -200,6 +200,15 @@ fn promise_6_nothing_but_rejections_trips_the_breaker() {
 }
 
 #[test]
+fn promise_6_a_run_whose_last_value_is_refused_has_come_to_its_end() {
+    let world = World::with_customers(Books::File, 20);
+    world.be_patient();
+    world.execute("update customer_attribute_values set value = '!reject'");
+    let said = world.sync().exits(3).balances();
+    assert_eq!((said.count("rejected"), said.count("deferred")), (20, 0));
+}
+
+#[test]
 fn promise_6_values_of_a_deleted_customer_are_set_aside_without_being_sent() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 12);

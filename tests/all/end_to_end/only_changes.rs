@@ -83,6 +83,7 @@ fn a_smaller_size_is_learnt_once(books: Books, refusal: SizeRefusal) {
 
     world.store().reset_log();
     world.execute("update customer_attribute_values set value = value || '!' where customer_id <= 100");
+    assert_eq!(world.run(&["plan", "--json"]).exits(0).json()["calls"], 30, "plan knows it too");
     world.sync().exits(0).balances();
     let tally = world.store().tally();
     assert_eq!((tally.writes, tally.over_size, tally.max_items), (30, 0, 10));
