@@ -62,7 +62,7 @@ fn a_backup_is_taken_while_a_run_goes_on_and_restored_with_distrust() {
         let world = World::with_customers(books, 100);
         world.sync().exits(0);
         world.change("second", "select generate_series(1, 100)");
-        world.store().options.latency = Duration::from_millis(150);
+        world.store().options.latency = Duration::from_millis(600);
         world.store().reset_log();
         let mut running = world.start(&["sync"]);
         until("calls are made", || world.writes().len() > 4);
