@@ -3,6 +3,7 @@
 //! [`planning`] reads source and ledger and saves the difference; [`push`] sends it. This file is the line
 //! between them: what is asked of a run, what comes of it, and that every run that was opened is closed.
 
+mod end;
 mod gone;
 mod news;
 mod planning;
@@ -11,18 +12,18 @@ mod queue;
 mod reading;
 pub mod release;
 mod sending;
+mod waiting;
 
 use std::collections::BTreeMap;
-use std::task::Poll;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::{BoxFuture, ready};
-use futures_util::poll;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use self::end::End;
 use self::news::News;
+use self::waiting::asked_to_stop;
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination, ReadError};
 use crate::failpoint;
@@ -302,72 +303,6 @@ async fn save_plan(
     let notices = news.notices().cloned().collect::<Vec<_>>().join("; ");
     let rules = rules(&attributes, news, options, push, (ports.now)());
     Ok((planning::save(ports, run_id, &filter, rules).await?, notices))
-}
-
-/// Returns when the run is asked to stop; never if nobody is left who could.
-async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|asked| *asked).await.is_err() {
-        std::future::pending().await
-    }
-}
-
-/// What is waited for, or for ever where nothing is.
-async fn pending_or<T>(waited_for: &mut Option<BoxFuture<'_, T>>) -> T {
-    match waited_for {
-        Some(waited_for) => waited_for.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Sets a future off at once, instead of when it is first waited for.
-async fn set_off<'a, T: Send + 'a>(mut future: BoxFuture<'a, T>) -> BoxFuture<'a, T> {
-    match poll!(&mut future) {
-        Poll::Ready(result) => Box::pin(ready(result)),
-        Poll::Pending => future,
-    }
-}
-
-/// How a run ends, before its books are looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct End {
-    status: RunStatus,
-    message: Option<String>,
-    hint: Option<String>,
-}
-
-impl End {
-    const fn finished() -> Self {
-        Self { status: RunStatus::Succeeded, message: None, hint: None }
-    }
-
-    fn stopped(message: &str) -> Self {
-        let hint = "run `attrsync sync` again: it plans anew and goes on".to_owned();
-        Self { status: RunStatus::Stopped, message: Some(message.to_owned()), hint: Some(hint) }
-    }
-
-    fn failed(message: String, hint: &str) -> Self {
-        Self { status: RunStatus::Failed, message: Some(message), hint: Some(hint.to_owned()) }
-    }
-
-    /// A run that went through is a success only if every change is accounted for and the store is the source.
-    fn checked(self, counts: &Counts) -> Self {
-        if self.status != RunStatus::Succeeded {
-            return self;
-        }
-        if !counts.balance() || counts.deferred > 0 {
-            let message = format!(
-                "the books do not balance: {} planned, {} confirmed, {} rejected, {} unknown, {} deferred",
-                counts.planned, counts.confirmed, counts.rejected, counts.unknown, counts.deferred
-            );
-            return Self::failed(
-                message,
-                "this is a fault of attrsync; run `attrsync sync` again, and report it",
-            );
-        }
-        let open = counts.rejected + counts.held + counts.invalid + counts.unknown;
-        let status = if open > 0 { RunStatus::Partial } else { RunStatus::Succeeded };
-        Self { status, ..self }
-    }
 }
 
 fn rules(

@@ -97,7 +97,7 @@ words! {
     News {
         /// The attribute's definition is another one.
         Changed = "changed",
-        /// The attribute was deleted, and its values with it.
+        /// The attribute was deleted, or the customer was before it came back, and the values with it.
         Gone = "gone",
         /// The customer was missing and is there again.
         Back = "back",

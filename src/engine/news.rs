@@ -1,8 +1,8 @@
 //! What the store did by itself since the run before: attributes renamed, deleted or made anew, customers deleted or
 //! back. What was set aside for it is sent again; what is gone is said.
 //!
-//! Customers whose values a run found to be refused are asked about at its end, fifty at a time: that is one read for
-//! fifty refusals at most. Those that the store has no more are asked about again by the runs that follow, a bounded
+//! Customers whose values a run found to be refused are asked about at its end, forty at a time: that is one read for
+//! forty refusals at most. Those that the store has no more are asked about again by the runs that follow, a bounded
 //! number in each, until they are back.
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use crate::{record, retry};
 /// Customers in one question.
 const ASKED_AT_ONCE: usize = 40;
 
-/// How many missing customers a run asks about, in ten calls: those first that were asked about longest ago.
+/// How many missing customers a run asks about, in thirteen calls: those first that were asked about longest ago.
 const ASKED_A_RUN: usize = 500;
 
 /// What is new.

@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::{EngineError, Ports, Progress, pending_or, set_off};
+use super::waiting::{pending_or, set_off};
+use super::{EngineError, Ports, Progress};
 use crate::failpoint;
 use crate::ledger::{self, EntryPages, EntryScan, Ledger};
 use crate::plan::diff::{Cursor, Diff, Need, PlanPage, Rules};

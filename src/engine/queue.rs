@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use futures_util::future::BoxFuture;
 
-use super::pending_or;
+use super::waiting::pending_or;
 use crate::ledger::{Ledger, Result};
 use crate::plan::batch::{self, Limit};
 use crate::record::{Change, Key};

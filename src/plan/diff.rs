@@ -3,6 +3,8 @@
 //! [`Diff::step`] is fed page by page and keeps no more than the row it is at, so a table of any size goes through.
 //! Rows that cannot be sent are set apart with a reason and never stop the others.
 
+mod cursor;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +15,8 @@ use crate::record::{
     Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, SourcePage, SourceRow,
     VALUE_MAX_CHARS, Whose,
 };
+
+pub use cursor::Cursor;
 
 /// The largest id that the store knows: its ids are 32-bit integers.
 const ID_MAX: i64 = i32::MAX as i64;
@@ -49,42 +53,6 @@ pub struct PlanPage {
     pub changes: Vec<Change>,
     /// Source rows that cannot be sent, in the order in which that was found.
     pub invalid: Vec<InvalidRow>,
-}
-
-/// A page that is being read.
-#[derive(Debug)]
-pub struct Cursor<P> {
-    page: P,
-    at: usize,
-    ended: bool,
-}
-
-impl<P: Default> Default for Cursor<P> {
-    fn default() -> Self {
-        Self { page: P::default(), at: 0, ended: false }
-    }
-}
-
-impl<P> Cursor<P> {
-    /// Goes on with the next page, or with `None` learns that there is none.
-    pub fn turn(&mut self, page: Option<P>) {
-        match page {
-            Some(page) => (self.page, self.at) = (page, 0),
-            None => self.ended = true,
-        }
-    }
-}
-
-impl Cursor<SourcePage> {
-    fn peek(&self) -> Option<SourceRow<'_>> {
-        (self.at < self.page.len()).then(|| self.page.row(self.at))
-    }
-}
-
-impl Cursor<EntryPage> {
-    fn peek(&self) -> Option<EntryRow<'_>> {
-        (self.at < self.page.len()).then(|| self.page.row(self.at))
-    }
 }
 
 /// What the diff needs before it can go on.
