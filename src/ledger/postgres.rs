@@ -93,6 +93,17 @@ impl Held {
         if touched == 0 { Err(lost(writer, self.store_id).await) } else { Ok(()) }
     }
 
+    /// Runs work of a run to its end, also where nobody waits for it any more, and tells if the run lost its store.
+    async fn detached<T, F>(&self, run_id: i64, work: impl FnOnce(Self) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let ended = tokio::spawn(work(self.clone())).await;
+        let failed = |error| Err(LedgerError::Database { doing: "work", source: Box::new(error) });
+        self.told(run_id, ended.unwrap_or_else(failed)).await
+    }
+
     /// A write that failed because its session was ended lost the lock with it, and its proof of ownership too. So another
     /// session is asked: a run that was taken over has to know it, since it may have sent something.
     async fn told<T>(&self, run_id: i64, written: Result<T>) -> Result<T> {
@@ -105,12 +116,6 @@ impl Held {
             _ => written,
         }
     }
-}
-
-/// Runs work to its end, also where nobody waits for it any more.
-async fn detached<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let ended = tokio::spawn(work).await;
-    ended.unwrap_or_else(|error| Err(LedgerError::Database { doing: "work", source: Box::new(error) }))
 }
 
 async fn find_or_make(connection: &mut PgConnection, store: &StoreName) -> Result<i64> {
@@ -207,9 +212,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
-        let held = self.held.clone();
-        let saved = detached(async move { held.save(run_id, &changes, &invalid).await }).await;
-        self.held.told(run_id, saved).await
+        let save = |held: Held| async move { held.save(run_id, &changes, &invalid).await };
+        self.held.detached(run_id, save).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
@@ -227,15 +231,14 @@ impl Ledger for PostgresLedger {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<Change>> {
-        let held = self.held.clone();
-        let read = detached(async move { held.read_planned(run_id, late, after, limit).await }).await;
-        self.held.told(run_id, read).await
+        let read = |held: Held| async move { held.read_planned(run_id, late, after, limit).await };
+        self.held.detached(run_id, read).await
     }
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
-        let (held, request, changes) = (self.held.clone(), request.clone(), changes.to_vec());
-        let begun = detached(async move { held.begin_request(run_id, &request, &changes).await }).await;
-        self.held.told(run_id, begun).await
+        let (request, changes) = (request.clone(), changes.to_vec());
+        let begin = |held: Held| async move { held.begin_request(run_id, &request, &changes).await };
+        self.held.detached(run_id, begin).await
     }
 
     async fn finish(
@@ -245,16 +248,16 @@ impl Ledger for PostgresLedger {
         end: &RequestEnd,
         verdicts: &[(Key, Verdict)],
     ) -> Result<()> {
-        let (held, end, verdicts) = (self.held.clone(), end.clone(), verdicts.to_vec());
-        let finished =
-            detached(async move { held.finish_request(run_id, request_id, &end, &verdicts).await }).await;
-        self.held.told(run_id, finished).await
+        let (end, verdicts) = (end.clone(), verdicts.to_vec());
+        let finish =
+            |held: Held| async move { held.finish_request(run_id, request_id, &end, &verdicts).await };
+        self.held.detached(run_id, finish).await
     }
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
-        let (held, verdicts) = (self.held.clone(), verdicts.to_vec());
-        let decided = detached(async move { held.decide_unsent(run_id, &verdicts, at).await }).await;
-        self.held.told(run_id, decided).await
+        let verdicts = verdicts.to_vec();
+        let decide = |held: Held| async move { held.decide_unsent(run_id, &verdicts, at).await };
+        self.held.detached(run_id, decide).await
     }
 
     async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {

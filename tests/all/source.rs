@@ -225,6 +225,14 @@ async fn a_huge_value_is_cut_and_still_too_long() {
     let rows =
         shop.query("select 1 as customer_id, 1 as attribute_id, to_jsonb(repeat('x', 99999)) as value").await;
     assert_eq!(rows.expect("a row")[0].2.as_deref().map(str::len), Some(301));
+
+    // The table itself may have none, and one that inherits from it a huge one.
+    let shop = Shop::new(&format!(
+        "{VALUES} create table w () inherits (v); insert into w values (1, 1, repeat('é', 5000000))"
+    ))
+    .await;
+    let rows = shop.table("v").await.expect("rows");
+    assert_eq!(rows[0].2.as_deref().map(|value| value.chars().count()), Some(301));
 }
 
 #[tokio::test]

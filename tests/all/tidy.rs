@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 struct Source {
     path: String,
     code: String,
+    /// Lines without the tests, comments and all.
+    lines: usize,
 }
 
 impl Source {
@@ -43,12 +45,13 @@ fn sources() -> Vec<Source> {
         .map(|path| {
             let text = fs::read_to_string(&path).expect("a readable file");
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let lines = text.lines().count();
             let code = text
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"))
                 .collect::<Vec<_>>()
                 .join("\n");
-            Source { path: path.strip_prefix(root).expect("in the house").display().to_string(), code }
+            Source { path: path.strip_prefix(root).expect("in the house").display().to_string(), code, lines }
         })
         .collect();
     assert!(sources.len() > 30, "the house was not found");
@@ -150,7 +153,7 @@ fn fail_points_stand_where_runs_go_and_each_has_a_name() {
 
 #[test]
 fn no_file_is_over_four_hundred_lines() {
-    let long: Vec<_> = sources().into_iter().filter(|source| source.code.lines().count() > 400).collect();
+    let long: Vec<_> = sources().into_iter().filter(|source| source.lines > 400).collect();
     let names: Vec<_> = long.iter().map(|source| source.path.as_str()).collect();
     assert!(names.is_empty(), "too long: {names:?}");
 }

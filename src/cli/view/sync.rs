@@ -127,6 +127,15 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_were_not_made_yet_are_not_saved() {
+        let whole = report(Counts { requests: 100, ..Counts::default() });
+        assert_eq!(ending(&whole).calls_saved(), 200);
+        for status in [RunStatus::Failed, RunStatus::Stopped] {
+            assert_eq!(ending(&Report { status, ..whole.clone() }).calls_saved(), 0);
+        }
+    }
+
+    #[test]
     fn the_summary_tells_new_from_held() {
         let counts = Counts {
             planned: 1000,

@@ -192,3 +192,79 @@ fn run(connection: &mut Connection, group: &mut [Box<dyn Write>]) -> rusqlite::R
 fn ended(doing: &'static str) -> LedgerError {
     LedgerError::Database { doing, source: "its thread has ended; start the command again".into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A write that puts `n` and the negative of it into a table of distinct numbers.
+    fn insert(n: i64) -> impl FnOnce(&Transaction<'_>) -> Result<(), Failure> + Send {
+        move |transaction| {
+            transaction.execute("insert into t values (?1)", [-n])?;
+            transaction.execute("insert into t values (?1)", [n.abs()])?;
+            Ok(())
+        }
+    }
+
+    fn numbers(connection: &Connection) -> Vec<i64> {
+        let mut statement = connection.prepare("select n from t order by n").expect("a table");
+        let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+        rows.map(|row| row.expect("a row")).collect()
+    }
+
+    #[test]
+    fn what_waits_together_is_committed_together_and_fails_by_itself() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.db");
+        let mut connection = Connection::open(&path).expect("a database");
+        connection.execute_batch("create table t (n integer primary key)").expect("a table");
+        let (jobs, queue) = mpsc::channel();
+        let mut answers = Vec::new();
+        // The second repeats a number of the first, after it has written one of its own.
+        for n in [1, -1, 2] {
+            let (answer, answered) = oneshot::channel();
+            jobs.send(Job::Write(Box::new(Asked { job: Some(insert(n)), result: None, answer })))
+                .expect("sent");
+            answers.push(answered);
+        }
+        // Before the commit nobody else sees what the first has written.
+        let (answer, seen) = oneshot::channel();
+        let look = move |_: &Transaction<'_>| Ok(numbers(&Connection::open(&path).expect("a database")));
+        jobs.send(Job::Write(Box::new(Asked { job: Some(look), result: None, answer }))).expect("sent");
+        drop(jobs);
+        work(&queue, &mut connection);
+
+        let ended: Vec<bool> = answers
+            .into_iter()
+            .map(|answered| answered.blocking_recv().expect("an answer").is_ok())
+            .collect();
+        assert_eq!(ended, [true, false, true]);
+        assert_eq!(seen.blocking_recv().expect("an answer").expect("it reads"), Vec::<i64>::new());
+        assert_eq!(numbers(&connection), [-2, -1, 1, 2]);
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_committed_is_told_so_to_each() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        connection
+            .execute_batch(
+                "pragma foreign_keys = on; create table p (n integer primary key);
+                 create table t (n integer primary key references p (n) deferrable initially deferred)",
+            )
+            .expect("tables");
+        let (jobs, queue) = mpsc::channel();
+        let mut answers = Vec::new();
+        for n in [1, 2] {
+            let (answer, answered) = oneshot::channel();
+            jobs.send(Job::Write(Box::new(Asked { job: Some(insert(n)), result: None, answer })))
+                .expect("sent");
+            answers.push(answered);
+        }
+        drop(jobs);
+        work(&queue, &mut connection);
+        for answered in answers {
+            assert!(answered.blocking_recv().expect("an answer").is_err());
+        }
+        assert_eq!(numbers(&connection), Vec::<i64>::new());
+    }
+}

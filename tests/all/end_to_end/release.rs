@@ -105,6 +105,29 @@ fn values_of_a_deleted_customer_are_sent_again_when_it_is_back() {
 }
 
 #[test]
+fn promise_3_what_a_deleted_customer_took_along_is_not_believed_when_it_is_back() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 12);
+        world.execute("insert into customer_attribute_values select c, 2, '1' from generate_series(1, 12) c");
+        world.sync().exits(0);
+        world.store().delete_customer(5);
+        // Only one of its two values is refused; the other is as it was.
+        world.change("second", "5");
+        world.execute(
+            "update customer_attribute_values set value = '1' where customer_id = 5 and attribute_id = 2",
+        );
+        assert_eq!(world.sync().exits(3).balances().count("rejected"), 1);
+        world.store().add_customer(5);
+        let plan = world.run(&["plan", "--json"]).exits(0).json();
+        assert_eq!(plan["counts"]["planned"], 2, "plan knows it too");
+        let said = world.sync().exits(0).balances();
+        assert_eq!((said.count("confirmed"), said.count("released")), (2, 1));
+        assert_eq!((world.value(5, 1).as_deref(), world.value(5, 2).as_deref()), (Some("second"), Some("1")));
+        world.run(&["check", "--ledger"]).exits(0);
+    }
+}
+
+#[test]
 fn rejected_values_are_sent_again_when_their_attribute_changes() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 12);
