@@ -197,11 +197,11 @@ fn ended(doing: &'static str) -> LedgerError {
 mod tests {
     use super::*;
 
-    /// A write that puts `n` and the negative of it into a table of distinct numbers.
-    fn insert(n: i64) -> impl FnOnce(&Transaction<'_>) -> Result<(), Failure> + Send {
+    /// A write that puts two numbers into a table of distinct ones.
+    fn insert(first: i64, second: i64) -> impl FnOnce(&Transaction<'_>) -> Result<(), Failure> + Send {
         move |transaction| {
-            transaction.execute("insert into t values (?1)", [-n])?;
-            transaction.execute("insert into t values (?1)", [n.abs()])?;
+            transaction.execute("insert into t values (?1)", [first])?;
+            transaction.execute("insert into t values (?1)", [second])?;
             Ok(())
         }
     }
@@ -221,9 +221,9 @@ mod tests {
         let (jobs, queue) = mpsc::channel();
         let mut answers = Vec::new();
         // The second repeats a number of the first, after it has written one of its own.
-        for n in [1, -1, 2] {
+        for (first, second) in [(1, 10), (2, 10), (3, 30)] {
             let (answer, answered) = oneshot::channel();
-            jobs.send(Job::Write(Box::new(Asked { job: Some(insert(n)), result: None, answer })))
+            jobs.send(Job::Write(Box::new(Asked { job: Some(insert(first, second)), result: None, answer })))
                 .expect("sent");
             answers.push(answered);
         }
@@ -240,7 +240,7 @@ mod tests {
             .collect();
         assert_eq!(ended, [true, false, true]);
         assert_eq!(seen.blocking_recv().expect("an answer").expect("it reads"), Vec::<i64>::new());
-        assert_eq!(numbers(&connection), [-2, -1, 1, 2]);
+        assert_eq!(numbers(&connection), [1, 3, 10, 30]);
     }
 
     #[test]
@@ -254,9 +254,9 @@ mod tests {
             .expect("tables");
         let (jobs, queue) = mpsc::channel();
         let mut answers = Vec::new();
-        for n in [1, 2] {
+        for (first, second) in [(1, 10), (2, 20)] {
             let (answer, answered) = oneshot::channel();
-            jobs.send(Job::Write(Box::new(Asked { job: Some(insert(n)), result: None, answer })))
+            jobs.send(Job::Write(Box::new(Asked { job: Some(insert(first, second)), result: None, answer })))
                 .expect("sent");
             answers.push(answered);
         }

@@ -122,6 +122,8 @@ fn promise_3_what_a_deleted_customer_took_along_is_not_believed_when_it_is_back(
         assert_eq!(plan["counts"]["planned"], 2, "plan knows it too");
         let said = world.sync().exits(0).balances();
         assert_eq!((said.count("confirmed"), said.count("released")), (2, 1));
+        let made_anew = "select count(*) as n from changes where run_id = 3 and action = 'create'";
+        assert_eq!(world.number(made_anew), 2, "the ledger itself forgot them, should this run have died");
         assert_eq!((world.value(5, 1).as_deref(), world.value(5, 2).as_deref()), (Some("second"), Some("1")));
         world.run(&["check", "--ledger"]).exits(0);
     }
