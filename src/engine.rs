@@ -35,7 +35,7 @@ use crate::record::{Change, Counts, Filter, InvalidRow, RunStatus, Trigger};
 use crate::source::{Source, SourceError};
 
 /// How long a size that the store was found to take is believed.
-pub const LEARNED_SIZE_VALID: TimeDelta = TimeDelta::days(7);
+const LEARNED_SIZE_VALID: TimeDelta = TimeDelta::days(7);
 
 /// What ends a run, or keeps it from starting, by an error.
 #[derive(Debug, thiserror::Error)]
@@ -222,8 +222,9 @@ pub async fn plan(
     for notice in news.notices() {
         tracing::warn!("{notice}");
     }
-    let rules = rules(&attributes, news, options, push, Utc::now());
-    let limit = Limit { customers: push.customers_per_request, values: push.values_per_request };
+    let now = Utc::now();
+    let rules = rules(&attributes, news, options, push, now);
+    let limit = limit(entries, push, now).await?;
     let mut summary = Summary::new(limit, sample);
     let (counts, desired) = planning::forecast(source, entries, &filter, rules, &mut summary).await?;
     let name =
@@ -265,11 +266,7 @@ async fn run(
     };
     failpoint::reach("planned");
     ports.ledger.seal_plan(run_id, &counts, (ports.now)()).await?;
-    let learned = ports.ledger.learned_size().await?;
-    let size = learned.filter(|size| (ports.now)() - size.learned_at < LEARNED_SIZE_VALID);
-    let size = size.map(|size| size.values_per_request);
-    let size = size.into_iter().chain(push.values_per_request).min();
-    let limit = Limit { customers: push.customers_per_request, values: size };
+    let limit = limit(Some(ports.ledger), push, (ports.now)()).await?;
     let calls_without_ledger = limit.calls(desired.0, desired.1);
     failpoint::reach("sealed");
     let counts = Counts { deferred: counts.planned, ..counts };
@@ -303,6 +300,21 @@ async fn save_plan(
     let notices = news.notices().cloned().collect::<Vec<_>>().join("; ");
     let rules = rules(&attributes, news, options, push, (ports.now)());
     Ok((planning::save(ports, run_id, &filter, rules).await?, notices))
+}
+
+/// How much a call may carry: as configured, or less where the store taught that and it is still believed.
+async fn limit(
+    ledger: Option<&dyn EntryScan>,
+    push: &PushConfig,
+    now: DateTime<Utc>,
+) -> Result<Limit, EngineError> {
+    let learned = match ledger {
+        Some(ledger) => ledger.learned_size().await?,
+        None => None,
+    };
+    let learned = learned.filter(|size| now - size.learned_at < LEARNED_SIZE_VALID);
+    let sizes = learned.map(|size| size.values_per_request).into_iter().chain(push.values_per_request);
+    Ok(Limit { customers: push.customers_per_request, values: sizes.min() })
 }
 
 fn rules(

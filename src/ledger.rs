@@ -116,6 +116,9 @@ pub trait EntryScan: Send + Sync {
     /// Customers that the store was found to have no more, at most `limit`: those first that were asked about longest ago.
     async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>>;
 
+    /// The size that this store was found to accept, if any was learnt.
+    async fn learned_size(&self) -> Result<Option<LearnedSize>>;
+
     /// The entries that the filter leaves in.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
 }
@@ -213,9 +216,6 @@ pub trait Ledger: EntryScan {
 
     /// Makes entries unconfirmed whatever run owns the store: what a run that lost its lock may still write.
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;
-
-    /// The size that this store was found to accept, if any was learnt.
-    async fn learned_size(&self) -> Result<Option<LearnedSize>>;
 
     /// Keeps or forgets the size that this store accepts.
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()>;

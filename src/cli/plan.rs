@@ -1,7 +1,5 @@
 //! `attrsync plan`: what a sync would do. Reads only, takes no lock.
 
-use chrono::Utc;
-
 use super::failure::Failure;
 use super::{Common, Exit, adapters, view};
 use crate::config::Config;
@@ -85,20 +83,7 @@ pub(super) async fn forecast(config: &Config, options: &Options) -> Result<Forec
     if entries.is_none() {
         view::note("no ledger of this store yet: everything is new");
     }
-    let mut push = config.push.clone();
-    if let Some(audit) = &audit {
-        push.values_per_request =
-            learned(audit, config).await?.into_iter().chain(push.values_per_request).min();
-    }
-    Ok(engine::plan(&source, entries.as_deref(), &store, &push, options, SAMPLE).await?)
-}
-
-/// The size that the store taught, where that is still believed.
-async fn learned(audit: &AuditLog, config: &Config) -> Result<Option<usize>, Failure> {
-    let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(None) };
-    let learned = audit.learned_size(store_id).await?;
-    let valid = learned.filter(|size| Utc::now() - size.learned_at < engine::LEARNED_SIZE_VALID);
-    Ok(valid.and_then(|size| usize::try_from(size.values_per_request).ok()))
+    Ok(engine::plan(&source, entries.as_deref(), &store, &config.push, options, SAMPLE).await?)
 }
 
 async fn entries(audit: &AuditLog, config: &Config) -> Result<Option<Box<dyn EntryScan>>, Failure> {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::postgres::migrate::known_version;
-use super::{EntryPages, EntryScan, LedgerError, Result, postgres, sqlite};
+use super::{EntryPages, EntryScan, LearnedSize, LedgerError, Result, postgres, sqlite};
 use crate::config::{LedgerConfig, Secret};
 use crate::record::{Filter, KnownAttribute};
 
@@ -119,6 +119,16 @@ impl EntryScan for StoreEntries {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.port().await?.rows(sql, vec![Value::Int(self.store_id), Value::Int(limit)]).await?;
         rows.into_iter().map(|row| Cells::of(row).int()).collect()
+    }
+
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        let rows = self.port().await?.rows(questions::LEARNED, vec![Value::Int(self.store_id)]).await?;
+        let learned = rows.into_iter().next().map(|row| {
+            let mut row = Cells::of(row);
+            let (size, learned_at) = (row.int()?, row.time()?);
+            Ok(LearnedSize { values_per_request: usize::try_from(size).unwrap_or(usize::MAX), learned_at })
+        });
+        learned.transpose()
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {

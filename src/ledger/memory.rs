@@ -191,6 +191,10 @@ impl EntryScan for MemoryLedger {
         Ok(self.database.state().missing_customers(self.store, limit))
     }
 
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        Ok(self.database.state().stores[self.store].learned)
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         let (database, filter) = (self.database.clone(), filter.clone());
         Ok(Box::new(MemoryPages { database, store: self.store, filter, after: None }))
@@ -349,10 +353,6 @@ impl Ledger for MemoryLedger {
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
         self.database.writable("clear certainty")?.clear_certainty(self.store, keys, at);
         Ok(())
-    }
-
-    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        Ok(self.database.state().stores[self.store].learned)
     }
 
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {

@@ -163,6 +163,20 @@ impl EntryScan for PostgresLedger {
         self.held.read_missing(limit).await
     }
 
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        let row: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
+            "select values_per_request, values_per_request_learned_at from stores
+            where id = $1 and values_per_request is not null and values_per_request_learned_at is not null",
+        )
+        .bind(self.held.store_id)
+        .fetch_optional(&mut *self.held.writer().await)
+        .await
+        .map_err(failed("read the learnt size"))?;
+        Ok(row.and_then(|(size, learned_at)| {
+            Some(LearnedSize { values_per_request: usize::try_from(size).ok()?, learned_at })
+        }))
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(self.held.url.expose(), self.held.store_id, filter)
     }
@@ -295,20 +309,6 @@ impl Ledger for PostgresLedger {
         // A run that lost its session may still take back what it claimed: over a session without the lock.
         let mut another = session::connect(self.held.url.expose()).await?;
         push::clear_certainty(&mut another, self.held.store_id, keys, at).await
-    }
-
-    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        let row: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
-            "select values_per_request, values_per_request_learned_at from stores
-            where id = $1 and values_per_request is not null and values_per_request_learned_at is not null",
-        )
-        .bind(self.held.store_id)
-        .fetch_optional(&mut *self.held.writer().await)
-        .await
-        .map_err(failed("read the learnt size"))?;
-        Ok(row.and_then(|(size, learned_at)| {
-            Some(LearnedSize { values_per_request: usize::try_from(size).ok()?, learned_at })
-        }))
     }
 
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {

@@ -82,6 +82,13 @@ impl EntryScan for SqliteLedger {
             .await
     }
 
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        let store_id = self.store_id;
+        self.writer
+            .call("read the learned size", move |connection| runs::learned_size(connection, store_id))
+            .await
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(&self.path, self.store_id, filter)
     }
@@ -205,13 +212,6 @@ impl Ledger for SqliteLedger {
         let (store_id, keys) = (self.store_id, keys.to_vec());
         self.writer
             .write("clear certainty", move |tx| attempts::clear_certainty(tx, store_id, &keys, at))
-            .await
-    }
-
-    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        let store_id = self.store_id;
-        self.writer
-            .call("read the learned size", move |connection| runs::learned_size(connection, store_id))
             .await
     }
 

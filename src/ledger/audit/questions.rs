@@ -21,6 +21,10 @@ macro_rules! runs {
     };
 }
 
+/// The size that a store was found to accept.
+pub(super) const LEARNED: &str = "select values_per_request, values_per_request_learned_at from stores
+    where id = $1 and values_per_request is not null and values_per_request_learned_at is not null";
+
 impl AuditLog {
     /// All stores of the ledger.
     ///
@@ -54,9 +58,7 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn learned_size(&self, store_id: i64) -> Result<Option<Learned>> {
-        let sql = "select values_per_request, values_per_request_learned_at from stores
-            where id = $1 and values_per_request is not null and values_per_request_learned_at is not null";
-        let rows = self.ask(sql, vec![Value::Int(store_id)], |row| {
+        let rows = self.ask(LEARNED, vec![Value::Int(store_id)], |row| {
             Ok(Learned { values_per_request: row.int()?, learned_at: row.time()? })
         });
         Ok(rows.await?.pop())
