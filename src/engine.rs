@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until};
 use self::end::End;
 use self::news::News;
 use self::waiting::asked_to_stop;
+use crate::causes::with_causes;
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination, ReadError};
 use crate::failpoint;
@@ -186,7 +187,7 @@ pub async fn sync(
     let (end, calls_without_ledger) = match ended {
         Ok(ended) => ended,
         Err(error) => {
-            let message = whole(&error);
+            let message = with_causes(&error);
             // The run is lost already; that it could not be closed either is what the next run finds.
             let _ = ports.ledger.close_run(run_id, RunStatus::Failed, Some(&message), (ports.now)()).await;
             return Err(error);
@@ -370,10 +371,4 @@ fn resolve(options: &Options, attributes: &[Attribute]) -> Result<Filter, Engine
         return refuse(format!("the store has no attribute {id}"), "`attrsync check` lists them");
     }
     Ok(filter)
-}
-
-/// An error with all its causes, in one line.
-fn whole(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -3,9 +3,11 @@
 //! The modules, in reading order: [`record`] has the nouns, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`retry`] judges answers, [`engine`] is the line of a run,
 //! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands. `aside` is the
-//! thread on which the Postgres adapters read; [`failpoint`] lets the crash harness end a run at a named place.
+//! thread on which the Postgres adapters read, `causes` tells an error in words; [`failpoint`] lets the crash harness end
+//! a run at a named place.
 
 mod aside;
+mod causes;
 
 pub mod record;
 pub mod plan;

@@ -4,6 +4,7 @@ use anyhow::anyhow;
 
 use super::exit::Exit;
 use super::view;
+use crate::causes::with_causes;
 use crate::destination::{Body, ReadError, Reply};
 use crate::engine::EngineError;
 use crate::ledger::LedgerError;
@@ -40,22 +41,8 @@ impl Failure {
 
     /// The problem with all its causes, in one line.
     pub(super) fn whole(&self) -> String {
-        whole(self.error.as_ref())
+        with_causes(self.error.as_ref())
     }
-}
-
-/// An error with its causes. A cause that the sentence before has already said is not repeated.
-fn whole(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Tells the failure on stderr, once.

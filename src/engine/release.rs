@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::EngineError;
+use crate::causes::with_causes;
 use crate::ledger::{Ledger, NewRun, Result};
 use crate::record::{RunStatus, Trigger, Whose};
 
@@ -33,7 +34,7 @@ pub async fn by_hand(
         }
         Err(error) => {
             // The run is lost already; that it could not be closed either is what the next run finds.
-            let message = super::whole(&error);
+            let message = with_causes(&error);
             let _ = ledger.close_run(run_id, RunStatus::Failed, Some(&message), now).await;
             Err(error.into())
         }

@@ -4,6 +4,7 @@
 
 use super::answers::Cells;
 use super::{AuditLog, Place, Port, Value};
+use crate::causes::with_causes;
 use crate::ledger::{Result, postgres, sqlite};
 
 /// At most so many findings of a kind are told.
@@ -169,7 +170,7 @@ impl AuditLog {
     ) -> Proof {
         let flaws = match self.ask(sql, Vec::new(), tell).await {
             Ok(flaws) => shortened(flaws),
-            Err(error) => vec![whole(&error)],
+            Err(error) => vec![with_causes(&error)],
         };
         Proof { name, good, flaws, advice }
     }
@@ -184,7 +185,7 @@ impl AuditLog {
         let mut flaws = Vec::new();
         match self.ask("pragma integrity_check(11)", Vec::new(), Cells::text).await {
             Ok(lines) => flaws.extend(lines.into_iter().filter(|line| line != "ok")),
-            Err(error) => flaws.push(whole(&error)),
+            Err(error) => flaws.push(with_causes(&error)),
         }
         let orphan = |row: &mut Cells| {
             let (table, id) = (row.text()?, row.maybe_int()?);
@@ -194,7 +195,7 @@ impl AuditLog {
         };
         match self.ask("select * from pragma_foreign_key_check limit 11", Vec::new(), orphan).await {
             Ok(orphans) => flaws.extend(orphans),
-            Err(error) => flaws.push(whole(&error)),
+            Err(error) => flaws.push(with_causes(&error)),
         }
         Proof { name, good: "its pages and references are whole".to_owned(), flaws: shortened(flaws), advice }
     }
@@ -207,7 +208,9 @@ impl AuditLog {
             self.ask(OPEN_RUNS, Vec::new(), |row| Ok((row.int()?, row.int()?, row.maybe_int()?))).await;
         let open = match open {
             Ok(open) => open,
-            Err(error) => return Proof { name, good: String::new(), flaws: vec![whole(&error)], advice },
+            Err(error) => {
+                return Proof { name, good: String::new(), flaws: vec![with_causes(&error)], advice };
+            }
         };
         let (mut good, mut flaws) = (Vec::new(), Vec::new());
         for (run, store_id, owner) in open {
@@ -221,7 +224,7 @@ impl AuditLog {
                         "run {run} was cut off; the next `attrsync sync` closes it and goes on"
                     ));
                 }
-                Err(error) => flaws.push(whole(&error)),
+                Err(error) => flaws.push(with_causes(&error)),
             }
         }
         let good = if good.is_empty() { "none".to_owned() } else { good.join("; ") };
@@ -251,10 +254,4 @@ fn shortened(mut flaws: Vec<String>) -> Vec<String> {
         flaws.push("… and more".to_owned());
     }
     flaws
-}
-
-/// An error with all its causes.
-fn whole(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,0 +1,17 @@
+//! Errors in words.
+
+use std::error::Error;
+
+/// An error with its causes, in one line. A cause that the sentence before has already said is not repeated.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
