@@ -1,15 +1,15 @@
 //! A BigCommerce store over HTTP.
 //!
-//! [`client`] makes one call, [`wire`] reads its body and [`headers`] its headers, [`pacing`] keeps to the
+//! [`client`] makes one call, [`wire`] reads its body (by [`tree`]) and [`headers`] its headers, [`pacing`] keeps to the
 //! store's rate quota by the accounting of [`quota`], [`reading`] walks through lists. What an answer means is
 //! judged elsewhere.
 
 mod client;
 mod headers;
 mod pacing;
-mod problem;
 mod quota;
 mod reading;
+mod tree;
 pub(crate) mod wire;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! Answers as the API writes them: JSON bodies, lower-case headers.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
@@ -41,7 +42,9 @@ pub(super) fn body(answer: &Answer) -> String {
     match &answer.content {
         Content::Values(rows, paging) => {
             let meta = paging.map_or_else(|| json!({}), |paging| meta(&paging));
-            json!({ "data": rows.iter().map(value).collect::<Vec<_>>(), "meta": meta }).to_string()
+            let list = List { data: rows.iter().map(value).collect(), meta };
+            // Texts and numbers only: nothing of it can fail.
+            serde_json::to_string(&list).unwrap_or_default()
         }
         Content::Attributes(list, paging) => {
             let rows: Vec<_> = list.iter().map(attribute).collect();
@@ -66,18 +69,33 @@ pub(super) fn body(answer: &Answer) -> String {
     }
 }
 
-fn value(row: &Row) -> Value {
-    let mut json = json!({
-        "attribute_id": row.key.attribute_id,
-        "attribute_value": row.value,
-        "customer_id": row.key.customer_id,
-        "date_created": date(row.date_created),
-        "date_modified": date(row.date_modified),
-    });
-    if let Some(id) = row.id {
-        json["id"] = json!(id);
+/// A list of values, written without a tree in between: it is what a write is answered with.
+#[derive(Serialize)]
+struct List<'a> {
+    data: Vec<WireValue<'a>>,
+    meta: Value,
+}
+
+#[derive(Serialize)]
+struct WireValue<'a> {
+    attribute_id: i64,
+    attribute_value: &'a str,
+    customer_id: i64,
+    date_created: String,
+    date_modified: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<i64>,
+}
+
+fn value(row: &Row) -> WireValue<'_> {
+    WireValue {
+        attribute_id: row.key.attribute_id,
+        attribute_value: &row.value,
+        customer_id: row.key.customer_id,
+        date_created: date(row.date_created),
+        date_modified: date(row.date_modified),
+        id: row.id,
     }
-    json
 }
 
 fn attribute(row: &AttributeRow) -> Value {

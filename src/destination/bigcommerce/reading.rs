@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use serde_json::Value;
 
 use super::client::{Client, Received};
 use super::pacing::Pacer;
+use super::tree::Tree;
 use super::wire::{self, Page};
 use crate::destination::{Answer, Body, ReadError, Reply};
 use crate::record::Key;
@@ -37,7 +37,7 @@ pub(super) async fn all_pages<T: PartialEq>(
     client: &Client,
     pacer: &Pacer,
     path: &str,
-    read: impl Fn(&Value) -> Option<T>,
+    read: impl Fn(&Tree<'_>) -> Option<T>,
 ) -> Result<Vec<T>, ReadError> {
     let glue = if path.contains('?') { '&' } else { '?' };
     let mut all: Vec<T> = Vec::new();
@@ -63,7 +63,7 @@ pub(super) async fn all_pages<T: PartialEq>(
 }
 
 /// A 200 of which every item can be read.
-fn readable<T>(received: Received, read: impl Fn(&Value) -> Option<T>) -> Result<Page<T>, ReadError> {
+fn readable<T>(received: Received, read: impl Fn(&Tree<'_>) -> Option<T>) -> Result<Page<T>, ReadError> {
     let Received { status, request_id, wait, text } = received;
     let body = if status == 200 {
         match wire::page(&text, read) {

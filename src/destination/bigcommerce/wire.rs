@@ -4,9 +4,8 @@
 //! request says `value` where an answer says `attribute_value`.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::problem::Ordered;
+use super::tree::Tree;
 use crate::destination::{Attribute, Body, Echo, Item};
 use crate::record::Key;
 
@@ -48,19 +47,23 @@ pub(crate) struct Page<T> {
 }
 
 /// Reads a list; `None` unless the text is JSON with a `data` array.
-pub(crate) fn page<T>(text: &str, read: impl Fn(&Value) -> Option<T>) -> Option<Page<T>> {
-    let answer: Value = serde_json::from_str(text).ok()?;
-    let data = answer.get("data")?.as_array()?;
+pub(crate) fn page<T>(text: &str, read: impl Fn(&Tree<'_>) -> Option<T>) -> Option<Page<T>> {
+    let answer: Tree<'_> = serde_json::from_str(text).ok()?;
+    let Tree::List(data) = answer.get("data")? else { return None };
     let items: Vec<T> = data.iter().filter_map(read).collect();
-    let total_pages = answer.pointer("/meta/pagination/total_pages").and_then(Value::as_u64);
+    let pagination = answer.get("meta").and_then(|meta| meta.get("pagination"));
+    let total_pages = match pagination.and_then(|pagination| pagination.get("total_pages")) {
+        Some(Tree::Number(pages)) => pages.as_u64(),
+        _ => None,
+    };
     Some(Page { unread: data.len() - items.len(), items, total_pages })
 }
 
 /// A value of the store. NUL becomes U+FFFD, since no Postgres ledger could hold it.
-pub(crate) fn echo(item: &Value) -> Option<Echo> {
+pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
     let value = match item.get("attribute_value")? {
-        Value::String(text) => text.replace('\0', "\u{FFFD}"),
-        Value::Number(number) => number.to_string(),
+        Tree::Text(text) => text.replace('\0', "\u{FFFD}"),
+        Tree::Number(number) => number.to_string(),
         _ => return None,
     };
     let key = Key::new(id(item, "customer_id")?, id(item, "attribute_id")?);
@@ -68,24 +71,20 @@ pub(crate) fn echo(item: &Value) -> Option<Echo> {
 }
 
 /// An attribute of the store.
-pub(crate) fn attribute(item: &Value) -> Option<Attribute> {
-    let name = item.get("name")?.as_str()?.to_owned();
-    let kind = item.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+pub(crate) fn attribute(item: &Tree<'_>) -> Option<Attribute> {
+    let name = item.get("name")?.text()?.to_owned();
+    let kind = item.get("type").and_then(Tree::text).unwrap_or_default().to_owned();
     Some(Attribute { id: id(item, "id")?, name, kind })
 }
 
 /// A customer's id.
-pub(crate) fn customer(item: &Value) -> Option<i64> {
+pub(crate) fn customer(item: &Tree<'_>) -> Option<i64> {
     id(item, "id")
 }
 
 /// An id: a number, or a number in a string.
-fn id(item: &Value, field: &str) -> Option<i64> {
-    match item.get(field)? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
+fn id(item: &Tree<'_>, field: &str) -> Option<i64> {
+    item.get(field)?.integer()
 }
 
 /// What the answer to a write says.
@@ -108,12 +107,12 @@ pub(super) fn unreadable(text: &str) -> Body {
 
 /// An error in the API's shape: an object with a title, a detail or errors.
 fn problem(text: &str) -> Option<Body> {
-    let Ordered::Map(fields) = serde_json::from_str(text).ok()? else { return None };
+    let Tree::Map(fields) = serde_json::from_str(text).ok()? else { return None };
     let (mut title, mut detail, mut errors) = (None, None, None);
     for (name, value) in fields {
-        match (name.as_str(), value) {
-            ("title", Ordered::Text(text)) => title = Some(text),
-            ("detail", Ordered::Text(text)) => detail = Some(text),
+        match (&*name, value) {
+            ("title", Tree::Text(text)) => title = Some(text),
+            ("detail", Tree::Text(text)) => detail = Some(text),
             ("errors", tree) => errors = Some(tree.leaves(ERRORS_MAX)),
             _ => {}
         }
@@ -121,7 +120,7 @@ fn problem(text: &str) -> Option<Body> {
     if title.is_none() && detail.is_none() && errors.is_none() {
         return None;
     }
-    let title: Vec<String> = [title, detail].into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    let title: Vec<_> = [title, detail].into_iter().flatten().filter(|text| !text.is_empty()).collect();
     let errors = errors.unwrap_or_default();
     Some(Body::Problem {
         title: excerpt(&title.join(": ")),

@@ -1,0 +1,147 @@
+//! A body as a tree: its texts borrowed, the fields of an object in the order in which they were written.
+//!
+//! The order matters: reporting stops at the first bad item, so the first error is the one that names it.
+//! `serde_json`'s own map sorts its keys, and makes a text of its own of each.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+/// What a body says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Tree<'a> {
+    /// Nothing: null.
+    Nothing,
+    /// A truth value.
+    Truth(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(Cow<'a, str>),
+    /// An array.
+    List(Vec<Tree<'a>>),
+    /// An object; a name may be there twice.
+    Map(Vec<(Cow<'a, str>, Tree<'a>)>),
+}
+
+impl<'a> Tree<'a> {
+    /// What stands under a name, if this is an object that has it; the last where it has several.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        let Self::Map(fields) = self else { return None };
+        fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+
+    /// The text, if this is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The whole number, if this is one or a text of one.
+    pub(super) fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => number.as_i64(),
+            Self::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The texts with their paths: `{"0": {"value": "too long"}}` has the leaf `("0.value", "too long")`.
+    /// A place in an array is no part of a path, lest it look like an item's index. At most `max` are taken.
+    pub(super) fn leaves(self, max: usize) -> Vec<(String, String)> {
+        let mut leaves = Vec::new();
+        self.collect(String::new(), max, &mut leaves);
+        leaves
+    }
+
+    fn collect(self, path: String, max: usize, leaves: &mut Vec<(String, String)>) {
+        if leaves.len() >= max {
+            return;
+        }
+        let leaf = match self {
+            Self::List(items) => {
+                for item in items {
+                    item.collect(path.clone(), max, leaves);
+                }
+                return;
+            }
+            Self::Map(fields) => {
+                for (name, value) in fields {
+                    let path = if path.is_empty() { name.into_owned() } else { format!("{path}.{name}") };
+                    value.collect(path, max, leaves);
+                }
+                return;
+            }
+            Self::Nothing => String::new(),
+            Self::Truth(truth) => truth.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.into_owned(),
+        };
+        if !(path.is_empty() && leaf.is_empty()) {
+            leaves.push((path, leaf));
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree<'de>, E> {
+        Ok(Tree::Truth(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Tree<'de>, E> {
+        Ok(Number::from_f64(value).map_or(Tree::Nothing, Tree::Number))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree<'de>, E> {
+        Ok(Tree::Nothing)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree<'de>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Tree::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree<'de>, A::Error> {
+        let mut fields = Vec::new();
+        // A name read as a tree is borrowed where it can be, which one read as a `Cow` never is.
+        while let Some(name) = map.next_key::<Tree<'de>>()? {
+            let Tree::Text(name) = name else { continue };
+            fields.push((name, map.next_value()?));
+        }
+        Ok(Tree::Map(fields))
+    }
+}
