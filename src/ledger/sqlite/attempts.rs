@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::failure::Failure;
 use super::runs::prove_owner;
@@ -134,9 +134,10 @@ pub(super) fn finish(
         return Err(Failure::Wrong(format!("run {} has no request {request_id}", place.run_id)));
     }
     let mut moves = Moves::default();
+    let mut decisions = Decisions::prepare(transaction, place, &at)?;
     for (key, verdict) in verdicts {
-        decide(transaction, place.run_id, *key, Outcome::Sending, verdict, &at)?;
-        settle(transaction, place, *key, verdict, &at)?;
+        decisions.decide(*key, Outcome::Sending, verdict)?;
+        decisions.settle(*key, verdict)?;
         moves.add(Outcome::Sending, verdict);
     }
     moves.commit(transaction, place.run_id)?;
@@ -154,9 +155,10 @@ pub(super) fn set_aside(
     prove_owner(transaction, place.store_id, place.run_id)?;
     let at = stamp::text(at);
     let mut moves = Moves::default();
+    let mut decisions = Decisions::prepare(transaction, place, &at)?;
     for (key, verdict) in verdicts {
         let (before, value) = undecided(transaction, place.run_id, *key)?;
-        decide(transaction, place.run_id, *key, before, verdict, &at)?;
+        decisions.decide(*key, before, verdict)?;
         match (before, verdict) {
             (Outcome::Planned, Verdict::Rejected { reason }) => {
                 transaction.prepare_cached(TOUCH_ENTRY)?.execute(params![
@@ -173,7 +175,7 @@ pub(super) fn set_aside(
             }
             // Nothing was sent, so the entry is as true as it was.
             (Outcome::Planned, _) => {}
-            _ => settle(transaction, place, *key, verdict, &at)?,
+            _ => decisions.settle(*key, verdict)?,
         }
         moves.add(before, verdict);
     }
@@ -194,36 +196,9 @@ fn undecided(transaction: &Transaction<'_>, run_id: i64, key: Key) -> Result<(Ou
     }
 }
 
-/// Writes the verdict into the change, which has come as far as `before`.
-fn decide(
-    transaction: &Transaction<'_>,
-    run_id: i64,
-    key: Key,
-    before: Outcome,
-    verdict: &Verdict,
-    at: &str,
-) -> Result<(), Failure> {
-    let value_id = match verdict {
-        Verdict::Confirmed { value_id, .. } => *value_id,
-        _ => None,
-    };
-    let decided = transaction
-        .prepare_cached(
-            "update changes set outcome = ?4, reason = ?5, value_id = coalesce(?6, value_id), decided_at = ?7
-             where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?8",
-        )?
-        .execute(params![
-            run_id,
-            key.customer_id,
-            key.attribute_id,
-            verdict.outcome().as_str(),
-            verdict.reason(),
-            value_id,
-            at,
-            before.as_str(),
-        ])?;
-    if decided == 1 { Ok(()) } else { Err(Failure::misplaced(key, run_id, before.as_str())) }
-}
+const DECIDE: &str = "
+    update changes set outcome = ?4, reason = ?5, value_id = coalesce(?6, value_id), decided_at = ?7
+    where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?8";
 
 const CONFIRM: &str = "
     update entries set belief = 'confirmed', value_id = coalesce(?6, value_id), stored_value = ?7,
@@ -242,19 +217,56 @@ const DEFER: &str = "
     update entries set reason = ?6, updated_at = ?5
     where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
 
-/// Writes the verdict into the entry, if this run was the last to touch it.
-fn settle(
-    transaction: &Transaction<'_>,
+/// What is written of each decision, prepared once for all of a transaction.
+struct Decisions<'tx> {
     place: Place,
-    key: Key,
-    verdict: &Verdict,
-    at: &str,
-) -> Result<(), Failure> {
-    let Place { store_id, run_id } = place;
-    let Key { customer_id, attribute_id } = key;
-    match verdict {
-        Verdict::Confirmed { value_id, stored_value, note } => {
-            transaction.prepare_cached(CONFIRM)?.execute(params![
+    at: &'tx str,
+    decide: CachedStatement<'tx>,
+    confirm: CachedStatement<'tx>,
+    reject: CachedStatement<'tx>,
+    leave_unknown: CachedStatement<'tx>,
+    defer: CachedStatement<'tx>,
+}
+
+impl<'tx> Decisions<'tx> {
+    fn prepare(transaction: &'tx Transaction<'_>, place: Place, at: &'tx str) -> Result<Self, Failure> {
+        Ok(Self {
+            place,
+            at,
+            decide: transaction.prepare_cached(DECIDE)?,
+            confirm: transaction.prepare_cached(CONFIRM)?,
+            reject: transaction.prepare_cached(REJECT)?,
+            leave_unknown: transaction.prepare_cached(LEAVE_UNKNOWN)?,
+            defer: transaction.prepare_cached(DEFER)?,
+        })
+    }
+
+    /// Writes the verdict into the change, which has come as far as `before`.
+    fn decide(&mut self, key: Key, before: Outcome, verdict: &Verdict) -> Result<(), Failure> {
+        let value_id = match verdict {
+            Verdict::Confirmed { value_id, .. } => *value_id,
+            _ => None,
+        };
+        let run_id = self.place.run_id;
+        let decided = self.decide.execute(params![
+            run_id,
+            key.customer_id,
+            key.attribute_id,
+            verdict.outcome().as_str(),
+            verdict.reason(),
+            value_id,
+            self.at,
+            before.as_str(),
+        ])?;
+        if decided == 1 { Ok(()) } else { Err(Failure::misplaced(key, run_id, before.as_str())) }
+    }
+
+    /// Writes the verdict into the entry, if this run was the last to touch it.
+    fn settle(&mut self, key: Key, verdict: &Verdict) -> Result<(), Failure> {
+        let (Place { store_id, run_id }, at) = (self.place, self.at);
+        let Key { customer_id, attribute_id } = key;
+        match verdict {
+            Verdict::Confirmed { value_id, stored_value, note } => self.confirm.execute(params![
                 store_id,
                 customer_id,
                 attribute_id,
@@ -263,29 +275,25 @@ fn settle(
                 value_id,
                 stored_value,
                 note
-            ])?
-        }
-        Verdict::Rejected { reason } => transaction.prepare_cached(REJECT)?.execute(params![
-            store_id,
-            customer_id,
-            attribute_id,
-            run_id,
-            at,
-            reason
-        ])?,
-        Verdict::Unknown { reason, seen_value } => transaction
-            .prepare_cached(LEAVE_UNKNOWN)?
-            .execute(params![store_id, customer_id, attribute_id, run_id, at, reason, seen_value])?,
-        Verdict::Deferred { reason } => transaction.prepare_cached(DEFER)?.execute(params![
-            store_id,
-            customer_id,
-            attribute_id,
-            run_id,
-            at,
-            reason
-        ])?,
-    };
-    Ok(())
+            ])?,
+            Verdict::Rejected { reason } => {
+                self.reject.execute(params![store_id, customer_id, attribute_id, run_id, at, reason])?
+            }
+            Verdict::Unknown { reason, seen_value } => self.leave_unknown.execute(params![
+                store_id,
+                customer_id,
+                attribute_id,
+                run_id,
+                at,
+                reason,
+                seen_value
+            ])?,
+            Verdict::Deferred { reason } => {
+                self.defer.execute(params![store_id, customer_id, attribute_id, run_id, at, reason])?
+            }
+        };
+        Ok(())
+    }
 }
 
 /// Makes entries unconfirmed, whoever owns the store.

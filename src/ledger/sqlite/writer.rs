@@ -177,6 +177,10 @@ fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Write>>) {
 
 fn run(connection: &mut Connection, group: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if let [alone] = group {
+        // To undo it is to undo the transaction, so it needs no savepoint, for which every page would be copied.
+        return if alone.run(&transaction) { transaction.commit() } else { transaction.rollback() };
+    }
     for write in group {
         transaction.prepare_cached("savepoint write")?.execute([])?;
         let good = write.run(&transaction);
