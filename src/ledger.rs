@@ -5,6 +5,7 @@
 pub mod audit;
 
 pub mod memory;
+mod more;
 
 pub mod postgres;
 pub mod sqlite;

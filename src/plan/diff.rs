@@ -5,7 +5,6 @@
 
 mod cursor;
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -78,13 +77,22 @@ pub struct OutOfOrder {
     pub key: Key,
 }
 
-/// All rows of one key of the source.
+/// What the source wants of one key.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    key: Key,
+    /// How many rows it has.
+    copies: u32,
+    /// That of its first row.
+    value: Option<&'a str>,
+}
+
+/// The same, of a key whose rows may not all have been seen.
 #[derive(Debug)]
-struct Group {
+struct Open {
     key: Key,
     copies: u32,
-    has_value: bool,
-    value: String,
+    value: Option<String>,
 }
 
 /// The state of a merge.
@@ -96,8 +104,9 @@ pub struct Diff {
     customers: u64,
     last_customer: Option<i64>,
     invalid_kept: i64,
+    last_key: Option<Key>,
     /// The key whose rows are being collected; judged when another key, or the end, is met.
-    open: Option<Group>,
+    open: Option<Open>,
     last_entry: Option<Key>,
 }
 
@@ -112,6 +121,7 @@ impl Diff {
             customers: 0,
             last_customer: None,
             invalid_kept: 0,
+            last_key: None,
             open: None,
             last_entry: None,
         }
@@ -154,11 +164,24 @@ impl Diff {
                 source.at += 1;
                 continue;
             };
-            match self.open.as_ref().map(|open| key.cmp(&open.key)) {
-                Some(Ordering::Less) => return Err(OutOfOrder { stream: "source", key }),
-                Some(Ordering::Equal) => self.repeat(key, row, out),
-                Some(Ordering::Greater) if !self.close(entries, out)? => return Ok(Need::Entries),
-                Some(Ordering::Greater) | None => self.start(key, row),
+            if self.open.as_ref().is_some_and(|open| open.key == key) {
+                self.repeat(row, out);
+            } else {
+                if self.last_key.is_some_and(|last| last >= key) {
+                    return Err(OutOfOrder { stream: "source", key });
+                }
+                if !self.close(entries, out)? {
+                    return Ok(Need::Entries);
+                }
+                if source.peek_beyond().is_some_and(|beyond| !beyond.is_of(key)) {
+                    // As nearly every key it has one row, which is judged where it lies.
+                    if !self.settle(Wanted { key, copies: 1, value: row.value }, entries, out)? {
+                        return Ok(Need::Entries);
+                    }
+                } else {
+                    self.open = Some(Open { key, copies: 1, value: row.value.map(str::to_owned) });
+                }
+                self.last_key = Some(key);
             }
             self.counts.source_rows += 1;
             source.at += 1;
@@ -167,10 +190,9 @@ impl Diff {
 
     /// What is left when the source is through: the last key, then entries that nobody wants any more.
     fn finish(&mut self, entries: &mut Cursor<EntryPage>, out: &mut PlanPage) -> Result<Need, OutOfOrder> {
-        if self.open.is_some() && !self.close(entries, out)? {
+        if !self.close(entries, out)? {
             return Ok(Need::Entries);
         }
-        self.open = None;
         while let Some(entry) = self.next_entry(entries)? {
             self.counts.orphans += i64::from(self.may_be_stored(&entry));
             entries.at += 1;
@@ -195,41 +217,48 @@ impl Diff {
         None
     }
 
-    fn start(&mut self, key: Key, row: SourceRow<'_>) {
-        let mut value = self.open.take().map_or_else(String::new, |group| group.value);
-        value.clear();
-        value.push_str(row.value.unwrap_or_default());
-        self.open = Some(Group { key, copies: 1, has_value: row.value.is_some(), value });
-    }
-
-    /// A second row of the open key: none of them can be sent, since none is more right than the other.
-    fn repeat(&mut self, key: Key, row: SourceRow<'_>, out: &mut PlanPage) {
-        let Some(mut group) = self.open.take() else { return };
-        if group.copies == 1 {
-            self.set_apart(group.row(key), REPEATED.to_owned(), out);
+    /// Another row of the open key: none of them can be sent, since none is more right than the other.
+    fn repeat(&mut self, row: SourceRow<'_>, out: &mut PlanPage) {
+        let Some(mut open) = self.open.take() else { return };
+        if open.copies == 1 {
+            self.set_apart(open.wanted().row(), REPEATED.to_owned(), out);
         }
         self.set_apart(row, REPEATED.to_owned(), out);
-        group.copies += 1;
-        self.open = Some(group);
+        open.copies += 1;
+        self.open = Some(open);
     }
 
-    /// Judges the open key against its entry. `false` when the next page of entries is needed first.
+    /// Judges the open key, if there is one. `false` when the next page of entries is needed first.
     fn close(&mut self, entries: &mut Cursor<EntryPage>, out: &mut PlanPage) -> Result<bool, OutOfOrder> {
-        let Some(key) = self.open.as_ref().map(|group| group.key) else { return Ok(true) };
+        let Some(open) = self.open.take() else { return Ok(true) };
+        let settled = self.settle(open.wanted(), entries, out)?;
+        if !settled {
+            self.open = Some(open);
+        }
+        Ok(settled)
+    }
+
+    /// Judges a key against its entry. `false` when the next page of entries is needed first.
+    fn settle(
+        &mut self,
+        wanted: Wanted<'_>,
+        entries: &mut Cursor<EntryPage>,
+        out: &mut PlanPage,
+    ) -> Result<bool, OutOfOrder> {
         loop {
             match self.next_entry(entries)? {
                 None if !entries.ended => return Ok(false),
-                Some(entry) if entry.key < key => {
+                Some(entry) if entry.key < wanted.key => {
                     self.counts.orphans += i64::from(self.may_be_stored(&entry));
                     entries.at += 1;
                 }
-                Some(entry) if entry.key == key => {
-                    self.judge(Some(entry), out);
+                Some(entry) if entry.key == wanted.key => {
+                    self.judge(wanted, Some(entry), out);
                     entries.at += 1;
                     return Ok(true);
                 }
                 _ => {
-                    self.judge(None, out);
+                    self.judge(wanted, None, out);
                     return Ok(true);
                 }
             }
@@ -245,38 +274,31 @@ impl Diff {
         Ok(Some(entry))
     }
 
-    fn judge(&mut self, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
-        let Some(group) = self.open.take() else { return };
-        self.judge_group(&group, entry, out);
-        // The group goes back for its buffer; `start` or `finish` replaces it.
-        self.open = Some(group);
-    }
-
-    fn judge_group(&mut self, group: &Group, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
-        if group.copies > 1 {
+    fn judge(&mut self, wanted: Wanted<'_>, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
+        if wanted.copies > 1 {
             return;
         }
-        if !group.has_value {
+        let Some(value) = wanted.value else {
             self.counts.no_value += 1;
             self.counts.orphans += i64::from(entry.is_some_and(|entry| self.may_be_stored(&entry)));
             return;
-        }
-        if !self.rules.attributes.contains(&group.key.attribute_id) {
-            let id = group.key.attribute_id;
-            let gone = self.rules.missing_attributes.get(&id).cloned();
-            let problem = gone.unwrap_or_else(|| format!("the store has no attribute {id}"));
-            return self.set_apart(group.row(group.key), problem, out);
+        };
+        let Key { customer_id, attribute_id } = wanted.key;
+        if !self.rules.attributes.contains(&attribute_id) {
+            let gone = self.rules.missing_attributes.get(&attribute_id).cloned();
+            let problem = gone.unwrap_or_else(|| format!("the store has no attribute {attribute_id}"));
+            return self.set_apart(wanted.row(), problem, out);
         }
         // Fewer bytes than the limit cannot be more characters.
-        if group.value.len() > VALUE_MAX_CHARS && group.value.chars().count() > VALUE_MAX_CHARS {
+        if value.len() > VALUE_MAX_CHARS && value.chars().count() > VALUE_MAX_CHARS {
             let problem = format!("its value is longer than {VALUE_MAX_CHARS} characters");
-            return self.set_apart(group.row(group.key), problem, out);
+            return self.set_apart(wanted.row(), problem, out);
         }
         self.desired += 1;
-        if self.last_customer.replace(group.key.customer_id) != Some(group.key.customer_id) {
+        if self.last_customer.replace(customer_id) != Some(customer_id) {
             self.customers += 1;
         }
-        match self.compare(group, entry) {
+        match self.compare(wanted.key, value, entry) {
             Found::Unchanged => self.counts.unchanged += 1,
             Found::Held => self.counts.held += 1,
             Found::Changed(change) => {
@@ -286,13 +308,13 @@ impl Diff {
         }
     }
 
-    fn compare(&self, group: &Group, entry: Option<EntryRow<'_>>) -> Found {
-        let same = entry.is_some_and(|entry| entry.value == group.value);
+    fn compare(&self, key: Key, value: &str, entry: Option<EntryRow<'_>>) -> Found {
+        let same = entry.is_some_and(|entry| entry.value == value);
         match entry.map(|entry| entry.belief) {
-            Some(Belief::Confirmed) if same && !self.rules.distrust && !self.was_away(group.key) => {
+            Some(Belief::Confirmed) if same && !self.rules.distrust && !self.was_away(key) => {
                 return Found::Unchanged;
             }
-            Some(Belief::Rejected) if same && !self.is_released(group.key) => return Found::Held,
+            Some(Belief::Rejected) if same && !self.is_released(key) => return Found::Held,
             _ => {}
         }
         let previous_value = entry.and_then(|entry| match entry.belief {
@@ -302,9 +324,9 @@ impl Diff {
         let value_id = entry.and_then(|entry| entry.value_id);
         let known = previous_value.is_some() || value_id.is_some();
         Found::Changed(Change {
-            key: group.key,
+            key,
             action: if known { Action::Update } else { Action::Create },
-            value: group.value.clone(),
+            value: value.to_owned(),
             previous_value,
             value_id,
             doubtful_value: entry
@@ -360,13 +382,17 @@ enum Found {
     Changed(Change),
 }
 
-impl Group {
-    fn row(&self, key: Key) -> SourceRow<'_> {
-        SourceRow {
-            customer_id: Some(key.customer_id),
-            attribute_id: Some(key.attribute_id),
-            value: self.has_value.then_some(self.value.as_str()),
-        }
+impl Wanted<'_> {
+    /// Its first row.
+    fn row(&self) -> SourceRow<'_> {
+        let Key { customer_id, attribute_id } = self.key;
+        SourceRow { customer_id: Some(customer_id), attribute_id: Some(attribute_id), value: self.value }
+    }
+}
+
+impl Open {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { key: self.key, copies: self.copies, value: self.value.as_deref() }
     }
 }
 

@@ -21,6 +21,14 @@ pub struct SourceRow<'a> {
     pub value: Option<&'a str>,
 }
 
+impl SourceRow<'_> {
+    /// Whether its key is this one.
+    #[must_use]
+    pub fn is_of(&self, key: Key) -> bool {
+        (self.customer_id, self.attribute_id) == (Some(key.customer_id), Some(key.attribute_id))
+    }
+}
+
 /// Source rows in key order, NULL ids last.
 #[derive(Debug, Default)]
 pub struct SourcePage {
@@ -91,13 +99,28 @@ pub struct EntryRow<'a> {
     pub sent_at: Option<DateTime<Utc>>,
 }
 
+impl<'a> EntryRow<'a> {
+    /// An entry that is confirmed and has nothing to add, as nearly all are.
+    #[must_use]
+    pub const fn confirmed(key: Key, value: &'a str, value_id: Option<i64>) -> Self {
+        let belief = Belief::Confirmed;
+        Self { key, value, stored_value: None, seen_value: None, value_id, belief, sent_at: None }
+    }
+}
+
 #[derive(Debug)]
 struct StoredEntry {
     key: Key,
     value: Span,
+    value_id: Option<i64>,
+    more: Option<Box<More>>,
+}
+
+/// What an entry has besides being confirmed.
+#[derive(Debug)]
+struct More {
     stored_value: Option<Span>,
     seen_value: Option<Span>,
-    value_id: Option<i64>,
     belief: Belief,
     sent_at: Option<DateTime<Utc>>,
 }
@@ -118,11 +141,18 @@ impl EntryPage {
 
     /// Adds a row at the end.
     pub fn push(&mut self, row: EntryRow<'_>) {
-        let value = append(&mut self.text, row.value);
-        let stored_value = row.stored_value.map(|text| append(&mut self.text, text));
-        let seen_value = row.seen_value.map(|text| append(&mut self.text, text));
-        let EntryRow { key, value_id, belief, sent_at, .. } = row;
-        self.rows.push(StoredEntry { key, value, stored_value, seen_value, value_id, belief, sent_at });
+        let EntryRow { key, value, stored_value, seen_value, value_id, belief, sent_at } = row;
+        let value = append(&mut self.text, value);
+        let plain = belief == Belief::Confirmed
+            && stored_value.is_none()
+            && seen_value.is_none()
+            && sent_at.is_none();
+        let more = (!plain).then(|| {
+            let mut keep = |text| append(&mut self.text, text);
+            let (stored_value, seen_value) = (stored_value.map(&mut keep), seen_value.map(&mut keep));
+            Box::new(More { stored_value, seen_value, belief, sent_at })
+        });
+        self.rows.push(StoredEntry { key, value, value_id, more });
     }
 
     /// How many rows it has.
@@ -141,14 +171,16 @@ impl EntryPage {
     #[must_use]
     pub fn row(&self, index: usize) -> EntryRow<'_> {
         let row = &self.rows[index];
-        EntryRow {
-            key: row.key,
-            value: slice(&self.text, &row.value),
-            stored_value: row.stored_value.as_ref().map(|span| slice(&self.text, span)),
-            seen_value: row.seen_value.as_ref().map(|span| slice(&self.text, span)),
-            value_id: row.value_id,
-            belief: row.belief,
-            sent_at: row.sent_at,
+        let plain = EntryRow::confirmed(row.key, slice(&self.text, &row.value), row.value_id);
+        match &row.more {
+            None => plain,
+            Some(more) => EntryRow {
+                stored_value: more.stored_value.as_ref().map(|span| slice(&self.text, span)),
+                seen_value: more.seen_value.as_ref().map(|span| slice(&self.text, span)),
+                belief: more.belief,
+                sent_at: more.sent_at,
+                ..plain
+            },
         }
     }
 }

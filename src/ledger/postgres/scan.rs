@@ -1,18 +1,16 @@
 //! The entries of a store in key order, by COPY over a session of their own.
 
-use std::borrow::Cow;
-
 use async_trait::async_trait;
 use chrono::DateTime;
 use futures_util::TryStreamExt;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::copy::{self, Malformed, Reader};
 use super::session::{connect, failed};
 use crate::aside::Aside;
+use crate::ledger::more::More;
 use crate::ledger::{EntryPages, LedgerError, Result};
-use crate::record::{Belief, EntryPage, EntryRow, Filter, Key};
+use crate::record::{EntryPage, EntryRow, Filter, Key};
 
 const PAGE_ROWS: usize = 2_000;
 /// Pages that may wait to be taken: the reader is at most so far ahead.
@@ -64,7 +62,7 @@ impl EntryPages for Pages {
 fn statement(store_id: i64, filter: &Filter) -> String {
     let mut statement = format!(
         "copy (select customer_id, attribute_id, value, value_id,
-            case when belief = 'confirmed' and reason is null and stored_value is null and seen_value is null then null
+            case when reason is null and stored_value is null and belief = 'confirmed' then null
             else json_build_object(
                 'belief', belief,
                 'stored_value', stored_value,
@@ -110,42 +108,19 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Result<Option<Ent
     Ok(())
 }
 
-/// What an entry has besides being confirmed.
-#[derive(Deserialize)]
-struct More<'a> {
-    #[serde(borrow)]
-    belief: Cow<'a, str>,
-    #[serde(borrow)]
-    stored_value: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    seen_value: Option<Cow<'a, str>>,
-    /// Microseconds since 1970.
-    sent_at: Option<i64>,
-}
-
 fn push(page: &mut EntryPage, fields: [Option<&[u8]>; 5]) -> Result<(), Malformed> {
     let [customer, attribute, value, value_id, more] = fields;
-    let more: Option<More<'_>> = more
-        .map(|json| serde_json::from_slice(json).map_err(|_| Malformed("what an entry has is not JSON")))
-        .transpose()?;
-    let row = EntryRow {
-        key: Key::new(copy::int(customer)?, copy::int(attribute)?),
-        value: copy::string(value)?,
-        stored_value: None,
-        seen_value: None,
-        value_id: value_id.map(|id| copy::int(Some(id))).transpose()?,
-        belief: Belief::Confirmed,
-        sent_at: None,
+    let key = Key::new(copy::int(customer)?, copy::int(attribute)?);
+    let value = copy::string(value)?;
+    let value_id = value_id.map(|id| copy::int(Some(id))).transpose()?;
+    let Some(more) = more else {
+        page.push(EntryRow::confirmed(key, value, value_id));
+        return Ok(());
     };
-    page.push(match &more {
-        None => row,
-        Some(more) => EntryRow {
-            stored_value: more.stored_value.as_deref(),
-            seen_value: more.seen_value.as_deref(),
-            belief: Belief::from_word(&more.belief).ok_or(Malformed("a belief is not known"))?,
-            sent_at: more.sent_at.and_then(DateTime::from_timestamp_micros),
-            ..row
-        },
-    });
+    // Times are microseconds since 1970.
+    let more: More<'_, i64> =
+        serde_json::from_slice(more).map_err(|_| Malformed("what an entry has is not JSON"))?;
+    let sent_at = more.sent_at.and_then(DateTime::from_timestamp_micros);
+    page.push(more.entry(key, value, value_id, sent_at).ok_or(Malformed("a belief is not known"))?);
     Ok(())
 }

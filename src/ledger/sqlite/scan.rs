@@ -1,8 +1,10 @@
 //! Reading all entries of a store, in key order, past the writer and without its lock.
 //!
 //! A thread of its own steps rows straight into pages: going through the runtime row by row costs eight times as
-//! much. Every page is a read transaction of its own, so that the WAL can be checkpointed meanwhile.
+//! much. Every page is a read transaction of its own, so that the WAL can be checkpointed meanwhile; it ends with a
+//! customer, since to seek a customer is free, and to compare whole keys costs something at every row.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -14,10 +16,11 @@ use tokio::sync::mpsc;
 
 use super::failure::Failure;
 use super::stamp;
+use crate::ledger::more::More;
 use crate::ledger::{EntryPages, LedgerError, Result};
-use crate::record::{Belief, EntryPage, EntryRow, Filter, Key};
+use crate::record::{EntryPage, EntryRow, Filter, Key};
 
-/// Rows a page: small enough for a processor's cache, and few enough hand-overs that they cost nothing.
+/// Rows of a page, before its last customer's are complete: small enough for a processor's cache, and few enough hand-overs that they cost nothing.
 const PAGE_ROWS: usize = 2_000;
 
 /// Pages read ahead of whoever takes them.
@@ -76,65 +79,78 @@ fn read_all(
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    let mut after = Key::new(i64::MIN, i64::MIN);
+    let mut after = i64::MIN;
     loop {
         let page = read_page(&connection, store_id, filter, after)?;
-        let full = page.len() == PAGE_ROWS;
+        let full = page.len() >= PAGE_ROWS;
         let Some(last) = page.len().checked_sub(1) else { return Ok(()) };
-        after = page.row(last).key;
+        after = page.row(last).key.customer_id;
         if pages.blocking_send(Ok(Some(page))).is_err() || !full {
             return Ok(());
         }
     }
 }
 
+/// Some thousand entries of whole customers, of those after the one given.
 fn read_page(
     connection: &Connection,
     store_id: i64,
     filter: &Filter,
-    after: Key,
+    after: i64,
 ) -> Result<EntryPage, Failure> {
     let mut statement = connection.prepare_cached(&page_sql(filter))?;
-    let numbers = [store_id, after.customer_id, after.attribute_id].map(rusqlite::types::Value::from);
-    let customers = filter.customers.range(after.customer_id..);
-    let mut lists = Vec::new();
+    let mut values = vec![store_id.into(), after.into()];
     if !filter.customers.is_empty() {
-        lists.push(json_list(customers).into());
+        let left = filter.customers.range((Bound::Excluded(after), Bound::Unbounded));
+        values.push(rusqlite::types::Value::from(json_list(left)));
     }
     if !filter.attributes.is_empty() {
-        lists.push(json_list(filter.attributes.iter()).into());
+        values.push(json_list(filter.attributes.iter()).into());
     }
-    let values = numbers.into_iter().chain(lists);
     let mut rows = statement.query(params_from_iter(values))?;
     let mut page = EntryPage::with_capacity(PAGE_ROWS);
+    let mut customer = after;
     while let Some(row) = rows.next()? {
-        page.push(read_entry(row)?);
+        let key = Key::new(integer(row, 0)?, integer(row, 1)?);
+        if page.len() >= PAGE_ROWS && key.customer_id != customer {
+            break;
+        }
+        customer = key.customer_id;
+        push_entry(&mut page, key, row)?;
     }
     Ok(page)
 }
 
-/// The query of a page.
+/// The query of a page, which is read as far as it is wanted.
 ///
-/// With customers named, each is looked up: the `+` keeps SQLite from walking the whole table after the key instead.
+/// Nearly every entry is confirmed and has nothing to add but its value. What the others have comes in the value's place, as
+/// a blob of JSON, since a column that nobody needs costs as much as one that is full. With customers named, each is looked up: the `+` keeps SQLite from walking the
+/// whole table after the last one instead.
 fn page_sql(filter: &Filter) -> String {
     let (customers, attributes) = (!filter.customers.is_empty(), !filter.attributes.is_empty());
     let after = match customers {
-        true => {
-            "(+customer_id, +attribute_id) > (?2, ?3) and customer_id in (select value from json_each(?4))"
-        }
-        false => "(customer_id, attribute_id) > (?2, ?3)",
+        true => "+customer_id > ?2 and customer_id in (select value from json_each(?3))",
+        false => "customer_id > ?2",
     };
     let attributes = match (attributes, customers) {
         (false, _) => "",
-        (true, true) => "and attribute_id in (select value from json_each(?5))",
-        (true, false) => "and attribute_id in (select value from json_each(?4))",
+        (true, true) => "and attribute_id in (select value from json_each(?4))",
+        (true, false) => "and attribute_id in (select value from json_each(?3))",
     };
     format!(
-        "select customer_id, attribute_id, value, stored_value, seen_value, value_id, belief, reason, updated_at
+        "select customer_id, attribute_id, value_id,
+            case when belief = 'confirmed' and reason is null and stored_value is null then value
+            else cast(json_object(
+                'value', value,
+                'belief', belief,
+                'stored_value', stored_value,
+                'seen_value', seen_value,
+                'sent_at', case when belief = 'unconfirmed' or (belief = 'confirmed' and reason is not null)
+                    then updated_at end
+            ) as blob) end
          from entries
          where store_id = ?1 and {after} {attributes}
-         order by customer_id, attribute_id
-         limit {PAGE_ROWS}"
+         order by customer_id, attribute_id"
     )
 }
 
@@ -144,35 +160,29 @@ fn json_list<'ids>(ids: impl Iterator<Item = &'ids i64>) -> String {
     format!("[{}]", ids.join(","))
 }
 
-fn read_entry<'row>(row: &'row Row<'_>) -> Result<EntryRow<'row>, Failure> {
-    let key = Key::new(integer(row, 0)?, integer(row, 1)?);
-    let belief = text(row, 6)?.and_then(Belief::from_word);
-    let belief =
-        belief.ok_or_else(|| Failure::Wrong(format!("the entry of {key} has a belief of no known kind")))?;
-    // Read only where it is needed: where a request for it may still arrive.
-    let sent_at = match belief {
-        Belief::Unconfirmed => text(row, 8)?,
-        Belief::Confirmed if text(row, 7)?.is_some() => text(row, 8)?,
-        Belief::Confirmed | Belief::Rejected => None,
+/// Adds the entry to the page.
+fn push_entry(page: &mut EntryPage, key: Key, row: &Row<'_>) -> Result<(), Failure> {
+    let value_id = row.get_ref(2)?.as_i64_or_null().map_err(rusqlite::Error::from)?;
+    let more = match row.get_ref(3)? {
+        ValueRef::Blob(more) => more,
+        value => {
+            let value = value.as_str().map_err(rusqlite::Error::from)?;
+            page.push(EntryRow::confirmed(key, value, value_id));
+            return Ok(());
+        }
     };
-    Ok(EntryRow {
-        key,
-        value: text(row, 2)?.unwrap_or_default(),
-        stored_value: text(row, 3)?,
-        seen_value: text(row, 4)?,
-        value_id: row.get_ref(5)?.as_i64_or_null().map_err(rusqlite::Error::from)?,
-        belief,
-        sent_at: sent_at.map(stamp::parse).transpose()?,
-    })
+    let more: More<'_, String> = serde_json::from_slice(more)
+        .map_err(|error| Failure::Wrong(format!("the entry of {key} cannot be read: {error}")))?;
+    let sent_at = more.sent_at.as_deref().map(stamp::parse).transpose()?;
+    let entry = more.entry(key, more.value.as_deref().unwrap_or_default(), value_id, sent_at);
+    page.push(
+        entry.ok_or_else(|| Failure::Wrong(format!("the entry of {key} has a belief of no known kind")))?,
+    );
+    Ok(())
 }
 
 fn integer(row: &Row<'_>, column: usize) -> Result<i64, Failure> {
     Ok(row.get_ref(column)?.as_i64().map_err(rusqlite::Error::from)?)
-}
-
-fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<Option<&'row str>, Failure> {
-    let value: ValueRef<'row> = row.get_ref(column)?;
-    Ok(value.as_str_or_null().map_err(rusqlite::Error::from)?)
 }
 
 #[cfg(test)]
@@ -184,15 +194,7 @@ mod tests {
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
         let mut scanned = ScannedPages { pages, ended: false };
         let mut page = EntryPage::with_capacity(1);
-        page.push(EntryRow {
-            key: Key::new(1, 1),
-            value: "a",
-            stored_value: None,
-            seen_value: None,
-            value_id: None,
-            belief: Belief::Confirmed,
-            sent_at: None,
-        });
+        page.push(EntryRow::confirmed(Key::new(1, 1), "a", None));
         sender.send(Ok(Some(page))).await.expect("there is room");
         drop(sender);
         assert!(scanned.next().await.expect("a page was read").is_some());

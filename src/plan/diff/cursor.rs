@@ -30,6 +30,11 @@ impl Cursor<SourcePage> {
     pub(super) fn peek(&self) -> Option<SourceRow<'_>> {
         (self.at < self.page.len()).then(|| self.page.row(self.at))
     }
+
+    /// The row after the one that [`peek`](Self::peek) shows, if it is on the same page.
+    pub(super) fn peek_beyond(&self) -> Option<SourceRow<'_>> {
+        (self.at + 1 < self.page.len()).then(|| self.page.row(self.at + 1))
+    }
 }
 
 impl Cursor<EntryPage> {

@@ -181,10 +181,10 @@ fn rows_that_cannot_be_sent_are_set_apart_and_are_neither_changed_nor_gone() {
             REPEATED,
             REPEATED,
             "its value is longer than 255 characters",
+            "the store has no attribute 9",
             "it has no attribute id",
             "customer id 1099511627776 is out of range (1 to 2147483647)",
             "it has no customer id",
-            "the store has no attribute 9",
         ]
     );
 }
