@@ -92,6 +92,15 @@ pub struct RequestEnd {
     pub error: Option<String>,
 }
 
+/// A customer with a value that a run found to be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refused {
+    /// The run.
+    pub run_id: i64,
+    /// The customer.
+    pub customer_id: i64,
+}
+
 /// A size that the store was found to accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LearnedSize {
@@ -128,8 +137,8 @@ pub trait EntryScan: Send + Sync {
 /// ledger is opened and ends with the value, or with the process.
 ///
 /// Every method that writes is one transaction, durable when it returns. `begin`, `finish`, `set_aside`, `save_plan`,
-/// `seal_plan`, `discard_plan`, `distrust`, `release`, `release_by_hand`, `note_attributes`, `note_customers` and
-/// `close_run` prove in that transaction that the run still owns the store, and fail with
+/// `seal_plan`, `discard_plan`, `distrust`, `release`, `release_by_hand`, `note_attributes`, `note_customers`,
+/// `note_asked` and `close_run` prove in that transaction that the run still owns the store, and fail with
 /// [`LedgerError::LostOwnership`] otherwise, having written nothing.
 ///
 /// What a run does side by side (`save_plan`, `planned`, `begin`, `finish`, `set_aside`) goes on once it was polled,
@@ -212,8 +221,13 @@ pub trait Ledger: EntryScan {
     /// Notes which customers the store has no more (asked about by this run), and which it has again.
     async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()>;
 
-    /// Customers with a value that this run found to be rejected, at most `limit`, in rising order after `after`.
-    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>>;
+    /// Customers with a value that a run of this store found to be rejected and about whom the store was not asked since, at
+    /// most `limit`: those of the oldest run first, each run's in rising order.
+    async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>>;
+
+    /// Notes that the store was asked about the unasked customers of all runs before `of`, and about those of `of` through
+    /// this one, or all of them.
+    async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()>;
 
     /// Makes entries unconfirmed whatever run owns the store: what a run that lost its lock may still write.
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;

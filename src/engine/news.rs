@@ -2,8 +2,9 @@
 //! back. What was set aside for it is sent again; what is gone is said.
 //!
 //! Customers whose values a run found to be refused are asked about at its end, forty at a time: that is one read for
-//! forty refusals at most. Those that the store has no more are asked about again by the runs that follow, a bounded
-//! number in each, until they are back.
+//! forty refusals at most. A run that did not get there, since it was killed or stopped, leaves that to those that follow,
+//! which ask about a bounded number before they plan. Customers that the store has no more are asked about again by every
+//! run, a bounded number in each, until they are back.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +21,9 @@ const ASKED_AT_ONCE: usize = 40;
 
 /// How many missing customers a run asks about, in thirteen calls: those first that were asked about longest ago.
 const ASKED_A_RUN: usize = 500;
+
+/// How many customers a run asks about at its beginning since earlier runs left them unasked, in thirteen calls.
+const LEFT_UNASKED: usize = 500;
 
 /// What is new.
 #[derive(Debug, Default)]
@@ -118,6 +122,7 @@ pub(super) async fn take_in(
     if !news.missing.is_empty() || !news.back.is_empty() {
         ports.ledger.note_customers(run_id, &news.missing, &news.back).await?;
     }
+    ask_about_refused(ports, push, run_id, LEFT_UNASKED).await?;
     Ok(news)
 }
 
@@ -127,27 +132,38 @@ pub(super) async fn look_for_missing(
     push: &PushConfig,
     run_id: i64,
 ) -> Result<(), EngineError> {
-    if ports.ledger.counts(run_id).await?.rejected == 0 {
-        return Ok(());
-    }
-    let mut after = i64::MIN;
-    loop {
-        let refused = ports.ledger.refused_customers(run_id, after, ASKED_AT_ONCE).await?;
+    // What earlier runs left comes first, so that a run asks about no more customers than it found values refused.
+    let rejected = ports.ledger.counts(run_id).await?.rejected;
+    ask_about_refused(ports, push, run_id, usize::try_from(rejected).unwrap_or(0)).await
+}
+
+/// Asks the store about at most `most` customers of values that this run or an earlier one found to be refused, each once.
+async fn ask_about_refused(
+    ports: Ports<'_>,
+    push: &PushConfig,
+    run_id: i64,
+    most: usize,
+) -> Result<(), EngineError> {
+    let mut left = most;
+    while left > 0 {
+        let limit = left.min(ASKED_AT_ONCE);
+        let refused = ports.ledger.unasked_customers(limit).await?;
         let Some(last) = refused.last() else { return Ok(()) };
-        after = *last;
-        let found = match reading::repeat(push, || ports.destination.customers(&refused)).await {
+        left -= refused.len();
+        let asked: BTreeSet<i64> = refused.iter().map(|refused| refused.customer_id).collect();
+        let asked: Vec<i64> = asked.into_iter().collect();
+        let found = match reading::repeat(push, || ports.destination.customers(&asked)).await {
             Ok(found) => found,
             Err(error) => {
                 let answer = retry::headline(&error.0);
                 tracing::warn!(
                     answer,
-                    "could not ask whether the customers of refused values are still there; should they be deleted and \
-                     come back, `attrsync rejected --retry` releases their values"
+                    "could not ask whether the customers of refused values are still there; the next run asks"
                 );
                 return Ok(());
             }
         };
-        let missing: Vec<i64> = refused.into_iter().filter(|id| !found.contains(id)).collect();
+        let missing: Vec<i64> = asked.into_iter().filter(|id| !found.contains(id)).collect();
         if !missing.is_empty() {
             tracing::warn!(
                 customers = missing.len(),
@@ -155,7 +171,10 @@ pub(super) async fn look_for_missing(
             );
             ports.ledger.note_customers(run_id, &missing, &[]).await?;
         }
+        let through = (refused.len() == limit).then_some(last.customer_id);
+        ports.ledger.note_asked(run_id, last.run_id, through).await?;
     }
+    Ok(())
 }
 
 fn known(listed: &[Attribute]) -> Vec<KnownAttribute> {

@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 pub use self::rows::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use self::state::State;
 use super::{
-    EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
+    EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
 };
 use crate::record::{
     Belief, Change, Counts, Entry, EntryPage, EntryRow, Filter, InvalidRow, Key, KnownAttribute, News,
@@ -346,8 +346,12 @@ impl Ledger for MemoryLedger {
         self.database.writable("note the customers")?.note_customers(self.store, run_id, missing, back)
     }
 
-    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
-        Ok(self.database.state().refused_customers(run_id, after, limit))
+    async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
+        Ok(self.database.state().unasked_customers(self.store, limit))
+    }
+
+    async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
+        self.database.writable("note who was asked about")?.note_asked(self.store, run_id, of, through)
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

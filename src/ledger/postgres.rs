@@ -21,7 +21,7 @@ use sqlx::PgConnection;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, RequestEnd, Result,
+    EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
 };
 use crate::config::Secret;
 use crate::failpoint;
@@ -297,8 +297,12 @@ impl Ledger for PostgresLedger {
         self.held.write_customers(run_id, missing, back).await
     }
 
-    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
-        self.held.read_refused(run_id, after, limit).await
+    async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
+        self.held.read_unasked(limit).await
+    }
+
+    async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
+        self.held.write_asked(run_id, of, through).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

@@ -27,7 +27,7 @@ pub(crate) use self::lock::is_held;
 use self::open::Opened;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
-use super::{EntryPages, EntryScan, LearnedSize, Ledger, NewRequest, NewRun, RequestEnd, Result};
+use super::{EntryPages, EntryScan, LearnedSize, Ledger, NewRequest, NewRun, Refused, RequestEnd, Result};
 use crate::record::{
     Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
 };
@@ -200,11 +200,17 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
+    async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
+        let store_id = self.store_id;
         self.writer
-            .call("read the refused customers", move |connection| {
-                known::refused(connection, run_id, after, limit)
-            })
+            .call("read the refused customers", move |connection| known::unasked(connection, store_id, limit))
+            .await
+    }
+
+    async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
+        let place = self.place(run_id);
+        self.writer
+            .write("note who was asked about", move |tx| known::note_asked(tx, place, of, through))
             .await
     }
 

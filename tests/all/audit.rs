@@ -8,6 +8,7 @@ use attrsync::record::{Key, RunStatus, Verdict};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::postgres_ledger::{FIRST, at, change, planned_run, store};
+use crate::support::migrations;
 use crate::support::postgres::Postgres;
 
 /// A run with a confirmed, a rejected and an unsent value.
@@ -25,7 +26,7 @@ async fn fill(ledger: &dyn Ledger) -> i64 {
     run
 }
 
-async fn check(audit: &AuditLog, run: i64) {
+pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let store_id = audit.store_id(&store()).await.unwrap().expect("the store is known");
     assert_eq!(audit.stores().await.unwrap()[0].id, store_id);
     assert!(audit.active_run(store_id).await.unwrap().is_none());
@@ -86,10 +87,8 @@ async fn questions_to_postgres() {
     assert_eq!(left.rows, [[Value::Int(2)]]);
 }
 
-/// What [`fill`] leaves, as rows of a SQLite file.
-const FILLED: &str = "
-    create table refinery_schema_history (version integer primary key, name text, applied_on text, checksum text);
-    insert into refinery_schema_history (version) values (1);
+/// What [`fill`] leaves, as rows.
+pub(crate) const FILLED: &str = "
     insert into stores (id, api_url, hash) values (4, 'https://api.example.com', 'abc123');
     insert into runs (id, store_id, kind, trigger, status, started_at, planned_at, finished_at, invalid, planned,
             confirmed, rejected, deferred, requests, message, version)
@@ -113,11 +112,15 @@ async fn questions_to_sqlite() {
     assert!(AuditLog::open(&config).await.unwrap().is_none(), "there is no ledger yet");
     let file = rusqlite::Connection::open(&path).unwrap();
     assert!(AuditLog::open(&config).await.unwrap().is_none(), "the file is empty");
-    file.execute_batch(include_str!("../../migrations/sqlite/V1__ledger.sql")).unwrap();
+    file.execute_batch("create table refinery_schema_history (version integer primary key)").unwrap();
+    for (number, sql) in migrations::of("sqlite") {
+        file.execute_batch(&sql).unwrap();
+        file.execute("insert into refinery_schema_history values (?1)", [number]).unwrap();
+    }
     file.execute_batch(FILLED).unwrap();
     check(&AuditLog::open(&config).await.unwrap().expect("there is a ledger"), 7).await;
 
-    file.execute("update refinery_schema_history set version = 999", []).unwrap();
+    file.execute("insert into refinery_schema_history values (999)", []).unwrap();
     match AuditLog::open(&config).await {
         Err(LedgerError::Version(text)) => assert!(text.contains("install the newer"), "{text}"),
         other => panic!("{other:?}"),

@@ -93,7 +93,7 @@ on_every_backend! {
         news_of_the_store_take_beliefs_back,
         attributes_are_known_and_missed,
         missing_customers_are_asked_about_in_turn,
-        customers_of_refused_values_are_listed,
+        customers_of_refused_values_are_asked_about_once,
     },
     history::{
         entries_are_a_fold_of_changes,

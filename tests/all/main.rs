@@ -7,6 +7,7 @@ mod contract;
 mod dependencies;
 mod documents;
 mod end_to_end;
+mod migrations;
 mod postgres_ledger;
 mod postgres_lock;
 mod sandbox;
@@ -14,6 +15,7 @@ mod simulation;
 mod source;
 mod support {
     pub(super) mod http;
+    pub(super) mod migrations;
     pub(super) mod postgres;
 }
 mod tidy;

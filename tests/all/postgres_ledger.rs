@@ -9,6 +9,7 @@ use attrsync::record::{
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
 
+use crate::support::migrations;
 use crate::support::postgres::Postgres;
 
 pub(crate) fn store() -> StoreName {
@@ -198,7 +199,10 @@ async fn a_newer_schema_is_refused() {
     let url = Postgres::start().database();
     PostgresLedger::open(&url, &store()).await.unwrap();
     let mut admin = connect(&url).await;
-    admin.execute("update attrsync.refinery_schema_history set version = 999").await.unwrap();
+    admin
+        .execute("update attrsync.refinery_schema_history set version = 999 where version = 1")
+        .await
+        .unwrap();
     match PostgresLedger::open(&url, &store()).await {
         Err(LedgerError::Version(text)) => assert!(text.contains("install the newer attrsync"), "{text}"),
         other => panic!("{other:?}"),
@@ -230,7 +234,9 @@ async fn both_dialects_have_the_same_tables_and_columns() {
     let postgres: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
 
     let sqlite = rusqlite::Connection::open_in_memory().unwrap();
-    sqlite.execute_batch(include_str!("../../migrations/sqlite/V1__ledger.sql")).unwrap();
+    for (_, sql) in migrations::of("sqlite") {
+        sqlite.execute_batch(&sql).unwrap();
+    }
     let sqlite: Vec<(String, String)> = sqlite
         .prepare(
             "select t.name, c.name from sqlite_schema t, pragma_table_info(t.name) c

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::state::State;
-use crate::ledger::Result;
+use super::state::{State, row_index};
+use crate::ledger::{Refused, Result};
 use crate::record::{KnownAttribute, Outcome};
 
 impl State {
@@ -47,13 +47,30 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn refused_customers(&self, run_id: i64, after: i64, limit: usize) -> Vec<i64> {
-        let refused = self
-            .changes
-            .values()
-            .filter(|change| change.run_id == run_id && change.outcome == Outcome::Rejected)
-            .map(|change| change.key.customer_id)
-            .filter(|customer| *customer > after);
-        refused.collect::<BTreeSet<_>>().into_iter().take(limit).collect()
+    pub(super) fn unasked_customers(&self, store: usize, limit: usize) -> Vec<Refused> {
+        let asked = self.stores[store].asked.unwrap_or_default();
+        let is_new = |refused: &Refused| match asked {
+            (run, Some(customer)) => (refused.run_id, refused.customer_id) > (run, customer),
+            (run, None) => refused.run_id > run,
+        };
+        let rejected = self.changes.values().filter(|change| change.outcome == Outcome::Rejected);
+        let of_store = rejected.filter(|change| {
+            row_index(change.run_id).and_then(|row| self.runs.get(row)).is_some_and(|(of, _)| *of == store)
+        });
+        let refused =
+            of_store.map(|change| Refused { run_id: change.run_id, customer_id: change.key.customer_id });
+        refused.filter(is_new).collect::<BTreeSet<_>>().into_iter().take(limit).collect()
+    }
+
+    pub(super) fn note_asked(
+        &mut self,
+        store: usize,
+        run_id: i64,
+        of: i64,
+        through: Option<i64>,
+    ) -> Result<()> {
+        self.owned(store, run_id, "note who was asked about")?;
+        self.stores[store].asked = Some((of, through));
+        Ok(())
     }
 }

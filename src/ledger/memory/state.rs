@@ -18,6 +18,8 @@ pub(super) struct StoreRow {
     pub(super) name: StoreName,
     pub(super) learned: Option<LearnedSize>,
     pub(super) owner: Option<i64>,
+    /// Through which run, and which of its customers, the store was asked about customers of refused values.
+    pub(super) asked: Option<(i64, Option<i64>)>,
     pub(super) held_by: Option<u64>,
 }
 
@@ -46,7 +48,13 @@ impl State {
         match self.stores.iter().position(|store| store.name == *name) {
             Some(place) => place,
             None => {
-                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, held_by: None });
+                self.stores.push(StoreRow {
+                    name: name.clone(),
+                    learned: None,
+                    owner: None,
+                    asked: None,
+                    held_by: None,
+                });
                 self.stores.len() - 1
             }
         }

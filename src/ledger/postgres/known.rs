@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::session::failed;
 use super::{Held, fenced, text};
-use crate::ledger::Result;
+use crate::ledger::{Refused, Result};
 use crate::record::KnownAttribute;
 
 impl Held {
@@ -91,16 +91,41 @@ impl Held {
         self.proven(&mut writer, noted.map_or(0, |_| 1)).await
     }
 
-    pub(super) async fn read_refused(&self, run_id: i64, after: i64, limit: usize) -> Result<Vec<i64>> {
-        sqlx::query_scalar(
-            "select distinct customer_id from changes
-            where run_id = $1 and customer_id > $2 and outcome = 'rejected' order by customer_id limit $3",
+    pub(super) async fn read_unasked(&self, limit: usize) -> Result<Vec<Refused>> {
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "select r.id, u.customer_id
+            from stores s
+            join runs r on r.store_id = s.id and r.id >= coalesce(s.asked_run_id, 0) and r.rejected > 0
+                and (r.id is distinct from s.asked_run_id or s.asked_customer_id is not null)
+            cross join lateral (
+                select distinct c.customer_id from changes c
+                where c.run_id = r.id and c.outcome = 'rejected'
+                    and c.customer_id > case r.id when s.asked_run_id then s.asked_customer_id else $2 end
+                order by c.customer_id limit $3
+            ) u
+            where s.id = $1 order by r.id, u.customer_id limit $3",
         )
-        .bind(run_id)
-        .bind(after)
+        .bind(self.store_id)
+        .bind(i64::MIN)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&mut *self.writer().await)
         .await
-        .map_err(failed("read the refused customers"))
+        .map_err(failed("read the refused customers"))?;
+        Ok(rows.into_iter().map(|(run_id, customer_id)| Refused { run_id, customer_id }).collect())
+    }
+
+    pub(super) async fn write_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
+        let mut writer = self.writer().await;
+        let noted = sqlx::query(
+            "update stores set asked_run_id = $3, asked_customer_id = $4 where id = $1 and owner_run_id = $2",
+        )
+        .bind(self.store_id)
+        .bind(run_id)
+        .bind(of)
+        .bind(through)
+        .execute(&mut *writer)
+        .await
+        .map_err(failed("note who was asked about"))?;
+        self.proven(&mut writer, noted.rows_affected()).await
     }
 }

@@ -7,6 +7,7 @@ use super::attempts::Place;
 use super::failure::Failure;
 use super::runs::prove_owner;
 use super::stamp;
+use crate::ledger::Refused;
 use crate::record::KnownAttribute;
 
 /// The attributes, by their ids.
@@ -79,18 +80,37 @@ pub(super) fn note_customers(
     Ok(())
 }
 
-/// Customers with a value that the run found to be rejected.
-pub(super) fn refused(
-    connection: &Connection,
-    run_id: i64,
-    after: i64,
-    limit: usize,
-) -> Result<Vec<i64>, Failure> {
+/// Customers of refused values about whom the store was not asked since. Joined in this order, along the keys, the rows
+/// come sorted and no more of them are read than are wanted.
+pub(super) fn unasked(connection: &Connection, store_id: i64, limit: usize) -> Result<Vec<Refused>, Failure> {
     let mut statement = connection.prepare_cached(
-        "select distinct customer_id from changes where run_id = ?1 and customer_id > ?2 and outcome = 'rejected'
-         order by customer_id limit ?3",
+        "select distinct r.id, c.customer_id
+         from stores s
+         cross join runs r on r.store_id = s.id and r.id >= coalesce(s.asked_run_id, 0) and r.rejected > 0
+             and (r.id is not s.asked_run_id or s.asked_customer_id is not null)
+         cross join changes c on c.run_id = r.id and c.outcome = 'rejected'
+             and c.customer_id > case r.id when s.asked_run_id then s.asked_customer_id else ?2 end
+         where s.id = ?1 order by r.id, c.customer_id limit ?3",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map([run_id, after, limit], |row| row.get(0))?;
+    let rows = statement.query_map([store_id, i64::MIN, limit], |row| {
+        Ok(Refused { run_id: row.get(0)?, customer_id: row.get(1)? })
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Notes through whom the store was asked about customers of refused values.
+pub(super) fn note_asked(
+    transaction: &Transaction<'_>,
+    place: Place,
+    of: i64,
+    through: Option<i64>,
+) -> Result<(), Failure> {
+    let Place { store_id, run_id } = place;
+    prove_owner(transaction, store_id, run_id)?;
+    transaction.execute(
+        "update stores set asked_run_id = ?2, asked_customer_id = ?3 where id = ?1",
+        params![store_id, of, through],
+    )?;
+    Ok(())
 }

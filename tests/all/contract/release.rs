@@ -197,21 +197,48 @@ pub(crate) async fn missing_customers_are_asked_about_in_turn(backend: &dyn Back
     }
 }
 
-pub(crate) async fn customers_of_refused_values_are_listed(backend: &dyn Backend) {
+pub(crate) async fn customers_of_refused_values_are_asked_about_once(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
-    scene.send(0, change(9, 1, "x"), rejected()).await;
+    let unasked = async |limit| {
+        let refused = scene.ledger.unasked_customers(limit).await.expect("reads").into_iter();
+        refused.map(|refused| (refused.run_id, refused.customer_id)).collect::<Vec<_>>()
+    };
+    assert_eq!(unasked(9).await, []);
+    let first = scene.send(0, change(9, 1, "x"), rejected()).await;
     let plan: Vec<_> =
         [(2, 1), (4, 1), (4, 2), (6, 1), (7, 1)].map(|(customer, id)| change(customer, id, "v")).into();
-    let run = scene.planned_run(3, plan.clone()).await;
-    let request = scene.begin(run, 4, &plan).await;
+    // One that is killed.
+    let second = scene.planned_run(3, plan.clone()).await;
+    let request = scene.begin(second, 4, &plan).await;
     let verdicts = plan
         .iter()
         .map(|change| (change.key, if change.key.customer_id == 6 { confirmed() } else { rejected() }));
-    scene.finish(run, request, 5, &verdicts.collect::<Vec<_>>()).await;
-    let refused =
-        async |after, limit| scene.ledger.refused_customers(run, after, limit).await.expect("reads");
-    assert_eq!(refused(i64::MIN, 9).await, [2, 4, 7]);
-    assert_eq!(refused(i64::MIN, 2).await, [2, 4]);
-    assert_eq!(refused(4, 2).await, [7]);
-    assert!(refused(7, 2).await.is_empty());
+    scene.finish(second, request, 5, &verdicts.collect::<Vec<_>>()).await;
+    let third = scene.open_run(6).await;
+    let all = [(first, 9), (second, 2), (second, 4), (second, 7)];
+    assert_eq!(unasked(9).await, all);
+    assert_eq!(unasked(2).await, all[..2]);
+    let note = async |of, through| scene.ledger.note_asked(third, of, through).await.expect("notes");
+    for (of, through, left) in [
+        (first, Some(8), all.as_slice()),
+        (first, Some(9), &all[1..]),
+        (first, None, &all[1..]),
+        (second, Some(2), &all[2..]),
+        (second, Some(4), &all[3..]),
+        (second, None, &[]),
+    ] {
+        note(of, through).await;
+        assert_eq!(unasked(9).await, left, "through {through:?} of run {of}");
+    }
+    scene.close(third, 7).await;
+    let fourth = scene.send(8, change(1, 1, "y"), rejected()).await;
+    assert_eq!(unasked(9).await, [(fourth, 1)]);
+    drop(scene);
+
+    let sandbox = Scene::of(backend, &other_store()).await;
+    assert!(sandbox.ledger.unasked_customers(9).await.expect("reads").is_empty(), "another store's");
+    sandbox.send(9, change(5, 1, "z"), rejected()).await;
+    drop(sandbox);
+    let scene = Scene::new(backend).await;
+    assert_eq!(scene.ledger.unasked_customers(9).await.expect("reads").len(), 1, "another store's stays out");
 }

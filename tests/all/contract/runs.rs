@@ -61,6 +61,7 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner: i64) 
         ledger.release(run, Default::default(), News::Changed, "news", at(9)).await.map(drop),
         ledger.note_attributes(run, &[], at(9)).await,
         ledger.note_customers(run, &[1], &[]).await,
+        ledger.note_asked(run, run, None).await,
         ledger.close_run(run, RunStatus::Succeeded, None, at(9)).await,
     ];
     for refusal in refusals {

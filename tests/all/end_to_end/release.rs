@@ -1,6 +1,8 @@
 //! What was set aside comes back: by hand, when its attribute changes, when its customer is back.
 
-use super::world::{Books, World};
+use std::time::Duration;
+
+use super::world::{Books, World, until};
 
 #[test]
 fn values_are_released_by_hand() {
@@ -52,7 +54,7 @@ fn a_store_that_is_held_releases_nothing() {
         world.script(&[attrsync::sandbox::Fault::Silent]);
         world.be_patient();
         let running = world.start(&["sync"]);
-        super::world::until("a call is in flight", || {
+        until("a call is in flight", || {
             world.store().requests().any(|request| request.fault.as_deref() == Some("silent"))
         });
         world.run(&["rejected", "--retry"]).exits(5).tells(&["run 2 (sync)"]);
@@ -75,14 +77,16 @@ fn with_deleted_customers(books: Books) -> World {
     world
 }
 
+/// How often the store was asked about customers.
+fn asks(world: &World) -> usize {
+    world.store().requests().filter(|request| request.path.ends_with("/customers")).count()
+}
+
 #[test]
 fn values_of_a_deleted_customer_are_sent_again_when_it_is_back() {
     for books in Books::BOTH {
         let world = with_deleted_customers(books);
         assert_eq!(world.number("select count(*) as n from missing_customers"), 2);
-        let asks = |world: &World| {
-            world.store().requests().filter(|request| request.path.ends_with("/customers")).count()
-        };
         world.store().reset_log();
         let said = world.sync().exits(3);
         assert_eq!((said.count("planned"), said.count("held")), (0, 4));
@@ -101,6 +105,42 @@ fn values_of_a_deleted_customer_are_sent_again_when_it_is_back() {
         assert_eq!(world.number("select customer_id as n from missing_customers"), 5);
         world.store().add_customer(5);
         world.run(&["sync"]).exits(0).tells(&["released", "set aside before"]);
+    }
+}
+
+#[test]
+fn promise_5_customers_that_a_killed_or_stopped_run_did_not_ask_about_are_asked_about_by_the_next() {
+    for (books, signal) in
+        [(Books::File, "KILL"), (Books::File, "TERM"), (Books::Postgres, "KILL"), (Books::Postgres, "TERM")]
+    {
+        let world = World::with_customers(books, 600);
+        world.sync().exits(0);
+        world.be_patient();
+        world.store().delete_customer(1);
+        world.store().delete_customer(2);
+        world.change("second", "select generate_series(1, 600)");
+        world.store().options.latency = Duration::from_millis(150);
+        let running = world.start(&["sync", "--json"]);
+        let refused = "select max(rejected) as n from runs";
+        until("both values are refused", || world.number(refused) == 2);
+        running.signal(signal);
+        running.end();
+        world.store().options.latency = Duration::from_millis(2);
+        assert_eq!(world.number("select count(*) as n from missing_customers"), 0, "nobody was asked");
+
+        world.store().reset_log();
+        let said = world.sync().exits(3).balances().tells(&["the store has no such customers any more"]);
+        assert_eq!((said.count("rejected"), said.count("held")), (0, 2));
+        assert_eq!(asks(&world), 1, "one question for both");
+        assert_eq!(world.number("select count(*) as n from missing_customers"), 2);
+        world.store().add_customer(1);
+        world.store().add_customer(2);
+        world.sync().exits(0).balances();
+        world.assert_landed(600, "second");
+        // Those who are there were asked about once, and never again.
+        world.store().reset_log();
+        world.sync().exits(0);
+        assert_eq!(asks(&world), 0);
     }
 }
 
