@@ -24,6 +24,9 @@ pub use problem::{ConfigErrors, Problem};
 /// The annotated `sync.toml`: every key with its default.
 pub const ANNOTATED: &str = include_str!("../sync.toml");
 
+/// The longest `request_timeout` there may be.
+pub(crate) const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
+
 /// A token, or an address that may carry a password. It never shows itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

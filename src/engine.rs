@@ -5,6 +5,7 @@
 
 mod end;
 mod gone;
+mod lateness;
 mod news;
 mod planning;
 mod push;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use self::end::End;
+use self::lateness::lateness;
 use self::news::News;
 use self::waiting::asked_to_stop;
 use crate::causes::with_causes;
@@ -179,7 +181,12 @@ pub async fn sync(
     options: &Options,
     stop: watch::Receiver<bool>,
 ) -> Result<Report, EngineError> {
-    let new = NewRun { kind: "sync", trigger: options.trigger, started_at: (ports.now)() };
+    let new = NewRun {
+        kind: "sync",
+        trigger: options.trigger,
+        started_at: (ports.now)(),
+        request_timeout: Some(push.request_timeout),
+    };
     failpoint::reach("ledger-open");
     let run_id = ports.ledger.open_run(&new).await?;
     failpoint::reach("run-opened");
@@ -224,7 +231,7 @@ pub async fn plan(
         tracing::warn!("{notice}");
     }
     let now = Utc::now();
-    let rules = rules(&attributes, news, options, push, now);
+    let rules = rules(&attributes, news, options, lateness(entries, push, now).await?, now);
     let limit = limit(entries, push, now).await?;
     let mut summary = Summary::new(limit, sample);
     let (counts, desired) = planning::forecast(source, entries, &filter, rules, &mut summary).await?;
@@ -256,8 +263,9 @@ async fn run(
 ) -> Result<(End, u64), EngineError> {
     let deadline = push.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
+    let lateness = lateness(Some(ports.ledger), push, (ports.now)()).await?;
     let ((counts, desired), notices) = tokio::select! {
-        planned = save_plan(ports, push, options, run_id) => planned?,
+        planned = save_plan(ports, push, options, run_id, lateness) => planned?,
         () = asked_to_stop(&mut asked) => {
             return Ok((End::stopped("asked to stop while planning; nothing was sent"), 0));
         }
@@ -272,7 +280,7 @@ async fn run(
     failpoint::reach("sealed");
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
-    let end = push::Push::new(ports, push, run_id, counts, limit).run(stop, deadline).await?;
+    let end = push::Push::new(ports, push, run_id, counts, limit, lateness).run(stop, deadline).await?;
     match end.status {
         RunStatus::Stopped => {}
         // A store that failed the run is asked once, not as often as one that is well.
@@ -291,6 +299,7 @@ async fn save_plan(
     push: &PushConfig,
     options: &Options,
     run_id: i64,
+    lateness: Duration,
 ) -> Result<(planning::Planned, String), EngineError> {
     let attributes = reading::repeat(push, || ports.destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
@@ -299,7 +308,7 @@ async fn save_plan(
     }
     let news = news::take_in(ports, push, run_id, &attributes).await?;
     let notices = news.notices().cloned().collect::<Vec<_>>().join("; ");
-    let rules = rules(&attributes, news, options, push, (ports.now)());
+    let rules = rules(&attributes, news, options, lateness, (ports.now)());
     Ok((planning::save(ports, run_id, &filter, rules).await?, notices))
 }
 
@@ -322,7 +331,7 @@ fn rules(
     attributes: &[Attribute],
     news: News,
     options: &Options,
-    push: &PushConfig,
+    lateness: Duration,
     now: DateTime<Utc>,
 ) -> Rules {
     Rules {
@@ -332,7 +341,7 @@ fn rules(
         retry_rejected: options.retry_rejected,
         distrust: options.distrust,
         now,
-        lateness: TimeDelta::from_std(push.request_timeout * 2).unwrap_or(TimeDelta::MAX),
+        lateness: TimeDelta::from_std(lateness).unwrap_or(TimeDelta::MAX),
     }
 }
 

@@ -10,6 +10,8 @@ mod more;
 pub mod postgres;
 pub mod sqlite;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -65,6 +67,37 @@ pub struct NewRun {
     pub trigger: Trigger,
     /// When it started.
     pub started_at: DateTime<Utc>,
+    /// How long it waits for an answer of the store; `None` where it sends nothing.
+    pub request_timeout: Option<Duration>,
+}
+
+/// How long runs of a store waited for answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeOut {
+    /// How long, to the millisecond.
+    pub request_timeout: Duration,
+    /// When the last run that waited so long ended; `None` while one of them has not.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// The question for them, which both databases understand: how long, when the last run that waited so long ended, and how
+/// many have not.
+const TIMEOUTS: &str = "
+    select request_timeout_ms, max(finished_at), count(*) - count(finished_at) from runs
+    where store_id = $1 and request_timeout_ms is not null
+    group by request_timeout_ms order by request_timeout_ms";
+
+impl TimeOut {
+    fn of(millis: i64, ended_at: Option<DateTime<Utc>>) -> Self {
+        Self { request_timeout: Duration::from_millis(u64::try_from(millis).unwrap_or(0)), ended_at }
+    }
+}
+
+impl NewRun {
+    /// The time-out as it is kept.
+    fn request_timeout_ms(&self) -> Option<i64> {
+        self.request_timeout.map(|timeout| i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
+    }
 }
 
 /// One HTTP call that is about to be made.
@@ -128,6 +161,9 @@ pub trait EntryScan: Send + Sync {
 
     /// The size that this store was found to accept, if any was learnt.
     async fn learned_size(&self) -> Result<Option<LearnedSize>>;
+
+    /// How long the runs of this store waited for answers, each such time once, the shortest first.
+    async fn timeouts(&self) -> Result<Vec<TimeOut>>;
 
     /// The entries that the filter leaves in.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;

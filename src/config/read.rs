@@ -9,7 +9,7 @@ use super::address::{self, Flaw};
 use super::known::unknown_keys;
 use super::problem::{ConfigErrors, Problem};
 use super::section::Section;
-use super::{Config, LedgerConfig, PushConfig, Relation, SourceConfig, StoreConfig};
+use super::{Config, LedgerConfig, PushConfig, REQUEST_TIMEOUT_MAX, Relation, SourceConfig, StoreConfig};
 use crate::record::StoreName;
 
 const DEFAULT_API_URL: &str = "https://api.bigcommerce.com";
@@ -158,7 +158,7 @@ fn read_push(section: &mut Section<'_>) -> PushConfig {
             .duration("backoff_max", SHORTEST_PAUSE..=LONGEST_PAUSE)
             .unwrap_or(default.backoff_max),
         request_timeout: section
-            .duration("request_timeout", SECOND..=Duration::from_secs(10 * 60))
+            .duration("request_timeout", SECOND..=REQUEST_TIMEOUT_MAX)
             .unwrap_or(default.request_timeout),
         quota_reserve: section.number("quota_reserve", 0.0..=0.95).unwrap_or(default.quota_reserve),
         max_duration: section.duration("max_duration", SECOND..=30 * DAY),

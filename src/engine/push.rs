@@ -49,6 +49,8 @@ pub(super) struct Push<'a> {
     run_id: i64,
     counts: Counts,
     limit: Limit,
+    /// How long after it was sent a request may still arrive.
+    lateness: Duration,
     queue: Queue<'a>,
     waiting: Vec<Work>,
     /// Chosen to be sent next, waiting for the store's leave.
@@ -81,6 +83,7 @@ impl<'a> Push<'a> {
         run_id: i64,
         counts: Counts,
         limit: Limit,
+        lateness: Duration,
     ) -> Self {
         Self {
             ports,
@@ -88,6 +91,7 @@ impl<'a> Push<'a> {
             run_id,
             counts,
             limit,
+            lateness,
             queue: Queue::new(ports.ledger, run_id),
             waiting: Vec::new(),
             chosen: None,
@@ -233,7 +237,7 @@ impl<'a> Push<'a> {
             let mut work = Work::new(changes, None, self.config.max_attempts);
             let wait = work.not_before().and_then(|at| (at - (self.ports.now)()).to_std().ok());
             // A clock that was set back must not make it wait longer than a request can be late.
-            match wait.filter(|wait| !wait.is_zero()).map(|wait| wait.min(self.config.request_timeout * 2)) {
+            match wait.filter(|wait| !wait.is_zero()).map(|wait| wait.min(self.lateness)) {
                 None => return Some(work),
                 Some(wait) => {
                     let seconds = wait.as_secs();

@@ -25,7 +25,7 @@ pub async fn by_hand(
     wanted: &[Whose],
     now: DateTime<Utc>,
 ) -> Result<Released, EngineError> {
-    let new = NewRun { kind: "release", trigger: Trigger::Manual, started_at: now };
+    let new = NewRun { kind: "release", trigger: Trigger::Manual, started_at: now, request_timeout: None };
     let run_id = ledger.open_run(&new).await?;
     match release_all(ledger, run_id, &distinct(wanted), now).await {
         Ok(counts) => {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::postgres::migrate::known_version;
-use super::{EntryPages, EntryScan, LearnedSize, LedgerError, Result, postgres, sqlite};
+use super::{EntryPages, EntryScan, LearnedSize, LedgerError, Result, TIMEOUTS, TimeOut, postgres, sqlite};
 use crate::config::{LedgerConfig, Secret};
 use crate::record::{Filter, KnownAttribute};
 
@@ -129,6 +129,16 @@ impl EntryScan for StoreEntries {
             Ok(LearnedSize { values_per_request: usize::try_from(size).unwrap_or(usize::MAX), learned_at })
         });
         learned.transpose()
+    }
+
+    async fn timeouts(&self) -> Result<Vec<TimeOut>> {
+        let rows = self.port().await?.rows(TIMEOUTS, vec![Value::Int(self.store_id)]).await?;
+        let timeouts = rows.into_iter().map(|row| {
+            let mut row = Cells::of(row);
+            let (millis, last_ended, open) = (row.int()?, row.maybe_time()?, row.int()?);
+            Ok(TimeOut::of(millis, last_ended.filter(|_| open == 0)))
+        });
+        timeouts.collect()
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {

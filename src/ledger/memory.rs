@@ -19,6 +19,7 @@ pub use self::rows::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use self::state::State;
 use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
+    TimeOut,
 };
 use crate::record::{
     Belief, Change, Counts, Entry, EntryPage, EntryRow, Filter, InvalidRow, Key, KnownAttribute, News,
@@ -193,6 +194,10 @@ impl EntryScan for MemoryLedger {
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
         Ok(self.database.state().stores[self.store].learned)
+    }
+
+    async fn timeouts(&self) -> Result<Vec<TimeOut>> {
+        Ok(self.database.state().timeouts(self.store))
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {

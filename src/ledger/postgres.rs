@@ -22,6 +22,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
+    TimeOut,
 };
 use crate::config::Secret;
 use crate::failpoint;
@@ -177,6 +178,10 @@ impl EntryScan for PostgresLedger {
         }))
     }
 
+    async fn timeouts(&self) -> Result<Vec<TimeOut>> {
+        self.held.read_timeouts().await
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(self.held.url.expose(), self.held.store_id, filter)
     }
@@ -192,8 +197,8 @@ impl Ledger for PostgresLedger {
                 where s.id = $1 and runs.id = s.owner_run_id and runs.finished_at is null
             ),
             opened as (
-                insert into runs (store_id, kind, trigger, status, started_at, version)
-                values ($1, $2, $3, 'planning', $4, $5)
+                insert into runs (store_id, kind, trigger, status, started_at, version, request_timeout_ms)
+                values ($1, $2, $3, 'planning', $4, $5, $6)
                 returning id
             )
             update stores set owner_run_id = opened.id from opened where stores.id = $1 returning opened.id",
@@ -203,6 +208,7 @@ impl Ledger for PostgresLedger {
         .bind(run.trigger.as_str())
         .bind(run.started_at)
         .bind(env!("CARGO_PKG_VERSION"))
+        .bind(run.request_timeout_ms())
         .fetch_one(&mut *self.held.writer().await)
         .await
         .map_err(failed("open a run"))

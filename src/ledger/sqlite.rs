@@ -27,7 +27,9 @@ pub(crate) use self::lock::is_held;
 use self::open::Opened;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
-use super::{EntryPages, EntryScan, LearnedSize, Ledger, NewRequest, NewRun, Refused, RequestEnd, Result};
+use super::{
+    EntryPages, EntryScan, LearnedSize, Ledger, NewRequest, NewRun, Refused, RequestEnd, Result, TimeOut,
+};
 use crate::record::{
     Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
 };
@@ -87,6 +89,11 @@ impl EntryScan for SqliteLedger {
         self.writer
             .call("read the learned size", move |connection| runs::learned_size(connection, store_id))
             .await
+    }
+
+    async fn timeouts(&self) -> Result<Vec<TimeOut>> {
+        let store_id = self.store_id;
+        self.writer.call("read its time-outs", move |connection| runs::timeouts(connection, store_id)).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {

@@ -53,6 +53,7 @@ on_every_backend! {
         a_run_that_lost_the_store_writes_nothing,
         a_closed_run_writes_nothing,
         what_a_store_accepts_is_learnt_and_forgotten,
+        how_long_runs_waited_is_kept,
         two_stores_of_one_ledger_do_not_touch_each_other,
         a_store_is_held_by_one,
     },

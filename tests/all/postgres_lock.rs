@@ -91,7 +91,8 @@ async fn a_killed_run_keeps_nobody_waiting() {
     run.kill();
     // Opening waits for a lock no longer than a second, so that it succeeds is all there is to prove.
     let ledger = PostgresLedger::open(&url, &store).await.expect("the lock is free");
-    let next = NewRun { kind: "sync", trigger: Trigger::Manual, started_at: Utc::now() };
+    let next =
+        NewRun { kind: "sync", trigger: Trigger::Manual, started_at: Utc::now(), request_timeout: None };
     assert_eq!(ledger.open_run(&next).await.expect("opens a run"), 2);
     let status: String = sqlx::query_scalar("select status from attrsync.runs where id = 1")
         .fetch_one(&mut admin)

@@ -1,9 +1,9 @@
 //! What is known of the store itself, in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{State, row_index};
-use crate::ledger::{Refused, Result};
+use crate::ledger::{Refused, Result, TimeOut};
 use crate::record::{KnownAttribute, Outcome};
 
 impl State {
@@ -45,6 +45,18 @@ impl State {
         self.missing.extend(missing.iter().map(|customer| ((store, *customer), run_id)));
         self.missing.retain(|(of, customer), _| *of != store || !back.contains(customer));
         Ok(())
+    }
+
+    pub(super) fn timeouts(&self, store: usize) -> Vec<TimeOut> {
+        let runs = self.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run);
+        let mut timeouts = BTreeMap::new();
+        for run in runs {
+            let Some(request_timeout) = run.request_timeout else { continue };
+            let ended_at = timeouts.entry(request_timeout).or_insert(run.finished_at);
+            *ended_at = run.finished_at.zip(*ended_at).map(|(this, last)| this.max(last));
+        }
+        let told = timeouts.into_iter();
+        told.map(|(request_timeout, ended_at)| TimeOut { request_timeout, ended_at }).collect()
     }
 
     pub(super) fn unasked_customers(&self, store: usize, limit: usize) -> Vec<Refused> {

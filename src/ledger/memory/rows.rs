@@ -1,5 +1,7 @@
 //! The ledger's rows as plain structs, a field a column.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use crate::record::{Action, Counts, Key, News, Outcome, RunStatus, Trigger, Whose};
@@ -21,6 +23,8 @@ pub struct RunRow {
     pub planned_at: Option<DateTime<Utc>>,
     /// When it was closed, or found interrupted.
     pub finished_at: Option<DateTime<Utc>>,
+    /// How long it waits for an answer.
+    pub request_timeout: Option<Duration>,
     /// Whether it began by believing nothing.
     pub distrusted: bool,
     /// Its counts.

@@ -100,6 +100,7 @@ impl State {
                 started_at: run.started_at,
                 planned_at: None,
                 finished_at: None,
+                request_timeout: run.request_timeout,
                 distrusted: false,
                 counts: Counts::default(),
                 message: None,

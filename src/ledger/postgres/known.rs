@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::session::failed;
 use super::{Held, fenced, text};
-use crate::ledger::{Refused, Result};
+use crate::ledger::{Refused, Result, TIMEOUTS, TimeOut};
 use crate::record::KnownAttribute;
 
 impl Held {
@@ -89,6 +89,16 @@ impl Held {
         .await
         .map_err(failed("note the customers"))?;
         self.proven(&mut writer, noted.map_or(0, |_| 1)).await
+    }
+
+    pub(super) async fn read_timeouts(&self) -> Result<Vec<TimeOut>> {
+        let rows: Vec<(i64, Option<DateTime<Utc>>, i64)> = sqlx::query_as(TIMEOUTS)
+            .bind(self.store_id)
+            .fetch_all(&mut *self.writer().await)
+            .await
+            .map_err(failed("read its time-outs"))?;
+        let timeouts = rows.into_iter();
+        Ok(timeouts.map(|(millis, ended, open)| TimeOut::of(millis, ended.filter(|_| open == 0))).collect())
     }
 
     pub(super) async fn read_unasked(&self, limit: usize) -> Result<Vec<Refused>> {

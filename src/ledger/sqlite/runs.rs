@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::failure::Failure;
 use super::stamp;
-use crate::ledger::{LearnedSize, NewRun};
+use crate::ledger::{LearnedSize, NewRun, TIMEOUTS, TimeOut};
 use crate::record::{Counts, RunStatus};
 
 /// Fails unless `run_id` owns the store. A store that nobody owns was last the newest run's.
@@ -33,8 +33,8 @@ pub(super) fn open(transaction: &Transaction<'_>, store_id: i64, run: &NewRun) -
         params![store_id, started_at, RunStatus::Interrupted.as_str()],
     )?;
     let run_id = transaction.query_row(
-        "insert into runs (store_id, kind, trigger, status, started_at, version)
-         values (?1, ?2, ?3, ?4, ?5, ?6) returning id",
+        "insert into runs (store_id, kind, trigger, status, started_at, version, request_timeout_ms)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7) returning id",
         params![
             store_id,
             run.kind,
@@ -42,6 +42,7 @@ pub(super) fn open(transaction: &Transaction<'_>, store_id: i64, run: &NewRun) -
             RunStatus::Planning.as_str(),
             started_at,
             env!("CARGO_PKG_VERSION"),
+            run.request_timeout_ms(),
         ],
         |row| row.get(0),
     )?;
@@ -108,6 +109,19 @@ fn read_counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
         requests: row.get(12)?,
         released: row.get(13)?,
     })
+}
+
+/// How long the store's runs waited for answers.
+pub(super) fn timeouts(connection: &Connection, store_id: i64) -> Result<Vec<TimeOut>, Failure> {
+    let mut statement = connection.prepare_cached(TIMEOUTS)?;
+    let mut rows = statement.query([store_id])?;
+    let mut timeouts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (millis, last_ended, open): (i64, Option<String>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let ended_at = last_ended.filter(|_| open == 0).as_deref().map(stamp::parse).transpose()?;
+        timeouts.push(TimeOut::of(millis, ended_at));
+    }
+    Ok(timeouts)
 }
 
 /// The size that the store was found to accept.

@@ -1,5 +1,7 @@
 //! The Postgres schema, read back by plain SQL through a connection of the test's own.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::memory::{ChangeRow, ReleaseRow, RequestRow, RunRow};
@@ -82,6 +84,9 @@ impl Backend for PostgresBackend {
                 started_at: row.get("started_at"),
                 planned_at: row.get("planned_at"),
                 finished_at: row.get("finished_at"),
+                request_timeout: row
+                    .get::<Option<i64>, _>("request_timeout_ms")
+                    .map(|_| Duration::from_millis(small(row, "request_timeout_ms"))),
                 distrusted: row.get::<i64, _>("distrusted") == 1,
                 counts: counts(row),
                 message: row.get("message"),

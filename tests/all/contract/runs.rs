@@ -1,6 +1,9 @@
 //! Who owns a store, and how runs begin and end.
 
-use attrsync::ledger::{LearnedSize, LedgerError};
+use std::time::Duration;
+
+use attrsync::ledger::audit::AuditLog;
+use attrsync::ledger::{EntryScan, LearnedSize, LedgerError, NewRun, TimeOut};
 use attrsync::record::{Belief, Counts, InvalidRow, Key, News, Outcome, RunStatus, Trigger};
 
 use super::backend::Backend;
@@ -111,6 +114,42 @@ pub(crate) async fn what_a_store_accepts_is_learnt_and_forgotten(backend: &dyn B
     assert_eq!(scene.ledger.learned_size().await.expect("reads"), Some(size), "outlives the process");
     scene.ledger.learn_size(None).await.expect("forgets");
     assert_eq!(scene.ledger.learned_size().await.expect("reads"), None);
+}
+
+pub(crate) async fn how_long_runs_waited_is_kept(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let open = async |seconds, timeout: Option<u64>| {
+        let request_timeout = timeout.map(Duration::from_millis);
+        scene.ledger.open_run(&NewRun { request_timeout, ..new_run(seconds) }).await.expect("opens a run")
+    };
+    let told = async || scene.ledger.timeouts().await.expect("reads");
+    let of = |millis, ended: Option<i64>| TimeOut {
+        request_timeout: Duration::from_millis(millis),
+        ended_at: ended.map(at),
+    };
+    assert_eq!(told().await, []);
+    let run = open(0, Some(1_500)).await;
+    assert_eq!(backend.runs(&store()).await[0].request_timeout, Some(Duration::from_millis(1_500)));
+    assert_eq!(told().await, [of(1_500, None)], "it has not ended");
+    scene.close(run, 1).await;
+    let run = open(2, None).await;
+    scene.close(run, 3).await;
+    let run = open(4, Some(700)).await;
+    scene.close(run, 5).await;
+    // It is killed, and the next one finds it so.
+    open(6, Some(60_000)).await;
+    assert_eq!(told().await, [of(700, Some(5)), of(1_500, Some(1)), of(60_000, None)]);
+    open(9, Some(700)).await;
+    let all = [of(700, None), of(1_500, Some(1)), of(60_000, Some(9))];
+    assert_eq!(told().await, all, "one of those of 700 ms has not ended");
+    if let Some(config) = backend.config() {
+        let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
+        let id = audit.store_id(&store()).await.expect("reads").expect("is known");
+        assert_eq!(audit.entries_of(id).timeouts().await.expect("reads"), all);
+    }
+    drop(scene);
+    let sandbox = Scene::of(backend, &other_store()).await;
+    assert_eq!(sandbox.ledger.timeouts().await.expect("reads"), [], "another store's");
 }
 
 pub(crate) async fn two_stores_of_one_ledger_do_not_touch_each_other(backend: &dyn Backend) {

@@ -1,6 +1,7 @@
 //! The SQLite file, read back by plain SQL through a connection of the test's own.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
@@ -81,6 +82,8 @@ impl Backend for SqliteBackend {
                     started_at: time(&get::<String>(row, "started_at")),
                     planned_at: maybe_time(row, "planned_at"),
                     finished_at: maybe_time(row, "finished_at"),
+                    request_timeout: get::<Option<u32>>(row, "request_timeout_ms")
+                        .map(|millis| Duration::from_millis(millis.into())),
                     distrusted: get(row, "distrusted"),
                     counts: counts(row),
                     message: get(row, "message"),

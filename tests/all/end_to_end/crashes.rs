@@ -49,6 +49,36 @@ fn promise_4_a_copy_that_arrives_late_does_not_overtake_its_successor() {
 }
 
 #[test]
+fn promise_4_a_late_copy_of_a_run_with_a_longer_time_out_overtakes_nothing() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 10);
+        world.sync().exits(0);
+        world.change("second", "1, 2, 3");
+        // Requests may be late by what that run waits, not by what the next one does.
+        let patient = world.config("").replace("request_timeout = \"1s\"", "request_timeout = \"3s\"");
+        world.write_config(&patient);
+        world.store().options.client_timeout = Duration::from_secs(3);
+        world.script(&[Fault::Late]);
+        let running = world.start(&["sync"]);
+        until("the change is on its way", || world.writes().len() == 2);
+        let sent = world.writes()[1].at_ms;
+        running.signal("KILL");
+        running.end();
+
+        world.configure("");
+        world.change("third", "1, 2, 3");
+        let plan = world.run(&["plan", "--json"]).exits(0).json();
+        assert_eq!(plan["counts"]["planned"], 3);
+        world.sync().exits(0).balances();
+        until("the late copy was applied", || world.writes()[1].applied);
+        assert_eq!(world.value(1, 1).as_deref(), Some("third"));
+        let next = world.writes()[2].at_ms;
+        assert!(next >= sent + 5_900, "sent {} ms after one that may arrive for six seconds", next - sent);
+        assert_eq!(world.number("select request_timeout_ms as n from runs where id = 2"), 3_000);
+    }
+}
+
+#[test]
 fn promise_3_a_late_copy_is_remembered_when_a_later_run_confirms_the_same_value() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 10);
