@@ -1,8 +1,8 @@
 //! Named places where a run can be made to die at once, for the crash harness.
 //!
 //! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=begun:3` ends the process at its third arrival at `begun`, by
-//! an abort: nothing is flushed, rolled back, closed or given up, as by SIGKILL. Without the feature nothing of this is
-//! built in.
+//! an abort: nothing is flushed, rolled back, closed or given up, as by SIGKILL. `ATTRSYNC_FAILPOINT=begun:3:panic` panics
+//! there instead, as a fault of the program would. Without the feature nothing of this is built in.
 
 /// Every point, in the order in which a run may pass them.
 pub const NAMES: &[&str] = &[
@@ -35,13 +35,19 @@ pub const NAMES: &[&str] = &[
 ];
 
 /// Dies here, if this arrival at the point was chosen.
+///
+/// # Panics
+/// Where that was chosen.
 #[cfg(feature = "failpoints")]
 pub(crate) fn reach(name: &str) {
     if let Ok(Some(point)) = chosen::point()
         && point.name == name
         && point.left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1
     {
-        std::process::abort();
+        match point.end {
+            chosen::End::Abort => std::process::abort(),
+            chosen::End::Panic => panic!("the fail-point {name} was reached"),
+        }
     }
 }
 
@@ -70,11 +76,19 @@ mod chosen {
 
     const VARIABLE: &str = "ATTRSYNC_FAILPOINT";
 
+    /// How a run dies.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum End {
+        Abort,
+        Panic,
+    }
+
     #[derive(Debug)]
     pub(super) struct Point {
         pub(super) name: String,
         /// Arrivals to come, with the last.
         pub(super) left: AtomicU32,
+        pub(super) end: End,
     }
 
     /// What the environment chose, read once.
@@ -84,13 +98,17 @@ mod chosen {
     }
 
     pub(super) fn read(text: &str) -> Result<Point, String> {
-        let (name, count) = text.split_once(':').unwrap_or((text, "1"));
+        let (rest, end) = match text.strip_suffix(":panic") {
+            Some(rest) => (rest, End::Panic),
+            None => (text, End::Abort),
+        };
+        let (name, count) = rest.split_once(':').unwrap_or((rest, "1"));
         match count.parse() {
             Ok(left @ 1..) if NAMES.contains(&name) => {
-                Ok(Point { name: name.to_owned(), left: AtomicU32::new(left) })
+                Ok(Point { name: name.to_owned(), left: AtomicU32::new(left), end })
             }
             _ => Err(format!(
-                "{VARIABLE} is {text:?}; it takes name or name:arrival, and the names are {}",
+                "{VARIABLE} is {text:?}; it takes name or name:arrival, with :panic behind it or not, and the names are {}",
                 NAMES.join(", ")
             )),
         }
@@ -102,11 +120,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_point_is_chosen_by_name_and_arrival() {
-        let read = |text| chosen::read(text).map(|point| (point.name, point.left.into_inner()));
-        assert_eq!(read("begun"), Ok(("begun".to_owned(), 1)));
-        assert_eq!(read("begun:3"), Ok(("begun".to_owned(), 3)));
-        for wrong in ["", "begin", "begun:", "begun:0", "begun:-1", "begun:x", "begun:1:2"] {
+    fn a_point_is_chosen_by_name_arrival_and_end() {
+        let read = |text| chosen::read(text).map(|point| (point.name, point.left.into_inner(), point.end));
+        for (text, arrival, end) in [
+            ("begun", 1, chosen::End::Abort),
+            ("begun:3", 3, chosen::End::Abort),
+            ("begun:panic", 1, chosen::End::Panic),
+            ("begun:3:panic", 3, chosen::End::Panic),
+        ] {
+            assert_eq!(read(text), Ok(("begun".to_owned(), arrival, end)));
+        }
+        for wrong in
+            ["", "begin", "begun:", "begun:0", "begun:-1", "begun:x", "begun:1:2", ":panic", "begun:1:abort"]
+        {
             let problem = read(wrong).expect_err(wrong);
             assert!(NAMES.iter().all(|name| problem.contains(name)), "{problem}");
         }

@@ -183,3 +183,45 @@ fn promise_11_secrets_and_values_are_told_to_nobody() {
         watch.files();
     }
 }
+
+/// Panics at several points of a run, on every thread that a run has, with all that the program can be made to say.
+#[cfg(feature = "failpoints")]
+fn panics_tell_nothing(books: Books) {
+    let mut world = World::with_customers(books, 25);
+    let open = world.source_url.clone();
+    world.source_url = world.guarded(&open);
+    if books == Books::Postgres {
+        world.ledger_url = world.guarded(&world.ledger_url);
+    }
+    world.configure("");
+    for (round, name) in
+        ["locked", "run-opened", "page-saved", "begin-not-committed", "request-leaves", "finished", "closed"]
+            .iter()
+            .enumerate()
+    {
+        let value = format!("{VALUE} of round {round}");
+        world.execute_at(&open, &format!("update customer_attribute_values set value = '{value}'"));
+        let format = ["text", "json"][round % 2];
+        let mut command = world.program(&["-vvv", "--log-format", format, "sync", "--json"]);
+        command.env("ATTRSYNC_FAILPOINT", format!("{name}:1:panic")).env("RUST_BACKTRACE", "full");
+        let said = Watch(&world).said(Said::from(command.output().expect("the program runs")));
+        let told = format!("the fail-point {name} was reached");
+        assert!(said.err.contains(&told) && said.err.contains("stack backtrace"), "{name}: {said:#?}");
+        assert_ne!(said.code, Some(0), "{name}: {said:#?}");
+        Watch(&world).said(world.sync()).exits(0).balances();
+        world.assert_landed(25, &value);
+    }
+    Watch(&world).files();
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn promise_11_a_panic_tells_no_secret_with_a_file_as_ledger() {
+    panics_tell_nothing(Books::File);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn promise_11_a_panic_tells_no_secret_with_a_ledger_in_postgres() {
+    panics_tell_nothing(Books::Postgres);
+}

@@ -70,7 +70,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    fn from(output: Output) -> Self {
+    pub(super) fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
