@@ -45,6 +45,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         view::json(&json!({ "customer_id": args.customer, "desired": desired, "ledger": known }))?;
     } else if known.entries.is_empty()
         && known.history.is_empty()
+        && known.invalid.is_empty()
         && desired.as_ref().is_none_or(Vec::is_empty)
     {
         view::note(&format!("neither the source nor the ledger knows a value of customer {}", args.customer));

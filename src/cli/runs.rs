@@ -35,6 +35,8 @@ async fn all(audit: &AuditLog, args: &Args) -> Result<Exit, Failure> {
         view::json(&json!({ "runs": runs }))?;
     } else if runs.is_empty() {
         view::note("no runs yet: `attrsync sync` makes the first");
+    } else if audit.stores().await?.len() > 1 {
+        view::out(&view::audit::runs_of_stores(&runs)?)?;
     } else {
         view::out(&view::audit::runs(&runs)?)?;
     }

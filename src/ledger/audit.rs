@@ -19,8 +19,8 @@ use crate::config::{LedgerConfig, Secret};
 use crate::record::{Filter, KnownAttribute};
 
 pub use answers::{
-    EntryHistory, EntryState, Failure, HistoryLine, Learned, Rejection, Rejections, RequestLine, RunLine,
-    StoreLine,
+    EntryHistory, EntryState, Failure, HistoryLine, InvalidLine, Learned, Rejection, Rejections, RequestLine,
+    RunLine, StoreLine,
 };
 pub use port::Value;
 pub use proof::Proof;

@@ -28,6 +28,9 @@ const RUN: &[Column] = &[
     ("message", "message"),
 ];
 
+/// A store is an address and a hash.
+const STORE: &[Column] = &[("store", "hash"), ("at", "api_url")];
+
 const REQUEST: &[Column] = &[
     ("request", "id"),
     ("of", "parent_id"),
@@ -63,6 +66,12 @@ const REJECTED: &[Column] = &[
 /// The runs, a line each.
 pub(crate) fn runs(runs: &[impl Serialize]) -> Result<String, Failure> {
     records(RUN, runs)
+}
+
+/// The runs of several stores, a line each with its store.
+pub(crate) fn runs_of_stores(runs: &[impl Serialize]) -> Result<String, Failure> {
+    let columns = [&RUN[..2], STORE, &RUN[2..]].concat();
+    records(&columns, runs)
 }
 
 /// One run with what went wrong in it.

@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::Paint;
-use super::text::{quoted, tame};
+use super::text::{brief, quoted, tame};
 use crate::cli::explain::Desired;
-use crate::ledger::audit::{EntryHistory, EntryState, HistoryLine};
+use crate::ledger::audit::{EntryHistory, EntryState, HistoryLine, InvalidLine};
 
 /// The explanation as a person reads it. `desired` is `None` where the source could not be asked.
 pub(crate) fn text(customer: i64, desired: Option<&[Desired]>, known: &EntryHistory, paint: Paint) -> String {
     let attributes: BTreeSet<Option<i64>> = (desired.unwrap_or_default().iter().map(|row| row.attribute_id))
         .chain(known.entries.iter().map(|entry| Some(entry.attribute_id)))
         .chain(known.history.iter().map(|line| Some(line.attribute_id)))
+        .chain(known.invalid.iter().map(|line| line.attribute_id))
         .collect();
     let blocks: Vec<String> = attributes
         .into_iter()
@@ -21,6 +22,8 @@ pub(crate) fn text(customer: i64, desired: Option<&[Desired]>, known: &EntryHist
             let name = attribute.map_or("NULL".to_owned(), |id| id.to_string());
             let mut lines = vec![paint.strong(&format!("customer {customer} · attribute {name}"))];
             lines.push(format!("  desired   {}", desired_words(desired, attribute)));
+            let invalid = known.invalid.iter().filter(|line| line.attribute_id == attribute);
+            lines.extend(invalid.map(set_apart));
             let entry = known.entries.iter().find(|entry| Some(entry.attribute_id) == attribute);
             lines.push(format!("  believed  {}", entry.map_or("nothing was sent yet".to_owned(), belief)));
             let attempts: Vec<&HistoryLine> =
@@ -44,6 +47,13 @@ fn desired_words(desired: Option<&[Desired]>, attribute: Option<i64>) -> String 
         1 => values.concat(),
         rows => format!("{rows} rows, so none of them is sent: {}", values.join(", ")),
     }
+}
+
+/// `invalid   run 4, 2026-01-02 03:04:05, did not send "goooold": the value has 300 characters`.
+fn set_apart(line: &InvalidLine) -> String {
+    let value = line.value.as_deref().map_or("NULL".to_owned(), brief);
+    let (run, at, reason) = (line.run_id, moment(line.run_started_at), tame(&line.reason));
+    format!("  invalid   run {run}, {at}, did not send {value}: {reason}")
 }
 
 fn belief(entry: &EntryState) -> String {
@@ -95,6 +105,7 @@ mod tests {
     fn known() -> EntryHistory {
         let at = DateTime::UNIX_EPOCH;
         EntryHistory {
+            invalid: Vec::new(),
             entries: vec![EntryState {
                 customer_id: 12,
                 attribute_id: 1,
@@ -140,7 +151,7 @@ customer 12 · attribute 1
 
     #[test]
     fn what_is_not_known_is_said() {
-        let none = EntryHistory { entries: Vec::new(), history: Vec::new() };
+        let none = EntryHistory { invalid: Vec::new(), entries: Vec::new(), history: Vec::new() };
         let desired = [
             Desired { attribute_id: Some(1), value: None },
             Desired { attribute_id: Some(2), value: Some("a".to_owned()) },
@@ -153,5 +164,37 @@ customer 12 · attribute 1
             assert!(shown.contains(words), "{shown}");
         }
         assert!(text(12, None, &known(), Paint::default()).contains("could not be read"));
+    }
+    #[test]
+    fn a_row_that_cannot_be_sent_is_told_with_its_reason() {
+        let line = |attribute_id, value: Option<&str>, reason: &str| InvalidLine {
+            run_id: 4,
+            run_started_at: DateTime::UNIX_EPOCH,
+            attribute_id,
+            value: value.map(str::to_owned),
+            reason: reason.to_owned(),
+        };
+        let known = EntryHistory {
+            invalid: vec![
+                line(None, Some("a"), "the row has no attribute id"),
+                line(Some(9), None, "why\nnot"),
+            ],
+            entries: Vec::new(),
+            history: Vec::new(),
+        };
+        assert_eq!(
+            text(12, Some(&[]), &known, Paint::default()),
+            "\
+customer 12 · attribute NULL
+  desired   not in the source
+  invalid   run 4, 1970-01-01 00:00:00, did not send \"a\": the row has no attribute id
+  believed  nothing was sent yet
+
+customer 12 · attribute 9
+  desired   not in the source
+  invalid   run 4, 1970-01-01 00:00:00, did not send NULL: why\\nnot
+  believed  nothing was sent yet
+"
+        );
     }
 }

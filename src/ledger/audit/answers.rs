@@ -163,9 +163,26 @@ pub struct HistoryLine {
     pub request: Option<RequestLine>,
 }
 
+/// A row of the source that the newest planned run did not take.
+#[derive(Debug, Clone, Serialize)]
+pub struct InvalidLine {
+    /// The run.
+    pub run_id: i64,
+    /// When the run started.
+    pub run_started_at: DateTime<Utc>,
+    /// Which attribute, if the row has one.
+    pub attribute_id: Option<i64>,
+    /// The beginning of its value.
+    pub value: Option<String>,
+    /// Why it cannot be sent.
+    pub reason: String,
+}
+
 /// Why a customer has the values it has.
 #[derive(Debug, Clone, Serialize)]
 pub struct EntryHistory {
+    /// The rows that the newest planned run could not send.
+    pub invalid: Vec<InvalidLine>,
     /// What is believed now.
     pub entries: Vec<EntryState>,
     /// Every change, newest first.

@@ -1,8 +1,8 @@
 //! The questions, each with its statement.
 
 use super::answers::{
-    Cells, EntryHistory, EntryState, Failure, HistoryLine, Learned, Rejection, Rejections, RequestLine,
-    RunLine, StoreLine,
+    Cells, EntryHistory, EntryState, Failure, HistoryLine, InvalidLine, Learned, Rejection, Rejections,
+    RequestLine, RunLine, StoreLine,
 };
 use super::{AuditLog, Value};
 use crate::ledger::Result;
@@ -144,7 +144,8 @@ impl AuditLog {
         .await
     }
 
-    /// What is believed of a customer's values, or one of them, and how that came about: at most `limit` changes.
+    /// What is believed of a customer's values, or one of them, how that came about, and which of its rows the newest planned
+    /// run could not send: at most `limit` changes and rows.
     ///
     /// # Errors
     /// The database failed.
@@ -174,8 +175,25 @@ impl AuditLog {
             from outcomes o left join requests q on q.id = o.request_id
             where o.store_id = $1 and o.customer_id = $2 and o.attribute_id between $3 and $4
             order by o.run_id desc, o.attribute_id limit $5";
-        let history = self.ask(history, params, history_line).await?;
-        Ok(EntryHistory { entries, history })
+        let history = self.ask(history, params.clone(), history_line).await?;
+        // A row without an attribute stands beside all of them.
+        let invalid = "select r.id, r.started_at, i.attribute_id, i.value, i.reason
+            from runs r join invalid_rows i on i.run_id = r.id
+            where r.id = (
+                    select max(id) from runs where store_id = $1 and kind = 'sync' and planned_at is not null
+                )
+                and i.customer_id = $2 and coalesce(i.attribute_id, -1) between $3 and $4
+            order by coalesce(i.attribute_id, -1), i.value limit $5";
+        let invalid = self.ask(invalid, params, |row| {
+            Ok(InvalidLine {
+                run_id: row.int()?,
+                run_started_at: row.time()?,
+                attribute_id: row.maybe_int()?,
+                value: row.maybe_text()?,
+                reason: row.text()?,
+            })
+        });
+        Ok(EntryHistory { invalid: invalid.await?, entries, history })
     }
 
     /// The values of a store that are set aside, at most `limit` of them, and how many there are.

@@ -97,6 +97,54 @@ fn promise_12_the_history_can_be_asked() {
 }
 
 #[test]
+fn promise_12_a_row_that_cannot_be_sent_is_explained() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 5);
+        world.execute(
+            "insert into customer_attribute_values values (3, 99, 'x'), (3, 2, '1'), (3, 2, '2'), (3, null, 'y')",
+        );
+        world.sync().exits(3);
+        // A run that gives values back plans nothing.
+        world.run(&["rejected", "--retry"]).exits(1);
+        let said = world.run(&["explain", "3"]).exits(0);
+        let lines = said.out.lines().filter(|line| line.starts_with("  invalid   run 1, "));
+        let lines: Vec<_> =
+            lines.filter_map(|line| line.split_once("did not send ")).map(|(_, rest)| rest).collect();
+        assert_eq!(lines.len(), 4, "{said:#?}");
+        assert!(lines[0].starts_with("\"y\": ") && lines[3].starts_with("\"x\": "), "{said:#?}");
+        let asked = world.run(&["explain", "3", "99", "--json"]).exits(0).json();
+        let invalid = asked["ledger"]["invalid"].as_array().expect("rows");
+        assert_eq!(invalid.len(), 1, "{asked}");
+        assert_eq!((&invalid[0]["attribute_id"], &invalid[0]["run_id"]), (&99.into(), &1.into()));
+        assert!(invalid[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{asked}");
+        assert!(!world.run(&["explain", "4"]).exits(0).out.contains("invalid"), "another customer's");
+
+        // What a later run can send is not told any more.
+        world.execute(
+            "delete from customer_attribute_values where customer_id = 3 and attribute_id is distinct from 1",
+        );
+        world.sync().exits(0);
+        assert!(!world.run(&["explain", "3"]).exits(0).out.contains("invalid"));
+    }
+}
+
+#[test]
+fn promise_12_the_runs_of_several_stores_are_told_apart() {
+    let world = World::with_customers(Books::File, 5);
+    world.sync().exits(0);
+    let alone = world.run(&["runs"]).exits(0);
+    assert!(!alone.out.contains("store"), "{alone:#?}");
+    let (other, _model) = world.second_store();
+    let (first, second) = (world.address.to_string(), other.addr.to_string());
+    world.write_config(&world.config("").replace(&first, &second));
+    world.sync().exits(0);
+    let said = world.run(&["runs"]).exits(0);
+    let lines: Vec<_> = said.out.lines().collect();
+    assert!(lines[0].starts_with("run  kind  store    at "), "{said:#?}");
+    assert!(lines[2].contains(&second) && lines[3].contains(&first), "{said:#?}");
+}
+
+#[test]
 fn promise_3_sql_only_reads() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 5);
