@@ -58,7 +58,7 @@ struct Common {
     /// Say less: results and errors only
     #[arg(short, long, global = true, help_heading = COMMON, conflicts_with = "verbose")]
     quiet: bool,
-    /// How log lines are written to stderr
+    /// How log lines, hints and errors are written to stderr
     #[arg(long, global = true, help_heading = COMMON, value_name = "FORMAT", value_enum, default_value_t = trace::Format::Text)]
     log_format: trace::Format,
     /// When to use colours; NO_COLOR turns them off too
@@ -100,7 +100,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(program) => program,
         Err(error) => return usage(&error),
     };
-    view::start(program.common.color);
+    view::start(program.common.color, program.common.log_format);
     trace::start(program.common.verbose, program.common.quiet, program.common.log_format);
     if let Err(problem) = failpoint::check() {
         return failure::show(&Failure::usage(problem));

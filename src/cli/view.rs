@@ -1,7 +1,8 @@
 //! All printing: results to stdout, talk to stderr, a progress bar only on a terminal.
 //!
 //! What is printed is made by pure functions in the files below; here is the one place that writes. A reader that has
-//! gone away (`| head`) is no error: what is left to say is simply not said.
+//! gone away (`| head`) is no error: what is left to say is simply not said. Where log lines are JSON, so is all talk: the
+//! same fields, and `kind`.
 
 pub(super) mod audit;
 pub(super) mod check;
@@ -15,10 +16,12 @@ pub(super) mod text;
 use std::io::{IsTerminal as _, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use chrono::{SecondsFormat, Utc};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::trace::Format;
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -69,11 +72,15 @@ struct Colours {
 
 static COLOURS: OnceLock<Colours> = OnceLock::new();
 
+/// How talk is written, as log lines are.
+static TALK: OnceLock<Format> = OnceLock::new();
+
 /// The bar that is on the terminal now: lines go above it.
 static BAR: Mutex<Option<indicatif::ProgressBar>> = Mutex::new(None);
 
-/// Decides on colours, once.
-pub(super) fn start(when: When) {
+/// Decides on colours and on how talk is written, once.
+pub(super) fn start(when: When, talk: Format) {
+    let _ = TALK.set(talk);
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     let on = |terminal: bool| match when {
@@ -118,19 +125,47 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
 
 /// Says something on stderr.
 pub(super) fn note(text: &str) {
-    say(&format!("{text}\n"));
+    talk(&Line { level: "INFO", kind: "note", message: text }, |_| text.to_owned());
 }
 
 /// Says on stderr what failed.
 pub(super) fn error(text: &str) {
-    let paint = COLOURS.get().copied().unwrap_or_default().stderr;
-    note(&format!("{} {text}", paint.bad("error:")));
+    let line = Line { level: "ERROR", kind: "error", message: text };
+    talk(&line, |paint| format!("{} {text}", paint.bad("error:")));
 }
 
 /// Says on stderr what to do next.
 pub(super) fn hint(text: &str) {
-    let paint = COLOURS.get().copied().unwrap_or_default().stderr;
-    note(&format!("{} {text}", paint.strong("hint:")));
+    let line = Line { level: "INFO", kind: "hint", message: text };
+    talk(&line, |paint| format!("{} {text}", paint.strong("hint:")));
+}
+
+/// Something to say, in the words of a log line.
+#[derive(Serialize)]
+struct Line<'a> {
+    level: &'static str,
+    kind: &'static str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct TimedLine<'a> {
+    timestamp: String,
+    #[serde(flatten)]
+    line: &'a Line<'a>,
+    target: &'static str,
+}
+
+fn talk(line: &Line<'_>, as_text: impl Fn(Paint) -> String) {
+    let told = match TALK.get() {
+        Some(Format::Json) => {
+            let timestamp = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+            serde_json::to_string(&TimedLine { timestamp, line, target: env!("CARGO_CRATE_NAME") }).ok()
+        }
+        Some(Format::Text) | None => None,
+    };
+    let text = told.unwrap_or_else(|| as_text(COLOURS.get().copied().unwrap_or_default().stderr));
+    say(&format!("{text}\n"));
 }
 
 fn say(text: &str) {

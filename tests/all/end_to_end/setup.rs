@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use super::world::{Books, World};
+use super::world::{Books, Said, World};
 
 #[test]
 fn promise_12_all_faults_of_a_configuration_are_told_at_once() {
@@ -147,4 +147,37 @@ fn promise_12_a_folder_that_cannot_be_written_is_explained() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot be written") && said.contains("[ledger]"), "{said}");
     assert!(world.writes().is_empty());
+}
+
+#[test]
+fn promise_12_with_json_lines_every_line_on_stderr_is_one() {
+    let world = World::with_customers(Books::File, 5);
+    world.change("!reject", "3");
+    let told = |said: &Said| -> Vec<(String, String)> {
+        let lines = said.err.lines().map(|line| {
+            let line: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?} in {said:#?}"));
+            let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
+            assert!(line["timestamp"].as_str().is_some_and(|at| at.ends_with('Z')), "{line}");
+            assert!(!text("level").is_empty() && !text("message").is_empty(), "{line}");
+            (text("kind"), text("message"))
+        });
+        lines.collect()
+    };
+    let of = |lines: &[(String, String)], kind: &str| -> Vec<String> {
+        lines.iter().filter(|(of, _)| of == kind).map(|(_, message)| message.clone()).collect()
+    };
+    // A note, log lines, and a hint.
+    let said = world.run(&["sync", "-vvv", "--log-format", "json"]).exits(3);
+    let lines = told(&said);
+    assert!(of(&lines, "note")[0].starts_with("made a new ledger"), "{said:#?}");
+    assert!(of(&lines, "hint")[0].contains("`attrsync rejected`") && !of(&lines, "").is_empty(), "{said:#?}");
+    // An error and what to do, of a run and of a configuration.
+    world.store().options.rules.revoked = true;
+    let lines = told(&world.run(&["plan", "--log-format", "json", "--color", "always"]).exits(1));
+    assert_eq!((of(&lines, "error").len(), of(&lines, "hint").len()), (1, 1), "{lines:?}");
+    world.write_config("[source]\nurl = 1\n");
+    let lines = told(&world.run(&["plan", "-q", "--log-format", "json"]).exits(64));
+    assert!(of(&lines, "error")[0].contains('\n'), "all problems in one line: {lines:?}");
+    assert!(world.run(&["plan"]).exits(64).err.starts_with("error: "), "text stays text");
 }
