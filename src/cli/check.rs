@@ -74,7 +74,12 @@ async fn ledger(config: &Config) -> (Finding, Option<AuditLog>) {
     };
     match adapters::audit(config).await {
         Ok(Some(audit)) => (Finding::good("ledger", place), Some(audit)),
-        Ok(None) => (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None),
+        Ok(None) => match AuditLog::makeable(&config.ledger) {
+            Ok(()) => {
+                (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None)
+            }
+            Err(error) => (Finding::failed("ledger", &error.into()), None),
+        },
         Err(failure) => (Finding::failed("ledger", &failure), None),
     }
 }

@@ -51,6 +51,12 @@ impl AuditLog {
     pub async fn open(config: &LedgerConfig) -> Result<Option<Self>> {
         let (place, port) = match config {
             LedgerConfig::Sqlite(path) if !path.exists() => return Ok(None),
+            LedgerConfig::Sqlite(path) if path.is_dir() => {
+                return Err(LedgerError::Unusable(format!(
+                    "the ledger {0} is a folder: name a file in it in [ledger] url, as in sqlite:{0}/ledger.db",
+                    path.display()
+                )));
+            }
             LedgerConfig::Sqlite(path) => {
                 (Place::Sqlite(path.clone()), Port::open_sqlite(path.clone()).await?)
             }
@@ -62,6 +68,17 @@ impl AuditLog {
         // Both dialects have migrations of equal numbers.
         check_version(present, i64::from(known_version()))?;
         Ok(Some(Self { place, port }))
+    }
+
+    /// Whether a ledger could be made where there is none, as far as that can be seen without making anything.
+    ///
+    /// # Errors
+    /// Why it could not, with what to do.
+    pub fn makeable(config: &LedgerConfig) -> Result<()> {
+        match config {
+            LedgerConfig::Sqlite(path) => sqlite::makeable(path),
+            LedgerConfig::Postgres(_) => Ok(()),
+        }
     }
 
     /// The entries of one store, in key order.

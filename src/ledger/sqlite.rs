@@ -23,7 +23,7 @@ use chrono::{DateTime, Utc};
 
 use self::attempts::Place;
 use self::file::OpenFile;
-pub(crate) use self::lock::is_held;
+pub(crate) use self::lock::{is_held, makeable};
 use self::open::Opened;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rustix::fs::{Access, access};
 
 use super::stamp;
 use crate::ledger::{LedgerError, Result};
@@ -46,6 +47,16 @@ pub(super) fn create(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(unusable(path, &error)),
     }
+}
+
+/// Whether the ledger could be made at `path`, where there is none. Looks only, and makes nothing.
+///
+/// # Errors
+/// Why it could not, with what to do.
+pub(crate) fn makeable(path: &Path) -> Result<()> {
+    let resolved = resolved(path).map_err(|error| unusable(path, &error))?;
+    access(folder(&resolved), Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| unusable(path, &error.into()))
 }
 
 /// The error of a path that cannot be opened, with what to do.

@@ -129,23 +129,60 @@ fn promise_12_a_ledger_that_cannot_be_one_is_explained() {
 }
 
 #[test]
+fn promise_12_check_tells_where_no_ledger_can_be_made_and_makes_nothing() {
+    let world = World::with_customers(Books::File, 3);
+    fs::create_dir(world.path().join("books")).expect("a folder");
+    let files = || {
+        let entries = fs::read_dir(world.path()).expect("the folder");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let config = world.config("");
+    for (url, words) in [
+        ("sqlite:no/such/folder/ledger.db", ["no folder to be in", "create "]),
+        ("sqlite:sync.toml/ledger.db", ["is not a folder", "[ledger]"]),
+        ("sqlite:books", ["is a folder", "books/ledger.db"]),
+    ] {
+        world.write_config(&config.replace("sqlite:ledger.db", url));
+        for arguments in [&["check", "--json"][..], &["check", "--ledger", "--json"]] {
+            let said = world.run(arguments).exits(1).tells(&words);
+            let ledger = &said.json()["checks"];
+            let failed: Vec<_> =
+                ledger.as_array().expect("checks").iter().filter(|check| check["ok"] == false).collect();
+            assert!(failed.len() == 1 && failed[0]["name"] == "ledger", "{said:#?}");
+        }
+        assert_eq!(files(), before, "{url}");
+    }
+    world.write_config(&config.replace("sqlite:ledger.db", "sqlite:books/ledger.db"));
+    world.run(&["check"]).exits(0).tells(&["the first sync makes it"]);
+    assert_eq!(files(), before);
+    assert_eq!(fs::read_dir(world.path().join("books")).expect("the folder").count(), 0);
+}
+
+#[test]
 fn promise_12_a_folder_that_cannot_be_written_is_explained() {
     let world = World::with_customers(Books::File, 3);
     let program = world.path().join("attrsync");
     fs::copy(env!("CARGO_BIN_EXE_attrsync"), &program).expect("a copy of the program");
     let metadata = fs::metadata(world.path()).expect("the folder");
     fs::set_permissions(world.path(), fs::Permissions::from_mode(0o555)).expect("the folder is ours");
-    let mut command = Command::new(&program);
-    command.arg("sync").current_dir(world.path());
-    if metadata.uid() == 0 {
-        // Nothing is closed to root, so it runs as nobody.
-        command.uid(65_534).gid(65_534);
-    }
-    let output = command.output().expect("the program runs");
+    let outputs = [&["sync"][..], &["check"], &["check", "--ledger"]].map(|arguments| {
+        let mut command = Command::new(&program);
+        command.args(arguments).current_dir(world.path());
+        if metadata.uid() == 0 {
+            // Nothing is closed to root, so it runs as nobody.
+            command.uid(65_534).gid(65_534);
+        }
+        command.output().expect("the program runs")
+    });
     fs::set_permissions(world.path(), metadata.permissions()).expect("the folder is ours");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("cannot be written") && said.contains("[ledger]"), "{said}");
+    for output in outputs {
+        let said = format!("{output:?}");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("cannot be written") && said.contains("[ledger]"), "{said}");
+    }
     assert!(world.writes().is_empty());
 }
 
