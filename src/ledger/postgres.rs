@@ -7,6 +7,7 @@
 mod copy;
 mod known;
 pub(in crate::ledger) mod migrate;
+mod patience;
 mod plan;
 mod push;
 mod release;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 
 use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
@@ -30,6 +32,7 @@ use crate::record::{
     Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
 };
 
+use patience::{PATIENCE, Patience, silent};
 pub(crate) use scan::scan;
 use session::failed;
 
@@ -58,6 +61,7 @@ struct Held {
     url: Secret,
     store_id: i64,
     writer: Arc<Mutex<PgConnection>>,
+    patience: Arc<Patience>,
 }
 
 impl PostgresLedger {
@@ -74,7 +78,8 @@ impl PostgresLedger {
         session::lock_store(&mut writer, store_id).await?;
         failpoint::reach("locked");
         let writer = Arc::new(Mutex::new(writer));
-        Ok(Self { created, held: Held { url: Secret::new(url), store_id, writer } })
+        let (url, patience) = (Secret::new(url), Arc::default());
+        Ok(Self { created, held: Held { url, store_id, writer, patience } })
     }
 
     /// Whether opening made the ledger's tables.
@@ -100,7 +105,8 @@ impl Held {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let ended = tokio::spawn(work(self.clone())).await;
+        let (patience, work) = (Arc::clone(&self.patience), work(self.clone()));
+        let ended = tokio::spawn(async move { patience.wait(work).await }).await;
         let failed = |error| Err(LedgerError::Database { doing: "work", source: Box::new(error) });
         self.told(run_id, ended.unwrap_or_else(failed)).await
     }
@@ -109,9 +115,12 @@ impl Held {
     /// session is asked: a run that was taken over has to know it, since it may have sent something.
     async fn told<T>(&self, run_id: i64, written: Result<T>) -> Result<T> {
         let Err(LedgerError::Database { .. }) = &written else { return written };
-        let Ok(mut another) = session::connect(self.url.expose()).await else { return written };
-        match lost(&mut another, self.store_id).await {
-            LedgerError::LostOwnership { owner } if owner != run_id => {
+        let asked = timeout(PATIENCE, async {
+            let mut another = session::connect(self.url.expose()).await?;
+            Err::<(), _>(lost(&mut another, self.store_id).await)
+        });
+        match asked.await {
+            Ok(Err(LedgerError::LostOwnership { owner })) if owner != run_id => {
                 Err(LedgerError::LostOwnership { owner })
             }
             _ => written,
@@ -241,7 +250,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        self.held.told(run_id, self.held.seal(run_id, counts, at).await).await
+        let sealed = self.held.patience.wait(self.held.seal(run_id, counts, at)).await;
+        self.held.told(run_id, sealed).await
     }
 
     async fn planned(
@@ -300,42 +310,51 @@ impl Ledger for PostgresLedger {
     }
 
     async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
-        self.held.write_customers(run_id, missing, back).await
+        self.held.patience.wait(self.held.write_customers(run_id, missing, back)).await
     }
 
     async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
-        self.held.read_unasked(limit).await
+        self.held.patience.wait(self.held.read_unasked(limit)).await
     }
 
     async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
-        self.held.write_asked(run_id, of, through).await
+        self.held.patience.wait(self.held.write_asked(run_id, of, through)).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
-        let mut writer = self.held.writer().await;
-        if push::clear_certainty(&mut writer, self.held.store_id, keys, at).await.is_ok() {
+        let cleared = async {
+            let mut writer = self.held.writer().await;
+            push::clear_certainty(&mut writer, self.held.store_id, keys, at).await
+        };
+        if self.held.patience.wait(cleared).await.is_ok() {
             return Ok(());
         }
         // A run that lost its session may still take back what it claimed: over a session without the lock.
-        let mut another = session::connect(self.held.url.expose()).await?;
-        push::clear_certainty(&mut another, self.held.store_id, keys, at).await
+        let cleared = timeout(PATIENCE, async {
+            let mut another = session::connect(self.held.url.expose()).await?;
+            push::clear_certainty(&mut another, self.held.store_id, keys, at).await
+        });
+        cleared.await.unwrap_or_else(|_| Err(silent()))
     }
 
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
-        sqlx::query(
-            "update stores set values_per_request = $2, values_per_request_learned_at = $3 where id = $1",
-        )
-        .bind(self.held.store_id)
-        .bind(size.map(|size| i64::try_from(size.values_per_request).unwrap_or(i64::MAX)))
-        .bind(size.map(|size| size.learned_at))
-        .execute(&mut *self.held.writer().await)
-        .await
-        .map(|_| ())
-        .map_err(failed("keep the learnt size"))
+        let learn = async {
+            sqlx::query(
+                "update stores set values_per_request = $2, values_per_request_learned_at = $3 where id = $1",
+            )
+            .bind(self.held.store_id)
+            .bind(size.map(|size| i64::try_from(size.values_per_request).unwrap_or(i64::MAX)))
+            .bind(size.map(|size| size.learned_at))
+            .execute(&mut *self.held.writer().await)
+            .await
+            .map(|_| ())
+            .map_err(failed("keep the learnt size"))
+        };
+        self.held.patience.wait(learn).await
     }
 
     async fn counts(&self, run_id: i64) -> Result<Counts> {
-        self.held.read_counts(run_id).await
+        self.held.patience.wait(self.held.read_counts(run_id)).await
     }
 
     async fn close_run(
@@ -345,21 +364,24 @@ impl Ledger for PostgresLedger {
         message: Option<&str>,
         at: DateTime<Utc>,
     ) -> Result<()> {
-        let mut writer = self.held.writer().await;
-        let closed = sqlx::query(
-            "with given_up as (
-                update stores set owner_run_id = null where id = $1 and owner_run_id = $2 returning id
+        let close = async {
+            let mut writer = self.held.writer().await;
+            let closed = sqlx::query(
+                "with given_up as (
+                    update stores set owner_run_id = null where id = $1 and owner_run_id = $2 returning id
+                )
+                update runs set status = $3, message = $4, finished_at = $5 from given_up where runs.id = $2",
             )
-            update runs set status = $3, message = $4, finished_at = $5 from given_up where runs.id = $2",
-        )
-        .bind(self.held.store_id)
-        .bind(run_id)
-        .bind(status.as_str())
-        .bind(message.map(text))
-        .bind(at)
-        .execute(&mut *writer)
-        .await
-        .map_err(failed("close the run"))?;
-        self.held.proven(&mut writer, closed.rows_affected()).await
+            .bind(self.held.store_id)
+            .bind(run_id)
+            .bind(status.as_str())
+            .bind(message.map(text))
+            .bind(at)
+            .execute(&mut *writer)
+            .await
+            .map_err(failed("close the run"))?;
+            self.held.proven(&mut writer, closed.rows_affected()).await
+        };
+        self.held.patience.wait(close).await
     }
 }
