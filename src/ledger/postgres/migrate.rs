@@ -108,6 +108,7 @@ async fn migrate_locked(connection: &mut PgConnection) -> Result<bool> {
         ))?;
     }
     embedded::migrations::runner()
+        .set_grouped(true)
         .run_async(&mut Migrator(connection))
         .await
         .map_err(|error| LedgerError::Database { doing: "migrate its tables", source: Box::new(error) })?;

@@ -86,7 +86,9 @@ fn refused(path: &Path, error: rusqlite::Error) -> LedgerError {
 
 /// Applies the migrations that the file lacks; refuses a file of a newer build, or of another program.
 fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
-    let runner = embedded::migrations::runner();
+    // Grouped, a migration and the record of it are one transaction; else a kill between the two left tables behind that the
+    // next run could not make again.
+    let runner = embedded::migrations::runner().set_grouped(true);
     let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
     let found = version(connection).map_err(|error| Failure::from(error).into_error("read its version"))?;
     match found {

@@ -180,3 +180,19 @@ fn promise_5_a_distrusted_ledger_is_sent_anew() {
     assert_eq!(said.count("confirmed"), 20);
     world.assert_landed(20, "first");
 }
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn promise_5_a_run_killed_before_any_commit_of_its_migrations_leaves_nothing_half_done() {
+    for books in Books::BOTH {
+        for arrival in 1..=6 {
+            let world = World::with_customers(books, 3);
+            let mut command = world.program(&["sync"]);
+            command.env("ATTRSYNC_FAILPOINT", format!("migrating:{arrival}"));
+            let died = command.output().expect("the program runs").status.code().is_none();
+            assert!(died || arrival > 1, "the first commit makes the table of migrations");
+            world.sync().exits(0);
+            world.assert_landed(3, "first");
+        }
+    }
+}
