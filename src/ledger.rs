@@ -190,7 +190,7 @@ pub trait Ledger: EntryScan {
     async fn distrust(&self, run_id: i64) -> Result<()>;
 
     /// Adds changes (outcome `planned`) and invalid rows to the plan. Keys come in rising order over all calls.
-    /// The caller bounds both slices to a few thousand and hands over at most [`INVALID_ROWS_KEPT`] invalid rows a run.
+    /// The caller bounds both, by rows and by bytes, and hands over at most [`INVALID_ROWS_KEPT`] invalid rows a run.
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()>;
 
     /// Takes back everything that `save_plan` added: the source is read again.

@@ -6,10 +6,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::waiting::{pending_or, set_off};
+use super::waiting::set_off;
 use super::{EngineError, Ports, Progress};
 use crate::failpoint;
 use crate::ledger::{self, EntryPages, EntryScan, Ledger};
@@ -31,28 +32,33 @@ fn silent() -> SourceError {
     }
 }
 
+/// How many pages are being saved at once: while the ledger works on one, the next is made ready for it.
+const SAVING_MAX: usize = 2;
+
 /// What becomes of the pages of a plan.
 enum Sink<'a> {
-    /// They are saved, each while the next is made.
-    Save { ledger: &'a dyn Ledger, run_id: i64, saving: Option<BoxFuture<'a, ledger::Result<()>>> },
+    /// They are saved, in their order, each while the next is made.
+    Save { ledger: &'a dyn Ledger, run_id: i64, saving: FuturesOrdered<BoxFuture<'a, ledger::Result<()>>> },
     /// They are counted.
     Count(&'a mut Summary),
 }
 
 impl<'a> Sink<'a> {
     fn save(ledger: &'a dyn Ledger, run_id: i64) -> Self {
-        Self::Save { ledger, run_id, saving: None }
+        Self::Save { ledger, run_id, saving: FuturesOrdered::new() }
     }
 
-    /// Takes a page; the one before it is saved by then.
-    async fn take(&mut self, page: &mut PlanPage) -> Result<(), EngineError> {
-        self.saved().await?;
+    /// Takes a page.
+    async fn take(&mut self, page: PlanPage) -> Result<(), EngineError> {
         match self {
             Self::Count(summary) => summary.add(page),
             Self::Save { .. } if page.changes.is_empty() && page.invalid.is_empty() => {}
             Self::Save { ledger, run_id, saving } => {
-                let PlanPage { changes, invalid } = std::mem::take(page);
-                *saving = Some(set_off(ledger.save_plan(*run_id, changes, invalid)).await);
+                while saving.len() >= SAVING_MAX {
+                    saved(saving.next().await)?;
+                }
+                let PlanPage { changes, invalid, .. } = page;
+                saving.push_back(set_off(ledger.save_plan(*run_id, changes, invalid)).await);
             }
         }
         Ok(())
@@ -60,12 +66,10 @@ impl<'a> Sink<'a> {
 
     /// Waits until everything that was taken is saved.
     async fn saved(&mut self) -> Result<(), EngineError> {
-        if let Self::Save { saving, .. } = self
-            && let Some(last) = saving.as_mut()
-        {
-            last.await?;
-            *saving = None;
-            failpoint::reach("page-saved");
+        if let Self::Save { saving, .. } = self {
+            while !saving.is_empty() {
+                saved(saving.next().await)?;
+            }
         }
         Ok(())
     }
@@ -74,21 +78,26 @@ impl<'a> Sink<'a> {
     async fn beside<T>(&mut self, reading: impl Future<Output = T>) -> Result<T, EngineError> {
         let mut reading = pin!(reading);
         let Self::Save { saving, .. } = self else { return Ok(reading.await) };
-        if saving.is_some() {
+        if !saving.is_empty() {
             yield_now().await;
         }
         loop {
             tokio::select! {
                 biased;
-                saved = pending_or(saving) => {
-                    *saving = None;
-                    saved?;
-                    failpoint::reach("page-saved");
-                }
+                Some(page) = saving.next() => saved(Some(page))?,
                 read = &mut reading => return Ok(read),
             }
         }
     }
+}
+
+/// One more page is saved, or could not be.
+fn saved(page: Option<ledger::Result<()>>) -> Result<(), EngineError> {
+    if let Some(page) = page {
+        page?;
+        failpoint::reach("page-saved");
+    }
+    Ok(())
 }
 
 /// Plans a run and saves the plan. A standby's recovery conflict is forgiven once: the plan is taken back and the
@@ -166,9 +175,9 @@ async fn merge(
                 Some(pages) => sink.beside(pages.next()).await??,
                 None => None,
             }),
-            Need::Room => sink.take(&mut page).await?,
+            Need::Room => sink.take(std::mem::take(&mut page)).await?,
             Need::Nothing => {
-                sink.take(&mut page).await?;
+                sink.take(page).await?;
                 return Ok((diff.counts(), diff.desired()));
             }
         }

@@ -4,6 +4,7 @@
 //! Rows that cannot be sent are set apart with a reason and never stop the others.
 
 mod cursor;
+mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,15 +17,13 @@ use crate::record::{
 };
 
 pub use cursor::Cursor;
+pub use page::PlanPage;
 
 /// The largest id that the store knows: its ids are 32-bit integers.
 const ID_MAX: i64 = i32::MAX as i64;
 
 /// How much of an invalid value is kept, in characters.
 const INVALID_VALUE_KEPT: usize = 300;
-
-/// How many changes and invalid rows a page of the plan holds.
-const PAGE: usize = 4_000;
 
 /// What the diff judges by.
 #[derive(Debug, Clone)]
@@ -43,15 +42,6 @@ pub struct Rules {
     pub now: DateTime<Utc>,
     /// How long after it was sent a request may still be applied.
     pub lateness: TimeDelta,
-}
-
-/// A page of the plan.
-#[derive(Debug, Default)]
-pub struct PlanPage {
-    /// Changes in key order.
-    pub changes: Vec<Change>,
-    /// Source rows that cannot be sent, in the order in which that was found.
-    pub invalid: Vec<InvalidRow>,
 }
 
 /// What the diff needs before it can go on.
@@ -150,7 +140,7 @@ impl Diff {
         out: &mut PlanPage,
     ) -> Result<Need, OutOfOrder> {
         loop {
-            if out.changes.len() >= PAGE || out.invalid.len() >= PAGE {
+            if out.is_full() {
                 return Ok(Need::Room);
             }
             let Some(row) = source.peek() else {
@@ -303,7 +293,7 @@ impl Diff {
             Found::Held => self.counts.held += 1,
             Found::Changed(change) => {
                 self.counts.planned += 1;
-                out.changes.push(change);
+                out.change(change);
             }
         }
     }
@@ -369,7 +359,7 @@ impl Diff {
             self.invalid_kept += 1;
             let value = row.value.map(|value| value.chars().take(INVALID_VALUE_KEPT).collect());
             let SourceRow { customer_id, attribute_id, .. } = row;
-            out.invalid.push(InvalidRow { customer_id, attribute_id, value, reason });
+            out.set_apart(InvalidRow { customer_id, attribute_id, value, reason });
         }
     }
 }

@@ -58,9 +58,9 @@ impl Summary {
         self.keep
     }
 
-    /// Counts a page of the plan and empties it.
-    pub fn add(&mut self, page: &mut PlanPage) {
-        for change in page.changes.drain(..) {
+    /// Counts a page of the plan.
+    pub fn add(&mut self, page: PlanPage) {
+        for change in page.changes {
             let actions = self.attributes.entry(change.key.attribute_id).or_default();
             match change.action {
                 Action::Create => actions.creates += 1,
@@ -76,6 +76,6 @@ impl Summary {
             }
         }
         let room = self.keep - self.invalid_sample.len();
-        self.invalid_sample.extend(page.invalid.drain(..).take(room));
+        self.invalid_sample.extend(page.invalid.into_iter().take(room));
     }
 }

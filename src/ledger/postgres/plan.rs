@@ -11,6 +11,9 @@ use crate::record::{Action, Change, Counts, InvalidRow, Key};
 impl Held {
     pub(super) async fn save(&self, run_id: i64, changes: &[Change], invalid: &[InvalidRow]) -> Result<()> {
         let doing = failed("save the plan");
+        // Made before the session is waited for, so that the page before it can be copied meanwhile.
+        let changes = (!changes.is_empty()).then(|| copy::changes(run_id, changes));
+        let invalid = (!invalid.is_empty()).then(|| copy::invalid_rows(run_id, invalid));
         let mut writer = self.writer().await;
         let mut transaction = writer.begin().await.map_err(doing)?;
         // A page need not be on the disk before the next is made: the plan counts only once it is sealed, and the log is
@@ -27,13 +30,10 @@ impl Held {
             transaction.rollback().await.map_err(doing)?;
             return Err(lost(&mut writer, self.store_id).await);
         }
-        if !changes.is_empty() {
-            let rows = copy::changes(run_id, changes);
-            copy_in(&mut transaction, copy::CHANGES, &rows).await.map_err(doing)?;
-        }
-        if !invalid.is_empty() {
-            let rows = copy::invalid_rows(run_id, invalid);
-            copy_in(&mut transaction, copy::INVALID_ROWS, &rows).await.map_err(doing)?;
+        for (statement, rows) in [(copy::CHANGES, changes), (copy::INVALID_ROWS, invalid)] {
+            if let Some(rows) = rows {
+                copy_in(&mut transaction, statement, &rows).await.map_err(doing)?;
+            }
         }
         transaction.commit().await.map_err(doing)
     }

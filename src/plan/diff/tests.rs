@@ -68,8 +68,9 @@ fn merge(rules: Rules, rows: &[Row], entries: &BTreeMap<Key, Known>, page: usize
             Need::Source => source.turn(source_pages.next()),
             Need::Entries => ledger.turn(entry_pages.next()),
             Need::Room | Need::Nothing => {
-                whole.changes.append(&mut out.changes);
-                whole.invalid.append(&mut out.invalid);
+                let page = std::mem::take(&mut out);
+                whole.changes.extend(page.changes);
+                whole.invalid.extend(page.invalid);
             }
         }
         if need == Need::Nothing {
