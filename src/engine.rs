@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use self::end::End;
 use self::lateness::lateness;
 use self::news::News;
+use self::queue::SealedPlan;
 use self::waiting::asked_to_stop;
 use crate::causes::with_causes;
 use crate::config::PushConfig;
@@ -234,7 +235,8 @@ pub async fn plan(
     let rules = rules(&attributes, news, options, lateness(entries, push, now).await?, now);
     let limit = limit(entries, push, now).await?;
     let mut summary = Summary::new(limit, sample);
-    let (counts, desired) = planning::forecast(source, entries, &filter, rules, &mut summary).await?;
+    let planning::Planned { counts, desired, .. } =
+        planning::forecast(source, entries, &filter, rules, &mut summary).await?;
     let name =
         |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
     let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
@@ -264,7 +266,7 @@ async fn run(
     let deadline = push.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
     let lateness = lateness(Some(ports.ledger), push, (ports.now)()).await?;
-    let ((counts, desired), notices) = tokio::select! {
+    let (planning::Planned { counts, desired, has_late }, notices) = tokio::select! {
         planned = save_plan(ports, push, options, run_id, lateness) => planned?,
         () = asked_to_stop(&mut asked) => {
             return Ok((End::stopped("asked to stop while planning; nothing was sent"), 0));
@@ -280,7 +282,8 @@ async fn run(
     failpoint::reach("sealed");
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
-    let end = push::Push::new(ports, push, run_id, counts, limit, lateness).run(stop, deadline).await?;
+    let plan = SealedPlan { counts, limit, lateness, has_late };
+    let end = push::Push::new(ports, push, run_id, plan).run(stop, deadline).await?;
     match end.status {
         RunStatus::Stopped => {}
         // A store that failed the run is asked once, not as often as one that is well.

@@ -19,8 +19,15 @@ use crate::plan::summary::Summary;
 use crate::record::{Counts, Filter};
 use crate::source::{Source, SourceError};
 
-/// The counts of planning, and how many customers and values the source wants.
-pub(super) type Planned = (Counts, (u64, u64));
+/// What planning came to.
+pub(super) struct Planned {
+    /// Its counts.
+    pub(super) counts: Counts,
+    /// How many customers and values the source wants.
+    pub(super) desired: (u64, u64),
+    /// Whether some of the changes have to wait for older requests.
+    pub(super) has_late: bool,
+}
 
 /// How long the source may send nothing. A large sort takes minutes; a network that is gone takes for ever.
 const SILENCE_MAX: Duration = Duration::from_secs(1_800);
@@ -178,7 +185,11 @@ async fn merge(
             Need::Room => sink.take(std::mem::take(&mut page)).await?,
             Need::Nothing => {
                 sink.take(page).await?;
-                return Ok((diff.counts(), diff.desired()));
+                return Ok(Planned {
+                    counts: diff.counts(),
+                    desired: diff.desired(),
+                    has_late: diff.late() > 0,
+                });
             }
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::gone::{Gone, Owner};
-use super::queue::Queue;
+use super::queue::{Queue, SealedPlan};
 use super::sending::{Begun, Sent, Work, send};
 use super::waiting::{asked_to_stop, pending_or, set_off};
 use super::{End, EngineError, Ports, Progress};
@@ -77,14 +77,8 @@ pub(super) struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    pub(super) fn new(
-        ports: Ports<'a>,
-        config: &'a PushConfig,
-        run_id: i64,
-        counts: Counts,
-        limit: Limit,
-        lateness: Duration,
-    ) -> Self {
+    pub(super) fn new(ports: Ports<'a>, config: &'a PushConfig, run_id: i64, plan: SealedPlan) -> Self {
+        let SealedPlan { counts, limit, lateness, has_late } = plan;
         Self {
             ports,
             config,
@@ -92,7 +86,7 @@ impl<'a> Push<'a> {
             counts,
             limit,
             lateness,
-            queue: Queue::new(ports.ledger, run_id),
+            queue: Queue::new(ports.ledger, run_id, has_late),
             waiting: Vec::new(),
             chosen: None,
             leave: None,

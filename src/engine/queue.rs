@@ -3,13 +3,14 @@
 //! The next page is asked for while there is still something to send, so that no slot waits for it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use super::waiting::pending_or;
 use crate::ledger::{Ledger, Result};
 use crate::plan::batch::{self, Limit};
-use crate::record::{Change, Key};
+use crate::record::{Change, Counts, Key};
 
 /// How many changes are read at once: a few calls' worth, so that no answer waits long behind a page.
 const PAGE: usize = 256;
@@ -17,11 +18,25 @@ const PAGE: usize = 256;
 /// With fewer changes than this at hand the next page is asked for.
 const LOW: usize = 256;
 
+/// A plan that is complete, and what its sending goes by.
+pub(super) struct SealedPlan {
+    /// The run's counts.
+    pub(super) counts: Counts,
+    /// How much a call may carry.
+    pub(super) limit: Limit,
+    /// How long after it was sent a request may still arrive.
+    pub(super) lateness: Duration,
+    /// Whether some of the changes have to wait for such requests.
+    pub(super) has_late: bool,
+}
+
 /// What is left of a run's plan: first what may go at once, then what has to wait for older requests.
 pub(super) struct Queue<'a> {
     ledger: &'a dyn Ledger,
     run_id: i64,
+    /// Whether what has to wait is being read; where nothing has to, that is never done.
     late: bool,
+    has_late: bool,
     after: Option<Key>,
     read_all: bool,
     changes: VecDeque<Change>,
@@ -30,15 +45,15 @@ pub(super) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    pub(super) fn new(ledger: &'a dyn Ledger, run_id: i64) -> Self {
+    pub(super) fn new(ledger: &'a dyn Ledger, run_id: i64, has_late: bool) -> Self {
         let changes = VecDeque::new();
-        Self { ledger, run_id, late: false, after: None, read_all: false, changes, page: None }
+        Self { ledger, run_id, late: false, has_late, after: None, read_all: false, changes, page: None }
     }
 
     /// The next batch in key order. `None` at the end of the plan, or while a page has yet to come.
     pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<Change>> {
         let mut batch = batch::next(&mut self.changes, self.read_all, limit);
-        if batch.is_none() && self.read_all && !self.late {
+        if batch.is_none() && self.read_all && self.has_late && !self.late {
             (self.late, self.after, self.read_all) = (true, None, false);
             batch = batch::next(&mut self.changes, self.read_all, limit);
         }
@@ -63,6 +78,6 @@ impl<'a> Queue<'a> {
 
     /// Whether nothing is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.late && self.read_all && self.changes.is_empty()
+        self.late == self.has_late && self.read_all && self.changes.is_empty()
     }
 }

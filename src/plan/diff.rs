@@ -92,6 +92,7 @@ pub struct Diff {
     counts: Counts,
     desired: u64,
     customers: u64,
+    late: u64,
     last_customer: Option<i64>,
     invalid_kept: i64,
     last_key: Option<Key>,
@@ -109,6 +110,7 @@ impl Diff {
             counts: Counts::default(),
             desired: 0,
             customers: 0,
+            late: 0,
             last_customer: None,
             invalid_kept: 0,
             last_key: None,
@@ -127,6 +129,12 @@ impl Diff {
     #[must_use]
     pub const fn desired(&self) -> (u64, u64) {
         (self.customers, self.desired)
+    }
+
+    /// How many of the changes have to wait until an older request can no longer arrive.
+    #[must_use]
+    pub const fn late(&self) -> u64 {
+        self.late
     }
 
     /// Merges as far as the two pages reach and adds to `out`.
@@ -293,6 +301,7 @@ impl Diff {
             Found::Held => self.counts.held += 1,
             Found::Changed(change) => {
                 self.counts.planned += 1;
+                self.late += u64::from(change.not_before.is_some());
                 out.change(change);
             }
         }
