@@ -3,7 +3,7 @@
 use crate::record::{Change, InvalidRow};
 
 /// How many changes and invalid rows a page holds: to save a page costs some round trips, whatever is in it.
-const PAGE_ROWS: usize = 16_000;
+const PAGE_ROWS: usize = 8_000;
 
 /// How many bytes of text, about, so that long values make shorter pages.
 const PAGE_BYTES: usize = 1 << 20;
