@@ -105,10 +105,19 @@ impl Held {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let (patience, work) = (Arc::clone(&self.patience), work(self.clone()));
-        let ended = tokio::spawn(async move { patience.wait(work).await }).await;
+        let ended = tokio::spawn(work(self.clone())).await;
         let failed = |error| Err(LedgerError::Database { doing: "work", source: Box::new(error) });
         self.told(run_id, ended.unwrap_or_else(failed)).await
+    }
+
+    /// The same, where the database must have answered before the run's patience is over.
+    async fn bounded<T, F>(&self, run_id: i64, work: impl FnOnce(Self) -> F + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let patiently = |held: Self| async move { Arc::clone(&held.patience).wait(work(held)).await };
+        self.detached(run_id, patiently).await
     }
 
     /// A write that failed because its session was ended lost the lock with it, and its proof of ownership too. So another
@@ -241,8 +250,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
-        let save = |held: Held| async move { held.save(run_id, &changes, &invalid).await };
-        self.held.detached(run_id, save).await
+        let save = move |held: Held| async move { held.save(run_id, &changes, &invalid).await };
+        self.held.bounded(run_id, save).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
@@ -261,14 +270,18 @@ impl Ledger for PostgresLedger {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<Change>> {
-        let read = |held: Held| async move { held.read_planned(run_id, late, after, limit).await };
-        self.held.detached(run_id, read).await
+        let read = move |held: Held| async move { held.read_planned(run_id, late, after, limit).await };
+        if late {
+            // A walk through the whole plan, which has its time.
+            return self.held.detached(run_id, read).await;
+        }
+        self.held.bounded(run_id, read).await
     }
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
         let (request, changes) = (request.clone(), changes.to_vec());
-        let begin = |held: Held| async move { held.begin_request(run_id, &request, &changes).await };
-        self.held.detached(run_id, begin).await
+        let begin = move |held: Held| async move { held.begin_request(run_id, &request, &changes).await };
+        self.held.bounded(run_id, begin).await
     }
 
     async fn finish(
@@ -280,14 +293,14 @@ impl Ledger for PostgresLedger {
     ) -> Result<()> {
         let (end, verdicts) = (end.clone(), verdicts.to_vec());
         let finish =
-            |held: Held| async move { held.finish_request(run_id, request_id, &end, &verdicts).await };
-        self.held.detached(run_id, finish).await
+            move |held: Held| async move { held.finish_request(run_id, request_id, &end, &verdicts).await };
+        self.held.bounded(run_id, finish).await
     }
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
         let verdicts = verdicts.to_vec();
-        let decide = |held: Held| async move { held.decide_unsent(run_id, &verdicts, at).await };
-        self.held.detached(run_id, decide).await
+        let decide = move |held: Held| async move { held.decide_unsent(run_id, &verdicts, at).await };
+        self.held.bounded(run_id, decide).await
     }
 
     async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
@@ -314,7 +327,7 @@ impl Ledger for PostgresLedger {
     }
 
     async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
-        self.held.patience.wait(self.held.read_unasked(limit)).await
+        self.held.read_unasked(limit).await
     }
 
     async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {

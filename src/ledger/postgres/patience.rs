@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use crate::ledger::{LedgerError, Result};
 
-/// How long a write or a page of the plan may take, of which the longest take some seconds on a busy disk. The server
+/// How long a write or a page of the plan may take, of which the longest take some seconds on a busy disk. What has to
+/// walk through a whole plan or all entries is not bounded. The server
 /// ends the session of a client that it does not hear after 25 s, so that nothing is to be hoped for by then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
