@@ -9,6 +9,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+pub(crate) use page::PAGE_BYTES;
 pub use page::{EntryPage, EntryRow, SourcePage, SourceRow};
 
 /// The longest value that the store takes, in Unicode code points.

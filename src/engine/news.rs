@@ -147,7 +147,9 @@ async fn ask_about_refused(
     let mut left = most;
     while left > 0 {
         let limit = left.min(ASKED_AT_ONCE);
-        let refused = ports.ledger.unasked_customers(limit).await?;
+        // One more than is asked about tells whether a run is through: what is not noted to be so is looked for again.
+        let mut refused = ports.ledger.unasked_customers(limit + 1).await?;
+        let next = (refused.len() > limit).then(|| refused.pop()).flatten();
         let Some(last) = refused.last() else { return Ok(()) };
         left -= refused.len();
         let asked: BTreeSet<i64> = refused.iter().map(|refused| refused.customer_id).collect();
@@ -171,8 +173,12 @@ async fn ask_about_refused(
             );
             ports.ledger.note_customers(run_id, &missing, &[]).await?;
         }
-        let through = (refused.len() == limit).then_some(last.customer_id);
+        let more = next.is_some_and(|next| next.run_id == last.run_id);
+        let through = more.then_some(last.customer_id);
         ports.ledger.note_asked(run_id, last.run_id, through).await?;
+        if next.is_none() {
+            return Ok(());
+        }
     }
     Ok(())
 }

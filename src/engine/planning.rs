@@ -71,14 +71,15 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Waits until everything that was taken is saved.
+    /// Waits until everything that was taken is saved, or failed; the first failure is told.
     async fn saved(&mut self) -> Result<(), EngineError> {
+        let mut told = Ok(());
         if let Self::Save { saving, .. } = self {
             while !saving.is_empty() {
-                saved(saving.next().await)?;
+                told = told.and(saved(saving.next().await));
             }
         }
-        Ok(())
+        told
     }
 
     /// Waits for what is read, and saves meanwhile. The saving gets its turn also where the reading has no need to wait.
@@ -120,16 +121,17 @@ pub(super) async fn save(
     let scan = ports.ledger as &dyn EntryScan;
     let planned = merge(ports.source, Some(scan), filter, rules.clone(), &mut sink, &progress).await;
     // However it ended, what is being saved must be done before anything else is written.
-    sink.saved().await?;
+    let saved = sink.saved().await;
     match planned {
         Err(EngineError::Source(SourceError::RecoveryConflict)) => {
+            saved?;
             tracing::warn!("the standby cancelled the read in favour of replay; reading once more");
             ports.ledger.discard_plan(run_id).await?;
             let planned = merge(ports.source, Some(scan), filter, rules, &mut sink, &progress).await;
-            sink.saved().await?;
-            planned
+            let saved = sink.saved().await;
+            planned.and_then(|planned| saved.map(|()| planned))
         }
-        planned => planned,
+        planned => planned.and_then(|planned| saved.map(|()| planned)),
     }
 }
 

@@ -90,8 +90,10 @@ impl PostgresLedger {
 }
 
 impl Held {
-    async fn writer(&self) -> MutexGuard<'_, PgConnection> {
-        self.writer.lock().await
+    /// The session, unless somebody before has given it up in the middle of something.
+    async fn writer(&self) -> Result<MutexGuard<'_, PgConnection>> {
+        let writer = self.writer.lock().await;
+        self.patience.left().map(|()| writer)
     }
 
     /// A fenced statement that touched its run's row was the owner's.
@@ -188,7 +190,7 @@ impl EntryScan for PostgresLedger {
             where id = $1 and values_per_request is not null and values_per_request_learned_at is not null",
         )
         .bind(self.held.store_id)
-        .fetch_optional(&mut *self.held.writer().await)
+        .fetch_optional(&mut *self.held.writer().await?)
         .await
         .map_err(failed("read the learnt size"))?;
         Ok(row.and_then(|(size, learned_at)| {
@@ -227,13 +229,13 @@ impl Ledger for PostgresLedger {
         .bind(run.started_at)
         .bind(env!("CARGO_PKG_VERSION"))
         .bind(run.request_timeout_ms())
-        .fetch_one(&mut *self.held.writer().await)
+        .fetch_one(&mut *self.held.writer().await?)
         .await
         .map_err(failed("open a run"))
     }
 
     async fn distrust(&self, run_id: i64) -> Result<()> {
-        let mut writer = self.held.writer().await;
+        let mut writer = self.held.writer().await?;
         let noted = sqlx::query(fenced!(
             ", doubted as (
                 update entries set belief = 'unconfirmed' from fence
@@ -271,11 +273,8 @@ impl Ledger for PostgresLedger {
         limit: usize,
     ) -> Result<Vec<Change>> {
         let read = move |held: Held| async move { held.read_planned(run_id, late, after, limit).await };
-        if late {
-            // A walk through the whole plan, which has its time.
-            return self.held.detached(run_id, read).await;
-        }
-        self.held.bounded(run_id, read).await
+        // What is late is found by a walk through the whole plan, which has its time.
+        if late { self.held.detached(run_id, read).await } else { self.held.bounded(run_id, read).await }
     }
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
@@ -336,7 +335,7 @@ impl Ledger for PostgresLedger {
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
         let cleared = async {
-            let mut writer = self.held.writer().await;
+            let mut writer = self.held.writer().await?;
             push::clear_certainty(&mut writer, self.held.store_id, keys, at).await
         };
         if self.held.patience.wait(cleared).await.is_ok() {
@@ -358,7 +357,7 @@ impl Ledger for PostgresLedger {
             .bind(self.held.store_id)
             .bind(size.map(|size| i64::try_from(size.values_per_request).unwrap_or(i64::MAX)))
             .bind(size.map(|size| size.learned_at))
-            .execute(&mut *self.held.writer().await)
+            .execute(&mut *self.held.writer().await?)
             .await
             .map(|_| ())
             .map_err(failed("keep the learnt size"))
@@ -378,7 +377,7 @@ impl Ledger for PostgresLedger {
         at: DateTime<Utc>,
     ) -> Result<()> {
         let close = async {
-            let mut writer = self.held.writer().await;
+            let mut writer = self.held.writer().await?;
             let closed = sqlx::query(
                 "with given_up as (
                     update stores set owner_run_id = null where id = $1 and owner_run_id = $2 returning id

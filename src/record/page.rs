@@ -155,6 +155,12 @@ impl EntryPage {
         self.rows.push(StoredEntry { key, value, value_id, more });
     }
 
+    /// Whether so many rows are enough, or so much text.
+    #[must_use]
+    pub fn is_full(&self, rows: usize) -> bool {
+        self.rows.len() >= rows || self.text.len() >= PAGE_BYTES
+    }
+
     /// How many rows it has.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -184,6 +190,9 @@ impl EntryPage {
         }
     }
 }
+
+/// How many bytes of text a page may have before whoever fills it begins another.
+pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
 /// Appends `text` and says where it went. A page is bounded far below 4 GiB by whoever fills it.
 #[allow(clippy::cast_possible_truncation)]

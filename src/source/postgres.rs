@@ -17,10 +17,9 @@ use super::failure::{connection_failure, failure, place, unusable};
 use super::{Source, SourceError, SourcePages, sql};
 use crate::aside::Aside;
 use crate::config::{Relation, SourceConfig};
-use crate::record::{Filter, SourcePage};
+use crate::record::{Filter, PAGE_BYTES, SourcePage};
 
 const PAGE_ROWS: usize = 2_000;
-const PAGE_BYTES: usize = 256 * 1024;
 /// Pages that wait for the reader.
 const PAGES_AHEAD: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -154,9 +154,10 @@ async fn a_run_whose_database_falls_silent_ends_with_the_reason() {
     tokio::time::resume();
     let EngineError::Ledger(error @ LedgerError::Database { .. }) = error else { panic!("{error:?}") };
     let told = format!("{error}: {}", error.source().expect("a cause"));
-    assert_eq!(told, "the ledger failed to reach its database: no answer came for 60 seconds");
-    // A minute for the writes, and half of one to look whether another run has taken over.
-    assert!((60..=95).contains(&took.as_secs()), "{took:?}");
+    let expected = "the ledger failed to reach its database: no answer came for 300 seconds";
+    assert!(told.starts_with(expected), "{told}");
+    // Five minutes for the writes, and half of one to look whether another run has taken over.
+    assert!((300..=335).contains(&took.as_secs()), "{took:?}");
     let calls = falls.calls.load(Ordering::SeqCst);
     assert!(calls <= 5, "what was begun may go, and nothing else: {calls} calls");
 

@@ -14,7 +14,7 @@ impl Held {
             order by attribute_id",
         )
         .bind(self.store_id)
-        .fetch_all(&mut *self.writer().await)
+        .fetch_all(&mut *self.writer().await?)
         .await
         .map_err(failed("read its attributes"))?;
         let known = rows.into_iter().map(|(id, name, kind, gone)| KnownAttribute { id, name, kind, gone });
@@ -28,7 +28,7 @@ impl Held {
         listed: &[KnownAttribute],
         at: DateTime<Utc>,
     ) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let noted = sqlx::query(fenced!(
             ", gone as (
                 update attributes set gone_run_id = coalesce(gone_run_id, $2) from fence
@@ -62,13 +62,13 @@ impl Held {
         )
         .bind(self.store_id)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&mut *self.writer().await)
+        .fetch_all(&mut *self.writer().await?)
         .await
         .map_err(failed("read its missing customers"))
     }
 
     pub(super) async fn write_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let noted = sqlx::query(fenced!(
             ", noted as (
                 insert into missing_customers (store_id, customer_id, found_run_id, asked_run_id)
@@ -94,7 +94,7 @@ impl Held {
     pub(super) async fn read_timeouts(&self) -> Result<Vec<TimeOut>> {
         let rows: Vec<(i64, Option<DateTime<Utc>>, i64)> = sqlx::query_as(TIMEOUTS)
             .bind(self.store_id)
-            .fetch_all(&mut *self.writer().await)
+            .fetch_all(&mut *self.writer().await?)
             .await
             .map_err(failed("read its time-outs"))?;
         let timeouts = rows.into_iter();
@@ -118,14 +118,14 @@ impl Held {
         .bind(self.store_id)
         .bind(i64::MIN)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&mut *self.writer().await)
+        .fetch_all(&mut *self.writer().await?)
         .await
         .map_err(failed("read the refused customers"))?;
         Ok(rows.into_iter().map(|(run_id, customer_id)| Refused { run_id, customer_id }).collect())
     }
 
     pub(super) async fn write_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let noted = sqlx::query(
             "update stores set asked_run_id = $3, asked_customer_id = $4 where id = $1 and owner_run_id = $2",
         )

@@ -9,10 +9,10 @@ use tokio::time::timeout;
 
 use crate::ledger::{LedgerError, Result};
 
-/// How long a write or a page of the plan may take, of which the longest take some seconds on a busy disk. What has to
-/// walk through a whole plan or all entries is not bounded. The server
-/// ends the session of a client that it does not hear after 25 s, so that nothing is to be hoped for by then.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a write or a page of the plan may take: the longest take some seconds on a busy disk, but somebody may have
+/// locked a table to rebuild it. The server ends the session of a client that it does not hear after 25 s, so that of a dead
+/// route nothing is to be hoped for by then. What has to walk through a whole plan or all entries is not bounded.
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The time is counted in these: a process that was stopped, or whose machine slept, has waited for one of them.
 const TURN: Duration = Duration::from_secs(1);
@@ -30,9 +30,7 @@ impl Patience {
     /// # Errors
     /// No answer came; or what the work failed with.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        if self.lost.load(Ordering::Relaxed) {
-            return Err(silent());
-        }
+        self.left()?;
         let mut work = pin!(work);
         for _ in 0..PATIENCE.as_secs() / TURN.as_secs() {
             if let Ok(done) = timeout(TURN, &mut work).await {
@@ -44,8 +42,18 @@ impl Patience {
     }
 }
 
+impl Patience {
+    /// Fails where nothing is waited for any more.
+    pub(super) fn left(&self) -> Result<()> {
+        if self.lost.load(Ordering::Relaxed) { Err(silent()) } else { Ok(()) }
+    }
+}
+
 pub(super) fn silent() -> LedgerError {
-    let problem = format!("no answer came for {} seconds", PATIENCE.as_secs());
+    let problem = format!(
+        "no answer came for {} seconds: it cannot be reached, or somebody has locked its tables",
+        PATIENCE.as_secs()
+    );
     LedgerError::Database { doing: "reach its database", source: problem.into() }
 }
 
@@ -72,7 +80,7 @@ mod tests {
         let error = patience.wait(pending::<Result<()>>()).await.expect_err("is given up");
         assert_eq!(began.elapsed(), PATIENCE);
         assert!(
-            crate::causes::with_causes(&error).contains("reach its database: no answer came for 60 seconds")
+            crate::causes::with_causes(&error).contains("reach its database: no answer came for 300 seconds")
         );
         assert!(
             patience.wait(async { Ok(()) }).await.is_err(),
@@ -90,7 +98,7 @@ mod tests {
             turns += 1;
             if turns < 3 { Poll::Pending } else { Poll::Ready(Ok(())) }
         });
-        let (waited, ()) = tokio::join!(patience.wait(work), advance(Duration::from_secs(600)));
+        let (waited, ()) = tokio::join!(patience.wait(work), advance(Duration::from_secs(6_000)));
         waited.expect("it goes on");
     }
 }

@@ -14,7 +14,7 @@ impl Held {
         // Made before the session is waited for, so that the page before it can be copied meanwhile.
         let changes = (!changes.is_empty()).then(|| copy::changes(run_id, changes));
         let invalid = (!invalid.is_empty()).then(|| copy::invalid_rows(run_id, invalid));
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let mut transaction = writer.begin().await.map_err(doing)?;
         // A page need not be on the disk before the next is made: the plan counts only once it is sealed, and the log is
         // written in order, so what makes the seal durable makes all pages durable.
@@ -39,7 +39,7 @@ impl Held {
     }
 
     pub(super) async fn discard(&self, run_id: i64) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let owned = sqlx::query(fenced!(
             ", changed as (delete from changes using fence where run_id = $2),
             invalid as (delete from invalid_rows using fence where run_id = $2)
@@ -54,7 +54,7 @@ impl Held {
     }
 
     pub(super) async fn seal(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let sealed = sqlx::query(fenced!(
             "update runs set status = 'running', planned_at = $3, source_rows = $4, no_value = $5, unchanged = $6,
                 held = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10
@@ -106,7 +106,7 @@ impl Held {
         .bind(after.customer_id)
         .bind(after.attribute_id)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&mut *self.writer().await)
+        .fetch_all(&mut *self.writer().await?)
         .await
         .map_err(doing)?;
         rows.iter().map(change).collect::<Result<_, sqlx::Error>>().map_err(doing)
@@ -120,7 +120,7 @@ impl Held {
             from runs where id = $1",
         )
         .bind(run_id)
-        .fetch_one(&mut *self.writer().await)
+        .fetch_one(&mut *self.writer().await?)
         .await
         .map_err(doing)?;
         counts(&row).map_err(doing)

@@ -193,7 +193,7 @@ impl Held {
         request: &NewRequest,
         changes: &[Change],
     ) -> Result<i64> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let (customers, attributes) = columns(changes.iter().map(|change| change.key));
         let mut distinct = customers.clone();
         distinct.sort_unstable();
@@ -224,7 +224,7 @@ impl Held {
         end: &RequestEnd,
         verdicts: &[(Key, Verdict)],
     ) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let rows = Verdicts::of(verdicts);
         failpoint::reach("finish-not-committed");
         let finished: Option<(i64, i32)> = sqlx::query_as(FINISH)
@@ -254,7 +254,7 @@ impl Held {
         verdicts: &[(Key, Verdict)],
         at: DateTime<Utc>,
     ) -> Result<()> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let rows = Verdicts::of(verdicts);
         let decided: Option<(i64, i32)> = sqlx::query_as(SET_ASIDE)
             .bind(self.store_id)

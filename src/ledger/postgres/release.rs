@@ -14,7 +14,7 @@ impl Held {
         whose: Whose,
         at: DateTime<Utc>,
     ) -> Result<i64> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let [first, last, lowest, highest] = whose.bounds();
         let released: Option<i64> = sqlx::query_scalar(fenced!(
             ", freed as (
@@ -61,7 +61,7 @@ impl Held {
         reason: &str,
         at: DateTime<Utc>,
     ) -> Result<i64> {
-        let mut writer = self.writer().await;
+        let mut writer = self.writer().await?;
         let [first, last, lowest, highest] = whose.bounds();
         let entries: Option<i64> = sqlx::query_scalar(match news {
             News::Changed | News::Back => RELEASE_REJECTED,

@@ -94,7 +94,7 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Result<Option<Ent
             .row(|fields| push(&mut page, fields))
             .map_err(|error| LedgerError::Database { doing: READING, source: Box::new(error) })?
         {
-            if page.len() == PAGE_ROWS {
+            if page.is_full(PAGE_ROWS) {
                 let full = std::mem::replace(&mut page, EntryPage::with_capacity(PAGE_ROWS));
                 if pages.send(Ok(Some(full))).await.is_err() {
                     return Ok(());

@@ -82,7 +82,7 @@ fn read_all(
     let mut after = i64::MIN;
     loop {
         let page = read_page(&connection, store_id, filter, after)?;
-        let full = page.len() >= PAGE_ROWS;
+        let full = page.is_full(PAGE_ROWS);
         let Some(last) = page.len().checked_sub(1) else { return Ok(()) };
         after = page.row(last).key.customer_id;
         if pages.blocking_send(Ok(Some(page))).is_err() || !full {
@@ -112,7 +112,7 @@ fn read_page(
     let mut customer = after;
     while let Some(row) = rows.next()? {
         let key = Key::new(integer(row, 0)?, integer(row, 1)?);
-        if page.len() >= PAGE_ROWS && key.customer_id != customer {
+        if page.is_full(PAGE_ROWS) && key.customer_id != customer {
             break;
         }
         customer = key.customer_id;

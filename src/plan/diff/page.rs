@@ -26,7 +26,9 @@ impl PlanPage {
 
     /// Adds a change.
     pub(super) fn change(&mut self, change: Change) {
-        self.bytes += change.value.len() + change.previous_value.as_ref().map_or(0, String::len);
+        let others = [&change.previous_value, &change.doubtful_value, &change.seen_value];
+        self.bytes += change.value.len();
+        self.bytes += others.into_iter().flatten().map(String::len).sum::<usize>();
         self.changes.push(change);
     }
 
