@@ -10,10 +10,10 @@ pub fn judge(change: &Change, echoes: &[Echo]) -> Option<Verdict> {
     if echo.value == change.value {
         return Some(confirmed(echo, None));
     }
-    let before = [&change.previous_value, &change.doubtful_value];
-    let was_there = before.into_iter().any(|value| value.as_ref() == Some(&echo.value));
+    // What was there before may still be there: the write may have been passed over. After a value that went unanswered
+    // nobody knows what was there, or in what form.
+    let was_there = change.previous_value.as_ref() == Some(&echo.value) || change.doubtful_value.is_some();
     if was_there && change.seen_value.as_ref() != Some(&echo.value) {
-        // What was there before may still be there: the write may have been passed over.
         return None;
     }
     Some(confirmed(echo, Some(echo.value.clone())))

@@ -141,6 +141,9 @@ fn an_echo_confirms_or_has_to_be_asked_about() {
     assert_eq!(judged(Some("b"), Some("b"), &["b"]), Some(stored(Some("b"))), "met again: kept so");
     let doubted = Change { doubtful_value: Some("x".to_owned()), ..change("c", Some("a"), None) };
     assert_eq!(judge(&doubted, &echoes(&["x"])), None, "what was sent before may be what is there");
+    assert_eq!(judge(&doubted, &echoes(&["y"])), None, "in whatever form");
+    let met_again = Change { seen_value: Some("y".to_owned()), ..doubted };
+    assert_eq!(judge(&met_again, &echoes(&["y"])), Some(stored(Some("y"))));
     assert_eq!(judged(None, None, &[]), None);
     assert_eq!(judged(None, None, &[" b", " b"]), Some(stored(None)));
     assert_eq!(judged(None, None, &[" b", "b"]), None);

@@ -378,6 +378,7 @@ fn who_watches_learns_what_became_of_values() {
         arrived_ms: 0,
         key: Key::new(customer_id, 1),
         value: value.to_owned(),
+        kept: value.to_owned(),
     };
     assert_eq!(
         model.events(),

@@ -182,6 +182,7 @@ impl Model {
                 .iter()
                 .any(|attribute| attribute.id == item.key.attribute_id && attribute.kind == "number");
             let value = kept_form(&item.value, self.options.rules.keeping, is_number);
+            let kept = value.clone();
             written.rows.push(self.keep(item.key, value));
             let at_ms = self.now();
             self.witness.see(|| Event::Written {
@@ -189,6 +190,7 @@ impl Model {
                 arrived_ms: ticket.arrived_ms,
                 key: item.key,
                 value: item.value.clone(),
+                kept,
             });
         }
         if !items.is_empty() {

@@ -15,6 +15,8 @@ pub enum Event {
         key: Key,
         /// What the request carried.
         value: String,
+        /// The form in which it is kept.
+        kept: String,
     },
     /// Somebody else wrote or removed it, or its customer or attribute was deleted.
     Edited {

@@ -138,3 +138,81 @@ fn what_was_seen_of_another_value_proves_nothing() {
 ]}"#,
     );
 }
+
+/// The store keeps a number in its own form, and then the table wants just that: the store passes it over, and has it.
+#[test]
+fn the_stores_form_of_the_value_before_may_be_what_is_wanted() {
+    holds(
+        r#"{"seed": 17583, "store": {"most_per_call":2,"shortens_numbers":true}, "push": {}, "steps": [
+  {"row":[10,1,"0"]},
+  {"row":[4,1,"4"]},
+  {"row":[19,2," 1.0 "]},
+  {"sync":{}},
+  {"row":[11,3,"4"]},
+  {"row":[8,2,"2"]},
+  {"row":[19,2,"1"]},
+  {"row":[3,2,"2"]},
+  {"row":[6,3,"0"]},
+  {"sync":{"writes":{"4":"skipped"}}}
+]}"#,
+    );
+}
+
+/// A value is kept trimmed and its answer is lost; the next, in a run whose ledger fails, and then passed over: the echo shows the
+/// older one in a form that nobody has heard of.
+#[test]
+fn the_form_of_an_older_value_that_went_unanswered_is_not_taken_for_the_new_ones() {
+    holds(
+        r#"{"seed": 63818, "store": {"trims":true}, "push": {"values_per_request":1}, "steps": [
+  {"row":[3,1,"4"]},
+  {"row":[19,2,"1"]},
+  {"row":[29,3," 0.0 "]},
+  {"row":[2,2,"0"]},
+  {"row":[18,3,"4"]},
+  {"row":[15,1,"2"]},
+  {"row":[15,3,"0"]},
+  {"row":[8,2," 4.0 "]},
+  {"row":[30,1," 7.0 "]},
+  {"row":[10,2,"3"]},
+  {"row":[17,1,"1"]},
+  {"row":[11,1,"1"]},
+  {"sync":{"writes":{"2":"misaddressed","5":"429-bare","6":"429-bare","11":"misaddressed","13":"ignored"}}},
+  {"row":[13,2,"2"]},
+  {"row":[1,2,"3"]},
+  {"row":[17,1,"4"]},
+  {"row":[17,3,"1"]},
+  {"row":[9,2,""]},
+  {"row":[19,3," 4.0 "]},
+  {"row":[11,3,"1"]},
+  {"row":[22,1,"2"]},
+  {"row":[2,1,"4"]},
+  {"row":[10,3,""]},
+  {"row":[16,2,"3"]},
+  {"row":[14,1,"3"]},
+  {"row":[10,2,"!reject0"]},
+  {"row":[8,2,"0"]},
+  {"row":[30,3,"0"]},
+  {"sync":{"ledger_fails_from":39,"writes":{"15":"429-bare"}}},
+  {"pause":171},
+  {"sync":{"writes":{"0":"ignored"}}}
+]}"#,
+    );
+}
+
+/// A ledger that is not trusted, a value begun by a run that loses its store: the next run no longer knows what was there, and must
+/// not take it for the store's form of the new value.
+#[test]
+fn after_a_run_that_was_robbed_what_was_there_before_is_not_taken_for_the_new_value() {
+    holds(
+        r#"{"seed": 94718, "store": {"latency_ms":308,"jitter":0.4}, "push": {}, "steps": [
+  {"sync":{}},
+  {"row":[19,1,"3"]},
+  {"row":[20,1,"4"]},
+  {"row":[11,2,"1"]},
+  {"sync":{}},
+  {"pause":124},
+  {"row":[19,1,"!poison"]},
+  {"sync":{"distrust":true,"during":[[7724,{"sync":{"seizes":true,"writes":{"10":"cut","11":"429","15":"ignored"}}}]]}}
+]}"#,
+    );
+}

@@ -17,6 +17,8 @@ struct Known {
     sent: Option<(String, u64)>,
     /// The last value of ours that the store wrote.
     ours: Option<String>,
+    /// The form in which the store keeps it.
+    kept: Option<String>,
     /// Somebody else had a hand in it since.
     touched: bool,
     /// What answers showed for it since it was last sent; no row is the empty value.
@@ -84,7 +86,7 @@ impl Oracle {
                 Event::Refused { key, value } => {
                     self.keys.entry(key).or_default().refused.insert(value);
                 }
-                Event::Written { at_ms, arrived_ms, key, value } => {
+                Event::Written { at_ms, arrived_ms, key, value, kept } => {
                     assert!(
                         at_ms - arrived_ms <= LATEST_MS,
                         "the sandbox is later than anybody has to expect"
@@ -94,7 +96,7 @@ impl Oracle {
                     // An older copy came last. That is excused where no clock could have told.
                     known.touched = newer
                         .is_some_and(|newer| self.forward.iter().any(|at| (arrived_ms..=newer).contains(at)));
-                    known.ours = Some(value);
+                    (known.ours, known.kept) = (Some(value), Some(kept));
                     let was_sent = known.sent.is_some();
                     self.claim(was_sent, || format!("promise 4: {key} was written and never sent"));
                 }
@@ -247,9 +249,9 @@ impl Known {
         if !self.shown.contains(form) {
             return Some(format!("promise 3: confirmed, and no answer since showed {form:?}"));
         }
-        // A value that was passed over may be there all the same: somebody else wrote it, it is empty and there is
-        // none, or the store showed in two runs that this is what it makes of the value.
-        let there = self.ours.as_ref() == Some(value);
+        // A value that was passed over may be there all the same: it is the store's form of the one before, somebody else
+        // wrote it, it is empty and there is none, or the store showed in two runs that this is what it makes of the value.
+        let there = [&self.ours, &self.kept].into_iter().any(|written| written.as_ref() == Some(value));
         let none = form.is_empty() && self.ours.is_none();
         let twice = self.shown_in.get(form).is_some_and(|runs| runs.len() > 1);
         (!(there || none || self.touched || twice))
