@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
 use super::*;
 
 fn problem(text: &str) -> (String, Vec<(String, String)>) {
@@ -103,4 +106,72 @@ fn a_page_tells_how_many_there_are() {
     assert_eq!(page.total_pages, Some(2));
     let of = |id, name: &str, kind: &str| Attribute { id, name: name.to_owned(), kind: kind.to_owned() };
     assert_eq!(page.items, [of(4, "Tier", "string"), of(5, "Age", "")]);
+}
+
+/// Any JSON, with the names that matter where they matter and elsewhere.
+fn json() -> impl Strategy<Value = Value> {
+    let name = prop_oneof![
+        "data|meta|pagination|total_pages|id|customer_id|attribute_id|attribute_value",
+        ".{0,3}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-1.0e6..1.0e6).prop_map(Value::from),
+        "[0-9]{1,4}|.{0,8}|\"\\\\\u{0}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 8, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::vec((name.clone(), inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// What a plain reading by serde_json's own tree gives: keys, values and ids, and how many items could not be read.
+fn plainly(items: &[Value]) -> (Vec<Echo>, usize) {
+    let id = |item: &Value, field: &str| match item.get(field)? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let read = |item: &Value| {
+        let value = match item.get("attribute_value")? {
+            Value::String(text) => text.replace('\0', "\u{FFFD}"),
+            Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        let key = Key::new(id(item, "customer_id")?, id(item, "attribute_id")?);
+        Some(Echo { key, value, value_id: id(item, "id") })
+    };
+    let echoes: Vec<_> = items.iter().filter_map(read).collect();
+    let unread = items.len() - echoes.len();
+    (echoes, unread)
+}
+
+proptest! {
+    #[test]
+    fn lists_are_read_as_a_plain_reading_reads_them(
+        data in proptest::collection::vec(json(), 0..8),
+        items in proptest::collection::vec((json(), json(), json(), json()), 0..4),
+        pages in json(),
+    ) {
+        let items = items.into_iter().map(|(id, customer, attribute, value)| json!({
+            "id": id, "customer_id": customer, "attribute_id": attribute, "attribute_value": value,
+        }));
+        let data: Vec<Value> = data.into_iter().chain(items).collect();
+        let text = json!({ "data": data, "meta": { "pagination": { "total_pages": pages } } }).to_string();
+        let page = page(&text, echo).expect("a list");
+        prop_assert_eq!((page.items, page.unread), plainly(&data));
+        prop_assert_eq!(page.total_pages, pages.as_u64());
+    }
+
+    #[test]
+    fn only_an_object_with_a_list_is_one(json in json()) {
+        let is_list = json.get("data").is_some_and(Value::is_array);
+        prop_assert_eq!(page(&json.to_string(), echo).is_some(), is_list);
+    }
 }
