@@ -40,9 +40,7 @@ impl Patience {
         self.lost.store(true, Ordering::Relaxed);
         Err(silent())
     }
-}
 
-impl Patience {
     /// Fails where nothing is waited for any more.
     pub(super) fn left(&self) -> Result<()> {
         if self.lost.load(Ordering::Relaxed) { Err(silent()) } else { Ok(()) }
