@@ -11,6 +11,7 @@ mod patience;
 mod plan;
 mod push;
 mod release;
+mod runs;
 mod scan;
 pub(in crate::ledger) mod session;
 
@@ -77,9 +78,9 @@ impl PostgresLedger {
         failpoint::reach("migrated");
         session::lock_store(&mut writer, store_id).await?;
         failpoint::reach("locked");
+        let patience = Arc::new(Patience::with(url, &mut writer).await?);
         let writer = Arc::new(Mutex::new(writer));
-        let (url, patience) = (Secret::new(url), Arc::default());
-        Ok(Self { created, held: Held { url, store_id, writer, patience } })
+        Ok(Self { created, held: Held { url: Secret::new(url), store_id, writer, patience } })
     }
 
     /// Whether opening made the ledger's tables.
@@ -101,25 +102,22 @@ impl Held {
         if touched == 0 { Err(lost(writer, self.store_id).await) } else { Ok(()) }
     }
 
-    /// Runs work of a run to its end, also where nobody waits for it any more, and tells if the run lost its store.
-    async fn detached<T, F>(&self, run_id: i64, work: impl FnOnce(Self) -> F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        let ended = tokio::spawn(work(self.clone())).await;
-        let failed = |error| Err(LedgerError::Database { doing: "work", source: Box::new(error) });
-        self.told(run_id, ended.unwrap_or_else(failed)).await
+    /// Waits for the database as long as it is at work.
+    async fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.patience.wait(work).await
     }
 
-    /// The same, where the database must have answered before the run's patience is over.
-    async fn bounded<T, F>(&self, run_id: i64, work: impl FnOnce(Self) -> F + Send + 'static) -> Result<T>
+    /// The same for work of a run that goes on to its end also where nobody waits for it any more; tells if the run lost
+    /// its store.
+    async fn detached<T, F>(&self, run_id: i64, work: impl FnOnce(Self) -> F + Send + 'static) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let patiently = |held: Self| async move { Arc::clone(&held.patience).wait(work(held)).await };
-        self.detached(run_id, patiently).await
+        let held = self.clone();
+        let ended = tokio::spawn(async move { held.wait(work(held.clone())).await }).await;
+        let failed = |error| Err(LedgerError::Database { doing: "work", source: Box::new(error) });
+        self.told(run_id, ended.unwrap_or_else(failed)).await
     }
 
     /// A write that failed because its session was ended lost the lock with it, and its proof of ownership too. So another
@@ -177,29 +175,19 @@ fn text(value: &str) -> String {
 #[async_trait]
 impl EntryScan for PostgresLedger {
     async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
-        self.held.read_attributes().await
+        self.held.wait(self.held.read_attributes()).await
     }
 
     async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
-        self.held.read_missing(limit).await
+        self.held.wait(self.held.read_missing(limit)).await
     }
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        let row: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
-            "select values_per_request, values_per_request_learned_at from stores
-            where id = $1 and values_per_request is not null and values_per_request_learned_at is not null",
-        )
-        .bind(self.held.store_id)
-        .fetch_optional(&mut *self.held.writer().await?)
-        .await
-        .map_err(failed("read the learnt size"))?;
-        Ok(row.and_then(|(size, learned_at)| {
-            Some(LearnedSize { values_per_request: usize::try_from(size).ok()?, learned_at })
-        }))
+        self.held.wait(self.held.read_size()).await
     }
 
     async fn timeouts(&self) -> Result<Vec<TimeOut>> {
-        self.held.read_timeouts().await
+        self.held.wait(self.held.read_timeouts()).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
@@ -210,58 +198,24 @@ impl EntryScan for PostgresLedger {
 #[async_trait]
 impl Ledger for PostgresLedger {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
-        sqlx::query_scalar(
-            "with cut_off as (
-                update runs set status = 'interrupted', finished_at = $4
-                from stores s
-                where s.id = $1 and runs.id = s.owner_run_id and runs.finished_at is null
-            ),
-            opened as (
-                insert into runs (store_id, kind, trigger, status, started_at, version, request_timeout_ms)
-                values ($1, $2, $3, 'planning', $4, $5, $6)
-                returning id
-            )
-            update stores set owner_run_id = opened.id from opened where stores.id = $1 returning opened.id",
-        )
-        .bind(self.held.store_id)
-        .bind(run.kind)
-        .bind(run.trigger.as_str())
-        .bind(run.started_at)
-        .bind(env!("CARGO_PKG_VERSION"))
-        .bind(run.request_timeout_ms())
-        .fetch_one(&mut *self.held.writer().await?)
-        .await
-        .map_err(failed("open a run"))
+        self.held.wait(self.held.open(run)).await
     }
 
     async fn distrust(&self, run_id: i64) -> Result<()> {
-        let mut writer = self.held.writer().await?;
-        let noted = sqlx::query(fenced!(
-            ", doubted as (
-                update entries set belief = 'unconfirmed' from fence
-                where store_id = fence.id and belief = 'confirmed'
-            )
-            update runs set distrusted = 1 from fence where runs.id = $2"
-        ))
-        .bind(self.held.store_id)
-        .bind(run_id)
-        .execute(&mut *writer)
-        .await
-        .map_err(failed("distrust its entries"))?;
-        self.held.proven(&mut writer, noted.rows_affected()).await
+        self.held.wait(self.held.doubt(run_id)).await
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
         let save = move |held: Held| async move { held.save(run_id, &changes, &invalid).await };
-        self.held.bounded(run_id, save).await
+        self.held.detached(run_id, save).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        self.held.told(run_id, self.held.discard(run_id).await).await
+        self.held.told(run_id, self.held.wait(self.held.discard(run_id)).await).await
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        let sealed = self.held.patience.wait(self.held.seal(run_id, counts, at)).await;
+        let sealed = self.held.wait(self.held.seal(run_id, counts, at)).await;
         self.held.told(run_id, sealed).await
     }
 
@@ -273,14 +227,13 @@ impl Ledger for PostgresLedger {
         limit: usize,
     ) -> Result<Vec<Change>> {
         let read = move |held: Held| async move { held.read_planned(run_id, late, after, limit).await };
-        // What is late is found by a walk through the whole plan, which has its time.
-        if late { self.held.detached(run_id, read).await } else { self.held.bounded(run_id, read).await }
+        self.held.detached(run_id, read).await
     }
 
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
         let (request, changes) = (request.clone(), changes.to_vec());
         let begin = move |held: Held| async move { held.begin_request(run_id, &request, &changes).await };
-        self.held.bounded(run_id, begin).await
+        self.held.detached(run_id, begin).await
     }
 
     async fn finish(
@@ -293,17 +246,17 @@ impl Ledger for PostgresLedger {
         let (end, verdicts) = (end.clone(), verdicts.to_vec());
         let finish =
             move |held: Held| async move { held.finish_request(run_id, request_id, &end, &verdicts).await };
-        self.held.bounded(run_id, finish).await
+        self.held.detached(run_id, finish).await
     }
 
     async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
         let verdicts = verdicts.to_vec();
         let decide = move |held: Held| async move { held.decide_unsent(run_id, &verdicts, at).await };
-        self.held.bounded(run_id, decide).await
+        self.held.detached(run_id, decide).await
     }
 
     async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
-        self.held.give_back_by_hand(run_id, whose, at).await
+        self.held.wait(self.held.give_back_by_hand(run_id, whose, at)).await
     }
 
     async fn release(
@@ -314,23 +267,23 @@ impl Ledger for PostgresLedger {
         reason: &str,
         at: DateTime<Utc>,
     ) -> Result<i64> {
-        self.held.give_back(run_id, whose, news, reason, at).await
+        self.held.wait(self.held.give_back(run_id, whose, news, reason, at)).await
     }
 
     async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()> {
-        self.held.write_attributes(run_id, listed, at).await
+        self.held.wait(self.held.write_attributes(run_id, listed, at)).await
     }
 
     async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
-        self.held.patience.wait(self.held.write_customers(run_id, missing, back)).await
+        self.held.wait(self.held.write_customers(run_id, missing, back)).await
     }
 
     async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
-        self.held.read_unasked(limit).await
+        self.held.wait(self.held.read_unasked(limit)).await
     }
 
     async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
-        self.held.patience.wait(self.held.write_asked(run_id, of, through)).await
+        self.held.wait(self.held.write_asked(run_id, of, through)).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
@@ -338,7 +291,7 @@ impl Ledger for PostgresLedger {
             let mut writer = self.held.writer().await?;
             push::clear_certainty(&mut writer, self.held.store_id, keys, at).await
         };
-        if self.held.patience.wait(cleared).await.is_ok() {
+        if self.held.wait(cleared).await.is_ok() {
             return Ok(());
         }
         // A run that lost its session may still take back what it claimed: over a session without the lock.
@@ -350,23 +303,11 @@ impl Ledger for PostgresLedger {
     }
 
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
-        let learn = async {
-            sqlx::query(
-                "update stores set values_per_request = $2, values_per_request_learned_at = $3 where id = $1",
-            )
-            .bind(self.held.store_id)
-            .bind(size.map(|size| i64::try_from(size.values_per_request).unwrap_or(i64::MAX)))
-            .bind(size.map(|size| size.learned_at))
-            .execute(&mut *self.held.writer().await?)
-            .await
-            .map(|_| ())
-            .map_err(failed("keep the learnt size"))
-        };
-        self.held.patience.wait(learn).await
+        self.held.wait(self.held.write_size(size)).await
     }
 
     async fn counts(&self, run_id: i64) -> Result<Counts> {
-        self.held.patience.wait(self.held.read_counts(run_id)).await
+        self.held.wait(self.held.read_counts(run_id)).await
     }
 
     async fn close_run(
@@ -376,24 +317,6 @@ impl Ledger for PostgresLedger {
         message: Option<&str>,
         at: DateTime<Utc>,
     ) -> Result<()> {
-        let close = async {
-            let mut writer = self.held.writer().await?;
-            let closed = sqlx::query(
-                "with given_up as (
-                    update stores set owner_run_id = null where id = $1 and owner_run_id = $2 returning id
-                )
-                update runs set status = $3, message = $4, finished_at = $5 from given_up where runs.id = $2",
-            )
-            .bind(self.held.store_id)
-            .bind(run_id)
-            .bind(status.as_str())
-            .bind(message.map(text))
-            .bind(at)
-            .execute(&mut *writer)
-            .await
-            .map_err(failed("close the run"))?;
-            self.held.proven(&mut writer, closed.rows_affected()).await
-        };
-        self.held.patience.wait(close).await
+        self.held.wait(self.held.close(run_id, status, message, at)).await
     }
 }

@@ -10,6 +10,7 @@ mod end_to_end;
 mod migrations;
 mod postgres_ledger;
 mod postgres_lock;
+mod postgres_patience;
 mod postgres_silence;
 mod sandbox;
 mod simulation;

@@ -1,10 +1,11 @@
-//! What is known of the store itself: the attributes that it defines, and customers that it has no more.
+//! What is known of the store itself: the attributes that it defines, customers that it has no more, and the size that it
+//! takes.
 
 use chrono::{DateTime, Utc};
 
 use super::session::failed;
 use super::{Held, fenced, text};
-use crate::ledger::{Refused, Result, TIMEOUTS, TimeOut};
+use crate::ledger::{LearnedSize, Refused, Result, TIMEOUTS, TimeOut};
 use crate::record::KnownAttribute;
 
 impl Held {
@@ -89,6 +90,33 @@ impl Held {
         .await
         .map_err(failed("note the customers"))?;
         self.proven(&mut writer, noted.map_or(0, |_| 1)).await
+    }
+
+    pub(super) async fn read_size(&self) -> Result<Option<LearnedSize>> {
+        let row: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
+            "select values_per_request, values_per_request_learned_at from stores
+            where id = $1 and values_per_request is not null and values_per_request_learned_at is not null",
+        )
+        .bind(self.store_id)
+        .fetch_optional(&mut *self.writer().await?)
+        .await
+        .map_err(failed("read the learnt size"))?;
+        Ok(row.and_then(|(size, learned_at)| {
+            Some(LearnedSize { values_per_request: usize::try_from(size).ok()?, learned_at })
+        }))
+    }
+
+    pub(super) async fn write_size(&self, size: Option<LearnedSize>) -> Result<()> {
+        sqlx::query(
+            "update stores set values_per_request = $2, values_per_request_learned_at = $3 where id = $1",
+        )
+        .bind(self.store_id)
+        .bind(size.map(|size| i64::try_from(size.values_per_request).unwrap_or(i64::MAX)))
+        .bind(size.map(|size| size.learned_at))
+        .execute(&mut *self.writer().await?)
+        .await
+        .map(|_| ())
+        .map_err(failed("keep the learnt size"))
     }
 
     pub(super) async fn read_timeouts(&self) -> Result<Vec<TimeOut>> {

@@ -1,4 +1,4 @@
-//! A run's plan: saved by COPY, sealed, read back in pages, and the run's counts.
+//! A run's plan: saved by COPY, sealed, read back in pages.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Acquire, AssertSqlSafe, PgConnection, Row};
@@ -111,39 +111,6 @@ impl Held {
         .map_err(doing)?;
         rows.iter().map(change).collect::<Result<_, sqlx::Error>>().map_err(doing)
     }
-
-    pub(super) async fn read_counts(&self, run_id: i64) -> Result<Counts> {
-        let doing = failed("read the run's counts");
-        let row = sqlx::query(
-            "select source_rows, no_value, unchanged, held, invalid, orphans, planned, confirmed, altered, rejected,
-                unknown, deferred, requests, released
-            from runs where id = $1",
-        )
-        .bind(run_id)
-        .fetch_one(&mut *self.writer().await?)
-        .await
-        .map_err(doing)?;
-        counts(&row).map_err(doing)
-    }
-}
-
-fn counts(row: &sqlx::postgres::PgRow) -> Result<Counts, sqlx::Error> {
-    Ok(Counts {
-        source_rows: row.try_get("source_rows")?,
-        no_value: row.try_get("no_value")?,
-        unchanged: row.try_get("unchanged")?,
-        held: row.try_get("held")?,
-        invalid: row.try_get("invalid")?,
-        orphans: row.try_get("orphans")?,
-        planned: row.try_get("planned")?,
-        confirmed: row.try_get("confirmed")?,
-        altered: row.try_get("altered")?,
-        rejected: row.try_get("rejected")?,
-        unknown: row.try_get("unknown")?,
-        deferred: row.try_get("deferred")?,
-        requests: row.try_get("requests")?,
-        released: row.try_get("released")?,
-    })
 }
 
 fn change(row: &sqlx::postgres::PgRow) -> Result<Change, sqlx::Error> {

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 use super::copy::{self, Malformed, Reader};
+use super::patience::Patience;
 use super::session::{connect, failed};
 use crate::aside::Aside;
 use crate::ledger::more::More;
@@ -85,10 +86,17 @@ fn statement(store_id: i64, filter: &Filter) -> String {
 async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Result<Option<EntryPage>>>) -> Result<()> {
     let doing = failed(READING);
     let mut connection = connect(url).await?;
-    let mut chunks = connection.copy_out_raw(statement).await.map_err(doing)?;
+    let patience = Patience::with(url, &mut connection).await?;
+    let mut chunks = patience.wait(connection.copy_out_raw(statement).map_err(doing)).await?;
     let mut reader = Reader::default();
     let mut page = EntryPage::with_capacity(PAGE_ROWS);
-    while let Some(chunk) = chunks.try_next().await.map_err(doing)? {
+    loop {
+        // A clock is looked at only where there is something to wait for.
+        let next = match chunks.try_next().now_or_never() {
+            Some(next) => next.map_err(doing)?,
+            None => patience.wait(chunks.try_next().map_err(doing)).await?,
+        };
+        let Some(chunk) = next else { break };
         reader.feed(&chunk);
         while reader
             .row(|fields| push(&mut page, fields))

@@ -1,0 +1,79 @@
+//! A ledger in Postgres that is slow, and one that is silent: the first is waited for, the second is not.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use attrsync::ledger::postgres::PostgresLedger;
+use attrsync::ledger::{EntryScan, Ledger, LedgerError, RequestEnd};
+use attrsync::record::{Filter, Key, Verdict};
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use crate::postgres_ledger::{FIRST, at, change, planned_run, store};
+use crate::postgres_silence::Wire;
+use crate::support::postgres::Postgres;
+
+/// Longer than an answer is waited for without a question.
+const LOCKED: Duration = Duration::from_secs(33);
+
+// One test, since both take the time that they are about.
+#[tokio::test]
+async fn what_is_at_work_is_waited_for_and_what_is_silent_is_not() {
+    tokio::join!(a_locked_table(), a_silent_scan());
+}
+
+/// Somebody rebuilds a table in the middle of a run.
+async fn a_locked_table() {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
+    let changes = [change(1, 1, "a")];
+    let run = planned_run(&ledger, &changes).await;
+    let mut somebody = PgConnection::connect(&url).await.expect("connects");
+    somebody
+        .execute("begin; lock table attrsync.requests in access exclusive mode")
+        .await
+        .expect("is locked");
+    let began = Instant::now();
+    let unlocking = async {
+        sleep(LOCKED).await;
+        somebody.execute("rollback").await.expect("gives it up");
+    };
+    let (begun, ()) = tokio::join!(ledger.begin(run, &FIRST, &changes), unlocking);
+    let request = begun.expect("is begun when the table is free");
+    assert!(began.elapsed() >= LOCKED);
+    let verdict = Verdict::Confirmed { value_id: Some(7), stored_value: None, note: None };
+    let end = RequestEnd { at: at(2), ..Default::default() };
+    ledger.finish(run, request, &end, &[(Key::new(1, 1), verdict)]).await.expect("and the run goes on");
+}
+
+/// The route is dropped while entries are read: no byte comes any more, nor the end of the connection.
+async fn a_silent_scan() {
+    let url = Postgres::start().database();
+    let server = Postgres::start().port();
+    let wire = Wire::to(server);
+    let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
+    let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
+    let mut direct = PgConnection::connect(&url).await.expect("connects");
+    direct
+        .execute(
+            "insert into attrsync.entries (store_id, customer_id, attribute_id, value, belief, run_id, updated_at)
+             select s.id, n, 1, repeat('x', 200), 'confirmed', 1, now() from attrsync.stores s, generate_series(1, 100000) n",
+        )
+        .await
+        .expect("entries");
+    let mut pages = ledger.entries(&Filter::default()).await.expect("scans");
+    let began = Instant::now();
+    let mut read = 0;
+    let ended = loop {
+        match pages.next().await {
+            Ok(Some(page)) => read += page.len(),
+            ended => break ended,
+        }
+        wire.silent.store(true, Ordering::SeqCst);
+    };
+    let error = ended.expect_err("it must not look like the end");
+    let LedgerError::Database { source, .. } = error else { panic!("{error:?}") };
+    let told = source.to_string();
+    assert!(told.starts_with("no answer came for 30 seconds"), "{told}");
+    assert!(read < 100_000 && began.elapsed() < 3 * LOCKED, "{read} rows in {:?}", began.elapsed());
+}
