@@ -8,6 +8,7 @@ mod dependencies;
 mod documents;
 mod end_to_end;
 mod migrations;
+mod missing_customers;
 mod postgres_ledger;
 mod postgres_lock;
 mod postgres_patience;
