@@ -199,6 +199,8 @@ fn ended(doing: &'static str) -> LedgerError {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use super::*;
 
     /// A write that puts two numbers into a table of distinct ones.
@@ -247,15 +249,32 @@ mod tests {
         assert_eq!(numbers(&connection), [1, 3, 10, 30]);
     }
 
-    #[test]
-    fn a_group_that_cannot_be_committed_is_told_so_to_each() {
-        let mut connection = Connection::open_in_memory().expect("a database");
+    /// A database that takes a number without its parent until it is to be committed.
+    fn with_parents() -> Connection {
+        let connection = Connection::open_in_memory().expect("a database");
         connection
             .execute_batch(
                 "pragma foreign_keys = on; create table p (n integer primary key);
                  create table t (n integer primary key references p (n) deferrable initially deferred)",
             )
             .expect("tables");
+        connection
+    }
+
+    /// Asks for one write, which meets nobody else.
+    fn write_alone(connection: &mut Connection, first: i64, second: i64) -> Result<(), Failure> {
+        let (jobs, queue) = mpsc::channel();
+        let (answer, answered) = oneshot::channel();
+        jobs.send(Job::Write(Box::new(Asked { job: Some(insert(first, second)), result: None, answer })))
+            .expect("sent");
+        drop(jobs);
+        work(&queue, connection);
+        answered.blocking_recv().expect("an answer")
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_committed_is_told_so_to_each() {
+        let mut connection = with_parents();
         let (jobs, queue) = mpsc::channel();
         let mut answers = Vec::new();
         for (first, second) in [(1, 10), (2, 20)] {
@@ -270,5 +289,28 @@ mod tests {
             assert!(answered.blocking_recv().expect("an answer").is_err());
         }
         assert_eq!(numbers(&connection), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn a_write_alone_that_fails_half_way_leaves_nothing() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        connection.execute_batch("create table t (n integer primary key)").expect("a table");
+        let failure = write_alone(&mut connection, 1, 1).expect_err("the number is there already");
+        assert!(matches!(failure, Failure::Sql(_)), "its own: {failure:?}");
+        assert_eq!(numbers(&connection), Vec::<i64>::new());
+        write_alone(&mut connection, 2, 20).expect("the next is not hindered");
+        assert_eq!(numbers(&connection), [2, 20]);
+    }
+
+    #[test]
+    fn a_write_alone_that_cannot_be_committed_leaves_nothing() {
+        let mut connection = with_parents();
+        connection.execute_batch("insert into p values (3), (30)").expect("parents");
+        let failure = write_alone(&mut connection, 1, 3).expect_err("1 has no parent");
+        let told = failure.into_error("try").source().expect("a cause").to_string();
+        assert_eq!(told, "FOREIGN KEY constraint failed");
+        assert_eq!(numbers(&connection), Vec::<i64>::new());
+        write_alone(&mut connection, 3, 30).expect("the next is not hindered");
+        assert_eq!(numbers(&connection), [3, 30]);
     }
 }
