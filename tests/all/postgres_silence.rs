@@ -1,5 +1,7 @@
 //! A ledger in Postgres whose route is dropped while a run sends: no FIN, no RST, nothing comes any more.
 
+mod planning;
+
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
