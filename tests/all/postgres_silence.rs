@@ -5,7 +5,7 @@ mod planning;
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -27,9 +27,13 @@ use crate::postgres_ledger::store;
 use crate::support::postgres::Postgres;
 
 /// The wire to a server: threads carry the bytes until it falls silent, which neither end is told.
+#[derive(Clone)]
 pub(crate) struct Wire {
     pub(crate) port: u16,
-    pub(crate) silent: Arc<AtomicBool>,
+    /// How many connections have been made.
+    made: Arc<AtomicUsize>,
+    /// The connections before this one are silent.
+    silent: Arc<AtomicUsize>,
     ends: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -37,23 +41,35 @@ impl Wire {
     pub(crate) fn to(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let wire = Self { port, silent: Arc::default(), ends: Arc::default() };
-        let (silent, ends) = (Arc::clone(&wire.silent), Arc::clone(&wire.ends));
+        let wire = Self { port, made: Arc::default(), silent: Arc::default(), ends: Arc::default() };
+        let (made, silent, ends) = (Arc::clone(&wire.made), Arc::clone(&wire.silent), Arc::clone(&wire.ends));
         thread::spawn(move || {
             for client in listener.incoming() {
                 let Ok(client) = client else { return };
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
+                let number = made.fetch_add(1, Ordering::SeqCst);
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let end = || from.try_clone().expect("another handle");
                     from.set_nodelay(true).expect("an open socket");
                     ends.lock().expect("no panic").push(end());
                     let (from, to, silent) =
                         (end(), to.try_clone().expect("another handle"), Arc::clone(&silent));
-                    thread::spawn(move || carry(from, to, &silent));
+                    let is_silent = move || silent.load(Ordering::SeqCst) > number;
+                    thread::spawn(move || carry(from, to, is_silent));
                 }
             }
         });
         wire
+    }
+
+    /// Its route is dropped: no connection comes through any more. Tells whether it was not dropped before.
+    fn fall_silent(&self) -> bool {
+        self.silent.swap(usize::MAX, Ordering::SeqCst) < usize::MAX
+    }
+
+    /// Something on the way has forgotten the connections that there are; new ones come through.
+    pub(crate) fn forget_connections(&self) {
+        self.silent.store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// Both ends learn that it is torn.
@@ -64,14 +80,14 @@ impl Wire {
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool) {
+fn carry(mut from: TcpStream, mut to: TcpStream, is_silent: impl Fn() -> bool) {
     let mut bytes = [0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
-        if !silent.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
+        if !is_silent() && to.write_all(&bytes[..count]).is_err() {
             return;
         }
     }
-    if !silent.load(Ordering::SeqCst) {
+    if !is_silent() {
         let _ = to.shutdown(Shutdown::Both);
     }
 }
@@ -80,7 +96,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool) {
 /// soon as nobody has anything to do.
 struct Silencer {
     store: SandboxDestination,
-    wire: Option<Arc<AtomicBool>>,
+    wire: Option<Wire>,
     calls: AtomicUsize,
     fell_silent: Mutex<Option<Instant>>,
 }
@@ -93,9 +109,9 @@ impl Destination for Silencer {
 
     async fn upsert(&self, items: &[Item<'_>]) -> Reply {
         if self.calls.fetch_add(1, Ordering::SeqCst) == 1
-            && let Some(silent) = &self.wire
+            && let Some(wire) = &self.wire
         {
-            silent.store(true, Ordering::SeqCst);
+            wire.fall_silent();
             tokio::time::pause();
             *self.fell_silent.lock().expect("no panic") = Some(Instant::now());
         }
@@ -147,7 +163,7 @@ async fn a_run_whose_database_falls_silent_ends_with_the_reason() {
     };
     let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
-    let falls = silencer(Some(Arc::clone(&wire.silent)));
+    let falls = silencer(Some(wire.clone()));
     // The kernel's patience.
     let ended = timeout(Duration::from_secs(900), sync(&ledger, &falls)).await.expect("it does not hang");
     let error = ended.expect_err("its ledger cannot be written");

@@ -76,7 +76,7 @@ async fn a_run_whose_database_falls_silent_while_it_plans_sends_nothing() {
     let falls = |so_far: i64| {
         planned.store(so_far, Ordering::SeqCst);
         // The first page is being saved.
-        if so_far >= PAGE && !wire.silent.swap(true, Ordering::SeqCst) {
+        if so_far >= PAGE && wire.fall_silent() {
             tokio::time::pause();
             *fell_silent.lock().expect("no panic") = Some(Instant::now());
         }
