@@ -1,7 +1,7 @@
 //! How near sending comes to its limit, three calls in flight: 3 / latency. The ledger is on and fully durable.
 //!
-//! `cargo bench --bench push -- [SECONDS]` (5 a case unless given). The store is the sandbox over HTTP, on a thread of its
-//! own. Its timer is coarse: what a latency really takes is measured first, and the limit is taken from that. What the disk
+//! `cargo bench --bench push -- [SECONDS]` (5 a case unless given). A ledger in memory, which is no ledger, shows what is left to
+//! the others: HTTP and the sandbox. The store is the sandbox over HTTP, on a thread of its own. Its timer is coarse: what a latency really takes is measured first, and the limit is taken from that. What the disk
 //! takes to make a write durable is measured too, since every answer waits for that once before its slot is free.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
@@ -18,6 +18,7 @@ use attrsync::config::{PushConfig, Secret};
 use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
 use attrsync::engine::{self, Options, Ports, Progress};
 use attrsync::ledger::Ledger;
+use attrsync::ledger::memory::MemoryStore;
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{RunStatus, StoreName};
@@ -38,7 +39,7 @@ fn main() {
         "ledger", "latency", "real", "fsync", "calls", "needed", "calls/s", "of 3/real", "of 3/(real+fsync)"
     );
     for latency in [20, 50, 200].map(Duration::from_millis) {
-        for ledger in ["SQLite", "Postgres"] {
+        for ledger in ["memory", "SQLite", "Postgres"] {
             runtime.block_on(case(ledger, latency, seconds));
         }
     }
@@ -96,11 +97,14 @@ async fn case(ledger: &str, latency: Duration, seconds: f64) {
 }
 
 async fn open(ledger: &str, path: &Path, name: &StoreName) -> Box<dyn Ledger> {
-    if ledger == "SQLite" {
-        return Box::new(SqliteLedger::open(path, name).await.expect("a SQLite ledger"));
+    match ledger {
+        "memory" => Box::new(MemoryStore::new().lock(name).expect("a ledger in memory")),
+        "SQLite" => Box::new(SqliteLedger::open(path, name).await.expect("a SQLite ledger")),
+        _ => {
+            let url = postgres::Postgres::durable().database();
+            Box::new(PostgresLedger::open(&url, name).await.expect("a Postgres ledger"))
+        }
     }
-    let url = postgres::Postgres::durable().database();
-    Box::new(PostgresLedger::open(&url, name).await.expect("a Postgres ledger"))
 }
 
 /// A store on a thread of its own that counts customers and has no quota to speak of.
