@@ -73,12 +73,12 @@ impl PostgresLedger {
     /// migrated the ledger, [`LedgerError::Unusable`] for an address that cannot hold a lock.
     pub async fn open(url: &str, store: &StoreName) -> Result<Self> {
         let mut writer = session::connect_writer(url).await?;
-        let created = migrate::migrate(&mut writer).await?;
-        let store_id = find_or_make(&mut writer, store).await?;
-        failpoint::reach("migrated");
-        session::lock_store(&mut writer, store_id).await?;
-        failpoint::reach("locked");
         let patience = Arc::new(Patience::with(url, &mut writer).await?);
+        let created = patience.wait(migrate::migrate(&mut writer)).await?;
+        let store_id = patience.wait(find_or_make(&mut writer, store)).await?;
+        failpoint::reach("migrated");
+        patience.wait(session::lock_store(&mut writer, store_id)).await?;
+        failpoint::reach("locked");
         let writer = Arc::new(Mutex::new(writer));
         Ok(Self { created, held: Held { url: Secret::new(url), store_id, writer, patience } })
     }
@@ -299,7 +299,7 @@ impl Ledger for PostgresLedger {
             let mut another = session::connect(self.held.url.expose()).await?;
             push::clear_certainty(&mut another, self.held.store_id, keys, at).await
         });
-        cleared.await.unwrap_or_else(|_| Err(silent()))
+        cleared.await.unwrap_or_else(|_| Err(silent("a new session gets no answer either")))
     }
 
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {

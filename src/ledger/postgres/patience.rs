@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use tokio::time::timeout;
 
 use super::session::{self, failed};
+use crate::causes::with_causes;
 use crate::config::Secret;
 use crate::ledger::{LedgerError, Result};
 
@@ -20,16 +21,18 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The time is counted in these: a process that was stopped, or whose machine slept, has waited for one of them.
 const TURN: Duration = Duration::from_secs(1);
 
-/// What a session does, as seen from another: `None` where it is not there, or has long done what it was asked.
+/// What a session does, as seen from another. Nothing comes where it is gone, or waits for us: it has done what it was asked,
+/// or hears nothing of it. Between two statements it waits for us too, for a moment.
 const AT_WORK: &str = "
-    select concat_ws(', ', wait_event_type || ': ' || wait_event,
-        'held up by the sessions ' || nullif(array_to_string(pg_blocking_pids(pid), ', '), ''))
+    select case cardinality(pg_blocking_pids(pid))
+        when 0 then coalesce('waits for ' || wait_event_type || ' ' || wait_event, 'is busy')
+        else 'waits for a lock that session ' || array_to_string(pg_blocking_pids(pid), ', ') || ' holds' end
     from pg_stat_activity
-    where pid = $1 and (
-        state not in ('idle', 'idle in transaction', 'idle in transaction (aborted)')
-        or state_change > clock_timestamp() - interval '10 s'
-        or state is null
-    )";
+    where pid = $1
+        and (wait_event_type is distinct from 'Client' or state_change > clock_timestamp() - interval '10 s')";
+
+/// How often nobody can be asked, by a server that is there, before it is given up.
+const REFUSALS_MAX: u32 = 10;
 
 /// A run's patience with one session. When it is over it is over for good: what was begun was left in the middle.
 #[derive(Debug)]
@@ -37,7 +40,20 @@ pub(super) struct Patience {
     url: Secret,
     /// The session, as the server calls it.
     pid: i32,
+    /// Whether one of those who wait is asking; the others learn it from what becomes of that one.
+    asking: AtomicBool,
     lost: AtomicBool,
+}
+
+/// What became of the question.
+#[derive(Debug)]
+enum Told {
+    /// The session is at work, and at what.
+    AtWork(String),
+    /// The server is there, but lets nobody ask.
+    Refused(String),
+    /// Nothing is to be hoped for.
+    Over(String),
 }
 
 impl Patience {
@@ -45,7 +61,7 @@ impl Patience {
     pub(super) async fn with(url: &str, session: &mut PgConnection) -> Result<Self> {
         let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(session).await;
         let pid = pid.map_err(failed("ask for its session"))?;
-        Ok(Self { url: Secret::new(url), pid, lost: AtomicBool::new(false) })
+        Ok(Self { url: Secret::new(url), pid, asking: AtomicBool::new(false), lost: AtomicBool::new(false) })
     }
 
     /// Waits for the database as long as it is at work, or for half a minute. Afterwards nothing is waited for any more.
@@ -54,60 +70,104 @@ impl Patience {
     /// No answer came; or what the work failed with.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.left()?;
-        let ended = wait_while(work, || self.at_work()).await;
-        ended.unwrap_or_else(|| {
+        let ended = wait_while(work, || self.ask()).await;
+        ended.unwrap_or_else(|why| {
             self.lost.store(true, Ordering::Relaxed);
-            Err(silent())
+            Err(silent(&why))
         })
     }
 
     /// Fails where nothing is waited for any more.
     pub(super) fn left(&self) -> Result<()> {
-        if self.lost.load(Ordering::Relaxed) { Err(silent()) } else { Ok(()) }
+        if self.lost.load(Ordering::Relaxed) { Err(silent(GIVEN_UP)) } else { Ok(()) }
     }
 
-    /// What the session is doing; `None` where it does nothing, is gone, or nobody can be asked.
-    async fn at_work(&self) -> Option<String> {
+    /// Asks what the session is doing; `None` where somebody else is asking just now.
+    async fn ask(&self) -> Option<Told> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Some(Told::Over(GIVEN_UP.to_owned()));
+        }
+        if self.asking.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let _done = Asked(&self.asking);
         let asked = timeout(PATIENCE, async {
             let mut another = session::connect(self.url.expose()).await?;
             let doing = sqlx::query_scalar(AT_WORK).bind(self.pid).fetch_optional(&mut another).await;
             doing.map_err(failed("ask what its session is doing"))
         });
-        let doing: String = asked.await.ok()?.ok()??;
-        Some(if doing.is_empty() { "at work".to_owned() } else { doing })
+        let doing: Option<String> = match asked.await {
+            Err(_) => return Some(Told::Over("a new session gets no answer either".to_owned())),
+            Ok(Ok(doing)) => doing,
+            Ok(Err(error)) => {
+                let why = with_causes(&error);
+                return Some(if answered(&error) { Told::Refused(why) } else { Told::Over(why) });
+            }
+        };
+        let session = format!("its session {}", self.pid);
+        Some(match doing {
+            Some(doing) => Told::AtWork(format!("{session} {doing}")),
+            None => Told::Over(format!("{session} is gone or hears nothing of us")),
+        })
     }
 }
 
-/// What the work came to; `None` where it was waited for in vain. Whoever has to wait long is told for what.
-async fn wait_while<T, Doing: Future<Output = Option<String>>>(
+const GIVEN_UP: &str = "the session was given up before";
+
+/// Whoever stops asking, or is stopped, leaves it to the others.
+struct Asked<'a>(&'a AtomicBool);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Whether it is the server that said so.
+fn answered(error: &LedgerError) -> bool {
+    let LedgerError::Database { source, .. } = error else { return false };
+    source.downcast_ref::<sqlx::Error>().is_some_and(|error| matches!(error, sqlx::Error::Database(_)))
+}
+
+/// What the work came to, or why it was waited for in vain. Whoever has to wait long is told for what.
+async fn wait_while<T, Asking: Future<Output = Option<Told>>>(
     work: impl Future<Output = Result<T>>,
-    at_work: impl Fn() -> Doing,
-) -> Option<Result<T>> {
+    ask: impl Fn() -> Asking,
+) -> std::result::Result<Result<T>, String> {
     let mut work = pin!(work);
-    let mut waited = Duration::ZERO;
+    let (mut waited, mut refusals) = (Duration::ZERO, 0);
     loop {
         for _ in 0..PATIENCE.as_secs() / TURN.as_secs() {
             if let Ok(done) = timeout(TURN, &mut work).await {
-                return Some(done);
+                return Ok(done);
             }
         }
         waited += PATIENCE;
+        let seconds = waited.as_secs();
         tokio::select! {
             biased;
-            done = &mut work => return Some(done),
-            doing = at_work() => {
-                let (doing, seconds) = (doing?, waited.as_secs());
-                tracing::warn!(seconds, doing, "the ledger's database is still at work; waiting for it");
-            }
+            done = &mut work => return Ok(done),
+            told = ask() => match told {
+                None => {}
+                Some(Told::AtWork(doing)) => {
+                    refusals = 0;
+                    tracing::warn!(seconds, "the ledger's database has not answered yet, and is waited for: {doing}");
+                }
+                Some(Told::Refused(why)) if refusals < REFUSALS_MAX => {
+                    refusals += 1;
+                    tracing::warn!(
+                        seconds,
+                        "the ledger's database has not answered yet, and could not be asked why; it is waited for: {why}"
+                    );
+                }
+                Some(Told::Refused(why) | Told::Over(why)) => return Err(why),
+            },
         }
     }
 }
 
-pub(super) fn silent() -> LedgerError {
-    let problem = format!(
-        "no answer came for {} seconds, and its session is not at work any more: is the way to the database cut?",
-        PATIENCE.as_secs()
-    );
+pub(super) fn silent(why: &str) -> LedgerError {
+    let problem = format!("no answer came for {} seconds: {why}", PATIENCE.as_secs());
     LedgerError::Database { doing: "reach its database", source: problem.into() }
 }
 
@@ -122,11 +182,8 @@ mod tests {
     use super::*;
 
     fn patience() -> Patience {
-        Patience {
-            url: Secret::new("postgres://nobody@127.0.0.1:1/none"),
-            pid: 0,
-            lost: AtomicBool::new(false),
-        }
+        let url = Secret::new("postgres://nobody@127.0.0.1:1/none");
+        Patience { url, pid: 0, asking: AtomicBool::new(false), lost: AtomicBool::new(false) }
     }
 
     #[tokio::test(start_paused = true)]
@@ -155,21 +212,47 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_is_at_work_is_waited_for() {
         let (asked, began) = (Cell::new(0), Instant::now());
-        let at_work = || async {
+        let ask = || async {
             asked.set(asked.get() + 1);
             sleep(TURN).await;
-            (asked.get() < 4).then(|| "Lock: relation".to_owned())
+            Some(match asked.get() {
+                1..4 => Told::AtWork("its session 7 is busy".to_owned()),
+                _ => Told::Over("its session 7 is gone".to_owned()),
+            })
         };
         let slow = async {
             sleep(3 * PATIENCE).await;
             Ok(5)
         };
-        assert_eq!(wait_while(slow, &at_work).await.expect("is waited for").expect("works"), 5);
+        assert_eq!(wait_while(slow, &ask).await.expect("is waited for").expect("works"), 5);
         assert_eq!((began.elapsed(), asked.get()), (3 * PATIENCE, 2));
 
-        let ended = wait_while(pending::<Result<()>>(), &at_work).await;
-        assert!(ended.is_none(), "until it does nothing any more");
+        let ended = wait_while(pending::<Result<()>>(), &ask).await;
+        assert_eq!(ended.expect_err("until it does nothing any more"), "its session 7 is gone");
         assert_eq!(asked.get(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_lets_nobody_ask_is_waited_for_some_minutes() {
+        let began = Instant::now();
+        let ask = async || Some(Told::Refused("sorry, too many clients already".to_owned()));
+        let ended = wait_while(pending::<Result<()>>(), ask).await;
+        assert_eq!(ended.expect_err("not for ever"), "sorry, too many clients already");
+        assert_eq!(began.elapsed(), PATIENCE * (REFUSALS_MAX + 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_those_who_wait_one_asks() {
+        let (patience, began) = (patience(), Instant::now());
+        patience.asking.store(true, Ordering::Relaxed);
+        let other = async {
+            sleep(4 * PATIENCE + TURN).await;
+            patience.lost.store(true, Ordering::Relaxed);
+            pending::<Result<()>>().await
+        };
+        let error = patience.wait(other).await.expect_err("is given up with the one that asked");
+        assert_eq!(began.elapsed(), 5 * PATIENCE);
+        assert!(crate::causes::with_causes(&error).contains(GIVEN_UP));
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,8 +25,8 @@ const PROBE: &str = "probe for a pooler";
 const POOLED: &str = "[ledger] url leads to a pooler in transaction mode, through which no lock can be held: \
      use the database's own address, or a pool in session mode";
 
-/// Keep-alives give up after 10 + 3 × 5 seconds, unacknowledged data after 25: a dead client's session, and with
-/// it the store's lock, ends within 30 seconds. Settings that the server does not know are left out.
+/// Keep-alives give up after 10 + 3 × 5 seconds: a dead client's session ends within 30 seconds. Settings that the server does
+/// not know are left out.
 const SETTINGS: &str = "
     select set_config(wanted.name, wanted.value, false)
     from (values
@@ -35,7 +35,6 @@ const SETTINGS: &str = "
         ('tcp_keepalives_idle', '10'),
         ('tcp_keepalives_interval', '5'),
         ('tcp_keepalives_count', '3'),
-        ('tcp_user_timeout', '25000'),
         ('jit', 'off'),
         ('statement_timeout', '0'),
         ('lock_timeout', '0'),
@@ -44,6 +43,11 @@ const SETTINGS: &str = "
         ('transaction_timeout', '0')
     ) as wanted (name, value)
     join pg_settings using (name)";
+
+/// So does that of a dead client that has not acknowledged something, and with it the store's lock. Not for a session that
+/// only reads: whoever takes its rows may have reason to take none for minutes, which looks the same.
+const LOCK_SETTINGS: &str =
+    "select set_config(name, '25000', false) from pg_settings where name = 'tcp_user_timeout'";
 
 /// The statements of a run find rows by key, some tens or hundreds at a time, in tables that may grow from nothing to
 /// millions of rows within it: a plan that was good for an empty table must not be kept, so only walks along an index are
@@ -78,7 +82,9 @@ pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnectio
 pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
     let mut writer = connect_unpooled(url).await?;
     refuse_other_encodings(&mut writer).await?;
-    sqlx::raw_sql(WRITER_SETTINGS).execute(&mut writer).await.map_err(failed("set up its session"))?;
+    for settings in [LOCK_SETTINGS, WRITER_SETTINGS] {
+        sqlx::raw_sql(settings).execute(&mut writer).await.map_err(failed("set up its session"))?;
+    }
     Ok(writer)
 }
 
@@ -113,8 +119,9 @@ async fn reach(url: &str) -> Result<PgConnection> {
 
 async fn set_up(mut connection: PgConnection) -> Result<PgConnection> {
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(failed("set up its session"))?;
-    // Postgres 14 and later, and not on every system; without it a dead client is noticed by the keep-alives only.
-    let _ = sqlx::raw_sql("set client_connection_check_interval = '5s'").execute(&mut connection).await;
+    // Postgres 14 and later, and not on every system; without it a killed client whose statement waits for somebody's lock is
+    // noticed when that is given up.
+    let _ = sqlx::raw_sql("set client_connection_check_interval = '500ms'").execute(&mut connection).await;
     Ok(connection)
 }
 
