@@ -34,7 +34,8 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     write(path, args.force).map_err(|error| {
         let failure = Failure::new(format!("could not write {}: {error}", path.display()));
         match error.kind() {
-            ErrorKind::AlreadyExists => failure.hint("keep it, or overwrite it with --force"),
+            ErrorKind::AlreadyExists => Failure::new(format!("{} is there already", path.display()))
+                .hint("keep it, or overwrite it with --force"),
             ErrorKind::NotFound => failure.hint("make its folder first"),
             _ => failure,
         }
