@@ -10,7 +10,7 @@ use attrsync::record::{StoreName, Trigger};
 use attrsync::sandbox::{Model, SandboxOptions, Server};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 
 use crate::support::postgres::Postgres;
 
@@ -45,25 +45,38 @@ async fn somebody_waits_for_a_table(watch: &mut PgConnection) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), seen).await.expect("the sync comes to reading its source");
+    tokio::time::timeout(Duration::from_secs(30), seen).await.expect("the sync comes to the table");
 }
 
 #[tokio::test]
 async fn a_killed_run_keeps_nobody_waiting() {
+    killed_while_it_waits_for("wanted").await;
+}
+
+/// The session is at work on a statement then, and does not hear of its client's end by itself.
+#[tokio::test]
+async fn one_whose_write_waits_for_a_lock_neither() {
+    killed_while_it_waits_for("attrsync.changes").await;
+}
+
+/// The run holds the store's lock, and is kept from going on by a lock on this table.
+async fn killed_while_it_waits_for(table: &str) {
     let url = Postgres::start().database();
     let mut admin = connect(&url).await;
     admin
-        .execute("create table wanted (customer_id int, attribute_id int, value text)")
+        .execute("create table wanted (customer_id int, attribute_id int, value text); insert into wanted values (1, 1, 'a')")
         .await
         .expect("creates the source");
     let model = Arc::new(Mutex::new(Model::new(SandboxOptions::default())));
     let server = Server::start("127.0.0.1:0", model).await.expect("the sandbox listens");
     let store = StoreName { api_url: format!("http://{}", server.addr), hash: "sandbox".to_owned() };
 
-    // The run holds the store's lock, and is kept from going on by a lock on its source.
+    // The ledger is there before its tables are locked.
+    drop(PostgresLedger::open(&url, &store).await.expect("makes a ledger"));
     let mut keeper = connect(&url).await;
     let mut kept = keeper.begin().await.expect("begins");
-    kept.execute("lock table wanted in access exclusive mode").await.expect("locks the source");
+    let lock = format!("lock table {table} in access exclusive mode");
+    kept.execute(AssertSqlSafe(lock)).await.expect("locks the table");
     let folder = tempfile::tempdir().expect("a folder");
     let config = format!(
         "[source]\nurl = \"{url}\"\ntable = \"wanted\"\n\

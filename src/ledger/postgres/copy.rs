@@ -3,8 +3,6 @@
 //! A header, then for each row the number of its fields and each field as a length (−1 is NULL) with its bytes;
 //! −1 in place of a number of fields ends it. All integers are big-endian, times are microseconds since 2000.
 
-use bytes::{Buf, BytesMut};
-
 use super::text;
 use crate::record::{Change, InvalidRow};
 
@@ -99,56 +97,78 @@ impl Writer {
 #[error("the database's COPY stream cannot be read: {0}")]
 pub(super) struct Malformed(pub(super) &'static str);
 
-/// Rows as they come in, cut anywhere.
+/// Rows as they come in, cut anywhere. Postgres sends a row a chunk, so that as a rule nothing is carried over.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    bytes: BytesMut,
+    /// The beginning of something that the last chunk did not hold whole.
+    carried: Vec<u8>,
     started: bool,
 }
 
 impl Reader {
-    /// Adds what came in.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    /// Hands every row of `N` fields that this chunk completes to `take`.
+    pub(super) fn feed<const N: usize>(
+        &mut self,
+        chunk: &[u8],
+        mut take: impl FnMut([Option<&[u8]>; N]) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        if self.carried.is_empty() {
+            let rest = self.rows(chunk, &mut take)?;
+            self.carried.extend_from_slice(rest);
+        } else {
+            let mut joined = std::mem::take(&mut self.carried);
+            joined.extend_from_slice(chunk);
+            let done = joined.len() - self.rows(&joined, &mut take)?.len();
+            joined.drain(..done);
+            self.carried = joined;
+        }
+        Ok(())
     }
 
-    /// Hands the next whole row of `N` fields to `take`; `false` when more bytes are needed, or all was read.
-    pub(super) fn row<const N: usize>(
+    /// Takes the whole rows at the beginning of `bytes`, and returns what follows them.
+    fn rows<'a, const N: usize>(
         &mut self,
-        take: impl FnOnce([Option<&[u8]>; N]) -> Result<(), Malformed>,
-    ) -> Result<bool, Malformed> {
+        mut bytes: &'a [u8],
+        take: &mut impl FnMut([Option<&'a [u8]>; N]) -> Result<(), Malformed>,
+    ) -> Result<&'a [u8], Malformed> {
         if !self.started {
-            if self.bytes.len() < HEADER_LEN {
-                return Ok(false);
+            if bytes.len() < HEADER_LEN {
+                return Ok(bytes);
             }
-            if !self.bytes.starts_with(SIGNATURE) {
+            if !bytes.starts_with(SIGNATURE) {
                 return Err(Malformed("it does not begin as it must"));
             }
-            self.bytes.advance(HEADER_LEN);
+            bytes = &bytes[HEADER_LEN..];
             self.started = true;
         }
-        let mut rest = &self.bytes[..];
-        let Some(count) = split(&mut rest) else { return Ok(false) };
-        let count = i16::from_be_bytes(count);
-        if count == -1 {
-            return Ok(false);
+        while let Some((fields, rest)) = row(bytes)? {
+            take(fields)?;
+            bytes = rest;
         }
-        if usize::try_from(count) != Ok(N) {
-            return Err(Malformed("a row has another number of fields"));
-        }
-        let mut fields = [None; N];
-        for field in &mut fields {
-            let Some(len) = split(&mut rest) else { return Ok(false) };
-            let Ok(len) = usize::try_from(i32::from_be_bytes(len)) else { continue };
-            let Some((bytes, tail)) = rest.split_at_checked(len) else { return Ok(false) };
-            *field = Some(bytes);
-            rest = tail;
-        }
-        let read = self.bytes.len() - rest.len();
-        take(fields)?;
-        self.bytes.advance(read);
-        Ok(true)
+        Ok(bytes)
     }
+}
+
+/// A row and what follows it; `None` when more bytes are needed, or all was read.
+fn row<const N: usize>(bytes: &[u8]) -> Result<Option<([Option<&[u8]>; N], &[u8])>, Malformed> {
+    let mut rest = bytes;
+    let Some(count) = split(&mut rest) else { return Ok(None) };
+    let count = i16::from_be_bytes(count);
+    if count == -1 {
+        return Ok(None);
+    }
+    if usize::try_from(count) != Ok(N) {
+        return Err(Malformed("a row has another number of fields"));
+    }
+    let mut fields = [None; N];
+    for field in &mut fields {
+        let Some(len) = split(&mut rest) else { return Ok(None) };
+        let Ok(len) = usize::try_from(i32::from_be_bytes(len)) else { continue };
+        let Some((bytes, tail)) = rest.split_at_checked(len) else { return Ok(None) };
+        *field = Some(bytes);
+        rest = tail;
+    }
+    Ok(Some((fields, rest)))
 }
 
 fn split<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -184,17 +204,14 @@ mod tests {
         for size in [1, 2, 7, bytes.len()] {
             let (mut reader, mut seen) = (Reader::default(), 0);
             for chunk in bytes.chunks(size) {
-                reader.feed(chunk);
-                while reader
-                    .row(|[run, customer, attribute, value, reason]| {
+                reader
+                    .feed(chunk, |[run, customer, attribute, value, reason]| {
                         assert_eq!((int(run)?, int(customer)?, attribute), (3, -7, None));
                         assert_eq!((string(value)?, string(reason)?), ("a\tb\n\u{fffd}é", ""));
+                        seen += 1;
                         Ok(())
                     })
-                    .unwrap()
-                {
-                    seen += 1;
-                }
+                    .unwrap();
             }
             assert_eq!(seen, 2, "chunks of {size}");
         }
@@ -203,7 +220,6 @@ mod tests {
     #[test]
     fn other_streams_are_refused() {
         let mut reader = Reader::default();
-        reader.feed(b"1\t2\t3\n4\t5\t6\n7\t8\t9\n10\t11\t12\n");
-        assert!(reader.row(|[_one]| Ok(())).is_err());
+        assert!(reader.feed(b"1\t2\t3\n4\t5\t6\n7\t8\t9\n10\t11\t12\n", |[_one]| Ok(())).is_err());
     }
 }

@@ -97,16 +97,13 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Result<Option<Ent
             None => patience.wait(chunks.try_next().map_err(doing)).await?,
         };
         let Some(chunk) = next else { break };
-        reader.feed(&chunk);
-        while reader
-            .row(|fields| push(&mut page, fields))
-            .map_err(|error| LedgerError::Database { doing: READING, source: Box::new(error) })?
-        {
-            if page.is_full(PAGE_ROWS) {
-                let full = std::mem::replace(&mut page, EntryPage::with_capacity(PAGE_ROWS));
-                if pages.send(Ok(Some(full))).await.is_err() {
-                    return Ok(());
-                }
+        reader
+            .feed(&chunk, |fields| push(&mut page, fields))
+            .map_err(|error| LedgerError::Database { doing: READING, source: Box::new(error) })?;
+        if page.is_full(PAGE_ROWS) {
+            let full = std::mem::replace(&mut page, EntryPage::with_capacity(PAGE_ROWS));
+            if pages.send(Ok(Some(full))).await.is_err() {
+                return Ok(());
             }
         }
     }
