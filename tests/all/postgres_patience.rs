@@ -61,10 +61,7 @@ async fn a_scan_that_waits() {
 
 /// Something on the way swallows a page of the plan that is being copied in: the server waits for it for ever.
 async fn a_silent_save() {
-    let url = Postgres::start().database();
-    let server = Postgres::start().port();
-    let wire = Wire::to(server);
-    let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
+    let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
     let run = NewRun { kind: "sync", trigger: Trigger::Manual, started_at: at(0), request_timeout: None };
     let run = ledger.open_run(&run).await.expect("opens a run");
@@ -104,10 +101,7 @@ async fn fill(url: &str) {
 /// While entries are read something on the way forgets the connection: no byte comes any more, nor its end. Its session, whose
 /// rows are taken and thrown away, has soon done what it was asked.
 async fn a_silent_scan() {
-    let url = Postgres::start().database();
-    let server = Postgres::start().port();
-    let wire = Wire::to(server);
-    let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
+    let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
     fill(&url).await;
     let mut pages = ledger.entries(&Filter::default()).await.expect("scans");

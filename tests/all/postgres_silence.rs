@@ -29,7 +29,7 @@ use crate::support::postgres::Postgres;
 /// The wire to a server: threads carry the bytes until it falls silent, which neither end is told.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    pub(crate) port: u16,
+    port: u16,
     /// How many connections have been made.
     made: Arc<AtomicUsize>,
     /// The connections before this one are silent.
@@ -38,7 +38,16 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn to(server: u16) -> Self {
+    /// To a new database: with it the database's address, and the one through the wire.
+    pub(crate) fn to_a_database() -> (Self, String, String) {
+        let url = Postgres::start().database();
+        let server = Postgres::start().port();
+        let wire = Self::to(server);
+        let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
+        (wire, url, through)
+    }
+
+    fn to(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let wire = Self { port, made: Arc::default(), silent: Arc::default(), ends: Arc::default() };
@@ -151,9 +160,7 @@ async fn confirmed(ledger: &dyn EntryScan) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_run_whose_database_falls_silent_ends_with_the_reason() {
-    let url = Postgres::start().database();
-    let server = Postgres::start().port();
-    let wire = Wire::to(server);
+    let (wire, url, through) = Wire::to_a_database();
     let model = Arc::new(Mutex::new(Model::new(SandboxOptions::default())));
     let silencer = |wire| Silencer {
         store: SandboxDestination::new(Arc::clone(&model), Duration::from_secs(60), 0.2),
@@ -161,7 +168,6 @@ async fn a_run_whose_database_falls_silent_ends_with_the_reason() {
         calls: AtomicUsize::new(0),
         fell_silent: Mutex::new(None),
     };
-    let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
     let falls = silencer(Some(wire.clone()));
     // The kernel's patience.

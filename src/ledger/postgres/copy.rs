@@ -149,8 +149,11 @@ impl Reader {
     }
 }
 
-/// A row and what follows it; `None` when more bytes are needed, or all was read.
-fn row<const N: usize>(bytes: &[u8]) -> Result<Option<([Option<&[u8]>; N], &[u8])>, Malformed> {
+/// The fields of a row, and what follows it.
+type Row<'a, const N: usize> = ([Option<&'a [u8]>; N], &'a [u8]);
+
+/// A row; `None` when more bytes are needed, or all was read.
+fn row<const N: usize>(bytes: &[u8]) -> Result<Option<Row<'_, N>>, Malformed> {
     let mut rest = bytes;
     let Some(count) = split(&mut rest) else { return Ok(None) };
     let count = i16::from_be_bytes(count);

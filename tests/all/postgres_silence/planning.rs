@@ -18,7 +18,6 @@ use tokio::time::{Instant, timeout};
 
 use super::{Silencer, Wire, confirmed};
 use crate::postgres_ledger::store;
-use crate::support::postgres::Postgres;
 
 const CUSTOMERS: i64 = 360;
 const ATTRIBUTES: i64 = 50;
@@ -67,10 +66,7 @@ async fn sync(
 
 #[tokio::test]
 async fn a_run_whose_database_falls_silent_while_it_plans_sends_nothing() {
-    let url = Postgres::start().database();
-    let server = Postgres::start().port();
-    let wire = Wire::to(server);
-    let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
+    let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
     let (sandbox, planned, fell_silent) = (quick(), AtomicI64::new(0), Mutex::new(None));
     let falls = |so_far: i64| {
