@@ -4,10 +4,11 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgConnection;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::session::{self, failed};
 use crate::causes::with_causes;
@@ -40,8 +41,8 @@ pub(super) struct Patience {
     url: Secret,
     /// The session, as the server calls it.
     pid: i32,
-    /// Whether one of those who wait is asking; the others learn it from what becomes of that one.
-    asking: AtomicBool,
+    /// When somebody last asked; the others who wait learn it from what becomes of that one.
+    asked_at: Mutex<Option<Instant>>,
     lost: AtomicBool,
 }
 
@@ -61,7 +62,7 @@ impl Patience {
     pub(super) async fn with(url: &str, session: &mut PgConnection) -> Result<Self> {
         let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(session).await;
         let pid = pid.map_err(failed("ask for its session"))?;
-        Ok(Self { url: Secret::new(url), pid, asking: AtomicBool::new(false), lost: AtomicBool::new(false) })
+        Ok(Self { url: Secret::new(url), pid, asked_at: Mutex::default(), lost: AtomicBool::new(false) })
     }
 
     /// Waits for the database as long as it is at work, or for half a minute. Afterwards nothing is waited for any more.
@@ -82,15 +83,19 @@ impl Patience {
         if self.lost.load(Ordering::Relaxed) { Err(silent(GIVEN_UP)) } else { Ok(()) }
     }
 
-    /// Asks what the session is doing; `None` where somebody else is asking just now.
+    /// Asks what the session is doing; `None` where somebody else has just asked.
     async fn ask(&self) -> Option<Told> {
         if self.lost.load(Ordering::Relaxed) {
             return Some(Told::Over(GIVEN_UP.to_owned()));
         }
-        if self.asking.swap(true, Ordering::Relaxed) {
-            return None;
+        let now = Instant::now();
+        {
+            let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked_at.is_some_and(|asked_at| now - asked_at < PATIENCE / 2) {
+                return None;
+            }
+            *asked_at = Some(now);
         }
-        let _done = Asked(&self.asking);
         let asked = timeout(PATIENCE, async {
             let mut another = session::connect(self.url.expose()).await?;
             let doing = sqlx::query_scalar(AT_WORK).bind(self.pid).fetch_optional(&mut another).await;
@@ -113,15 +118,6 @@ impl Patience {
 }
 
 const GIVEN_UP: &str = "the session was given up before";
-
-/// Whoever stops asking, or is stopped, leaves it to the others.
-struct Asked<'a>(&'a AtomicBool);
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
 
 /// Whether it is the server that said so.
 fn answered(error: &LedgerError) -> bool {
@@ -177,13 +173,13 @@ mod tests {
     use std::future::{pending, poll_fn};
     use std::task::Poll;
 
-    use tokio::time::{Instant, advance, sleep};
+    use tokio::time::{advance, sleep};
 
     use super::*;
 
     fn patience() -> Patience {
         let url = Secret::new("postgres://nobody@127.0.0.1:1/none");
-        Patience { url, pid: 0, asking: AtomicBool::new(false), lost: AtomicBool::new(false) }
+        Patience { url, pid: 0, asked_at: Mutex::default(), lost: AtomicBool::new(false) }
     }
 
     #[tokio::test(start_paused = true)]
@@ -244,15 +240,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_those_who_wait_one_asks() {
         let (patience, began) = (patience(), Instant::now());
-        patience.asking.store(true, Ordering::Relaxed);
-        let other = async {
-            sleep(4 * PATIENCE + TURN).await;
-            patience.lost.store(true, Ordering::Relaxed);
-            pending::<Result<()>>().await
-        };
-        let error = patience.wait(other).await.expect_err("is given up with the one that asked");
-        assert_eq!(began.elapsed(), 5 * PATIENCE);
-        assert!(crate::causes::with_causes(&error).contains(GIVEN_UP));
+        *patience.asked_at.lock().expect("no panic") = Some(began + PATIENCE - TURN);
+        patience.wait(pending::<Result<()>>()).await.expect_err("nobody is there to be asked");
+        let took = began.elapsed();
+        assert!(
+            (2 * PATIENCE..=3 * PATIENCE).contains(&took),
+            "it asks when the other has not been heard of: {took:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
