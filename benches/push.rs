@@ -1,8 +1,9 @@
 //! How near sending comes to its limit, three calls in flight: 3 / latency. The ledger is on and fully durable.
 //!
-//! `cargo bench --bench push -- [SECONDS]` (5 a case unless given). A ledger in memory, which is no ledger, shows what is left to
-//! the others: HTTP and the sandbox. The store is the sandbox over HTTP, on a thread of its own. Its timer is coarse: what a latency really takes is measured first, and the limit is taken from that. What the disk
-//! takes to make a write durable is measured too, since every answer waits for that once before its slot is free.
+//! `cargo bench --bench push -- [SECONDS]` (5 a case unless given). A ledger in memory, which is no ledger, shows what
+//! is left to the others: HTTP and the sandbox. The store is the sandbox over HTTP, on a thread of its own. Its timer is coarse: what a
+//! latency really takes is measured first, and the limit is taken from that. What the disk takes to make a write durable is measured
+//! too, since every answer waits for that once before its slot is free.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 

@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::timeout;
 
 use super::control::control;
@@ -164,6 +164,8 @@ async fn answer(
         content_type: header("content-type"),
         body: &body,
     });
+    // Ends of connections that have come in with this request are heard of first, so that calls given up hold no slot.
+    yield_now().await;
     match visit(&model, clock, request).await {
         Delivery::Whole(answer) => {
             let body = Payload::whole(wire::body(&answer).into());

@@ -94,9 +94,7 @@ fn promise_5_whatever_the_network_does_the_run_ends_with_every_value_there() {
                 let again = world.number("select count(*) as n from requests where parent_id is not null");
                 assert_eq!(again, calls - 6, "{fault}");
                 world.assert_landed(60, "first");
-                // A busy machine tells the store late that a call was given up: it may hear of the next one before.
-                let in_flight = world.store().tally().max_in_flight;
-                assert!(in_flight <= 3 || times_out, "{fault}: {in_flight} calls in flight");
+                assert!(world.store().tally().max_in_flight <= 3, "{fault}");
             });
         }
     });
