@@ -190,7 +190,7 @@ async fn merge(
                 return Ok(Planned {
                     counts: diff.counts(),
                     desired: diff.desired(),
-                    has_late: diff.late() > 0,
+                    has_late: diff.has_late(),
                 });
             }
         }

@@ -92,7 +92,7 @@ pub struct Diff {
     counts: Counts,
     desired: u64,
     customers: u64,
-    late: u64,
+    has_late: bool,
     last_customer: Option<i64>,
     invalid_kept: i64,
     last_key: Option<Key>,
@@ -110,7 +110,7 @@ impl Diff {
             counts: Counts::default(),
             desired: 0,
             customers: 0,
-            late: 0,
+            has_late: false,
             last_customer: None,
             invalid_kept: 0,
             last_key: None,
@@ -131,10 +131,10 @@ impl Diff {
         (self.customers, self.desired)
     }
 
-    /// How many of the changes have to wait until an older request can no longer arrive.
+    /// Whether some of the changes have to wait until an older request can no longer arrive.
     #[must_use]
-    pub const fn late(&self) -> u64 {
-        self.late
+    pub const fn has_late(&self) -> bool {
+        self.has_late
     }
 
     /// Merges as far as the two pages reach and adds to `out`.
@@ -301,7 +301,7 @@ impl Diff {
             Found::Held => self.counts.held += 1,
             Found::Changed(change) => {
                 self.counts.planned += 1;
-                self.late += u64::from(change.not_before.is_some());
+                self.has_late |= change.not_before.is_some();
                 out.change(change);
             }
         }
