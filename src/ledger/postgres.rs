@@ -1,8 +1,9 @@
 //! The ledger in a Postgres schema, `attrsync`.
 //!
-//! One session holds the store's lock and does all writing, so that a lost session is a lost lock. Every write
-//! proves in its own statement or transaction that the store still belongs to its run. What a run does side by side
-//! runs in tasks of its own: whoever has the session must not depend on being polled by those who wait for it.
+//! One session holds the store's lock and does the writing, so that a lost session is a lost lock; every other page of a
+//! plan is saved over a second one, since a server works on one page with one processor. Every write proves in its own
+//! statement or transaction that the store still belongs to its run. What a run does side by side runs in tasks of its
+//! own: whoever has the session must not depend on being polled by those who wait for it.
 
 mod copy;
 mod known;
@@ -16,6 +17,7 @@ mod scan;
 pub(in crate::ledger) mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,6 +29,7 @@ use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
     TimeOut,
 };
+use crate::causes::with_causes;
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
@@ -54,9 +57,13 @@ use fenced;
 pub struct PostgresLedger {
     created: bool,
     held: Held,
+    /// The second session of a plan that has a second page, until the plan is sealed.
+    beside: Mutex<Option<Held>>,
+    /// How many pages of plans were to be saved so far.
+    pages: AtomicU64,
 }
 
-/// The session and the store that it holds.
+/// A session, and the store that it writes for.
 #[derive(Debug, Clone)]
 struct Held {
     url: Secret,
@@ -80,7 +87,8 @@ impl PostgresLedger {
         patience.wait(session::lock_store(&mut writer, store_id)).await?;
         failpoint::reach("locked");
         let writer = Arc::new(Mutex::new(writer));
-        Ok(Self { created, held: Held { url: Secret::new(url), store_id, writer, patience } })
+        let held = Held { url: Secret::new(url), store_id, writer, patience };
+        Ok(Self { created, held, beside: Mutex::default(), pages: AtomicU64::new(0) })
     }
 
     /// Whether opening made the ledger's tables.
@@ -88,9 +96,34 @@ impl PostgresLedger {
     pub const fn created(&self) -> bool {
         self.created
     }
+
+    /// The session for the next page of a plan: the two in turn. A second one that cannot be had costs time only.
+    async fn for_a_page(&self) -> Held {
+        if self.pages.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            return self.held.clone();
+        }
+        let mut beside = self.beside.lock().await;
+        if let Some(held) = &*beside {
+            return held.clone();
+        }
+        let held = self.held.beside().await.unwrap_or_else(|error| {
+            let why = with_causes(&error);
+            tracing::debug!(why, "no second session with the ledger's database; the plan is saved over one");
+            self.held.clone()
+        });
+        beside.insert(held).clone()
+    }
 }
 
 impl Held {
+    /// The same store over another session, without its lock.
+    async fn beside(&self) -> Result<Self> {
+        let url = self.url.expose();
+        let mut writer = session::connect_beside(url).await?;
+        let patience = Arc::new(Patience::with(url, &mut writer).await?);
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), patience, ..self.clone() })
+    }
+
     /// The session, unless somebody before has given it up in the middle of something.
     async fn writer(&self) -> Result<MutexGuard<'_, PgConnection>> {
         let writer = self.writer.lock().await;
@@ -207,7 +240,7 @@ impl Ledger for PostgresLedger {
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
         let save = move |held: Held| async move { held.save(run_id, &changes, &invalid).await };
-        self.held.detached(run_id, save).await
+        self.for_a_page().await.detached(run_id, save).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
@@ -215,6 +248,7 @@ impl Ledger for PostgresLedger {
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
+        *self.beside.lock().await = None;
         let sealed = self.held.wait(self.held.seal(run_id, counts, at)).await;
         self.held.told(run_id, sealed).await
     }

@@ -12,6 +12,7 @@ mod missing_customers;
 mod postgres_ledger;
 mod postgres_lock;
 mod postgres_patience;
+mod postgres_plan;
 mod postgres_silence;
 mod sandbox;
 mod simulation;

@@ -17,7 +17,7 @@ impl Held {
         let mut writer = self.writer().await?;
         let mut transaction = writer.begin().await.map_err(doing)?;
         // A page need not be on the disk before the next is made: the plan counts only once it is sealed, and the log is
-        // written in order, so what makes the seal durable makes all pages durable.
+        // written in order, so what makes the seal durable makes all pages durable, whichever session they were saved over.
         let owned = sqlx::raw_sql(AssertSqlSafe(format!(
             "set local synchronous_commit = off;
             select 1 from stores where id = {} and owner_run_id = {run_id} for share",

@@ -82,6 +82,15 @@ pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnectio
 pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
     let mut writer = connect_unpooled(url).await?;
     refuse_other_encodings(&mut writer).await?;
+    set_up_writer(writer).await
+}
+
+/// Opens one that is to write beside it. What it is writing must end as soon as the lock's session.
+pub(super) async fn connect_beside(url: &str) -> Result<PgConnection> {
+    set_up_writer(connect(url).await?).await
+}
+
+async fn set_up_writer(mut writer: PgConnection) -> Result<PgConnection> {
     for settings in [LOCK_SETTINGS, WRITER_SETTINGS] {
         sqlx::raw_sql(settings).execute(&mut writer).await.map_err(failed("set up its session"))?;
     }
