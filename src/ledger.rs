@@ -4,6 +4,7 @@
 
 pub mod audit;
 
+mod handed;
 pub mod memory;
 mod more;
 

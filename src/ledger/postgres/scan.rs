@@ -1,6 +1,5 @@
 //! The entries of a store in key order, by COPY over a session of their own.
 
-use async_trait::async_trait;
 use chrono::DateTime;
 use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
 use tokio::sync::mpsc;
@@ -9,18 +8,17 @@ use super::copy::{self, Malformed, Reader};
 use super::patience::Patience;
 use super::session::{connect, failed};
 use crate::aside::Aside;
+use crate::ledger::handed::{self, Handed, HandedPages, READING};
 use crate::ledger::more::More;
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
 
 const PAGE_ROWS: usize = 2_000;
-/// Pages that may wait to be taken: the reader is at most so far ahead.
-const PAGES_AHEAD: usize = 8;
 
 /// Reads the entries that the filter leaves in. Takes no lock and needs none.
 pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
     let (url, statement) = (url.to_owned(), statement(store_id, filter));
-    let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+    let (sender, pages) = handed::channel();
     let reading = Aside::start("ledger-scan", move || async move {
         let last = read(&url, &statement, &sender).await.map(|()| None);
         // Whoever wanted the pages may be gone; then nobody needs to know.
@@ -28,32 +26,8 @@ pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn 
     });
     let reading =
         reading.map_err(|error| LedgerError::Database { doing: READING, source: Box::new(error) })?;
-    Ok(Box::new(Pages { pages, ended: false, _reading: reading }))
-}
-
-const READING: &str = "read its entries";
-
-/// Whoever stops reading ends the session too.
-#[derive(Debug)]
-struct Pages {
-    pages: mpsc::Receiver<Result<Option<EntryPage>>>,
-    ended: bool,
-    _reading: Aside<()>,
-}
-
-#[async_trait]
-impl EntryPages for Pages {
-    async fn next(&mut self) -> Result<Option<EntryPage>> {
-        if self.ended {
-            return Ok(None);
-        }
-        // A channel that closes without having said "the end" was cut off: that must not look like a short ledger.
-        let page = self.pages.recv().await.unwrap_or_else(|| {
-            Err(LedgerError::Database { doing: READING, source: "the reader ended early".into() })
-        })?;
-        self.ended = page.is_none();
-        Ok(page)
-    }
+    // Whoever stops taking pages ends the session too.
+    Ok(Box::new(HandedPages::new(pages, reading)))
 }
 
 /// COPY takes no parameters; all that is written into it are numbers.
@@ -83,7 +57,7 @@ fn statement(store_id: i64, filter: &Filter) -> String {
 }
 
 /// Sends all pages. It returns early, and without an error, only if nobody takes them any more.
-async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Result<Option<EntryPage>>>) -> Result<()> {
+async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Result<()> {
     let doing = failed(READING);
     let mut connection = connect(url).await?;
     let patience = Patience::with(url, &mut connection).await?;

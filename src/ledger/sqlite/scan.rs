@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
 use super::stamp;
+use crate::ledger::handed::{self, Handed, HandedPages, READING};
 use crate::ledger::more::More;
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
@@ -23,14 +23,9 @@ use crate::record::{EntryPage, EntryRow, Filter, Key};
 /// Rows of a page, before its last customer's are complete: small enough for a processor's cache, and few enough hand-overs that they cost nothing.
 const PAGE_ROWS: usize = 2_000;
 
-/// Pages read ahead of whoever takes them.
-const PAGES_AHEAD: usize = 8;
-
-const READING: &str = "read its entries";
-
 /// The entries that the filter leaves in, read by a thread that ends with them or with their reader.
 pub(crate) fn scan(path: &Path, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
-    let (pages, receiver) = mpsc::channel(PAGES_AHEAD);
+    let (pages, receiver) = handed::channel();
     let (path, filter) = (PathBuf::from(path), filter.clone());
     thread::Builder::new()
         .name("ledger-scan".to_owned())
@@ -43,31 +38,7 @@ pub(crate) fn scan(path: &Path, store_id: i64, filter: &Filter) -> Result<Box<dy
             let _ = pages.blocking_send(last);
         })
         .map_err(|error| LedgerError::Database { doing: READING, source: error.into() })?;
-    Ok(Box::new(ScannedPages { pages: receiver, ended: false }))
-}
-
-/// What the thread hands over: pages, then `None`.
-type Handed = Result<Option<EntryPage>>;
-
-#[derive(Debug)]
-struct ScannedPages {
-    pages: mpsc::Receiver<Handed>,
-    ended: bool,
-}
-
-#[async_trait]
-impl EntryPages for ScannedPages {
-    async fn next(&mut self) -> Result<Option<EntryPage>> {
-        if self.ended {
-            return Ok(None);
-        }
-        // A thread that ended without having said so was cut off: that must not look like a short ledger.
-        let page = self.pages.recv().await.unwrap_or_else(|| {
-            Err(LedgerError::Database { doing: READING, source: "the reader ended early".into() })
-        })?;
-        self.ended = page.is_none();
-        Ok(page)
-    }
+    Ok(Box::new(HandedPages::new(receiver, ())))
 }
 
 fn read_all(
@@ -183,33 +154,4 @@ fn push_entry(page: &mut EntryPage, key: Key, row: &Row<'_>) -> Result<(), Failu
 
 fn integer(row: &Row<'_>, column: usize) -> Result<i64, Failure> {
     Ok(row.get_ref(column)?.as_i64().map_err(rusqlite::Error::from)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_reader_that_is_cut_off_is_not_the_end() {
-        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
-        let mut scanned = ScannedPages { pages, ended: false };
-        let mut page = EntryPage::with_capacity(1);
-        page.push(EntryRow::confirmed(Key::new(1, 1), "a", None));
-        sender.send(Ok(Some(page))).await.expect("there is room");
-        drop(sender);
-        assert!(scanned.next().await.expect("a page was read").is_some());
-        let error = scanned.next().await.expect_err("no end was told");
-        assert!(matches!(error, LedgerError::Database { doing: READING, .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn the_end_stays_the_end() {
-        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
-        let mut scanned = ScannedPages { pages, ended: false };
-        sender.send(Ok(None)).await.expect("there is room");
-        drop(sender);
-        for _ in 0..2 {
-            assert!(scanned.next().await.expect("the end was told").is_none());
-        }
-    }
 }
