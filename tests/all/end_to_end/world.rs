@@ -184,7 +184,14 @@ impl World {
 
     /// Time-outs long enough that a busy machine does not cause one, for tests that count calls.
     pub(super) fn be_patient(&self) {
-        self.write_config(&self.config("").replace("request_timeout = \"1s\"", "request_timeout = \"60s\""));
+        self.time_out_after(60);
+    }
+
+    /// Waits so long for an answer; the store's late answers, and late copies, come between once and twice that.
+    pub(super) fn time_out_after(&self, seconds: u64) {
+        let timeout = format!("request_timeout = \"{seconds}s\"");
+        self.write_config(&self.config("").replace("request_timeout = \"1s\"", &timeout));
+        self.store().options.client_timeout = Duration::from_secs(seconds);
     }
 
     pub(super) fn write_config(&self, text: &str) {
