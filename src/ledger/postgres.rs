@@ -15,9 +15,9 @@ mod release;
 mod runs;
 mod scan;
 pub(in crate::ledger) mod session;
+mod turns;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -29,7 +29,6 @@ use super::{
     EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
     TimeOut,
 };
-use crate::causes::with_causes;
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
@@ -39,6 +38,7 @@ use crate::record::{
 use patience::{PATIENCE, Patience, silent};
 pub(crate) use scan::scan;
 use session::failed;
+use turns::Turns;
 
 /// Puts the proof that the store `$1` belongs to the run `$2` before a statement. The row is locked, so that a run
 /// that takes over waits for this write, or this write sees it.
@@ -57,10 +57,7 @@ use fenced;
 pub struct PostgresLedger {
     created: bool,
     held: Held,
-    /// The second session of a plan that has a second page, until the plan is sealed.
-    beside: Mutex<Option<Held>>,
-    /// How many pages of plans were to be saved so far.
-    pages: AtomicU64,
+    turns: Turns,
 }
 
 /// A session, and the store that it writes for.
@@ -88,7 +85,7 @@ impl PostgresLedger {
         failpoint::reach("locked");
         let writer = Arc::new(Mutex::new(writer));
         let held = Held { url: Secret::new(url), store_id, writer, patience };
-        Ok(Self { created, held, beside: Mutex::default(), pages: AtomicU64::new(0) })
+        Ok(Self { created, held, turns: Turns::default() })
     }
 
     /// Whether opening made the ledger's tables.
@@ -96,34 +93,9 @@ impl PostgresLedger {
     pub const fn created(&self) -> bool {
         self.created
     }
-
-    /// The session for the next page of a plan: the two in turn. A second one that cannot be had costs time only.
-    async fn for_a_page(&self) -> Held {
-        if self.pages.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
-            return self.held.clone();
-        }
-        let mut beside = self.beside.lock().await;
-        if let Some(held) = &*beside {
-            return held.clone();
-        }
-        let held = self.held.beside().await.unwrap_or_else(|error| {
-            let why = with_causes(&error);
-            tracing::debug!(why, "no second session with the ledger's database; the plan is saved over one");
-            self.held.clone()
-        });
-        beside.insert(held).clone()
-    }
 }
 
 impl Held {
-    /// The same store over another session, without its lock.
-    async fn beside(&self) -> Result<Self> {
-        let url = self.url.expose();
-        let mut writer = session::connect_beside(url).await?;
-        let patience = Arc::new(Patience::with(url, &mut writer).await?);
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), patience, ..self.clone() })
-    }
-
     /// The session, unless somebody before has given it up in the middle of something.
     async fn writer(&self) -> Result<MutexGuard<'_, PgConnection>> {
         let writer = self.writer.lock().await;
@@ -240,7 +212,7 @@ impl Ledger for PostgresLedger {
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
         let save = move |held: Held| async move { held.save(run_id, &changes, &invalid).await };
-        self.for_a_page().await.detached(run_id, save).await
+        self.turns.next(&self.held).detached(run_id, save).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
@@ -248,7 +220,7 @@ impl Ledger for PostgresLedger {
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        *self.beside.lock().await = None;
+        self.turns.end();
         let sealed = self.held.wait(self.held.seal(run_id, counts, at)).await;
         self.held.told(run_id, sealed).await
     }

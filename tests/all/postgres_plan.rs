@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, NewRun};
-use attrsync::record::{Change, Counts, Trigger};
+use attrsync::record::{Change, Counts, RunStatus, Trigger};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::time::sleep;
 
@@ -39,14 +39,30 @@ async fn wait_for_sessions(somebody: &mut PgConnection, which: &str, wanted: i64
     panic!("never {wanted} sessions that {which}");
 }
 
+/// Saves pages of one change until both sessions have saved one; the next is the first one's. Tells how many.
+async fn save_until_two(ledger: &dyn Ledger, run: i64, somebody: &mut PgConnection) -> i64 {
+    for pages in (2..400).step_by(2) {
+        for page in [pages - 1, pages] {
+            save(ledger, run, page).await.expect("a page is saved");
+        }
+        if sessions(somebody, "query = 'COMMIT'").await == 2 {
+            return pages;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("there is no second session");
+}
+
 #[tokio::test]
 async fn two_pages_are_saved_at_once() {
     let url = Postgres::start().database();
     let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
     let run = open_run(&ledger).await;
     let mut somebody = PgConnection::connect(&url).await.expect("connects");
-    save(&ledger, run, 1).await.expect("a page is saved");
+    save(&ledger, run, 0).await.expect("a page is saved");
     assert_eq!(sessions(&mut somebody, "true").await, 1, "a plan of one page needs no second session");
+    save(&ledger, run, -1).await.expect("a page is saved");
+    let pages = save_until_two(&ledger, run, &mut somebody).await;
 
     let mut another = PgConnection::connect(&url).await.expect("connects");
     let lock = "begin; lock table attrsync.changes in access exclusive mode";
@@ -55,13 +71,43 @@ async fn two_pages_are_saved_at_once() {
         wait_for_sessions(&mut somebody, "wait_event_type = 'Lock' and query like 'copy changes%'", 2).await;
         another.execute("commit").await.expect("gives it up");
     };
-    let (second, third, ()) = tokio::join!(save(&ledger, run, 2), save(&ledger, run, 3), unlocking);
-    second.and(third).expect("both are saved");
+    let (one, other, ()) =
+        tokio::join!(save(&ledger, run, pages + 1), save(&ledger, run, pages + 2), unlocking);
+    one.and(other).expect("both are saved");
 
-    ledger.seal_plan(run, &Counts { planned: 3, ..Counts::default() }, at(1)).await.expect("is sealed");
-    let planned = ledger.planned(run, false, None, 10).await.expect("is read");
-    assert_eq!(planned, [1, 2, 3].map(|page| change(page, 1, "a")));
+    let planned = pages + 4;
+    ledger.seal_plan(run, &Counts { planned, ..Counts::default() }, at(1)).await.expect("is sealed");
+    let read = ledger.planned(run, false, None, 1_000).await.expect("is read");
+    let saved: Vec<Change> = (-1..=pages + 2).map(|page| change(page, 1, "a")).collect();
+    assert_eq!(read, saved);
     wait_for_sessions(&mut somebody, "true", 1).await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_page_that_does_not_end() {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
+    let run = open_run(&ledger).await;
+    let mut somebody = PgConnection::connect(&url).await.expect("connects");
+    let pages = save_until_two(&ledger, run, &mut somebody).await;
+    // A row that is written elsewhere and not committed holds the second session's page up.
+    let mut another = PgConnection::connect(&url).await.expect("connects");
+    let row = format!(
+        "begin; insert into attrsync.changes (run_id, customer_id, attribute_id, action, value, outcome)
+        values ({run}, {}, 1, 'create', 'a', 'planned')",
+        pages + 2
+    );
+    another.execute(AssertSqlSafe(row)).await.expect("is written");
+    save(&ledger, run, pages + 1).await.expect("a page is saved");
+    let rest = async {
+        wait_for_sessions(&mut somebody, "wait_event_type = 'Lock' and query like 'copy changes%'", 1).await;
+        let take_over = "set lock_timeout = '1s'; update attrsync.stores set owner_run_id = owner_run_id";
+        somebody.execute(take_over).await.expect("another run need not wait");
+        ledger.close_run(run, RunStatus::Failed, None, at(1)).await.expect("nor need this one");
+        another.execute("rollback").await.expect("gives it up");
+    };
+    let (held_up, ()) = tokio::join!(save(&ledger, run, pages + 2), rest);
+    held_up.expect("it was at work");
 }
 
 #[tokio::test]
@@ -69,14 +115,12 @@ async fn each_page_proves_whose_the_store_is() {
     let url = Postgres::start().database();
     let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
     let run = open_run(&ledger).await;
-    for page in [1, 2] {
-        save(&ledger, run, page).await.expect("a page is saved");
-    }
     let mut somebody = PgConnection::connect(&url).await.expect("connects");
+    let pages = save_until_two(&ledger, run, &mut somebody).await;
     let next = run + 1;
     let take_over = format!("update attrsync.stores set owner_run_id = {next}");
     somebody.execute(AssertSqlSafe(take_over)).await.expect("is taken over");
-    for page in [3, 4] {
+    for page in [pages + 1, pages + 2] {
         match save(&ledger, run, page).await {
             Err(LedgerError::LostOwnership { owner }) => assert_eq!(owner, next),
             other => panic!("page {page}: {other:?}"),
@@ -86,11 +130,11 @@ async fn each_page_proves_whose_the_store_is() {
         .fetch_one(&mut somebody)
         .await
         .expect("a count");
-    assert_eq!(saved, 2);
+    assert_eq!(saved, pages);
 }
 
 #[tokio::test]
-async fn a_second_session_that_cannot_be_had_costs_no_run() {
+async fn the_last_session_is_left_to_those_who_ask() {
     let url = Postgres::start().database();
     let role = format!("writer_{}", std::process::id());
     let mut somebody = PgConnection::connect(&url).await.expect("connects");
@@ -101,12 +145,12 @@ async fn a_second_session_that_cannot_be_had_costs_no_run() {
     let url = url.replace("postgres@", &format!("{role}@"));
     let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
     let run = open_run(&ledger).await;
-    wait_for_sessions(&mut somebody, "true", 1).await;
-    let _another = PgConnection::connect(&url).await.expect("takes the last one");
-    let pages: Vec<Change> = (1..=4).map(|page| change(page, 1, "a")).collect();
-    for page in 1..=4 {
+    let pages: Vec<Change> = (1..=40).map(|page| change(page, 1, "a")).collect();
+    for page in 1..=40 {
         save(&ledger, run, page).await.expect("a page is saved");
+        sleep(Duration::from_millis(5)).await;
     }
-    ledger.seal_plan(run, &Counts { planned: 4, ..Counts::default() }, at(1)).await.expect("is sealed");
-    assert_eq!(ledger.planned(run, false, None, 10).await.expect("is read"), pages);
+    wait_for_sessions(&mut somebody, "true", 1).await;
+    ledger.seal_plan(run, &Counts { planned: 40, ..Counts::default() }, at(1)).await.expect("is sealed");
+    assert_eq!(ledger.planned(run, false, None, 100).await.expect("is read"), pages);
 }

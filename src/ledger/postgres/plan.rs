@@ -18,9 +18,12 @@ impl Held {
         let mut transaction = writer.begin().await.map_err(doing)?;
         // A page need not be on the disk before the next is made: the plan counts only once it is sealed, and the log is
         // written in order, so what makes the seal durable makes all pages durable, whichever session they were saved over.
+        //
+        // Whose the store is, is looked at without a lock: nobody must wait for a session that fell silent in mid-page, and a page
+        // of a run that is being taken over counts for nothing.
         let owned = sqlx::raw_sql(AssertSqlSafe(format!(
             "set local synchronous_commit = off;
-            select 1 from stores where id = {} and owner_run_id = {run_id} for share",
+            select 1 from stores where id = {} and owner_run_id = {run_id}",
             self.store_id
         )))
         .fetch_optional(&mut *transaction)

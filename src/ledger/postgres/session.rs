@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection, Row};
+use tokio::time::timeout;
 
 use crate::ledger::{LedgerError, Result};
 
@@ -12,7 +13,7 @@ use crate::ledger::{LedgerError, Result};
 pub(in crate::ledger) const LOCK_CLASS: i32 = 0x6174_7472;
 const MIGRATIONS: i32 = 0;
 
-/// How long a connection may take to be made.
+/// How long a session may take to be opened and set up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often the probe for a transaction pooler is made, each time with one statement more in between: a pool that
@@ -64,7 +65,7 @@ pub(in crate::ledger) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> 
 
 /// Opens a session at an address that [`connect_unpooled`] has found to be good.
 pub(super) async fn connect(url: &str) -> Result<PgConnection> {
-    set_up(reach(url).await?).await
+    in_time(async { set_up(reach(url).await?).await }).await
 }
 
 /// Opens a session that stays the same one from statement to statement.
@@ -73,28 +74,71 @@ pub(super) async fn connect(url: &str) -> Result<PgConnection> {
 /// [`LedgerError::Unusable`] for the address of a pooler in transaction mode. Nothing has been set by then, since
 /// behind such a pooler a setting stays with the next client.
 pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnection> {
-    let mut connection = reach(url).await?;
-    refuse_transaction_pooler(url, &mut connection).await?;
-    set_up(connection).await
+    in_time(async {
+        let mut connection = reach(url).await?;
+        refuse_transaction_pooler(url, &mut connection).await?;
+        set_up(connection).await
+    })
+    .await
 }
 
 /// Opens the session that is to hold a store's lock and to write.
 pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
     let mut writer = connect_unpooled(url).await?;
-    refuse_other_encodings(&mut writer).await?;
-    set_up_writer(writer).await
-}
-
-/// Opens one that is to write beside it. What it is writing must end as soon as the lock's session.
-pub(super) async fn connect_beside(url: &str) -> Result<PgConnection> {
-    set_up_writer(connect(url).await?).await
-}
-
-async fn set_up_writer(mut writer: PgConnection) -> Result<PgConnection> {
-    for settings in [LOCK_SETTINGS, WRITER_SETTINGS] {
-        sqlx::raw_sql(settings).execute(&mut writer).await.map_err(failed("set up its session"))?;
-    }
+    in_time(async {
+        refuse_other_encodings(&mut writer).await?;
+        set_up_writer(&mut writer).await
+    })
+    .await?;
     Ok(writer)
+}
+
+/// Opens one that is to write beside the session `holder`, which has the store's lock.
+///
+/// # Errors
+/// It would be the last one that the server lets in, and nobody could ask any more what a session is doing. Or the holder is not
+/// there: a name may lead to another server by now.
+pub(super) async fn connect_beside(url: &str, store_id: i64, holder: i32) -> Result<PgConnection> {
+    let mut beside = connect(url).await?;
+    sqlx::Connection::close(connect(url).await?).await.map_err(failed("close a session"))?;
+    in_time(async {
+        let held: bool = sqlx::query_scalar(
+            "select exists (
+                select from pg_locks l join pg_database d on d.oid = l.database
+                where d.datname = current_database() and l.locktype = 'advisory' and l.objsubid = 2
+                    and l.classid::bigint = $1 and l.objid::bigint = $2 and l.pid = $3 and l.granted
+            )",
+        )
+        .bind(i64::from(LOCK_CLASS))
+        .bind(store_id)
+        .bind(holder)
+        .fetch_one(&mut beside)
+        .await
+        .map_err(failed("look for the store's lock"))?;
+        if !held {
+            return Err(LedgerError::Unusable("this is not where the store's lock is held".to_owned()));
+        }
+        set_up_writer(&mut beside).await
+    })
+    .await?;
+    Ok(beside)
+}
+
+async fn set_up_writer(writer: &mut PgConnection) -> Result<()> {
+    for settings in [LOCK_SETTINGS, WRITER_SETTINGS] {
+        sqlx::raw_sql(settings).execute(&mut *writer).await.map_err(failed("set up its session"))?;
+    }
+    Ok(())
+}
+
+/// A session that is not there in time will not be: a network may have fallen silent in the middle of it.
+async fn in_time<T>(opening: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(CONNECT_TIMEOUT, opening).await.unwrap_or_else(|_| {
+        Err(LedgerError::Unusable(format!(
+            "the ledger's database did not answer within {} seconds: check the host and port in [ledger] url",
+            CONNECT_TIMEOUT.as_secs()
+        )))
+    })
 }
 
 /// A database of another encoding would fail at the first value that it has no characters for, in mid-run.
@@ -117,13 +161,7 @@ async fn reach(url: &str) -> Result<PgConnection> {
         .parse()
         .map_err(|error| LedgerError::Unusable(format!("[ledger] url cannot be used: {error}")))?;
     let options = options.application_name("attrsync").disable_statement_logging();
-    match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
-        Ok(connected) => connected.map_err(failed("connect to its database")),
-        Err(_) => Err(LedgerError::Unusable(format!(
-            "the ledger's database did not answer within {} seconds: check the host and port in [ledger] url",
-            CONNECT_TIMEOUT.as_secs()
-        ))),
-    }
+    options.connect().await.map_err(failed("connect to its database"))
 }
 
 async fn set_up(mut connection: PgConnection) -> Result<PgConnection> {
