@@ -21,14 +21,25 @@ pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
         return flaw("is not an address of a Postgres database", SHAPE);
     }
-    match Url::parse(text) {
-        Ok(_) => Ok(Secret::new(text)),
-        Err(error) => flaw(
-            format!("cannot be read as an address: {error}"),
-            format!("{SHAPE}, with special characters of the password written as %40 and the like"),
-        ),
+    let escaped = || format!("{SHAPE}, with special characters of the password written as %40 and the like");
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return flaw(format!("cannot be read as an address: {error}"), escaped()),
+    };
+    // A password that ends the address too early leaves a part of itself where a host, a database or a parameter is told.
+    let parts = [Some(url.path()), url.query()];
+    if parts.into_iter().flatten().any(|part| part.contains('@')) || url.fragment().is_some() {
+        return flaw("has an @ or a # after the host's name", escaped());
     }
+    let sslmode = url.query_pairs().find(|(key, _)| key == "sslmode" || key == "ssl-mode");
+    if sslmode.is_some_and(|(_, mode)| !SSL_MODES.contains(&mode.to_ascii_lowercase().as_str())) {
+        return flaw("has an sslmode that there is not", format!("allowed is {}", SSL_MODES.join(", ")));
+    }
+    Ok(Secret::new(text))
 }
+
+/// How a session is encrypted, as libpq calls it.
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /// `sqlite:PATH` or a `postgres://` address.
 pub(super) fn ledger(text: &str, folder: &Path) -> Result<LedgerConfig, Flaw> {
@@ -196,6 +207,31 @@ mod tests {
             ["", ".", "a.", ".a", "a b", "a;b", "1a", "\"", "\"\"", "\"a", "a.b.c", "a'b", "\"a\"b", &long]
         {
             assert!(table_parts(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_database() {
+        for good in [
+            "postgres://u:p@h/db",
+            "postgresql://h",
+            "postgres://u@x:p@y@h:5432/db?sslmode=Verify-Full&application_name=a",
+            "postgres://u:p%40%2f%23@h/db?host=/var/run&ssl-mode=disable",
+        ] {
+            assert!(postgres_url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "mysql://h/db",
+            "postgres://u:hunter2@hunter2/hunter2@h/db",
+            "postgres://u:4711/hunter2@h/db",
+            "postgres://u:4711?hunter2@h/db",
+            "postgres://u:4711#hunter2@h/db",
+            "postgres://u:p#hunter2@h/db",
+            "postgres://u:p@h/db?sslmode=hunter2",
+            "postgres://u:p@h/db?sslmode=",
+        ] {
+            let (problem, hint) = postgres_url(bad).expect_err(bad);
+            assert!(!format!("{problem} {hint}").contains("hunter2"), "{problem} {hint}");
         }
     }
 
