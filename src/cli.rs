@@ -100,7 +100,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(program) => program,
         Err(error) => return usage(&error),
     };
-    view::start(program.common.color, program.common.log_format);
+    view::start(program.common.color, program.common.log_format, program.common.quiet);
     trace::start(program.common.verbose, program.common.quiet, program.common.log_format);
     if let Err(problem) = failpoint::check() {
         return failure::show(&Failure::usage(problem));

@@ -74,7 +74,7 @@ async fn ledger(config: &Config) -> (Finding, Option<AuditLog>) {
     };
     match adapters::audit(config).await {
         Ok(Some(audit)) => (Finding::good("ledger", place), Some(audit)),
-        Ok(None) => match AuditLog::makeable(&config.ledger) {
+        Ok(None) => match AuditLog::makeable(&config.ledger).await {
             Ok(()) => {
                 (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None)
             }

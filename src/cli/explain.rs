@@ -5,6 +5,8 @@ use serde_json::json;
 use super::failure::Failure;
 use super::{Common, Exit, adapters, view};
 use crate::config::Config;
+use crate::ledger::EntryScan as _;
+use crate::ledger::audit::AuditLog;
 use crate::record::Filter;
 use crate::source::Source as _;
 
@@ -17,9 +19,9 @@ pub(super) struct Args {
     /// The store's id of the customer
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     customer: i64,
-    /// Only the attribute of this id; `attrsync check` lists them
-    #[arg(value_name = "ATTRIBUTE_ID", value_parser = clap::value_parser!(i64).range(1..))]
-    attribute: Option<i64>,
+    /// Only the attribute of this id or name; `attrsync check` lists them
+    #[arg(value_name = "ID|NAME")]
+    attribute: Option<String>,
     /// At most so many attempts
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
@@ -32,9 +34,13 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let config = adapters::config(&common.config)?;
     let audit = adapters::existing_audit(&config).await?;
     let store_id = adapters::store_id(&audit, &config).await?;
-    let known = audit.explain(store_id, args.customer, args.attribute, args.limit).await?;
+    let attribute = match &args.attribute {
+        Some(named) => Some(attribute(&audit, store_id, named).await?),
+        None => None,
+    };
+    let known = audit.explain(store_id, args.customer, attribute, args.limit).await?;
     // The ledger is worth showing while the source is away.
-    let desired = match desired(&config, args).await {
+    let desired = match desired(&config, args.customer, attribute).await {
         Ok(rows) => Some(rows),
         Err(failure) => {
             view::note(&format!("desired values not known: {}", failure.whole()));
@@ -48,7 +54,12 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         && known.invalid.is_empty()
         && desired.as_ref().is_none_or(Vec::is_empty)
     {
-        view::note(&format!("neither the source nor the ledger knows a value of customer {}", args.customer));
+        let nobody = match desired {
+            Some(_) => "neither the source nor the ledger knows a value",
+            None => "the ledger knows no value",
+        };
+        let of = attribute.map(|id| format!(" of attribute {id}")).unwrap_or_default();
+        view::note(&format!("{nobody}{of} of customer {}", args.customer));
     } else {
         view::out(&view::explain::text(args.customer, desired.as_deref(), &known, view::paint()))?;
     }
@@ -64,9 +75,21 @@ pub(super) struct Desired {
     pub(super) value: Option<String>,
 }
 
-async fn desired(config: &Config, args: &Args) -> Result<Vec<Desired>, Failure> {
-    let filter =
-        Filter { customers: [args.customer].into(), attributes: args.attribute.into_iter().collect() };
+/// The attribute's id. A name is looked up among those that the store was last found to have.
+async fn attribute(audit: &AuditLog, store_id: i64, named: &str) -> Result<i64, Failure> {
+    if let Ok(id) = named.parse() {
+        return Ok(id);
+    }
+    let known = audit.entries_of(store_id).known_attributes().await?;
+    known.iter().find(|known| known.name == named).map(|known| known.id).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|known| known.name.as_str()).collect();
+        Failure::new(format!("the ledger knows no attribute named {named}"))
+            .hint(format!("it knows {}", names.join(", ")))
+    })
+}
+
+async fn desired(config: &Config, customer: i64, attribute: Option<i64>) -> Result<Vec<Desired>, Failure> {
+    let filter = Filter { customers: [customer].into(), attributes: attribute.into_iter().collect() };
     let mut pages = adapters::source(config)?.read(&filter).await?;
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {

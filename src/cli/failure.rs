@@ -49,7 +49,7 @@ impl Failure {
 pub(super) fn show(failure: &Failure) -> Exit {
     view::error(&failure.whole());
     if let Some(hint) = &failure.hint {
-        view::hint(hint);
+        view::way_out(hint);
     }
     failure.exit
 }
@@ -88,7 +88,9 @@ impl From<LedgerError> for Failure {
         let (exit, hint) = match &error {
             LedgerError::Locked { .. } => (
                 Exit::Busy,
-                Some("`attrsync runs` shows what it does; `attrsync sync --wait` waits for its end"),
+                Some(
+                    "`attrsync runs` shows what it does; run this again when it has ended, as `attrsync sync --wait` does by itself",
+                ),
             ),
             LedgerError::LostOwnership { .. } => {
                 (Exit::Failed, Some("the other run carries on; start this one again when it has ended"))

@@ -7,6 +7,7 @@ use super::{Common, Exit, adapters, view};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One statement that reads; the tables are stores, runs, changes, outcomes, requests, entries, invalid_rows
+    #[arg(allow_hyphen_values = true)]
     query: String,
     /// Print JSON: an array of objects
     #[arg(long, conflicts_with = "csv")]

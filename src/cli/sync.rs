@@ -14,6 +14,7 @@ use super::{Common, Exit, adapters, signals, view};
 use crate::config::Config;
 use crate::engine::{self, Options, Ports, Report};
 use crate::ledger::LedgerError;
+use crate::record::RunStatus;
 
 /// How often a held store is tried again.
 const POLL: Duration = Duration::from_millis(250);
@@ -62,7 +63,8 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
         view::note(&format!("run {} itself {}", report.run_id, report.status));
     }
     if let Some(hint) = view::sync::hint(&report) {
-        view::hint(&hint);
+        let say = if report.status == RunStatus::Partial { view::hint } else { view::way_out };
+        say(&hint);
     }
     Ok(Exit::of_run(&report))
 }

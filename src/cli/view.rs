@@ -78,9 +78,13 @@ static TALK: OnceLock<Format> = OnceLock::new();
 /// The bar that is on the terminal now: lines go above it.
 static BAR: Mutex<Option<indicatif::ProgressBar>> = Mutex::new(None);
 
-/// Decides on colours and on how talk is written, once.
-pub(super) fn start(when: When, talk: Format) {
+/// Whether nothing is said but errors.
+static QUIET: OnceLock<bool> = OnceLock::new();
+
+/// Decides on colours, on how talk is written, and on how much there is of it, once.
+pub(super) fn start(when: When, talk: Format, quiet: bool) {
     let _ = TALK.set(talk);
+    let _ = QUIET.set(quiet);
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     let on = |terminal: bool| match when {
@@ -125,7 +129,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
 
 /// Says something on stderr.
 pub(super) fn note(text: &str) {
-    talk(&Line { level: "INFO", kind: "note", message: text }, |_| text.to_owned());
+    if !is_quiet() {
+        talk(&Line { level: "INFO", kind: "note", message: text }, |_| text.to_owned());
+    }
+}
+
+fn is_quiet() -> bool {
+    QUIET.get().copied().unwrap_or_default()
 }
 
 /// Says on stderr what failed.
@@ -136,6 +146,13 @@ pub(super) fn error(text: &str) {
 
 /// Says on stderr what to do next.
 pub(super) fn hint(text: &str) {
+    if !is_quiet() {
+        way_out(text);
+    }
+}
+
+/// Says on stderr what to do about an error.
+pub(super) fn way_out(text: &str) {
     let line = Line { level: "INFO", kind: "hint", message: text };
     talk(&line, |paint| format!("{} {text}", paint.strong("hint:")));
 }

@@ -115,6 +115,27 @@ async fn migrate_locked(connection: &mut PgConnection) -> Result<bool> {
     Ok(present.is_none())
 }
 
+/// Whether the schema or its tables could be made where they are not, as far as rights tell.
+pub(in crate::ledger) async fn makeable(url: &str) -> Result<()> {
+    let mut connection = session::connect_unpooled(url).await?;
+    session::refuse_other_encodings(&mut connection).await?;
+    let (user, allowed): (String, bool) = sqlx::query_as(
+        "select current_user::text, case when to_regnamespace('attrsync') is null
+            then has_database_privilege(current_database(), 'create')
+            else has_schema_privilege('attrsync', 'create') and has_schema_privilege('attrsync', 'usage') end",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .map_err(failed("ask for its rights"))?;
+    if allowed {
+        return Ok(());
+    }
+    Err(LedgerError::Unusable(format!(
+        "the ledger's schema cannot be made by {user}: let an administrator run \
+         `create schema if not exists attrsync` there and `alter schema attrsync owner to {user}`"
+    )))
+}
+
 /// Refuses a schema that this build does not know.
 pub(in crate::ledger) fn refuse_newer(present: SchemaVersion) -> Result<()> {
     let known = known_version();

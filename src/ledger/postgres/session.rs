@@ -142,7 +142,7 @@ async fn in_time<T>(opening: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// A database of another encoding would fail at the first value that it has no characters for, in mid-run.
-async fn refuse_other_encodings(connection: &mut PgConnection) -> Result<()> {
+pub(super) async fn refuse_other_encodings(connection: &mut PgConnection) -> Result<()> {
     let encoding: String = sqlx::query_scalar("select current_setting('server_encoding')")
         .fetch_one(connection)
         .await

@@ -92,12 +92,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
     let found = version(connection).map_err(|error| Failure::from(error).into_error("read its version"))?;
     match found {
-        Version::Foreign => {
-            return Err(LedgerError::Unusable(format!(
-                "{} is a SQLite database of another program: change `url` in [ledger]",
-                path.display()
-            )));
-        }
+        Version::Foreign => return Err(foreign(path)),
         Version::Of(found) if Some(found) > known => {
             return Err(LedgerError::Version(format!(
                 "the ledger {} is of version {found}, newer than the version {} that this attrsync knows: \
@@ -135,6 +130,24 @@ enum Version {
     Foreign,
     /// Our tables of this version; 0 for an empty file.
     Of(i64),
+}
+
+/// Fails where the file that is there is another program's.
+pub(crate) fn refuse_foreign(path: &Path) -> Result<()> {
+    let failed = |error| Failure::from(error).into_error("read its version");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    match version(&connection).map_err(failed)? {
+        Version::Foreign => Err(foreign(path)),
+        Version::Of(_) => Ok(()),
+    }
+}
+
+fn foreign(path: &Path) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "{} is a SQLite database of another program: change `url` in [ledger]",
+        path.display()
+    ))
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<Version> {

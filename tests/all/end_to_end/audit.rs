@@ -85,7 +85,14 @@ fn promise_12_the_history_can_be_asked() {
             "200",
         ]);
         world.run(&["explain", "8"]).exits(0).tells(&["rejected", "not allowed here"]);
-        world.run(&["explain", "999"]).exits(0).tells(&["customer 999"]);
+        world.run(&["explain", "999"]).exits(0).tells(&["neither the source nor the ledger", "customer 999"]);
+        world.run(&["explain", "7", "99"]).exits(0).tells(&["a value of attribute 99 of customer 7"]);
+        let names = world.ask("select name from attributes where attribute_id = 1");
+        let name = names[0]["name"].as_str().expect("a name");
+        let named = world.run(&["explain", "7", name, "--json"]).exits(0).json();
+        assert_eq!(named, world.run(&["explain", "7", "1", "--json"]).exits(0).json());
+        world.run(&["explain", "7", "teir"]).exits(1).tells(&["no attribute named teir", name]);
+        world.run(&["sql", "-- how many\nselect count(*) from runs"]).exits(0);
 
         let check = world.run(&["check", "--json"]).exits(0).json();
         assert_eq!(check["ok"], true);
