@@ -232,7 +232,7 @@ pub async fn plan(
         tracing::warn!("{notice}");
     }
     let now = Utc::now();
-    let rules = rules(&attributes, news, options, lateness(entries, push, now).await?, now);
+    let rules = rules(&attributes, news, options, lateness(entries, push, options.distrust, now).await?, now);
     let limit = limit(entries, push, now).await?;
     let mut summary = Summary::new(limit, sample);
     let planning::Planned { counts, desired, .. } =
@@ -265,7 +265,7 @@ async fn run(
 ) -> Result<(End, u64), EngineError> {
     let deadline = push.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
-    let lateness = lateness(Some(ports.ledger), push, (ports.now)()).await?;
+    let lateness = lateness(Some(ports.ledger), push, options.distrust, (ports.now)()).await?;
     let (planning::Planned { counts, desired, has_late }, notices) = tokio::select! {
         planned = save_plan(ports, push, options, run_id, lateness) => planned?,
         () = asked_to_stop(&mut asked) => {

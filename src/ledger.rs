@@ -14,7 +14,7 @@ pub mod sqlite;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::record::{
     Change, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, Trigger, Verdict,
@@ -88,6 +88,26 @@ const TIMEOUTS: &str = "
     where store_id = $1 and request_timeout_ms is not null
     group by request_timeout_ms order by request_timeout_ms";
 
+/// The question whether something of this store may still arrive that was sent since then, which both databases understand: a
+/// request without a clear answer, or whatever a ledger that was distrusted since then has forgotten.
+fn unclear(since: DateTime<Utc>) -> String {
+    let since = since.to_rfc3339_opts(SecondsFormat::Micros, true);
+    format!(
+        "select r.id from runs r
+        where r.store_id = $1 and (r.finished_at is null or r.finished_at > '{since}') and (
+            r.distrusted = 1 or exists (
+                select 1 from requests q
+                where q.run_id = r.id and q.sent_at > '{since}' and not coalesce(
+                    (q.http_status = 200 and q.error is null)
+                    or (q.http_status between 300 and 499 and q.http_status not in (408, 423))
+                    or q.http_status in (501, 505, 507)
+                    or (q.answered_at is null and q.error is not null), 1 = 0)
+            )
+        )
+        limit 1"
+    )
+}
+
 impl TimeOut {
     fn of(millis: i64, ended_at: Option<DateTime<Utc>>) -> Self {
         Self { request_timeout: Duration::from_millis(u64::try_from(millis).unwrap_or(0)), ended_at }
@@ -118,6 +138,8 @@ pub struct NewRequest {
 pub struct RequestEnd {
     /// When the answer was there, or was given up.
     pub at: DateTime<Utc>,
+    /// That nothing left this machine: it was no call, and has no answer.
+    pub unsent: bool,
     /// The HTTP status, if an answer came.
     pub http_status: Option<u16>,
     /// The store's id of the request.
@@ -166,6 +188,10 @@ pub trait EntryScan: Send + Sync {
     /// How long the runs of this store waited for answers, each such time once, the shortest first.
     async fn timeouts(&self) -> Result<Vec<TimeOut>>;
 
+    /// Whether something may still arrive that was sent since then: a request was not answered clearly, or this is a ledger that a
+    /// run distrusted since.
+    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool>;
+
     /// The entries that the filter leaves in.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
 }
@@ -186,7 +212,7 @@ pub trait Ledger: EntryScan {
     /// closed as `interrupted` (finished now, its undecided changes untouched).
     async fn open_run(&self, run: &NewRun) -> Result<i64>;
 
-    /// Makes every confirmed entry of the store unconfirmed, and notes on the run that it did (`runs.distrusted`).
+    /// Makes every entry of the store unconfirmed, and notes on the run that it did (`runs.distrusted`).
     /// `updated_at` and `run_id` of the entries stay.
     async fn distrust(&self, run_id: i64) -> Result<()>;
 

@@ -119,7 +119,16 @@ pub fn describe(reply: &Reply) -> String {
     words
 }
 
-/// A reply in a few words for a log line: status and title, no value.
+/// A reply for a log line: its status, since the store may repeat a value in anything else.
+#[must_use]
+pub fn brief(reply: &Reply) -> String {
+    match reply {
+        Reply::Answered(Answer { status, .. }) => status.to_string(),
+        Reply::Lost { reason } | Reply::NotSent { reason } => reason.clone(),
+    }
+}
+
+/// A reply in a few words, for a person: status and title.
 #[must_use]
 pub fn headline(reply: &Reply) -> String {
     match reply {
@@ -152,11 +161,19 @@ pub fn backoff(n: u32, first: Duration, most: Duration, random: f64) -> Duration
     doubled.min(most).mul_f64(0.5 + random / 2.0)
 }
 
+/// What to do about a store that does not answer.
+pub const UNWELL: &str =
+    "`attrsync runs` shows the answers; when the store is well again, run `attrsync sync`";
+
+const NOTHING_BUT_REJECTIONS: &str = "`attrsync rejected` shows the reasons; when their cause is mended, in the source or the store, \
+     run `attrsync rejected --retry` and `attrsync sync`";
+
 /// When to give up on a store: many failures in a row, refusals to be called without end, or nothing but rejections.
 #[derive(Debug, Clone)]
 pub struct Breaker {
     failures_allowed: u32,
     failures: u32,
+    heard: bool,
     limited: u32,
     confirmed: u64,
     rejected: u64,
@@ -172,11 +189,13 @@ impl Breaker {
     #[must_use]
     pub fn new(max_attempts: u32, workers: usize) -> Self {
         let by_attempts = max_attempts.saturating_mul(workers as u32 + 1);
-        Self { failures_allowed: by_attempts.max(18), failures: 0, limited: 0, confirmed: 0, rejected: 0 }
+        let failures_allowed = by_attempts.max(18);
+        Self { failures_allowed, failures: 0, heard: false, limited: 0, confirmed: 0, rejected: 0 }
     }
 
     /// A definite answer came: the store is there.
     pub fn answered(&mut self) {
+        self.heard = true;
         self.failures = 0;
         self.limited = 0;
     }
@@ -203,20 +222,28 @@ impl Breaker {
         self.limited
     }
 
-    /// Why the run has to stop, if it has to.
+    /// Whether calls failed and none ever had a definite answer.
     #[must_use]
-    pub fn tripped(&self) -> Option<String> {
+    pub const fn heard_nothing(&self) -> bool {
+        !self.heard && self.failures > 0
+    }
+
+    /// Why the run has to stop, if it has to, and what to do about it.
+    #[must_use]
+    pub fn tripped(&self) -> Option<(String, &'static str)> {
         if self.failures >= self.failures_allowed {
-            return Some(format!("{} calls in a row failed", self.failures));
+            return Some((format!("{} calls in a row failed", self.failures), UNWELL));
         }
         if self.limited >= Self::LIMITED {
-            return Some(format!(
-                "the store refused {} calls in a row for being called too often",
-                self.limited
-            ));
+            let why = format!("the store refused {} calls in a row for being called too often", self.limited);
+            return Some((why, UNWELL));
         }
-        (self.confirmed == 0 && self.rejected >= Self::REJECTIONS)
-            .then(|| format!("the store rejected {} values and confirmed none", self.rejected))
+        (self.confirmed == 0 && self.rejected >= Self::REJECTIONS).then(|| {
+            (
+                format!("the store rejected {} values and confirmed none", self.rejected),
+                NOTHING_BUT_REJECTIONS,
+            )
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a run ends.
 
 use crate::record::{Counts, RunStatus};
+use crate::retry::UNWELL;
 
 /// How a run ends, before its books are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,12 @@ impl End {
 
     pub(super) fn failed(message: String, hint: &str) -> Self {
         Self { status: RunStatus::Failed, message: Some(message), hint: Some(hint.to_owned()) }
+    }
+
+    /// A run whose every call failed, with values that are not known to fail: the store is to blame.
+    pub(super) fn unheard(calls: i64) -> Self {
+        let calls = if calls == 1 { "its one call".to_owned() } else { format!("any of {calls} calls") };
+        Self::failed(format!("the store gave no clear answer to {calls}"), UNWELL)
     }
 
     /// A run that went through is a success only if every change is accounted for and the store is the source.

@@ -8,17 +8,17 @@ use chrono::{DateTime, Utc};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
 use crate::ledger::{EntryScan, Result, TimeOut};
 
-/// How long after it was sent a request of this store may still arrive, also one of an earlier run.
+/// How long after it was sent a request of an earlier run may still arrive; no time where all of this store that could were
+/// answered. A ledger that is distrusted may have forgotten some.
 pub(super) async fn lateness(
     ledger: Option<&dyn EntryScan>,
     push: &PushConfig,
+    distrust: bool,
     now: DateTime<Utc>,
 ) -> Result<Duration> {
-    let earlier = match ledger {
-        Some(ledger) => ledger.timeouts().await?,
-        None => Vec::new(),
-    };
-    Ok(longest(push.request_timeout, &earlier, now))
+    let Some(ledger) = ledger else { return Ok(Duration::ZERO) };
+    let longest = longest(push.request_timeout, &ledger.timeouts().await?, now);
+    Ok(if distrust || ledger.has_unclear(now - longest).await? { longest } else { Duration::ZERO })
 }
 
 /// Of the time-outs of now and before, twice the longest of which a request may still be on its way.

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::gone::{Gone, Owner};
 use super::queue::{Queue, SealedPlan};
-use super::sending::{Begun, Sent, Work, send};
+use super::sending::{Begun, Sent, Work, repeats, send};
 use super::waiting::{asked_to_stop, pending_or, set_off};
 use super::{End, EngineError, Ports, Progress};
 use crate::config::PushConfig;
@@ -64,6 +64,8 @@ pub(super) struct Push<'a> {
     /// Keys whose requests may be in flight.
     begun_keys: Vec<(i64, Vec<Key>)>,
     slots: usize,
+    /// Whether a value was sent that no earlier run had sent in vain.
+    sent_news: bool,
     accepted: u64,
     accepted_since_limited: u32,
     failed_in_a_row: usize,
@@ -94,6 +96,7 @@ impl<'a> Push<'a> {
             begun: VecDeque::new(),
             begun_keys: Vec::new(),
             slots: config.workers,
+            sent_news: false,
             accepted: 0,
             accepted_since_limited: 0,
             failed_in_a_row: 0,
@@ -125,7 +128,9 @@ impl<'a> Push<'a> {
             self.ports.ledger.clear_certainty(&keys, (self.ports.now)()).await?;
         }
         driven?;
-        Ok(self.end.unwrap_or_else(End::finished))
+        let unheard = self.sent_news && self.breaker.heard_nothing();
+        let end = if unheard { End::unheard(self.counts.requests) } else { End::finished() };
+        Ok(self.end.unwrap_or(end))
     }
 
     async fn drive(
@@ -174,9 +179,9 @@ impl<'a> Push<'a> {
                 Some(End::stopped("asked to stop; what was in flight is finished, the rest is deferred"));
         } else if deadline.is_some_and(|deadline| deadline <= now) {
             self.end = Some(End::stopped("[push] max_duration is over; the rest is deferred"));
-        } else if let Some(why) = self.breaker.tripped() {
-            let hint = "`attrsync runs` shows the answers; when the store is well again, run `attrsync sync`";
-            self.end = Some(End::failed(format!("stopped, since {why}; the rest is deferred"), hint));
+        } else if let Some((why, hint)) = self.breaker.tripped() {
+            let rest = if self.counts.deferred > 0 { "; the rest is deferred" } else { "" };
+            self.end = Some(End::failed(format!("stopped, since {why}{rest}"), hint));
         }
     }
 
@@ -238,7 +243,7 @@ impl<'a> Push<'a> {
                     tracing::warn!(
                         values = work.changes.len(),
                         seconds,
-                        "an unanswered request of an earlier run may still arrive; waiting, so that it overtakes nothing"
+                        "a request of an earlier run may still arrive; waiting, so that it overtakes nothing"
                     );
                     (self.ports.progress)(Progress::Waiting(wait));
                     work.ready_at = Some(now + wait);
@@ -275,6 +280,7 @@ impl<'a> Push<'a> {
         failpoint::reach("begun");
         self.begun_keys.push((request_id, work.changes.iter().map(|change| change.key).collect()));
         self.counts.requests += 1;
+        self.sent_news |= !work.changes.iter().all(repeats);
         if work.parent_id.is_none() {
             self.counts.deferred -= work.changes.len() as i64;
             self.counts.unknown += work.changes.len() as i64;

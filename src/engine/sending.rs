@@ -153,7 +153,8 @@ fn request_end(reply: &Reply, error: Option<String>, at: DateTime<Utc>) -> Reque
         Reply::Answered(answer) => (Some(answer.status), answer.request_id.clone()),
         Reply::Lost { .. } | Reply::NotSent { .. } => (None, None),
     };
-    RequestEnd { at, http_status, store_request_id, error }
+    let unsent = matches!(reply, Reply::NotSent { .. });
+    RequestEnd { at, unsent, http_status, store_request_id, error }
 }
 
 /// What an accepting answer proves of each change. A value that was sent before without a clear answer may arrive
@@ -185,7 +186,7 @@ async fn judge(
 }
 
 /// Whether an earlier run sent the same value and never learnt what became of it.
-fn repeats(change: &Change) -> bool {
+pub(super) fn repeats(change: &Change) -> bool {
     change.doubtful_value.as_ref() == Some(&change.value)
 }
 

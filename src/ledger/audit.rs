@@ -12,9 +12,12 @@ mod table;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
-use super::postgres::migrate::known_version;
-use super::{EntryPages, EntryScan, LearnedSize, LedgerError, Result, TIMEOUTS, TimeOut, postgres, sqlite};
+use super::postgres::migrate::{known_version, makeable};
+use super::{
+    EntryPages, EntryScan, LearnedSize, LedgerError, Result, TIMEOUTS, TimeOut, postgres, sqlite, unclear,
+};
 use crate::config::{LedgerConfig, Secret};
 use crate::record::{Filter, KnownAttribute};
 
@@ -64,7 +67,12 @@ impl AuditLog {
                 (Place::Postgres(url.clone()), Port::open_postgres(url.expose()).await?)
             }
         };
-        let Some(present) = port.version().await? else { return Ok(None) };
+        let Some(present) = port.version().await? else {
+            if let Place::Sqlite(path) = &place {
+                sqlite::refuse_foreign(path)?;
+            }
+            return Ok(None);
+        };
         // Both dialects have migrations of equal numbers.
         check_version(present, i64::from(known_version()))?;
         Ok(Some(Self { place, port }))
@@ -74,10 +82,10 @@ impl AuditLog {
     ///
     /// # Errors
     /// Why it could not, with what to do.
-    pub fn makeable(config: &LedgerConfig) -> Result<()> {
+    pub async fn makeable(config: &LedgerConfig) -> Result<()> {
         match config {
             LedgerConfig::Sqlite(path) => sqlite::makeable(path),
-            LedgerConfig::Postgres(_) => Ok(()),
+            LedgerConfig::Postgres(url) => makeable(url.expose()).await,
         }
     }
 
@@ -146,6 +154,10 @@ impl EntryScan for StoreEntries {
             Ok(LearnedSize { values_per_request: usize::try_from(size).unwrap_or(usize::MAX), learned_at })
         });
         learned.transpose()
+    }
+
+    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
+        Ok(!self.port().await?.rows(unclear(since), vec![Value::Int(self.store_id)]).await?.is_empty())
     }
 
     async fn timeouts(&self) -> Result<Vec<TimeOut>> {

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod known;
+mod pages;
 mod release;
 mod rows;
 mod state;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use self::pages::MemoryPages;
 pub use self::rows::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use self::state::State;
 use super::{
@@ -22,12 +24,9 @@ use super::{
     TimeOut,
 };
 use crate::record::{
-    Belief, Change, Counts, Entry, EntryPage, EntryRow, Filter, InvalidRow, Key, KnownAttribute, News,
-    Outcome, RunStatus, StoreName, Verdict, Whose,
+    Belief, Change, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute, News, Outcome, RunStatus,
+    StoreName, Verdict, Whose,
 };
-
-/// Rows a page; small, so that a simulation crosses pages.
-const PAGE_ROWS: usize = 1_000;
 
 /// A database of any number of stores.
 #[derive(Debug, Clone, Default)]
@@ -196,53 +195,18 @@ impl EntryScan for MemoryLedger {
         Ok(self.database.state().stores[self.store].learned)
     }
 
+    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
+        Ok(self.database.state().has_unclear(self.store, since))
+    }
+
     async fn timeouts(&self) -> Result<Vec<TimeOut>> {
         Ok(self.database.state().timeouts(self.store))
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         let (database, filter) = (self.database.clone(), filter.clone());
-        Ok(Box::new(MemoryPages { database, store: self.store, filter, after: None }))
+        Ok(Box::new(MemoryPages::new(database, self.store, filter)))
     }
-}
-
-struct MemoryPages {
-    database: MemoryStore,
-    store: usize,
-    filter: Filter,
-    after: Option<Key>,
-}
-
-#[async_trait]
-impl EntryPages for MemoryPages {
-    async fn next(&mut self) -> Result<Option<EntryPage>> {
-        let state = self.database.state();
-        let lowest = Key::new(i64::MIN, i64::MIN);
-        let start = self
-            .after
-            .map_or(Bound::Included((self.store, lowest)), |after| Bound::Excluded((self.store, after)));
-        let rows = state.entries.range((start, Bound::Excluded((self.store + 1, lowest))));
-        let rows = rows.map(|(_, entry)| entry).filter(|entry| lets_in(&self.filter, entry.key));
-        let mut page = EntryPage::default();
-        for entry in rows.take(PAGE_ROWS) {
-            self.after = Some(entry.key);
-            page.push(EntryRow {
-                key: entry.key,
-                value: &entry.value,
-                stored_value: entry.stored_value.as_deref(),
-                seen_value: entry.seen_value.as_deref(),
-                value_id: entry.value_id,
-                belief: entry.belief,
-                sent_at: may_arrive_late(entry).then_some(entry.updated_at),
-            });
-        }
-        Ok(Some(page).filter(|page| !page.is_empty()))
-    }
-}
-
-fn lets_in(filter: &Filter, key: Key) -> bool {
-    (filter.customers.is_empty() || filter.customers.contains(&key.customer_id))
-        && (filter.attributes.is_empty() || filter.attributes.contains(&key.attribute_id))
 }
 
 #[async_trait]
@@ -385,14 +349,5 @@ impl Ledger for MemoryLedger {
         at: DateTime<Utc>,
     ) -> Result<()> {
         self.database.writable("close the run")?.close_run(self.store, run_id, status, message, at)
-    }
-}
-
-/// Whether a request for the entry may still arrive.
-const fn may_arrive_late(entry: &Entry) -> bool {
-    match entry.belief {
-        Belief::Unconfirmed => true,
-        Belief::Confirmed => entry.reason.is_some(),
-        Belief::Rejected => false,
     }
 }

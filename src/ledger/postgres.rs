@@ -18,6 +18,7 @@ pub(in crate::ledger) mod session;
 mod turns;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -57,6 +58,8 @@ use fenced;
 pub struct PostgresLedger {
     created: bool,
     held: Held,
+    /// The run that was opened last; 0 is none.
+    run: AtomicI64,
     turns: Turns,
 }
 
@@ -85,13 +88,21 @@ impl PostgresLedger {
         failpoint::reach("locked");
         let writer = Arc::new(Mutex::new(writer));
         let held = Held { url: Secret::new(url), store_id, writer, patience };
-        Ok(Self { created, held, turns: Turns::default() })
+        Ok(Self { created, held, run: AtomicI64::default(), turns: Turns::default() })
     }
 
     /// Whether opening made the ledger's tables.
     #[must_use]
     pub const fn created(&self) -> bool {
         self.created
+    }
+
+    /// Waits for an answer that the run needs, if one was opened.
+    async fn ask<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.run.load(Ordering::Relaxed) {
+            0 => self.held.wait(work).await,
+            run_id => self.held.of_run(run_id, work).await,
+        }
     }
 }
 
@@ -112,8 +123,13 @@ impl Held {
         self.patience.wait(work).await
     }
 
-    /// The same for work of a run that goes on to its end also where nobody waits for it any more; tells if the run lost
-    /// its store.
+    /// The same for a run; tells if it lost its store.
+    async fn of_run<T>(&self, run_id: i64, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.patience.left()?;
+        self.told(run_id, self.wait(work).await).await
+    }
+
+    /// The same for work that goes on to its end also where nobody waits for it any more.
     async fn detached<T, F>(&self, run_id: i64, work: impl FnOnce(Self) -> F + Send + 'static) -> Result<T>
     where
         T: Send + 'static,
@@ -180,19 +196,23 @@ fn text(value: &str) -> String {
 #[async_trait]
 impl EntryScan for PostgresLedger {
     async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
-        self.held.wait(self.held.read_attributes()).await
+        self.ask(self.held.read_attributes()).await
     }
 
     async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
-        self.held.wait(self.held.read_missing(limit)).await
+        self.ask(self.held.read_missing(limit)).await
     }
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        self.held.wait(self.held.read_size()).await
+        self.ask(self.held.read_size()).await
+    }
+
+    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
+        self.ask(self.held.look_for_unclear(since)).await
     }
 
     async fn timeouts(&self) -> Result<Vec<TimeOut>> {
-        self.held.wait(self.held.read_timeouts()).await
+        self.ask(self.held.read_timeouts()).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
@@ -203,11 +223,13 @@ impl EntryScan for PostgresLedger {
 #[async_trait]
 impl Ledger for PostgresLedger {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
-        self.held.wait(self.held.open(run)).await
+        let run_id = self.held.wait(self.held.open(run)).await?;
+        self.run.store(run_id, Ordering::Relaxed);
+        Ok(run_id)
     }
 
     async fn distrust(&self, run_id: i64) -> Result<()> {
-        self.held.wait(self.held.doubt(run_id)).await
+        self.held.of_run(run_id, self.held.doubt(run_id)).await
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
@@ -216,13 +238,12 @@ impl Ledger for PostgresLedger {
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        self.held.told(run_id, self.held.wait(self.held.discard(run_id)).await).await
+        self.held.of_run(run_id, self.held.discard(run_id)).await
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
         self.turns.end();
-        let sealed = self.held.wait(self.held.seal(run_id, counts, at)).await;
-        self.held.told(run_id, sealed).await
+        self.held.of_run(run_id, self.held.seal(run_id, counts, at)).await
     }
 
     async fn planned(
@@ -262,7 +283,7 @@ impl Ledger for PostgresLedger {
     }
 
     async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
-        self.held.wait(self.held.give_back_by_hand(run_id, whose, at)).await
+        self.held.of_run(run_id, self.held.give_back_by_hand(run_id, whose, at)).await
     }
 
     async fn release(
@@ -273,23 +294,23 @@ impl Ledger for PostgresLedger {
         reason: &str,
         at: DateTime<Utc>,
     ) -> Result<i64> {
-        self.held.wait(self.held.give_back(run_id, whose, news, reason, at)).await
+        self.held.of_run(run_id, self.held.give_back(run_id, whose, news, reason, at)).await
     }
 
     async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()> {
-        self.held.wait(self.held.write_attributes(run_id, listed, at)).await
+        self.held.of_run(run_id, self.held.write_attributes(run_id, listed, at)).await
     }
 
     async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
-        self.held.wait(self.held.write_customers(run_id, missing, back)).await
+        self.held.of_run(run_id, self.held.write_customers(run_id, missing, back)).await
     }
 
     async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
-        self.held.wait(self.held.read_unasked(limit)).await
+        self.ask(self.held.read_unasked(limit)).await
     }
 
     async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
-        self.held.wait(self.held.write_asked(run_id, of, through)).await
+        self.held.of_run(run_id, self.held.write_asked(run_id, of, through)).await
     }
 
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
@@ -309,11 +330,11 @@ impl Ledger for PostgresLedger {
     }
 
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
-        self.held.wait(self.held.write_size(size)).await
+        self.ask(self.held.write_size(size)).await
     }
 
     async fn counts(&self, run_id: i64) -> Result<Counts> {
-        self.held.wait(self.held.read_counts(run_id)).await
+        self.ask(self.held.read_counts(run_id)).await
     }
 
     async fn close_run(
@@ -323,6 +344,6 @@ impl Ledger for PostgresLedger {
         message: Option<&str>,
         at: DateTime<Utc>,
     ) -> Result<()> {
-        self.held.wait(self.held.close(run_id, status, message, at)).await
+        self.held.of_run(run_id, self.held.close(run_id, status, message, at)).await
     }
 }

@@ -25,6 +25,7 @@ use self::attempts::Place;
 use self::file::OpenFile;
 pub(crate) use self::lock::{is_held, makeable};
 use self::open::Opened;
+pub(crate) use self::open::refuse_foreign;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::{
@@ -88,6 +89,15 @@ impl EntryScan for SqliteLedger {
         let store_id = self.store_id;
         self.writer
             .call("read the learned size", move |connection| runs::learned_size(connection, store_id))
+            .await
+    }
+
+    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
+        let store_id = self.store_id;
+        self.writer
+            .call("look for unanswered requests", move |connection| {
+                runs::has_unclear(connection, store_id, since)
+            })
             .await
     }
 

@@ -308,11 +308,9 @@ impl Diff {
     }
 
     fn compare(&self, key: Key, value: &str, entry: Option<EntryRow<'_>>) -> Found {
-        let same = entry.is_some_and(|entry| entry.value == value);
+        let same = !self.rules.distrust && entry.is_some_and(|entry| entry.value == value);
         match entry.map(|entry| entry.belief) {
-            Some(Belief::Confirmed) if same && !self.rules.distrust && !self.was_away(key) => {
-                return Found::Unchanged;
-            }
+            Some(Belief::Confirmed) if same && !self.was_away(key) => return Found::Unchanged,
             Some(Belief::Rejected) if same && !self.is_released(key) => return Found::Held,
             _ => {}
         }

@@ -31,14 +31,15 @@ impl Push<'_> {
         self.count(&verdicts);
         let items = work.changes.len();
         let meaning = retry::meaning(&reply, items);
-        if !matches!(meaning, Meaning::Accepted(_)) {
-            tracing::debug!(
-                run = self.run_id,
-                request = request_id,
-                answer = retry::headline(&reply),
-                "not accepted"
-            );
-        }
+        let answer = retry::brief(&reply);
+        tracing::debug!(
+            run = self.run_id,
+            request = request_id,
+            values = items,
+            answer,
+            ?took,
+            "a call ended"
+        );
         work.parent_id = Some(request_id);
         work.calls += 1;
         if matches!(meaning, Meaning::Unknown | Meaning::NotSent) {
@@ -73,6 +74,7 @@ impl Push<'_> {
                 self.failed(work, last).await
             }
             Meaning::NotSent => {
+                self.counts.requests -= 1;
                 self.pause(work);
                 Ok(())
             }
@@ -266,9 +268,14 @@ impl Push<'_> {
             self.began(beginning.await)?;
         }
         while let Some(Begun { work, request_id, .. }) = self.begun.pop_front() {
-            let end =
-                RequestEnd { at: (self.ports.now)(), error: Some(why.to_owned()), ..RequestEnd::default() };
+            let end = RequestEnd {
+                at: (self.ports.now)(),
+                unsent: true,
+                error: Some(why.to_owned()),
+                ..RequestEnd::default()
+            };
             self.ports.ledger.finish(self.run_id, request_id, &end, &[]).await?;
+            self.counts.requests -= 1;
             self.begun_keys.retain(|(id, _)| *id != request_id);
             self.waiting.push(Work { parent_id: Some(request_id), ..work });
         }

@@ -76,13 +76,14 @@ impl State {
             .and_then(|index| self.requests.get_mut(index))
             .filter(|request| request.run_id == run_id)
             .ok_or_else(|| wrong(DOING, format!("run {run_id} has no request {request_id}")))?;
-        request.answered_at = Some(end.at);
+        request.answered_at = (!end.unsent).then_some(end.at);
         request.http_status = end.http_status;
         request.store_request_id.clone_from(&end.store_request_id);
         request.error.clone_from(&end.error);
         for (key, verdict) in verdicts {
             self.decide(store, run_id, *key, verdict, end.at)?;
         }
+        self.owned(store, run_id, DOING)?.counts.requests -= i64::from(end.unsent);
         Ok(())
     }
 

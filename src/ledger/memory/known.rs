@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+
+use super::rows::{RequestRow, RunRow};
 use super::state::{State, row_index};
 use crate::ledger::{Refused, Result, TimeOut};
 use crate::record::{KnownAttribute, Outcome};
@@ -47,6 +50,15 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn has_unclear(&self, store: usize, since: DateTime<Utc>) -> bool {
+        let recent = |run: &RunRow| run.finished_at.is_none_or(|ended| ended > since);
+        let mut runs = self.runs.iter().filter(|(of, run)| *of == store && recent(run));
+        runs.any(|(_, run)| {
+            let mut requests = self.requests.iter().filter(|request| request.run_id == run.id);
+            run.distrusted || requests.any(|request| request.sent_at > since && !has_clear_answer(request))
+        })
+    }
+
     pub(super) fn timeouts(&self, store: usize) -> Vec<TimeOut> {
         let runs = self.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run);
         let mut timeouts = BTreeMap::new();
@@ -84,5 +96,16 @@ impl State {
         self.owned(store, run_id, "note who was asked about")?;
         self.stores[store].asked = Some((of, through));
         Ok(())
+    }
+}
+
+/// Whether nothing of a request can still arrive: it was accepted or refused, or never sent.
+fn has_clear_answer(request: &RequestRow) -> bool {
+    match request.http_status {
+        Some(200) => request.error.is_none(),
+        Some(408 | 423) => false,
+        Some(501 | 505 | 507) => true,
+        Some(status) => (300..500).contains(&status),
+        None => request.answered_at.is_none() && request.error.is_some(),
     }
 }

@@ -128,7 +128,7 @@ impl State {
     pub(super) fn distrust(&mut self, store: usize, run_id: i64) -> Result<()> {
         self.owned(store, run_id, "distrust its entries")?.distrusted = true;
         for ((of, _), entry) in &mut self.entries {
-            if *of == store && entry.belief == Belief::Confirmed {
+            if *of == store {
                 entry.belief = Belief::Unconfirmed;
             }
         }

@@ -2,10 +2,11 @@
 //! takes.
 
 use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
 
 use super::session::failed;
 use super::{Held, fenced, text};
-use crate::ledger::{LearnedSize, Refused, Result, TIMEOUTS, TimeOut};
+use crate::ledger::{LearnedSize, Refused, Result, TIMEOUTS, TimeOut, unclear};
 use crate::record::KnownAttribute;
 
 impl Held {
@@ -117,6 +118,15 @@ impl Held {
         .await
         .map(|_| ())
         .map_err(failed("keep the learnt size"))
+    }
+
+    pub(super) async fn look_for_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
+        let found = sqlx::query(AssertSqlSafe(unclear(since)))
+            .bind(self.store_id)
+            .fetch_optional(&mut *self.writer().await?)
+            .await
+            .map_err(failed("look for unanswered requests"))?;
+        Ok(found.is_some())
     }
 
     pub(super) async fn read_timeouts(&self) -> Result<Vec<TimeOut>> {

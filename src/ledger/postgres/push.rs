@@ -61,7 +61,7 @@ const BEGIN: &str = fenced!(
 
 const FINISH: &str = fenced!(
     ", ended as (
-        update requests set answered_at = $4, http_status = $5, store_request_id = $6, error = $7
+        update requests set answered_at = case when $15 then null else $4 end, http_status = $5, store_request_id = $6, error = $7
         from fence where requests.id = $3 and run_id = $2
         returning requests.id
     ),
@@ -100,7 +100,8 @@ const FINISH: &str = fenced!(
         update runs r set
             confirmed = r.confirmed + n.confirmed, altered = r.altered + n.altered,
             rejected = r.rejected + n.rejected,
-            unknown = r.unknown - n.known, deferred = r.deferred + n.deferred
+            unknown = r.unknown - n.known, deferred = r.deferred + n.deferred,
+            requests = r.requests - case when $15 then 1 else 0 end
         from ended, (
             select
                 count(*) filter (where outcome = 'confirmed') as confirmed,
@@ -242,6 +243,7 @@ impl Held {
             .bind(rows.value_ids)
             .bind(rows.stored_values)
             .bind(rows.seen_values)
+            .bind(end.unsent)
             .fetch_optional(&mut *writer)
             .await
             .map_err(undecided("finish a request"))?;

@@ -40,7 +40,7 @@ impl Held {
         let noted = sqlx::query(fenced!(
             ", doubted as (
                 update entries set belief = 'unconfirmed' from fence
-                where store_id = fence.id and belief = 'confirmed'
+                where store_id = fence.id and belief <> 'unconfirmed'
             )
             update runs set distrusted = 1 from fence where runs.id = $2"
         ))

@@ -124,16 +124,24 @@ pub(super) fn finish(
 ) -> Result<(), Failure> {
     prove_owner(transaction, place.store_id, place.run_id)?;
     let at = stamp::text(end.at);
+    let answered_at = (!end.unsent).then_some(&at);
     let ended = transaction
         .prepare_cached(
             "update requests set answered_at = ?3, http_status = ?4, store_request_id = ?5, error = ?6
              where id = ?1 and run_id = ?2",
         )?
-        .execute(params![request_id, place.run_id, at, end.http_status, end.store_request_id, end.error])?;
+        .execute(params![
+            request_id,
+            place.run_id,
+            answered_at,
+            end.http_status,
+            end.store_request_id,
+            end.error
+        ])?;
     if ended != 1 {
         return Err(Failure::Wrong(format!("run {} has no request {request_id}", place.run_id)));
     }
-    let mut moves = Moves::default();
+    let mut moves = Moves { unsent: i64::from(end.unsent), ..Moves::default() };
     let mut decisions = Decisions::prepare(transaction, place, &at)?;
     for (key, verdict) in verdicts {
         decisions.decide(*key, Outcome::Sending, verdict)?;
@@ -322,6 +330,7 @@ struct Moves {
     rejected: i64,
     unknown: i64,
     deferred: i64,
+    unsent: i64,
 }
 
 impl Moves {
@@ -345,7 +354,7 @@ impl Moves {
         transaction
             .prepare_cached(
                 "update runs set confirmed = confirmed + ?2, altered = altered + ?3, rejected = rejected + ?4,
-                                 unknown = unknown + ?5, deferred = deferred + ?6
+                                 unknown = unknown + ?5, deferred = deferred + ?6, requests = requests - ?7
                  where id = ?1",
             )?
             .execute(params![
@@ -354,7 +363,8 @@ impl Moves {
                 self.altered,
                 self.rejected,
                 self.unknown,
-                self.deferred
+                self.deferred,
+                self.unsent
             ])?;
         Ok(())
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::failure::Failure;
 use super::stamp;
-use crate::ledger::{LearnedSize, NewRun, TIMEOUTS, TimeOut};
+use crate::ledger::{LearnedSize, NewRun, TIMEOUTS, TimeOut, unclear};
 use crate::record::{Counts, RunStatus};
 
 /// Fails unless `run_id` owns the store. A store that nobody owns was last the newest run's.
@@ -68,11 +68,11 @@ pub(super) fn close(
     Ok(())
 }
 
-/// Makes every confirmed entry unconfirmed.
+/// Makes every entry unconfirmed.
 pub(super) fn distrust(transaction: &Transaction<'_>, store_id: i64, run_id: i64) -> Result<(), Failure> {
     prove_owner(transaction, store_id, run_id)?;
     transaction.execute(
-        "update entries set belief = 'unconfirmed' where store_id = ?1 and belief = 'confirmed'",
+        "update entries set belief = 'unconfirmed' where store_id = ?1 and belief <> 'unconfirmed'",
         [store_id],
     )?;
     transaction.execute("update runs set distrusted = 1 where id = ?1", [run_id])?;
@@ -109,6 +109,15 @@ fn read_counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
         requests: row.get(12)?,
         released: row.get(13)?,
     })
+}
+
+/// Whether something may still arrive that was sent since then.
+pub(super) fn has_unclear(
+    connection: &Connection,
+    store_id: i64,
+    since: DateTime<Utc>,
+) -> Result<bool, Failure> {
+    Ok(connection.prepare(&unclear(since))?.exists([store_id])?)
 }
 
 /// How long the store's runs waited for answers.

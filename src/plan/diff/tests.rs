@@ -142,12 +142,16 @@ fn a_rejected_value_is_held_until_it_changes_or_is_released() {
 }
 
 #[test]
-fn distrust_plans_what_is_confirmed_as_well() {
-    let entries = BTreeMap::from([(Key::new(5, 1), known("gold", Belief::Confirmed))]);
-    let rows = [row(5, 1, "gold")];
-    assert_eq!(merge(rules(), &rows, &entries, 9).0.unchanged, 1);
+fn distrust_plans_what_is_confirmed_or_rejected_as_well() {
+    let entries = BTreeMap::from([
+        (Key::new(5, 1), known("gold", Belief::Confirmed)),
+        (Key::new(6, 1), known("bad", Belief::Rejected)),
+    ]);
+    let rows = [row(5, 1, "gold"), row(6, 1, "bad")];
+    let counts = merge(rules(), &rows, &entries, 9).0;
+    assert_eq!((counts.unchanged, counts.held), (1, 1));
     let counts = merge(Rules { distrust: true, ..rules() }, &rows, &entries, 9).0;
-    assert_eq!((counts.unchanged, counts.planned), (0, 1));
+    assert_eq!((counts.unchanged, counts.held, counts.planned), (0, 0, 2));
 }
 
 #[test]

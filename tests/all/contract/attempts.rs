@@ -1,5 +1,6 @@
 //! Begin, finish, and what is decided without a request.
 
+use attrsync::ledger::RequestEnd;
 use attrsync::record::{Belief, Change, Counts, Key, Outcome, Verdict};
 
 use super::backend::Backend;
@@ -204,6 +205,27 @@ pub(crate) async fn finish_may_decide_nothing(backend: &dyn Backend) {
     assert!(scene.ledger.finish(run, request + 9, &request_end(3), &[]).await.is_err(), "no such request");
 }
 
+pub(crate) async fn what_was_not_sent_is_no_call(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let plan = vec![change(1, 1, "a")];
+    let run = scene.planned_run(0, plan.clone()).await;
+    let request = scene.begin(run, 1, &plan).await;
+    assert_eq!(scene.books(run).await.requests, 1, "it may be on its way");
+    let end = RequestEnd {
+        unsent: true,
+        error: Some("no such host".to_owned()),
+        at: at(2),
+        ..RequestEnd::default()
+    };
+    scene.ledger.finish(run, request, &end, &[]).await.expect("finishes");
+    let row = &backend.requests(run).await[0];
+    assert_eq!((row.answered_at, row.error.as_deref()), (None, Some("no such host")));
+    assert_eq!(scene.books(run).await.requests, 0);
+    let again = scene.try_begin(run, Some(request), 3, &plan).await.expect("begins again");
+    scene.finish(run, again, 4, &[(Key::new(1, 1), confirmed())]).await;
+    assert_eq!(scene.books(run).await.requests, 1);
+}
+
 pub(crate) async fn finish_leaves_the_entries_of_other_runs_alone(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let first = scene.planned_run(0, vec![change(1, 1, "old")]).await;
@@ -304,15 +326,15 @@ pub(crate) async fn certainty_is_cleared_whoever_owns_the_store(backend: &dyn Ba
     assert_eq!((entries[2].belief, entries[2].updated_at), (Belief::Confirmed, at(7)));
 }
 
-pub(crate) async fn distrust_leaves_nothing_confirmed(backend: &dyn Backend) {
+pub(crate) async fn distrust_leaves_nothing_certain(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     scene.send(0, change(1, 1, "a "), altered("a")).await;
     scene.send(3, change(2, 1, "b"), rejected()).await;
     let mut expected = scene.entries().await;
-    expected[0].belief = Belief::Unconfirmed;
+    expected.iter_mut().for_each(|entry| entry.belief = Belief::Unconfirmed);
     let run = scene.open_run(6).await;
     scene.ledger.distrust(run).await.expect("distrusts");
-    assert_eq!(scene.entries().await, expected, "all but the belief stays, and so do rejections");
+    assert_eq!(scene.entries().await, expected, "all but the belief stays");
     let runs = backend.runs(&store()).await;
     assert_eq!(runs.iter().map(|run| run.distrusted).collect::<Vec<_>>(), [false, false, true]);
 }

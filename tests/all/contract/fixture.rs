@@ -61,6 +61,7 @@ pub(crate) fn deferred() -> Verdict {
 
 pub(crate) fn request_end(seconds: i64) -> RequestEnd {
     RequestEnd {
+        unsent: false,
         at: at(seconds),
         http_status: Some(200),
         store_request_id: Some("r-1".to_owned()),

@@ -16,8 +16,7 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     let mut entries: BTreeMap<Key, Believed> = BTreeMap::new();
     for run in backend.runs(&store()).await {
         if run.distrusted {
-            let confirmed = entries.values_mut().filter(|(_, belief, ..)| *belief == Belief::Confirmed);
-            confirmed.for_each(|(_, belief, ..)| *belief = Belief::Unconfirmed);
+            entries.values_mut().for_each(|(_, belief, ..)| *belief = Belief::Unconfirmed);
         }
         for release in backend.releases(run.id).await {
             let edited = |belief| release.news == News::Gone || belief == Belief::Rejected;

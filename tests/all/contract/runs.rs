@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use attrsync::ledger::audit::AuditLog;
-use attrsync::ledger::{EntryScan, LearnedSize, LedgerError, NewRun, TimeOut};
+use attrsync::ledger::{EntryScan, LearnedSize, LedgerError, NewRun, RequestEnd, TimeOut};
 use attrsync::record::{Belief, Counts, InvalidRow, Key, News, Outcome, RunStatus, Trigger};
 
 use super::backend::Backend;
@@ -150,6 +150,65 @@ pub(crate) async fn how_long_runs_waited_is_kept(backend: &dyn Backend) {
     drop(scene);
     let sandbox = Scene::of(backend, &other_store()).await;
     assert_eq!(sandbox.ledger.timeouts().await.expect("reads"), [], "another store's");
+}
+
+pub(crate) async fn what_had_no_clear_answer_is_told(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let unclear = async |since: i64| {
+        let told = scene.ledger.has_unclear(at(since)).await.expect("looks");
+        if let Some(config) = backend.config() {
+            let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
+            let id = audit.store_id(&store()).await.expect("reads").expect("is known");
+            assert_eq!(audit.entries_of(id).has_unclear(at(since)).await.expect("looks"), told);
+        }
+        told
+    };
+    assert!(!unclear(0).await);
+    let answered = |http_status| RequestEnd { http_status, error: Some("no".to_owned()), ..request_end(0) };
+    let unsent = RequestEnd { unsent: true, ..answered(None) };
+    let mut seconds = 0;
+    for (end, expected) in [
+        (request_end(0), false),
+        (answered(Some(422)), false),
+        (answered(Some(401)), false),
+        (answered(Some(429)), false),
+        (answered(Some(301)), false),
+        (answered(Some(507)), false),
+        (unsent, false),
+        (answered(Some(200)), true),
+        (answered(Some(408)), true),
+        (answered(Some(423)), true),
+        (answered(Some(502)), true),
+        (answered(None), true),
+    ] {
+        seconds += 10;
+        let plan = vec![change(seconds, 1, "a")];
+        let run = scene.planned_run(seconds, plan.clone()).await;
+        let request = scene.begin(run, seconds + 2, &plan).await;
+        assert!(unclear(seconds).await, "no answer yet");
+        let end = RequestEnd { at: at(seconds + 3), ..end };
+        scene.ledger.finish(run, request, &end, &[]).await.expect("finishes");
+        assert_eq!(unclear(seconds).await, expected, "{end:?}");
+        assert!(!unclear(seconds + 2).await, "it was sent then, and not since");
+        scene.close(run, seconds + 4).await;
+        assert_eq!(unclear(seconds).await, expected, "of a run that has ended: {end:?}");
+        assert_eq!(unclear(seconds - 1).await, expected);
+    }
+    let run = scene.open_run(200).await;
+    scene.ledger.distrust(run).await.expect("distrusts");
+    assert!(unclear(300).await, "the run has not ended");
+    scene.close(run, 201).await;
+    assert!(unclear(200).await && !unclear(201).await);
+
+    // One that was killed while a request was under way, found so by the next.
+    let plan = vec![change(1, 1, "a")];
+    let killed = scene.planned_run(300, plan.clone()).await;
+    scene.begin(killed, 301, &plan).await;
+    scene.open_run(310).await;
+    assert!(unclear(300).await && !unclear(301).await);
+    drop(scene);
+    let sandbox = Scene::of(backend, &other_store()).await;
+    assert!(!sandbox.ledger.has_unclear(at(0)).await.expect("looks"), "another store's");
 }
 
 pub(crate) async fn two_stores_of_one_ledger_do_not_touch_each_other(backend: &dyn Backend) {

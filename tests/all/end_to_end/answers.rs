@@ -26,8 +26,12 @@ fn promise_12_an_answer_after_which_nothing_can_succeed_stops_the_run_with_advic
         assert!(said.count("deferred") >= 100 && said.count("confirmed") >= 10, "{status}: {said:#?}");
         assert_eq!((said.count("unknown"), said.count("rejected")), (0, 0), "{status}");
         assert_eq!(said.count("confirmed"), world.held().len() as i64, "{status}");
+        let calls = world.writes().len();
+        assert_eq!(said.json()["calls"], calls, "{status}: what was begun ahead was not sent");
+        assert_eq!(world.number("select requests as n from runs"), calls as i64);
         world.sync().exits(0).balances();
         world.assert_landed(200, "first");
+        assert_eq!(world.number("select count(*) as n from changes where not_before is not null"), 0);
     }
 }
 
@@ -163,6 +167,24 @@ fn promise_7_a_store_that_always_fails_trips_the_breaker() {
         world.store().heal();
         world.sync().exits(0).balances();
         world.assert_landed(100, "first");
+    }
+}
+
+#[test]
+fn promise_7_a_store_that_always_fails_fails_a_run_of_any_size() {
+    for customers in [1, 2, 3] {
+        let world = World::with_customers(Books::File, customers);
+        world.store().options.rules.fixed_status = Some(503);
+        let said = world.sync().exits(1).balances().tells(&["hint:", "when the store is well again"]);
+        assert_eq!(
+            (said.count("confirmed"), said.json()["status"].as_str()),
+            (0, Some("failed")),
+            "{said:#?}"
+        );
+        assert_eq!(said.count("unknown"), customers as i64);
+        world.store().heal();
+        world.sync().exits(0).balances();
+        world.assert_landed(customers, "first");
     }
 }
 

@@ -35,6 +35,16 @@ fn values_are_released_by_hand() {
         assert_eq!(world.writes().len(), 1);
         assert_eq!(world.value(8, 1).as_deref(), Some("no !reject"));
 
+        // Nothing went unanswered, so nothing has to be waited for, not even by a value that has changed since.
+        world.run(&["rejected", "--retry", "9"]).exits(0);
+        world.change("third", "9");
+        world.sync().exits(0);
+        assert_eq!(world.number("select count(*) as n from changes where not_before is not null"), 0);
+        world.change("no !reject", "9");
+        world.store().options.rules.reject_marker = "!reject".to_owned();
+        world.sync().exits(3);
+        world.store().options.rules.reject_marker = String::new();
+
         // Without keys all that is left; and then there is nothing.
         world.run(&["rejected", "--retry"]).exits(0).tells(&["released 1 value", "attrsync sync"]);
         world.sync().exits(0);

@@ -134,7 +134,9 @@ impl Oracle {
             self.claim(wanted, || format!("promise 5: {key} = {value:?} is sent, and nobody wants it"));
             let reason = match run.before.get(&key).filter(|entry| entry.value == value) {
                 Some(entry) if entry.belief == Belief::Confirmed => run.distrust || self.was_gone(key),
-                Some(entry) if entry.belief == Belief::Rejected => run.retry_rejected || self.was_gone(key),
+                Some(entry) if entry.belief == Belief::Rejected => {
+                    run.distrust || run.retry_rejected || self.was_gone(key)
+                }
                 _ => true,
             };
             self.claim(reason || robbed, || {

@@ -23,7 +23,8 @@ const RUNS: &str = "
         case when r.finished_at is null then 0 else 1 end,
         r.planned, r.confirmed, r.rejected, r.unknown, r.deferred, r.requests,
         coalesce(n.planned, 0), coalesce(n.confirmed, 0), coalesce(n.rejected, 0), coalesce(n.unknown, 0),
-        coalesce(n.deferred, 0), (select count(*) from requests q where q.run_id = r.id)
+        coalesce(n.deferred, 0), (select count(*) from requests q
+            where q.run_id = r.id and (q.answered_at is not null or q.error is null))
     from runs r
     left join (
         select run_id, count(*) as planned,
