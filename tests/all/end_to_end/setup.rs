@@ -162,6 +162,34 @@ fn promise_12_check_tells_where_no_ledger_can_be_made_and_makes_nothing() {
 }
 
 #[test]
+fn promise_12_another_programs_file_is_no_ledger() {
+    let world = World::with_customers(Books::File, 3);
+    let other = rusqlite::Connection::open(world.path().join("ledger.db")).expect("a database");
+    other.execute_batch("create table notes (text)").expect("a table");
+    for arguments in [&["check"][..], &["plan"], &["runs"], &["sync"]] {
+        world.run(arguments).exits(1).tells(&["a SQLite database of another program", "[ledger]"]);
+    }
+    let tables: i64 =
+        other.query_row("select count(*) from sqlite_schema", [], |row| row.get(0)).expect("a count");
+    assert_eq!(tables, 1, "it is left as it was");
+}
+
+#[test]
+fn promise_12_a_schema_that_may_not_be_made_is_explained() {
+    let mut world = World::with_customers(Books::Postgres, 3);
+    let role = format!("nobody_{}", std::process::id());
+    world.execute_at(&world.ledger_url, &format!("create role {role} login"));
+    let admin = world.ledger_url.clone();
+    world.ledger_url = admin.replace("postgres@", &format!("{role}@"));
+    world.configure("");
+    world.run(&["check"]).exits(1).tells(&["cannot be made by", &role, "alter schema attrsync owner to"]);
+    world.sync().exits(1);
+    world.execute_at(&admin, &format!("create schema attrsync authorization {role}"));
+    world.run(&["check"]).exits(0).tells(&["the first sync makes it"]);
+    world.sync().exits(0);
+}
+
+#[test]
 fn promise_12_a_folder_that_cannot_be_written_is_explained() {
     let world = World::with_customers(Books::File, 3);
     let program = world.path().join("attrsync");
