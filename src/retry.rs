@@ -135,8 +135,7 @@ pub fn headline(reply: &Reply) -> String {
         Reply::Answered(Answer { status, body: Body::Problem { title, .. }, .. }) if !title.is_empty() => {
             format!("{status} {title}")
         }
-        Reply::Answered(Answer { status, .. }) => status.to_string(),
-        Reply::Lost { reason } | Reply::NotSent { reason } => reason.clone(),
+        _ => brief(reply),
     }
 }
 

@@ -31,8 +31,8 @@ pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
     if parts.into_iter().flatten().any(|part| part.contains('@')) || url.fragment().is_some() {
         return flaw("has an @ or a # after the host's name", escaped());
     }
-    let sslmode = url.query_pairs().find(|(key, _)| key == "sslmode" || key == "ssl-mode");
-    if sslmode.is_some_and(|(_, mode)| !SSL_MODES.contains(&mode.to_ascii_lowercase().as_str())) {
+    let mut ssl_modes = url.query_pairs().filter(|(key, _)| key == "sslmode" || key == "ssl-mode");
+    if ssl_modes.any(|(_, mode)| !SSL_MODES.contains(&mode.to_ascii_lowercase().as_str())) {
         return flaw("has an sslmode that there is not", format!("allowed is {}", SSL_MODES.join(", ")));
     }
     Ok(Secret::new(text))
@@ -229,6 +229,7 @@ mod tests {
             "postgres://u:p#hunter2@h/db",
             "postgres://u:p@h/db?sslmode=hunter2",
             "postgres://u:p@h/db?sslmode=",
+            "postgres://u:p@h/db?sslmode=require&ssl-mode=hunter2",
         ] {
             let (problem, hint) = postgres_url(bad).expect_err(bad);
             assert!(!format!("{problem} {hint}").contains("hunter2"), "{problem} {hint}");

@@ -72,6 +72,9 @@ fn words_are_whole_but_bounded() {
     let words = describe(&problem(422, "Update failed.", &[("0.id", "invalid"), ("1.id", "invalid")]));
     assert_eq!(words, "422 · Update failed. · 0.id: invalid; 1.id: invalid");
     assert_eq!(describe(&problem(504, "", &[])), "504");
+    let repeats_a_value = problem(403, "Value secret not permitted", &[("0.value", "secret")]);
+    assert_eq!(brief(&repeats_a_value), "403");
+    assert_eq!(headline(&repeats_a_value), "403 Value secret not permitted");
     assert!(describe(&answered(502, Body::Unreadable("é".repeat(4_000)))).len() <= WORDS_MAX);
 }
 

@@ -16,6 +16,15 @@ async fn open_run(ledger: &dyn Ledger) -> i64 {
     ledger.open_run(&run).await.expect("a run")
 }
 
+/// A database, its ledger with a run that plans, and somebody else who is connected.
+async fn planning() -> (String, PostgresLedger, i64, PgConnection) {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
+    let run = open_run(&ledger).await;
+    let somebody = PgConnection::connect(&url).await.expect("connects");
+    (url, ledger, run, somebody)
+}
+
 async fn save(ledger: &dyn Ledger, run: i64, page: i64) -> Result<(), LedgerError> {
     ledger.save_plan(run, vec![change(page, 1, "a")], Vec::new()).await
 }
@@ -55,10 +64,7 @@ async fn save_until_two(ledger: &dyn Ledger, run: i64, somebody: &mut PgConnecti
 
 #[tokio::test]
 async fn two_pages_are_saved_at_once() {
-    let url = Postgres::start().database();
-    let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
-    let run = open_run(&ledger).await;
-    let mut somebody = PgConnection::connect(&url).await.expect("connects");
+    let (url, ledger, run, mut somebody) = planning().await;
     save(&ledger, run, 0).await.expect("a page is saved");
     assert_eq!(sessions(&mut somebody, "true").await, 1, "a plan of one page needs no second session");
     save(&ledger, run, -1).await.expect("a page is saved");
@@ -85,10 +91,7 @@ async fn two_pages_are_saved_at_once() {
 
 #[tokio::test]
 async fn nobody_waits_for_a_page_that_does_not_end() {
-    let url = Postgres::start().database();
-    let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
-    let run = open_run(&ledger).await;
-    let mut somebody = PgConnection::connect(&url).await.expect("connects");
+    let (url, ledger, run, mut somebody) = planning().await;
     let pages = save_until_two(&ledger, run, &mut somebody).await;
     // A row that is written elsewhere and not committed holds the second session's page up.
     let mut another = PgConnection::connect(&url).await.expect("connects");
@@ -112,10 +115,7 @@ async fn nobody_waits_for_a_page_that_does_not_end() {
 
 #[tokio::test]
 async fn each_page_proves_whose_the_store_is() {
-    let url = Postgres::start().database();
-    let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
-    let run = open_run(&ledger).await;
-    let mut somebody = PgConnection::connect(&url).await.expect("connects");
+    let (_, ledger, run, mut somebody) = planning().await;
     let pages = save_until_two(&ledger, run, &mut somebody).await;
     let next = run + 1;
     let take_over = format!("update attrsync.stores set owner_run_id = {next}");

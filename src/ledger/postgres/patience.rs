@@ -59,9 +59,9 @@ enum Told {
 
 impl Patience {
     /// With this session at this address.
-    pub(super) async fn with(url: &str, session: &mut PgConnection) -> Result<Self> {
-        let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(session).await;
-        let pid = pid.map_err(failed("ask for its session"))?;
+    pub(super) async fn with(url: &str, backend: &mut PgConnection) -> Result<Self> {
+        let pid = async { sqlx::query_scalar("select pg_backend_pid()").fetch_one(backend).await };
+        let pid = session::in_time(async { pid.await.map_err(failed("ask for its session")) }).await?;
         Ok(Self { url: Secret::new(url), pid, asked_at: Mutex::default(), lost: AtomicBool::new(false) })
     }
 

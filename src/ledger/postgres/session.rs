@@ -132,7 +132,7 @@ async fn set_up_writer(writer: &mut PgConnection) -> Result<()> {
 }
 
 /// A session that is not there in time will not be: a network may have fallen silent in the middle of it.
-async fn in_time<T>(opening: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn in_time<T>(opening: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(CONNECT_TIMEOUT, opening).await.unwrap_or_else(|_| {
         Err(LedgerError::Unusable(format!(
             "the ledger's database did not answer within {} seconds: check the host and port in [ledger] url",

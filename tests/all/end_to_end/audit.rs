@@ -85,6 +85,9 @@ fn promise_12_the_history_can_be_asked() {
             "200",
         ]);
         world.run(&["explain", "8"]).exits(0).tells(&["rejected", "not allowed here"]);
+        let quiet = world.run(&["-q", "explain", "999"]).exits(0);
+        assert!(quiet.out.is_empty() && quiet.err.is_empty(), "{quiet:#?}");
+        world.run(&["-q", "runs", "99"]).exits(1).tells(&["no run 99", "hint:"]);
         world.run(&["explain", "999"]).exits(0).tells(&["neither the source nor the ledger", "customer 999"]);
         world.run(&["explain", "7", "99"]).exits(0).tells(&["a value of attribute 99 of customer 7"]);
         let names = world.ask("select name from attributes where attribute_id = 1");
