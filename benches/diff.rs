@@ -17,7 +17,7 @@ use attrsync::config::{PushConfig, Relation, Secret, SourceConfig};
 use attrsync::engine::{self, Options, Ports, Progress};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
-use attrsync::ledger::{EntryScan, Ledger};
+use attrsync::ledger::{Ledger, LedgerReader};
 use attrsync::record::{RunStatus, StoreName};
 use attrsync::sandbox::{Model, SandboxDestination, SandboxOptions};
 use attrsync::source::postgres::PostgresSource;
@@ -59,7 +59,8 @@ async fn main() {
     line("two ordered COPYs, beside each other", two, copy);
     for percent in [0, 1, 100] {
         bench.change(&path, percent).await;
-        let ledgers: [(&str, &dyn EntryScan); 2] = [("SQLite", &bench.sqlite), ("Postgres", &bench.postgres)];
+        let ledgers: [(&str, &dyn LedgerReader); 2] =
+            [("SQLite", &bench.sqlite), ("Postgres", &bench.postgres)];
         for (name, ledger) in ledgers {
             // The bare COPY is measured again beside each case, since a machine's speed drifts.
             let (mut times, mut bare) = (Vec::new(), Vec::new());
@@ -141,7 +142,7 @@ impl Bench {
         started.elapsed()
     }
 
-    async fn diff(&self, ledger: &dyn EntryScan, rows: u64, percent: u64) -> Duration {
+    async fn diff(&self, ledger: &dyn LedgerReader, rows: u64, percent: u64) -> Duration {
         let started = Instant::now();
         let forecast =
             engine::plan(&self.source, Some(ledger), &self.destination, &self.push, &Options::default(), 20)

@@ -3,7 +3,7 @@
 //! Every command returns an [`Exit`], or a [`Failure`] that is shown once, here. Results go to stdout, everything that
 //! is said about them to stderr.
 
-mod adapters;
+mod wiring;
 mod exit;
 mod failure;
 mod signals;

@@ -14,7 +14,7 @@ use crate::record::Key;
 /// One value to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item<'a> {
-    /// Whose value.
+    /// KeyScope value.
     pub key: Key,
     /// The value, at most 255 code points.
     pub value: &'a str,
@@ -23,7 +23,7 @@ pub struct Item<'a> {
 /// One value as the store says it holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Echo {
-    /// Whose value.
+    /// KeyScope value.
     pub key: Key,
     /// The value in the store's form.
     pub value: String,
@@ -44,9 +44,9 @@ pub struct Attribute {
 
 /// What became of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub enum Response {
     /// A whole answer arrived.
-    Answered(Answer),
+    Received(HttpResponse),
     /// The request may have arrived, the answer did not: a time-out, a reset, a body that was cut off.
     Lost {
         /// What happened, without any value or secret.
@@ -61,7 +61,7 @@ pub enum Reply {
 
 /// An answer, read but not judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
     /// The store's id of the request, if it told one.
@@ -91,7 +91,7 @@ pub enum Body {
 /// A call that reads did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", crate::retry::headline(.0))]
-pub struct ReadError(pub Reply);
+pub struct ReadError(pub Response);
 
 /// A BigCommerce store, or something that behaves like one.
 ///
@@ -105,7 +105,7 @@ pub trait Destination: Send + Sync {
 
     /// Writes the values: one request. `items` is not empty and has each key once.
     /// The reply may hold its echoes in any order, with keys missing, altered or repeated.
-    async fn upsert(&self, items: &[Item<'_>]) -> Reply;
+    async fn upsert(&self, items: &[Item<'_>]) -> Response;
 
     /// Reads the store's values of these keys, all pages. A key that the store has no value for is left out;
     /// a key may be there more than once; keys that were not asked for are left out.

@@ -4,14 +4,14 @@
 //! between them: what is asked of a run, what comes of it, and that every run that was opened is closed.
 
 mod end;
-mod gone;
-mod lateness;
-mod news;
+mod existence;
+mod in_doubt;
+mod store_changes;
 mod planning;
 mod push;
 mod queue;
-mod reading;
-pub mod release;
+mod read_retry;
+pub mod requeue;
 mod sending;
 mod waiting;
 
@@ -23,15 +23,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use self::end::End;
-use self::lateness::lateness;
-use self::news::News;
+use self::in_doubt::lateness;
 use self::queue::SealedPlan;
+use self::store_changes::News;
 use self::waiting::asked_to_stop;
-use crate::causes::with_causes;
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination, ReadError};
+use crate::error_chain::with_causes;
 use crate::failpoint;
-use crate::ledger::{EntryScan, Ledger, LedgerError, NewRun};
+use crate::ledger::{Ledger, LedgerError, LedgerReader, NewRun};
 use crate::plan::batch::Limit;
 use crate::plan::diff::{OutOfOrder, Rules};
 use crate::plan::summary::Summary;
@@ -216,16 +216,16 @@ pub async fn sync(
 /// Whatever could not be read.
 pub async fn plan(
     source: &dyn Source,
-    entries: Option<&dyn EntryScan>,
+    entries: Option<&dyn LedgerReader>,
     destination: &dyn Destination,
     push: &PushConfig,
     options: &Options,
     sample: usize,
 ) -> Result<Forecast, EngineError> {
-    let attributes = reading::repeat(push, || destination.attributes()).await?;
+    let attributes = read_retry::repeat(push, || destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
     let news = match entries {
-        Some(entries) => news::look(entries, destination, push, &attributes).await?,
+        Some(entries) => store_changes::look(entries, destination, push, &attributes).await?,
         None => News::default(),
     };
     for notice in news.notices() {
@@ -266,7 +266,7 @@ async fn run(
     let deadline = push.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
     let lateness = lateness(Some(ports.ledger), push, options.distrust, (ports.now)()).await?;
-    let (planning::Planned { counts, desired, has_late }, notices) = tokio::select! {
+    let (planning::Planned { counts, desired, has_in_doubt }, notices) = tokio::select! {
         planned = save_plan(ports, push, options, run_id, lateness) => planned?,
         () = asked_to_stop(&mut asked) => {
             return Ok((End::stopped("asked to stop while planning; nothing was sent"), 0));
@@ -282,15 +282,16 @@ async fn run(
     failpoint::reach("sealed");
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
-    let plan = SealedPlan { counts, limit, lateness, has_late };
+    let plan = SealedPlan { counts, limit, lateness, has_in_doubt };
     let end = push::Push::new(ports, push, run_id, plan).run(stop, deadline).await?;
     match end.status {
         RunStatus::Stopped => {}
         // A store that failed the run is asked once, not as often as one that is well.
         RunStatus::Failed => {
-            news::look_for_missing(ports, &PushConfig { max_attempts: 1, ..push.clone() }, run_id).await?;
+            store_changes::look_for_missing(ports, &PushConfig { max_attempts: 1, ..push.clone() }, run_id)
+                .await?;
         }
-        _ => news::look_for_missing(ports, push, run_id).await?,
+        _ => store_changes::look_for_missing(ports, push, run_id).await?,
     }
     let message = end.message.clone().or_else(|| (!notices.is_empty()).then_some(notices));
     Ok((End { message, ..end }, calls_without_ledger))
@@ -304,12 +305,12 @@ async fn save_plan(
     run_id: i64,
     lateness: Duration,
 ) -> Result<(planning::Planned, String), EngineError> {
-    let attributes = reading::repeat(push, || ports.destination.attributes()).await?;
+    let attributes = read_retry::repeat(push, || ports.destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
     if options.distrust {
         ports.ledger.distrust(run_id).await?;
     }
-    let news = news::take_in(ports, push, run_id, &attributes).await?;
+    let news = store_changes::take_in(ports, push, run_id, &attributes).await?;
     let notices = news.notices().cloned().collect::<Vec<_>>().join("; ");
     let rules = rules(&attributes, news, options, lateness, (ports.now)());
     Ok((planning::save(ports, run_id, &filter, rules).await?, notices))
@@ -317,7 +318,7 @@ async fn save_plan(
 
 /// How much a call may carry: as configured, or less where the store taught that and it is still believed.
 async fn limit(
-    ledger: Option<&dyn EntryScan>,
+    ledger: Option<&dyn LedgerReader>,
     push: &PushConfig,
     now: DateTime<Utc>,
 ) -> Result<Limit, EngineError> {

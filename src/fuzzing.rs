@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::config::Config;
 use crate::destination::bigcommerce::wire;
-use crate::destination::{Answer, Body, Item, Reply};
+use crate::destination::{Body, HttpResponse, Item, Response};
 use crate::record::{Key, SourcePage};
 use crate::retry::{self, Meaning};
 use crate::source::copy::{CopyDecoder, CopyError};
@@ -103,7 +103,7 @@ pub fn problem(bytes: &[u8]) {
     let status = 100 + u16::from_be_bytes(*status) % 500;
     let text = String::from_utf8_lossy(rest);
     for body in [wire::upsert_reply(status, &text), wire::refusal(&text)] {
-        let reply = Reply::Answered(Answer { status, request_id: None, wait: None, body });
+        let reply = Response::Received(HttpResponse { status, request_id: None, wait: None, body });
         for items in [1, 10, 500] {
             if let Meaning::Refused(named) = retry::meaning(&reply, items) {
                 assert!(matches!(status, 400 | 409 | 422));

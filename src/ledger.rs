@@ -4,9 +4,9 @@
 
 pub mod audit;
 
-mod handed;
+mod page_channel;
 pub mod memory;
-mod more;
+mod entry_extras;
 
 pub mod postgres;
 pub mod sqlite;
@@ -17,8 +17,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::record::{
-    Change, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, Trigger, Verdict,
-    Whose,
+    Change, Counts, EntryPage, Filter, InvalidRow, Key, KeyScope, KnownAttribute, News, RunStatus, Trigger,
+    Verdict,
 };
 
 /// How many invalid rows a run keeps; the rest is counted only.
@@ -29,7 +29,7 @@ pub const INVALID_ROWS_KEPT: i64 = 10_000;
 pub enum LedgerError {
     /// Another run owns this store now; nothing was written.
     #[error("another run has taken over this store: run {owner} owns it now")]
-    LostOwnership {
+    LostLock {
         /// The run that owns the store.
         owner: i64,
     },
@@ -175,7 +175,7 @@ pub trait EntryPages: Send {
 
 /// What a plan is made from. Entries are read in key order, in memory that does not depend on how many there are.
 #[async_trait]
-pub trait EntryScan: Send + Sync {
+pub trait LedgerReader: Send + Sync {
     /// The attributes that the store was found to define, those it has no more too, by their ids.
     async fn known_attributes(&self) -> Result<Vec<KnownAttribute>>;
 
@@ -202,12 +202,12 @@ pub trait EntryScan: Send + Sync {
 /// Every method that writes is one transaction, durable when it returns. `begin`, `finish`, `set_aside`, `save_plan`,
 /// `seal_plan`, `discard_plan`, `distrust`, `release`, `release_by_hand`, `note_attributes`, `note_customers`,
 /// `note_asked` and `close_run` prove in that transaction that the run still owns the store, and fail with
-/// [`LedgerError::LostOwnership`] otherwise, having written nothing.
+/// [`LedgerError::LostLock`] otherwise, having written nothing.
 ///
 /// What a run does side by side (`save_plan`, `planned`, `begin`, `finish`, `set_aside`) goes on once it was polled,
 /// whether it is polled again or not: one that waits for another must not wait for the one who polls both.
 #[async_trait]
-pub trait Ledger: EntryScan {
+pub trait Ledger: LedgerReader {
     /// Opens a run (status `planning`), makes it the owner of the store, and marks a run that owned it and never
     /// closed as `interrupted` (finished now, its undecided changes untouched).
     async fn open_run(&self, run: &NewRun) -> Result<i64>;
@@ -227,22 +227,22 @@ pub trait Ledger: EntryScan {
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()>;
 
     /// Up to `limit` changes of the plan that are still `planned`, in key order, after `after`: those without
-    /// `not_before`, or with `late` those with one. `seen_value` is the entry's, now, where it was of the same value; so is
-    /// `doubtful_value`: the entry's value where it is not confirmed.
+    /// `in_doubt_until`, or with `late` those with one. `observed_value` is the entry's, now, where it was of the same value; so is
+    /// `in_doubt_value`: the entry's value where it is not confirmed.
     async fn planned(&self, run_id: i64, late: bool, after: Option<Key>, limit: usize)
     -> Result<Vec<Change>>;
 
     /// Commits the intent before a request is sent: the request row (`sent_at` = `at`), its changes `sending` with this request, their
     /// entries `unconfirmed` with the value of the change and this run. An entry that was confirmed keeps what the
     /// store was last known to hold in `stored_value`: its stored form, or its value where that is another than the new one;
-    /// an unconfirmed or rejected one keeps its `stored_value`. `seen_value` is kept only if the value stays the same. `reason` is cleared.
+    /// an unconfirmed or rejected one keeps its `stored_value`. `observed_value` is kept only if the value stays the same. `reason` is cleared.
     /// The run's `requests` grows by one; without a parent, `deferred` shrinks and `unknown` grows by the number of changes.
     async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64>;
 
     /// Commits what came back: the request's end, and the verdicts of those of its changes that are decided (maybe none).
     /// Changes: outcome, reason, `value_id` if told, `decided_at`. Entries, only where `run_id` is this run:
-    /// confirmed → belief, `value_id` if told, `stored_value` as in the verdict, `seen_value` cleared, `reason` = the verdict's note;
-    /// rejected → belief and reason; unknown → still unconfirmed, reason and `seen_value`; deferred → still unconfirmed, reason.
+    /// confirmed → belief, `value_id` if told, `stored_value` as in the verdict, `observed_value` cleared, `reason` = the verdict's note;
+    /// rejected → belief and reason; unknown → still unconfirmed, reason and `observed_value`; deferred → still unconfirmed, reason.
     /// The run's counts move from `unknown` to the outcome's column (`altered` too where `stored_value` is given).
     /// A decided change never changes: a verdict for a change that is not `sending` is an error.
     async fn finish(
@@ -263,16 +263,16 @@ pub trait Ledger: EntryScan {
     /// run's id; `updated_at` stays, since nothing was sent. Each is a change of the run (action `release`, the entry's
     /// values, `deferred` with the same reason, decided now), counted as planned and deferred. The run is `running` from
     /// then on, its plan complete. Tells how many there were.
-    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64>;
+    async fn release_by_hand(&self, run_id: i64, whose: KeyScope, at: DateTime<Utc>) -> Result<i64>;
 
     /// Takes beliefs back after the store changed by itself, before the run plans. `Changed` and `Back`: rejected entries
     /// become unconfirmed, counted as `released`. `Gone`: all entries do, and lose their value ids, `stored_value` and
-    /// `seen_value`, since the store has nothing of them. Their `reason` becomes this one; `run_id` and `updated_at` stay.
+    /// `observed_value`, since the store has nothing of them. Their `reason` becomes this one; `run_id` and `updated_at` stay.
     /// One row tells of it, whatever the number of entries. Tells how many there were.
     async fn release(
         &self,
         run_id: i64,
-        whose: Whose,
+        whose: KeyScope,
         news: News,
         reason: &str,
         at: DateTime<Utc>,

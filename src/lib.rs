@@ -6,8 +6,8 @@
 //! thread on which the Postgres adapters read, `causes` tells an error in words; [`failpoint`] lets the crash harness end
 //! a run at a named place.
 
-mod aside;
-mod causes;
+mod worker_thread;
+mod error_chain;
 
 pub mod record;
 pub mod plan;

@@ -141,7 +141,7 @@ words! {
         /// Ended by a crash; the next run found it so.
         Interrupted = "interrupted",
         /// Stopped by a guard before the first write.
-        Refused = "refused",
+        Blocked = "blocked",
     }
 }
 
@@ -160,7 +160,7 @@ words! {
 /// One difference between source and ledger: a line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Whose value.
+    /// KeyScope value.
     pub key: Key,
     /// What is done to the store.
     pub action: Action,
@@ -172,13 +172,13 @@ pub struct Change {
     pub value_id: Option<i64>,
     /// What was sent before and may or may not be there: the entry's value, where it is not confirmed. It may be
     /// the same as `value`.
-    pub doubtful_value: Option<String>,
+    pub in_doubt_value: Option<String>,
     /// Another value that the store showed after this same one was sent before. Meeting it again proves
     /// that the store keeps the value in that form.
-    pub seen_value: Option<String>,
+    pub observed_value: Option<String>,
     /// Until this time an older request may still arrive. One with another value must not be overtaken: then this
     /// change is not sent before.
-    pub not_before: Option<DateTime<Utc>>,
+    pub in_doubt_until: Option<DateTime<Utc>>,
 }
 
 /// What became of one change, to be written down.
@@ -203,7 +203,7 @@ pub enum Verdict {
         /// The last answer, or why there was none.
         reason: String,
         /// What the store showed instead, where it was asked.
-        seen_value: Option<String>,
+        observed_value: Option<String>,
     },
     /// It was not applied, and is left to the next run.
     Deferred {
@@ -239,14 +239,14 @@ impl Verdict {
 /// What the ledger believes of one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Whose value.
+    /// KeyScope value.
     pub key: Key,
     /// What was last sent.
     pub value: String,
     /// What the store was last known to hold, where that is not `value`.
     pub stored_value: Option<String>,
     /// What the store showed instead of `value` when it was last asked, not yet believed.
-    pub seen_value: Option<String>,
+    pub observed_value: Option<String>,
     /// The store's id of the value.
     pub value_id: Option<i64>,
     /// How sure the ledger is.
@@ -283,7 +283,7 @@ pub struct Counts {
     /// Values that the store is believed to hold already.
     pub unchanged: i64,
     /// Values held back, since the store refused them before and the source still wants them.
-    pub held: i64,
+    pub still_rejected: i64,
     /// Rows that cannot be sent.
     pub invalid: i64,
     /// Values of the ledger that are gone from the source.
@@ -332,16 +332,16 @@ impl Filter {
     }
 }
 
-/// Whose values an edit of the ledger is about. What is not named is any.
+/// KeyScope values an edit of the ledger is about. What is not named is any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Whose {
+pub struct KeyScope {
     /// Only this customer's.
     pub customer_id: Option<i64>,
     /// Only this attribute's.
     pub attribute_id: Option<i64>,
 }
 
-impl Whose {
+impl KeyScope {
     /// Whether the key is one of them.
     #[must_use]
     pub fn has(self, key: Key) -> bool {

@@ -1,14 +1,14 @@
 //! What an answer means, and what to do next. Pure: no I/O, no clock.
 //!
 //! [`meaning`] is the one table from answers to verdicts; [`echo`] judges what the store says it holds;
-//! [`isolate`] finds the bad values of a refused batch; [`Breaker`] says when to give up.
+//! [`bisection`] finds the bad values of a refused batch; [`Breaker`] says when to give up.
 
 pub mod echo;
-pub mod isolate;
+pub mod bisection;
 
 use std::time::Duration;
 
-use crate::destination::{Answer, Body, Echo, Reply};
+use crate::destination::{Body, Echo, HttpResponse, Response};
 
 /// The longest wait at once that a store's 429 can ask for.
 const WAIT_MAX: Duration = Duration::from_secs(300);
@@ -37,11 +37,11 @@ pub enum Meaning<'a> {
 
 /// What a reply to a write of `items` values means.
 #[must_use]
-pub fn meaning(reply: &Reply, items: usize) -> Meaning<'_> {
+pub fn meaning(reply: &Response, items: usize) -> Meaning<'_> {
     let answer = match reply {
-        Reply::Answered(answer) => answer,
-        Reply::Lost { .. } => return Meaning::Unknown,
-        Reply::NotSent { .. } => return Meaning::NotSent,
+        Response::Received(answer) => answer,
+        Response::Lost { .. } => return Meaning::Unknown,
+        Response::NotSent { .. } => return Meaning::NotSent,
     };
     match (answer.status, &answer.body) {
         (200, Body::Echoes(echoes)) => Meaning::Accepted(echoes),
@@ -100,8 +100,8 @@ fn named(body: &Body, items: usize) -> Vec<usize> {
 /// A reply in the store's words, for the ledger and for a person: at most 2 KiB. Not for logs, since a store may
 /// repeat a value in it.
 #[must_use]
-pub fn describe(reply: &Reply) -> String {
-    let Reply::Answered(Answer { status, body, .. }) = reply else { return headline(reply) };
+pub fn describe(reply: &Response) -> String {
+    let Response::Received(HttpResponse { status, body, .. }) = reply else { return headline(reply) };
     let mut words = match body {
         Body::Echoes(_) => format!("{status}"),
         Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
@@ -121,18 +121,20 @@ pub fn describe(reply: &Reply) -> String {
 
 /// A reply for a log line: its status, since the store may repeat a value in anything else.
 #[must_use]
-pub fn brief(reply: &Reply) -> String {
+pub fn brief(reply: &Response) -> String {
     match reply {
-        Reply::Answered(Answer { status, .. }) => status.to_string(),
-        Reply::Lost { reason } | Reply::NotSent { reason } => reason.clone(),
+        Response::Received(HttpResponse { status, .. }) => status.to_string(),
+        Response::Lost { reason } | Response::NotSent { reason } => reason.clone(),
     }
 }
 
 /// A reply in a few words, for a person: status and title.
 #[must_use]
-pub fn headline(reply: &Reply) -> String {
+pub fn headline(reply: &Response) -> String {
     match reply {
-        Reply::Answered(Answer { status, body: Body::Problem { title, .. }, .. }) if !title.is_empty() => {
+        Response::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. })
+            if !title.is_empty() =>
+        {
             format!("{status} {title}")
         }
         _ => brief(reply),

@@ -27,13 +27,13 @@ mod faults;
 mod quota;
 mod query;
 mod log;
-mod answer;
-mod witness;
+mod response;
+mod event_log;
 mod model;
 mod contents;
 mod upsert;
 mod listing;
-mod mischief;
+mod fault_effects;
 mod visit;
 mod destination;
 mod wire;
@@ -44,9 +44,9 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
 pub use control::{OrderError, Orders};
 pub use destination::SandboxDestination;
+pub use event_log::Event;
 pub use faults::{Fault, Faults, FaultsError};
 pub use log::{Logged, Tally};
 pub use model::{Admission, Call, Model, Request, Ticket};
@@ -56,6 +56,6 @@ pub use options::{
 };
 pub use query::Query;
 pub use quota::Rate;
+pub use response::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
 pub use server::{Server, ServerError};
 pub use upsert::{PutItem, ShapeError};
-pub use witness::Event;

@@ -23,7 +23,7 @@ create table runs (
     source_rows bigint not null default 0,
     no_value bigint not null default 0,
     unchanged bigint not null default 0,
-    held bigint not null default 0,
+    still_rejected bigint not null default 0,
     invalid bigint not null default 0,
     orphans bigint not null default 0,
     planned bigint not null default 0,
@@ -72,7 +72,7 @@ create table changes (
     reason text,
     request_id bigint,
     decided_at timestamptz,
-    not_before timestamptz,
+    in_doubt_until timestamptz,
     primary key (run_id, customer_id, attribute_id)
 );
 
@@ -83,7 +83,7 @@ create table entries (
     attribute_id bigint not null,
     value text not null,
     stored_value text,
-    seen_value text,
+    observed_value text,
     value_id bigint,
     belief text not null,
     reason text,

@@ -23,7 +23,7 @@ create table runs (
     source_rows integer not null default 0,
     no_value integer not null default 0,
     unchanged integer not null default 0,
-    held integer not null default 0,
+    still_rejected integer not null default 0,
     invalid integer not null default 0,
     orphans integer not null default 0,
     planned integer not null default 0,
@@ -72,7 +72,7 @@ create table changes (
     reason text,
     request_id integer,
     decided_at text,
-    not_before text,
+    in_doubt_until text,
     primary key (run_id, customer_id, attribute_id)
 ) strict, without rowid;
 
@@ -83,7 +83,7 @@ create table entries (
     attribute_id integer not null,
     value text not null,
     stored_value text,
-    seen_value text,
+    observed_value text,
     value_id integer,
     belief text not null,
     reason text,

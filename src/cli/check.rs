@@ -2,9 +2,9 @@
 
 use super::failure::{Failure, store_hint};
 use super::view::check::Finding;
-use super::{Common, Exit, adapters, view};
+use super::{Common, Exit, view, wiring};
 use crate::config::{Config, LedgerConfig};
-use crate::destination::{Attribute, Destination as _, ReadError, Reply};
+use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::ledger::LedgerError;
 use crate::ledger::audit::{AuditLog, Learned, Proof};
 
@@ -15,7 +15,7 @@ pub(super) struct Args {
     #[arg(long)]
     ledger: bool,
     #[command(flatten)]
-    reach: adapters::Reach,
+    reach: wiring::Reach,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -23,8 +23,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let config = match args.ledger {
-        true => adapters::config(&common.config),
-        false => adapters::config_to_send(&common.config, args.reach),
+        true => wiring::config(&common.config),
+        false => wiring::config_to_send(&common.config, args.reach),
     };
     let (findings, exit) = match config {
         Ok(config) => {
@@ -56,7 +56,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
 
 /// The database answers, and the table or query has the columns that are read.
 async fn source(config: &Config) -> Finding {
-    let inspected = match adapters::source(config) {
+    let inspected = match wiring::source(config) {
         Ok(source) => source.inspect().await.map_err(Failure::from),
         Err(failure) => Err(failure),
     };
@@ -72,7 +72,7 @@ async fn ledger(config: &Config) -> (Finding, Option<AuditLog>) {
         LedgerConfig::Sqlite(path) => path.display().to_string(),
         LedgerConfig::Postgres(_) => "Postgres, schema attrsync".to_owned(),
     };
-    match adapters::audit(config).await {
+    match wiring::audit(config).await {
         Ok(Some(audit)) => (Finding::good("ledger", place), Some(audit)),
         Ok(None) => match AuditLog::makeable(&config.ledger).await {
             Ok(()) => {
@@ -99,7 +99,7 @@ async fn proofs(audit: &AuditLog) -> Vec<Finding> {
 
 /// Address and hash lead to a store, the token opens it, and it has attributes.
 async fn store(config: &Config) -> Vec<Finding> {
-    let listed = match adapters::store(config) {
+    let listed = match wiring::store(config) {
         Ok(store) => store.attributes().await,
         Err(failure) => return vec![Finding::failed("store", &failure)],
     };
@@ -121,7 +121,7 @@ fn refused(config: &Config, error: &ReadError) -> Vec<Finding> {
         None => failure,
     };
     match &error.0 {
-        Reply::Answered(answer) if matches!(answer.status, 401 | 403) => {
+        Response::Received(answer) if matches!(answer.status, 401 | 403) => {
             vec![Finding::good("store", &config.store.name), Finding::failed("token", &failure)]
         }
         _ => vec![Finding::failed("store", &failure)],

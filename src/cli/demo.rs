@@ -2,7 +2,7 @@
 
 mod postgres;
 mod story;
-mod workshop;
+mod environment;
 
 use std::path::PathBuf;
 
@@ -37,11 +37,11 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Failure> {
 
 async fn tell(args: &Args) -> Result<Exit, Failure> {
     if args.serve {
-        let workshop = workshop::Workshop::again(&args.dir).await?;
+        let workshop = environment::Workshop::again(&args.dir).await?;
         story::invite(&workshop)?;
         std::future::pending::<()>().await;
     }
-    let workshop = workshop::Workshop::create(&args.dir).await?;
+    let workshop = environment::Workshop::create(&args.dir).await?;
     story::tell(&workshop).await?;
     Ok(Exit::Done)
 }

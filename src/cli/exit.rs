@@ -42,11 +42,11 @@ impl Exit {
     pub fn of_run(report: &Report) -> Self {
         let counts = &report.counts;
         let ended_early = !matches!(report.status, RunStatus::Succeeded | RunStatus::Partial);
-        if report.status == RunStatus::Refused {
+        if report.status == RunStatus::Blocked {
             Self::Guarded
         } else if ended_early || counts.deferred > 0 || !counts.balance() {
             Self::Failed
-        } else if counts.rejected + counts.held + counts.invalid + counts.unknown > 0 {
+        } else if counts.rejected + counts.still_rejected + counts.invalid + counts.unknown > 0 {
             Self::Partial
         } else {
             Self::Done
@@ -86,13 +86,13 @@ mod tests {
             (RunStatus::Succeeded, Counts { orphans: 4, ..none }, 0),
             (RunStatus::Partial, planned(Counts { rejected: 1, ..none }), 3),
             (RunStatus::Partial, planned(Counts { unknown: 1, ..none }), 3),
-            (RunStatus::Partial, Counts { held: 1, ..none }, 3),
+            (RunStatus::Partial, Counts { still_rejected: 1, ..none }, 3),
             (RunStatus::Partial, Counts { invalid: 1, ..none }, 3),
-            (RunStatus::Partial, planned(Counts { deferred: 1, held: 1, ..none }), 1),
+            (RunStatus::Partial, planned(Counts { deferred: 1, still_rejected: 1, ..none }), 1),
             (RunStatus::Succeeded, planned(none), 1),
             (RunStatus::Stopped, none, 1),
             (RunStatus::Failed, Counts { invalid: 1, ..none }, 1),
-            (RunStatus::Refused, planned(Counts { deferred: 1, invalid: 1, ..none }), 4),
+            (RunStatus::Blocked, planned(Counts { deferred: 1, invalid: 1, ..none }), 4),
         ] {
             assert_eq!(exit(status, counts), code, "{status} {counts:?}");
         }

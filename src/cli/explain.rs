@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::failure::Failure;
-use super::{Common, Exit, adapters, view};
+use super::{Common, Exit, view, wiring};
 use crate::config::Config;
-use crate::ledger::EntryScan as _;
+use crate::ledger::LedgerReader as _;
 use crate::ledger::audit::AuditLog;
 use crate::record::Filter;
 use crate::source::Source as _;
@@ -31,9 +31,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = adapters::config(&common.config)?;
-    let audit = adapters::existing_audit(&config).await?;
-    let store_id = adapters::store_id(&audit, &config).await?;
+    let config = wiring::config(&common.config)?;
+    let audit = wiring::existing_audit(&config).await?;
+    let store_id = wiring::store_id(&audit, &config).await?;
     let attribute = match &args.attribute {
         Some(named) => Some(attribute(&audit, store_id, named).await?),
         None => None,
@@ -93,7 +93,7 @@ async fn attribute(audit: &AuditLog, store_id: i64, named: &str) -> Result<i64, 
 
 async fn desired(config: &Config, customer: i64, attribute: Option<i64>) -> Result<Vec<Desired>, Failure> {
     let filter = Filter { customers: [customer].into(), attributes: attribute.into_iter().collect() };
-    let mut pages = adapters::source(config)?.read(&filter).await?;
+    let mut pages = wiring::source(config)?.read(&filter).await?;
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {
         for index in 0..page.len().min(ROWS.saturating_sub(rows.len())) {

@@ -4,9 +4,9 @@ use anyhow::anyhow;
 
 use super::exit::Exit;
 use super::view;
-use crate::causes::with_causes;
-use crate::destination::{Body, ReadError, Reply};
+use crate::destination::{Body, ReadError, Response};
 use crate::engine::EngineError;
+use crate::error_chain::with_causes;
 use crate::ledger::LedgerError;
 use crate::source::SourceError;
 
@@ -92,7 +92,7 @@ impl From<LedgerError> for Failure {
                     "`attrsync runs` shows what it does; run this again when it has ended, as `attrsync sync --wait` does by itself",
                 ),
             ),
-            LedgerError::LostOwnership { .. } => {
+            LedgerError::LostLock { .. } => {
                 (Exit::Failed, Some("the other run carries on; start this one again when it has ended"))
             }
             LedgerError::Database { .. } => (
@@ -128,7 +128,7 @@ impl From<EngineError> for Failure {
 /// What to look at when the store did not let itself be read.
 pub(super) fn store_hint(error: &ReadError) -> Option<&'static str> {
     match &error.0 {
-        Reply::Answered(answer) => Some(match answer.status {
+        Response::Received(answer) => Some(match answer.status {
             401 => {
                 "the store does not know this token: check [store] access_token (a token ends when its API account is deleted or its scopes change)"
             }
@@ -145,8 +145,8 @@ pub(super) fn store_hint(error: &ReadError) -> Option<&'static str> {
             }
             _ => "check [store] api_url and hash",
         }),
-        Reply::Lost { .. } => Some("the answer did not arrive: check the network, or try again"),
-        Reply::NotSent { .. } => {
+        Response::Lost { .. } => Some("the answer did not arrive: check the network, or try again"),
+        Response::NotSent { .. } => {
             Some("no connection: check [store] api_url, the name resolution and the firewall")
         }
     }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn refused_access_is_explained() {
         let reply = |status| {
-            ReadError(Reply::Answered(crate::destination::Answer {
+            ReadError(Response::Received(crate::destination::HttpResponse {
                 status,
                 request_id: None,
                 wait: None,

@@ -1,10 +1,10 @@
 //! `attrsync plan`: what a sync would do. Reads only, takes no lock.
 
 use super::failure::Failure;
-use super::{Common, Exit, adapters, view};
+use super::{Common, Exit, view, wiring};
 use crate::config::Config;
 use crate::engine::{self, Forecast, Options};
-use crate::ledger::EntryScan;
+use crate::ledger::LedgerReader;
 use crate::ledger::audit::AuditLog;
 
 /// How many changes and invalid rows are shown.
@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long)]
     distrust: bool,
     #[command(flatten)]
-    reach: adapters::Reach,
+    reach: wiring::Reach,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -58,7 +58,7 @@ impl Keys {
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = adapters::config_to_send(&common.config, args.reach)?;
+    let config = wiring::config_to_send(&common.config, args.reach)?;
     let options = args.keys.options(args.retry_rejected, args.distrust);
     let forecast = forecast(&config, &options).await?;
     let workers = config.push.workers;
@@ -73,9 +73,9 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
 
 /// What a sync with these options would do.
 pub(super) async fn forecast(config: &Config, options: &Options) -> Result<Forecast, Failure> {
-    let source = adapters::source(config)?;
-    let store = adapters::store(config)?;
-    let audit = adapters::audit(config).await?;
+    let source = wiring::source(config)?;
+    let store = wiring::store(config)?;
+    let audit = wiring::audit(config).await?;
     let entries = match &audit {
         Some(audit) => entries(audit, config).await?,
         None => None,
@@ -86,9 +86,9 @@ pub(super) async fn forecast(config: &Config, options: &Options) -> Result<Forec
     Ok(engine::plan(&source, entries.as_deref(), &store, &config.push, options, SAMPLE).await?)
 }
 
-async fn entries(audit: &AuditLog, config: &Config) -> Result<Option<Box<dyn EntryScan>>, Failure> {
+async fn entries(audit: &AuditLog, config: &Config) -> Result<Option<Box<dyn LedgerReader>>, Failure> {
     let store_id = audit.store_id(&config.store.name).await?;
-    Ok(store_id.map(|store_id| Box::new(audit.entries_of(store_id)) as Box<dyn EntryScan>))
+    Ok(store_id.map(|store_id| Box::new(audit.entries_of(store_id)) as Box<dyn LedgerReader>))
 }
 
 #[cfg(test)]

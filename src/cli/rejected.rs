@@ -6,10 +6,10 @@ use chrono::Utc;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::{Common, Exit, adapters, view};
+use super::{Common, Exit, view, wiring};
 use crate::config::Config;
-use crate::engine::release;
-use crate::record::Whose;
+use crate::engine::requeue;
+use crate::record::KeyScope;
 
 /// Arguments of `rejected`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(super) struct Args {
 
 /// A key as it is given: `12` or `12:3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Given(Whose);
+struct Given(KeyScope);
 
 impl FromStr for Given {
     type Err = String;
@@ -44,12 +44,12 @@ impl FromStr for Given {
         if customer.is_none() {
             return Err("write CUSTOMER or CUSTOMER:ATTRIBUTE_ID, such as 12 or 12:3".to_owned());
         }
-        Ok(Self(Whose { customer_id: customer, attribute_id: attribute }))
+        Ok(Self(KeyScope { customer_id: customer, attribute_id: attribute }))
     }
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = adapters::config(&common.config)?;
+    let config = wiring::config(&common.config)?;
     match &args.retry {
         Some(keys) => retry(&config, keys, args.json).await,
         None => list(&config, args).await,
@@ -57,8 +57,8 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
 }
 
 async fn list(config: &Config, args: &Args) -> Result<Exit, Failure> {
-    let audit = adapters::existing_audit(config).await?;
-    let store_id = adapters::store_id(&audit, config).await?;
+    let audit = wiring::existing_audit(config).await?;
+    let store_id = wiring::store_id(&audit, config).await?;
     let rejected = audit.rejected(store_id, args.limit).await?;
     if args.json {
         view::json(&json!({ "total": rejected.total, "rejected": rejected.values }))?;
@@ -80,12 +80,12 @@ async fn list(config: &Config, args: &Args) -> Result<Exit, Failure> {
 /// Gives values back under the store's lock. Exits with 1 where there was none to give back.
 async fn retry(config: &Config, keys: &[Given], json: bool) -> Result<Exit, Failure> {
     // A ledger that is not there is not made for this.
-    let audit = adapters::existing_audit(config).await?;
-    adapters::store_id(&audit, config).await?;
+    let audit = wiring::existing_audit(config).await?;
+    wiring::store_id(&audit, config).await?;
     drop(audit);
-    let held = adapters::ledger(config).await?;
-    let wanted: Vec<Whose> = keys.iter().map(|given| given.0).collect();
-    let done = release::by_hand(&*held.ledger, &wanted, Utc::now()).await?;
+    let held = wiring::ledger(config).await?;
+    let wanted: Vec<KeyScope> = keys.iter().map(|given| given.0).collect();
+    let done = requeue::by_hand(&*held.ledger, &wanted, Utc::now()).await?;
     let released: i64 = done.counts.iter().map(|(_, count)| count).sum();
     if json {
         let keys = done.counts.iter().map(|(whose, count)| {
@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_key_is_a_customer_or_one_of_its_values() {
-        let whose = |customer_id, attribute_id| Given(Whose { customer_id: Some(customer_id), attribute_id });
+        let whose =
+            |customer_id, attribute_id| Given(KeyScope { customer_id: Some(customer_id), attribute_id });
         assert_eq!("12".parse(), Ok(whose(12, None)));
         assert_eq!("12:3".parse(), Ok(whose(12, Some(3))));
         for wrong in ["", ":", "12:", ":3", "0", "12:0", "-1", "a", "12/3", "1:2:3"] {

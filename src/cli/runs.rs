@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::failure::Failure;
-use super::{Common, Exit, adapters, view};
+use super::{Common, Exit, view, wiring};
 use crate::ledger::audit::AuditLog;
 
 /// Arguments of `runs`.
@@ -21,8 +21,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = adapters::config(&common.config)?;
-    let audit = adapters::existing_audit(&config).await?;
+    let config = wiring::config(&common.config)?;
+    let audit = wiring::existing_audit(&config).await?;
     match args.run {
         Some(run) => one(&audit, run, args).await,
         None => all(&audit, args).await,

@@ -1,7 +1,7 @@
 //! `attrsync sql`: read-only SQL over the ledger.
 
 use super::failure::Failure;
-use super::{Common, Exit, adapters, view};
+use super::{Common, Exit, view, wiring};
 
 /// Arguments of `sql`.
 #[derive(Debug, clap::Args)]
@@ -18,8 +18,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = adapters::config(&common.config)?;
-    let audit = adapters::existing_audit(&config).await?;
+    let config = wiring::config(&common.config)?;
+    let audit = wiring::existing_audit(&config).await?;
     let table = audit.sql(&args.query).await?;
     if args.json {
         view::json(&view::table::objects(&table))?;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio::sync::watch;
 
-use super::adapters::OpenLedger;
 use super::failure::Failure;
 use super::plan::Keys;
 use super::view::progress::Shown;
 use super::view::sync::Ending;
-use super::{Common, Exit, adapters, signals, view};
+use super::wiring::OpenLedger;
+use super::{Common, Exit, signals, view, wiring};
 use crate::config::Config;
 use crate::engine::{self, Options, Ports, Report};
 use crate::ledger::LedgerError;
@@ -34,14 +34,14 @@ pub(super) struct Args {
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
-    reach: adapters::Reach,
+    reach: wiring::Reach,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = adapters::config_to_send(&common.config, args.reach)?;
+    let config = wiring::config_to_send(&common.config, args.reach)?;
     let options = args.keys.options(args.retry_rejected, args.distrust);
     let stop = signals::polite_stop(
         "stopping: what is on its way is finished, nothing new is begun (once more to leave at once)",
@@ -80,8 +80,8 @@ pub(super) async fn push(
     if let Some(place) = &held.created {
         view::note(&format!("made a new ledger: {place}"));
     }
-    let source = adapters::source(config)?;
-    let store = adapters::store(config)?;
+    let source = wiring::source(config)?;
+    let store = wiring::store(config)?;
     let shown = Shown::start(quiet);
     let ports = Ports {
         source: &source,
@@ -101,7 +101,7 @@ pub(super) async fn hold(
 ) -> Result<Option<OpenLedger>, Failure> {
     let mut told = false;
     loop {
-        match adapters::ledger(config).await {
+        match wiring::ledger(config).await {
             Ok(ledger) => return Ok(Some(ledger)),
             Err(LedgerError::Locked { holder }) if wait => {
                 if !told {

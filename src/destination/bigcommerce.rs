@@ -1,14 +1,14 @@
 //! A BigCommerce store over HTTP.
 //!
 //! [`client`] makes one call, [`wire`] reads its body (by [`tree`]) and [`headers`] its headers, [`pacing`] keeps to the
-//! store's rate quota by the accounting of [`quota`], [`reading`] walks through lists. What an answer means is
+//! store's rate quota by the accounting of [`quota`], [`paging`] walks through lists. What an answer means is
 //! judged elsewhere.
 
 mod client;
 mod headers;
 mod pacing;
 mod quota;
-mod reading;
+mod paging;
 mod tree;
 pub(crate) mod wire;
 
@@ -19,9 +19,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::Method;
 
-use self::client::{Client, Received};
+use self::client::{Client, RawResponse};
 use self::pacing::Pacer;
-use super::{Answer, Attribute, Destination, Echo, Item, ReadError, Reply};
+use super::{Attribute, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use crate::config::Secret;
 use crate::record::{Key, StoreName};
 
@@ -100,18 +100,18 @@ impl Destination for BigCommerce {
         self.pacer.ready().await;
     }
 
-    async fn upsert(&self, items: &[Item<'_>]) -> Reply {
+    async fn upsert(&self, items: &[Item<'_>]) -> Response {
         let body = match wire::upsert_body(items) {
             Ok(body) => body,
             Err(error) => {
-                return Reply::NotSent { reason: format!("the request could not be written: {error}") };
+                return Response::NotSent { reason: format!("the request could not be written: {error}") };
             }
         };
         let path = "/customers/attribute-values";
         match self.client.call(&self.pacer, Method::PUT, path, Some(body)).await {
-            Ok(Received { status, request_id, wait, text }) => {
+            Ok(RawResponse { status, request_id, wait, text }) => {
                 let body = wire::upsert_reply(status, &text);
-                Reply::Answered(Answer { status, request_id, wait, body })
+                Response::Received(HttpResponse { status, request_id, wait, body })
             }
             Err(reply) => reply,
         }
@@ -120,22 +120,22 @@ impl Destination for BigCommerce {
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         let keys: BTreeSet<Key> = keys.iter().copied().collect();
         let mut echoes = Vec::new();
-        for path in reading::value_paths(&self.client, &keys) {
-            let rows = reading::all_pages(&self.client, &self.pacer, &path, wire::echo).await?;
+        for path in paging::value_paths(&self.client, &keys) {
+            let rows = paging::all_pages(&self.client, &self.pacer, &path, wire::echo).await?;
             echoes.extend(rows.into_iter().filter(|echo| keys.contains(&echo.key)));
         }
         Ok(echoes)
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
-        reading::all_pages(&self.client, &self.pacer, "/customers/attributes", wire::attribute).await
+        paging::all_pages(&self.client, &self.pacer, "/customers/attributes", wire::attribute).await
     }
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
         let ids: BTreeSet<i64> = ids.iter().copied().collect();
         let mut found = BTreeSet::new();
-        for path in reading::customer_paths(&ids) {
-            found.extend(reading::all_pages(&self.client, &self.pacer, &path, wire::customer).await?);
+        for path in paging::customer_paths(&ids) {
+            found.extend(paging::all_pages(&self.client, &self.pacer, &path, wire::customer).await?);
         }
         Ok(found.intersection(&ids).copied().collect())
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::waiting::set_off;
 use super::{EngineError, Ports, Progress};
 use crate::failpoint;
-use crate::ledger::{self, EntryPages, EntryScan, Ledger};
+use crate::ledger::{self, EntryPages, Ledger, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, Need, PlanPage, Rules};
 use crate::plan::summary::Summary;
 use crate::record::{Counts, Filter};
@@ -26,7 +26,7 @@ pub(super) struct Planned {
     /// How many customers and values the source wants.
     pub(super) desired: (u64, u64),
     /// Whether some of the changes have to wait for older requests.
-    pub(super) has_late: bool,
+    pub(super) has_in_doubt: bool,
 }
 
 /// How long the source may send nothing. A large sort takes minutes; a network that is gone takes for ever.
@@ -118,7 +118,7 @@ pub(super) async fn save(
 ) -> Result<Planned, EngineError> {
     let mut sink = Sink::save(ports.ledger, run_id);
     let progress = |counts| (ports.progress)(Progress::Planning(counts));
-    let scan = ports.ledger as &dyn EntryScan;
+    let scan = ports.ledger as &dyn LedgerReader;
     let planned = merge(ports.source, Some(scan), filter, rules.clone(), &mut sink, &progress).await;
     // However it ended, what is being saved must be done before anything else is written.
     let saved = sink.saved().await;
@@ -138,7 +138,7 @@ pub(super) async fn save(
 /// Plans without saving.
 pub(super) async fn forecast(
     source: &dyn Source,
-    entries: Option<&dyn EntryScan>,
+    entries: Option<&dyn LedgerReader>,
     filter: &Filter,
     rules: Rules,
     summary: &mut Summary,
@@ -157,7 +157,7 @@ pub(super) async fn forecast(
 /// One merge from beginning to end, in constant memory. `progress` is told the counts of each page.
 async fn merge(
     source: &dyn Source,
-    entries: Option<&dyn EntryScan>,
+    entries: Option<&dyn LedgerReader>,
     filter: &Filter,
     rules: Rules,
     sink: &mut Sink<'_>,
@@ -190,7 +190,7 @@ async fn merge(
                 return Ok(Planned {
                     counts: diff.counts(),
                     desired: diff.desired(),
-                    has_late: diff.has_late(),
+                    has_in_doubt: diff.has_in_doubt(),
                 });
             }
         }

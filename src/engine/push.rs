@@ -15,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::gone::{Gone, Owner};
+use super::existence::{Gone, Owner};
 use super::queue::{Queue, SealedPlan};
 use super::sending::{Begun, Sent, Work, repeats, send};
 use super::waiting::{asked_to_stop, pending_or, set_off};
@@ -80,7 +80,7 @@ pub(super) struct Push<'a> {
 
 impl<'a> Push<'a> {
     pub(super) fn new(ports: Ports<'a>, config: &'a PushConfig, run_id: i64, plan: SealedPlan) -> Self {
-        let SealedPlan { counts, limit, lateness, has_late } = plan;
+        let SealedPlan { counts, limit, lateness, has_in_doubt } = plan;
         Self {
             ports,
             config,
@@ -88,7 +88,7 @@ impl<'a> Push<'a> {
             counts,
             limit,
             lateness,
-            queue: Queue::new(ports.ledger, run_id, has_late),
+            queue: Queue::new(ports.ledger, run_id, has_in_doubt),
             waiting: Vec::new(),
             chosen: None,
             leave: None,
@@ -118,7 +118,7 @@ impl<'a> Push<'a> {
     ) -> Result<End, EngineError> {
         let mut in_flight = InFlight::new();
         let driven = self.drive(&mut in_flight, stop, deadline).await;
-        if let Err(EngineError::Ledger(LedgerError::LostOwnership { .. })) = &driven {
+        if let Err(EngineError::Ledger(LedgerError::LostLock { .. })) = &driven {
             while in_flight.next().await.is_some() {}
             if let Some(beginning) = self.beginning.take() {
                 // It was not sent, so whether it was begun does not matter; but the ledger has to be free again.
@@ -234,7 +234,7 @@ impl<'a> Push<'a> {
         while self.waiting.len() < WAITING_MAX {
             let changes = self.queue.next(self.limit)?;
             let mut work = Work::new(changes, None, self.config.max_attempts);
-            let wait = work.not_before().and_then(|at| (at - (self.ports.now)()).to_std().ok());
+            let wait = work.in_doubt_until().and_then(|at| (at - (self.ports.now)()).to_std().ok());
             // A clock that was set back must not make it wait longer than a request can be late.
             match wait.filter(|wait| !wait.is_zero()).map(|wait| wait.min(self.lateness)) {
                 None => return Some(work),

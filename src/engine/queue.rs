@@ -27,7 +27,7 @@ pub(super) struct SealedPlan {
     /// How long after it was sent a request may still arrive.
     pub(super) lateness: Duration,
     /// Whether some of the changes have to wait for such requests.
-    pub(super) has_late: bool,
+    pub(super) has_in_doubt: bool,
 }
 
 /// What is left of a run's plan: first what may go at once, then what has to wait for older requests.
@@ -36,7 +36,7 @@ pub(super) struct Queue<'a> {
     run_id: i64,
     /// Whether what has to wait is being read; where nothing has to, that is never done.
     late: bool,
-    has_late: bool,
+    has_in_doubt: bool,
     after: Option<Key>,
     read_all: bool,
     changes: VecDeque<Change>,
@@ -45,15 +45,15 @@ pub(super) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    pub(super) fn new(ledger: &'a dyn Ledger, run_id: i64, has_late: bool) -> Self {
+    pub(super) fn new(ledger: &'a dyn Ledger, run_id: i64, has_in_doubt: bool) -> Self {
         let changes = VecDeque::new();
-        Self { ledger, run_id, late: false, has_late, after: None, read_all: false, changes, page: None }
+        Self { ledger, run_id, late: false, has_in_doubt, after: None, read_all: false, changes, page: None }
     }
 
     /// The next batch in key order. `None` at the end of the plan, or while a page has yet to come.
     pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<Change>> {
         let mut batch = batch::next(&mut self.changes, self.read_all, limit);
-        if batch.is_none() && self.read_all && self.has_late && !self.late {
+        if batch.is_none() && self.read_all && self.has_in_doubt && !self.late {
             (self.late, self.after, self.read_all) = (true, None, false);
             batch = batch::next(&mut self.changes, self.read_all, limit);
         }
@@ -78,6 +78,6 @@ impl<'a> Queue<'a> {
 
     /// Whether nothing is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.late == self.has_late && self.read_all && self.changes.is_empty()
+        self.late == self.has_in_doubt && self.read_all && self.changes.is_empty()
     }
 }

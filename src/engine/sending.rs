@@ -6,13 +6,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::{Ports, reading};
+use super::{Ports, read_retry};
 use crate::config::PushConfig;
-use crate::destination::{Destination, Echo, Item, Reply};
+use crate::destination::{Destination, Echo, Item, Response};
 use crate::failpoint;
 use crate::ledger::{LedgerError, RequestEnd};
 use crate::record::{Change, Key, Verdict};
-use crate::retry::isolate::Isolation;
+use crate::retry::bisection::Bisection;
 use crate::retry::{self, Meaning, echo};
 
 /// A request that is not on the wire this long after it was begun is not sent: another run may own the store by then.
@@ -35,7 +35,7 @@ pub(super) struct Work {
     /// How many batches had been accepted when it first failed.
     pub(super) accepted_before: u64,
     /// The isolation that these changes are a part of.
-    pub(super) isolation: Option<Isolation>,
+    pub(super) isolation: Option<Bisection>,
     /// Not before this.
     pub(super) ready_at: Option<Instant>,
     /// The last answer in words.
@@ -64,8 +64,8 @@ impl Work {
     }
 
     /// The latest time before which one of its changes must not be sent: a late copy of the same value does no harm.
-    pub(super) fn not_before(&self) -> Option<DateTime<Utc>> {
-        self.changes.iter().filter(|change| !repeats(change)).filter_map(|change| change.not_before).max()
+    pub(super) fn in_doubt_until(&self) -> Option<DateTime<Utc>> {
+        self.changes.iter().filter(|change| !repeats(change)).filter_map(|change| change.in_doubt_until).max()
     }
 
     /// The verdict on changes that are given up: they are deferred only if surely nothing of them was applied.
@@ -75,7 +75,11 @@ impl Work {
         } else {
             format!("{why}; last answer: {}", self.words)
         };
-        if self.unsure { Verdict::Unknown { reason, seen_value: None } } else { Verdict::Deferred { reason } }
+        if self.unsure {
+            Verdict::Unknown { reason, observed_value: None }
+        } else {
+            Verdict::Deferred { reason }
+        }
     }
 
     /// The verdict on changes whose answer ends the run.
@@ -97,7 +101,7 @@ pub(super) struct Begun {
 pub(super) struct Sent {
     pub(super) work: Work,
     pub(super) request_id: i64,
-    pub(super) reply: Reply,
+    pub(super) reply: Response,
     /// What was decided: by an accepting answer, reading back included, or by one that ends the run.
     pub(super) verdicts: Vec<(Key, Verdict)>,
     /// From the request to its answer.
@@ -118,7 +122,7 @@ pub(super) async fn send(
     let Begun { mut work, request_id, at } = begun;
     let started = Instant::now();
     let reply = if started - at > STALE {
-        Reply::NotSent { reason: "it was not on the wire within five seconds of its begin".to_owned() }
+        Response::NotSent { reason: "it was not on the wire within five seconds of its begin".to_owned() }
     } else {
         let items: Vec<_> =
             work.changes.iter().map(|change| Item { key: change.key, value: &change.value }).collect();
@@ -148,12 +152,12 @@ pub(super) async fn send(
 }
 
 /// What is written down of an answer.
-fn request_end(reply: &Reply, error: Option<String>, at: DateTime<Utc>) -> RequestEnd {
+fn request_end(reply: &Response, error: Option<String>, at: DateTime<Utc>) -> RequestEnd {
     let (http_status, store_request_id) = match reply {
-        Reply::Answered(answer) => (Some(answer.status), answer.request_id.clone()),
-        Reply::Lost { .. } | Reply::NotSent { .. } => (None, None),
+        Response::Received(answer) => (Some(answer.status), answer.request_id.clone()),
+        Response::Lost { .. } | Response::NotSent { .. } => (None, None),
     };
-    let unsent = matches!(reply, Reply::NotSent { .. });
+    let unsent = matches!(reply, Response::NotSent { .. });
     RequestEnd { at, unsent, http_status, store_request_id, error }
 }
 
@@ -173,7 +177,7 @@ async fn judge(
         }
     }
     verdicts.extend(read_back(destination, config, &open).await);
-    let late = work.changes.iter().filter(|change| change.not_before.is_some() && repeats(change));
+    let late = work.changes.iter().filter(|change| change.in_doubt_until.is_some() && repeats(change));
     let late: BTreeSet<Key> = late.map(|change| change.key).collect();
     for (key, verdict) in &mut verdicts {
         if let Verdict::Confirmed { note, .. } = verdict
@@ -187,7 +191,7 @@ async fn judge(
 
 /// Whether an earlier run sent the same value and never learnt what became of it.
 pub(super) fn repeats(change: &Change) -> bool {
-    change.doubtful_value.as_ref() == Some(&change.value)
+    change.in_doubt_value.as_ref() == Some(&change.value)
 }
 
 /// Settles by GET what an answer left open.
@@ -200,12 +204,12 @@ async fn read_back(
         return Vec::new();
     }
     let keys: Vec<_> = open.iter().map(|change| change.key).collect();
-    match reading::repeat(config, || destination.fetch(&keys)).await {
+    match read_retry::repeat(config, || destination.fetch(&keys)).await {
         Ok(shown) => open.iter().map(|change| (change.key, echo::judge_read_back(change, &shown))).collect(),
         Err(error) => {
             let reason = format!("the answer left it out, and reading it back failed: {error}");
             keys.into_iter()
-                .map(|key| (key, Verdict::Unknown { reason: reason.clone(), seen_value: None }))
+                .map(|key| (key, Verdict::Unknown { reason: reason.clone(), observed_value: None }))
                 .collect()
         }
     }

@@ -3,11 +3,11 @@
 //! Every question is written once: SQLite and Postgres take the same text with `$1` parameters, which therefore
 //! appear in rising order. Nothing here can write: the sessions are opened read-only.
 
-mod answers;
-mod port;
-mod proof;
-mod questions;
-mod table;
+mod rows;
+mod session;
+mod verify;
+mod queries;
+mod ad_hoc;
 
 use std::path::PathBuf;
 
@@ -16,21 +16,21 @@ use chrono::{DateTime, Utc};
 
 use super::postgres::migrate::{known_version, makeable};
 use super::{
-    EntryPages, EntryScan, LearnedSize, LedgerError, Result, TIMEOUTS, TimeOut, postgres, sqlite, unclear,
+    EntryPages, LearnedSize, LedgerError, LedgerReader, Result, TIMEOUTS, TimeOut, postgres, sqlite, unclear,
 };
 use crate::config::{LedgerConfig, Secret};
 use crate::record::{Filter, KnownAttribute};
 
-pub use answers::{
+pub use ad_hoc::{TABLE_ROWS_MAX, Table};
+pub use rows::{
     EntryHistory, EntryState, Failure, HistoryLine, InvalidLine, Learned, Rejection, Rejections, RequestLine,
     RunLine, StoreLine,
 };
-pub use port::Value;
-pub use proof::Proof;
-pub use table::{TABLE_ROWS_MAX, Table};
+pub use session::Value;
+pub use verify::Proof;
 
-use answers::Cells;
-use port::Port;
+use rows::Cells;
+use session::Port;
 
 /// A ledger, opened for reading. Needs no lock and takes none.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl StoreEntries {
 }
 
 #[async_trait]
-impl EntryScan for StoreEntries {
+impl LedgerReader for StoreEntries {
     async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
         let sql = "select attribute_id, name, type, gone_run_id from attributes where store_id = $1
             order by attribute_id";
@@ -147,7 +147,7 @@ impl EntryScan for StoreEntries {
     }
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        let rows = self.port().await?.rows(questions::LEARNED, vec![Value::Int(self.store_id)]).await?;
+        let rows = self.port().await?.rows(queries::LEARNED, vec![Value::Int(self.store_id)]).await?;
         let learned = rows.into_iter().next().map(|row| {
             let mut row = Cells::of(row);
             let (size, learned_at) = (row.int()?, row.time()?);

@@ -4,9 +4,9 @@
 //! the ledger again, as after a crash.
 
 mod attempts;
-mod known;
+mod catalog;
 mod pages;
-mod release;
+mod belief_edits;
 mod rows;
 mod state;
 
@@ -20,12 +20,12 @@ use self::pages::MemoryPages;
 pub use self::rows::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use self::state::State;
 use super::{
-    EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
-    TimeOut,
+    EntryPages, LearnedSize, Ledger, LedgerError, LedgerReader, NewRequest, NewRun, Refused, RequestEnd,
+    Result, TimeOut,
 };
 use crate::record::{
-    Belief, Change, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute, News, Outcome, RunStatus,
-    StoreName, Verdict, Whose,
+    Belief, Change, Counts, Entry, Filter, InvalidRow, Key, KeyScope, KnownAttribute, News, Outcome,
+    RunStatus, StoreName, Verdict,
 };
 
 /// A database of any number of stores.
@@ -182,7 +182,7 @@ impl Drop for MemoryLedger {
 }
 
 #[async_trait]
-impl EntryScan for MemoryLedger {
+impl LedgerReader for MemoryLedger {
     async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
         Ok(self.database.state().known_attributes(self.store))
     }
@@ -245,7 +245,7 @@ impl Ledger for MemoryLedger {
         let end = Bound::Included((run_id, Key::new(i64::MAX, i64::MAX)));
         let rows = state.changes.range((start, end)).map(|(_, change)| change);
         let rows = rows
-            .filter(|change| change.outcome == Outcome::Planned && change.not_before.is_some() == late)
+            .filter(|change| change.outcome == Outcome::Planned && change.in_doubt_until.is_some() == late)
             .take(limit);
         Ok(rows
             .map(|change| Change {
@@ -254,17 +254,17 @@ impl Ledger for MemoryLedger {
                 value: change.value.clone(),
                 previous_value: change.previous_value.clone(),
                 value_id: change.value_id,
-                doubtful_value: state
+                in_doubt_value: state
                     .entries
                     .get(&(self.store, change.key))
                     .filter(|entry| entry.belief != Belief::Confirmed)
                     .map(|entry| entry.value.clone()),
-                seen_value: state
+                observed_value: state
                     .entries
                     .get(&(self.store, change.key))
                     .filter(|entry| entry.value == change.value)
-                    .and_then(|entry| entry.seen_value.clone()),
-                not_before: change.not_before,
+                    .and_then(|entry| entry.observed_value.clone()),
+                in_doubt_until: change.in_doubt_until,
             })
             .collect())
     }
@@ -287,14 +287,14 @@ impl Ledger for MemoryLedger {
         self.database.writable("set changes aside")?.set_aside(self.store, run_id, verdicts, at)
     }
 
-    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+    async fn release_by_hand(&self, run_id: i64, whose: KeyScope, at: DateTime<Utc>) -> Result<i64> {
         self.database.writable("release values")?.release_by_hand(self.store, run_id, whose, at)
     }
 
     async fn release(
         &self,
         run_id: i64,
-        whose: Whose,
+        whose: KeyScope,
         news: News,
         reason: &str,
         at: DateTime<Utc>,

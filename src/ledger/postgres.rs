@@ -6,12 +6,12 @@
 //! own: whoever has the session must not depend on being polled by those who wait for it.
 
 mod copy;
-mod known;
+mod catalog;
 pub(in crate::ledger) mod migrate;
-mod patience;
+mod liveness;
 mod plan;
-mod push;
-mod release;
+mod attempts;
+mod belief_edits;
 mod runs;
 mod scan;
 pub(in crate::ledger) mod session;
@@ -27,16 +27,16 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use super::{
-    EntryPages, EntryScan, LearnedSize, Ledger, LedgerError, NewRequest, NewRun, Refused, RequestEnd, Result,
-    TimeOut,
+    EntryPages, LearnedSize, Ledger, LedgerError, LedgerReader, NewRequest, NewRun, Refused, RequestEnd,
+    Result, TimeOut,
 };
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
-    Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
+    Change, Counts, Filter, InvalidRow, Key, KeyScope, KnownAttribute, News, RunStatus, StoreName, Verdict,
 };
 
-use patience::{PATIENCE, Patience, silent};
+use liveness::{PATIENCE, Patience, silent};
 pub(crate) use scan::scan;
 use session::failed;
 use turns::Turns;
@@ -150,8 +150,8 @@ impl Held {
             Err::<(), _>(lost(&mut another, self.store_id).await)
         });
         match asked.await {
-            Ok(Err(LedgerError::LostOwnership { owner })) if owner != run_id => {
-                Err(LedgerError::LostOwnership { owner })
+            Ok(Err(LedgerError::LostLock { owner })) if owner != run_id => {
+                Err(LedgerError::LostLock { owner })
             }
             _ => written,
         }
@@ -183,7 +183,7 @@ async fn lost(connection: &mut PgConnection, store_id: i64) -> LedgerError {
     .fetch_one(connection)
     .await;
     match owner {
-        Ok(owner) => LedgerError::LostOwnership { owner },
+        Ok(owner) => LedgerError::LostLock { owner },
         Err(error) => failed("ask which run holds the store")(error),
     }
 }
@@ -194,7 +194,7 @@ fn text(value: &str) -> String {
 }
 
 #[async_trait]
-impl EntryScan for PostgresLedger {
+impl LedgerReader for PostgresLedger {
     async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
         self.ask(self.held.read_attributes()).await
     }
@@ -282,14 +282,14 @@ impl Ledger for PostgresLedger {
         self.held.detached(run_id, decide).await
     }
 
-    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+    async fn release_by_hand(&self, run_id: i64, whose: KeyScope, at: DateTime<Utc>) -> Result<i64> {
         self.held.of_run(run_id, self.held.give_back_by_hand(run_id, whose, at)).await
     }
 
     async fn release(
         &self,
         run_id: i64,
-        whose: Whose,
+        whose: KeyScope,
         news: News,
         reason: &str,
         at: DateTime<Utc>,
@@ -316,7 +316,7 @@ impl Ledger for PostgresLedger {
     async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
         let cleared = async {
             let mut writer = self.held.writer().await?;
-            push::clear_certainty(&mut writer, self.held.store_id, keys, at).await
+            attempts::clear_certainty(&mut writer, self.held.store_id, keys, at).await
         };
         if self.held.wait(cleared).await.is_ok() {
             return Ok(());
@@ -324,7 +324,7 @@ impl Ledger for PostgresLedger {
         // A run that lost its session may still take back what it claimed: over a session without the lock.
         let cleared = timeout(PATIENCE, async {
             let mut another = session::connect(self.held.url.expose()).await?;
-            push::clear_certainty(&mut another, self.held.store_id, keys, at).await
+            attempts::clear_certainty(&mut another, self.held.store_id, keys, at).await
         });
         cleared.await.unwrap_or_else(|_| Err(silent("a new session gets no answer either")))
     }

@@ -6,11 +6,11 @@
 mod attempts;
 mod failure;
 mod file;
-mod known;
+mod catalog;
 mod lock;
 mod open;
 mod plan;
-mod release;
+mod belief_edits;
 mod runs;
 mod scan;
 mod stamp;
@@ -29,10 +29,10 @@ pub(crate) use self::open::refuse_foreign;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::{
-    EntryPages, EntryScan, LearnedSize, Ledger, NewRequest, NewRun, Refused, RequestEnd, Result, TimeOut,
+    EntryPages, LearnedSize, Ledger, LedgerReader, NewRequest, NewRun, Refused, RequestEnd, Result, TimeOut,
 };
 use crate::record::{
-    Change, Counts, Filter, InvalidRow, Key, KnownAttribute, News, RunStatus, StoreName, Verdict, Whose,
+    Change, Counts, Filter, InvalidRow, Key, KeyScope, KnownAttribute, News, RunStatus, StoreName, Verdict,
 };
 
 /// The write side of one store in a SQLite file. Having it is having the file's lock, for all its stores.
@@ -70,18 +70,20 @@ impl SqliteLedger {
 }
 
 #[async_trait]
-impl EntryScan for SqliteLedger {
+impl LedgerReader for SqliteLedger {
     async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
         let store_id = self.store_id;
         self.writer
-            .call("read its attributes", move |connection| known::attributes(connection, store_id))
+            .call("read its attributes", move |connection| catalog::attributes(connection, store_id))
             .await
     }
 
     async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
         let store_id = self.store_id;
         self.writer
-            .call("read its missing customers", move |connection| known::missing(connection, store_id, limit))
+            .call("read its missing customers", move |connection| {
+                catalog::missing(connection, store_id, limit)
+            })
             .await
     }
 
@@ -184,50 +186,52 @@ impl Ledger for SqliteLedger {
         self.writer.write("set changes aside", move |tx| attempts::set_aside(tx, place, &verdicts, at)).await
     }
 
-    async fn release_by_hand(&self, run_id: i64, whose: Whose, at: DateTime<Utc>) -> Result<i64> {
+    async fn release_by_hand(&self, run_id: i64, whose: KeyScope, at: DateTime<Utc>) -> Result<i64> {
         let place = self.place(run_id);
-        self.writer.write("release values", move |tx| release::by_hand(tx, place, whose, at)).await
+        self.writer.write("release values", move |tx| belief_edits::by_hand(tx, place, whose, at)).await
     }
 
     async fn release(
         &self,
         run_id: i64,
-        whose: Whose,
+        whose: KeyScope,
         news: News,
         reason: &str,
         at: DateTime<Utc>,
     ) -> Result<i64> {
         let (place, reason) = (self.place(run_id), reason.to_owned());
         self.writer
-            .write("release values", move |tx| release::by_news(tx, place, whose, news, &reason, at))
+            .write("release values", move |tx| belief_edits::by_news(tx, place, whose, news, &reason, at))
             .await
     }
 
     async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()> {
         let (place, listed) = (self.place(run_id), listed.to_vec());
         self.writer
-            .write("note the attributes", move |tx| known::note_attributes(tx, place, &listed, at))
+            .write("note the attributes", move |tx| catalog::note_attributes(tx, place, &listed, at))
             .await
     }
 
     async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
         let (place, missing, back) = (self.place(run_id), missing.to_vec(), back.to_vec());
         self.writer
-            .write("note the customers", move |tx| known::note_customers(tx, place, &missing, &back))
+            .write("note the customers", move |tx| catalog::note_customers(tx, place, &missing, &back))
             .await
     }
 
     async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
         let store_id = self.store_id;
         self.writer
-            .call("read the refused customers", move |connection| known::unasked(connection, store_id, limit))
+            .call("read the refused customers", move |connection| {
+                catalog::unasked(connection, store_id, limit)
+            })
             .await
     }
 
     async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
         let place = self.place(run_id);
         self.writer
-            .write("note who was asked about", move |tx| known::note_asked(tx, place, of, through))
+            .write("note who was asked about", move |tx| catalog::note_asked(tx, place, of, through))
             .await
     }
 

@@ -72,9 +72,9 @@ mod tests {
             value: String::new(),
             previous_value: None,
             value_id: None,
-            doubtful_value: None,
-            seen_value: None,
-            not_before: None,
+            in_doubt_value: None,
+            observed_value: None,
+            in_doubt_until: None,
         }
     }
 

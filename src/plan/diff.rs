@@ -12,8 +12,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ledger::INVALID_ROWS_KEPT;
 use crate::record::{
-    Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, SourcePage, SourceRow,
-    VALUE_MAX_CHARS, Whose,
+    Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, KeyScope, SourcePage, SourceRow,
+    VALUE_MAX_CHARS,
 };
 
 pub use cursor::Cursor;
@@ -32,8 +32,8 @@ pub struct Rules {
     pub attributes: BTreeSet<i64>,
     /// Why the store has some attributes no more that it had once; what is not here it never had.
     pub missing_attributes: BTreeMap<i64, String>,
-    /// Whose rejected values are sent again, since the store has changed.
-    pub released: BTreeSet<Whose>,
+    /// KeyScope rejected values are sent again, since the store has changed.
+    pub released: BTreeSet<KeyScope>,
     /// Send values again that the store rejected.
     pub retry_rejected: bool,
     /// Believe no entry, so that every value is sent again.
@@ -92,7 +92,7 @@ pub struct Diff {
     counts: Counts,
     desired: u64,
     customers: u64,
-    has_late: bool,
+    has_in_doubt: bool,
     last_customer: Option<i64>,
     invalid_kept: i64,
     last_key: Option<Key>,
@@ -110,7 +110,7 @@ impl Diff {
             counts: Counts::default(),
             desired: 0,
             customers: 0,
-            has_late: false,
+            has_in_doubt: false,
             last_customer: None,
             invalid_kept: 0,
             last_key: None,
@@ -133,8 +133,8 @@ impl Diff {
 
     /// Whether some of the changes have to wait until an older request can no longer arrive.
     #[must_use]
-    pub const fn has_late(&self) -> bool {
-        self.has_late
+    pub const fn has_in_doubt(&self) -> bool {
+        self.has_in_doubt
     }
 
     /// Merges as far as the two pages reach and adds to `out`.
@@ -298,10 +298,10 @@ impl Diff {
         }
         match self.compare(wanted.key, value, entry) {
             Found::Unchanged => self.counts.unchanged += 1,
-            Found::Held => self.counts.held += 1,
+            Found::StillRejected => self.counts.still_rejected += 1,
             Found::Changed(change) => {
                 self.counts.planned += 1;
-                self.has_late |= change.not_before.is_some();
+                self.has_in_doubt |= change.in_doubt_until.is_some();
                 out.change(change);
             }
         }
@@ -311,7 +311,7 @@ impl Diff {
         let same = !self.rules.distrust && entry.is_some_and(|entry| entry.value == value);
         match entry.map(|entry| entry.belief) {
             Some(Belief::Confirmed) if same && !self.was_away(key) => return Found::Unchanged,
-            Some(Belief::Rejected) if same && !self.is_released(key) => return Found::Held,
+            Some(Belief::Rejected) if same && !self.is_released(key) => return Found::StillRejected,
             _ => {}
         }
         let previous_value = entry.and_then(|entry| match entry.belief {
@@ -326,29 +326,29 @@ impl Diff {
             value: value.to_owned(),
             previous_value,
             value_id,
-            doubtful_value: entry
+            in_doubt_value: entry
                 .filter(|entry| entry.belief != Belief::Confirmed)
                 .map(|entry| entry.value.to_owned()),
-            seen_value: entry.filter(|_| same).and_then(|entry| entry.seen_value).map(str::to_owned),
-            not_before: entry.and_then(|entry| self.not_before(entry.sent_at)),
+            observed_value: entry.filter(|_| same).and_then(|entry| entry.observed_value).map(str::to_owned),
+            in_doubt_until: entry.and_then(|entry| self.in_doubt_until(entry.sent_at)),
         })
     }
 
     /// Whether a rejected value of this key is sent again.
     fn is_released(&self, key: Key) -> bool {
-        let attribute = Whose { customer_id: None, attribute_id: Some(key.attribute_id) };
+        let attribute = KeyScope { customer_id: None, attribute_id: Some(key.attribute_id) };
         self.rules.retry_rejected || self.was_away(key) || self.rules.released.contains(&attribute)
     }
 
     /// Whether its customer was deleted and is back: what the store held for it went with it.
     fn was_away(&self, key: Key) -> bool {
-        let customer = Whose { customer_id: Some(key.customer_id), attribute_id: None };
+        let customer = KeyScope { customer_id: Some(key.customer_id), attribute_id: None };
         !self.rules.released.is_empty() && self.rules.released.contains(&customer)
     }
 
     /// Until when an older request may still arrive. A time in the future is a clock that was
     /// set back since: from now on the full time is enough.
-    fn not_before(&self, sent_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    fn in_doubt_until(&self, sent_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let until = sent_at?.min(self.rules.now) + self.rules.lateness;
         (until > self.rules.now).then_some(until)
     }
@@ -375,7 +375,7 @@ const REPEATED: &str = "the source has this customer and attribute more than onc
 
 enum Found {
     Unchanged,
-    Held,
+    StillRejected,
     Changed(Change),
 }
 

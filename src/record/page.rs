@@ -82,14 +82,14 @@ impl SourcePage {
 /// What the diff needs of one entry of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryRow<'a> {
-    /// Whose value.
+    /// KeyScope value.
     pub key: Key,
     /// What was last sent.
     pub value: &'a str,
     /// What the store was last known to hold, where that is not `value`.
     pub stored_value: Option<&'a str>,
     /// What the store showed instead of `value`, not yet believed.
-    pub seen_value: Option<&'a str>,
+    pub observed_value: Option<&'a str>,
     /// The store's id of the value.
     pub value_id: Option<i64>,
     /// How sure the ledger is.
@@ -104,7 +104,7 @@ impl<'a> EntryRow<'a> {
     #[must_use]
     pub const fn confirmed(key: Key, value: &'a str, value_id: Option<i64>) -> Self {
         let belief = Belief::Confirmed;
-        Self { key, value, stored_value: None, seen_value: None, value_id, belief, sent_at: None }
+        Self { key, value, stored_value: None, observed_value: None, value_id, belief, sent_at: None }
     }
 }
 
@@ -120,7 +120,7 @@ struct StoredEntry {
 #[derive(Debug)]
 struct More {
     stored_value: Option<Span>,
-    seen_value: Option<Span>,
+    observed_value: Option<Span>,
     belief: Belief,
     sent_at: Option<DateTime<Utc>>,
 }
@@ -141,16 +141,16 @@ impl EntryPage {
 
     /// Adds a row at the end.
     pub fn push(&mut self, row: EntryRow<'_>) {
-        let EntryRow { key, value, stored_value, seen_value, value_id, belief, sent_at } = row;
+        let EntryRow { key, value, stored_value, observed_value, value_id, belief, sent_at } = row;
         let value = append(&mut self.text, value);
         let plain = belief == Belief::Confirmed
             && stored_value.is_none()
-            && seen_value.is_none()
+            && observed_value.is_none()
             && sent_at.is_none();
         let more = (!plain).then(|| {
             let mut keep = |text| append(&mut self.text, text);
-            let (stored_value, seen_value) = (stored_value.map(&mut keep), seen_value.map(&mut keep));
-            Box::new(More { stored_value, seen_value, belief, sent_at })
+            let (stored_value, observed_value) = (stored_value.map(&mut keep), observed_value.map(&mut keep));
+            Box::new(More { stored_value, observed_value, belief, sent_at })
         });
         self.rows.push(StoredEntry { key, value, value_id, more });
     }
@@ -182,7 +182,7 @@ impl EntryPage {
             None => plain,
             Some(more) => EntryRow {
                 stored_value: more.stored_value.as_ref().map(|span| slice(&self.text, span)),
-                seen_value: more.seen_value.as_ref().map(|span| slice(&self.text, span)),
+                observed_value: more.observed_value.as_ref().map(|span| slice(&self.text, span)),
                 belief: more.belief,
                 sent_at: more.sent_at,
                 ..plain

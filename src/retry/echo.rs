@@ -12,8 +12,8 @@ pub fn judge(change: &Change, echoes: &[Echo]) -> Option<Verdict> {
     }
     // What was there before may still be there: the write may have been passed over. After a value that went unanswered
     // nobody knows what was there, or in what form.
-    let was_there = change.previous_value.as_ref() == Some(&echo.value) || change.doubtful_value.is_some();
-    if was_there && change.seen_value.as_ref() != Some(&echo.value) {
+    let was_there = change.previous_value.as_ref() == Some(&echo.value) || change.in_doubt_value.is_some();
+    if was_there && change.observed_value.as_ref() != Some(&echo.value) {
         return None;
     }
     Some(confirmed(echo, Some(echo.value.clone())))
@@ -35,7 +35,7 @@ pub fn judge_read_back(change: &Change, shown: &[Echo]) -> Verdict {
     if first.value == change.value {
         return confirmed(first, None);
     }
-    if change.seen_value.as_ref() == Some(&first.value) {
+    if change.observed_value.as_ref() == Some(&first.value) {
         return confirmed(first, Some(first.value.clone()));
     }
     unknown("read back, the store shows another value than was sent", Some(first.value.clone()))
@@ -52,6 +52,6 @@ fn confirmed(echo: &Echo, stored_value: Option<String>) -> Verdict {
     Verdict::Confirmed { value_id: echo.value_id, stored_value, note: None }
 }
 
-fn unknown(reason: &str, seen_value: Option<String>) -> Verdict {
-    Verdict::Unknown { reason: reason.to_owned(), seen_value }
+fn unknown(reason: &str, observed_value: Option<String>) -> Verdict {
+    Verdict::Unknown { reason: reason.to_owned(), observed_value }
 }

@@ -2,21 +2,21 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::bisection::{Bisection, Step};
 use super::echo::{judge, judge_read_back};
-use super::isolate::{Isolation, Step};
 use super::*;
 use crate::record::{Action, Change, Key, Verdict};
 
-fn problem(status: u16, title: &str, errors: &[(&str, &str)]) -> Reply {
+fn problem(status: u16, title: &str, errors: &[(&str, &str)]) -> Response {
     let errors = errors.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     answered(status, Body::Problem { title: title.to_owned(), errors })
 }
 
-fn answered(status: u16, body: Body) -> Reply {
-    Reply::Answered(Answer { status, request_id: None, wait: None, body })
+fn answered(status: u16, body: Body) -> Response {
+    Response::Received(HttpResponse { status, request_id: None, wait: None, body })
 }
 
-fn html(status: u16) -> Reply {
+fn html(status: u16) -> Response {
     answered(status, Body::Unreadable("<html>".to_owned()))
 }
 
@@ -42,15 +42,15 @@ fn every_answer_has_its_meaning() {
     for status in [200, 201, 204, 408, 423, 500, 502, 503, 504, 599] {
         assert_eq!(meaning(&html(status), 1), Meaning::Unknown, "{status}");
     }
-    assert_eq!(meaning(&Reply::Lost { reason: String::new() }, 1), Meaning::Unknown);
-    assert_eq!(meaning(&Reply::NotSent { reason: String::new() }, 1), Meaning::NotSent);
+    assert_eq!(meaning(&Response::Lost { reason: String::new() }, 1), Meaning::Unknown);
+    assert_eq!(meaning(&Response::NotSent { reason: String::new() }, 1), Meaning::NotSent);
 }
 
 #[test]
 fn a_store_cannot_ask_for_more_than_five_minutes() {
     let body = Body::Unreadable(String::new());
     let wait = Some(Duration::from_secs(86_400));
-    let reply = Reply::Answered(Answer { status: 429, request_id: None, wait, body });
+    let reply = Response::Received(HttpResponse { status: 429, request_id: None, wait, body });
     assert_eq!(meaning(&reply, 1), Meaning::Limited(Some(Duration::from_secs(300))));
 }
 
@@ -118,9 +118,9 @@ fn change(value: &str, previous: Option<&str>, seen: Option<&str>) -> Change {
         value: value.to_owned(),
         previous_value: previous.map(str::to_owned),
         value_id: None,
-        doubtful_value: None,
-        seen_value: seen.map(str::to_owned),
-        not_before: None,
+        in_doubt_value: None,
+        observed_value: seen.map(str::to_owned),
+        in_doubt_until: None,
     }
 }
 
@@ -142,10 +142,10 @@ fn an_echo_confirms_or_has_to_be_asked_about() {
     assert_eq!(judged(None, None, &["b"]), Some(stored(Some("b"))), "altered");
     assert_eq!(judged(Some("b"), None, &["b"]), None, "what was there before proves nothing");
     assert_eq!(judged(Some("b"), Some("b"), &["b"]), Some(stored(Some("b"))), "met again: kept so");
-    let doubted = Change { doubtful_value: Some("x".to_owned()), ..change("c", Some("a"), None) };
+    let doubted = Change { in_doubt_value: Some("x".to_owned()), ..change("c", Some("a"), None) };
     assert_eq!(judge(&doubted, &echoes(&["x"])), None, "what was sent before may be what is there");
     assert_eq!(judge(&doubted, &echoes(&["y"])), None, "in whatever form");
-    let met_again = Change { seen_value: Some("y".to_owned()), ..doubted };
+    let met_again = Change { observed_value: Some("y".to_owned()), ..doubted };
     assert_eq!(judge(&met_again, &echoes(&["y"])), Some(stored(Some("y"))));
     assert_eq!(judged(None, None, &[]), None);
     assert_eq!(judged(None, None, &[" b", " b"]), Some(stored(None)));
@@ -159,7 +159,7 @@ fn reading_back_confirms_only_what_was_sent() {
     assert_eq!(shown("", None, &[]), Verdict::Confirmed { value_id: None, stored_value: None, note: None });
     assert_eq!(shown("b", Some("x"), &["x"]), stored(Some("x")));
     let seen = |verdict| match verdict {
-        Verdict::Unknown { seen_value, .. } => seen_value,
+        Verdict::Unknown { observed_value, .. } => observed_value,
         other => panic!("{other:?}"),
     };
     assert_eq!(seen(shown("b", None, &["x"])), Some("x".to_owned()));
@@ -176,7 +176,7 @@ fn isolate(
     names: impl Fn(&[Change]) -> Vec<usize>,
 ) -> (usize, BTreeSet<i64>) {
     let all: Vec<_> = (0..n).map(|i| Change { key: Key::new(i, 1), ..change("", None, None) }).collect();
-    let mut isolation = Isolation::new(all.clone(), names(&all), "no".to_owned());
+    let mut isolation = Bisection::new(all.clone(), names(&all), "no".to_owned());
     let (mut calls, mut landed, mut rejected) = (0, BTreeSet::new(), BTreeSet::new());
     loop {
         match isolation.next(most) {

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::answer::AttributeRow;
+use super::event_log::Event;
 use super::model::Model;
 use super::options::AttributeSpec;
-use super::witness::Event;
+use super::response::AttributeRow;
 use crate::record::Key;
 
 impl Model {

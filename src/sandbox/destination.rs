@@ -10,12 +10,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answer::{Answer, AttributeRow, Content, Paging, Row};
 use super::model::{Call, Model, Request};
 use super::query::Query;
+use super::response::{Answer, AttributeRow, Content, Paging, Row};
 use super::upsert::PutItem;
 use super::visit::{Clock, Delivery, Shared, locked, visit};
-use crate::destination::{Answer as Told, Attribute, Body, Destination, Echo, Item, ReadError, Reply};
+use crate::destination::{
+    Attribute, Body, Destination, Echo, HttpResponse as Told, Item, ReadError, Response,
+};
 use crate::record::Key;
 
 /// At most so many customers are named in a read.
@@ -57,10 +59,10 @@ impl SandboxDestination {
     }
 
     /// Makes one request; an answer that did not arrive whole is the error.
-    async fn send(&self, path: &str, call: Call) -> Result<Answer, Reply> {
+    async fn send(&self, path: &str, call: Call) -> Result<Answer, Response> {
         let path = format!("/stores/{}/v3/{path}", self.hash);
         let request = Request { hash: self.hash.clone(), token: Some(self.token.clone()), path, call };
-        let lost = |reason: String| Err(Reply::Lost { reason });
+        let lost = |reason: String| Err(Response::Lost { reason });
         match timeout(self.request_timeout, visit(&self.model, self.clock, request)).await {
             Ok(Delivery::Whole(answer)) => {
                 self.learn(&answer);
@@ -89,7 +91,7 @@ impl SandboxDestination {
             match paging {
                 Some(paging) if page >= paging.pages() => return Ok(()),
                 Some(_) => page += 1,
-                None => return Err(ReadError(Reply::Answered(told(answer)))),
+                None => return Err(ReadError(Response::Received(told(answer)))),
             }
         }
     }
@@ -130,11 +132,11 @@ impl Destination for SandboxDestination {
         }
     }
 
-    async fn upsert(&self, items: &[Item<'_>]) -> Reply {
+    async fn upsert(&self, items: &[Item<'_>]) -> Response {
         let items =
             items.iter().map(|item| PutItem { key: item.key, value: item.value.to_owned() }).collect();
         match self.send("customers/attribute-values", Call::PutValues(Ok(items))).await {
-            Ok(answer) => Reply::Answered(told(answer)),
+            Ok(answer) => Response::Received(told(answer)),
             Err(reply) => reply,
         }
     }

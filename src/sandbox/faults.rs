@@ -114,7 +114,7 @@ pub enum FaultsError {
     /// A rate is not a number between 0 and 1.
     #[error("the rate of {name} must be a number from 0 to 1, not {rate:?}")]
     BadRate {
-        /// Whose rate.
+        /// KeyScope rate.
         name: String,
         /// What was given.
         rate: String,

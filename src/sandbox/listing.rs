@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-use super::answer::{Answer, AttributeRow, Content, CustomerRow, Paging};
 use super::model::{Model, Stored};
 use super::query::Query;
+use super::response::{Answer, AttributeRow, Content, CustomerRow, Paging};
 use crate::record::Key;
 
 const PAGE_FILTERS: [&str; 2] = ["page", "limit"];

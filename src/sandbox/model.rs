@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::answer::{Answer, Content};
+use super::event_log::{Event, Witness};
+use super::fault_effects;
 use super::faults::{Fault, Faults};
 use super::log::{Log, Logged, Tally};
-use super::mischief;
 use super::options::{AttributeSpec, SandboxOptions};
 use super::query::Query;
 use super::quota::{Quota, Rate};
+use super::response::{Answer, Content};
 use super::upsert::{PutItem, ShapeError};
 use super::visit::Clock;
-use super::witness::{Event, Witness};
 use crate::record::Key;
 
 /// What a request asks for.
@@ -212,7 +212,7 @@ impl Model {
             return answer.clone();
         }
         let rate = ticket.rate.unwrap_or_else(|| self.rate());
-        let answer = match mischief::before(ticket.fault, rate, &mut self.rng) {
+        let answer = match fault_effects::before(ticket.fault, rate, &mut self.rng) {
             Some(answer) => answer,
             None => self.perform(ticket, request),
         };
@@ -226,7 +226,7 @@ impl Model {
 
     fn admit(&mut self, ticket: &mut Ticket, request: &Request, in_flight: usize) -> Result<(), Answer> {
         if request.hash != self.options.hash {
-            return Err(Answer::new(404, Content::Html(mischief::NOT_FOUND)));
+            return Err(Answer::new(404, Content::Html(fault_effects::NOT_FOUND)));
         }
         if matches!(request.call, Call::TrailingSlash) {
             return Err(Answer::problem(403, "Authentication Required", vec![]));
@@ -237,7 +237,7 @@ impl Model {
         let (allowed, rate) = self.quota.take(&rule, self.now);
         ticket.rate = Some(rate);
         if !allowed {
-            let mut answer = mischief::too_many(Some(rate));
+            let mut answer = fault_effects::too_many(Some(rate));
             answer.retry_after = rule.retry_after.then(|| rate.reset_ms.div_ceil(1000));
             return Err(answer);
         }
@@ -252,7 +252,7 @@ impl Model {
         }
         if in_flight > self.options.limits.max_in_flight {
             self.log.tally.over_in_flight += 1;
-            return Err(mischief::too_many(Some(rate)));
+            return Err(fault_effects::too_many(Some(rate)));
         }
         self.in_flight.insert(ticket.number);
         Ok(())
@@ -302,12 +302,12 @@ impl Model {
         match &request.call {
             Call::PutValues(Err(error)) => error.answer(),
             Call::PutValues(Ok(items)) => {
-                let (items, passed_over) = mischief::skip(ticket.fault, items, &mut self.rng);
+                let (items, passed_over) = fault_effects::skip(ticket.fault, items, &mut self.rng);
                 let shown = passed_over.and_then(|item| Some(self.values.get(&item.key)?.row(item.key)));
                 match self.write(ticket, &items) {
                     Ok(mut written) => {
                         written.rows.extend(shown.filter(|_| ticket.fault == Fault::Ignored));
-                        mischief::after(ticket.fault, written, &mut self.rng)
+                        fault_effects::after(ticket.fault, written, &mut self.rng)
                     }
                     Err(answer) => answer,
                 }
@@ -323,7 +323,7 @@ impl Model {
                 answer
             }
             Call::TrailingSlash | Call::WrongMethod(_) | Call::WrongContentType(_) | Call::Nowhere(_) => {
-                Answer::new(404, Content::Html(mischief::NOT_FOUND))
+                Answer::new(404, Content::Html(fault_effects::NOT_FOUND))
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The service refuses a filter that it does not know, also an empty one, and never ignores it.
 
-use super::answer::Answer;
+use super::response::Answer;
 
 /// The names and values of a query string, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::timeout;
 
 use super::control::control;
-use super::mischief;
+use super::fault_effects;
 use super::model::Model;
 use super::routes::{Received, route};
 use super::visit::{Clock, Delivery, Shared, locked, visit};
@@ -132,18 +132,18 @@ async fn converse(stream: TcpStream, model: Shared, clock: Clock, mut stopped: w
     }
 }
 
-type HttpResponse = hyper::Response<Payload>;
+type HyperResponse = hyper::Response<Payload>;
 
 async fn answer(
     model: Shared,
     clock: Clock,
     request: hyper::Request<Incoming>,
     reset: Arc<Notify>,
-) -> Result<HttpResponse, Infallible> {
+) -> Result<HyperResponse, Infallible> {
     let (head, body) = request.into_parts();
     let Some(body) = read(body).await else {
         let headers = [("content-type", "text/html".to_owned())];
-        return Ok(response(413, &headers, Payload::whole(mischief::TOO_LARGE.into())));
+        return Ok(response(413, &headers, Payload::whole(fault_effects::TOO_LARGE.into())));
     };
     let query = head.uri.query().unwrap_or_default();
     if let Some(path) = head.uri.path().strip_prefix("/_sandbox/") {
@@ -201,7 +201,7 @@ async fn read(mut body: Incoming) -> Option<Vec<u8>> {
     (size <= BODY_MAX).then_some(kept)
 }
 
-fn response(status: u16, headers: &[(&'static str, String)], body: Payload) -> HttpResponse {
+fn response(status: u16, headers: &[(&'static str, String)], body: Payload) -> HyperResponse {
     let mut builder = hyper::Response::builder().status(status);
     for (name, value) in headers {
         builder = builder.header(*name, value);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::visit::locked;
 use super::*;
-use crate::destination::{Body, Destination, Item, Reply};
+use crate::destination::{Body, Destination, Item, Response};
 use crate::record::Key;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -253,7 +253,7 @@ async fn what_a_fault_leaves_in_the_store_and_what_the_client_learns() {
         let (model, store) = rig(SandboxOptions::default());
         locked(&model).script.push_back(fault);
         let reply = store.upsert(&ITEMS).await;
-        assert_eq!(matches!(reply, Reply::Answered(_)), answered, "{fault}: {reply:?}");
+        assert_eq!(matches!(reply, Response::Received(_)), answered, "{fault}: {reply:?}");
         assert_eq!(locked(&model).values().count(), kept, "{fault}");
     }
 }
@@ -263,7 +263,7 @@ async fn a_late_request_is_applied_within_twice_the_time_out() {
     for seed in 0..50 {
         let (model, store) = rig(SandboxOptions { seed, ..SandboxOptions::default() });
         locked(&model).script.push_back(Fault::Late);
-        assert!(matches!(store.upsert(&ITEMS).await, Reply::Lost { .. }));
+        assert!(matches!(store.upsert(&ITEMS).await, Response::Lost { .. }));
         assert_eq!(locked(&model).values().count(), 0);
         tokio::time::advance(TIMEOUT).await;
         tokio::task::yield_now().await;
@@ -285,7 +285,7 @@ async fn distorted_echoes_are_only_lies() {
     ] {
         let (model, store) = rig(SandboxOptions::default());
         locked(&model).script.push_back(fault);
-        let Reply::Answered(answer) = store.upsert(&ITEMS).await else { panic!("{fault}: no answer") };
+        let Response::Received(answer) = store.upsert(&ITEMS).await else { panic!("{fault}: no answer") };
         let Body::Echoes(rows) = answer.body else { panic!("{fault}: no echoes") };
         assert_eq!((answer.status, rows.len()), (200, echoes), "{fault}");
         let kept: Vec<_> = locked(&model).values().map(|(_, value)| value.to_owned()).collect();
@@ -298,8 +298,8 @@ async fn a_client_that_goes_away_frees_its_slot() {
     let (model, store) = rig(SandboxOptions::default());
     locked(&model).script.extend([Fault::Silent, Fault::Silent, Fault::Silent]);
     let silent = tokio::join!(store.upsert(&ITEMS), store.upsert(&ITEMS), store.upsert(&ITEMS));
-    assert!(matches!(silent.0, Reply::Lost { .. }));
-    assert!(matches!(store.upsert(&ITEMS).await, Reply::Answered(answer) if answer.status == 200));
+    assert!(matches!(silent.0, Response::Lost { .. }));
+    assert!(matches!(store.upsert(&ITEMS).await, Response::Received(answer) if answer.status == 200));
     assert_eq!(locked(&model).tally().max_in_flight, 3);
 }
 

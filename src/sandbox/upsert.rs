@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::answer::{Answer, Content, Row};
+use super::event_log::Event;
 use super::model::{Model, Stored, Ticket};
 use super::options::{Blame, Counting, Keeping, RepeatedPair, SizeRefusal};
-use super::witness::Event;
+use super::response::{Answer, Content, Row};
 use crate::record::{Key, VALUE_MAX_CHARS};
 
 /// One item of a write call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutItem {
-    /// Whose value.
+    /// KeyScope value.
     pub key: Key,
     /// The value.
     pub value: String,

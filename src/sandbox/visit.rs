@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Instant, sleep};
 
-use super::answer::Answer;
 use super::faults::Fault;
 use super::model::{Admission, Model, Request, Ticket};
+use super::response::Answer;
 
 /// A model that several carriers of requests share.
 pub(super) type Shared = Arc<Mutex<Model>>;

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
+use super::response::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
 
 const STATUS_CODES: &str = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes";
 

@@ -15,9 +15,9 @@ use url::Url;
 use super::copy::CopyDecoder;
 use super::failure::{connection_failure, failure, place, unusable};
 use super::{Source, SourceError, SourcePages, sql};
-use crate::aside::Aside;
 use crate::config::{Relation, SourceConfig};
 use crate::record::{Filter, PAGE_BYTES, SourcePage};
+use crate::worker_thread::Aside;
 
 const PAGE_ROWS: usize = 2_000;
 /// Pages that wait for the reader.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use attrsync::config::Secret;
 use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceError, BigCommerceOptions};
-use attrsync::destination::{Answer, Attribute, Body, Destination, Echo, Item, ReadError, Reply};
+use attrsync::destination::{Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use attrsync::record::{Key, StoreName};
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn impatient(api_url: &str) -> BigCommerce {
 }
 
 /// What the client makes of one act after a write.
-async fn after(act: Act) -> Reply {
+async fn after(act: Act) -> Response {
     let server = HttpServer::start([act]);
     let reply = client(&server.url()).upsert(&ITEM).await;
     assert_eq!(server.seen().len(), 1, "one call is one request");
@@ -48,22 +48,22 @@ async fn after(act: Act) -> Reply {
 }
 
 /// What the client makes of an answer to a write.
-async fn answered(status: u16, headers: Pairs<'_>, body: impl AsRef<[u8]>) -> Answer {
-    match after(Act::Answer(answer(status, headers, body))).await {
-        Reply::Answered(answer) => answer,
+async fn answered(status: u16, headers: Pairs<'_>, body: impl AsRef<[u8]>) -> HttpResponse {
+    match after(Act::HttpResponse(answer(status, headers, body))).await {
+        Response::Received(answer) => answer,
         other => panic!("not answered: {other:?}"),
     }
 }
 
-fn lost(reply: Reply) -> String {
+fn lost(reply: Response) -> String {
     match reply {
-        Reply::Lost { reason } => reason,
+        Response::Lost { reason } => reason,
         other => panic!("not lost: {other:?}"),
     }
 }
 
 fn ok(body: &Value) -> Act {
-    Act::Answer(answer(200, &[("Content-Type", "application/json")], body.to_string()))
+    Act::HttpResponse(answer(200, &[("Content-Type", "application/json")], body.to_string()))
 }
 
 fn row(customer_id: i64, attribute_id: i64, value: &str) -> Value {
@@ -88,7 +88,7 @@ fn query(request: &Request) -> String {
 
 fn unreadable(error: ReadError) -> String {
     match error.0 {
-        Reply::Answered(Answer { status: 200, body: Body::Unreadable(text), .. }) => text,
+        Response::Received(HttpResponse { status: 200, body: Body::Unreadable(text), .. }) => text,
         other => panic!("not an unreadable 200: {other:?}"),
     }
 }
@@ -106,7 +106,7 @@ async fn a_write_is_one_put_of_three_fields_an_item() {
     // A slash at the end of the configured address is no part of the path.
     let reply = client(&format!("{}/", server.url())).upsert(&items).await;
     let body = Body::Echoes(vec![echo(7, 3, "gold"), echo(8, 3, "")]);
-    assert_eq!(reply, Reply::Answered(Answer { status: 200, request_id: None, wait: None, body }));
+    assert_eq!(reply, Response::Received(HttpResponse { status: 200, request_id: None, wait: None, body }));
 
     let seen = server.seen();
     let [request] = seen.as_slice() else { panic!("{seen:?}") };
@@ -257,9 +257,9 @@ async fn a_reset_is_lost_and_never_repeated() {
 async fn a_refused_connection_sent_nothing() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = client(&format!("http://{free}"));
-    let Reply::NotSent { reason } = client.upsert(&ITEM).await else { panic!() };
+    let Response::NotSent { reason } = client.upsert(&ITEM).await else { panic!() };
     assert!(reason.starts_with("no connection to the store could be made: "), "{reason}");
-    assert!(matches!(client.fetch(&KEY).await, Err(ReadError(Reply::NotSent { .. }))));
+    assert!(matches!(client.fetch(&KEY).await, Err(ReadError(Response::NotSent { .. }))));
 }
 
 #[tokio::test]
@@ -311,7 +311,7 @@ async fn echoes_are_read_leniently() {
 async fn a_success_without_data_is_unreadable() {
     for body in ["", "{}", "[]", r#"{"data":null}"#, r#"{"title":"fine"}"#, "<html>"] {
         assert_eq!(answered(200, &[], body).await.body, Body::Unreadable(body.to_owned()));
-        let server = HttpServer::start([Act::Answer(answer(200, &[], body))]);
+        let server = HttpServer::start([Act::HttpResponse(answer(200, &[], body))]);
         assert_eq!(unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err()), body);
     }
 }
@@ -374,7 +374,7 @@ async fn a_fetch_fails_rather_than_give_less() {
     unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
 
     let first = ok(&list(&[row(7, 3, "gold")], 2));
-    let refused = Act::Answer(answer(500, &[], r#"{"title":"Oops"}"#));
+    let refused = Act::HttpResponse(answer(500, &[], r#"{"title":"Oops"}"#));
     let server = HttpServer::start([first.clone(), refused]);
     let error = client(&server.url()).fetch(&KEY).await.unwrap_err();
     assert_eq!(error.to_string(), "500 Oops");
@@ -428,12 +428,12 @@ async fn the_token_shows_nowhere() {
     let zipped = ("Content-Encoding", "gzip");
     let id = ("X-Request-ID", TOKEN);
     let acts = [
-        Act::Answer(answer(401, &[id], &problem)),
-        Act::Answer(answer(502, &[id], &html)),
-        Act::Answer(answer(200, &[id, zipped], gzip(html.as_bytes()))),
-        Act::Answer(answer(302, &[("Location", &format!("http://127.0.0.1:1/?{TOKEN}"))], "")),
+        Act::HttpResponse(answer(401, &[id], &problem)),
+        Act::HttpResponse(answer(502, &[id], &html)),
+        Act::HttpResponse(answer(200, &[id, zipped], gzip(html.as_bytes()))),
+        Act::HttpResponse(answer(302, &[("Location", &format!("http://127.0.0.1:1/?{TOKEN}"))], "")),
         Act::Cut(format!("HTTP/1.1 {TOKEN}\r\n\r\n").into_bytes()),
-        Act::Answer(answer(200, &[zipped], TOKEN)),
+        Act::HttpResponse(answer(200, &[zipped], TOKEN)),
         Act::Reset,
     ];
     for act in acts {

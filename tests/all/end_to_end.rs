@@ -2,19 +2,19 @@
 //!
 //! A test is named for the promise that it holds the program to.
 
-mod answers;
+mod responses;
 mod audit;
 mod backup;
 mod bad_values;
 mod crashes;
 mod echoes;
-mod isolation;
+mod bisection;
 mod lost_lock;
 mod only_changes;
 mod pooler;
 mod proof;
 mod quota;
-mod release;
+mod requeue;
 mod secrets;
 mod setup;
 mod signals;

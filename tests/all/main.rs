@@ -1,19 +1,12 @@
 //! Everything that needs the outside, in one binary: files, sockets, databases, the built program.
 
-mod audit;
 mod client;
 mod commands;
-mod contract;
 mod dependencies;
 mod documents;
 mod end_to_end;
-mod migrations;
-mod missing_customers;
-mod postgres_ledger;
-mod postgres_lock;
-mod postgres_patience;
-mod postgres_plan;
-mod postgres_silence;
+mod engine;
+mod ledger;
 mod sandbox;
 mod simulation;
 mod source;

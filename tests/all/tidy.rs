@@ -110,7 +110,7 @@ fn the_engine_sees_ports_only() {
 #[test]
 fn adapters_are_built_in_one_place() {
     let made = ["PostgresSource::new", "SqliteLedger::open", "PostgresLedger::open", "BigCommerce::new"];
-    only_where(&made, |source| source.path == "src/cli/adapters.rs");
+    only_where(&made, |source| source.path == "src/cli/wiring.rs");
 }
 
 #[test]

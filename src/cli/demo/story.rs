@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::workshop::{CUSTOMERS, Workshop};
+use super::environment::{CUSTOMERS, Workshop};
 use crate::cli::failure::Failure;
 use crate::cli::{dispatch, parse, view};
 

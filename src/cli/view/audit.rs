@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::table::aligned;
 use super::text::{brief, counted, number, tame};
 use crate::cli::failure::Failure;
-use crate::record::Whose;
+use crate::record::KeyScope;
 
 /// A column: its head and the field that it shows.
 type Column = (&'static str, &'static str);
@@ -21,7 +21,7 @@ const RUN: &[Column] = &[
     ("rejected", "rejected"),
     ("unknown", "unknown"),
     ("deferred", "deferred"),
-    ("held", "held"),
+    ("still rejected", "still_rejected"),
     ("invalid", "invalid"),
     ("unchanged", "unchanged"),
     ("calls", "requests"),
@@ -106,7 +106,7 @@ pub(crate) fn released(run_id: i64, count: i64) -> String {
 }
 
 /// That somebody has no value to give back.
-pub(crate) fn nothing_aside(whose: Whose) -> String {
+pub(crate) fn nothing_aside(whose: KeyScope) -> String {
     match (whose.customer_id, whose.attribute_id) {
         (Some(customer), Some(attribute)) => {
             format!("{customer}:{attribute}: this value is not set aside")

@@ -65,7 +65,7 @@ fn belief(entry: &EntryState) -> String {
         entry.belief,
         quoted(&entry.value),
         also("the store was last known to hold", &entry.stored_value),
-        also("the store showed", &entry.seen_value),
+        also("the store showed", &entry.observed_value),
         entry.run_id,
         moment(entry.updated_at),
         because(entry.reason.as_deref())
@@ -111,7 +111,7 @@ mod tests {
                 attribute_id: 1,
                 value: "gold !".to_owned(),
                 stored_value: Some("silver".to_owned()),
-                seen_value: None,
+                observed_value: None,
                 value_id: Some(7),
                 belief: "rejected".to_owned(),
                 reason: Some("0.value: invalid".to_owned()),

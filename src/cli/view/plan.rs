@@ -106,7 +106,7 @@ fn asides(forecast: &Forecast) -> Vec<String> {
     let aside = |count: i64, words: &str| (count > 0).then(|| format!("{} {words}", number(count)));
     [
         aside(counts.unchanged, "unchanged"),
-        aside(counts.held, "held back, since the store refused them before (`attrsync rejected`)"),
+        aside(counts.still_rejected, "held back, since the store refused them before (`attrsync rejected`)"),
         aside(counts.no_value, "without a value (NULL)"),
         aside(counts.orphans, "in the ledger but gone from the source; they are left alone"),
     ]
@@ -168,9 +168,9 @@ mod tests {
             value: "gold".to_owned(),
             previous_value: previous.map(str::to_owned),
             value_id: None,
-            doubtful_value: None,
-            seen_value: None,
-            not_before: None,
+            in_doubt_value: None,
+            observed_value: None,
+            in_doubt_until: None,
         };
         let tier = AttributeForecast { name: "loyalty_tier".to_owned(), creates: 1200, updates: 2 };
         Forecast {

@@ -52,8 +52,8 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     line("confirmed", counts.confirmed, some(counts.altered, "kept by the store in another form"));
     let new = if counts.rejected > 0 { "  new in this run" } else { "" };
     line("rejected", counts.rejected, new.to_owned());
-    if counts.held > 0 {
-        line("held", counts.held, "  rejected before and still wanted".to_owned());
+    if counts.still_rejected > 0 {
+        line("still rejected", counts.still_rejected, "  rejected before and still desired".to_owned());
     }
     if counts.released > 0 {
         let aside = "  set aside before and released, since the store has changed";
@@ -82,7 +82,7 @@ pub(crate) fn hint(report: &Report) -> Option<String> {
     let counts = &report.counts;
     report.hint.clone().or_else(|| match report.status {
         _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends what is left".to_owned()),
-        _ if counts.rejected + counts.held > 0 => Some(
+        _ if counts.rejected + counts.still_rejected > 0 => Some(
             "see them with `attrsync rejected`; they are sent again when they change, or after `attrsync rejected --retry`".to_owned(),
         ),
         _ if counts.invalid + counts.unknown > 0 => Some(format!("see which with `attrsync runs {}`", report.run_id)),
@@ -136,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_tells_new_from_held() {
+    fn the_summary_separates_new_from_still_rejected() {
         let counts = Counts {
             planned: 1000,
             confirmed: 999,
             altered: 2,
             rejected: 1,
-            held: 3,
+            still_rejected: 3,
             unchanged: 2000,
             requests: 100,
             ..Counts::default()
@@ -154,7 +154,7 @@ run 7 partial in 3.4 s
   planned          1,000
   confirmed          999  (2 kept by the store in another form)
   rejected             1  new in this run
-  held                 3  rejected before and still wanted
+  still rejected       3  rejected before and still desired
   unknown              0
   deferred             0
   invalid              0
@@ -168,7 +168,7 @@ run 7 partial in 3.4 s
     fn every_bad_end_says_what_to_do() {
         let none = Counts::default();
         for (counts, word) in [
-            (Counts { held: 1, ..none }, "attrsync rejected"),
+            (Counts { still_rejected: 1, ..none }, "attrsync rejected"),
             (Counts { deferred: 1, rejected: 1, ..none }, "again"),
             (Counts { invalid: 1, ..none }, "attrsync runs 7"),
         ] {

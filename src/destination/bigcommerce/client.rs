@@ -8,14 +8,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Response, Url, redirect};
+use reqwest::{Method, Url, redirect};
 
 use super::headers::{self, Rate};
 use super::pacing::{Flight, Pacer};
 use super::quota::Ending;
 use super::{BigCommerceError, BigCommerceOptions};
 use crate::config::Secret;
-use crate::destination::Reply;
+use crate::destination::Response;
 
 /// No answer of the API comes near it.
 const BODY_MAX: usize = 8 * 1024 * 1024;
@@ -41,7 +41,7 @@ pub(super) struct Client {
 }
 
 /// A whole answer.
-pub(super) struct Received {
+pub(super) struct RawResponse {
     pub(super) status: u16,
     pub(super) request_id: Option<String>,
     pub(super) wait: Option<Duration>,
@@ -88,14 +88,14 @@ impl Client {
     /// Makes one call. The pacer learns from its headers as soon as they are there.
     ///
     /// # Errors
-    /// Whatever is not a whole answer: [`Reply::Lost`] or [`Reply::NotSent`].
+    /// Whatever is not a whole answer: [`Response::Lost`] or [`Response::NotSent`].
     pub(super) async fn call(
         &self,
         pacer: &Pacer,
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
-    ) -> Result<Received, Reply> {
+    ) -> Result<RawResponse, Response> {
         let flight = pacer.begin();
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(body) = body {
@@ -110,7 +110,7 @@ impl Client {
             Err(error) if error.is_connect() || error.is_builder() => {
                 flight.end(Ending::Unsent);
                 let reason = format!("no connection to the store could be made: {}", self.reason(error));
-                Err(Reply::NotSent { reason })
+                Err(Response::NotSent { reason })
             }
             Err(error) => {
                 flight.end(Ending::Lost);
@@ -119,7 +119,7 @@ impl Client {
         }
     }
 
-    async fn receive(&self, mut response: Response) -> Result<Received, reqwest::Error> {
+    async fn receive(&self, mut response: reqwest::Response) -> Result<RawResponse, reqwest::Error> {
         let status = response.status().as_u16();
         let request_id = headers::request_id(response.headers());
         let wait = (status == 429).then(|| headers::wait(response.headers())).flatten();
@@ -134,16 +134,16 @@ impl Client {
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let request_id = request_id.map(|id| self.without_token(id));
-        Ok(Received { status, request_id, wait, text: self.without_token(text) })
+        Ok(RawResponse { status, request_id, wait, text: self.without_token(text) })
     }
 
-    fn lost(&self, error: reqwest::Error) -> Reply {
+    fn lost(&self, error: reqwest::Error) -> Response {
         let reason = if error.is_timeout() {
             format!("no whole answer came within {}", humantime::format_duration(self.request_timeout))
         } else {
             format!("the connection failed before the whole answer came: {}", self.reason(error))
         };
-        Reply::Lost { reason }
+        Response::Lost { reason }
     }
 
     fn reason(&self, error: reqwest::Error) -> String {
@@ -157,7 +157,7 @@ impl Client {
 }
 
 /// Ends a call whose headers have come; its body no longer matters to the quota.
-fn land(flight: Flight<'_>, response: &Response) {
+fn land(flight: Flight<'_>, response: &reqwest::Response) {
     let rate = Rate::read(response.headers());
     flight.end(Ending::Answered { rate, good: response.status().as_u16() < 400 });
 }

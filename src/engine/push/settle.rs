@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::gone::{self, Owner};
+use super::super::existence::{self, Owner};
 use super::super::sending::{Begun, Sent, Work};
 use super::super::{End, EngineError};
 use super::Push;
-use crate::destination::{ReadError, Reply};
+use crate::destination::{ReadError, Response};
 use crate::ledger::{LearnedSize, RequestEnd};
 use crate::record::{Change, Key, Verdict};
-use crate::retry::isolate::{Isolation, Step};
+use crate::retry::bisection::{Bisection, Step};
 use crate::retry::{self, Meaning};
 
 /// Tries for each part of a batch that was split because it kept failing.
@@ -133,13 +133,13 @@ impl Push<'_> {
                 isolation.refused(named, work.words);
                 isolation
             }
-            None => Isolation::new(work.changes, named, work.words),
+            None => Bisection::new(work.changes, named, work.words),
         };
         self.go_on(isolation, work.unsure, request_id).await
     }
 
     /// Goes on with an isolation: what it wants to be sent waits for its turn.
-    async fn go_on(&mut self, isolation: Isolation, unsure: bool, parent_id: i64) -> Result<(), EngineError> {
+    async fn go_on(&mut self, isolation: Bisection, unsure: bool, parent_id: i64) -> Result<(), EngineError> {
         let work = self.isolate(isolation, unsure, parent_id).await?;
         self.waiting.extend(work);
         Ok(())
@@ -149,7 +149,7 @@ impl Push<'_> {
     /// `unsure` says that the store may have applied some of it.
     pub(super) async fn isolate(
         &mut self,
-        mut isolation: Isolation,
+        mut isolation: Bisection,
         unsure: bool,
         parent_id: i64,
     ) -> Result<Option<Work>, EngineError> {
@@ -178,7 +178,7 @@ impl Push<'_> {
         }
         let due = self.gone.due();
         if !due.is_empty() {
-            self.asking = Some(Box::pin(gone::ask(self.ports.destination, self.config, due)));
+            self.asking = Some(Box::pin(existence::ask(self.ports.destination, self.config, due)));
         }
     }
 
@@ -234,7 +234,7 @@ impl Push<'_> {
         if work.changes.len() == 1 {
             let reason =
                 format!("sent {} times without a clear answer; the last: {}", work.calls, work.words);
-            let verdict = Verdict::Unknown { reason, seen_value: None };
+            let verdict = Verdict::Unknown { reason, observed_value: None };
             return self.set_aside(vec![(work.changes[0].key, verdict)]).await;
         }
         let (left, right) = work.changes.split_at(work.changes.len() / 2);
@@ -253,7 +253,7 @@ impl Push<'_> {
     }
 
     /// Nothing else can succeed.
-    async fn stop(&mut self, reply: &Reply, request_id: i64, advice: &str) -> Result<(), EngineError> {
+    async fn stop(&mut self, reply: &Response, request_id: i64, advice: &str) -> Result<(), EngineError> {
         if !self.ends_in_failure() {
             let answer = retry::headline(reply);
             self.end =
@@ -285,7 +285,7 @@ impl Push<'_> {
     /// Decides what an isolation still holds besides what was just decided.
     async fn give_up(
         &mut self,
-        isolation: Isolation,
+        isolation: Bisection,
         verdict: &Verdict,
         decided: &[(Key, Verdict)],
     ) -> Result<(), EngineError> {
@@ -301,7 +301,7 @@ impl Push<'_> {
 fn took_all(changes: &[Change], verdicts: &[(Key, Verdict)]) -> bool {
     let doubtful = |key, value_id: Option<i64>, form: &Option<String>| {
         changes.iter().filter(|change| change.key == key).any(|change| {
-            let met_again = form.is_some() && change.seen_value == *form;
+            let met_again = form.is_some() && change.observed_value == *form;
             met_again || (change.value.is_empty() && value_id.is_none())
         })
     };

@@ -140,7 +140,7 @@ impl State {
             key,
             value: value.to_owned(),
             stored_value: None,
-            seen_value: None,
+            observed_value: None,
             value_id: None,
             belief: Belief::Unconfirmed,
             reason: None,
@@ -152,7 +152,7 @@ impl State {
             entry.stored_value = Some(stored).filter(|stored| stored != value);
         }
         if entry.value != value {
-            entry.seen_value = None;
+            entry.observed_value = None;
             value.clone_into(&mut entry.value);
         }
         entry.belief = Belief::Unconfirmed;
@@ -206,10 +206,10 @@ impl State {
                 entry.belief = Belief::Confirmed;
                 entry.value_id = value_id.or(entry.value_id);
                 entry.stored_value.clone_from(stored_value);
-                entry.seen_value = None;
+                entry.observed_value = None;
             }
             Verdict::Rejected { .. } => entry.belief = Belief::Rejected,
-            Verdict::Unknown { seen_value, .. } => entry.seen_value.clone_from(seen_value),
+            Verdict::Unknown { observed_value, .. } => entry.observed_value.clone_from(observed_value),
             Verdict::Deferred { .. } => {}
         }
     }

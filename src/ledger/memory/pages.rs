@@ -42,7 +42,7 @@ impl EntryPages for MemoryPages {
                 key: entry.key,
                 value: &entry.value,
                 stored_value: entry.stored_value.as_deref(),
-                seen_value: entry.seen_value.as_deref(),
+                observed_value: entry.observed_value.as_deref(),
                 value_id: entry.value_id,
                 belief: entry.belief,
                 sent_at: may_arrive_late(entry).then_some(entry.updated_at),

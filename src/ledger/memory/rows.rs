@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::record::{Action, Counts, Key, News, Outcome, RunStatus, Trigger, Whose};
+use crate::record::{Action, Counts, Key, KeyScope, News, Outcome, RunStatus, Trigger};
 
 /// A row of `runs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct RequestRow {
 pub struct ChangeRow {
     /// The run whose plan it is in.
     pub run_id: i64,
-    /// Whose value.
+    /// KeyScope value.
     pub key: Key,
     /// What is done to the store.
     pub action: Action,
@@ -84,7 +84,7 @@ pub struct ChangeRow {
     /// When it was decided.
     pub decided_at: Option<DateTime<Utc>>,
     /// Not to be sent before this time.
-    pub not_before: Option<DateTime<Utc>>,
+    pub in_doubt_until: Option<DateTime<Utc>>,
 }
 
 /// A row of `releases`.
@@ -92,8 +92,8 @@ pub struct ChangeRow {
 pub struct ReleaseRow {
     /// The run that took the beliefs back.
     pub run_id: i64,
-    /// Whose values.
-    pub whose: Whose,
+    /// KeyScope values.
+    pub whose: KeyScope,
     /// What the store had done.
     pub news: News,
     /// How many entries were edited.

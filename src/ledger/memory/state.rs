@@ -74,7 +74,7 @@ impl State {
         let owner = self.stores[store].owner;
         if owner != Some(run_id) {
             let newest = self.newest_run(store).map_or(0, |run| run.id);
-            return Err(LedgerError::LostOwnership { owner: owner.unwrap_or(newest) });
+            return Err(LedgerError::LostLock { owner: owner.unwrap_or(newest) });
         }
         row_index(run_id)
             .and_then(|index| self.runs.get_mut(index))
@@ -175,7 +175,7 @@ impl State {
         run.counts.source_rows = counts.source_rows;
         run.counts.no_value = counts.no_value;
         run.counts.unchanged = counts.unchanged;
-        run.counts.held = counts.held;
+        run.counts.still_rejected = counts.still_rejected;
         run.counts.invalid = counts.invalid;
         run.counts.orphans = counts.orphans;
         run.counts.planned = counts.planned;
@@ -185,7 +185,7 @@ impl State {
 }
 
 fn row_of(run_id: i64, change: Change) -> ChangeRow {
-    let Change { key, action, value, previous_value, value_id, not_before, .. } = change;
+    let Change { key, action, value, previous_value, value_id, in_doubt_until, .. } = change;
     ChangeRow {
         run_id,
         key,
@@ -197,7 +197,7 @@ fn row_of(run_id: i64, change: Change) -> ChangeRow {
         reason: None,
         request_id: None,
         decided_at: None,
-        not_before,
+        in_doubt_until,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::record::{Change, InvalidRow};
 
 pub(super) const CHANGES: &str =
     "copy changes (run_id, customer_id, attribute_id, action, value, previous_value,
-    value_id, outcome, not_before) from stdin (format binary)";
+    value_id, outcome, in_doubt_until) from stdin (format binary)";
 pub(super) const INVALID_ROWS: &str =
     "copy invalid_rows (run_id, customer_id, attribute_id, value, reason) from stdin (format binary)";
 
@@ -31,7 +31,7 @@ pub(super) fn changes(run_id: i64, changes: &[Change]) -> Vec<u8> {
         rows.text(change.previous_value.as_deref());
         rows.int(change.value_id);
         rows.text(Some("planned"));
-        rows.int(change.not_before.map(|at| at.timestamp_micros() - EPOCH_MICROS));
+        rows.int(change.in_doubt_until.map(|at| at.timestamp_micros() - EPOCH_MICROS));
     }
     rows.end()
 }

@@ -19,7 +19,7 @@ impl Held {
         // A page need not be on the disk before the next is made: the plan counts only once it is sealed, and the log is
         // written in order, so what makes the seal durable makes all pages durable, whichever session they were saved over.
         //
-        // Whose the store is, is looked at without a lock: nobody must wait for a session that fell silent in mid-page, and a page
+        // KeyScope the store is, is looked at without a lock: nobody must wait for a session that fell silent in mid-page, and a page
         // of a run that is being taken over counts for nothing.
         let owned = sqlx::raw_sql(AssertSqlSafe(format!(
             "set local synchronous_commit = off;
@@ -60,7 +60,7 @@ impl Held {
         let mut writer = self.writer().await?;
         let sealed = sqlx::query(fenced!(
             "update runs set status = 'running', planned_at = $3, source_rows = $4, no_value = $5, unchanged = $6,
-                held = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10
+                still_rejected = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10
             from fence where runs.id = $2"
         ))
         .bind(self.store_id)
@@ -69,7 +69,7 @@ impl Held {
         .bind(counts.source_rows)
         .bind(counts.no_value)
         .bind(counts.unchanged)
-        .bind(counts.held)
+        .bind(counts.still_rejected)
         .bind(counts.invalid)
         .bind(counts.orphans)
         .bind(counts.planned)
@@ -89,17 +89,17 @@ impl Held {
         let doing = failed("read the plan");
         let after = after.unwrap_or(Key::new(i64::MIN, i64::MIN));
         let rows = sqlx::query(
-            "select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.not_before,
-                case when e.value = c.value then e.seen_value end as seen_value,
-                case when e.belief <> 'confirmed' then e.value end as doubtful_value
+            "select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.in_doubt_until,
+                case when e.value = c.value then e.observed_value end as observed_value,
+                case when e.belief <> 'confirmed' then e.value end as in_doubt_value
             from changes c
             left join lateral (
-                select value, belief, seen_value from entries
+                select value, belief, observed_value from entries
                 where store_id = $1 and customer_id = c.customer_id and attribute_id = c.attribute_id
                 offset 0
             ) e on true
             where c.run_id = $2 and (c.customer_id, c.attribute_id) > ($4, $5) and c.outcome = 'planned'
-                and (c.not_before is not null) = $3
+                and (c.in_doubt_until is not null) = $3
             order by c.customer_id, c.attribute_id
             limit $6",
         )
@@ -125,9 +125,9 @@ fn change(row: &sqlx::postgres::PgRow) -> Result<Change, sqlx::Error> {
         value: row.try_get("value")?,
         previous_value: row.try_get("previous_value")?,
         value_id: row.try_get("value_id")?,
-        doubtful_value: row.try_get("doubtful_value")?,
-        seen_value: row.try_get("seen_value")?,
-        not_before: row.try_get("not_before")?,
+        in_doubt_value: row.try_get("in_doubt_value")?,
+        observed_value: row.try_get("observed_value")?,
+        in_doubt_until: row.try_get("in_doubt_until")?,
     })
 }
 

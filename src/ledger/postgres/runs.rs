@@ -55,7 +55,7 @@ impl Held {
     pub(super) async fn read_counts(&self, run_id: i64) -> Result<Counts> {
         let doing = failed("read the run's counts");
         let row = sqlx::query(
-            "select source_rows, no_value, unchanged, held, invalid, orphans, planned, confirmed, altered, rejected,
+            "select source_rows, no_value, unchanged, still_rejected, invalid, orphans, planned, confirmed, altered, rejected,
                 unknown, deferred, requests, released
             from runs where id = $1",
         )
@@ -97,7 +97,7 @@ fn counts(row: &sqlx::postgres::PgRow) -> Result<Counts, sqlx::Error> {
         source_rows: row.try_get("source_rows")?,
         no_value: row.try_get("no_value")?,
         unchanged: row.try_get("unchanged")?,
-        held: row.try_get("held")?,
+        still_rejected: row.try_get("still_rejected")?,
         invalid: row.try_get("invalid")?,
         orphans: row.try_get("orphans")?,
         planned: row.try_get("planned")?,

@@ -5,20 +5,20 @@ use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 use super::copy::{self, Malformed, Reader};
-use super::patience::Patience;
+use super::liveness::Patience;
 use super::session::{connect, failed};
-use crate::aside::Aside;
-use crate::ledger::handed::{self, Handed, HandedPages, READING};
-use crate::ledger::more::More;
+use crate::ledger::entry_extras::More;
+use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
+use crate::worker_thread::Aside;
 
 const PAGE_ROWS: usize = 2_000;
 
 /// Reads the entries that the filter leaves in. Takes no lock and needs none.
 pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
     let (url, statement) = (url.to_owned(), statement(store_id, filter));
-    let (sender, pages) = handed::channel();
+    let (sender, pages) = page_channel::channel();
     let reading = Aside::start("ledger-scan", move || async move {
         let last = read(&url, &statement, &sender).await.map(|()| None);
         // Whoever wanted the pages may be gone; then nobody needs to know.
@@ -41,7 +41,7 @@ fn statement(store_id: i64, filter: &Filter) -> String {
             else json_build_object(
                 'belief', belief,
                 'stored_value', stored_value,
-                'seen_value', seen_value,
+                'observed_value', observed_value,
                 'sent_at', case when belief = 'unconfirmed' or (belief = 'confirmed' and reason is not null)
                     then (extract(epoch from updated_at) * 1000000)::bigint end
             )::text end

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-use super::patience::Patience;
+use super::liveness::Patience;
 use super::{Held, session};
-use crate::causes::with_causes;
+use crate::error_chain::with_causes;
 use crate::ledger::Result;
 
 /// The two sessions of a plan, in turn.

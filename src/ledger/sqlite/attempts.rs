@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::failure::Failure;
-use super::runs::prove_owner;
+use super::runs::check_fence;
 use super::stamp;
 use crate::failpoint;
 use crate::ledger::{NewRequest, RequestEnd};
@@ -23,7 +23,7 @@ const TOUCH_ENTRY: &str = "
             when belief = 'confirmed' then nullif(coalesce(stored_value, value), excluded.value)
             else stored_value
         end,
-        seen_value = case when value = excluded.value then seen_value end,
+        observed_value = case when value = excluded.value then observed_value end,
         value_id = coalesce(value_id, excluded.value_id),
         belief = excluded.belief,
         reason = excluded.reason,
@@ -46,7 +46,7 @@ pub(super) fn begin(
     request: &NewRequest,
     changes: &[Change],
 ) -> Result<i64, Failure> {
-    prove_owner(transaction, place.store_id, place.run_id)?;
+    check_fence(transaction, place.store_id, place.run_id)?;
     let at = stamp::text(request.at);
     let request_id = insert_request(transaction, place.run_id, request, changes, &at)?;
     let (before, first) = match request.parent_id {
@@ -122,7 +122,7 @@ pub(super) fn finish(
     end: &RequestEnd,
     verdicts: &[(Key, Verdict)],
 ) -> Result<(), Failure> {
-    prove_owner(transaction, place.store_id, place.run_id)?;
+    check_fence(transaction, place.store_id, place.run_id)?;
     let at = stamp::text(end.at);
     let answered_at = (!end.unsent).then_some(&at);
     let ended = transaction
@@ -160,7 +160,7 @@ pub(super) fn set_aside(
     verdicts: &[(Key, Verdict)],
     at: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    prove_owner(transaction, place.store_id, place.run_id)?;
+    check_fence(transaction, place.store_id, place.run_id)?;
     let at = stamp::text(at);
     let mut moves = Moves::default();
     let mut decisions = Decisions::prepare(transaction, place, &at)?;
@@ -210,7 +210,7 @@ const DECIDE: &str = "
 
 const CONFIRM: &str = "
     update entries set belief = 'confirmed', value_id = coalesce(?6, value_id), stored_value = ?7,
-                       seen_value = null, reason = ?8, updated_at = ?5
+                       observed_value = null, reason = ?8, updated_at = ?5
     where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
 
 const REJECT: &str = "
@@ -218,7 +218,7 @@ const REJECT: &str = "
     where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
 
 const LEAVE_UNKNOWN: &str = "
-    update entries set reason = ?6, seen_value = ?7, updated_at = ?5
+    update entries set reason = ?6, observed_value = ?7, updated_at = ?5
     where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
 
 const DEFER: &str = "
@@ -287,14 +287,14 @@ impl<'tx> Decisions<'tx> {
             Verdict::Rejected { reason } => {
                 self.reject.execute(params![store_id, customer_id, attribute_id, run_id, at, reason])?
             }
-            Verdict::Unknown { reason, seen_value } => self.leave_unknown.execute(params![
+            Verdict::Unknown { reason, observed_value } => self.leave_unknown.execute(params![
                 store_id,
                 customer_id,
                 attribute_id,
                 run_id,
                 at,
                 reason,
-                seen_value
+                observed_value
             ])?,
             Verdict::Deferred { reason } => {
                 self.defer.execute(params![store_id, customer_id, attribute_id, run_id, at, reason])?

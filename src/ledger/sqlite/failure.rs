@@ -29,7 +29,7 @@ impl Failure {
     pub(super) fn into_error(self, doing: &'static str) -> LedgerError {
         match self {
             Self::Sql(error) => LedgerError::Database { doing, source: error.into() },
-            Self::Lost { owner } => LedgerError::LostOwnership { owner },
+            Self::Lost { owner } => LedgerError::LostLock { owner },
             Self::Moved(problem) => LedgerError::Unusable(problem),
             Self::Wrong(problem) => LedgerError::Database { doing, source: problem.into() },
         }

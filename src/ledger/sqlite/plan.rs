@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::failure::Failure;
-use super::runs::prove_owner;
+use super::runs::check_fence;
 use super::stamp;
 use crate::record::{Action, Change, Counts, InvalidRow, Key, Outcome, RunStatus};
 
@@ -16,10 +16,10 @@ pub(super) fn save(
     changes: &[Change],
     invalid: &[InvalidRow],
 ) -> Result<(), Failure> {
-    prove_owner(transaction, store_id, run_id)?;
+    check_fence(transaction, store_id, run_id)?;
     let mut insert = transaction.prepare_cached(
         "insert into changes (run_id, customer_id, attribute_id, action, value, previous_value, value_id,
-                              outcome, not_before)
+                              outcome, in_doubt_until)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     for change in changes {
@@ -32,7 +32,7 @@ pub(super) fn save(
             change.previous_value,
             change.value_id,
             Outcome::Planned.as_str(),
-            change.not_before.map(stamp::text),
+            change.in_doubt_until.map(stamp::text),
         ])?;
     }
     let mut insert = transaction.prepare_cached(
@@ -47,7 +47,7 @@ pub(super) fn save(
 
 /// Takes the plan back.
 pub(super) fn discard(transaction: &Transaction<'_>, store_id: i64, run_id: i64) -> Result<(), Failure> {
-    prove_owner(transaction, store_id, run_id)?;
+    check_fence(transaction, store_id, run_id)?;
     transaction.execute("delete from changes where run_id = ?1", [run_id])?;
     transaction.execute("delete from invalid_rows where run_id = ?1", [run_id])?;
     Ok(())
@@ -61,10 +61,10 @@ pub(super) fn seal(
     counts: &Counts,
     at: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    prove_owner(transaction, store_id, run_id)?;
+    check_fence(transaction, store_id, run_id)?;
     transaction.execute(
         "update runs set status = ?2, planned_at = ?3, source_rows = ?4, no_value = ?5, unchanged = ?6,
-                         held = ?7, invalid = ?8, orphans = ?9, planned = ?10, deferred = ?10
+                         still_rejected = ?7, invalid = ?8, orphans = ?9, planned = ?10, deferred = ?10
          where id = ?1",
         params![
             run_id,
@@ -73,7 +73,7 @@ pub(super) fn seal(
             counts.source_rows,
             counts.no_value,
             counts.unchanged,
-            counts.held,
+            counts.still_rejected,
             counts.invalid,
             counts.orphans,
             counts.planned,
@@ -83,13 +83,13 @@ pub(super) fn seal(
 }
 
 const PLANNED: &str = "
-    select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.not_before,
-           case when e.value = c.value then e.seen_value end, case when e.belief <> 'confirmed' then e.value end
+    select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.in_doubt_until,
+           case when e.value = c.value then e.observed_value end, case when e.belief <> 'confirmed' then e.value end
     from changes c
     left join entries e
         on e.store_id = ?1 and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id
     where c.run_id = ?2 and (c.customer_id, c.attribute_id) > (?3, ?4)
-        and c.outcome = 'planned' and (c.not_before is not null) = ?5
+        and c.outcome = 'planned' and (c.in_doubt_until is not null) = ?5
     order by c.customer_id, c.attribute_id
     limit ?6";
 
@@ -119,15 +119,15 @@ fn read_change(row: &Row<'_>) -> Result<Change, Failure> {
     let action = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
     let action = Action::from_word(action)
         .ok_or_else(|| Failure::Wrong(format!("\"{action}\" at {key} is not an action")))?;
-    let not_before: Option<String> = row.get(6)?;
+    let in_doubt_until: Option<String> = row.get(6)?;
     Ok(Change {
         key,
         action,
         value: row.get(3)?,
         previous_value: row.get(4)?,
         value_id: row.get(5)?,
-        doubtful_value: row.get(8)?,
-        seen_value: row.get(7)?,
-        not_before: not_before.as_deref().map(stamp::parse).transpose()?,
+        in_doubt_value: row.get(8)?,
+        observed_value: row.get(7)?,
+        in_doubt_until: in_doubt_until.as_deref().map(stamp::parse).transpose()?,
     })
 }

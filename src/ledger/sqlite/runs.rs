@@ -9,7 +9,7 @@ use crate::ledger::{LearnedSize, NewRun, TIMEOUTS, TimeOut, unclear};
 use crate::record::{Counts, RunStatus};
 
 /// Fails unless `run_id` owns the store. A store that nobody owns was last the newest run's.
-pub(super) fn prove_owner(transaction: &Transaction<'_>, store_id: i64, run_id: i64) -> Result<(), Failure> {
+pub(super) fn check_fence(transaction: &Transaction<'_>, store_id: i64, run_id: i64) -> Result<(), Failure> {
     let owner: Option<i64> = transaction
         .prepare_cached("select owner_run_id from stores where id = ?1")?
         .query_row([store_id], |row| row.get(0))?;
@@ -59,7 +59,7 @@ pub(super) fn close(
     message: Option<&str>,
     at: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    prove_owner(transaction, store_id, run_id)?;
+    check_fence(transaction, store_id, run_id)?;
     transaction.execute(
         "update runs set status = ?2, message = ?3, finished_at = ?4 where id = ?1",
         params![run_id, status.as_str(), message, stamp::text(at)],
@@ -70,7 +70,7 @@ pub(super) fn close(
 
 /// Makes every entry unconfirmed.
 pub(super) fn distrust(transaction: &Transaction<'_>, store_id: i64, run_id: i64) -> Result<(), Failure> {
-    prove_owner(transaction, store_id, run_id)?;
+    check_fence(transaction, store_id, run_id)?;
     transaction.execute(
         "update entries set belief = 'unconfirmed' where store_id = ?1 and belief <> 'unconfirmed'",
         [store_id],
@@ -83,7 +83,7 @@ pub(super) fn distrust(transaction: &Transaction<'_>, store_id: i64, run_id: i64
 pub(super) fn counts(connection: &Connection, run_id: i64) -> Result<Counts, Failure> {
     let counts = connection
         .prepare_cached(
-            "select source_rows, no_value, unchanged, held, invalid, orphans, planned, confirmed, altered,
+            "select source_rows, no_value, unchanged, still_rejected, invalid, orphans, planned, confirmed, altered,
                     rejected, unknown, deferred, requests, released
              from runs where id = ?1",
         )?
@@ -97,7 +97,7 @@ fn read_counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
         source_rows: row.get(0)?,
         no_value: row.get(1)?,
         unchanged: row.get(2)?,
-        held: row.get(3)?,
+        still_rejected: row.get(3)?,
         invalid: row.get(4)?,
         orphans: row.get(5)?,
         planned: row.get(6)?,

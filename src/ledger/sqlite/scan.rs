@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 
 use super::failure::Failure;
 use super::stamp;
-use crate::ledger::handed::{self, Handed, HandedPages, READING};
-use crate::ledger::more::More;
+use crate::ledger::entry_extras::More;
+use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
 
@@ -25,7 +25,7 @@ const PAGE_ROWS: usize = 2_000;
 
 /// The entries that the filter leaves in, read by a thread that ends with them or with their reader.
 pub(crate) fn scan(path: &Path, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
-    let (pages, receiver) = handed::channel();
+    let (pages, receiver) = page_channel::channel();
     let (path, filter) = (PathBuf::from(path), filter.clone());
     thread::Builder::new()
         .name("ledger-scan".to_owned())
@@ -115,7 +115,7 @@ fn page_sql(filter: &Filter) -> String {
                 'value', value,
                 'belief', belief,
                 'stored_value', stored_value,
-                'seen_value', seen_value,
+                'observed_value', observed_value,
                 'sent_at', case when belief = 'unconfirmed' or (belief = 'confirmed' and reason is not null)
                     then updated_at end
             ) as blob) end

@@ -26,7 +26,7 @@ impl PlanPage {
 
     /// Adds a change.
     pub(super) fn change(&mut self, change: Change) {
-        let others = [&change.previous_value, &change.doubtful_value, &change.seen_value];
+        let others = [&change.previous_value, &change.in_doubt_value, &change.observed_value];
         self.bytes += change.value.len();
         self.bytes += others.into_iter().flatten().map(String::len).sum::<usize>();
         self.changes.push(change);
@@ -52,9 +52,9 @@ mod tests {
             value: value.to_owned(),
             previous_value: Some(value.to_owned()),
             value_id: None,
-            doubtful_value: None,
-            seen_value: None,
-            not_before: None,
+            in_doubt_value: None,
+            observed_value: None,
+            in_doubt_until: None,
         };
         let fit = |value: &str| {
             let mut page = PlanPage::default();

@@ -52,7 +52,7 @@ fn merge(rules: Rules, rows: &[Row], entries: &BTreeMap<Key, Known>, page: usize
                 key: **key,
                 value: &known.value,
                 stored_value: known.stored_value.as_deref(),
-                seen_value: None,
+                observed_value: None,
                 value_id: known.value_id,
                 belief: known.belief,
                 sent_at: known.sent_at,
@@ -106,7 +106,7 @@ fn a_new_value_is_created_and_a_changed_one_updated() {
 fn an_unconfirmed_value_is_sent_again_even_if_it_is_the_wanted_one() {
     let (counts, plan) = plan_one(&[row(5, 1, "gold")], Some(known("gold", Belief::Unconfirmed)));
     assert_eq!((counts.planned, counts.unchanged, plan.changes.len()), (1, 0, 1));
-    assert_eq!(plan.changes[0].doubtful_value.as_deref(), Some("gold"));
+    assert_eq!(plan.changes[0].in_doubt_value.as_deref(), Some("gold"));
 }
 
 #[test]
@@ -115,10 +115,10 @@ fn a_value_that_may_be_overtaken_by_an_older_request_waits() {
         sent_at: Some(now() - TimeDelta::seconds(seconds)),
         ..known("b", Belief::Unconfirmed)
     };
-    let waits = |seconds| plan_one(&[row(5, 1, "a")], Some(sent(seconds))).1.changes[0].not_before;
+    let waits = |seconds| plan_one(&[row(5, 1, "a")], Some(sent(seconds))).1.changes[0].in_doubt_until;
     let repeated = plan_one(&[row(5, 1, "b")], Some(sent(20))).1.changes.remove(0);
     assert_eq!(
-        repeated.not_before,
+        repeated.in_doubt_until,
         waits(20),
         "until then its confirmation may be overtaken, which it has to note"
     );
@@ -134,7 +134,7 @@ fn a_value_that_may_be_overtaken_by_an_older_request_waits() {
 #[test]
 fn a_rejected_value_is_held_until_it_changes_or_is_released() {
     let rejected = || Some(known("bad", Belief::Rejected));
-    assert_eq!(plan_one(&[row(5, 1, "bad")], rejected()).0.held, 1);
+    assert_eq!(plan_one(&[row(5, 1, "bad")], rejected()).0.still_rejected, 1);
     assert_eq!(plan_one(&[row(5, 1, "good")], rejected()).0.planned, 1);
     let entries = BTreeMap::from([(Key::new(5, 1), known("bad", Belief::Rejected))]);
     let released = Rules { retry_rejected: true, ..rules() };
@@ -149,9 +149,9 @@ fn distrust_plans_what_is_confirmed_or_rejected_as_well() {
     ]);
     let rows = [row(5, 1, "gold"), row(6, 1, "bad")];
     let counts = merge(rules(), &rows, &entries, 9).0;
-    assert_eq!((counts.unchanged, counts.held), (1, 1));
+    assert_eq!((counts.unchanged, counts.still_rejected), (1, 1));
     let counts = merge(Rules { distrust: true, ..rules() }, &rows, &entries, 9).0;
-    assert_eq!((counts.unchanged, counts.held, counts.planned), (0, 0, 2));
+    assert_eq!((counts.unchanged, counts.still_rejected, counts.planned), (0, 0, 2));
 }
 
 #[test]
@@ -233,7 +233,9 @@ fn oracle(rows: &[Row], entries: &BTreeMap<Key, Known>) -> (BTreeMap<Key, String
             }
             ([Some(_)], _) if key.attribute_id > 3 => counts.invalid += 1,
             ([Some(v)], Some(e)) if e.belief == Belief::Confirmed && e.value == *v => counts.unchanged += 1,
-            ([Some(v)], Some(e)) if e.belief == Belief::Rejected && e.value == *v => counts.held += 1,
+            ([Some(v)], Some(e)) if e.belief == Belief::Rejected && e.value == *v => {
+                counts.still_rejected += 1
+            }
             ([Some(v)], _) => {
                 changes.insert(*key, v.clone());
                 counts.planned += 1;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use attrsync::destination::{Attribute, Body, Destination, Echo, Item, ReadError, Reply};
+use attrsync::destination::{Attribute, Body, Destination, Echo, Item, ReadError, Response};
 use attrsync::ledger::memory::MemoryStore;
 use attrsync::record::{Key, StoreName};
 use attrsync::sandbox::{Model, SandboxDestination};
@@ -65,7 +65,7 @@ impl Destination for Watched {
         self.store.ready().await;
     }
 
-    async fn upsert(&self, items: &[Item<'_>]) -> Reply {
+    async fn upsert(&self, items: &[Item<'_>]) -> Response {
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         let leaves = Leaves(&self.in_flight);
         {
@@ -81,7 +81,7 @@ impl Destination for Watched {
         }
         let reply = self.store.upsert(items).await;
         drop(leaves);
-        if let Reply::Answered(answer) = &reply
+        if let Response::Received(answer) = &reply
             && let (200, Body::Echoes(echoes)) = (answer.status, &answer.body)
         {
             self.scene.oracle().answered(&mut self.run(), items, echoes);

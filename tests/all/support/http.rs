@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// These bytes are sent; the connection stays open for the next request.
-    Answer(Vec<u8>),
+    HttpResponse(Vec<u8>),
     /// These bytes are sent, then the connection is closed in good order.
     Cut(Vec<u8>),
     /// These bytes are sent, then nothing until the other side goes away.
@@ -156,7 +156,7 @@ fn serve(mut stream: TcpStream, connection: usize, state: &Shared) -> io::Result
         read_rest(&mut stream, &mut request)?;
         lock(state).seen.push(request);
         match act {
-            Some(Act::Answer(bytes)) => stream.write_all(&bytes)?,
+            Some(Act::HttpResponse(bytes)) => stream.write_all(&bytes)?,
             Some(Act::Cut(bytes)) => {
                 stream.write_all(&bytes)?;
                 return stream.shutdown(Shutdown::Both);

@@ -1,0 +1,266 @@
+//! What was set aside comes back: by hand, when its attribute changes, when its customer is back.
+
+use std::time::Duration;
+
+use super::world::{Books, World, until};
+
+#[test]
+fn values_are_released_by_hand() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 30);
+        world.run(&["rejected", "--retry"]).exits(1).tells(&["no ledger yet"]);
+        assert_eq!(world.ledger_files(), 0, "a ledger is not made for this");
+        world.change("no !reject", "7, 8, 9");
+        world.sync().exits(3);
+        world.store().options.rules.reject_marker = String::new();
+        world.store().reset_log();
+
+        let said = world.run(&["rejected", "--json", "--retry", "7:1", "8", "77", "9:2"]).exits(0);
+        let told = said
+            .tells(&["77: no value of this customer is set aside", "9:2: this value is not set aside"])
+            .json();
+        assert_eq!((&told["released"], &told["run_id"]), (&2.into(), &2.into()));
+        assert_eq!(
+            told["keys"][0],
+            serde_json::json!({ "customer_id": 7, "attribute_id": 1, "released": 1 })
+        );
+        let run = world.run(&["runs", "2", "--json"]).exits(0).json();
+        assert_eq!((&run["run"]["kind"], &run["run"]["status"]), (&"release".into(), &"succeeded".into()));
+        assert_eq!((&run["run"]["planned"], &run["run"]["deferred"]), (&2.into(), &2.into()));
+        world.run(&["explain", "7", "1"]).exits(0).tells(&["released by hand", "not allowed here"]);
+
+        // The next sync sends them, and only them.
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("planned"), said.count("confirmed"), said.count("held")), (2, 2, 1));
+        assert_eq!(world.writes().len(), 1);
+        assert_eq!(world.value(8, 1).as_deref(), Some("no !reject"));
+
+        // Nothing went unanswered, so nothing has to be waited for, not even by a value that has changed since.
+        world.run(&["rejected", "--retry", "9"]).exits(0);
+        world.change("third", "9");
+        world.sync().exits(0);
+        assert_eq!(world.number("select count(*) as n from changes where in_doubt_until is not null"), 0);
+        world.change("no !reject", "9");
+        world.store().options.rules.reject_marker = "!reject".to_owned();
+        world.sync().exits(3);
+        world.store().options.rules.reject_marker = String::new();
+
+        // Without keys all that is left; and then there is nothing.
+        world.run(&["rejected", "--retry"]).exits(0).tells(&["released 1 value", "attrsync sync"]);
+        world.sync().exits(0);
+        world.run(&["rejected", "--retry"]).exits(1).tells(&["nothing is set aside"]);
+        world.run(&["rejected", "--retry", "7"]).exits(1).tells(&["7: no value"]);
+        world.run(&["rejected", "--retry", "seven"]).exits(64).tells(&["CUSTOMER:ATTRIBUTE_ID"]);
+    }
+}
+
+#[test]
+fn a_store_that_is_held_releases_nothing() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 5);
+        world.change("no !reject", "3");
+        world.sync().exits(3);
+        world.change("second", "4");
+        world.script(&[attrsync::sandbox::Fault::Silent]);
+        world.be_patient();
+        let running = world.start(&["sync"]);
+        until("a call is in flight", || {
+            world.store().requests().any(|request| request.fault.as_deref() == Some("silent"))
+        });
+        world.run(&["rejected", "--retry"]).exits(5).tells(&["run 2 (sync)"]);
+        assert_eq!(world.number("select count(*) as n from entries where belief = 'rejected'"), 1);
+        running.signal("KILL");
+        running.end();
+    }
+}
+
+/// A run that found values of deleted customers: two were deleted with all their values.
+fn with_deleted_customers(books: Books) -> World {
+    let world = World::with_customers(books, 12);
+    world.execute("insert into customer_attribute_values select c, 2, '1' from generate_series(1, 12) c");
+    world.sync().exits(0);
+    world.store().delete_customer(4);
+    world.store().delete_customer(5);
+    world.change("second", "3, 4, 5");
+    let said = world.sync().exits(3).balances().tells(&["the store has no such customers any more"]);
+    assert_eq!((said.count("confirmed"), said.count("rejected")), (2, 4));
+    world
+}
+
+/// How often the store was asked about customers.
+fn asks(world: &World) -> usize {
+    world.store().requests().filter(|request| request.path.ends_with("/customers")).count()
+}
+
+#[test]
+fn values_of_a_deleted_customer_are_sent_again_when_it_is_back() {
+    for books in Books::BOTH {
+        let world = with_deleted_customers(books);
+        assert_eq!(world.number("select count(*) as n from missing_customers"), 2);
+        world.store().reset_log();
+        let said = world.sync().exits(3);
+        assert_eq!((said.count("planned"), said.count("held")), (0, 4));
+        assert_eq!(asks(&world), 1, "one question for all of them");
+
+        world.store().add_customer(4);
+        let plan = world.run(&["plan", "--json"]).exits(0).json();
+        assert_eq!((&plan["counts"]["planned"], &plan["counts"]["held"]), (&2.into(), &2.into()));
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("released"), said.count("confirmed"), said.count("held")), (2, 2, 2));
+        assert_eq!((world.value(4, 1).as_deref(), world.value(5, 1)), (Some("second"), None));
+        // What was set aside is given back, and whatever the store held for the customer is believed no more.
+        let told = world.ask("select customer_id, news, entries from releases order by news");
+        let of = |news: &str| serde_json::json!({ "customer_id": 4, "news": news, "entries": 2 });
+        assert_eq!(told, [of("back"), of("gone")]);
+        assert_eq!(world.number("select customer_id as n from missing_customers"), 5);
+        world.store().add_customer(5);
+        world.run(&["sync"]).exits(0).tells(&["released", "set aside before"]);
+    }
+}
+
+#[test]
+fn promise_5_customers_that_a_killed_or_stopped_run_did_not_ask_about_are_asked_about_by_the_next() {
+    for (books, signal) in
+        [(Books::File, "KILL"), (Books::File, "TERM"), (Books::Postgres, "KILL"), (Books::Postgres, "TERM")]
+    {
+        let world = World::with_customers(books, 600);
+        world.sync().exits(0);
+        world.be_patient();
+        world.store().delete_customer(1);
+        world.store().delete_customer(2);
+        world.change("second", "select generate_series(1, 600)");
+        world.store().options.latency = Duration::from_millis(150);
+        let running = world.start(&["sync", "--json"]);
+        let refused = "select max(rejected) as n from runs";
+        until("both values are refused", || world.number(refused) == 2);
+        running.signal(signal);
+        running.end();
+        world.store().options.latency = Duration::from_millis(2);
+        assert_eq!(world.number("select count(*) as n from missing_customers"), 0, "nobody was asked");
+
+        world.store().reset_log();
+        let said = world.sync().exits(3).balances().tells(&["the store has no such customers any more"]);
+        assert_eq!((said.count("rejected"), said.count("held")), (0, 2));
+        assert_eq!(asks(&world), 1, "one question for both");
+        assert_eq!(world.number("select count(*) as n from missing_customers"), 2);
+        world.store().add_customer(1);
+        world.store().add_customer(2);
+        world.sync().exits(0).balances();
+        world.assert_landed(600, "second");
+        // Those who are there were asked about once, and never again.
+        world.store().reset_log();
+        world.sync().exits(0);
+        assert_eq!(asks(&world), 0);
+    }
+}
+
+#[test]
+fn promise_3_what_a_deleted_customer_took_along_is_not_believed_when_it_is_back() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 12);
+        world.execute("insert into customer_attribute_values select c, 2, '1' from generate_series(1, 12) c");
+        world.sync().exits(0);
+        world.store().delete_customer(5);
+        // Only one of its two values is refused; the other is as it was.
+        world.change("second", "5");
+        world.execute(
+            "update customer_attribute_values set value = '1' where customer_id = 5 and attribute_id = 2",
+        );
+        assert_eq!(world.sync().exits(3).balances().count("rejected"), 1);
+        world.store().add_customer(5);
+        let plan = world.run(&["plan", "--json"]).exits(0).json();
+        assert_eq!(plan["counts"]["planned"], 2, "plan knows it too");
+        let said = world.sync().exits(0).balances();
+        assert_eq!((said.count("confirmed"), said.count("released")), (2, 1));
+        let made_anew = "select count(*) as n from changes where run_id = 3 and action = 'create'";
+        assert_eq!(world.number(made_anew), 2, "the ledger itself forgot them, should this run have died");
+        assert_eq!((world.value(5, 1).as_deref(), world.value(5, 2).as_deref()), (Some("second"), Some("1")));
+        world.run(&["check", "--ledger"]).exits(0);
+    }
+}
+
+#[test]
+fn rejected_values_are_sent_again_when_their_attribute_changes() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 12);
+        world.change("no !reject", "3, 4");
+        world.sync().exits(3);
+        world.store().options.rules.reject_marker = String::new();
+        world.sync().exits(3);
+        let renamed = |name: &str| attrsync::sandbox::AttributeSpec::new(1, name, "string");
+        world.store().add_attribute(renamed("level"));
+        let plan = world.run(&["plan", "--json"]).exits(0).tells(&["attribute 1 is named level"]).json();
+        assert_eq!((&plan["counts"]["planned"], &plan["counts"]["held"]), (&2.into(), &0.into()));
+        assert_eq!(
+            world.number("select count(*) as n from entries where belief = 'rejected'"),
+            2,
+            "plan writes nothing"
+        );
+        // A run that leaves them out releases them all the same; then the next one sends them.
+        let said =
+            world.run(&["sync", "--json", "--customer", "3"]).exits(0).tells(&["attribute 1 is named level"]);
+        assert_eq!((said.count("released"), said.count("confirmed")), (2, 1));
+        let said = world.sync().exits(0);
+        assert_eq!((said.count("released"), said.count("confirmed")), (0, 1));
+        assert_eq!(world.value(4, 1).as_deref(), Some("no !reject"));
+        world.store().reset_log();
+        world.sync().exits(0);
+        assert!(world.writes().is_empty());
+    }
+}
+
+#[test]
+fn an_attribute_that_was_deleted_and_made_anew_is_told_with_the_way_back() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 5);
+        world.execute(
+            "insert into customer_attribute_values select c, 3, '2026-01-01' from generate_series(1, 5) c",
+        );
+        world.sync().exits(0);
+        let name =
+            world.store().attributes().iter().find(|known| known.id == 1).map(|known| known.name.clone());
+        let name = name.expect("it has a name");
+        world.store().delete_attribute(1);
+        let words = [&format!("attribute 1 ({name}) was deleted"), "make it again"];
+        world.run(&["plan"]).exits(0).tells(&words);
+        let said = world.run(&["sync"]).exits(3).tells(&words);
+        assert!(said.out.contains("was deleted"), "the run's message: {said:#?}");
+        assert_eq!(
+            world.number("select count(*) as n from entries where attribute_id = 1 and value_id is not null"),
+            0
+        );
+        assert_eq!(
+            world.number("select count(*) as n from entries where attribute_id = 1 and belief = 'confirmed'"),
+            0
+        );
+        assert_eq!(
+            world.number("select count(*) as n from entries where attribute_id = 3 and value_id is null"),
+            0
+        );
+
+        // Later runs do not repeat the news, and every row says why it is not sent.
+        let made_anew = attrsync::sandbox::AttributeSpec::new(17, &name, "string");
+        world.store().add_attribute(made_anew);
+        let said = world.run(&["sync"]).exits(3);
+        assert!(!format!("{said:?}").contains("was deleted"), "{said:#?}");
+        world.run(&["runs", "3"]).exits(0).tells(&["let the source use attribute_id 17"]);
+        world.execute("update customer_attribute_values set attribute_id = 17 where attribute_id = 1");
+        let said = world.sync().exits(0).balances();
+        assert_eq!((said.count("confirmed"), said.count("orphans")), (5, 0));
+        assert_eq!(world.value(2, 17).as_deref(), Some("first"));
+    }
+}
+
+#[test]
+fn an_attribute_that_was_missing_for_a_while_is_sent_anew() {
+    let world = World::with_customers(Books::File, 5);
+    world.execute("insert into customer_attribute_values values (1, 2, '1')");
+    world.sync().exits(0);
+    let known = world.store().attributes().iter().find(|known| known.id == 1).cloned().expect("is there");
+    world.store().delete_attribute(1);
+    world.sync().exits(3);
+    world.store().add_attribute(known);
+    let said = world.sync().exits(0).tells(&["attribute 1 is there again"]).balances();
+    assert_eq!((said.count("confirmed"), said.count("unchanged")), (5, 1));
+    world.assert_landed(5, "first");
+}

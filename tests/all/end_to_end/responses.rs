@@ -1,0 +1,314 @@
+//! The table of answers, row by row: what the program makes of each, and how it ends.
+
+use std::time::Duration;
+
+use attrsync::config::Secret;
+use attrsync::sandbox::{AttributeSpec, Blame, Fault};
+
+use super::world::{Books, World, until};
+
+#[test]
+fn promise_12_an_answer_after_which_nothing_can_succeed_stops_the_run_with_advice() {
+    for (status, words) in [
+        (401, "access_token"),
+        (403, "scope"),
+        (404, "hash"),
+        (301, "api_url"),
+        (405, "api_url"),
+        (501, "api_url"),
+        (505, "api_url"),
+        (507, "plan"),
+    ] {
+        let world = World::with_customers(Books::File, 200);
+        world.script(&[Fault::None, Fault::Status(status)]);
+        let said = world.sync().exits(1).balances().tells(&[words, &status.to_string()]);
+        assert_eq!(said.json()["status"], "failed", "{status}");
+        assert!(said.count("deferred") >= 100 && said.count("confirmed") >= 10, "{status}: {said:#?}");
+        assert_eq!((said.count("unknown"), said.count("rejected")), (0, 0), "{status}");
+        assert_eq!(said.count("confirmed"), world.held().len() as i64, "{status}");
+        let calls = world.writes().len();
+        assert_eq!(said.json()["calls"], calls, "{status}: what was begun ahead was not sent");
+        assert_eq!(world.number("select requests as n from runs"), calls as i64);
+        world.sync().exits(0).balances();
+        world.assert_landed(200, "first");
+        assert_eq!(world.number("select count(*) as n from changes where in_doubt_until is not null"), 0);
+    }
+}
+
+#[test]
+fn promise_12_a_store_that_refuses_to_be_read_is_explained() {
+    for (books, spoil, words) in [
+        (Books::File, "revoked", ["401", "access_token"]),
+        (Books::Postgres, "scope", ["403", "scope"]),
+        (Books::File, "hash", ["404", "hash"]),
+        (Books::File, "token", ["401", "access_token"]),
+        (Books::File, "attributes", ["no customer attributes", "hash"]),
+    ] {
+        let world = World::with_customers(books, 5);
+        match spoil {
+            "revoked" => world.store().options.rules.revoked = true,
+            "scope" => world.store().options.rules.scope_missing = true,
+            "hash" => world.store().options.hash = "another".to_owned(),
+            "token" => world.store().options.token = Secret::new("another"),
+            _ => (1..=3).for_each(|id| world.store().delete_attribute(id)),
+        }
+        let said = world.sync().exits(1).tells(&words).tells(&["hint:"]);
+        assert!(said.out.is_empty(), "{said:#?}");
+        assert!(world.writes().is_empty());
+        assert_eq!(world.number("select count(*) as n from runs where status = 'failed'"), 1, "{spoil}");
+    }
+}
+
+#[test]
+fn promise_5_whatever_the_network_does_the_run_ends_with_every_value_there() {
+    let faults = [
+        Fault::Status(500),
+        Fault::Status(502),
+        Fault::Status(503),
+        Fault::Status(504),
+        Fault::Status(408),
+        Fault::Status(423),
+        Fault::Refused,
+        Fault::Html,
+        Fault::Dropped,
+        Fault::Cut,
+        Fault::Reset,
+        Fault::Lost,
+        Fault::Slow,
+        Fault::Silent,
+        Fault::Late,
+    ];
+    std::thread::scope(|scope| {
+        for (index, fault) in faults.into_iter().enumerate() {
+            scope.spawn(move || {
+                let world = World::with_customers(Books::BOTH[index % 2], 60);
+                let times_out = matches!(fault, Fault::Slow | Fault::Silent | Fault::Late);
+                if !times_out {
+                    world.be_patient();
+                }
+                world.script(&[fault, Fault::None, fault, fault]);
+                let said = world.sync().exits(0).balances();
+                assert_eq!(said.count("confirmed"), 60, "{fault}");
+                // Where time-outs are short, so that there are some, a busy machine may add one of its own.
+                let calls = said.count("requests");
+                assert!(
+                    calls == 9 || times_out && calls > 9,
+                    "{fault}: {calls} calls, not three of them twice"
+                );
+                let again = world.number("select count(*) as n from requests where parent_id is not null");
+                assert_eq!(again, calls - 6, "{fault}");
+                world.assert_landed(60, "first");
+                assert!(world.store().tally().max_in_flight <= 3, "{fault}");
+            });
+        }
+    });
+}
+
+#[test]
+fn promise_2_a_429_with_headers_is_waited_out() {
+    for retry_after in [false, true] {
+        let world = World::with_customers(Books::File, 200);
+        {
+            let mut store = world.store();
+            store.options.quota.window_ms = 1000;
+            store.options.quota.retry_after = retry_after;
+        }
+        world.script(&[Fault::None, Fault::None, Fault::Limited]);
+        let said = world.sync().exits(0).balances();
+        assert_eq!(said.count("confirmed"), 200);
+        let writes = world.writes();
+        let refused = writes.iter().find(|write| write.status == Some(429)).expect("a 429").at_ms;
+        let window_ends = (refused / 1000 + 1) * 1000;
+        let meanwhile: Vec<_> =
+            writes.iter().filter(|write| write.at_ms > refused + 100 && write.at_ms < window_ends).collect();
+        assert!(meanwhile.is_empty(), "refused at {refused}: {meanwhile:?}");
+        world.assert_landed(200, "first");
+    }
+}
+
+#[test]
+fn promise_2_a_429_without_headers_brings_the_calls_in_flight_down() {
+    let world = World::with_customers(Books::File, 400);
+    world.script(&[Fault::LimitedBare; 4]);
+    let said = world.sync().exits(0).balances();
+    assert_eq!(said.count("confirmed"), 400);
+    let writes = world.writes();
+    let last = writes.iter().rposition(|write| write.status == Some(429)).expect("a 429");
+    let after = &writes[last + 3..last + 13];
+    assert!(after.iter().all(|write| write.in_flight == 1), "{after:?}");
+    world.assert_landed(400, "first");
+}
+
+#[test]
+fn promise_2_a_share_of_the_quota_is_left_to_others() {
+    let world = World::with_customers(Books::File, 200);
+    {
+        let mut store = world.store();
+        store.options.quota.window_ms = 1000;
+        store.options.quota.requests = 10;
+    }
+    world.sync().exits(0).balances();
+    let store = world.store();
+    assert_eq!(store.tally().limited, 0, "{:?}", store.tally());
+    let mut windows = std::collections::BTreeMap::<u64, u32>::new();
+    store.requests().for_each(|request| *windows.entry(request.at_ms / 1000).or_default() += 1);
+    assert!(windows.values().all(|&calls| calls <= 9), "{windows:?}");
+}
+
+#[test]
+fn promise_7_a_store_that_always_fails_trips_the_breaker() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 100);
+        world.store().options.rules.fixed_status = Some(503);
+        let said = world.sync().exits(1).balances().tells(&["calls in a row failed"]);
+        assert!(said.count("unknown") > 0 && said.count("deferred") > 0, "{said:#?}");
+        assert_eq!(said.count("unknown") + said.count("deferred"), 100);
+        assert_eq!(said.json()["status"], "failed");
+        world.store().heal();
+        world.sync().exits(0).balances();
+        world.assert_landed(100, "first");
+    }
+}
+
+#[test]
+fn promise_7_a_store_that_always_fails_fails_a_run_of_any_size() {
+    for customers in [1, 2, 3] {
+        let world = World::with_customers(Books::File, customers);
+        world.store().options.rules.fixed_status = Some(503);
+        let said = world.sync().exits(1).balances().tells(&["hint:", "when the store is well again"]);
+        assert_eq!(
+            (said.count("confirmed"), said.json()["status"].as_str()),
+            (0, Some("failed")),
+            "{said:#?}"
+        );
+        assert_eq!(said.count("unknown"), customers as i64);
+        world.store().heal();
+        world.sync().exits(0).balances();
+        world.assert_landed(customers, "first");
+    }
+}
+
+#[test]
+fn promise_12_a_store_that_is_not_there_is_said_clearly() {
+    let mut world = World::with_customers(Books::File, 5);
+    world.stop_store();
+    world.sync().exits(1).tells(&["api_url", "hint:"]);
+    world.run(&["check"]).exits(1).tells(&["FAILED"]);
+}
+
+#[test]
+fn promise_7_a_store_that_goes_away_in_mid_run_ends_it_and_the_next_completes() {
+    let mut world = World::with_customers(Books::File, 400);
+    world.store().options.latency = Duration::from_millis(20);
+    let running = world.start(&["sync", "--json"]);
+    until("some calls were made", || world.store().tally().applied >= 4);
+    world.stop_store();
+    let said = running.end().exits(1).balances().tells(&["calls in a row failed"]);
+    assert!(said.count("confirmed") >= 4 && said.count("deferred") > 0, "{said:#?}");
+    world.start_store();
+    world.sync().exits(0).balances();
+    world.assert_landed(400, "first");
+}
+
+#[test]
+fn promise_6_nothing_but_rejections_trips_the_breaker() {
+    let world = World::with_customers(Books::File, 200);
+    world.be_patient();
+    world.execute("update customer_attribute_values set value = '!reject'");
+    let said = world.sync().exits(1).balances().tells(&["rejected", "confirmed none"]);
+    let rejected = said.count("rejected");
+    assert!((20..=60).contains(&rejected), "{said:#?}");
+    assert_eq!(said.count("deferred"), 200 - rejected);
+}
+
+#[test]
+fn promise_6_a_run_whose_last_value_is_refused_has_come_to_its_end() {
+    let world = World::with_customers(Books::File, 20);
+    world.be_patient();
+    world.execute("update customer_attribute_values set value = '!reject'");
+    let said = world.sync().exits(3).balances();
+    assert_eq!((said.count("rejected"), said.count("deferred")), (20, 0));
+}
+
+#[test]
+fn promise_6_values_of_a_deleted_customer_are_set_aside_without_being_sent() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 12);
+        for id in 4..=60 {
+            world.store().add_attribute(AttributeSpec::new(id, &format!("attribute {id}"), "string"));
+        }
+        world.execute("insert into customer_attribute_values select 5, a, 'x' from generate_series(2, 60) a");
+        world.store().delete_customer(5);
+        world.configure("values_per_request = 10");
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("confirmed"), said.count("rejected")), (11, 60));
+        let reasons = world.ask("select reason, count(*) as n from outcomes where outcome = 'rejected' group by reason order by 2");
+        let all = format!("{reasons:?}");
+        assert!(all.contains("no customer 5") && all.contains("invalid customer ID"), "{all}");
+        assert!(reasons.last().expect("reasons")["n"].as_i64() >= Some(50), "{all}");
+        assert!(world.writes().len() <= 40, "{} calls", world.writes().len());
+        world.store().reset_log();
+        world.sync().exits(3);
+        assert!(world.writes().is_empty());
+    }
+}
+
+#[test]
+fn promise_6_values_of_a_deleted_attribute_are_set_aside_without_being_sent() {
+    let world = World::with_customers(Books::File, 300);
+    world.execute("insert into customer_attribute_values select c, 2, 'x' from generate_series(1, 300) c");
+    world.sync().exits(0);
+    world.execute("update customer_attribute_values set value = 'second'");
+    world.store().options.latency = Duration::from_millis(10);
+    let before = world.writes().len();
+    let running = world.start(&["sync", "--json"]);
+    until("some calls were made", || world.writes().len() >= before + 6);
+    world.store().delete_attribute(2);
+    let said = running.end().exits(3).balances();
+    assert_eq!(said.count("confirmed") + said.count("rejected"), 600, "{said:#?}");
+    assert!(said.count("confirmed") >= 300);
+    world.assert_landed(300, "second");
+    let gone = "select count(*) as n from outcomes where reason like '%no attribute 2%'";
+    assert!(world.number(gone) > 100);
+}
+
+#[test]
+fn promise_6_however_a_refusal_names_its_item_only_the_bad_values_are_rejected() {
+    for blame in [Blame::Index, Blame::FieldOnly, Blame::WrongIndex] {
+        for (report_all, apply_before_bad) in [(false, false), (true, false), (false, true)] {
+            let world = World::with_customers(Books::File, 30);
+            {
+                let rules = &mut world.store().options.rules;
+                (rules.blame, rules.report_all, rules.apply_before_bad) =
+                    (blame, report_all, apply_before_bad);
+            }
+            world.change("!reject", "4, 8, 25");
+            let said = world.sync().exits(3).balances();
+            let case = format!("{blame:?} {report_all} {apply_before_bad}");
+            assert_eq!((said.count("confirmed"), said.count("rejected")), (27, 3), "{case}");
+            world.assert_landed(27, "first");
+            let rejected = world
+                .ask("select customer_id as id, reason from entries where belief = 'rejected' order by 1");
+            let ids: Vec<_> = rejected.iter().map(|row| row["id"].as_i64()).collect();
+            assert_eq!(ids, [Some(4), Some(8), Some(25)], "{case}");
+            assert!(
+                rejected
+                    .iter()
+                    .all(|row| row["reason"].as_str().is_some_and(|r| r.contains("not allowed here")))
+            );
+        }
+    }
+}
+
+#[test]
+fn promise_6_a_refusal_that_names_nothing_puts_one_value_aside_at_most() {
+    for status in [400, 409, 422] {
+        let world = World::with_customers(Books::File, 30);
+        world.script(&[Fault::Status(status)]);
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("confirmed"), said.count("rejected")), (29, 1), "{status}");
+        world.run(&["rejected"]).exits(0).tells(&[&status.to_string()]);
+        world.run(&["sync", "--retry-rejected", "--json"]).exits(0);
+        world.assert_landed(30, "first");
+    }
+}

@@ -1,0 +1,7 @@
+//! The ledgers: one contract for all of them, and what only one database can get wrong.
+
+mod audit;
+pub(crate) mod contract;
+mod migrations;
+pub(crate) mod postgres;
+mod sqlite;

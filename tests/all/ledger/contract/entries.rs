@@ -1,0 +1,157 @@
+//! Reading the entries back, page after page.
+
+use attrsync::ledger::LedgerReader;
+use attrsync::ledger::audit::AuditLog;
+use attrsync::record::{Belief, Change, Filter, Key, Verdict};
+
+use super::backend::Backend;
+use super::fixture::*;
+
+/// Some entries, confirmed in plans of a few thousand.
+async fn fill(scene: &Scene<'_>, keys: impl Iterator<Item = Key>) {
+    let changes: Vec<Change> = keys.map(|key| change(key.customer_id, key.attribute_id, "v")).collect();
+    for (seconds, page) in (0..).zip(changes.chunks(5_000)) {
+        let run = scene.planned_run(seconds, page.to_vec()).await;
+        let request = scene.begin(run, seconds, page).await;
+        let verdicts: Vec<_> = page.iter().map(|change| (change.key, confirmed())).collect();
+        scene.finish(run, request, seconds, &verdicts).await;
+        scene.close(run, seconds).await;
+    }
+}
+
+pub(crate) async fn entries_come_in_key_order_across_pages(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    // Customers of seven values each, so that pages end inside of a customer.
+    let keys: Vec<Key> = (0..50_000).map(|n| Key::new(n / 7 + 1, n % 7 + 1)).collect();
+    fill(&scene, keys.iter().rev().copied()).await;
+    let (rows, sizes) = scene.scan(&Filter::default()).await;
+    assert!(rows.iter().map(|(key, ..)| key).eq(&keys), "each key once, in order");
+    assert!(sizes.len() > 1 && sizes.iter().all(|size| (1..=10_000).contains(size)), "{sizes:?}");
+
+    let even: Vec<i64> = (1..=6_000).filter(|id| id % 2 == 0).collect();
+    // One value a customer, and some, so that pages would end inside of a customer there too.
+    let (one, some) = ([3].as_slice(), [1, 4, 7].as_slice());
+    for (customers, attributes) in [(even.as_slice(), [].as_slice()), (&[], one), (&[], some), (&even, some)]
+    {
+        let filter = Filter {
+            customers: customers.iter().copied().collect(),
+            attributes: attributes.iter().copied().collect(),
+        };
+        let (rows, sizes) = scene.scan(&filter).await;
+        let expected = keys.iter().filter(|key| {
+            (customers.is_empty() || filter.customers.contains(&key.customer_id))
+                && (attributes.is_empty() || attributes.contains(&key.attribute_id))
+        });
+        let found = rows.iter().map(|(key, ..)| key);
+        assert!(found.eq(expected), "of {} customers, attributes {attributes:?}", customers.len());
+        assert!(sizes.len() > 1, "{sizes:?}");
+    }
+}
+
+pub(crate) async fn entries_are_filtered(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    fill(&scene, (1..=4).flat_map(|customer| (1..=3).map(move |attribute| Key::new(customer, attribute))))
+        .await;
+    let check = async |customers: &[i64], attributes: &[i64], expected: &[(i64, i64)]| {
+        let filter = Filter {
+            customers: customers.iter().copied().collect(),
+            attributes: attributes.iter().copied().collect(),
+        };
+        let (rows, _) = scene.scan(&filter).await;
+        let keys: Vec<_> = rows.iter().map(|(key, ..)| (key.customer_id, key.attribute_id)).collect();
+        assert_eq!(keys, expected);
+    };
+    check(&[4, 2], &[], &[(2, 1), (2, 2), (2, 3), (4, 1), (4, 2), (4, 3)]).await;
+    check(&[], &[3], &[(1, 3), (2, 3), (3, 3), (4, 3)]).await;
+    check(&[3, 1], &[2, 1], &[(1, 1), (1, 2), (3, 1), (3, 2)]).await;
+    check(&[9], &[], &[]).await;
+}
+
+pub(crate) async fn an_empty_ledger_has_no_page(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let (rows, sizes) = scene.scan(&Filter::default()).await;
+    assert!(rows.is_empty() && sizes.is_empty(), "a page is never empty");
+}
+
+pub(crate) async fn the_time_is_told_where_it_is_needed_only(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    scene.send(0, change(1, 1, "a "), altered("a")).await;
+    scene.send(3, change(2, 1, "b"), rejected()).await;
+    scene.send(6, Change { value_id: Some(9), ..change(3, 1, "") }, unknown(Some("ß"))).await;
+    let (rows, _) = scene.scan(&Filter::default()).await;
+    let told: Vec<_> =
+        rows.iter().map(|(_, value, belief, timed)| (value.as_str(), *belief, *timed)).collect();
+    let expected =
+        [("a ", Belief::Confirmed, false), ("b", Belief::Rejected, false), ("", Belief::Unconfirmed, true)];
+    assert_eq!(told, expected);
+
+    let mut pages = scene.ledger.entries(&Filter::default()).await.expect("scans");
+    let page = pages.next().await.expect("reads").expect("a page");
+    assert_eq!(page.row(0).stored_value, Some("a"));
+    let last = page.row(2);
+    assert_eq!((last.observed_value, last.value_id, last.sent_at), (Some("ß"), Some(9), Some(at(7))));
+    assert!(pages.next().await.expect("reads").is_none());
+}
+
+pub(crate) async fn a_note_stays_with_a_confirmed_entry(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let note = "an earlier copy may arrive late";
+    let noted = |stored: Option<&str>| Verdict::Confirmed {
+        value_id: None,
+        stored_value: stored.map(str::to_owned),
+        note: Some(note.to_owned()),
+    };
+    let first = scene.send(0, change(1, 1, "a"), noted(None)).await;
+    scene.send(3, change(2, 1, "b "), noted(Some("b"))).await;
+    scene.send(6, change(3, 1, "c"), confirmed()).await;
+    let run = scene.planned_run(9, vec![change(4, 1, "d")]).await;
+    scene.begin(run, 10, &[change(4, 1, "d")]).await;
+    scene.set_aside(run, 11, &[(Key::new(4, 1), noted(None))]).await;
+
+    assert_eq!(backend.changes(first).await[0].reason.as_deref(), Some(note));
+    let entries = scene.entries().await;
+    assert!(entries.iter().all(|entry| entry.belief == Belief::Confirmed), "{entries:?}");
+    let reasons: Vec<_> = entries.iter().map(|entry| entry.reason.as_deref()).collect();
+    assert_eq!(reasons, [Some(note), Some(note), None, Some(note)]);
+    let mut pages = scene.ledger.entries(&Filter::default()).await.expect("scans");
+    let page = pages.next().await.expect("reads").expect("a page");
+    let times: Vec<_> = (0..page.len()).map(|index| page.row(index).sent_at).collect();
+    assert_eq!(times, [Some(at(1)), Some(at(4)), None, Some(at(11))]);
+    drop((page, pages));
+
+    scene.send(20, change(1, 1, "e"), confirmed()).await;
+    let entry = scene.entry(Key::new(1, 1)).await;
+    assert_eq!((entry.value.as_str(), entry.reason), ("e", None), "the note was of the value before");
+}
+
+/// Every row that a scan gives, whole.
+async fn rows(scan: &dyn LedgerReader, filter: &Filter) -> Vec<String> {
+    let mut pages = scan.entries(filter).await.expect("scans");
+    let mut rows = Vec::new();
+    while let Some(page) = pages.next().await.expect("a page") {
+        rows.extend((0..page.len()).map(|index| format!("{:?}", page.row(index))));
+    }
+    rows
+}
+
+pub(crate) async fn the_audit_reads_the_same_entries(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    scene.send(0, Change { value_id: Some(9), ..change(1, 1, "a ") }, altered("a")).await;
+    scene.send(3, change(1, 2, ""), rejected()).await;
+    scene.send(6, change(2, 1, "ß"), unknown(Some("SS"))).await;
+    let note = Some("an earlier copy may arrive late".to_owned());
+    scene.send(9, change(3, 1, "d"), Verdict::Confirmed { value_id: None, stored_value: None, note }).await;
+    let Some(config) = backend.config() else { return };
+
+    // The ledger is held meanwhile, as it is when somebody looks on.
+    let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
+    let store_id = audit.store_id(&store()).await.expect("reads").expect("is known");
+    let entries = audit.entries_of(store_id);
+    let some = Filter { customers: [1, 3].into(), attributes: [1].into() };
+    for (filter, count) in [(Filter::default(), 4), (some, 2)] {
+        let expected = rows(&*scene.ledger, &filter).await;
+        assert_eq!(expected.len(), count);
+        assert_eq!(rows(&entries, &filter).await, expected);
+    }
+    assert!(rows(&audit.entries_of(store_id + 1), &Filter::default()).await.is_empty(), "another store's");
+}

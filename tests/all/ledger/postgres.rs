@@ -1,0 +1,272 @@
+//! What is special to the ledger in Postgres. What every ledger must do is in the contract suite.
+
+mod lock;
+mod patience;
+mod plan;
+pub(crate) mod silence;
+
+use attrsync::ledger::postgres::PostgresLedger;
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRequest, NewRun, RequestEnd};
+use attrsync::record::{
+    Action, Belief, Change, Counts, EntryPage, Filter, InvalidRow, Key, RunStatus, StoreName, Trigger,
+    Verdict,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
+
+use crate::support::migrations;
+use crate::support::postgres::Postgres;
+
+pub(crate) fn store() -> StoreName {
+    StoreName { api_url: "https://api.example.com".to_owned(), hash: "abc123".to_owned() }
+}
+
+pub(crate) fn at(second: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(1_700_000_000 + second)
+}
+
+pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change {
+    Change {
+        key: Key::new(customer_id, attribute_id),
+        action: Action::Create,
+        value: value.to_owned(),
+        previous_value: None,
+        value_id: None,
+        in_doubt_value: None,
+        observed_value: None,
+        in_doubt_until: None,
+    }
+}
+
+pub(crate) async fn planned_run(ledger: &dyn Ledger, changes: &[Change]) -> i64 {
+    let run = NewRun { kind: "sync", trigger: Trigger::Manual, started_at: at(0), request_timeout: None };
+    let run = ledger.open_run(&run).await.unwrap();
+    let invalid = InvalidRow {
+        customer_id: None,
+        attribute_id: Some(1),
+        value: Some("x".to_owned()),
+        reason: "the row has no customer id".to_owned(),
+    };
+    ledger.save_plan(run, changes.to_vec(), vec![invalid]).await.unwrap();
+    let planned = i64::try_from(changes.len()).unwrap();
+    ledger.seal_plan(run, &Counts { planned, invalid: 1, ..Counts::default() }, at(1)).await.unwrap();
+    run
+}
+
+pub(crate) const FIRST: NewRequest = NewRequest { parent_id: None, attempt: 1, at: DateTime::UNIX_EPOCH };
+
+async fn entries(ledger: &dyn LedgerReader, filter: &Filter) -> Vec<EntryPage> {
+    let mut pages = ledger.entries(filter).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(page) = pages.next().await.unwrap() {
+        all.push(page);
+    }
+    assert!(pages.next().await.unwrap().is_none(), "the end stays the end");
+    all
+}
+
+async fn connect(url: &str) -> PgConnection {
+    url.parse::<sqlx::postgres::PgConnectOptions>().unwrap().connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_value_goes_from_plan_to_confirmed() {
+    let ledger = PostgresLedger::open(&Postgres::start().database(), &store()).await.unwrap();
+    let changes = [
+        change(1, 1, "a\tb\\N\n"),
+        change(1, 2, ""),
+        change(2, 1, "é😀"),
+        change(3, 1, "d"),
+        change(4, 1, "e"),
+    ];
+    let run = planned_run(&ledger, &changes).await;
+    assert_eq!(ledger.planned(run, false, None, 10).await.unwrap(), changes);
+    assert_eq!(ledger.planned(run, false, Some(Key::new(1, 2)), 1).await.unwrap(), changes[2..3]);
+
+    let request = ledger.begin(run, &FIRST, &changes[..3]).await.unwrap();
+    let counts = ledger.counts(run).await.unwrap();
+    assert_eq!((counts.unknown, counts.deferred, counts.requests), (3, 2, 1));
+    let verdicts = [
+        (
+            Key::new(1, 1),
+            Verdict::Confirmed { value_id: Some(7), stored_value: Some("a b\0".to_owned()), note: None },
+        ),
+        (Key::new(1, 2), Verdict::Rejected { reason: "no\0".to_owned() }),
+        (Key::new(2, 1), Verdict::Unknown { reason: "502".to_owned(), observed_value: Some("z".to_owned()) }),
+    ];
+    let end = RequestEnd { at: at(3), http_status: Some(200), ..RequestEnd::default() };
+    ledger.finish(run, request, &end, &verdicts).await.unwrap();
+    ledger
+        .set_aside(run, &[(Key::new(3, 1), Verdict::Rejected { reason: "gone".to_owned() })], at(4))
+        .await
+        .unwrap();
+    let counts = ledger.counts(run).await.unwrap();
+    assert!(counts.balance());
+    assert_eq!((counts.confirmed, counts.altered, counts.rejected), (1, 1, 2));
+    assert_eq!((counts.unknown, counts.deferred), (1, 1));
+
+    let pages = entries(&ledger, &Filter::default()).await;
+    let rows: Vec<_> = (0..pages[0].len()).map(|index| pages[0].row(index)).collect();
+    let beliefs: Vec<_> = rows.iter().map(|row| (row.key.customer_id, row.belief)).collect();
+    assert_eq!(
+        beliefs,
+        [(1, Belief::Confirmed), (1, Belief::Rejected), (2, Belief::Unconfirmed), (3, Belief::Rejected)]
+    );
+    assert_eq!((rows[0].value, rows[0].stored_value), ("a\tb\\N\n", Some("a b\u{fffd}")));
+    assert_eq!((rows[0].value_id, rows[0].sent_at), (Some(7), None));
+    assert_eq!((rows[2].value, rows[2].observed_value, rows[2].sent_at), ("é😀", Some("z"), Some(at(3))));
+    let filter = Filter { customers: [2, 3].into(), attributes: [1].into() };
+    assert_eq!(entries(&ledger, &filter).await[0].len(), 2);
+}
+
+#[tokio::test]
+async fn a_step_in_the_wrong_state_writes_nothing() {
+    let ledger = PostgresLedger::open(&Postgres::start().database(), &store()).await.unwrap();
+    let changes = [change(1, 1, "a"), change(2, 1, "b")];
+    let run = planned_run(&ledger, &changes).await;
+    let request = ledger.begin(run, &FIRST, &changes[..1]).await.unwrap();
+    let before = ledger.counts(run).await.unwrap();
+    assert!(matches!(ledger.begin(run, &FIRST, &changes).await, Err(LedgerError::Database { .. })));
+    let verdict = Verdict::Confirmed { value_id: None, stored_value: None, note: None };
+    let verdicts = [(Key::new(1, 1), verdict.clone()), (Key::new(2, 1), verdict)];
+    assert!(ledger.finish(run, request, &RequestEnd::default(), &verdicts).await.is_err());
+    assert_eq!(ledger.counts(run).await.unwrap(), before);
+    assert_eq!(ledger.planned(run, false, None, 9).await.unwrap(), changes[1..]);
+}
+
+#[tokio::test]
+async fn a_store_has_one_holder_and_others_are_told_which() {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
+    let run = planned_run(&ledger, &[]).await;
+    let other = StoreName { hash: "other".to_owned(), ..store() };
+    PostgresLedger::open(&url, &other).await.unwrap();
+    match PostgresLedger::open(&url, &store()).await {
+        Err(LedgerError::Locked { holder }) => {
+            assert_eq!(holder, format!("run {run} (sync), started 2023-11-14 22:13:20 UTC"));
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(ledger);
+    PostgresLedger::open(&url, &store()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_lost_its_session_clears_its_certainty_and_nothing_else() {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
+    let changes = [change(1, 1, "a"), change(2, 1, "b")];
+    let run = planned_run(&ledger, &changes).await;
+    let request = ledger.begin(run, &FIRST, &changes[..1]).await.unwrap();
+    let verdict = Verdict::Confirmed { value_id: None, stored_value: None, note: None };
+    ledger.finish(run, request, &RequestEnd::default(), &[(Key::new(1, 1), verdict)]).await.unwrap();
+
+    let mut admin = connect(&url).await;
+    admin
+        .execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .await
+        .unwrap();
+    let successor = PostgresLedger::open(&url, &store()).await.unwrap();
+    let next = planned_run(&successor, &[]).await;
+    assert!(ledger.begin(run, &FIRST, &changes[1..]).await.is_err());
+    ledger.clear_certainty(&[Key::new(1, 1)], at(9)).await.unwrap();
+    assert_eq!(entries(&successor, &Filter::default()).await[0].row(0).belief, Belief::Unconfirmed);
+    match successor.begin(run, &FIRST, &changes[1..]).await {
+        Err(LedgerError::LostLock { owner }) => assert_eq!(owner, next),
+        other => panic!("{other:?}"),
+    }
+    let status: String = sqlx::query_scalar("select status from attrsync.runs where id = $1")
+        .bind(run)
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    assert_eq!(status, RunStatus::Interrupted.as_str());
+}
+
+#[tokio::test]
+async fn a_new_ledger_is_announced_once() {
+    let url = Postgres::start().database();
+    assert!(PostgresLedger::open(&url, &store()).await.unwrap().created());
+    let other = StoreName { hash: "other".to_owned(), ..store() };
+    assert!(!PostgresLedger::open(&url, &other).await.unwrap().created(), "a new store, but no new ledger");
+
+    // An administrator may have made the schema, empty, for a user who may make none.
+    let url = Postgres::start().database();
+    connect(&url).await.execute("create schema attrsync").await.unwrap();
+    assert!(PostgresLedger::open(&url, &store()).await.unwrap().created());
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let url = Postgres::start().database();
+    PostgresLedger::open(&url, &store()).await.unwrap();
+    let mut admin = connect(&url).await;
+    admin
+        .execute("update attrsync.refinery_schema_history set version = 999 where version = 1")
+        .await
+        .unwrap();
+    match PostgresLedger::open(&url, &store()).await {
+        Err(LedgerError::Version(text)) => assert!(text.contains("install the newer attrsync"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn errors_do_not_show_the_password() {
+    let url = format!("postgres://nobody:hunter2@127.0.0.1:{}/nowhere", Postgres::start().port());
+    for url in [url.as_str(), "postgres://u:hunter2@[bad/x", "postgres://u:hunter2@h/x?sslmode=odd"] {
+        let error = PostgresLedger::open(url, &store()).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn both_dialects_have_the_same_tables_and_columns() {
+    let url = Postgres::start().database();
+    PostgresLedger::open(&url, &store()).await.unwrap();
+    let mut admin = connect(&url).await;
+    let rows = sqlx::query(
+        "select table_name::text, column_name::text from information_schema.columns
+        where table_schema = 'attrsync' and table_name <> 'refinery_schema_history'
+        order by 1, ordinal_position",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    let postgres: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+
+    let sqlite = rusqlite::Connection::open_in_memory().unwrap();
+    for (_, sql) in migrations::of("sqlite") {
+        sqlite.execute_batch(&sql).unwrap();
+    }
+    let sqlite: Vec<(String, String)> = sqlite
+        .prepare(
+            "select t.name, c.name from sqlite_schema t, pragma_table_info(t.name) c
+            where t.type in ('table', 'view') and t.name not like 'sqlite%' order by 1, c.cid",
+        )
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(postgres, sqlite);
+    admin.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_value_is_refused() {
+    for encoding in ["SQL_ASCII", "LATIN1"] {
+        let url = Postgres::start().database_in(encoding);
+        let error = PostgresLedger::open(&url, &store()).await.unwrap_err();
+        assert!(
+            matches!(&error, LedgerError::Unusable(text) if text.contains(encoding) && text.contains("encoding 'UTF8'")),
+            "{error}"
+        );
+        let schemas = "select count(*) from pg_namespace where nspname = 'attrsync'";
+        let made: i64 = sqlx::query_scalar(schemas).fetch_one(&mut connect(&url).await).await.unwrap();
+        assert_eq!(made, 0, "nothing is left behind");
+    }
+}

@@ -1,0 +1,122 @@
+//! A ledger in Postgres that is slow, and one that is silent: the first is waited for, the second is not.
+
+use std::time::Duration;
+
+use attrsync::ledger::postgres::PostgresLedger;
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun, RequestEnd};
+use attrsync::record::{Filter, Key, Trigger, Verdict};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use crate::ledger::postgres::silence::Wire;
+use crate::ledger::postgres::{FIRST, at, change, planned_run, store};
+use crate::support::postgres::Postgres;
+
+/// Longer than an answer is waited for without a question.
+const LOCKED: Duration = Duration::from_secs(33);
+
+// One test, since both take the time that they are about.
+#[tokio::test]
+async fn what_is_at_work_is_waited_for_and_what_is_silent_is_not() {
+    tokio::join!(a_locked_table(), a_silent_scan(), a_scan_that_waits(), a_silent_save());
+}
+
+/// Somebody rebuilds a table in the middle of a run.
+async fn a_locked_table() {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
+    let changes = [change(1, 1, "a")];
+    let run = planned_run(&ledger, &changes).await;
+    let mut somebody = PgConnection::connect(&url).await.expect("connects");
+    somebody
+        .execute("begin; lock table attrsync.requests in access exclusive mode")
+        .await
+        .expect("is locked");
+    let began = Instant::now();
+    let unlocking = async {
+        sleep(LOCKED).await;
+        somebody.execute("rollback").await.expect("gives it up");
+    };
+    let (begun, ()) = tokio::join!(ledger.begin(run, &FIRST, &changes), unlocking);
+    let request = begun.expect("is begun when the table is free");
+    assert!(began.elapsed() >= LOCKED);
+    let verdict = Verdict::Confirmed { value_id: Some(7), stored_value: None, note: None };
+    let end = RequestEnd { at: at(2), ..Default::default() };
+    ledger.finish(run, request, &end, &[(Key::new(1, 1), verdict)]).await.expect("and the run goes on");
+}
+
+/// The source takes its time before its first row, and nobody takes entries meanwhile.
+async fn a_scan_that_waits() {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
+    fill(&url).await;
+    let mut pages = ledger.entries(&Filter::default()).await.expect("scans");
+    let mut read = pages.next().await.expect("reads").expect("a page").len();
+    sleep(LOCKED).await;
+    while let Some(page) = pages.next().await.expect("goes on") {
+        read += page.len();
+    }
+    assert_eq!(read, ENTRIES);
+}
+
+/// Something on the way swallows a page of the plan that is being copied in: the server waits for it for ever.
+async fn a_silent_save() {
+    let (wire, url, through) = Wire::to_a_database();
+    let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
+    let run = NewRun { kind: "sync", trigger: Trigger::Manual, started_at: at(0), request_timeout: None };
+    let run = ledger.open_run(&run).await.expect("opens a run");
+    let changes: Vec<_> =
+        (1..=100_000).map(|customer| change(customer, 1, "a value of some length")).collect();
+    let began = Instant::now();
+    let cutting = async {
+        let mut direct = PgConnection::connect(&url).await.expect("connects");
+        let copying = "select count(*) from pg_stat_activity where query like 'copy changes%' and state = 'active' \
+                       and datname = current_database()";
+        while sqlx::query_scalar::<_, i64>(copying).fetch_one(&mut direct).await.expect("looks") == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        wire.forget_connections();
+    };
+    let (saved, ()) = tokio::join!(ledger.save_plan(run, changes, Vec::new()), cutting);
+    let LedgerError::Database { source, .. } = saved.expect_err("is given up") else {
+        panic!("another error")
+    };
+    assert!(source.to_string().starts_with("no answer came for 30 seconds"), "{source}");
+    assert!(began.elapsed() < 2 * LOCKED, "{:?}", began.elapsed());
+}
+
+const ENTRIES: usize = 100_000;
+
+/// More entries than wait in buffers on the way.
+async fn fill(url: &str) {
+    let entries = format!(
+        "insert into attrsync.entries (store_id, customer_id, attribute_id, value, belief, run_id, updated_at)
+         select s.id, n, 1, repeat('x', 200), 'confirmed', 1, now()
+         from attrsync.stores s, generate_series(1, {ENTRIES}) n"
+    );
+    let mut direct = PgConnection::connect(url).await.expect("connects");
+    direct.execute(AssertSqlSafe(entries)).await.expect("entries");
+}
+
+/// While entries are read something on the way forgets the connection: no byte comes any more, nor its end. Its session, whose
+/// rows are taken and thrown away, has soon done what it was asked.
+async fn a_silent_scan() {
+    let (wire, url, through) = Wire::to_a_database();
+    let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
+    fill(&url).await;
+    let mut pages = ledger.entries(&Filter::default()).await.expect("scans");
+    let began = Instant::now();
+    let mut read = 0;
+    let ended = loop {
+        match pages.next().await {
+            Ok(Some(page)) => read += page.len(),
+            ended => break ended,
+        }
+        wire.forget_connections();
+    };
+    let error = ended.expect_err("it must not look like the end");
+    let LedgerError::Database { source, .. } = error else { panic!("{error:?}") };
+    let told = source.to_string();
+    assert!(told.starts_with("no answer came for 30 seconds"), "{told}");
+    assert!(read < ENTRIES && began.elapsed() < 2 * LOCKED, "{read} rows in {:?}", began.elapsed());
+}

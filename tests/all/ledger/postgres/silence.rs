@@ -1,0 +1,199 @@
+//! A ledger in Postgres whose route is dropped while a run sends: no FIN, no RST, nothing comes any more.
+
+mod planning;
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use attrsync::config::PushConfig;
+use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
+use attrsync::engine::{self, EngineError, Options, Ports, Report};
+use attrsync::ledger::postgres::PostgresLedger;
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader};
+use attrsync::record::{Belief, Filter, Key, RunStatus};
+use attrsync::sandbox::{Model, SandboxDestination, SandboxOptions};
+use attrsync::source::memory::MemorySource;
+use chrono::Utc;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::ledger::postgres::store;
+use crate::support::postgres::Postgres;
+
+/// The wire to a server: threads carry the bytes until it falls silent, which neither end is told.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    port: u16,
+    /// How many connections have been made.
+    made: Arc<AtomicUsize>,
+    /// The connections before this one are silent.
+    silent: Arc<AtomicUsize>,
+    ends: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Wire {
+    /// To a new database: with it the database's address, and the one through the wire.
+    pub(crate) fn to_a_database() -> (Self, String, String) {
+        let url = Postgres::start().database();
+        let server = Postgres::start().port();
+        let wire = Self::to(server);
+        let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
+        (wire, url, through)
+    }
+
+    fn to(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let wire = Self { port, made: Arc::default(), silent: Arc::default(), ends: Arc::default() };
+        let (made, silent, ends) = (Arc::clone(&wire.made), Arc::clone(&wire.silent), Arc::clone(&wire.ends));
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let Ok(client) = client else { return };
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
+                let number = made.fetch_add(1, Ordering::SeqCst);
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let end = || from.try_clone().expect("another handle");
+                    from.set_nodelay(true).expect("an open socket");
+                    ends.lock().expect("no panic").push(end());
+                    let (from, to, silent) =
+                        (end(), to.try_clone().expect("another handle"), Arc::clone(&silent));
+                    let is_silent = move || silent.load(Ordering::SeqCst) > number;
+                    thread::spawn(move || carry(from, to, is_silent));
+                }
+            }
+        });
+        wire
+    }
+
+    /// Its route is dropped: no connection comes through any more. Tells whether it was not dropped before.
+    fn fall_silent(&self) -> bool {
+        self.silent.swap(usize::MAX, Ordering::SeqCst) < usize::MAX
+    }
+
+    /// Something on the way has forgotten the connections that there are; new ones come through.
+    pub(crate) fn forget_connections(&self) {
+        self.silent.store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// Both ends learn that it is torn.
+    fn cut(&self) {
+        for end in self.ends.lock().expect("no panic").drain(..) {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, is_silent: impl Fn() -> bool) {
+    let mut bytes = [0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if !is_silent() && to.write_all(&bytes[..count]).is_err() {
+            return;
+        }
+    }
+    if !is_silent() {
+        let _ = to.shutdown(Shutdown::Both);
+    }
+}
+
+/// A store at whose second call the wire to the ledger falls silent. From then on time is not waited for: it passes as
+/// soon as nobody has anything to do.
+struct Silencer {
+    store: SandboxDestination,
+    wire: Option<Wire>,
+    calls: AtomicUsize,
+    fell_silent: Mutex<Option<Instant>>,
+}
+
+#[async_trait]
+impl Destination for Silencer {
+    async fn ready(&self) {
+        self.store.ready().await;
+    }
+
+    async fn upsert(&self, items: &[Item<'_>]) -> Response {
+        if self.calls.fetch_add(1, Ordering::SeqCst) == 1
+            && let Some(wire) = &self.wire
+        {
+            wire.fall_silent();
+            tokio::time::pause();
+            *self.fell_silent.lock().expect("no panic") = Some(Instant::now());
+        }
+        self.store.upsert(items).await
+    }
+
+    async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
+        self.store.fetch(keys).await
+    }
+
+    async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
+        self.store.attributes().await
+    }
+
+    async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
+        self.store.customers(ids).await
+    }
+}
+
+async fn sync(ledger: &dyn Ledger, store: &Silencer) -> Result<Report, EngineError> {
+    let rows = (1..=100).map(|customer| (Some(customer), Some(1), Some("first".to_owned())));
+    let source = MemorySource::new(rows.collect());
+    let ports = Ports { source: &source, ledger, destination: store, now: &Utc::now, progress: &|_| {} };
+    let (_ask, stop) = watch::channel(false);
+    engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await
+}
+
+async fn confirmed(ledger: &dyn LedgerReader) -> Vec<i64> {
+    let mut pages = ledger.entries(&Filter::default()).await.expect("scans");
+    let mut confirmed = Vec::new();
+    while let Some(page) = pages.next().await.expect("a page") {
+        let rows = (0..page.len()).map(|index| page.row(index));
+        confirmed.extend(rows.filter(|row| row.belief == Belief::Confirmed).map(|row| row.key.customer_id));
+    }
+    confirmed
+}
+
+#[tokio::test]
+async fn a_run_whose_database_falls_silent_ends_with_the_reason() {
+    let (wire, url, through) = Wire::to_a_database();
+    let model = Arc::new(Mutex::new(Model::new(SandboxOptions::default())));
+    let silencer = |wire| Silencer {
+        store: SandboxDestination::new(Arc::clone(&model), Duration::from_secs(60), 0.2),
+        wire,
+        calls: AtomicUsize::new(0),
+        fell_silent: Mutex::new(None),
+    };
+    let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
+    let falls = silencer(Some(wire.clone()));
+    // The kernel's patience.
+    let ended = timeout(Duration::from_secs(900), sync(&ledger, &falls)).await.expect("it does not hang");
+    let error = ended.expect_err("its ledger cannot be written");
+    let fell_silent = falls.fell_silent.lock().expect("no panic").expect("it did");
+    let took = fell_silent.elapsed();
+    tokio::time::resume();
+    let EngineError::Ledger(error @ LedgerError::Database { .. }) = error else { panic!("{error:?}") };
+    let told = format!("{error}: {}", error.source().expect("a cause"));
+    let expected = "the ledger failed to reach its database: no answer came for 30 seconds";
+    assert!(told.starts_with(expected), "{told}");
+    // Half a minute for the write, one to ask what became of it, and one to look whether another run has taken over.
+    assert!((30..=95).contains(&took.as_secs()), "{took:?}");
+    let calls = falls.calls.load(Ordering::SeqCst);
+    assert!(calls <= 5, "what was begun may go, and nothing else: {calls} calls");
+
+    drop(ledger);
+    wire.cut();
+    let next = PostgresLedger::open(&url, &store()).await.expect("the lock is free");
+    let held = confirmed(&next).await.len();
+    assert!(
+        held < 10 * calls,
+        "{held} are confirmed after {calls} calls, of which the last were not written down"
+    );
+    let report = sync(&next, &silencer(None)).await.expect("ends");
+    assert_eq!((report.status, report.counts.confirmed), (RunStatus::Succeeded, 100 - held as i64));
+    assert_eq!(confirmed(&next).await.len(), 100);
+}
