@@ -1,8 +1,5 @@
 //! Executes what the push decides: requests, commits, reads and timers run side by side, and each result is an event.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -11,10 +8,10 @@ use tokio::time::{Instant, sleep_until};
 use super::existence::deleted_subjects;
 use super::{EngineError, Ports, Progress, asked_to_stop, read_retry};
 use crate::config::PushConfig;
-use crate::destination::{Item, Response};
+use crate::destination::{Destination, Item, Response};
 use crate::failpoint;
 use crate::ledger::LedgerError;
-use crate::push::{Action, End, Event, Notice, Now, Push, Start, Wait};
+use crate::push::{Action, End, Event, INTENT_VALID, Notice, Now, Push, Start, Wait};
 use crate::record::{Counts, Key};
 
 type Task<'a> = BoxFuture<'a, Result<Event, LedgerError>>;
@@ -65,14 +62,8 @@ impl<'a> Shell<'a> {
         push.start(self.now(), &mut actions);
         loop {
             for action in actions.drain(..) {
-                match action {
-                    Action::End(end) => return Ok(end),
-                    Action::SetTimer(at) => self.timer = at.map(|at| self.started + at),
-                    Action::Notify(notice) => self.notify(notice),
-                    action => {
-                        let task = self.task(action);
-                        self.tasks.push(task);
-                    }
+                if let Some(end) = self.execute(action) {
+                    return Ok(end);
                 }
             }
             let timer = self.timer;
@@ -93,11 +84,11 @@ impl<'a> Shell<'a> {
         Now { elapsed: self.started.elapsed(), utc: self.ports.clock.now() }
     }
 
-    /// Returns the future that executes an action and yields its event.
-    fn task(&self, action: Action) -> Task<'a> {
+    /// Executes an action, or sets a future off that yields its event. Returns the end of the push.
+    fn execute(&mut self, action: Action) -> Option<End> {
         let Self { ports, config, run_id, started, .. } = *self;
-        let Ports { ledger, destination, .. } = ports;
-        match action {
+        let Ports { ledger, destination, clock, .. } = ports;
+        let task: Task<'a> = match action {
             Action::LoadPage { in_doubt, after, limit } => Box::pin(async move {
                 ledger.planned(run_id, in_doubt, after, limit).await.map(Event::PageLoaded)
             }),
@@ -110,14 +101,11 @@ impl<'a> Shell<'a> {
                 failpoint::reach("intent-recorded");
                 Ok(Event::IntentRecorded { token, intent })
             }),
-            Action::Send { request_id, items, recorded_at } => {
-                let expires = started + recorded_at + ports.intent_valid;
-                Box::pin(async move {
-                    let sent = Instant::now();
-                    let response = send(ports, &items, expires).await;
-                    Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
-                })
-            }
+            Action::Send { request_id, items, recorded_at } => Box::pin(async move {
+                let sent = Instant::now();
+                let response = send(destination, &items, started + recorded_at + INTENT_VALID).await;
+                Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
+            }),
             Action::ReadBack { request_id, keys } => Box::pin(async move {
                 let values = read_retry::repeat(config, || destination.fetch(&keys)).await;
                 Ok(Event::ReadBack { request_id, values })
@@ -128,7 +116,7 @@ impl<'a> Shell<'a> {
                 Ok(Event::Recorded { token, counts: Some(counts) })
             }),
             Action::RecordUnsent { token, outcomes } => Box::pin(async move {
-                let counts = ledger.record_unsent(run_id, &outcomes, ports.clock.now()).await?;
+                let counts = ledger.record_unsent(run_id, &outcomes, clock.now()).await?;
                 Ok(Event::Recorded { token, counts: Some(counts) })
             }),
             Action::LearnSize { token, size } => Box::pin(async move {
@@ -142,10 +130,18 @@ impl<'a> Shell<'a> {
                 let read = read_retry::repeat(config, || destination.attributes()).await;
                 Ok(Event::ReadsChecked(read.map(|_| ())))
             }),
-            Action::SetTimer(_) | Action::Notify(_) | Action::End(_) => {
-                unreachable!("executed by the loop")
+            Action::SetTimer(at) => {
+                self.timer = at.map(|at| started + at);
+                return None;
             }
-        }
+            Action::Notify(notice) => {
+                self.notify(notice);
+                return None;
+            }
+            Action::End(end) => return Some(end),
+        };
+        self.tasks.push(task);
+        None
     }
 
     /// Logs a notice, and tells the subscriber of the run's progress.
@@ -182,14 +178,14 @@ impl<'a> Shell<'a> {
     }
 }
 
-/// Sends the values, unless their intent has expired meanwhile: the process may have been suspended.
-async fn send(ports: Ports<'_>, items: &[(Key, String)], expires: Instant) -> Response {
+/// Sends the values, unless their intent has expired: the process may have been suspended meanwhile.
+async fn send(destination: &dyn Destination, items: &[(Key, String)], expires: Instant) -> Response {
     if Instant::now() > expires {
         return Response::NotSent { reason: "it was not on the wire in time after its intent".to_owned() };
     }
     let items: Vec<_> = items.iter().map(|(key, value)| Item { key: *key, value }).collect();
     failpoint::reach("request-leaves");
-    let response = ports.destination.upsert(&items).await;
+    let response = destination.upsert(&items).await;
     failpoint::reach("response-read");
     response
 }
