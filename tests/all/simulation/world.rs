@@ -63,7 +63,7 @@ struct World {
 impl World {
     fn new(story: &Story) -> Self {
         let options = story.store.options(story.seed);
-        let name = StoreName { api_url: "https://sandbox".to_owned(), hash: options.hash.clone() };
+        let name = StoreName::new("https://sandbox", &*options.hash);
         let mut model = Model::new(options);
         model.watch();
         let model = Arc::new(Mutex::new(model));
