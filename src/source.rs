@@ -1,6 +1,5 @@
 //! The desired values: one ordered query over a Postgres table, read in one short snapshot.
 
-pub(crate) mod copy;
 mod failure;
 pub mod memory;
 pub mod postgres;

@@ -12,11 +12,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::copy::CopyDecoder;
 use super::failure::{connection_failure, failure, place, unusable};
 use super::{Source, SourceError, SourcePages, sql};
 use crate::config::{Relation, SourceConfig};
-use crate::record::{Filter, PAGE_BYTES, SourcePage};
+use crate::pgcopy::{self, CopyDecoder, CopyError, Field};
+use crate::record::{Filter, PAGE_BYTES, SourcePage, SourceRow};
 use crate::worker_thread::Aside;
 
 const PAGE_ROWS: usize = 2_000;
@@ -264,12 +264,12 @@ impl PostgresSource {
         let (mut connection, types) = self.open().await?;
         let query = self.query(&mut connection, &types, filter).await?;
         let copy = format!("copy ({query}) to stdout (format binary)");
-        let mut decoder = CopyDecoder::new();
+        let mut decoder = CopyDecoder::default();
         let mut page = SourcePage::with_capacity(PAGE_ROWS);
         let mut chunks = connection.copy_out_raw(&copy).await.map_err(|error| failure(READING, error))?;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| failure(READING, error))?;
-            decoder.feed(&chunk, &mut page).map_err(unreadable)?;
+            decoder.feed(&chunk, |fields| push(&mut page, fields)).map_err(unreadable)?;
             if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
                 let full = std::mem::replace(&mut page, SourcePage::with_capacity(PAGE_ROWS));
                 if pages.send(full).await.is_err() {
@@ -290,4 +290,15 @@ async fn close(mut connection: PgConnection) -> Result<(), SourceError> {
     let closing = |error| failure("close the snapshot", error);
     sqlx::raw_sql("commit").execute(&mut connection).await.map_err(closing)?;
     connection.close().await.map_err(closing)
+}
+
+/// Adds a row (int8, int8, text) to the page.
+pub(crate) fn push(page: &mut SourcePage, fields: [Field<'_>; 3]) -> Result<(), CopyError> {
+    let [customer_id, attribute_id, value] = fields;
+    page.push(SourceRow {
+        customer_id: pgcopy::int(customer_id)?,
+        attribute_id: pgcopy::int(attribute_id)?,
+        value: pgcopy::text(value)?,
+    });
+    Ok(())
 }
