@@ -24,7 +24,7 @@ use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{RunStatus, StoreName};
 use attrsync::sandbox::{Counting, Model, SandboxOptions, Server};
-use attrsync::source::memory::MemorySource;
+use attrsync::testing::memory_source::MemorySource;
 use tokio::sync::watch;
 
 const WORKERS: usize = 3;

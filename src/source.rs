@@ -1,7 +1,6 @@
 //! The desired values: one ordered query over a Postgres table, read in one short snapshot.
 
 mod failure;
-pub mod memory;
 pub mod postgres;
 mod sql;
 

@@ -12,7 +12,7 @@ use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::ledger::memory::{MemoryLedger, MemoryStore};
 use attrsync::record::{Belief, Key, Outcome, RunStatus, StoreName};
 use attrsync::sandbox::{AttributeSpec, Fault, Model, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::testing::memory_source::MemorySource;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use tokio::sync::watch;
