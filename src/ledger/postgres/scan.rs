@@ -11,7 +11,7 @@ use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::pgcopy::{CopyDecoder, CopyError, Field, int, not_null, text};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
-use crate::worker_thread::Aside;
+use crate::worker_thread::WorkerThread;
 
 const PAGE_ROWS: usize = 2_000;
 
@@ -19,7 +19,7 @@ const PAGE_ROWS: usize = 2_000;
 pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
     let (url, statement) = (url.to_owned(), statement(store_id, filter));
     let (sender, pages) = page_channel::channel();
-    let reading = Aside::start("ledger-scan", move || async move {
+    let reading = WorkerThread::start("ledger-scan", move || async move {
         let last = read(&url, &statement, &sender).await.map(|()| None);
         // Whoever wanted the pages may be gone; then nobody needs to know.
         let _ = sender.send(last).await;
