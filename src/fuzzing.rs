@@ -7,9 +7,10 @@ use std::path::Path;
 use crate::config::Config;
 use crate::destination::bigcommerce::wire;
 use crate::destination::{Body, HttpResponse, Item, Response};
+use crate::pgcopy::{CopyDecoder, CopyError};
 use crate::record::{Key, SourcePage};
 use crate::retry::{self, Meaning};
-use crate::source::copy::{CopyDecoder, CopyError};
+use crate::source::postgres::push;
 
 /// The header of a binary COPY.
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -56,9 +57,9 @@ pub fn copy(bytes: &[u8]) {
 type Row = (Option<i64>, Option<i64>, Option<String>);
 
 fn decoded(bytes: &[u8], size: usize) -> (Vec<Row>, Result<(), CopyError>) {
-    let mut decoder = CopyDecoder::new();
+    let mut decoder = CopyDecoder::default();
     let mut page = SourcePage::default();
-    let end = bytes.chunks(size).try_for_each(|chunk| decoder.feed(chunk, &mut page));
+    let end = bytes.chunks(size).try_for_each(|chunk| decoder.feed(chunk, |fields| push(&mut page, fields)));
     let end = end.and_then(|()| decoder.finish());
     let row = |at| {
         let row = page.row(at);

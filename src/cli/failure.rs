@@ -74,7 +74,7 @@ impl From<SourceError> for Failure {
                 "run it again, raise max_standby_streaming_delay on the standby, or read from the primary"
                     .into(),
             ),
-            SourceError::Database { doing: "connect", .. } => {
+            SourceError::Connect(_) => {
                 Some("check [source] url: host, port, database, user, password and sslmode".into())
             }
             SourceError::Database { .. } => None,

@@ -22,7 +22,7 @@ type Pairs<'a> = &'a [(&'a str, &'a str)];
 
 fn options(api_url: &str) -> BigCommerceOptions {
     BigCommerceOptions {
-        name: StoreName { api_url: api_url.to_owned(), hash: "n01g2yx1l4".to_owned() },
+        name: StoreName::new(api_url, "n01g2yx1l4"),
         token: Secret::new(TOKEN),
         request_timeout: Duration::from_secs(30),
         quota_reserve: 0.0,

@@ -13,7 +13,7 @@ use attrsync::ledger::memory::MemoryStore;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{Key, RunStatus};
 use attrsync::sandbox::{Model, QuotaRule, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::testing::memory_source::MemorySource;
 use chrono::Utc;
 use tokio::sync::watch;
 

@@ -18,7 +18,7 @@ use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader};
 use attrsync::record::{Belief, Filter, Key, RunStatus};
 use attrsync::sandbox::{Model, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::testing::memory_source::MemorySource;
 use chrono::Utc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};

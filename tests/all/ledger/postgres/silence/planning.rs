@@ -11,7 +11,7 @@ use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::RunStatus;
 use attrsync::sandbox::{AttributeSpec, Counting, Limits, Model, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::testing::memory_source::MemorySource;
 use chrono::Utc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
