@@ -19,7 +19,7 @@ mod response;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use self::batch::{Batch, Intent, ReadBack, Recording};
 use self::deleted::Deleted;
@@ -36,7 +36,6 @@ use crate::record::{
     RunStatus, Verdict,
 };
 use crate::retry::CircuitBreaker;
-use crate::retry::bisection::Bisection;
 
 /// How many batches may wait to be sent again before no new one is chosen.
 const WAITING_MAX: usize = 64;

@@ -144,11 +144,10 @@ impl<'a> Shell<'a> {
         None
     }
 
-    /// Logs a notice, and tells the subscriber of the run's progress.
+    /// Logs a notice, and passes it on.
     fn notify(&self, notice: Notice) {
-        let progress = self.ports.progress;
-        match notice {
-            Notice::Counted(counts) => progress(Progress::Pushing(counts)),
+        match &notice {
+            Notice::Counted(_) | Notice::Waiting(Wait::Limited, _) => {}
             Notice::RequestEnded { request_id, values, response, took } => {
                 tracing::debug!(run = self.run_id, request = request_id, values, response, ?took, "a request ended");
             }
@@ -160,21 +159,19 @@ impl<'a> Shell<'a> {
             Notice::SizeLearned(values_per_request) => {
                 tracing::info!(values_per_request, "the store accepts fewer values in a request; kept for this store");
             }
-            Notice::Waiting(wait, at_most) => {
-                if let Wait::InDoubt { values } = wait {
-                    let seconds = at_most.as_secs();
-                    tracing::warn!(
-                        values,
-                        seconds,
-                        "waiting: a request of an earlier run may still be applied, and these values must come after it"
-                    );
-                }
-                progress(Progress::Waiting(at_most));
+            Notice::Waiting(Wait::InDoubt { values }, at_most) => {
+                let seconds = at_most.as_secs();
+                tracing::warn!(
+                    values,
+                    seconds,
+                    "waiting: a request of an earlier run may still be applied, and these values must come after it"
+                );
             }
             Notice::CheckFailed(error) => {
                 tracing::warn!(%error, "could not check whether a customer or an attribute still exists");
             }
         }
+        (self.ports.progress)(Progress::Pushing(notice));
     }
 }
 
