@@ -19,12 +19,12 @@ use attrsync::config::{PushConfig, Secret};
 use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
 use attrsync::engine::{self, Options, Ports, Progress};
 use attrsync::ledger::Ledger;
-use attrsync::ledger::memory::MemoryStore;
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{RunStatus, StoreName};
 use attrsync::sandbox::{Counting, Model, SandboxOptions, Server};
 use attrsync::source::memory::MemorySource;
+use attrsync::testing::memory_ledger::MemoryStore;
 use tokio::sync::watch;
 
 const WORKERS: usize = 3;

@@ -20,6 +20,7 @@ pub mod config;
 pub mod sandbox;
 pub mod cli;
 pub mod failpoint;
+pub mod testing;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

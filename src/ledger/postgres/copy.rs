@@ -3,7 +3,7 @@
 //! A header, then for each row the number of its fields and each field as a length (−1 is NULL) with its bytes;
 //! −1 in place of a number of fields ends it. All integers are big-endian, times are microseconds since 2000.
 
-use super::text;
+use super::query::text;
 use crate::record::{Change, InvalidRow};
 
 pub(super) const CHANGES: &str =
@@ -27,7 +27,7 @@ pub(super) fn changes(run_id: i64, changes: &[Change]) -> Vec<u8> {
         rows.int(Some(change.key.customer_id));
         rows.int(Some(change.key.attribute_id));
         rows.text(Some(change.action.as_str()));
-        rows.text(Some(&change.value));
+        rows.text(change.value.as_deref());
         rows.text(change.previous_value.as_deref());
         rows.int(change.value_id);
         rows.text(Some("planned"));

@@ -1,0 +1,3 @@
+//! Adapters in memory, for tests and benchmarks only. No command uses them.
+
+pub mod memory_ledger;
