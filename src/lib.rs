@@ -24,6 +24,7 @@ pub mod sandbox;
 pub mod testing;
 pub mod cli;
 pub mod failpoint;
+pub mod testing;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -130,7 +130,7 @@ fn read_store(section: &mut Section<'_>) -> Option<StoreConfig> {
     } else {
         Some(DEFAULT_API_URL.to_owned())
     };
-    let name = StoreName::new(&api_url?, hash?);
+    let name = StoreName::new(&api_url?, &hash?);
     Some(StoreConfig { name, access_token: access_token? })
 }
 

@@ -64,15 +64,38 @@ pub(super) async fn restored_customers(
     Ok(restored)
 }
 
-/// Checks the customers with rejected values that this run has not checked, and records the result. Returns those that
-/// exist again: their values become unconfirmed, because the store lost them. A store that cannot be asked does no harm.
-pub(super) async fn check_customers(
+/// Checks customers before a plan is made, and returns those that exist again.
+pub(super) async fn check_before_planning(
     ports: Ports<'_>,
     config: &PushConfig,
     run_id: i64,
 ) -> Result<Vec<i64>, EngineError> {
+    let due = ports.ledger.customers_to_check(run_id, CHECKED_AT_ONCE).await?;
+    check(ports, config, run_id, &due).await
+}
+
+/// Checks the customers of values that this run found to be rejected. Customers that are known to be deleted are left to the
+/// next run: to clear their entries now would forget what this run confirmed.
+pub(super) async fn check_after_push(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+) -> Result<(), EngineError> {
+    let mut due = ports.ledger.customers_to_check(run_id, CHECKED_AT_ONCE).await?;
+    due.retain(|customer| !customer.deleted);
+    check(ports, config, run_id, &due).await.map(drop)
+}
+
+/// Asks the store about customers, records what it says, and returns those that exist again: their values become
+/// unconfirmed, because the store lost them. If the store cannot be asked, a later run asks.
+async fn check(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+    due: &[CustomerToCheck],
+) -> Result<Vec<i64>, EngineError> {
     let mut restored = Vec::new();
-    for page in ports.ledger.customers_to_check(run_id, CHECKED_AT_ONCE).await?.chunks(PAGE) {
+    for page in due.chunks(PAGE) {
         let Some(found) = ask(ports.destination, config, page).await else { break };
         let was_deleted = |id: &i64| page.iter().any(|customer| customer.customer_id == *id && customer.deleted);
         let newly_deleted = found.deleted.iter().filter(|id| !was_deleted(id)).count();

@@ -107,15 +107,13 @@ async fn run(
 /// was asked to stop leaves the check to the next one.
 async fn check_customers(ports: Ports<'_>, config: &PushConfig, run_id: i64, end: &End) -> Result<(), EngineError> {
     match end.status {
-        RunStatus::Stopped => return Ok(()),
+        RunStatus::Stopped => Ok(()),
         RunStatus::Failed => {
-            existence::check_customers(ports, &PushConfig { max_attempts: 1, ..config.clone() }, run_id).await?;
+            let once = PushConfig { max_attempts: 1, ..config.clone() };
+            existence::check_after_push(ports, &once, run_id).await
         }
-        _ => {
-            existence::check_customers(ports, config, run_id).await?;
-        }
+        _ => existence::check_after_push(ports, config, run_id).await,
     }
-    Ok(())
 }
 
 /// Plans: first the store's attributes and changes, then the difference between source and ledger. Also returns what a

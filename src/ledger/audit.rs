@@ -12,24 +12,23 @@ mod ad_hoc;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 
 use super::postgres::migrate::{known_version, makeable};
 use super::{
-    EntryPages, LearnedSize, LedgerError, LedgerReader, Result, TIMEOUTS, TimeOut, postgres, sqlite, unclear,
+    CustomerToCheck, EntryPages, LearnedSize, LedgerError, LedgerReader, Result, cold, postgres, sqlite,
 };
 use crate::config::{LedgerConfig, Secret};
 use crate::record::{Filter, KnownAttribute};
 
+pub use super::cells::Value;
 pub use ad_hoc::{TABLE_ROWS_MAX, Table};
 pub use rows::{
     EntryHistory, EntryState, Failure, HistoryLine, InvalidLine, Learned, Rejection, Rejections, RequestLine,
     RunLine, StoreLine,
 };
-pub use session::Value;
 pub use verify::Proof;
 
-use rows::Cells;
+use super::cells::Cells;
 use session::Port;
 
 /// A ledger, opened for reading. Needs no lock and takes none.
@@ -126,48 +125,16 @@ impl StoreEntries {
 
 #[async_trait]
 impl LedgerReader for StoreEntries {
-    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
-        let sql = "select attribute_id, name, type, gone_run_id from attributes where store_id = $1
-            order by attribute_id";
-        let rows = self.port().await?.rows(sql, vec![Value::Int(self.store_id)]).await?;
-        let known = rows.into_iter().map(|row| {
-            let mut row = Cells::of(row);
-            let (id, name, kind) = (row.int()?, row.text()?, row.text()?);
-            Ok(KnownAttribute { id, name, kind, gone: row.maybe_int()?.is_some() })
-        });
-        known.collect()
+    async fn attributes(&self) -> Result<Vec<KnownAttribute>> {
+        cold::attributes(&self.port().await?, self.store_id).await
     }
 
-    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
-        let sql = "select customer_id from missing_customers where store_id = $1
-            order by asked_run_id, customer_id limit $2";
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.port().await?.rows(sql, vec![Value::Int(self.store_id), Value::Int(limit)]).await?;
-        rows.into_iter().map(|row| Cells::of(row).int()).collect()
+    async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>> {
+        cold::customers_to_check(&self.port().await?, self.store_id, before_run, limit).await
     }
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        let rows = self.port().await?.rows(queries::LEARNED, vec![Value::Int(self.store_id)]).await?;
-        let learned = rows.into_iter().next().map(|row| {
-            let mut row = Cells::of(row);
-            let (size, learned_at) = (row.int()?, row.time()?);
-            Ok(LearnedSize { values_per_request: usize::try_from(size).unwrap_or(usize::MAX), learned_at })
-        });
-        learned.transpose()
-    }
-
-    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
-        Ok(!self.port().await?.rows(unclear(since), vec![Value::Int(self.store_id)]).await?.is_empty())
-    }
-
-    async fn timeouts(&self) -> Result<Vec<TimeOut>> {
-        let rows = self.port().await?.rows(TIMEOUTS, vec![Value::Int(self.store_id)]).await?;
-        let timeouts = rows.into_iter().map(|row| {
-            let mut row = Cells::of(row);
-            let (millis, last_ended, open) = (row.int()?, row.maybe_time()?, row.int()?);
-            Ok(TimeOut::of(millis, last_ended.filter(|_| open == 0)))
-        });
-        timeouts.collect()
+        cold::learned_size(&self.port().await?, self.store_id).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {

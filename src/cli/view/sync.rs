@@ -55,10 +55,6 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     if counts.still_rejected > 0 {
         line("still rejected", counts.still_rejected, "  rejected before and still desired".to_owned());
     }
-    if counts.released > 0 {
-        let aside = "  set aside before and released, since the store has changed";
-        line("released", counts.released, aside.to_owned());
-    }
     line("unknown", counts.unknown, String::new());
     line("deferred", counts.deferred, String::new());
     line("invalid", counts.invalid, String::new());

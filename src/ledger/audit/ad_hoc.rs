@@ -7,8 +7,9 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
-use super::session::{Port, blocking, connect_reader, sqlite_value};
+use super::session::{Port, blocking, connect_reader};
 use super::{AuditLog, Place, Value};
+use crate::ledger::sqlite::session::cell;
 use crate::ledger::{LedgerError, Result};
 
 /// At most so many rows are read.
@@ -74,7 +75,7 @@ fn sqlite_table(connection: &rusqlite::Connection, query: &str) -> Result<Table>
             table.truncated = true;
             break;
         }
-        let cells = (0..table.columns.len()).map(|index| row.get_ref(index).map(sqlite_value));
+        let cells = (0..table.columns.len()).map(|index| row.get_ref(index).map(cell));
         table.rows.push(cells.collect::<Result<_, _>>().map_err(refused)?);
     }
     Ok(table)

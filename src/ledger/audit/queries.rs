@@ -1,29 +1,27 @@
 //! The questions, each with its statement.
 
 use super::rows::{
-    Cells, EntryHistory, EntryState, Failure, HistoryLine, InvalidLine, Learned, Rejection, Rejections,
-    RequestLine, RunLine, StoreLine,
+    EntryHistory, EntryState, Failure, HistoryLine, InvalidLine, Learned, Rejection, Rejections, RequestLine,
+    RunLine, StoreLine,
 };
-use super::{AuditLog, Value};
+use super::{AuditLog, Cells};
 use crate::ledger::Result;
-use crate::record::{Counts, InvalidRow, StoreName};
+use crate::ledger::sql::Param;
+use crate::ledger::statements::LEARNED_SIZE;
+use crate::record::{InvalidRow, StoreName};
 
 /// The columns that [`run_line`] takes, before the condition.
 macro_rules! runs {
     ($condition:literal) => {
         concat!(
             "select r.id, r.store_id, s.api_url, s.hash, r.kind, r.trigger, r.status, r.started_at, r.planned_at,
-                r.finished_at, r.distrusted, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.invalid, r.orphans,
-                r.planned, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.released, r.message, r.version
+                r.finished_at, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.invalid, r.orphans,
+                r.planned, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.message, r.version
             from runs r join stores s on s.id = r.store_id ",
             $condition
         )
     };
 }
-
-/// The size that a store was found to accept.
-pub(super) const LEARNED: &str = "select values_per_request, values_per_request_learned_at from stores
-    where id = $1 and values_per_request is not null and values_per_request_learned_at is not null";
 
 impl AuditLog {
     /// All stores of the ledger.
@@ -48,7 +46,7 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn store_id(&self, store: &StoreName) -> Result<Option<i64>> {
-        let params = vec![Value::Text(store.api_url.clone()), Value::Text(store.hash.clone())];
+        let params = vec![Param::from(store.api_url.as_str()), Param::from(store.hash.as_str())];
         let rows = self.ask("select id from stores where api_url = $1 and hash = $2", params, Cells::int);
         Ok(rows.await?.pop())
     }
@@ -58,7 +56,7 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn learned_size(&self, store_id: i64) -> Result<Option<Learned>> {
-        let rows = self.ask(LEARNED, vec![Value::Int(store_id)], |row| {
+        let rows = self.ask(LEARNED_SIZE, vec![Param::from(store_id)], |row| {
             Ok(Learned { values_per_request: row.int()?, learned_at: row.time()? })
         });
         Ok(rows.await?.pop())
@@ -69,7 +67,7 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn runs(&self, limit: i64) -> Result<Vec<RunLine>> {
-        self.ask(runs!("order by r.id desc limit $1"), vec![Value::Int(limit)], run_line).await
+        self.ask(runs!("order by r.id desc limit $1"), vec![Param::from(limit)], run_line).await
     }
 
     /// One run.
@@ -77,7 +75,7 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn run(&self, id: i64) -> Result<Option<RunLine>> {
-        Ok(self.ask(runs!("where r.id = $1"), vec![Value::Int(id)], run_line).await?.pop())
+        Ok(self.ask(runs!("where r.id = $1"), vec![Param::from(id)], run_line).await?.pop())
     }
 
     /// The run that owns a store and has not ended. It may have been cut off: only its lock tells.
@@ -86,7 +84,7 @@ impl AuditLog {
     /// The database failed.
     pub async fn active_run(&self, store_id: i64) -> Result<Option<RunLine>> {
         let sql = runs!("where s.id = $1 and s.owner_run_id = r.id and r.finished_at is null");
-        Ok(self.ask(sql, vec![Value::Int(store_id)], run_line).await?.pop())
+        Ok(self.ask(sql, vec![Param::from(store_id)], run_line).await?.pop())
     }
 
     /// The calls of a run, in order.
@@ -95,9 +93,9 @@ impl AuditLog {
     /// The database failed.
     pub async fn requests(&self, run_id: i64, limit: i64) -> Result<Vec<RequestLine>> {
         let sql = "select id, run_id, parent_id, method, attempt, customers, items, sent_at, answered_at, http_status,
-                store_request_id, error
+                store_request_id, outcome, error
             from requests where run_id = $1 order by id limit $2";
-        self.ask(sql, vec![Value::Int(run_id), Value::Int(limit)], |row| {
+        self.ask(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
             let id = row.int()?;
             request_line(id, row)
         })
@@ -113,11 +111,11 @@ impl AuditLog {
             where run_id = $1
                 and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)
             order by customer_id, attribute_id limit $2";
-        self.ask(sql, vec![Value::Int(run_id), Value::Int(limit)], |row| {
+        self.ask(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
             Ok(Failure {
                 customer_id: row.int()?,
                 attribute_id: row.int()?,
-                value: row.text()?,
+                value: row.maybe_text()?.unwrap_or_default(),
                 outcome: row.text()?,
                 reason: row.maybe_text()?,
                 request_id: row.maybe_int()?,
@@ -133,7 +131,7 @@ impl AuditLog {
     pub async fn invalid_rows(&self, run_id: i64, limit: i64) -> Result<Vec<InvalidRow>> {
         let sql = "select customer_id, attribute_id, value, reason from invalid_rows
             where run_id = $1 order by customer_id, attribute_id limit $2";
-        self.ask(sql, vec![Value::Int(run_id), Value::Int(limit)], |row| {
+        self.ask(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
             Ok(InvalidRow {
                 customer_id: row.maybe_int()?,
                 attribute_id: row.maybe_int()?,
@@ -157,10 +155,10 @@ impl AuditLog {
         limit: i64,
     ) -> Result<EntryHistory> {
         let mut params = vec![
-            Value::Int(store_id),
-            Value::Int(customer_id),
-            Value::Int(attribute_id.unwrap_or(i64::MIN)),
-            Value::Int(attribute_id.unwrap_or(i64::MAX)),
+            Param::from(store_id),
+            Param::from(customer_id),
+            Param::from(attribute_id.unwrap_or(i64::MIN)),
+            Param::from(attribute_id.unwrap_or(i64::MAX)),
         ];
         let entries =
             "select customer_id, attribute_id, value, stored_value, observed_value, value_id, belief, reason,
@@ -168,10 +166,10 @@ impl AuditLog {
             from entries where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4
             order by attribute_id";
         let entries = self.ask(entries, params.clone(), entry_state).await?;
-        params.push(Value::Int(limit));
+        params.push(Param::from(limit));
         let history = "select o.run_id, o.run_status, o.run_started_at, o.customer_id, o.attribute_id, o.action,
                 o.value, o.previous_value, o.outcome, o.reason, o.decided_at, q.id, q.run_id, q.parent_id, q.method,
-                q.attempt, q.customers, q.items, q.sent_at, q.answered_at, q.http_status, q.store_request_id, q.error
+                q.attempt, q.customers, q.items, q.sent_at, q.answered_at, q.http_status, q.store_request_id, q.outcome, q.error
             from outcomes o left join requests q on q.id = o.request_id
             where o.store_id = $1 and o.customer_id = $2 and o.attribute_id between $3 and $4
             order by o.run_id desc, o.attribute_id limit $5";
@@ -202,10 +200,10 @@ impl AuditLog {
     /// The database failed.
     pub async fn rejected(&self, store_id: i64, limit: i64) -> Result<Rejections> {
         let total = "select count(*) from entries where store_id = $1 and belief = 'rejected'";
-        let total = self.ask(total, vec![Value::Int(store_id)], Cells::int).await?.pop().unwrap_or_default();
+        let total = self.ask(total, vec![Param::from(store_id)], Cells::int).await?.pop().unwrap_or_default();
         let sql = "select customer_id, attribute_id, value, reason, run_id, updated_at from entries
             where store_id = $1 and belief = 'rejected' order by customer_id, attribute_id limit $2";
-        let values = self.ask(sql, vec![Value::Int(store_id), Value::Int(limit)], |row| {
+        let values = self.ask(sql, vec![Param::from(store_id), Param::from(limit)], |row| {
             Ok(Rejection {
                 customer_id: row.int()?,
                 attribute_id: row.int()?,
@@ -221,7 +219,7 @@ impl AuditLog {
     pub(super) async fn ask<T>(
         &self,
         sql: &'static str,
-        params: Vec<Value>,
+        params: Vec<Param>,
         read: impl Fn(&mut Cells) -> Result<T>,
     ) -> Result<Vec<T>> {
         let rows = self.port.rows(sql, params).await?;
@@ -241,23 +239,7 @@ fn run_line(row: &mut Cells) -> Result<RunLine> {
         started_at: row.time()?,
         planned_at: row.maybe_time()?,
         finished_at: row.maybe_time()?,
-        distrusted: row.int()? != 0,
-        counts: Counts {
-            source_rows: row.int()?,
-            no_value: row.int()?,
-            unchanged: row.int()?,
-            still_rejected: row.int()?,
-            invalid: row.int()?,
-            orphans: row.int()?,
-            planned: row.int()?,
-            confirmed: row.int()?,
-            altered: row.int()?,
-            rejected: row.int()?,
-            unknown: row.int()?,
-            deferred: row.int()?,
-            requests: row.int()?,
-            released: row.int()?,
-        },
+        counts: row.counts()?,
         message: row.maybe_text()?,
         version: row.text()?,
     })
@@ -277,6 +259,7 @@ fn request_line(id: i64, row: &mut Cells) -> Result<RequestLine> {
         answered_at: row.maybe_time()?,
         http_status: row.maybe_int()?,
         store_request_id: row.maybe_text()?,
+        outcome: row.text()?,
         error: row.maybe_text()?,
     })
 }
@@ -304,7 +287,7 @@ fn history_line(row: &mut Cells) -> Result<HistoryLine> {
         customer_id: row.int()?,
         attribute_id: row.int()?,
         action: row.text()?,
-        value: row.text()?,
+        value: row.maybe_text()?.unwrap_or_default(),
         previous_value: row.maybe_text()?,
         outcome: row.text()?,
         reason: row.maybe_text()?,

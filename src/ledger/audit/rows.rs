@@ -3,8 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::Value;
-use crate::ledger::{LedgerError, Result};
 use crate::record::Counts;
 
 /// A store that the ledger knows.
@@ -52,8 +50,6 @@ pub struct RunLine {
     pub planned_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Whether it made every entry unconfirmed first.
-    pub distrusted: bool,
     /// Its counts.
     #[serde(flatten)]
     pub counts: Counts,
@@ -88,6 +84,8 @@ pub struct RequestLine {
     pub http_status: Option<i64>,
     /// The store's id of it.
     pub store_request_id: Option<String>,
+    /// `accepted`, `refused`, `limited`, `in_doubt`, `not_sent` or `fatal`; `sending` until that is known.
+    pub outcome: String,
     /// What went wrong.
     pub error: Option<String>,
 }
@@ -213,53 +211,4 @@ pub struct Rejections {
     pub total: i64,
     /// The first of them, in key order.
     pub values: Vec<Rejection>,
-}
-
-/// A row's cells, taken from the left.
-pub(super) struct Cells(std::vec::IntoIter<Value>);
-
-impl Cells {
-    pub(super) fn of(row: Vec<Value>) -> Self {
-        Self(row.into_iter())
-    }
-
-    pub(super) fn maybe_int(&mut self) -> Result<Option<i64>> {
-        match self.0.next() {
-            Some(Value::Int(value)) => Ok(Some(value)),
-            Some(Value::Null) => Ok(None),
-            _ => Err(unexpected("a number")),
-        }
-    }
-
-    pub(super) fn int(&mut self) -> Result<i64> {
-        self.maybe_int()?.ok_or_else(|| unexpected("a number"))
-    }
-
-    pub(super) fn maybe_text(&mut self) -> Result<Option<String>> {
-        match self.0.next() {
-            Some(Value::Text(value)) => Ok(Some(value)),
-            Some(Value::Null) => Ok(None),
-            _ => Err(unexpected("a text")),
-        }
-    }
-
-    pub(super) fn text(&mut self) -> Result<String> {
-        self.maybe_text()?.ok_or_else(|| unexpected("a text"))
-    }
-
-    pub(super) fn maybe_time(&mut self) -> Result<Option<DateTime<Utc>>> {
-        let Some(text) = self.maybe_text()? else { return Ok(None) };
-        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| unexpected("a time"))?;
-        Ok(Some(time.to_utc()))
-    }
-
-    pub(super) fn time(&mut self) -> Result<DateTime<Utc>> {
-        self.maybe_time()?.ok_or_else(|| unexpected("a time"))
-    }
-}
-
-fn unexpected(wanted: &str) -> LedgerError {
-    LedgerError::Unusable(format!(
-        "the ledger holds something else where {wanted} was expected: was it edited by hand?"
-    ))
 }

@@ -4,29 +4,15 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use async_trait::async_trait;
 use rusqlite::OpenFlags;
-use rusqlite::types::ValueRef;
-use sqlx::{AssertSqlSafe, Column, PgConnection, Row, TypeInfo};
+use sqlx::PgConnection;
 
-use crate::ledger::postgres::{migrate, session};
+use crate::ledger::cells::Value;
+use crate::ledger::postgres::{migrate, query, session};
+use crate::ledger::sql::{Param, Rows, Statement};
+use crate::ledger::sqlite::session::rows;
 use crate::ledger::{LedgerError, Result};
-
-/// One cell of an answer.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// NULL.
-    Null,
-    /// A truth value.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// Another number.
-    Real(f64),
-    /// A text, and everything else as text; times in RFC 3339.
-    Text(String),
-}
 
 /// A read-only session.
 #[derive(Debug)]
@@ -76,7 +62,7 @@ impl Port {
     pub(super) async fn rows(
         &self,
         sql: impl Into<Cow<'static, str>>,
-        params: Vec<Value>,
+        params: Vec<Param>,
     ) -> Result<Vec<Vec<Value>>> {
         let sql = sql.into();
         match self {
@@ -84,24 +70,15 @@ impl Port {
                 let connection = Arc::clone(connection);
                 blocking(move || {
                     let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                    sqlite_rows(&connection, &sql, &params)
+                    rows(&connection, &sql, &params)
                 })
                 .await
             }
             Self::Postgres(connection) => {
-                let mut query = sqlx::query(AssertSqlSafe(sql.into_owned()));
-                for param in params {
-                    query = match param {
-                        Value::Null => query.bind(None::<i64>),
-                        Value::Bool(value) => query.bind(value),
-                        Value::Int(value) => query.bind(value),
-                        Value::Real(value) => query.bind(value),
-                        Value::Text(value) => query.bind(value),
-                    };
-                }
                 let doing = session::failed(DOING);
-                let rows = query.fetch_all(&mut *connection.lock().await).await.map_err(doing)?;
-                rows.iter().map(postgres_row).collect::<Result<_, sqlx::Error>>().map_err(doing)
+                let bound = query::bind(sql, params);
+                let rows = bound.fetch_all(&mut *connection.lock().await).await.map_err(doing)?;
+                rows.iter().map(query::cells).collect::<Result<_, sqlx::Error>>().map_err(doing)
             }
         }
     }
@@ -127,53 +104,9 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-fn sqlite_rows(
-    connection: &rusqlite::Connection,
-    sql: &str,
-    params: &[Value],
-) -> rusqlite::Result<Vec<Vec<Value>>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let columns = statement.column_count();
-    let rows = statement.query_map(rusqlite::params_from_iter(params), |row| {
-        (0..columns).map(|index| Ok(sqlite_value(row.get_ref(index)?))).collect()
-    })?;
-    rows.collect()
-}
-
-pub(super) fn sqlite_value(value: ValueRef<'_>) -> Value {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(value) => Value::Int(value),
-        ValueRef::Real(value) => Value::Real(value),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            Value::Text(String::from_utf8_lossy(bytes).into_owned())
-        }
+#[async_trait]
+impl Rows for Port {
+    async fn rows(&self, _doing: &'static str, statement: Statement) -> Result<Vec<Vec<Value>>> {
+        Self::rows(self, statement.sql, statement.params).await
     }
-}
-
-impl rusqlite::ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        Ok(match self {
-            Self::Null => rusqlite::types::Null.into(),
-            Self::Bool(value) => (*value).into(),
-            Self::Int(value) => (*value).into(),
-            Self::Real(value) => (*value).into(),
-            Self::Text(value) => value.as_str().into(),
-        })
-    }
-}
-
-/// The ledger's own columns are bigint, text and timestamptz only.
-fn postgres_row(row: &sqlx::postgres::PgRow) -> Result<Vec<Value>, sqlx::Error> {
-    let read = |column: &sqlx::postgres::PgColumn| {
-        let index = column.ordinal();
-        Ok(match column.type_info().name() {
-            "INT8" => row.try_get::<Option<i64>, _>(index)?.map_or(Value::Null, Value::Int),
-            "TIMESTAMPTZ" => row
-                .try_get::<Option<DateTime<Utc>>, _>(index)?
-                .map_or(Value::Null, |at| Value::Text(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
-            _ => row.try_get::<Option<String>, _>(index)?.map_or(Value::Null, Value::Text),
-        })
-    };
-    row.columns().iter().map(read).collect()
 }

@@ -2,9 +2,9 @@
 //! what was written down. All of it of one moment, also while runs go on, and in memory that does not depend on how much
 //! there is.
 
-use super::rows::Cells;
-use super::{AuditLog, Place, Port, Value};
+use super::{AuditLog, Cells, Place, Port};
 use crate::error_chain::with_causes;
+use crate::ledger::sql::Param;
 use crate::ledger::{Result, postgres, sqlite};
 
 /// At most so many findings of a kind are told.
@@ -46,36 +46,32 @@ const MISCOUNTED: &str = "
             or r.deferred <> coalesce(c.deferred, 0) end
     order by r.id limit 11";
 
-/// An entry that the change that it names did not make, or that says more than it. An entry may always be less certain:
-/// a run that lost its store takes back what it claimed. A run that distrusted, or released, after the change leaves
-/// nothing of what it took back.
+/// An entry that the change that it names did not make, or that says more than it. An entry may always be less certain: a run
+/// that lost its store takes back what it claimed. An edit of beliefs after the change leaves no entry in its scope as it was.
 const UNFOUNDED: &str = "
     select e.customer_id, e.attribute_id, e.run_id, e.belief, c.outcome from entries e
     left join changes c
         on c.run_id = e.run_id and c.customer_id = e.customer_id and c.attribute_id = e.attribute_id
     where c.run_id is null
-        or (c.request_id is null and c.outcome <> 'rejected' and c.action <> 'release')
+        or (c.request_id is null and c.outcome <> 'rejected')
         or e.value <> c.value
         or (e.belief <> 'unconfirmed' and e.belief <> c.outcome)
-        or (e.belief = 'confirmed' and exists (
-            select 1 from runs r where r.store_id = e.store_id and r.id > e.run_id and r.distrusted = 1
-        ))
         or (e.belief <> 'unconfirmed' and exists (
-            select 1 from releases l join runs r on r.id = l.run_id
-            where r.store_id = e.store_id and l.run_id > e.run_id
-                and coalesce(l.customer_id, e.customer_id) = e.customer_id
-                and coalesce(l.attribute_id, e.attribute_id) = e.attribute_id
-                and (l.news = 'gone' or e.belief = 'rejected')
+            select 1 from belief_edits b join runs r on r.id = b.run_id
+            where r.store_id = e.store_id and b.run_id > e.run_id
+                and coalesce(b.customer_id, e.customer_id) = e.customer_id
+                and coalesce(b.attribute_id, e.attribute_id) = e.attribute_id
+                and (b.edit <> 'requeue' or e.belief = 'rejected')
         ))
     limit 11";
 
-/// A change that touched its entry, which is not there or says that an older run was the last to do so.
+/// A change that wrote its entry, which is not there or names an older run.
 const FORGOTTEN: &str = "
     select c.customer_id, c.attribute_id, c.run_id, e.run_id from changes c
     join runs r on r.id = c.run_id
     left join entries e
         on e.store_id = r.store_id and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id
-    where (c.request_id is not null or c.outcome = 'rejected' or c.action = 'release')
+    where (c.request_id is not null or c.outcome = 'rejected')
         and (e.run_id is null or e.run_id < c.run_id)
     limit 11";
 
@@ -240,7 +236,8 @@ impl AuditLog {
                     where locktype = 'advisory' and granted and objsubid = 2 and classid::bigint = $1
                         and objid::bigint = $2
                         and database = (select oid from pg_database where datname = current_database())";
-                let params = vec![Value::Int(postgres::session::LOCK_CLASS.into()), Value::Int(store_id)];
+                let params =
+                    vec![Param::from(i64::from(postgres::session::LOCK_CLASS)), Param::from(store_id)];
                 Ok(self.ask(sql, params, Cells::int).await?.first().is_some_and(|count| *count > 0))
             }
         }
