@@ -4,6 +4,7 @@
 //! [`crate::retry`], so that every implementation is judged alike.
 
 pub mod bigcommerce;
+mod describe;
 
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ pub enum Body {
 
 /// A call that reads did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", crate::retry::headline(.0))]
+#[error("{}", .0.headline())]
 pub struct ReadError(pub Response);
 
 /// A BigCommerce store, or something that behaves like one.

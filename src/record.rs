@@ -3,6 +3,7 @@
 //! Nothing here does I/O or knows a clock; times are values that somebody else read.
 
 mod page;
+mod request;
 mod store_name;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub(crate) use page::PAGE_BYTES;
+pub use request::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 pub use page::{EntryPage, EntryRow, SourcePage, SourceRow};
 pub use store_name::StoreName;
 

@@ -14,9 +14,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::postgres::migrate::{known_version, makeable};
-use super::{
-    CustomerToCheck, EntryPages, LearnedSize, LedgerError, LedgerReader, Result, cold, postgres, sqlite,
-};
+use super::{CustomerToCheck, EntryPages, LedgerError, LedgerReader, Result, cold, postgres, sqlite};
+use crate::record::{LearnedSize};
 use crate::config::{LedgerConfig, Secret};
 use crate::record::{Filter, KnownAttribute};
 

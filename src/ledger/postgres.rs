@@ -18,10 +18,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::sql::Fence;
-use super::{
-    CustomerToCheck, EntryPages, LearnedSize, Ledger, LedgerReader, NewRequest, NewRun, RecordedIntent,
-    RequestEnd, Result, cold,
-};
+use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
+use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{

@@ -16,7 +16,8 @@ use super::writer::{Writer, check_fence};
 use crate::failpoint;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Fence;
-use crate::ledger::{LedgerError, NewRequest, RecordedIntent, RequestEnd, Result};
+use crate::ledger::{LedgerError, Result};
+use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 use crate::record::{Change, ChangeOutcome, Counts, Key, Verdict};
 
 /// Puts the check that the run `$2` owns the store `$1` before a statement. The row is locked, so that a run that takes over

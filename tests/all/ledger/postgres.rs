@@ -5,7 +5,8 @@ mod patience;
 pub(crate) mod silence;
 
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRequest, NewRun, RecordedIntent, RequestEnd};
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun};
+use attrsync::record::{NewRequest, RecordedIntent, RequestEnd};
 use attrsync::record::{
     Action, Belief, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, RunKind, RunStatus,
     StoreName, Trigger, Verdict,
