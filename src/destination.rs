@@ -88,7 +88,7 @@ pub enum Body {
     Unreadable(String),
 }
 
-/// A read failed: its response is not a 200 whose every item can be read.
+/// A failed read. Its response is not a 200, or has an item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", crate::retry::headline(.0))]
 pub struct ReadError(pub Response);
