@@ -2,3 +2,4 @@
 
 pub mod memory_ledger;
 pub mod memory_source;
+pub mod sandbox_destination;

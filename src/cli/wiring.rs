@@ -30,7 +30,7 @@ pub(super) struct Reach {
 /// Wrong usage, where the token would travel in clear and that is not allowed.
 pub(super) fn config_to_send(path: &Path, reach: Reach) -> Result<Config, Failure> {
     let config = config(path)?;
-    if !config.store.sends_token_in_clear() {
+    if !config.store.sends_token_unencrypted() {
         return Ok(config);
     }
     if !reach.allow_http {

@@ -86,7 +86,7 @@ impl Oracle {
                 Event::Refused { key, value } => {
                     self.keys.entry(key).or_default().refused.insert(value);
                 }
-                Event::Written { at_ms, arrived_ms, key, value, kept } => {
+                Event::Written { at_ms, arrived_ms, key, value, stored } => {
                     assert!(
                         at_ms - arrived_ms <= LATEST_MS,
                         "the sandbox is later than anybody has to expect"
@@ -96,7 +96,7 @@ impl Oracle {
                     // An older copy came last. That is excused where no clock could have told.
                     known.touched = newer
                         .is_some_and(|newer| self.forward.iter().any(|at| (arrived_ms..=newer).contains(at)));
-                    (known.ours, known.kept) = (Some(value), Some(kept));
+                    (known.ours, known.kept) = (Some(value), Some(stored));
                     let was_sent = known.sent.is_some();
                     self.claim(was_sent, || format!("promise 4: {key} was written and never sent"));
                 }
