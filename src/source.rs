@@ -24,10 +24,17 @@ pub enum SourceError {
     /// A standby cancelled the snapshot in favour of replay; reading again may succeed.
     #[error("the standby cancelled the read in favour of replay (recovery conflict)")]
     RecoveryConflict,
+    /// No connection could be made, for a reason that the other variants do not name.
+    #[error("the source failed to connect")]
+    Connection {
+        /// What the database said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database failed. `doing` says at what.
     #[error("the source failed to {doing}")]
     Database {
-        /// What was being done: `connect`.
+        /// What was being done: `read the table`.
         doing: &'static str,
         /// What the database said.
         #[source]

@@ -31,7 +31,10 @@ pub(super) fn connection_failure(options: &PgConnectOptions, error: sqlx::Error)
             format!("could not set up TLS with the source at {place}: {error}"),
             "check sslmode and sslrootcert in [source] url",
         ),
-        error => failure("connect", error),
+        error => match failure("connect", error) {
+            SourceError::Database { source, .. } => SourceError::Connection { source },
+            other => other,
+        },
     }
 }
 
