@@ -1,13 +1,13 @@
-//! The read side: what commands and people ask of a ledger, over both databases.
+//! The read side of a ledger, for commands and people, over both databases.
 //!
-//! Every question is written once: SQLite and Postgres take the same text with `$1` parameters, which therefore
-//! appear in rising order. Nothing here can write: the sessions are opened read-only.
+//! Every query is written once: SQLite and Postgres take the same text with `$1` parameters, which therefore appear in
+//! rising order. An [`AuditLog`] has one session, which is read-only, and asks all its queries there.
 
+mod ad_hoc;
+mod queries;
 mod rows;
 mod session;
 mod verify;
-mod queries;
-mod ad_hoc;
 
 use std::path::PathBuf;
 
@@ -23,25 +23,24 @@ use crate::record::{Filter, KnownAttribute};
 
 pub use ad_hoc::{TABLE_ROWS_MAX, Table};
 pub use rows::{
-    EntryHistory, EntryState, Failure, HistoryLine, InvalidLine, Learned, Rejection, Rejections, RequestLine,
-    RunLine, StoreLine,
+    BeliefEditRow, EntryHistory, EntryState, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections,
+    RequestRow, RunRow, StoreRow,
 };
 pub use session::Value;
-pub use verify::Proof;
+pub use verify::Verification;
 
-use rows::Cells;
-use session::Port;
+use session::Session;
 
 /// A ledger, opened for reading. Needs no lock and takes none.
 #[derive(Debug)]
 pub struct AuditLog {
-    place: Place,
-    port: Port,
+    location: Location,
+    session: Session,
 }
 
 /// Where a ledger is.
-#[derive(Debug, Clone)]
-enum Place {
+#[derive(Debug)]
+enum Location {
     Sqlite(PathBuf),
     Postgres(Secret),
 }
@@ -50,9 +49,9 @@ impl AuditLog {
     /// Opens the ledger; `None` if there is none yet.
     ///
     /// # Errors
-    /// [`LedgerError::Version`] if another version of attrsync has made it, with what to do.
+    /// [`LedgerError::Version`] if another version of attrsync made it, with what to do.
     pub async fn open(config: &LedgerConfig) -> Result<Option<Self>> {
-        let (place, port) = match config {
+        let (location, session) = match config {
             LedgerConfig::Sqlite(path) if !path.exists() => return Ok(None),
             LedgerConfig::Sqlite(path) if path.is_dir() => {
                 return Err(LedgerError::Unusable(format!(
@@ -61,24 +60,24 @@ impl AuditLog {
                 )));
             }
             LedgerConfig::Sqlite(path) => {
-                (Place::Sqlite(path.clone()), Port::open_sqlite(path.clone()).await?)
+                (Location::Sqlite(path.clone()), Session::open_sqlite(path.clone()).await?)
             }
             LedgerConfig::Postgres(url) => {
-                (Place::Postgres(url.clone()), Port::open_postgres(url.expose()).await?)
+                (Location::Postgres(url.clone()), Session::open_postgres(url.expose()).await?)
             }
         };
-        let Some(present) = port.version().await? else {
-            if let Place::Sqlite(path) = &place {
+        let Some(present) = session.version().await? else {
+            if let Location::Sqlite(path) = &location {
                 sqlite::refuse_foreign(path)?;
             }
             return Ok(None);
         };
         // Both dialects have migrations of equal numbers.
         check_version(present, i64::from(known_version()))?;
-        Ok(Some(Self { place, port }))
+        Ok(Some(Self { location, session }))
     }
 
-    /// Whether a ledger could be made where there is none, as far as that can be seen without making anything.
+    /// Checks whether a ledger could be made, as far as that can be seen without making anything.
     ///
     /// # Errors
     /// Why it could not, with what to do.
@@ -89,10 +88,10 @@ impl AuditLog {
         }
     }
 
-    /// The entries of one store, in key order.
+    /// What the ledger knows of one store, for a plan.
     #[must_use]
-    pub fn entries_of(&self, store_id: i64) -> StoreEntries {
-        StoreEntries { place: self.place.clone(), store_id }
+    pub fn entries_of(&self, store_id: i64) -> StoreReader<'_> {
+        StoreReader { audit: self, store_id }
     }
 }
 
@@ -107,73 +106,61 @@ fn check_version(present: i64, known: i64) -> Result<()> {
     )))
 }
 
-/// The entries of one store, read without its lock.
+/// One store of the ledger, read without its lock. Queries use the session of the [`AuditLog`]; each stream of
+/// entries has a session of its own.
 #[derive(Debug)]
-pub struct StoreEntries {
-    place: Place,
+pub struct StoreReader<'a> {
+    audit: &'a AuditLog,
     store_id: i64,
 }
 
-impl StoreEntries {
-    /// A session of its own.
-    async fn port(&self) -> Result<Port> {
-        match &self.place {
-            Place::Sqlite(path) => Port::open_sqlite(path.clone()).await,
-            Place::Postgres(url) => Port::open_postgres(url.expose()).await,
-        }
-    }
-}
-
 #[async_trait]
-impl LedgerReader for StoreEntries {
+impl LedgerReader for StoreReader<'_> {
     async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
         let sql = "select attribute_id, name, type, gone_run_id from attributes where store_id = $1
             order by attribute_id";
-        let rows = self.port().await?.rows(sql, vec![Value::Int(self.store_id)]).await?;
-        let known = rows.into_iter().map(|row| {
-            let mut row = Cells::of(row);
-            let (id, name, kind) = (row.int()?, row.text()?, row.text()?);
-            Ok(KnownAttribute { id, name, kind, gone: row.maybe_int()?.is_some() })
-        });
-        known.collect()
+        self.audit
+            .query(sql, vec![Value::Int(self.store_id)], |row| {
+                let (id, name, kind) = (row.int()?, row.text()?, row.text()?);
+                Ok(KnownAttribute { id, name, kind, gone: row.maybe_int()?.is_some() })
+            })
+            .await
     }
 
     async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
         let sql = "select customer_id from missing_customers where store_id = $1
             order by asked_run_id, customer_id limit $2";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.port().await?.rows(sql, vec![Value::Int(self.store_id), Value::Int(limit)]).await?;
-        rows.into_iter().map(|row| Cells::of(row).int()).collect()
+        self.audit.query(sql, vec![Value::Int(self.store_id), Value::Int(limit)], |row| row.int()).await
     }
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        let rows = self.port().await?.rows(queries::LEARNED, vec![Value::Int(self.store_id)]).await?;
-        let learned = rows.into_iter().next().map(|row| {
-            let mut row = Cells::of(row);
+        let sql = "select values_per_request, values_per_request_learned_at from stores
+            where id = $1 and values_per_request is not null and values_per_request_learned_at is not null";
+        let sizes = self.audit.query(sql, vec![Value::Int(self.store_id)], |row| {
             let (size, learned_at) = (row.int()?, row.time()?);
             Ok(LearnedSize { values_per_request: usize::try_from(size).unwrap_or(usize::MAX), learned_at })
         });
-        learned.transpose()
+        Ok(sizes.await?.pop())
     }
 
     async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
-        Ok(!self.port().await?.rows(unclear(since), vec![Value::Int(self.store_id)]).await?.is_empty())
+        Ok(!self.audit.session.rows(unclear(since), vec![Value::Int(self.store_id)]).await?.is_empty())
     }
 
     async fn timeouts(&self) -> Result<Vec<TimeOut>> {
-        let rows = self.port().await?.rows(TIMEOUTS, vec![Value::Int(self.store_id)]).await?;
-        let timeouts = rows.into_iter().map(|row| {
-            let mut row = Cells::of(row);
-            let (millis, last_ended, open) = (row.int()?, row.maybe_time()?, row.int()?);
-            Ok(TimeOut::of(millis, last_ended.filter(|_| open == 0)))
-        });
-        timeouts.collect()
+        self.audit
+            .query(TIMEOUTS, vec![Value::Int(self.store_id)], |row| {
+                let (millis, last_ended, open) = (row.int()?, row.maybe_time()?, row.int()?);
+                Ok(TimeOut::of(millis, last_ended.filter(|_| open == 0)))
+            })
+            .await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
-        match &self.place {
-            Place::Sqlite(path) => sqlite::scan(path, self.store_id, filter),
-            Place::Postgres(url) => postgres::scan(url.expose(), self.store_id, filter),
+        match &self.audit.location {
+            Location::Sqlite(path) => sqlite::scan(path, self.store_id, filter),
+            Location::Postgres(url) => postgres::scan(url.expose(), self.store_id, filter),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one thing that differs between the databases: how rows are asked for.
+//! A read-only session: the one thing that differs between the databases.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Column, PgConnection, Row, TypeInfo};
 use crate::ledger::postgres::{migrate, session};
 use crate::ledger::{LedgerError, Result};
 
-/// One cell of an answer.
+/// One cell of a result.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(untagged)]
 pub enum Value {
@@ -30,14 +30,14 @@ pub enum Value {
 
 /// A read-only session.
 #[derive(Debug)]
-pub(super) enum Port {
+pub(super) enum Session {
     Sqlite(Arc<Mutex<rusqlite::Connection>>),
     Postgres(tokio::sync::Mutex<PgConnection>),
 }
 
-const DOING: &str = "answer a question";
+const DOING: &str = "run a query";
 
-impl Port {
+impl Session {
     pub(super) async fn open_sqlite(path: PathBuf) -> Result<Self> {
         let connection = blocking(move || {
             let connection = rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -52,15 +52,15 @@ impl Port {
         Ok(Self::Postgres(tokio::sync::Mutex::new(connect_reader(url).await?)))
     }
 
-    /// The version of the tables; `None` where there are none.
+    /// The version of the tables; `None` if there are none.
     pub(super) async fn version(&self) -> Result<Option<i64>> {
         match self {
             Self::Postgres(connection) => {
                 Ok(migrate::present_version(&mut *connection.lock().await).await?.map(i64::from))
             }
             Self::Sqlite(_) => {
-                let there = "select 1 from sqlite_master where name = 'refinery_schema_history'";
-                if self.rows(there, Vec::new()).await?.is_empty() {
+                let exists = "select 1 from sqlite_master where name = 'refinery_schema_history'";
+                if self.rows(exists, Vec::new()).await?.is_empty() {
                     return Ok(None);
                 }
                 let rows = self.rows("select max(version) from refinery_schema_history", Vec::new()).await?;
@@ -72,7 +72,7 @@ impl Port {
         }
     }
 
-    /// The rows of a question, into which nothing was written that came from outside.
+    /// Runs a trusted query, without interpolated input, and returns its rows.
     pub(super) async fn rows(
         &self,
         sql: impl Into<Cow<'static, str>>,
@@ -107,7 +107,7 @@ impl Port {
     }
 }
 
-/// A session in which every transaction is read-only.
+/// Opens a session in which every transaction is read-only.
 pub(super) async fn connect_reader(url: &str) -> Result<PgConnection> {
     let mut connection = session::connect_unpooled(url).await?;
     sqlx::raw_sql("set default_transaction_read_only = on")
@@ -117,7 +117,7 @@ pub(super) async fn connect_reader(url: &str) -> Result<PgConnection> {
     Ok(connection)
 }
 
-/// Runs what blocks on a thread where it may.
+/// Runs blocking work on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
 ) -> Result<T> {

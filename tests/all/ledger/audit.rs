@@ -1,9 +1,9 @@
-//! The read side, with the same questions to both databases.
+//! The read side of a ledger: the same queries on both databases.
 
 use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError, RequestEnd};
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _, RequestEnd};
 use attrsync::record::{Key, RunStatus, Verdict};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -29,8 +29,7 @@ async fn fill(ledger: &dyn Ledger) -> i64 {
 pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let store_id = audit.store_id(&store()).await.unwrap().expect("the store is known");
     assert_eq!(audit.stores().await.unwrap()[0].id, store_id);
-    assert!(audit.active_run(store_id).await.unwrap().is_none());
-    assert!(audit.learned_size(store_id).await.unwrap().is_none());
+    assert!(audit.entries_of(store_id).learned_size().await.unwrap().is_none());
 
     let line = audit.run(run).await.unwrap().expect("the run is there");
     assert_eq!((line.status.as_str(), line.finished_at), ("partial", Some(at(5))));
@@ -66,7 +65,7 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
 }
 
 #[tokio::test]
-async fn questions_to_postgres() {
+async fn a_postgres_ledger_is_read() {
     let url = Postgres::start().database();
     let config = LedgerConfig::Postgres(Secret::new(url.as_str()));
     assert!(AuditLog::open(&config).await.unwrap().is_none(), "there is no ledger yet");
@@ -75,7 +74,7 @@ async fn questions_to_postgres() {
     let audit = AuditLog::open(&config).await.unwrap().expect("there is a ledger");
     check(&audit, run).await;
 
-    // A block of code can switch its session back to writing, and a procedure can end a transaction.
+    // A `do` block can switch its session back to writing, and a procedure can end a transaction.
     let writes = "perform set_config('default_transaction_read_only', 'off', false); commit; delete from attrsync.entries;";
     assert!(audit.sql(&format!("do $$ begin {writes} end $$")).await.is_err());
     let procedure =
@@ -105,7 +104,7 @@ pub(crate) const FILLED: &str = "
     insert into invalid_rows (run_id, attribute_id, value, reason) values (7, 1, 'x', 'no customer id');";
 
 #[tokio::test]
-async fn questions_to_sqlite() {
+async fn a_sqlite_ledger_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let config = LedgerConfig::Sqlite(path.clone());
