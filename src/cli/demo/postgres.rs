@@ -1,7 +1,7 @@
-//! A private Postgres from the machine's own binaries: loopback only, a password of its own, stopped when dropped.
+//! A private Postgres from the machine's own programs: on loopback only, with its own password, stopped when dropped.
 //!
-//! Postgres refuses to run as root; there it runs as `nobody`, in a folder that this user owns beside the other
-//! temporary files, and the demo's folder links to it.
+//! Postgres refuses to run as root. For root it runs as `nobody`, in a temporary folder of that user, and the demo's
+//! folder links to it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,7 +21,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// The database user of the demo.
 const USER: &str = "demo";
 
-/// The unprivileged user that stands in for root, and the number it has on most systems.
+/// The unprivileged user that replaces root, and its number on most systems.
 const NOBODY: (&str, u32) = ("nobody", 65534);
 
 /// A database server that ends with this value.
@@ -34,11 +34,11 @@ pub(crate) struct PrivatePostgres {
     server: Child,
 }
 
-/// Where its data lives, and who runs it there.
+/// The folder of the data, and the user that runs the server there.
 #[derive(Debug)]
 struct Home {
     folder: PathBuf,
-    /// User and group, where that is not who runs attrsync.
+    /// User and group, if they differ from those of this process.
     user: Option<(u32, u32)>,
 }
 
@@ -64,17 +64,17 @@ impl PrivatePostgres {
             .arg("--pgdata")
             .arg(home.data())
             .output()?;
-        // What is in there now is in the demo's sync.toml too; one place is enough.
+        // The demo's sync.toml has the password too; one place is enough.
         fs::remove_file(&password_file)?;
         succeeded("initdb", &output)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         Self::serve(bin, home, port, password).await
     }
 
-    /// Starts the cluster again that [`create`](Self::create) made under `demo`.
-    pub(crate) async fn again(demo: &Path, port: u16, password: &str) -> Result<Self, Failure> {
+    /// Starts the cluster that [`create`](Self::create) made under `demo`.
+    pub(crate) async fn restart(demo: &Path, port: u16, password: &str) -> Result<Self, Failure> {
         let home = Home::of(demo).map_err(|error| {
-            Failure::new(format!("the demo's database is gone: {error}"))
+            Failure::new(format!("the demo's database is missing: {error}"))
                 .hint("remove the demo's folder and run `attrsync demo` again")
         })?;
         Self::serve(binaries()?, home, port, password.to_owned()).await
@@ -88,7 +88,7 @@ impl PrivatePostgres {
             .arg(home.data())
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .args(["-c", "fsync=off", "-c", &format!("port={port}")])
-            // Ctrl-C goes to the whole group of the terminal; this server is stopped by its owner.
+            // Ctrl-C signals the terminal's whole process group; this server is stopped when it is dropped.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -99,7 +99,7 @@ impl PrivatePostgres {
         Ok(postgres)
     }
 
-    /// Waits until the server says in its own file that it takes connections.
+    /// Waits until the server's own status file says that it takes connections.
     async fn ready(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + START_TIMEOUT;
         let pid_file = self.home.data().join("postmaster.pid");
@@ -149,7 +149,7 @@ impl Drop for PrivatePostgres {
             .arg(self.home.data())
             .output();
         if !stopped.is_ok_and(|output| output.status.success()) {
-            // It may be gone already.
+            // It may have ended already.
             let _ = self.server.kill();
         }
         let _ = self.server.wait();
@@ -174,7 +174,7 @@ impl Home {
         Ok(home)
     }
 
-    /// The folder that is there. Its owner runs the server, where that is another than the demo's.
+    /// Opens the existing folder. The server runs as the folder's owner, if that is not the owner of the demo.
     fn of(demo: &Path) -> std::io::Result<Self> {
         let folder = fs::canonicalize(demo.join("postgres"))?;
         let owner = fs::metadata(&folder)?;
@@ -190,7 +190,7 @@ impl Home {
         self.user.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
     }
 
-    /// A program that runs here as the owner.
+    /// A program that runs here as the folder's owner.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.folder).env("LC_ALL", "C");
@@ -228,12 +228,12 @@ fn binaries() -> Result<PathBuf, Failure> {
         ["initdb", "postgres", "pg_ctl", "psql"].iter().all(|program| folder.join(program).is_file())
     };
     candidates.into_iter().find(complete).ok_or_else(|| {
-        Failure::new("the demo needs Postgres' programs (initdb, postgres, pg_ctl, psql), and found none")
+        Failure::new("the demo needs Postgres' programs (initdb, postgres, pg_ctl, psql) and found none")
             .hint("install PostgreSQL 14 or later, or name the folder of its programs in ATTRSYNC_PG_BIN")
     })
 }
 
-/// The `bin` folders of the versions that are installed side by side, the newest first.
+/// The `bin` folders of the installed versions, newest first.
 fn versions(root: &str, prefix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     let mut found: Vec<(u32, PathBuf)> = entries
@@ -247,7 +247,7 @@ fn versions(root: &str, prefix: &str) -> Vec<PathBuf> {
     found.into_iter().rev().map(|(_, folder)| folder).collect()
 }
 
-/// 128 bits that nobody can guess, as a word.
+/// Returns 128 random bits as a word.
 fn random_word() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
