@@ -7,8 +7,9 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
-use super::session::{Session, blocking, connect_reader, sqlite_value};
-use super::{AuditLog, Location, Value};
+use super::log::{AuditLog, Location};
+use super::session::{Session, Value, blocking, connect_reader, sqlite_value};
+
 use crate::ledger::{LedgerError, Result};
 
 /// The most rows that are read.

@@ -1,10 +1,11 @@
 //! The queries, each with its statement.
 
+use super::log::AuditLog;
 use super::rows::{
     BeliefEditRow, Cells, EntryHistory, EntryState, FailedChange, PastChange, PastInvalidRow, Rejection,
     Rejections, RequestRow, RunRow, StoreRow,
 };
-use super::{AuditLog, Value};
+use super::session::Value;
 use crate::ledger::Result;
 use crate::record::{Counts, InvalidRow, StoreName};
 
@@ -210,17 +211,6 @@ impl AuditLog {
             })
         });
         Ok(Rejections { total, values: values.await? })
-    }
-
-    /// Runs a query and reads each of its rows.
-    pub(super) async fn query<T>(
-        &self,
-        sql: &'static str,
-        params: Vec<Value>,
-        read: impl Fn(&mut Cells) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let rows = self.session.rows(sql, params).await?;
-        rows.into_iter().map(|row| read(&mut Cells::new(row))).collect()
     }
 }
 

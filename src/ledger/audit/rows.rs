@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::Value;
+use super::session::Value;
 use crate::ledger::{LedgerError, Result};
 use crate::record::Counts;
 

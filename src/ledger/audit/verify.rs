@@ -3,8 +3,9 @@
 //!
 //! All checks see the same moment, also while a run is active, and need a bounded amount of memory.
 
+use super::log::{AuditLog, Location};
 use super::rows::Cells;
-use super::{AuditLog, Location, Session, Value};
+use super::session::{Session, Value};
 use crate::error_chain::with_causes;
 use crate::ledger::{Result, postgres, sqlite};
 
