@@ -3,6 +3,7 @@
 //! Nothing here does I/O or knows a clock; times are values that somebody else read.
 
 mod page;
+mod store_name;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,6 +12,7 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use page::PAGE_BYTES;
 pub use page::{EntryPage, EntryRow, SourcePage, SourceRow};
+pub use store_name::StoreName;
 
 /// The longest value that the store takes, in Unicode code points.
 pub const VALUE_MAX_CHARS: usize = 255;
@@ -369,19 +371,4 @@ pub struct KnownAttribute {
     pub kind: String,
     /// Whether the store has it no more.
     pub gone: bool,
-}
-
-/// A store: what a sandbox confirmed says nothing of the live store, so the address is a part of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreName {
-    /// The API's address, without a trailing slash.
-    pub api_url: String,
-    /// The store's hash.
-    pub hash: String,
-}
-
-impl fmt::Display for StoreName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "store {} at {}", self.hash, self.api_url)
-    }
 }

@@ -82,7 +82,7 @@ impl From<SourceError> for Failure {
                 "run it again, raise max_standby_streaming_delay on the standby, or read from the primary"
                     .to_owned(),
             ),
-            SourceError::Connection { .. } => {
+            SourceError::Connect(_) => {
                 Some("check [source] url: host, port, database, user, password and sslmode".to_owned())
             }
             SourceError::Database { .. } => None,
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_source_that_cannot_be_reached_has_a_hint() {
-        let failure = Failure::from(SourceError::Connection { source: "too many connections".into() });
+        let failure = Failure::from(SourceError::Connect("too many connections".into()));
         assert!(failure.hint.unwrap_or_default().contains("[source] url"));
     }
 

@@ -33,7 +33,7 @@ pub(super) struct TransportPolicy {
 /// Wrong usage, if the token would travel unencrypted and that is not allowed.
 pub(super) fn config_to_send(path: &Path, transport: TransportPolicy) -> Result<Config, Failure> {
     let config = config(path)?;
-    if !config.store.sends_token_in_clear() {
+    if !config.store.sends_token_unencrypted() {
         return Ok(config);
     }
     if !transport.allow_http {

@@ -102,7 +102,7 @@ fn every_key_is_in_the_readme() {
 
 #[tokio::test]
 async fn the_questions_of_the_readme_are_answered_by_both_databases() {
-    let store = StoreName { api_url: "https://api.example.com".to_owned(), hash: "abc".to_owned() };
+    let store = StoreName::new("https://api.example.com", "abc");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     drop(SqliteLedger::open(&path, &store).await.expect("a ledger"));

@@ -12,8 +12,9 @@ use attrsync::ledger::Ledger;
 use attrsync::ledger::memory::MemoryStore;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{Key, RunStatus};
-use attrsync::sandbox::{Model, QuotaRule, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
+use attrsync::testing::memory_source::MemorySource;
+use attrsync::testing::sandbox_destination::SandboxDestination;
 use chrono::Utc;
 use tokio::sync::watch;
 
@@ -45,8 +46,8 @@ impl Asked {
 
 #[async_trait]
 impl Destination for Asked {
-    async fn ready(&self) {
-        self.store.ready().await;
+    async fn acquire_permit(&self) {
+        self.store.acquire_permit().await;
     }
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {

@@ -1,0 +1,4 @@
+//! Adapters in memory, for tests, simulations and benchmarks only. No command uses them.
+
+pub mod memory_source;
+pub mod sandbox_destination;
