@@ -4,7 +4,7 @@
 //! [`destination`] are the ports with their adapters, [`retry`] judges answers, [`engine`] is the line of a run,
 //! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands. `aside` is the
 //! thread on which the Postgres adapters read, `causes` tells an error in words; [`failpoint`] lets the crash harness end
-//! a run at a named place.
+//! a run at a named place. [`private_postgres`] starts a Postgres server for the demo, tests and benchmarks.
 
 mod worker_thread;
 mod error_chain;
@@ -20,6 +20,7 @@ pub mod config;
 pub mod sandbox;
 pub mod cli;
 pub mod failpoint;
+pub mod private_postgres;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

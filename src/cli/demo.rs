@@ -1,6 +1,5 @@
 //! `attrsync demo`: the whole story on this machine, with a private Postgres and the simulator.
 
-mod postgres;
 mod story;
 mod environment;
 

@@ -72,7 +72,7 @@ pub(super) async fn tell(workshop: &Workshop) -> Result<(), Failure> {
     ))?;
     for (index, step) in STEPS.iter().enumerate() {
         if let Some(sql) = step.edit {
-            workshop.edit(sql)?;
+            workshop.edit(sql).await?;
         }
         view::out(&format!(
             "\n{}\n{}\n",

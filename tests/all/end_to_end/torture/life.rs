@@ -43,7 +43,7 @@ impl Servers {
             .into_iter()
             .flatten()
             .filter(stopped)
-            .for_each(Postgres::start_again);
+            .for_each(Postgres::recover);
     }
 }
 
