@@ -2,7 +2,6 @@
 
 mod client;
 mod commands;
-mod dependencies;
 mod documents;
 mod end_to_end;
 mod engine;
