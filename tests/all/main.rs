@@ -11,6 +11,7 @@ mod simulation;
 mod source;
 mod support {
     pub(super) mod http;
+    pub(super) mod machine;
     pub(super) mod migrations;
     pub(super) mod postgres;
 }
