@@ -1,7 +1,6 @@
 //! `attrsync demo`: the main commands on this machine, with a private Postgres and the simulator.
 
 mod environment;
-mod postgres;
 mod story;
 
 use std::path::PathBuf;

@@ -10,17 +10,20 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::postgres::PrivatePostgres;
 use crate::cli::failure::Failure;
 use crate::cli::init;
 use crate::cli::wiring;
 use crate::config::{Config, Secret};
 use crate::ledger::LedgerReader as _;
+use crate::private_postgres::{PrivatePostgres, ServerError, ServerOptions};
 use crate::record::{Belief, Filter};
 use crate::sandbox::{Counting, Model, SandboxOptions, Server};
 
 /// How many customers the demo's store has.
 pub(crate) const CUSTOMERS: i64 = 1000;
+
+/// The database's folder in the demo's folder.
+const DATABASE: &str = "postgres";
 
 const HASH: &str = "demo";
 const TOKEN: &str = "demo-token";
@@ -50,10 +53,11 @@ impl Environment {
             }
         })?;
         let folder = fs::canonicalize(folder)?;
-        let postgres = PrivatePostgres::create(&folder).await?;
-        postgres.run(&format!("{}{}", init::DDL, seed()))?;
+        let place = folder.join(DATABASE);
+        let postgres = blocking(move || PrivatePostgres::create(&place, ServerOptions::default())).await?;
+        postgres.execute(&format!("{}{}", init::DDL, seed())).await.map_err(database_failure)?;
         let store = serve(Model::new(store_options()), ([127, 0, 0, 1], 0).into()).await?;
-        let config = configuration(&postgres.url(), store.addr);
+        let config = configuration(&postgres.url("postgres"), store.addr);
         let path = folder.join("sync.toml");
         // The database's password is in there.
         fs::OpenOptions::new()
@@ -74,8 +78,10 @@ impl Environment {
         let config = wiring::config(&folder.join("sync.toml"))?;
         let database = address(config.source.url.expose())?;
         let store = address(&config.store.name.api_url)?;
-        let password = database.password().unwrap_or_default();
-        let postgres = PrivatePostgres::restart(&folder, port(&database)?, password).await?;
+        let password = database.password().unwrap_or_default().to_owned();
+        let (place, port_number) = (folder.join(DATABASE), port(&database)?);
+        let start = move || PrivatePostgres::again(&place, port_number, &password, ServerOptions::default());
+        let postgres = blocking(start).await?;
         let model = restored_model(&config).await?;
         let store = serve(model, ([127, 0, 0, 1], port(&store)?).into()).await?;
         Ok(Self { folder, postgres, _store: store })
@@ -87,8 +93,25 @@ impl Environment {
     }
 
     /// Edits the table.
-    pub(crate) fn edit(&self, sql: &str) -> Result<(), Failure> {
-        self.postgres.run(sql)
+    pub(crate) async fn edit(&self, sql: &str) -> Result<(), Failure> {
+        self.postgres.execute(sql).await.map_err(database_failure)
+    }
+}
+
+/// Starts the database on a thread where it may block.
+async fn blocking(
+    start: impl FnOnce() -> Result<PrivatePostgres, ServerError> + Send + 'static,
+) -> Result<PrivatePostgres, Failure> {
+    let started = tokio::task::spawn_blocking(start).await.map_err(Failure::caused_by)?;
+    started.map_err(database_failure)
+}
+
+fn database_failure(error: ServerError) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::caused_by(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn tell(
     let config = environment.folder().join("sync.toml");
     for (index, step) in STEPS.iter().enumerate() {
         if let Some(sql) = step.edit {
-            environment.edit(sql)?;
+            environment.edit(sql).await?;
         }
         console.out(&format!(
             "\n{}\n{}\n",
