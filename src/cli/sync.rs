@@ -116,7 +116,7 @@ async fn lock(
             Ok(ledger) => return Ok(Some(ledger)),
             Err(LedgerError::Locked { holder }) if wait => {
                 if !was_told {
-                    console.note(&format!("waiting until the store is free: {holder} holds it"));
+                    console.note(&format!("waiting for {holder}, which holds this store"));
                     was_told = true;
                 }
             }
