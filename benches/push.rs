@@ -19,11 +19,11 @@ use attrsync::config::{PushConfig, Secret};
 use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
 use attrsync::engine::{self, Options, Ports, Progress};
 use attrsync::ledger::Ledger;
-use attrsync::ledger::memory::MemoryStore;
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{RunStatus, StoreName};
 use attrsync::sandbox::{Counting, Model, SandboxOptions, Server};
+use attrsync::testing::memory_ledger::MemoryStore;
 use attrsync::testing::memory_source::MemorySource;
 use tokio::sync::watch;
 

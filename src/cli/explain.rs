@@ -78,7 +78,7 @@ async fn attribute_id(audit: &AuditLog, store_id: i64, name: &str) -> Result<i64
     if let Ok(id) = name.parse() {
         return Ok(id);
     }
-    let known = audit.entries_of(store_id).known_attributes().await?;
+    let known = audit.entries_of(store_id).attributes().await?;
     known.iter().find(|known| known.name == name).map(|known| known.id).ok_or_else(|| {
         let names: Vec<_> = known.iter().map(|known| known.name.as_str()).collect();
         Failure::new(format!("the ledger knows no attribute named {name}")).hint(if names.is_empty() {

@@ -11,12 +11,12 @@ mod session;
 mod store_reader;
 mod verify;
 
+pub use super::cells::Value;
 pub use ad_hoc::{TABLE_ROWS_MAX, Table};
 pub use log::AuditLog;
 pub use rows::{
     BeliefEditRow, EntryHistory, EntryState, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections,
     RequestRow, RunRow, StoreRow,
 };
-pub use session::Value;
 pub use store_reader::StoreReader;
 pub use verify::Verification;

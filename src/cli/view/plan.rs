@@ -54,13 +54,14 @@ fn change_line(change: &Change, forecast: &Forecast, paint: Paint) -> String {
     let sign = match change.action {
         Action::Create => paint.good("+"),
         Action::Update => paint.notable("~"),
-        Action::Delete | Action::Release => paint.bad("-"),
+        Action::Delete => paint.bad("-"),
     };
+    let new = change.value.as_deref().unwrap_or_default();
     let value = match (&change.action, &change.previous_value) {
-        (Action::Create, _) => brief(&change.value),
-        (Action::Update, Some(previous)) => format!("{} → {}", brief(previous), brief(&change.value)),
-        (Action::Update, None) => format!("not known → {}", brief(&change.value)),
-        (Action::Delete | Action::Release, previous) => brief(previous.as_deref().unwrap_or_default()),
+        (Action::Create, _) => brief(new),
+        (Action::Update, Some(previous)) => format!("{} → {}", brief(previous), brief(new)),
+        (Action::Update, None) => format!("not known → {}", brief(new)),
+        (Action::Delete, previous) => brief(previous.as_deref().unwrap_or_default()),
     };
     format!("{sign} customer {} · {} ({id}): {value}", change.key.customer_id, tame(name))
 }
@@ -166,11 +167,9 @@ mod tests {
         let change = |customer, action, previous: Option<&str>| Change {
             key: Key::new(customer, 1),
             action,
-            value: "gold".to_owned(),
+            value: Some("gold".to_owned()),
             previous_value: previous.map(str::to_owned),
             value_id: None,
-            in_doubt_value: None,
-            observed_value: None,
             in_doubt_until: None,
         };
         let tier = AttributeForecast { name: "loyalty_tier".to_owned(), creates: 1200, updates: 2 };

@@ -8,8 +8,10 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
 use super::log::{AuditLog, Location};
-use super::session::{Session, Value, blocking, connect_reader, sqlite_value};
+use super::session::{Session, blocking, connect_reader};
 
+use crate::ledger::cells::Value;
+use crate::ledger::sqlite::session::cell;
 use crate::ledger::{LedgerError, Result};
 
 /// The most rows that are read.
@@ -35,7 +37,7 @@ impl AuditLog {
         match (&self.session, &self.location) {
             (Session::Sqlite(connection), _) => {
                 let (connection, query) = (Arc::clone(connection), query.to_owned());
-                blocking(move || {
+                blocking("run the query", move || {
                     let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
                     Ok(sqlite_table(&connection, &query))
                 })
@@ -75,7 +77,7 @@ fn sqlite_table(connection: &rusqlite::Connection, query: &str) -> Result<Table>
             table.truncated = true;
             break;
         }
-        let cells = (0..table.columns.len()).map(|index| row.get_ref(index).map(sqlite_value));
+        let cells = (0..table.columns.len()).map(|index| row.get_ref(index).map(cell));
         table.rows.push(cells.collect::<Result<_, _>>().map_err(refused)?);
     }
     Ok(table)

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::rows::Cells;
-use super::session::{Session, Value};
+use super::session::Session;
 use crate::config::{LedgerConfig, Secret};
+use crate::ledger::cells::Cells;
 use crate::ledger::postgres::migrate::{known_version, makeable};
+use crate::ledger::sql::{Param, Rows as _, Statement};
 use crate::ledger::{LedgerError, Result, sqlite};
 
 /// A ledger, opened for reading. Needs no lock and takes none.
@@ -69,11 +70,11 @@ impl AuditLog {
     pub(super) async fn query<T>(
         &self,
         sql: &'static str,
-        params: Vec<Value>,
+        params: Vec<Param>,
         read: impl Fn(&mut Cells) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let rows = self.session.rows(sql, params).await?;
-        rows.into_iter().map(|row| read(&mut Cells::new(row))).collect()
+        let rows = self.session.rows("run a query", Statement { sql, params }).await?;
+        rows.into_iter().map(|row| read(&mut Cells::of(row))).collect()
     }
 }
 

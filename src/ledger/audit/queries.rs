@@ -2,12 +2,13 @@
 
 use super::log::AuditLog;
 use super::rows::{
-    BeliefEditRow, Cells, EntryHistory, EntryState, FailedChange, PastChange, PastInvalidRow, Rejection,
-    Rejections, RequestRow, RunRow, StoreRow,
+    BeliefEditRow, EntryHistory, EntryState, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections,
+    RequestRow, RunRow, StoreRow,
 };
-use super::session::Value;
 use crate::ledger::Result;
-use crate::record::{Counts, InvalidRow, StoreName};
+use crate::ledger::cells::Cells;
+use crate::ledger::sql::Param;
+use crate::record::{InvalidRow, StoreName};
 
 /// A query whose columns are those of [`run_row`].
 macro_rules! runs {
@@ -45,7 +46,7 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn store_id(&self, store: &StoreName) -> Result<Option<i64>> {
-        let params = vec![Value::Text(store.api_url.clone()), Value::Text(store.hash.clone())];
+        let params = vec![Param::from(store.api_url.as_str()), Param::from(store.hash.as_str())];
         let rows = self.query("select id from stores where api_url = $1 and hash = $2", params, Cells::int);
         Ok(rows.await?.pop())
     }
@@ -55,7 +56,7 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn runs(&self, limit: i64) -> Result<Vec<RunRow>> {
-        self.query(runs!("order by r.id desc limit $1"), vec![Value::Int(limit)], run_row).await
+        self.query(runs!("order by r.id desc limit $1"), vec![Param::from(limit)], run_row).await
     }
 
     /// One run.
@@ -63,7 +64,7 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn run(&self, id: i64) -> Result<Option<RunRow>> {
-        Ok(self.query(runs!("where r.id = $1"), vec![Value::Int(id)], run_row).await?.pop())
+        Ok(self.query(runs!("where r.id = $1"), vec![Param::from(id)], run_row).await?.pop())
     }
 
     /// The requests of a run, in order.
@@ -74,7 +75,7 @@ impl AuditLog {
         let sql = "select id, run_id, parent_id, method, attempt, customers, items, sent_at, answered_at, http_status,
                 store_request_id, outcome, error
             from requests where run_id = $1 order by id limit $2";
-        self.query(sql, vec![Value::Int(run_id), Value::Int(limit)], |row| {
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
             let id = row.int()?;
             request_row(id, row)
         })
@@ -90,7 +91,7 @@ impl AuditLog {
             where run_id = $1
                 and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)
             order by customer_id, attribute_id limit $2";
-        self.query(sql, vec![Value::Int(run_id), Value::Int(limit)], |row| {
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
             Ok(FailedChange {
                 customer_id: row.int()?,
                 attribute_id: row.int()?,
@@ -110,7 +111,7 @@ impl AuditLog {
     pub async fn belief_edits(&self, run_id: i64, limit: i64) -> Result<Vec<BeliefEditRow>> {
         let sql = "select run_id, customer_id, attribute_id, edit, count, reason, at from belief_edits
             where run_id = $1 order by at, customer_id, attribute_id limit $2";
-        self.query(sql, vec![Value::Int(run_id), Value::Int(limit)], belief_edit).await
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], belief_edit).await
     }
 
     /// The source rows of a run that cannot be sent.
@@ -120,7 +121,7 @@ impl AuditLog {
     pub async fn invalid_rows(&self, run_id: i64, limit: i64) -> Result<Vec<InvalidRow>> {
         let sql = "select customer_id, attribute_id, value, reason from invalid_rows
             where run_id = $1 order by customer_id, attribute_id limit $2";
-        self.query(sql, vec![Value::Int(run_id), Value::Int(limit)], |row| {
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
             Ok(InvalidRow {
                 customer_id: row.maybe_int()?,
                 attribute_id: row.maybe_int()?,
@@ -144,10 +145,10 @@ impl AuditLog {
         limit: i64,
     ) -> Result<EntryHistory> {
         let mut params = vec![
-            Value::Int(store_id),
-            Value::Int(customer_id),
-            Value::Int(attribute_id.unwrap_or(i64::MIN)),
-            Value::Int(attribute_id.unwrap_or(i64::MAX)),
+            Param::from(store_id),
+            Param::from(customer_id),
+            Param::from(attribute_id.unwrap_or(i64::MIN)),
+            Param::from(attribute_id.unwrap_or(i64::MAX)),
         ];
         let entries =
             "select customer_id, attribute_id, value, stored_value, observed_value, value_id, belief, reason,
@@ -155,7 +156,7 @@ impl AuditLog {
             from entries where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4
             order by attribute_id";
         let entries = self.query(entries, params.clone(), entry_state).await?;
-        params.push(Value::Int(limit));
+        params.push(Param::from(limit));
         let history = "select o.run_id, o.run_status, o.run_started_at, o.customer_id, o.attribute_id, o.action,
                 o.value, o.previous_value, o.outcome, o.reason, o.decided_at, q.id, q.run_id, q.parent_id, q.method,
                 q.attempt, q.customers, q.items, q.sent_at, q.answered_at, q.http_status, q.store_request_id, q.outcome,
@@ -197,10 +198,10 @@ impl AuditLog {
     pub async fn rejected(&self, store_id: i64, limit: i64) -> Result<Rejections> {
         let total = "select count(*) from entries where store_id = $1 and belief = 'rejected'";
         let total =
-            self.query(total, vec![Value::Int(store_id)], Cells::int).await?.pop().unwrap_or_default();
+            self.query(total, vec![Param::from(store_id)], Cells::int).await?.pop().unwrap_or_default();
         let sql = "select customer_id, attribute_id, value, reason, run_id, updated_at from entries
             where store_id = $1 and belief = 'rejected' order by customer_id, attribute_id limit $2";
-        let values = self.query(sql, vec![Value::Int(store_id), Value::Int(limit)], |row| {
+        let values = self.query(sql, vec![Param::from(store_id), Param::from(limit)], |row| {
             Ok(Rejection {
                 customer_id: row.int()?,
                 attribute_id: row.int()?,
@@ -226,22 +227,7 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
         started_at: row.time()?,
         planned_at: row.maybe_time()?,
         finished_at: row.maybe_time()?,
-        counts: Counts {
-            source_rows: row.int()?,
-            no_value: row.int()?,
-            unchanged: row.int()?,
-            still_rejected: row.int()?,
-            invalid: row.int()?,
-            orphans: row.int()?,
-            planned: row.int()?,
-            confirmed: row.int()?,
-            altered: row.int()?,
-            rejected: row.int()?,
-            unknown: row.int()?,
-            deferred: row.int()?,
-            requests: row.int()?,
-            released: 0,
-        },
+        counts: row.counts()?,
         message: row.maybe_text()?,
         version: row.text()?,
     })

@@ -3,8 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::session::Value;
-use crate::ledger::{LedgerError, Result};
 use crate::record::Counts;
 
 /// A store that the ledger knows.
@@ -235,53 +233,4 @@ pub struct Rejections {
     pub total: i64,
     /// The first of them, in key order.
     pub values: Vec<Rejection>,
-}
-
-/// A row's cells, taken from the left.
-pub(super) struct Cells(std::vec::IntoIter<Value>);
-
-impl Cells {
-    pub(super) fn new(row: Vec<Value>) -> Self {
-        Self(row.into_iter())
-    }
-
-    pub(super) fn maybe_int(&mut self) -> Result<Option<i64>> {
-        match self.0.next() {
-            Some(Value::Int(value)) => Ok(Some(value)),
-            Some(Value::Null) => Ok(None),
-            _ => Err(unexpected("a number")),
-        }
-    }
-
-    pub(super) fn int(&mut self) -> Result<i64> {
-        self.maybe_int()?.ok_or_else(|| unexpected("a number"))
-    }
-
-    pub(super) fn maybe_text(&mut self) -> Result<Option<String>> {
-        match self.0.next() {
-            Some(Value::Text(value)) => Ok(Some(value)),
-            Some(Value::Null) => Ok(None),
-            _ => Err(unexpected("a text")),
-        }
-    }
-
-    pub(super) fn text(&mut self) -> Result<String> {
-        self.maybe_text()?.ok_or_else(|| unexpected("a text"))
-    }
-
-    pub(super) fn maybe_time(&mut self) -> Result<Option<DateTime<Utc>>> {
-        let Some(text) = self.maybe_text()? else { return Ok(None) };
-        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| unexpected("a time"))?;
-        Ok(Some(time.to_utc()))
-    }
-
-    pub(super) fn time(&mut self) -> Result<DateTime<Utc>> {
-        self.maybe_time()?.ok_or_else(|| unexpected("a time"))
-    }
-}
-
-fn unexpected(expected: &str) -> LedgerError {
-    LedgerError::Unusable(format!(
-        "the ledger holds something else where {expected} is expected: was it edited by hand?"
-    ))
 }

@@ -4,9 +4,10 @@
 //! All checks see the same moment, also while a run is active, and need a bounded amount of memory.
 
 use super::log::{AuditLog, Location};
-use super::rows::Cells;
-use super::session::{Session, Value};
+use super::session::Session;
 use crate::error_chain::with_causes;
+use crate::ledger::cells::Cells;
+use crate::ledger::sql::{Param, Rows as _, statement};
 use crate::ledger::{Result, postgres, sqlite};
 
 /// The most flaws that one check lists. The queries ask for one more.
@@ -97,9 +98,9 @@ impl AuditLog {
             Session::Sqlite(_) => "begin",
             Session::Postgres(_) => "begin isolation level repeatable read read only",
         };
-        self.session.rows(begin, Vec::new()).await?;
+        self.session.rows("begin a snapshot", statement!(begin)).await?;
         let verifications = self.verify_all().await;
-        self.session.rows("rollback", Vec::new()).await?;
+        self.session.rows("end the snapshot", statement!("rollback")).await?;
         Ok(verifications)
     }
 
@@ -213,7 +214,8 @@ impl AuditLog {
                     where locktype = 'advisory' and granted and objsubid = 2 and classid::bigint = $1
                         and objid::bigint = $2
                         and database = (select oid from pg_database where datname = current_database())";
-                let params = vec![Value::Int(postgres::session::LOCK_CLASS.into()), Value::Int(store_id)];
+                let params =
+                    vec![Param::from(i64::from(postgres::session::LOCK_CLASS)), Param::from(store_id)];
                 Ok(self.query(sql, params, Cells::int).await?.first().is_some_and(|count| *count > 0))
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Times are microseconds since 2000.
 
-use super::text;
+use super::query::text;
 use crate::pgcopy::SIGNATURE;
 use crate::record::{Change, InvalidRow};
 
@@ -24,7 +24,7 @@ pub(super) fn changes(run_id: i64, changes: &[Change]) -> Vec<u8> {
         rows.int(Some(change.key.customer_id));
         rows.int(Some(change.key.attribute_id));
         rows.text(Some(change.action.as_str()));
-        rows.text(Some(&change.value));
+        rows.text(change.value.as_deref());
         rows.text(change.previous_value.as_deref());
         rows.int(change.value_id);
         rows.text(Some("planned"));

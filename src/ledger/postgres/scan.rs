@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::liveness::Patience;
 use super::session::{connect, failed};
-use crate::ledger::entry_extras::More;
+use crate::ledger::entry_extras::EntryExtras;
 use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::pgcopy::{CopyDecoder, CopyError, Field, int, not_null, text};
@@ -37,13 +37,12 @@ pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn 
 fn statement(store_id: i64, filter: &Filter) -> String {
     let mut statement = format!(
         "copy (select customer_id, attribute_id, value, value_id,
-            case when reason is null and stored_value is null and belief = 'confirmed' then null
+            case when belief = 'confirmed' and stored_value is null and in_doubt_until is null then null
             else json_build_object(
                 'belief', belief,
                 'stored_value', stored_value,
                 'observed_value', observed_value,
-                'sent_at', case when belief = 'unconfirmed' or (belief = 'confirmed' and reason is not null)
-                    then (extract(epoch from updated_at) * 1000000)::bigint end
+                'in_doubt_until', (extract(epoch from in_doubt_until) * 1000000)::bigint
             )::text end
         from entries where store_id = {store_id}"
     );
@@ -97,9 +96,9 @@ fn push(page: &mut EntryPage, fields: [Field<'_>; 5]) -> Result<(), CopyError> {
         return Ok(());
     };
     // Times are microseconds since 1970.
-    let more: More<'_, i64> =
+    let more: EntryExtras<'_, i64> =
         serde_json::from_slice(more).map_err(|_| CopyError("what an entry has is not JSON"))?;
-    let sent_at = more.sent_at.and_then(DateTime::from_timestamp_micros);
-    page.push(more.entry(key, value, value_id, sent_at).ok_or(CopyError("a belief is not known"))?);
+    let in_doubt_until = more.in_doubt_until.and_then(DateTime::from_timestamp_micros);
+    page.push(more.entry(key, value, value_id, in_doubt_until).ok_or(CopyError("a belief is not known"))?);
     Ok(())
 }

@@ -3,11 +3,12 @@
 use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _, RequestEnd};
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _};
 use attrsync::record::{Key, RunStatus, Verdict};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::ledger::postgres::{FIRST, at, change, planned_run, store};
+use crate::ledger::contract::fixture::outcome;
+use crate::ledger::postgres::{FIRST, at, change, ended, planned_run, store};
 use crate::support::migrations;
 use crate::support::postgres::Postgres;
 
@@ -15,13 +16,12 @@ use crate::support::postgres::Postgres;
 async fn fill(ledger: &dyn Ledger) -> i64 {
     let changes = [change(1, 1, "a"), change(2, 1, "b"), change(3, 1, "c")];
     let run = planned_run(ledger, &changes).await;
-    let request = ledger.begin(run, &FIRST, &changes[..2]).await.unwrap();
-    let verdicts = [
-        (Key::new(1, 1), Verdict::Confirmed { value_id: Some(5), stored_value: None, note: None }),
-        (Key::new(2, 1), Verdict::Rejected { reason: "not a number".to_owned() }),
+    let request = ledger.record_intent(run, &FIRST, &changes[..2]).await.unwrap().request_id;
+    let outcomes = [
+        outcome(Key::new(1, 1), Verdict::Confirmed { value_id: Some(5), stored_value: None }),
+        outcome(Key::new(2, 1), Verdict::Rejected { reason: "not a number".to_owned() }),
     ];
-    let end = RequestEnd { at: at(3), http_status: Some(200), ..RequestEnd::default() };
-    ledger.finish(run, request, &end, &verdicts).await.unwrap();
+    ledger.record_outcome(run, request, &ended(), &outcomes).await.unwrap();
     ledger.close_run(run, RunStatus::Partial, Some("one was rejected"), at(5)).await.unwrap();
     run
 }
@@ -35,7 +35,7 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     assert_eq!((line.status.as_str(), line.finished_at), ("partial", Some(at(5))));
     assert!(line.counts.balance());
     assert_eq!(audit.runs(5).await.unwrap().len(), 1);
-    assert_eq!(audit.requests(run, 5).await.unwrap()[0].http_status, Some(200));
+    assert_eq!(audit.requests(run, 5).await.unwrap()[0].outcome, "accepted");
     assert_eq!(audit.failures(run, 5).await.unwrap()[0].reason.as_deref(), Some("not a number"));
     assert_eq!(audit.invalid_rows(run, 5).await.unwrap().len(), 1);
 
@@ -93,8 +93,8 @@ pub(crate) const FILLED: &str = "
             confirmed, rejected, deferred, requests, message, version)
         values (7, 4, 'sync', 'manual', 'partial', '2023-11-14T22:13:20Z', '2023-11-14T22:13:21Z',
             '2023-11-14T22:13:25Z', 1, 3, 1, 1, 1, 1, 'one was rejected', '0.1.0');
-    insert into requests (id, run_id, method, attempt, customers, items, sent_at, answered_at, http_status)
-        values (9, 7, 'PUT', 1, 2, 2, '2023-11-14T22:13:22Z', '2023-11-14T22:13:23Z', 200);
+    insert into requests (id, run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome)
+        values (9, 7, 'PUT', 1, 2, 2, '2023-11-14T22:13:22Z', '2023-11-14T22:13:23Z', 200, 'accepted');
     insert into changes (run_id, customer_id, attribute_id, action, value, outcome, reason, request_id) values
         (7, 1, 1, 'create', 'a', 'confirmed', null, 9), (7, 2, 1, 'create', 'b', 'rejected', 'not a number', 9),
         (7, 3, 1, 'create', 'c', 'planned', null, null);

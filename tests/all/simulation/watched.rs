@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use attrsync::destination::{Attribute, Body, Destination, Echo, Item, ReadError, Response};
-use attrsync::ledger::memory::MemoryStore;
 use attrsync::record::{Key, StoreName};
 use attrsync::sandbox::Model;
+use attrsync::testing::memory_ledger::MemoryStore;
 use attrsync::testing::sandbox_destination::SandboxDestination;
 use tokio::time::Instant;
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use attrsync::config::PushConfig;
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
-use attrsync::ledger::memory::{MemoryLedger, MemoryStore};
 use attrsync::record::{Belief, Key, Outcome, RunStatus, StoreName};
 use attrsync::sandbox::{AttributeSpec, Fault, Model, SandboxOptions};
+use attrsync::testing::memory_ledger::{MemoryLedger, MemoryStore};
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
 use chrono::{DateTime, TimeDelta, Utc};

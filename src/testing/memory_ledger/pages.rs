@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use crate::ledger::{EntryPages, Result};
-use crate::record::{Belief, Entry, EntryPage, EntryRow, Filter, Key};
+use crate::record::{EntryPage, EntryRow, Filter, Key};
 
 /// Rows a page; small, so that a simulation crosses pages.
 const PAGE_ROWS: usize = 1_000;
@@ -45,7 +45,7 @@ impl EntryPages for MemoryPages {
                 observed_value: entry.observed_value.as_deref(),
                 value_id: entry.value_id,
                 belief: entry.belief,
-                sent_at: may_arrive_late(entry).then_some(entry.updated_at),
+                in_doubt_until: entry.in_doubt_until,
             });
         }
         Ok(Some(page).filter(|page| !page.is_empty()))
@@ -55,13 +55,4 @@ impl EntryPages for MemoryPages {
 fn lets_in(filter: &Filter, key: Key) -> bool {
     (filter.customers.is_empty() || filter.customers.contains(&key.customer_id))
         && (filter.attributes.is_empty() || filter.attributes.contains(&key.attribute_id))
-}
-
-/// Whether a request for the entry may still arrive.
-const fn may_arrive_late(entry: &Entry) -> bool {
-    match entry.belief {
-        Belief::Unconfirmed => true,
-        Belief::Confirmed => entry.reason.is_some(),
-        Belief::Rejected => false,
-    }
 }

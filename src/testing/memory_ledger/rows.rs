@@ -1,18 +1,16 @@
 //! The ledger's rows as plain structs, a field a column.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 
-use crate::record::{Action, Counts, Key, KeyScope, News, Outcome, RunStatus, Trigger};
+use crate::record::{Action, BeliefEdit, Counts, Key, Outcome, RequestOutcome, RunKind, RunStatus, Trigger};
 
 /// A row of `runs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRow {
     /// The run.
     pub id: i64,
-    /// What kind of run: `sync`.
-    pub kind: String,
+    /// What kind of run it is.
+    pub kind: RunKind,
     /// What started it.
     pub trigger: Trigger,
     /// Where it stands.
@@ -23,10 +21,6 @@ pub struct RunRow {
     pub planned_at: Option<DateTime<Utc>>,
     /// When it was closed, or found interrupted.
     pub finished_at: Option<DateTime<Utc>>,
-    /// How long it waits for an answer.
-    pub request_timeout: Option<Duration>,
-    /// Whether it began by believing nothing.
-    pub distrusted: bool,
     /// Its counts.
     pub counts: Counts,
     /// Why it ended early.
@@ -48,14 +42,16 @@ pub struct RequestRow {
     pub customers: usize,
     /// How many values it carries.
     pub items: usize,
-    /// When it was begun.
+    /// When its intent was recorded.
     pub sent_at: DateTime<Utc>,
-    /// When it was finished.
+    /// When its response was read.
     pub answered_at: Option<DateTime<Utc>>,
-    /// The HTTP status of the answer.
+    /// The HTTP status.
     pub http_status: Option<u16>,
     /// The store's id of the request.
     pub store_request_id: Option<String>,
+    /// What became of it.
+    pub outcome: RequestOutcome,
     /// What went wrong.
     pub error: Option<String>,
 }
@@ -65,12 +61,12 @@ pub struct RequestRow {
 pub struct ChangeRow {
     /// The run whose plan it is in.
     pub run_id: i64,
-    /// KeyScope value.
+    /// The customer and the attribute.
     pub key: Key,
     /// What is done to the store.
     pub action: Action,
     /// The value to send.
-    pub value: String,
+    pub value: Option<String>,
     /// What the ledger last knew the store to hold.
     pub previous_value: Option<String>,
     /// The store's id of the value.
@@ -81,25 +77,21 @@ pub struct ChangeRow {
     pub reason: Option<String>,
     /// The last request that carried it.
     pub request_id: Option<i64>,
-    /// When it was decided.
+    /// When its outcome was recorded.
     pub decided_at: Option<DateTime<Utc>>,
     /// Not to be sent before this time.
     pub in_doubt_until: Option<DateTime<Utc>>,
 }
 
-/// A row of `releases`.
+/// A row of `belief_edits`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReleaseRow {
-    /// The run that took the beliefs back.
+pub struct BeliefEditRow {
+    /// The run that edited.
     pub run_id: i64,
-    /// KeyScope values.
-    pub whose: KeyScope,
-    /// What the store had done.
-    pub news: News,
+    /// The edit. A database keeps no `in_doubt_until` of it.
+    pub edit: BeliefEdit,
     /// How many entries were edited.
-    pub entries: i64,
-    /// Why, as the entries have it.
-    pub reason: String,
+    pub count: i64,
     /// When.
-    pub released_at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
 }

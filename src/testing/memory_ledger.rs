@@ -17,15 +17,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use self::pages::MemoryPages;
-pub use self::rows::{ChangeRow, ReleaseRow, RequestRow, RunRow};
+pub use self::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use self::state::State;
-use super::{
-    EntryPages, LearnedSize, Ledger, LedgerError, LedgerReader, NewRequest, NewRun, Refused, RequestEnd,
-    Result, TimeOut,
+use crate::ledger::{
+    CustomerToCheck, EntryPages, LearnedSize, Ledger, LedgerError, LedgerReader, NewRequest, NewRun,
+    RecordedIntent, RequestEnd, Result,
 };
 use crate::record::{
-    Belief, Change, Counts, Entry, Filter, InvalidRow, Key, KeyScope, KnownAttribute, News, Outcome,
-    RunStatus, StoreName, Verdict,
+    Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
+    Outcome, PlannedChange, RunStatus, StoreName,
 };
 
 /// A database of any number of stores.
@@ -125,10 +125,10 @@ impl MemoryStore {
         self.state().invalid.iter().filter(|(of, _)| *of == run_id).map(|(_, row)| row.clone()).collect()
     }
 
-    /// The beliefs that a run took back before it planned, in that order.
+    /// The edits of beliefs that a run made, in that order.
     #[must_use]
-    pub fn releases(&self, run_id: i64) -> Vec<ReleaseRow> {
-        self.state().releases.iter().filter(|row| row.run_id == run_id).cloned().collect()
+    pub fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow> {
+        self.state().belief_edits.iter().filter(|row| row.run_id == run_id).cloned().collect()
     }
 
     /// What the changes of a run came to, as the view `outcomes` says it: nothing where its plan was never
@@ -183,24 +183,16 @@ impl Drop for MemoryLedger {
 
 #[async_trait]
 impl LedgerReader for MemoryLedger {
-    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
-        Ok(self.database.state().known_attributes(self.store))
+    async fn attributes(&self) -> Result<Vec<KnownAttribute>> {
+        Ok(self.database.state().attributes(self.store))
     }
 
-    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
-        Ok(self.database.state().missing_customers(self.store, limit))
+    async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>> {
+        Ok(self.database.state().customers_to_check(self.store, before_run, limit))
     }
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
         Ok(self.database.state().stores[self.store].learned)
-    }
-
-    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
-        Ok(self.database.state().has_unclear(self.store, since))
-    }
-
-    async fn timeouts(&self) -> Result<Vec<TimeOut>> {
-        Ok(self.database.state().timeouts(self.store))
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
@@ -215,16 +207,12 @@ impl Ledger for MemoryLedger {
         Ok(self.database.writable("open a run")?.open_run(self.store, run))
     }
 
-    async fn distrust(&self, run_id: i64) -> Result<()> {
-        self.database.writable("distrust its entries")?.distrust(self.store, run_id)
-    }
-
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
         self.database.writable("save the plan")?.save_plan(self.store, run_id, changes, invalid)
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        self.database.writable("take the plan back")?.discard_plan(self.store, run_id)
+        self.database.writable("discard the plan")?.discard_plan(self.store, run_id)
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
@@ -234,111 +222,95 @@ impl Ledger for MemoryLedger {
     async fn planned(
         &self,
         run_id: i64,
-        late: bool,
+        in_doubt: bool,
         after: Option<Key>,
         limit: usize,
-    ) -> Result<Vec<Change>> {
+    ) -> Result<Vec<PlannedChange>> {
         let state = self.database.state();
         let start = after.map_or(Bound::Included((run_id, Key::new(i64::MIN, i64::MIN))), |key| {
             Bound::Excluded((run_id, key))
         });
         let end = Bound::Included((run_id, Key::new(i64::MAX, i64::MAX)));
         let rows = state.changes.range((start, end)).map(|(_, change)| change);
-        let rows = rows
-            .filter(|change| change.outcome == Outcome::Planned && change.in_doubt_until.is_some() == late)
-            .take(limit);
-        Ok(rows
-            .map(|change| Change {
-                key: change.key,
-                action: change.action,
-                value: change.value.clone(),
-                previous_value: change.previous_value.clone(),
-                value_id: change.value_id,
-                in_doubt_value: state
-                    .entries
-                    .get(&(self.store, change.key))
-                    .filter(|entry| entry.belief != Belief::Confirmed)
-                    .map(|entry| entry.value.clone()),
-                observed_value: state
-                    .entries
-                    .get(&(self.store, change.key))
-                    .filter(|entry| entry.value == change.value)
-                    .and_then(|entry| entry.observed_value.clone()),
-                in_doubt_until: change.in_doubt_until,
-            })
-            .collect())
+        let rows = rows.filter(|change| {
+            change.outcome == Outcome::Planned && change.in_doubt_until.is_some() == in_doubt
+        });
+        let planned = rows.take(limit).map(|row| {
+            let entry = state.entries.get(&(self.store, row.key));
+            let open = entry.filter(|entry| entry.belief != Belief::Confirmed);
+            let same = entry.filter(|entry| Some(&entry.value) == row.value.as_ref());
+            PlannedChange {
+                change: Change {
+                    key: row.key,
+                    action: row.action,
+                    value: row.value.clone(),
+                    previous_value: row.previous_value.clone(),
+                    value_id: row.value_id,
+                    in_doubt_until: row.in_doubt_until,
+                },
+                in_doubt_value: open.map(|entry| entry.value.clone()),
+                observed_value: same.and_then(|entry| entry.observed_value.clone()),
+            }
+        });
+        Ok(planned.collect())
     }
 
-    async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
-        self.database.writable("begin a request")?.begin(self.store, run_id, request, changes)
+    async fn record_intent(
+        &self,
+        run_id: i64,
+        request: &NewRequest,
+        changes: &[Change],
+    ) -> Result<RecordedIntent> {
+        self.database.writable("record an intent")?.record_intent(self.store, run_id, request, changes)
     }
 
-    async fn finish(
+    async fn record_outcome(
         &self,
         run_id: i64,
         request_id: i64,
         end: &RequestEnd,
-        verdicts: &[(Key, Verdict)],
-    ) -> Result<()> {
-        self.database.writable("finish a request")?.finish(self.store, run_id, request_id, end, verdicts)
+        outcomes: &[ChangeOutcome],
+    ) -> Result<Counts> {
+        let mut state = self.database.writable("record an outcome")?;
+        state.record_outcome(self.store, run_id, request_id, end, outcomes)
     }
 
-    async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
-        self.database.writable("set changes aside")?.set_aside(self.store, run_id, verdicts, at)
-    }
-
-    async fn release_by_hand(&self, run_id: i64, whose: KeyScope, at: DateTime<Utc>) -> Result<i64> {
-        self.database.writable("release values")?.release_by_hand(self.store, run_id, whose, at)
-    }
-
-    async fn release(
+    async fn record_unsent(
         &self,
         run_id: i64,
-        whose: KeyScope,
-        news: News,
-        reason: &str,
+        outcomes: &[ChangeOutcome],
         at: DateTime<Utc>,
-    ) -> Result<i64> {
-        self.database.writable("release values")?.release(self.store, run_id, whose, news, reason, at)
+    ) -> Result<Counts> {
+        self.database.writable("record an outcome")?.record_unsent(self.store, run_id, outcomes, at)
     }
 
-    async fn note_attributes(
+    async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64> {
+        self.database.writable("edit beliefs")?.edit_beliefs(self.store, run_id, edit, at)
+    }
+
+    async fn record_attributes(
         &self,
         run_id: i64,
         listed: &[KnownAttribute],
         _at: DateTime<Utc>,
     ) -> Result<()> {
-        self.database.writable("note the attributes")?.note_attributes(self.store, run_id, listed)
+        self.database.writable("record the attributes")?.record_attributes(self.store, run_id, listed)
     }
 
-    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
-        self.database.writable("note the customers")?.note_customers(self.store, run_id, missing, back)
+    async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()> {
+        self.database
+            .writable("record the customers")?
+            .record_customers(self.store, run_id, deleted, existing)
     }
 
-    async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
-        Ok(self.database.state().unasked_customers(self.store, limit))
-    }
-
-    async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
-        self.database.writable("note who was asked about")?.note_asked(self.store, run_id, of, through)
-    }
-
-    async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
-        self.database.writable("clear certainty")?.clear_certainty(self.store, keys, at);
+    async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
+        self.database.writable("make entries unconfirmed")?.mark_unconfirmed(self.store, keys, at);
         Ok(())
     }
 
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
         self.database.writable("keep the learned size")?.stores[self.store].learned = size;
         Ok(())
-    }
-
-    async fn counts(&self, run_id: i64) -> Result<Counts> {
-        let state = self.database.state();
-        state.run(run_id).map(|run| run.counts).ok_or_else(|| LedgerError::Database {
-            doing: "count",
-            source: format!("there is no run {run_id}").into(),
-        })
     }
 
     async fn close_run(

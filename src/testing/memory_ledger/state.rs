@@ -6,11 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::rows::{ChangeRow, ReleaseRow, RequestRow, RunRow};
+use super::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use crate::ledger::{LearnedSize, LedgerError, NewRun, Result};
-use crate::record::{
-    Belief, Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName,
-};
+use crate::record::{Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName};
 
 /// A row of `stores`, and the handle that holds its lock.
 #[derive(Debug)]
@@ -18,8 +16,6 @@ pub(super) struct StoreRow {
     pub(super) name: StoreName,
     pub(super) learned: Option<LearnedSize>,
     pub(super) owner: Option<i64>,
-    /// Through which run, and which of its customers, the store was asked about customers of refused values.
-    pub(super) asked: Option<(i64, Option<i64>)>,
     pub(super) held_by: Option<u64>,
 }
 
@@ -32,10 +28,10 @@ pub(super) struct State {
     pub(super) changes: BTreeMap<(i64, Key), ChangeRow>,
     pub(super) entries: BTreeMap<(usize, Key), Entry>,
     pub(super) invalid: Vec<(i64, InvalidRow)>,
-    pub(super) releases: Vec<ReleaseRow>,
+    pub(super) belief_edits: Vec<BeliefEditRow>,
     pub(super) attributes: BTreeMap<(usize, i64), KnownAttribute>,
-    /// The run that last asked about a customer that the store has no more.
-    pub(super) missing: BTreeMap<(usize, i64), i64>,
+    /// Customers with rejected values: whether each is deleted, and the run that checked last (0 for none).
+    pub(super) rejected_customers: BTreeMap<(usize, i64), (bool, i64)>,
     /// How many handles there were.
     pub(super) handles: u64,
     /// How many writes still succeed before all fail, where that was asked for.
@@ -48,13 +44,7 @@ impl State {
         match self.stores.iter().position(|store| store.name == *name) {
             Some(place) => place,
             None => {
-                self.stores.push(StoreRow {
-                    name: name.clone(),
-                    learned: None,
-                    owner: None,
-                    asked: None,
-                    held_by: None,
-                });
+                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, held_by: None });
                 self.stores.len() - 1
             }
         }
@@ -94,14 +84,12 @@ impl State {
             store,
             RunRow {
                 id,
-                kind: run.kind.to_owned(),
+                kind: run.kind,
                 trigger: run.trigger,
                 status: RunStatus::Planning,
                 started_at: run.started_at,
                 planned_at: None,
                 finished_at: None,
-                request_timeout: run.request_timeout,
-                distrusted: false,
                 counts: Counts::default(),
                 message: None,
             },
@@ -122,16 +110,6 @@ impl State {
         run.message = message.map(str::to_owned);
         run.finished_at = Some(at);
         self.stores[store].owner = None;
-        Ok(())
-    }
-
-    pub(super) fn distrust(&mut self, store: usize, run_id: i64) -> Result<()> {
-        self.owned(store, run_id, "distrust its entries")?.distrusted = true;
-        for ((of, _), entry) in &mut self.entries {
-            if *of == store {
-                entry.belief = Belief::Unconfirmed;
-            }
-        }
         Ok(())
     }
 
@@ -156,7 +134,7 @@ impl State {
     }
 
     pub(super) fn discard_plan(&mut self, store: usize, run_id: i64) -> Result<()> {
-        self.owned(store, run_id, "take the plan back")?;
+        self.owned(store, run_id, "discard the plan")?;
         self.changes.retain(|(of, _), _| *of != run_id);
         self.invalid.retain(|(of, _)| *of != run_id);
         Ok(())
@@ -185,7 +163,7 @@ impl State {
 }
 
 fn row_of(run_id: i64, change: Change) -> ChangeRow {
-    let Change { key, action, value, previous_value, value_id, in_doubt_until, .. } = change;
+    let Change { key, action, value, previous_value, value_id, in_doubt_until } = change;
     ChangeRow {
         run_id,
         key,
