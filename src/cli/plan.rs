@@ -54,7 +54,7 @@ impl Selection {
     /// The engine's options. An attribute that reads as a number is an id, anything else is a name.
     pub(super) fn options(&self) -> Options {
         let mut options =
-            Options { retry_rejected: self.retry_rejected, distrust: self.full, ..Options::default() };
+            Options { retry_rejected: self.retry_rejected, full: self.full, ..Options::default() };
         options.filter.customers.extend(&self.customers);
         for attribute in &self.attributes {
             match attribute.parse::<i64>() {
@@ -107,6 +107,6 @@ mod tests {
         assert_eq!(options.filter.customers, [7].into());
         assert_eq!(options.filter.attributes, [3].into());
         assert_eq!(options.attribute_names, ["loyalty tier"]);
-        assert!(options.retry_rejected && !options.distrust);
+        assert!(options.retry_rejected && !options.full);
     }
 }

@@ -127,7 +127,8 @@ fn postgres_value(row: &sqlx::postgres::PgRow, index: usize) -> Result<Value, sq
     }
     let text = value.as_str().map_err(sqlx::Error::Decode)?;
     let read = match value.type_info().name() {
-        "INT2" | "INT4" | "INT8" => text.parse().ok().map(Value::Int),
+        // The sum of bigints is numeric.
+        "INT2" | "INT4" | "INT8" | "NUMERIC" => text.parse().ok().map(Value::Int),
         "FLOAT4" | "FLOAT8" => text.parse().ok().map(Value::Real),
         "BOOL" => Some(Value::Bool(text == "t")),
         _ => None,

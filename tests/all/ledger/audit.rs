@@ -52,6 +52,8 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let table = audit.sql("select customer_id, value, null, 1.5e0 from entries order by 1").await.unwrap();
     assert_eq!(table.columns[..2], ["customer_id", "value"]);
     assert_eq!(table.rows[0][..3], [Value::Int(1), Value::Text("a".to_owned()), Value::Null]);
+    let sum = audit.sql("select sum(customer_id) from entries").await.unwrap();
+    assert_eq!(sum.rows, [[Value::Int(3)]]);
     for refused in ["delete from entries", "select 1; select 2", "create table t (a int)", "nonsense", ""] {
         match audit.sql(refused).await {
             Err(LedgerError::Unusable(_)) => {}

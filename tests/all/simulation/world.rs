@@ -230,7 +230,7 @@ impl World {
             progress: &|_| {},
         };
         let options =
-            Options { distrust: sync.distrust, retry_rejected: sync.retry_rejected, ..Options::default() };
+            Options { full: sync.distrust, retry_rejected: sync.retry_rejected, ..Options::default() };
         let (ask, stop) = watch::channel(false);
         let run = engine::sync(ports, &self.push, &options, stop);
         let asking = async {
