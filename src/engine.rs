@@ -132,7 +132,12 @@ async fn request_limit(
     Ok(Limit { customers: config.customers_per_request, values: sizes.min() })
 }
 
-fn policy(attributes: &[Attribute], changes: StoreChanges, options: &Options, now: DateTime<Utc>) -> DiffPolicy {
+fn policy(
+    attributes: &[Attribute],
+    changes: StoreChanges,
+    options: &Options,
+    now: DateTime<Utc>,
+) -> DiffPolicy {
     DiffPolicy {
         attributes: attributes.iter().map(|attribute| attribute.id).collect(),
         requeued: changes.requeued(),
@@ -159,7 +164,9 @@ fn resolve(options: &Options, attributes: &[Attribute]) -> Result<Filter, Engine
         match named.as_slice() {
             [attribute] => filter.attributes.insert(attribute.id),
             [] => return fail(format!("the store has no attribute named {name:?}"), listed),
-            _ => return fail(format!("the store has several attributes named {name:?}"), "name it by its id"),
+            _ => {
+                return fail(format!("the store has several attributes named {name:?}"), "name it by its id");
+            }
         };
     }
     match filter.attributes.iter().find(|id| !attributes.iter().any(|attribute| attribute.id == **id)) {

@@ -113,11 +113,11 @@ pub fn problem(bytes: &[u8]) {
                 assert!(named.is_sorted_by(|a, b| a < b) && named.iter().all(|index| *index < items));
             }
         }
-        for words in [retry::describe(&response), retry::headline(&response)] {
+        for words in [response.describe(), response.headline()] {
             assert!(words.starts_with(&status.to_string()) && words.len() <= WORDS_MAX + 4, "{words}");
             assert!(!words.contains(|c: char| c.is_control() && c != '\n'), "{words:?}");
         }
-        assert!(retry::describe(&response).len() <= WORDS_MAX);
+        assert!(response.describe().len() <= WORDS_MAX);
     }
 }
 

@@ -16,9 +16,9 @@ mod statements;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd, 
+use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
-    PlannedChange, RequestOutcome, RunKind, RunStatus, Trigger,
+    LearnedSize, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunKind, RunStatus, Trigger,
 };
 
 /// Why the ledger could not do its work.

@@ -4,8 +4,8 @@
 //! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`retry`] tells what a
 //! response means, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`] simulates a store, [`testing`] holds
 //! adapters for tests only, [`cli`] holds the commands. `worker_thread` runs the readers of Postgres, `pgcopy` decodes what
-//! they read, `error_chain` writes an error with its causes in one line,
-//! [`failpoint`] lets the crash harness end a run at a named place.
+//! they read, `error_chain` writes an error with its causes in one line, [`failpoint`] lets the crash harness end a run at
+//! a named place. [`private_postgres`] starts a Postgres server for the demo, tests and benchmarks.
 
 mod worker_thread;
 mod error_chain;
@@ -25,7 +25,7 @@ pub mod sandbox;
 pub mod testing;
 pub mod cli;
 pub mod failpoint;
-pub mod testing;
+pub mod private_postgres;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

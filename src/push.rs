@@ -25,15 +25,15 @@ use self::batch::{Batch, Intent, ReadBack, Recording};
 use self::deleted::Deleted;
 pub use self::deleted::Subject;
 pub use self::end::End;
-pub use self::event::{Action, Event, Now, Notice, Wait};
+pub use self::event::{Action, Event, Notice, Now, Wait};
 use self::pace::Pace;
 use self::plan_queue::PlanQueue;
 use crate::config::PushConfig;
 use crate::destination::ReadError;
 use crate::plan::batch::Limit;
 use crate::record::{
-    Change, ChangeOutcome, Counts, Key, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestOutcome,
-    RunStatus, Verdict,
+    Change, ChangeOutcome, Counts, Key, NewRequest, PlannedChange, RecordedIntent, RequestEnd,
+    RequestOutcome, RunStatus, Verdict,
 };
 use crate::retry::CircuitBreaker;
 
@@ -224,7 +224,12 @@ impl Push {
             && let Some(intent) = self.ahead.pop_front()
         {
             if now.elapsed.saturating_sub(intent.recorded_at) > INTENT_VALID {
-                self.take_back(intent, "not sent: no slot was free within five seconds of its intent", now, actions);
+                self.take_back(
+                    intent,
+                    "not sent: no slot was free within five seconds of its intent",
+                    now,
+                    actions,
+                );
                 continue;
             }
             let changes = intent.batch.changes.iter().map(|planned| &planned.change);
@@ -265,7 +270,8 @@ impl Push {
             let changes = self.plan.next(self.limit)?;
             let mut batch = Batch::new(changes, self.config.max_attempts);
             let Some(wait) = batch.in_doubt_wait(now) else { return Some(batch) };
-            actions.push(Action::Notify(Notice::Waiting(Wait::InDoubt { values: batch.changes.len() }, wait)));
+            actions
+                .push(Action::Notify(Notice::Waiting(Wait::InDoubt { values: batch.changes.len() }, wait)));
             batch.ready_at = Some(now.elapsed + wait);
             self.waiting.push(batch);
         }
@@ -289,7 +295,9 @@ impl Push {
     }
 
     fn intent_recorded(&mut self, token: u64, intent: RecordedIntent, now: Now, actions: &mut Vec<Action>) {
-        let Some(index) = self.recording.iter().position(|recording| recording.token == token) else { return };
+        let Some(index) = self.recording.iter().position(|recording| recording.token == token) else {
+            return;
+        };
         let Recording { batch, recorded_at, in_doubt_until, .. } = self.recording.remove(index);
         self.counts = intent.counts;
         self.sent_new_value |= !batch.changes.iter().all(PlannedChange::repeats);
@@ -360,7 +368,8 @@ impl Push {
                 bisection.remove(|planned| self.deleted.reason(planned.change.key).is_some())
             }
             None => {
-                let is_deleted = |planned: &mut PlannedChange| self.deleted.reason(planned.change.key).is_some();
+                let is_deleted =
+                    |planned: &mut PlannedChange| self.deleted.reason(planned.change.key).is_some();
                 batch.changes.extract_if(.., is_deleted).collect()
             }
         };

@@ -12,8 +12,8 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub(crate) use page::PAGE_BYTES;
-pub use request::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 pub use page::{EntryPage, EntryRow, SourcePage, SourceRow};
+pub use request::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 pub use store_name::StoreName;
 
 /// The longest value that the store takes, in Unicode code points.

@@ -118,7 +118,9 @@ fn named(errors: &[(String, String)], items: usize) -> Vec<usize> {
 #[must_use]
 pub fn without_positions(words: &str) -> String {
     let part = |part: &str| match part.split_once('.') {
-        Some((index, field)) if !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()) => field.to_owned(),
+        Some((index, field)) if !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()) => {
+            field.to_owned()
+        }
         _ => part.to_owned(),
     };
     let details = |section: &str| section.split("; ").map(part).collect::<Vec<_>>().join("; ");

@@ -21,7 +21,8 @@ impl Response {
             Body::Problem { title, errors } => {
                 let details: Vec<_> = errors.iter().map(|(field, text)| format!("{field}: {text}")).collect();
                 let parts = [status.to_string(), title.trim().to_owned(), details.join("; ")];
-                let parts: Vec<_> = parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
+                let parts: Vec<_> =
+                    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
                 parts.join(" · ")
             }
         };
@@ -33,7 +34,9 @@ impl Response {
     #[must_use]
     pub fn headline(&self) -> String {
         match self {
-            Self::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. }) if !title.is_empty() => {
+            Self::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. })
+                if !title.is_empty() =>
+            {
                 format!("{status} {title}")
             }
             _ => self.brief(),

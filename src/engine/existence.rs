@@ -36,7 +36,9 @@ pub(super) async fn deleted_subjects(
     for subject in subjects {
         let exists = match subject {
             Subject::Customer(id) => {
-                read_retry::repeat(config, || destination.customers(std::slice::from_ref(&id))).await?.contains(&id)
+                read_retry::repeat(config, || destination.customers(std::slice::from_ref(&id)))
+                    .await?
+                    .contains(&id)
             }
             Subject::Attribute(id) => {
                 let attributes = read_retry::repeat(config, || destination.attributes()).await?;
@@ -97,7 +99,8 @@ async fn check(
     let mut restored = Vec::new();
     for page in due.chunks(PAGE) {
         let Some(found) = ask(ports.destination, config, page).await else { break };
-        let was_deleted = |id: &i64| page.iter().any(|customer| customer.customer_id == *id && customer.deleted);
+        let was_deleted =
+            |id: &i64| page.iter().any(|customer| customer.customer_id == *id && customer.deleted);
         let newly_deleted = found.deleted.iter().filter(|id| !was_deleted(id)).count();
         if newly_deleted > 0 {
             tracing::warn!(

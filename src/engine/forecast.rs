@@ -85,7 +85,8 @@ pub async fn plan(
     let writer = PlanWriter::counting(Summary::new(limit, sample));
     let Planned { counts, desired, summary, .. } =
         planning::diff(source, entries, &filter, policy, writer, &|_| {}).await?;
-    let name = |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
+    let name =
+        |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
     let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
         let (creates, updates) = (actions.creates, actions.updates);
         (id, AttributeForecast { name: name(id).unwrap_or_default(), creates, updates })

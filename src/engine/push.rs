@@ -149,7 +149,14 @@ impl<'a> Shell<'a> {
         match &notice {
             Notice::Counted(_) | Notice::Waiting(Wait::Limited, _) => {}
             Notice::RequestEnded { request_id, values, response, took } => {
-                tracing::debug!(run = self.run_id, request = request_id, values, response, ?took, "a request ended");
+                tracing::debug!(
+                    run = self.run_id,
+                    request = request_id,
+                    values,
+                    response,
+                    ?took,
+                    "a request ended"
+                );
             }
             Notice::Rejected(Key { customer_id, attribute_id }) => {
                 tracing::warn!(
@@ -157,7 +164,10 @@ impl<'a> Shell<'a> {
                 );
             }
             Notice::SizeLearned(values_per_request) => {
-                tracing::info!(values_per_request, "the store accepts fewer values in a request; kept for this store");
+                tracing::info!(
+                    values_per_request,
+                    "the store accepts fewer values in a request; kept for this store"
+                );
             }
             Notice::Waiting(Wait::InDoubt { values }, at_most) => {
                 let seconds = at_most.as_secs();

@@ -8,7 +8,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
-use super::{EngineError, Options, Ports, Progress, asked_to_stop, existence, policy, read_retry, request_limit, resolve};
+use super::{
+    EngineError, Options, Ports, Progress, asked_to_stop, existence, policy, read_retry, request_limit,
+    resolve,
+};
 use super::{push, store_changes};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
 use crate::error_chain::with_causes;
@@ -58,7 +61,8 @@ pub async fn sync(
         Err(error) => {
             let message = with_causes(&error);
             // If the run cannot be closed either, the next run finds it interrupted.
-            let _ = ports.ledger.close_run(run_id, RunStatus::Failed, Some(&message), ports.clock.now()).await;
+            let _ =
+                ports.ledger.close_run(run_id, RunStatus::Failed, Some(&message), ports.clock.now()).await;
             return Err(error);
         }
     };
@@ -105,7 +109,12 @@ async fn run(
 
 /// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run that
 /// was asked to stop leaves the check to the next one.
-async fn check_customers(ports: Ports<'_>, config: &PushConfig, run_id: i64, end: &End) -> Result<(), EngineError> {
+async fn check_customers(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+    end: &End,
+) -> Result<(), EngineError> {
     match end.status {
         RunStatus::Stopped => Ok(()),
         RunStatus::Failed => {
@@ -136,7 +145,8 @@ async fn plan(
     let policy = policy(&attributes, changes, options, now);
     let writer = PlanWriter::saving(ports.ledger, run_id, Summary::new(limit, 0));
     let progress = |counts| (ports.progress)(Progress::Planning(counts));
-    let planned = planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, &progress).await?;
+    let planned =
+        planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, &progress).await?;
     Ok((planned, notices))
 }
 

@@ -6,7 +6,7 @@ use super::cells::{Cells, Value, unexpected};
 use super::sql::{Fence, Rows, Sql, statement};
 use super::statements::*;
 use super::{CustomerToCheck, NewRun, Result};
-use crate::record::{LearnedSize};
+use crate::record::LearnedSize;
 use crate::record::{
     Action, BeliefEdit, Change, Counts, EditKind, Key, KeyScope, KnownAttribute, PlannedChange, RunStatus,
 };

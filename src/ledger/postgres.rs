@@ -19,13 +19,13 @@ use sqlx::PgConnection;
 
 use super::sql::Fence;
 use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
-use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
     RunStatus, StoreName,
 };
+use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
 use liveness::Patience;
 pub(crate) use scan::scan;

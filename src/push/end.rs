@@ -31,7 +31,8 @@ impl End {
 
     /// Returns the end of a run whose every request failed, though not every value of it had failed before.
     pub(super) fn no_response(requests: i64) -> Self {
-        let calls = if requests == 1 { "its one call".to_owned() } else { format!("any of {requests} calls") };
+        let calls =
+            if requests == 1 { "its one call".to_owned() } else { format!("any of {requests} calls") };
         Self::failed(format!("the store gave no clear response to {calls}"), UNWELL)
     }
 

@@ -24,10 +24,17 @@ impl Push {
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let Some(index) = self.in_flight.iter().position(|intent| intent.request_id == request_id) else { return };
+        let Some(index) = self.in_flight.iter().position(|intent| intent.request_id == request_id) else {
+            return;
+        };
         let Intent { mut batch, in_doubt_until, .. } = self.in_flight.remove(index);
         let values = batch.changes.len();
-        actions.push(Action::Notify(Notice::RequestEnded { request_id, values, response: response.brief(), took }));
+        actions.push(Action::Notify(Notice::RequestEnded {
+            request_id,
+            values,
+            response: response.brief(),
+            took,
+        }));
         let mut meaning = retry::meaning(response, values);
         if meaning == Meaning::TooLarge && values <= self.largest_accepted {
             // A request of this size was accepted before: something between here and the store refused this one.
@@ -160,7 +167,9 @@ impl Push {
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let Some(index) = self.reading_back.iter().position(|read| read.request_id == request_id) else { return };
+        let Some(index) = self.reading_back.iter().position(|read| read.request_id == request_id) else {
+            return;
+        };
         let mut read_back = self.reading_back.remove(index);
         for planned in std::mem::take(&mut read_back.open) {
             let verdict = match &values {
@@ -191,7 +200,11 @@ impl Push {
             let proved = proves_all(&batch.changes, &outcomes);
             self.record_outcome(request_id, end, outcomes, &batch, actions);
             if let Some(mut bisection) = batch.bisection.take() {
-                if proved { bisection.accepted() } else { bisection.inconclusive() }
+                if proved {
+                    bisection.accepted()
+                } else {
+                    bisection.inconclusive()
+                }
                 self.continue_bisection(bisection, &batch, now, actions);
             }
             return;
@@ -236,7 +249,13 @@ impl Push {
         self.continue_bisection(bisection, &batch, now, actions);
     }
 
-    fn continue_bisection(&mut self, bisection: Bisection, batch: &Batch, now: Now, actions: &mut Vec<Action>) {
+    fn continue_bisection(
+        &mut self,
+        bisection: Bisection,
+        batch: &Batch,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
         let next = self.bisect(bisection, batch, now, actions);
         self.waiting.extend(next);
     }
@@ -319,7 +338,8 @@ impl Push {
     fn give_bisection_last_outcome(&mut self, batch: &mut Batch, now: Now, actions: &mut Vec<Action>) {
         let Some(bisection) = batch.bisection.take() else { return };
         let sent: Vec<Key> = batch.changes.iter().map(|planned| planned.change.key).collect();
-        let rest = bisection.into_remaining().into_iter().filter(|planned| !sent.contains(&planned.change.key));
+        let rest =
+            bisection.into_remaining().into_iter().filter(|planned| !sent.contains(&planned.change.key));
         let rest = batch.part(rest.collect(), 0);
         let outcomes = rest.outcomes(&rest.last_verdict("the run was stopped"), now);
         self.record_unsent(outcomes, actions);
@@ -327,7 +347,12 @@ impl Push {
 
     /// Decides what happens to batches that something before the store refused: while reads succeed it is about their
     /// content, else the token or the address is to blame.
-    pub(super) fn reads_checked(&mut self, result: Result<(), ReadError>, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn reads_checked(
+        &mut self,
+        result: Result<(), ReadError>,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
         for (mut batch, status) in std::mem::take(&mut self.filtered) {
             match &result {
                 Ok(()) => {
@@ -363,7 +388,9 @@ fn proves_all(changes: &[PlannedChange], outcomes: &[ChangeOutcome]) -> bool {
         })
     };
     outcomes.iter().all(|outcome| match &outcome.verdict {
-        Verdict::Confirmed { value_id, stored_value } => !may_be_skipped(outcome.key, *value_id, stored_value),
+        Verdict::Confirmed { value_id, stored_value } => {
+            !may_be_skipped(outcome.key, *value_id, stored_value)
+        }
         Verdict::Rejected { .. } | Verdict::Unknown { .. } | Verdict::Deferred { .. } => false,
     })
 }

@@ -88,7 +88,10 @@ fn a_refusal_names_items_by_index_where_it_can() {
 #[test]
 fn one_cause_reads_the_same_wherever_the_value_was_in_its_batch() {
     let reason = |words| without_positions(words);
-    assert_eq!(reason("422 · No. · 0.value: too long; 17.id: invalid"), "422 · No. · value: too long; id: invalid");
+    assert_eq!(
+        reason("422 · No. · 0.value: too long; 17.id: invalid"),
+        "422 · No. · value: too long; id: invalid"
+    );
     assert_eq!(reason("422 · at most 1.5 points"), "422 · at most 1.5 points");
     assert_eq!(reason("400 · .customer_create: in use"), "400 · .customer_create: in use");
 }
@@ -153,7 +156,8 @@ fn confirmed(form: Option<&str>) -> Verdict {
 
 #[test]
 fn an_echo_confirms_or_the_value_is_read_back() {
-    let by_echo = |previous, observed, values: &[&str]| verdict(&planned(" b", previous, observed), &echoes(values));
+    let by_echo =
+        |previous, observed, values: &[&str]| verdict(&planned(" b", previous, observed), &echoes(values));
     assert_eq!(by_echo(None, None, &[" b"]), Some(confirmed(None)));
     assert_eq!(by_echo(Some(" b"), None, &[" b"]), Some(confirmed(None)), "the store holds what was sent");
     assert_eq!(by_echo(None, None, &["b"]), Some(confirmed(Some("b"))), "altered");
@@ -171,7 +175,9 @@ fn an_echo_confirms_or_the_value_is_read_back() {
 
 #[test]
 fn reading_back_confirms_only_what_was_sent() {
-    let read = |value, observed, values: &[&str]| read_back_verdict(&planned(value, None, observed), &echoes(values));
+    let read = |value, observed, values: &[&str]| {
+        read_back_verdict(&planned(value, None, observed), &echoes(values))
+    };
     assert_eq!(read("b", None, &["b"]), confirmed(None));
     assert_eq!(read("", None, &[]), Verdict::Confirmed { value_id: None, stored_value: None });
     assert_eq!(read("b", Some("x"), &["x"]), confirmed(Some("x")));
@@ -224,7 +230,8 @@ fn bisect(
 #[test]
 fn a_bad_value_that_is_named_costs_one_more_call() {
     let bad = BTreeSet::from([17]);
-    let rightly = |batch: &[PlannedChange]| batch.iter().position(|c| c.key().customer_id == 17).into_iter().collect();
+    let rightly =
+        |batch: &[PlannedChange]| batch.iter().position(|c| c.key().customer_id == 17).into_iter().collect();
     assert_eq!(bisect(30, &bad, 99, rightly), (1, bad));
 }
 

@@ -67,6 +67,18 @@ fn questions(readme: &str) -> Vec<String> {
     blocks
 }
 
+/// `ATTRSYNC_UPDATE=1` in the environment rewrites the file.
+#[test]
+fn the_command_line_reference_is_generated() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/cli.md");
+    let generated = attrsync::cli::reference();
+    if std::env::var_os("ATTRSYNC_UPDATE").is_some() {
+        std::fs::write(path, &generated).expect("the reference can be written");
+    }
+    let written = std::fs::read_to_string(path).expect("the reference");
+    assert!(written == generated, "docs/reference/cli.md is old: run the tests with ATTRSYNC_UPDATE=1");
+}
+
 #[test]
 fn every_command_is_in_the_readme() {
     let (readme, commands) = (readme(), commands());

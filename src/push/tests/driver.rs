@@ -10,8 +10,8 @@ use crate::destination::{Body, Echo, HttpResponse, ReadError, Response};
 use crate::plan::batch::Limit;
 use crate::push::{Action, End, Event, Notice, Now, Push, Start, Subject};
 use crate::record::{
-    Action as ChangeAction, Change, ChangeOutcome, Counts, Key, LearnedSize, NewRequest, PlannedChange, RecordedIntent,
-    RequestEnd, RequestOutcome, Verdict,
+    Action as ChangeAction, Change, ChangeOutcome, Counts, Key, LearnedSize, NewRequest, PlannedChange,
+    RecordedIntent, RequestEnd, RequestOutcome, Verdict,
 };
 
 /// A request on the wire.
@@ -185,7 +185,11 @@ impl Driver {
             Action::RecordIntent { token, request, changes } => {
                 let request_id = 1 + i64::try_from(self.requests.len()).expect("few requests");
                 for change in &changes {
-                    assert!(!self.outcomes.contains_key(&change.key), "{} has an outcome already", change.key);
+                    assert!(
+                        !self.outcomes.contains_key(&change.key),
+                        "{} has an outcome already",
+                        change.key
+                    );
                     if !self.sending.contains(&change.key) {
                         self.sending.push(change.key);
                         self.counts.deferred -= 1;
@@ -198,7 +202,10 @@ impl Driver {
                 self.pending.push_back(Event::IntentRecorded { token, intent });
             }
             Action::Send { request_id, items, .. } => {
-                assert!(self.requests.contains_key(&request_id), "promise 4: sent before its intent was committed");
+                assert!(
+                    self.requests.contains_key(&request_id),
+                    "promise 4: sent before its intent was committed"
+                );
                 assert!(!items.is_empty());
                 self.sent.push(Sent { request_id, items: items.clone() });
                 self.in_flight.push_back(Sent { request_id, items });
@@ -310,7 +317,11 @@ pub(super) fn received(status: u16, body: Body) -> Response {
 
 /// 200 with an echo of everything that was sent.
 pub(super) fn accepted(sent: &Sent) -> Response {
-    let echo = |(key, value): &(Key, String)| Echo { key: *key, value: value.clone(), value_id: Some(key.customer_id) };
+    let echo = |(key, value): &(Key, String)| Echo {
+        key: *key,
+        value: value.clone(),
+        value_id: Some(key.customer_id),
+    };
     received(200, Body::Echoes(sent.items.iter().map(echo).collect()))
 }
 
@@ -326,7 +337,12 @@ pub(super) fn html(status: u16) -> Response {
 
 pub(super) fn limited(wait: Option<u64>) -> Response {
     let body = Body::Unreadable(String::new());
-    Response::Received(HttpResponse { status: 429, request_id: None, wait: wait.map(Duration::from_secs), body })
+    Response::Received(HttpResponse {
+        status: 429,
+        request_id: None,
+        wait: wait.map(Duration::from_secs),
+        body,
+    })
 }
 
 pub(super) fn lost() -> Response {

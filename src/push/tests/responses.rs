@@ -93,7 +93,9 @@ fn a_2xx_without_a_readable_body_is_read_back_and_then_in_doubt() {
 
 #[test]
 fn a_size_refusal_splits_the_batch_and_is_learned() {
-    for response in [html(413), problem(422, "Max batch size allowed is 10"), problem(400, "Too many items, at most 10")] {
+    for response in
+        [html(413), problem(422, "Max batch size allowed is 10"), problem(400, "Too many items, at most 10")]
+    {
         let mut driver = Driver::new((1..=4).flat_map(|c| (1..=5).map(move |a| change(c, a))).collect());
         driver.run(|sent| if sent.items.len() > 10 { response.clone() } else { accepted(sent) });
         assert_eq!(driver.sent.iter().map(|sent| sent.items.len()).collect::<Vec<_>>(), [20, 10, 10]);
@@ -237,11 +239,16 @@ fn a_429_without_a_time_takes_a_slot_away_until_requests_are_accepted_again() {
 
 #[test]
 fn a_request_in_doubt_is_sent_again_after_a_growing_pause() {
-    let responses = [html(500), html(502), html(503), html(504), problem(409, "No"), html(409), html(408), html(423)];
+    let responses =
+        [html(500), html(502), html(503), html(504), problem(409, "No"), html(409), html(408), html(423)];
     for response in responses.into_iter().chain([html(400), html(444), html(499), html(599), lost()]) {
         let mut driver = Driver::new(changes(10));
         driver.respond(|_| response.clone());
-        assert_eq!(driver.requests[&1].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::InDoubt), "{response:?}");
+        assert_eq!(
+            driver.requests[&1].1.as_ref().map(|end| end.outcome),
+            Some(RequestOutcome::InDoubt),
+            "{response:?}"
+        );
         assert!(driver.outcomes.is_empty());
         driver.pass();
         assert_eq!(driver.sent.len(), 2, "{response:?}");
@@ -254,7 +261,8 @@ fn a_request_in_doubt_is_sent_again_after_a_growing_pause() {
 #[test]
 fn a_value_that_keeps_failing_is_unknown_and_its_neighbours_are_confirmed() {
     let mut driver = Driver::new(changes(40));
-    let end = driver.run(|sent| if sent.customers().contains(&14) { html(500) } else { accepted(sent) }).clone();
+    let end =
+        driver.run(|sent| if sent.customers().contains(&14) { html(500) } else { accepted(sent) }).clone();
     assert_eq!(driver.confirmed().len(), 39);
     let Verdict::Unknown { reason, .. } = &driver.outcomes[&Key::new(14, 1)].verdict else { panic!() };
     assert!(reason.contains("without a clear response; the last: 500"), "{reason}");

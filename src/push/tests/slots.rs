@@ -111,7 +111,11 @@ fn intents_ahead_are_taken_back_when_the_store_asks_to_wait() {
     assert_eq!(driver.requests.values().filter(not_sent).count(), 3);
     driver.respond(accepted);
     driver.respond(accepted);
-    assert_eq!((driver.in_flight.len(), driver.requests.len()), (0, recorded), "nothing is sent in the pause");
+    assert_eq!(
+        (driver.in_flight.len(), driver.requests.len()),
+        (0, recorded),
+        "nothing is sent in the pause"
+    );
     assert_eq!(driver.timer, Some(Duration::from_secs(30)));
     driver.run(accepted);
     assert_eq!(driver.confirmed().len(), 500);
@@ -127,7 +131,10 @@ fn a_polite_stop_sends_what_has_an_intent_and_prepares_nothing_new() {
     assert_eq!(end.status, RunStatus::Stopped);
     assert_eq!((driver.requests.len(), driver.sent.len()), (recorded, recorded));
     let counts = driver.counts();
-    assert_eq!((counts.confirmed, counts.deferred, counts.unknown), (recorded as i64 * 10, 500 - recorded as i64 * 10, 0));
+    assert_eq!(
+        (counts.confirmed, counts.deferred, counts.unknown),
+        (recorded as i64 * 10, 500 - recorded as i64 * 10, 0)
+    );
 }
 
 #[test]
@@ -151,7 +158,10 @@ fn keys_without_a_committed_outcome_are_those_a_lost_run_makes_unconfirmed() {
     while !driver.held.is_empty() {
         driver.release_held();
     }
-    assert!(driver.push.unconfirmed_keys().iter().all(|key| key.customer_id > 10), "the first ten are confirmed");
+    assert!(
+        driver.push.unconfirmed_keys().iter().all(|key| key.customer_id > 10),
+        "the first ten are confirmed"
+    );
 }
 
 #[test]

@@ -59,7 +59,8 @@ fn a_subject_that_exists_is_checked_once_and_its_values_are_sent() {
 
 #[test]
 fn a_deleted_attribute_spares_the_rest_of_its_values() {
-    let mut driver = Driver::new((1..=30).flat_map(|customer| [change(customer, 1), change(customer, 7)]).collect());
+    let mut driver =
+        Driver::new((1..=30).flat_map(|customer| [change(customer, 1), change(customer, 7)]).collect());
     let response = |sent: &Sent| {
         let refused = sent.items.iter().any(|(key, _)| key.attribute_id == 7);
         if refused { problem(422, "No") } else { accepted(sent) }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use crate::ledger::{LedgerError, NewRun, Result};
-use crate::record::{LearnedSize};
+use crate::record::LearnedSize;
 use crate::record::{Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName};
 
 /// A row of `stores`, and the handle that holds its lock.

@@ -113,7 +113,7 @@ pub(super) struct Sync {
     #[serde(skip_serializing_if = "usual")]
     pub(super) conflict: bool,
     #[serde(skip_serializing_if = "usual")]
-    pub(super) distrust: bool,
+    pub(super) full: bool,
     #[serde(skip_serializing_if = "usual")]
     pub(super) retry_rejected: bool,
     /// It gets the lock although another process believes to hold it.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use attrsync::destination::{Attribute, Body, Destination, Echo, Item, ReadError, Response};
 use attrsync::record::{Key, StoreName};
 use attrsync::sandbox::Model;
-use attrsync::testing::sandbox_destination::SandboxDestination;
 use attrsync::testing::memory_ledger::MemoryStore;
+use attrsync::testing::sandbox_destination::SandboxDestination;
 use tokio::time::Instant;
 
 use super::oracle::{Oracle, Run};
