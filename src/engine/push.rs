@@ -74,7 +74,10 @@ impl<'a> Shell<'a> {
                     stopping = true;
                     Event::StopAsked
                 }
-                () = sleep_until(timer.unwrap_or(self.started)), if timer.is_some() => Event::Timer,
+                () = sleep_until(timer.unwrap_or(self.started)), if timer.is_some() => {
+                    self.timer = None;
+                    Event::Timer
+                }
             };
             push.on(event, self.now(), &mut actions);
         }
