@@ -24,7 +24,7 @@ pub const INVALID_ROWS_KEPT: i64 = 10_000;
 pub const IN_DOUBT_MAX: TimeDelta = TimeDelta::seconds(1_200);
 
 /// What one attribute value belongs to: a customer and an attribute, both by the store's ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Key {
     /// The store's customer id, 1 to 2³¹−1.
     pub customer_id: i64,
@@ -42,7 +42,7 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "customer {}, attribute {}", self.customer_id, self.attribute_id)
+        write!(f, "customer {} · attribute {}", self.customer_id, self.attribute_id)
     }
 }
 
@@ -70,6 +70,12 @@ macro_rules! words {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
     };
@@ -308,9 +314,10 @@ pub struct ChangeOutcome {
 }
 
 /// What the ledger believes of one value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Entry {
     /// The customer and the attribute.
+    #[serde(flatten)]
     pub key: Key,
     /// The value that was sent last.
     pub value: String,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::paint::Paint;
 use super::text::{brief, moment, quoted, tame};
-use crate::ledger::audit::{BeliefEditRow, EntryHistory, EntryState, PastChange, PastInvalidRow};
+use crate::ledger::audit::{BeliefEditRow, EntryHistory, PastChange, PastInvalidRow};
+use crate::record::Entry;
 
 /// A row of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,27 +19,29 @@ pub(crate) struct DesiredRow {
     pub(crate) value: Option<String>,
 }
 
-/// The explanation as a person reads it. `desired` is `None` if the source could not be read.
+/// The explanation as a person reads it. `desired` is `None` if the source could not be read. In-doubt windows that are
+/// over at `now` are left out.
 pub(crate) fn text(
+    now: DateTime<Utc>,
     customer: i64,
     desired: Option<&[DesiredRow]>,
     known: &EntryHistory,
     paint: Paint,
 ) -> String {
     let attributes: BTreeSet<Option<i64>> = (desired.unwrap_or_default().iter().map(|row| row.attribute_id))
-        .chain(known.entries.iter().map(|entry| Some(entry.attribute_id)))
+        .chain(known.entries.iter().map(|entry| Some(entry.key.attribute_id)))
         .chain(known.history.iter().map(|change| Some(change.attribute_id)))
-        .chain(known.invalid.iter().map(|row| row.attribute_id))
+        .chain(known.invalid.iter().map(|past| past.row.attribute_id))
         .collect();
     let block = |attribute: Option<i64>| {
         let name = attribute.map_or("NULL".to_owned(), |id| id.to_string());
         let mut lines = vec![paint.strong(&format!("customer {customer} · attribute {name}"))];
         lines.push(format!("  desired   {}", desired_text(desired, attribute)));
-        let invalid = known.invalid.iter().filter(|row| row.attribute_id == attribute);
+        let invalid = known.invalid.iter().filter(|past| past.row.attribute_id == attribute);
         lines.extend(invalid.map(invalid_line));
-        let entry = known.entries.iter().find(|entry| Some(entry.attribute_id) == attribute);
+        let entry = known.entries.iter().find(|entry| Some(entry.key.attribute_id) == attribute);
         lines.push(format!("  believed  {}", entry.map_or("nothing was sent yet".to_owned(), belief)));
-        if let Some(until) = entry.and_then(|entry| entry.in_doubt_until) {
+        if let Some(until) = entry.and_then(|entry| entry.in_doubt_until).filter(|until| *until > now) {
             lines
                 .push(format!("  in doubt  an earlier request may still be applied until {}", moment(until)));
         }
@@ -77,13 +81,13 @@ fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> Strin
 }
 
 /// `invalid   run 4, 2026-01-02 03:04:05, did not send "goooold": the value has 300 characters`.
-fn invalid_line(row: &PastInvalidRow) -> String {
-    let value = row.value.as_deref().map_or("NULL".to_owned(), brief);
-    let (run, at, reason) = (row.run_id, moment(row.run_started_at), tame(&row.reason));
+fn invalid_line(past: &PastInvalidRow) -> String {
+    let value = past.row.value.as_deref().map_or("NULL".to_owned(), brief);
+    let (run, at, reason) = (past.run_id, moment(past.run_started_at), tame(&past.row.reason));
     format!("  invalid   run {run}, {at}, did not send {value}: {reason}")
 }
 
-fn belief(entry: &EntryState) -> String {
+fn belief(entry: &Entry) -> String {
     let also = |words: &str, value: &Option<String>| {
         value.as_deref().map_or(String::new(), |value| format!(", {words} {}", quoted(value)))
     };
@@ -130,10 +134,11 @@ fn because(reason: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta};
+    use chrono::TimeDelta;
 
     use super::*;
     use crate::ledger::audit::RequestRow;
+    use crate::record::{Belief, InvalidRow, Key};
 
     fn nothing() -> EntryHistory {
         EntryHistory {
@@ -174,14 +179,13 @@ mod tests {
             error: None,
         };
         EntryHistory {
-            entries: vec![EntryState {
-                customer_id: 12,
-                attribute_id: 1,
+            entries: vec![Entry {
+                key: Key::new(12, 1),
                 value: "gold !".to_owned(),
                 stored_value: Some("silver".to_owned()),
                 observed_value: None,
                 value_id: Some(7),
-                belief: "rejected".to_owned(),
+                belief: Belief::Rejected,
                 reason: Some("0.value: invalid".to_owned()),
                 run_id: 4,
                 updated_at: at,
@@ -214,7 +218,7 @@ mod tests {
     fn a_value_is_explained() {
         let desired = [DesiredRow { attribute_id: Some(1), value: Some("gold !".to_owned()) }];
         assert_eq!(
-            text(12, Some(&desired), &known(), Paint::default()),
+            text(DateTime::UNIX_EPOCH, 12, Some(&desired), &known(), Paint::default()),
             "\
 customer 12 · attribute 1
   desired   \"gold !\"
@@ -234,13 +238,15 @@ customer 12 · attribute 1
             DesiredRow { attribute_id: Some(2), value: Some("a".to_owned()) },
             DesiredRow { attribute_id: Some(2), value: Some("b".to_owned()) },
         ];
-        let shown = text(12, Some(&desired), &nothing(), Paint::default());
+        let shown = text(DateTime::UNIX_EPOCH, 12, Some(&desired), &nothing(), Paint::default());
         for words in
             ["no desired value", "2 rows, so none of them is sent: \"a\", \"b\"", "nothing was sent yet"]
         {
             assert!(shown.contains(words), "{shown}");
         }
-        assert!(text(12, None, &known(), Paint::default()).contains("could not be read"));
+        let later = DateTime::UNIX_EPOCH + TimeDelta::minutes(2);
+        let shown = text(later, 12, None, &known(), Paint::default());
+        assert!(shown.contains("could not be read") && !shown.contains("in doubt"), "{shown}");
     }
 
     #[test]
@@ -248,14 +254,23 @@ customer 12 · attribute 1
         let row = |attribute_id, value: Option<&str>, reason: &str| PastInvalidRow {
             run_id: 4,
             run_started_at: DateTime::UNIX_EPOCH,
-            attribute_id,
-            value: value.map(str::to_owned),
-            reason: reason.to_owned(),
+            row: InvalidRow {
+                customer_id: Some(12),
+                attribute_id,
+                value: value.map(str::to_owned),
+                reason: reason.to_owned(),
+            },
         };
         let invalid =
             vec![row(None, Some("a"), "the row has no attribute id"), row(Some(9), None, "why\nnot")];
         assert_eq!(
-            text(12, Some(&[]), &EntryHistory { invalid, ..nothing() }, Paint::default()),
+            text(
+                DateTime::UNIX_EPOCH,
+                12,
+                Some(&[]),
+                &EntryHistory { invalid, ..nothing() },
+                Paint::default()
+            ),
             "\
 customer 12 · attribute NULL
   desired   not in the source

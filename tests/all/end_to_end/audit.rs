@@ -310,7 +310,8 @@ fn a_command_reads_a_postgres_ledger_through_one_session() {
     url.set_port(Some(proxy.port)).expect("an address with a port");
     world.write_config(&world.config("").replace(&world.ledger_url, url.as_str()));
 
-    // The second connection looks for a pooler and ends at once. A plan also streams the entries.
+    // The second connection looks for a pooler and ends at once. A plan also streams the entries, and ad-hoc SQL has a
+    // session of its own.
     for (command, connections) in [
         (&["plan"][..], 3),
         (&["check"], 2),
@@ -319,6 +320,7 @@ fn a_command_reads_a_postgres_ledger_through_one_session() {
         (&["runs", "1"], 2),
         (&["rejected"], 2),
         (&["explain", "3", "loyalty_tier"], 2),
+        (&["sql", "select 1"], 3),
     ] {
         assert_eq!(proxy.count(|| drop(world.run(command).exits(0))), connections, "{command:?}");
     }
