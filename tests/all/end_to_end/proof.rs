@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::world::{Books, World, until};
+use super::world::{LedgerKind, World, until};
 
 /// What is not in order, by name.
 fn flaws(world: &World) -> Vec<String> {
@@ -16,13 +16,13 @@ fn flaws(world: &World) -> Vec<String> {
 }
 
 /// Edits the ledger behind the program's back.
-fn tamper(world: &World, books: Books, sql: &str) {
-    match books {
-        Books::File => {
+fn tamper(world: &World, kind: LedgerKind, sql: &str) {
+    match kind {
+        LedgerKind::File => {
             let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("opens");
             ledger.execute_batch(&format!("pragma foreign_keys = off; {sql}")).expect("edits");
         }
-        Books::Postgres => {
+        LedgerKind::Postgres => {
             world.execute_at(&world.ledger_url, &format!("set search_path to attrsync; {sql}"))
         }
     }
@@ -30,8 +30,8 @@ fn tamper(world: &World, books: Books, sql: &str) {
 
 #[test]
 fn a_ledger_that_was_tampered_with_gives_itself_away() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 20);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 20);
         world.run(&["check", "--ledger"]).exits(0).tells(&["none yet"]);
         world.change("no !reject", "7");
         world.change("!poison", "9");
@@ -89,23 +89,23 @@ fn a_ledger_that_was_tampered_with_gives_itself_away() {
             ),
         ];
         for (edit, back, expected) in edits {
-            tamper(&world, books, edit);
+            tamper(&world, kind, edit);
             assert_eq!(flaws(&world), expected, "{edit}");
-            tamper(&world, books, back);
+            tamper(&world, kind, back);
         }
         assert_eq!(flaws(&world), [""; 0]);
-        tamper(&world, books, "update entries set belief = 'confirmed' where customer_id = 9");
+        tamper(&world, kind, "update entries set belief = 'confirmed' where customer_id = 9");
         world.run(&["check", "--ledger"]).exits(1).tells(&["customer 9, attribute 1", "sync --distrust"]);
     }
 }
 
 #[test]
 fn a_file_with_broken_references_or_pages_gives_itself_away() {
-    let world = World::with_customers(Books::File, 200);
+    let world = World::with_customers(LedgerKind::File, 200);
     world.sync().exits(0);
-    tamper(&world, Books::File, "insert into invalid_rows (run_id, reason) values (77, 'lost')");
+    tamper(&world, LedgerKind::File, "insert into invalid_rows (run_id, reason) values (77, 'lost')");
     assert_eq!(flaws(&world), ["database"]);
-    tamper(&world, Books::File, "delete from invalid_rows; pragma wal_checkpoint(truncate)");
+    tamper(&world, LedgerKind::File, "delete from invalid_rows; pragma wal_checkpoint(truncate)");
     assert_eq!(flaws(&world), [""; 0]);
 
     let path = world.path().join("ledger.db");
@@ -120,9 +120,9 @@ fn a_file_with_broken_references_or_pages_gives_itself_away() {
 
 #[test]
 fn a_ledger_is_proven_while_a_run_goes_on_and_after_it_was_killed() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 100);
-        world.be_patient();
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 100);
+        world.use_long_timeout();
         world.store().options.latency = std::time::Duration::from_millis(150);
         let mut running = world.start(&["sync"]);
         until("a call is made", || !world.writes().is_empty());
