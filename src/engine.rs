@@ -4,8 +4,8 @@
 //! between them: what is asked of a run, what comes of it, and that every run that was opened is closed.
 
 mod end;
+mod customers;
 mod existence;
-mod in_doubt;
 mod store_changes;
 mod planning;
 mod push;
@@ -23,11 +23,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use self::end::End;
-use self::in_doubt::lateness;
 use self::queue::SealedPlan;
-use self::store_changes::News;
+use self::store_changes::StoreChanges;
 use self::waiting::asked_to_stop;
-use crate::config::PushConfig;
+use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
 use crate::destination::{Attribute, Destination, ReadError};
 use crate::error_chain::with_causes;
 use crate::failpoint;
@@ -35,7 +34,10 @@ use crate::ledger::{Ledger, LedgerError, LedgerReader, NewRun};
 use crate::plan::batch::Limit;
 use crate::plan::diff::{OutOfOrder, Rules};
 use crate::plan::summary::Summary;
-use crate::record::{Change, Counts, Filter, InvalidRow, RunStatus, Trigger};
+use crate::record::{
+    BeliefEdit, Change, Counts, EditKind, Filter, IN_DOUBT_MAX, InvalidRow, KeyScope, RunKind, RunStatus,
+    Trigger,
+};
 use crate::source::{Source, SourceError};
 
 /// How long a size that the store was found to take is believed.
@@ -91,7 +93,7 @@ pub struct Options {
     /// Send values again that the store rejected before.
     pub retry_rejected: bool,
     /// Believe nothing that the ledger says.
-    pub distrust: bool,
+    pub full: bool,
     /// What started the run.
     pub trigger: Trigger,
 }
@@ -102,7 +104,7 @@ impl Default for Options {
             filter: Filter::default(),
             attribute_names: Vec::new(),
             retry_rejected: false,
-            distrust: false,
+            full: false,
             trigger: Trigger::Manual,
         }
     }
@@ -182,17 +184,12 @@ pub async fn sync(
     options: &Options,
     stop: watch::Receiver<bool>,
 ) -> Result<Report, EngineError> {
-    let new = NewRun {
-        kind: "sync",
-        trigger: options.trigger,
-        started_at: (ports.now)(),
-        request_timeout: Some(push.request_timeout),
-    };
+    let new = NewRun { kind: RunKind::Sync, trigger: options.trigger, started_at: (ports.now)() };
     failpoint::reach("ledger-open");
     let run_id = ports.ledger.open_run(&new).await?;
     failpoint::reach("run-opened");
     let ended = run(ports, push, options, stop, run_id).await;
-    let (end, calls_without_ledger) = match ended {
+    let (end, counts, calls_without_ledger) = match ended {
         Ok(ended) => ended,
         Err(error) => {
             let message = with_causes(&error);
@@ -202,7 +199,6 @@ pub async fn sync(
         }
     };
     failpoint::reach("sent");
-    let counts = ports.ledger.counts(run_id).await?;
     let End { status, message, hint } = end.checked(&counts);
     ports.ledger.close_run(run_id, status, message.as_deref(), (ports.now)()).await?;
     failpoint::reach("closed");
@@ -224,15 +220,15 @@ pub async fn plan(
 ) -> Result<Forecast, EngineError> {
     let attributes = read_retry::repeat(push, || destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
-    let news = match entries {
+    let changes = match entries {
         Some(entries) => store_changes::look(entries, destination, push, &attributes).await?,
-        None => News::default(),
+        None => StoreChanges::default(),
     };
-    for notice in news.notices() {
+    for notice in changes.notices() {
         tracing::warn!("{notice}");
     }
     let now = Utc::now();
-    let rules = rules(&attributes, news, options, lateness(entries, push, options.distrust, now).await?, now);
+    let rules = rules(&attributes, changes, options, now);
     let limit = limit(entries, push, now).await?;
     let mut summary = Summary::new(limit, sample);
     let planning::Planned { counts, desired, .. } =
@@ -262,17 +258,17 @@ async fn run(
     options: &Options,
     stop: watch::Receiver<bool>,
     run_id: i64,
-) -> Result<(End, u64), EngineError> {
+) -> Result<(End, Counts, u64), EngineError> {
     let deadline = push.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
-    let lateness = lateness(Some(ports.ledger), push, options.distrust, (ports.now)()).await?;
     let (planning::Planned { counts, desired, has_in_doubt }, notices) = tokio::select! {
-        planned = save_plan(ports, push, options, run_id, lateness) => planned?,
+        planned = save_plan(ports, push, options, run_id) => planned?,
         () = asked_to_stop(&mut asked) => {
-            return Ok((End::stopped("asked to stop while planning; nothing was sent"), 0));
+            return Ok((End::stopped("asked to stop while planning; nothing was sent"), Counts::default(), 0));
         }
         () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-            return Ok((End::stopped("[push] max_duration was over before the plan was made; nothing was sent"), 0));
+            let end = End::stopped("[push] max_duration was over before the plan was made; nothing was sent");
+            return Ok((end, Counts::default(), 0));
         }
     };
     failpoint::reach("planned");
@@ -282,19 +278,19 @@ async fn run(
     failpoint::reach("sealed");
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
-    let plan = SealedPlan { counts, limit, lateness, has_in_doubt };
-    let end = push::Push::new(ports, push, run_id, plan).run(stop, deadline).await?;
+    let plan = SealedPlan { counts, limit, has_in_doubt };
+    let (end, counts) = push::Push::new(ports, push, run_id, plan).run(stop, deadline).await?;
     match end.status {
         RunStatus::Stopped => {}
         // A store that failed the run is asked once, not as often as one that is well.
         RunStatus::Failed => {
-            store_changes::look_for_missing(ports, &PushConfig { max_attempts: 1, ..push.clone() }, run_id)
-                .await?;
+            let once = PushConfig { max_attempts: 1, ..push.clone() };
+            customers::check_after_push(ports, &once, run_id).await?;
         }
-        _ => store_changes::look_for_missing(ports, push, run_id).await?,
+        _ => customers::check_after_push(ports, push, run_id).await?,
     }
     let message = end.message.clone().or_else(|| (!notices.is_empty()).then_some(notices));
-    Ok((End { message, ..end }, calls_without_ledger))
+    Ok((End { message, ..end }, counts, calls_without_ledger))
 }
 
 /// The first phase: what the store defines, then the plan. Also tells what a person should know of the store.
@@ -303,17 +299,38 @@ async fn save_plan(
     push: &PushConfig,
     options: &Options,
     run_id: i64,
-    lateness: Duration,
 ) -> Result<(planning::Planned, String), EngineError> {
     let attributes = read_retry::repeat(push, || ports.destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
-    if options.distrust {
-        ports.ledger.distrust(run_id).await?;
+    if options.full {
+        invalidate(ports, push, run_id).await?;
     }
-    let news = store_changes::take_in(ports, push, run_id, &attributes).await?;
-    let notices = news.notices().cloned().collect::<Vec<_>>().join("; ");
-    let rules = rules(&attributes, news, options, lateness, (ports.now)());
+    let changes = store_changes::record(ports, push, run_id, &attributes).await?;
+    let notices = changes.notices().cloned().collect::<Vec<_>>().join("; ");
+    let rules = rules(&attributes, changes, options, (ports.now)());
     Ok((planning::save(ports, run_id, &filter, rules).await?, notices))
+}
+
+/// The longest in-doubt window covers every allowed `request_timeout`.
+const _: () = assert!(IN_DOUBT_MAX.num_seconds() as u64 == 2 * REQUEST_TIMEOUT_MAX.as_secs());
+
+/// The end of the in-doubt window of a request that is sent now.
+fn in_doubt_until(push: &PushConfig, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::from_std(push.request_timeout * 2).unwrap_or(IN_DOUBT_MAX)
+}
+
+/// Makes every entry unconfirmed for a full sync. A ledger that was restored from a backup may have forgotten requests, so
+/// every key is in doubt for one window.
+async fn invalidate(ports: Ports<'_>, push: &PushConfig, run_id: i64) -> Result<(), EngineError> {
+    let now = (ports.now)();
+    let edit = BeliefEdit {
+        scope: KeyScope::default(),
+        edit: EditKind::Invalidate,
+        reason: "a full sync".to_owned(),
+        in_doubt_until: Some(in_doubt_until(push, now)),
+    };
+    ports.ledger.edit_beliefs(run_id, &edit, now).await?;
+    Ok(())
 }
 
 /// How much a call may carry: as configured, or less where the store taught that and it is still believed.
@@ -331,21 +348,14 @@ async fn limit(
     Ok(Limit { customers: push.customers_per_request, values: sizes.min() })
 }
 
-fn rules(
-    attributes: &[Attribute],
-    news: News,
-    options: &Options,
-    lateness: Duration,
-    now: DateTime<Utc>,
-) -> Rules {
+fn rules(attributes: &[Attribute], changes: StoreChanges, options: &Options, now: DateTime<Utc>) -> Rules {
     Rules {
         attributes: attributes.iter().map(|attribute| attribute.id).collect(),
-        released: news.released(),
-        missing_attributes: news.definitions.missing,
+        requeued: changes.requeued(),
+        missing_attributes: changes.definitions.missing,
         retry_rejected: options.retry_rejected,
-        distrust: options.distrust,
+        full: options.full,
         now,
-        lateness: TimeDelta::from_std(lateness).unwrap_or(TimeDelta::MAX),
     }
 }
 

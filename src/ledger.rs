@@ -1,30 +1,27 @@
 //! The port to the ledger: the write side for the one run that owns a store, the read side for everybody.
 //!
-//! The contract suite in `tests/all/contract.rs` runs every rule below on each implementation.
+//! The contract suite in `tests/all/ledger/contract.rs` runs every rule below on each implementation.
 
 pub mod audit;
 
-mod page_channel;
-pub mod memory;
+mod cells;
+mod cold;
 mod entry_extras;
-
+mod page_channel;
 pub mod postgres;
+mod sql;
 pub mod sqlite;
-
-use std::time::Duration;
+mod statements;
 
 use async_trait::async_trait;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::record::{
-    Change, Counts, EntryPage, Filter, InvalidRow, Key, KeyScope, KnownAttribute, News, RunStatus, Trigger,
-    Verdict,
+    BeliefEdit, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
+    PlannedChange, RequestOutcome, RunKind, RunStatus, Trigger,
 };
 
-/// How many invalid rows a run keeps; the rest is counted only.
-pub const INVALID_ROWS_KEPT: i64 = 10_000;
-
-/// Why the ledger could not do what was asked.
+/// Why the ledger could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another run owns this store now; nothing was written.
@@ -45,12 +42,12 @@ pub enum LedgerError {
     /// The address or the kind of connection cannot be used.
     #[error("{0}")]
     Unusable(String),
-    /// The database failed. `doing` says at what.
+    /// The database failed.
     #[error("the ledger failed to {doing}")]
     Database {
-        /// What was being done: `begin a request`.
+        /// The operation that failed: `record an intent`.
         doing: &'static str,
-        /// What the database said.
+        /// The database's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -59,88 +56,38 @@ pub enum LedgerError {
 /// The result of a ledger operation.
 pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
-/// What a run is opened with.
+/// A run that is about to be opened.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// `sync` or `release`, later `reconcile` and others.
-    pub kind: &'static str,
+    /// What kind of run it is.
+    pub kind: RunKind,
     /// What started it.
     pub trigger: Trigger,
     /// When it started.
     pub started_at: DateTime<Utc>,
-    /// How long it waits for an answer of the store; `None` where it sends nothing.
-    pub request_timeout: Option<Duration>,
 }
 
-/// How long runs of a store waited for answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeOut {
-    /// How long, to the millisecond.
-    pub request_timeout: Duration,
-    /// When the last run that waited so long ended; `None` while one of them has not.
-    pub ended_at: Option<DateTime<Utc>>,
-}
-
-/// The question for them, which both databases understand: how long, when the last run that waited so long ended, and how
-/// many have not.
-const TIMEOUTS: &str = "
-    select request_timeout_ms, max(finished_at), count(*) - count(finished_at) from runs
-    where store_id = $1 and request_timeout_ms is not null
-    group by request_timeout_ms order by request_timeout_ms";
-
-/// The question whether something of this store may still arrive that was sent since then, which both databases understand: a
-/// request without a clear answer, or whatever a ledger that was distrusted since then has forgotten.
-fn unclear(since: DateTime<Utc>) -> String {
-    let since = since.to_rfc3339_opts(SecondsFormat::Micros, true);
-    format!(
-        "select r.id from runs r
-        where r.store_id = $1 and (r.finished_at is null or r.finished_at > '{since}') and (
-            r.distrusted = 1 or exists (
-                select 1 from requests q
-                where q.run_id = r.id and q.sent_at > '{since}' and not coalesce(
-                    (q.http_status = 200 and q.error is null)
-                    or (q.http_status between 300 and 499 and q.http_status not in (408, 423))
-                    or q.http_status in (501, 505, 507)
-                    or (q.answered_at is null and q.error is not null), 1 = 0)
-            )
-        )
-        limit 1"
-    )
-}
-
-impl TimeOut {
-    fn of(millis: i64, ended_at: Option<DateTime<Utc>>) -> Self {
-        Self { request_timeout: Duration::from_millis(u64::try_from(millis).unwrap_or(0)), ended_at }
-    }
-}
-
-impl NewRun {
-    /// The time-out as it is kept.
-    fn request_timeout_ms(&self) -> Option<i64> {
-        self.request_timeout.map(|timeout| i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
-    }
-}
-
-/// One HTTP call that is about to be made.
+/// A request that is about to be sent.
 #[derive(Debug, Clone)]
 pub struct NewRequest {
-    /// The request that it repeats or is a part of. A request without one carries changes that are begun for
-    /// the first time; one with a parent carries changes that were begun before.
+    /// The request that it repeats or is a part of; for people.
     pub parent_id: Option<i64>,
     /// Which attempt at these changes it is, from 1.
     pub attempt: u32,
-    /// When it is begun.
+    /// When the intent is recorded.
     pub at: DateTime<Utc>,
+    /// The end of its in-doubt window: it is applied before this time or never.
+    pub in_doubt_until: DateTime<Utc>,
 }
 
-/// What came back of one HTTP call.
-#[derive(Debug, Clone, Default)]
+/// How a request ended.
+#[derive(Debug, Clone)]
 pub struct RequestEnd {
-    /// When the answer was there, or was given up.
+    /// When the response was read, or the request was abandoned.
     pub at: DateTime<Utc>,
-    /// That nothing left this machine: it was no call, and has no answer.
-    pub unsent: bool,
-    /// The HTTP status, if an answer came.
+    /// What became of the request. For `not_sent` the request is not counted, and its `answered_at` stays NULL.
+    pub outcome: RequestOutcome,
+    /// The HTTP status, if a response came.
     pub http_status: Option<u16>,
     /// The store's id of the request.
     pub store_request_id: Option<String>,
@@ -148,13 +95,22 @@ pub struct RequestEnd {
     pub error: Option<String>,
 }
 
-/// A customer with a value that a run found to be refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Refused {
-    /// The run.
-    pub run_id: i64,
-    /// The customer.
+/// A recorded intent: the request may be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedIntent {
+    /// The request's id.
+    pub request_id: i64,
+    /// The run's counts after the commit.
+    pub counts: Counts,
+}
+
+/// A customer with a rejected value, who may not exist any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CustomerToCheck {
+    /// The store's id.
     pub customer_id: i64,
+    /// Whether the last check found that the store no longer has the customer.
+    pub deleted: bool,
 }
 
 /// A size that the store was found to accept.
@@ -162,7 +118,7 @@ pub struct Refused {
 pub struct LearnedSize {
     /// How many values a request may carry.
     pub values_per_request: usize,
-    /// When that was learnt.
+    /// When that was learned.
     pub learned_at: DateTime<Utc>,
 }
 
@@ -173,135 +129,134 @@ pub trait EntryPages: Send {
     async fn next(&mut self) -> Result<Option<EntryPage>>;
 }
 
-/// What a plan is made from. Entries are read in key order, in memory that does not depend on how many there are.
+/// What a plan is made from. Reads only, and needs no lock.
 #[async_trait]
 pub trait LedgerReader: Send + Sync {
-    /// The attributes that the store was found to define, those it has no more too, by their ids.
-    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>>;
+    /// The attributes that the store was found to define, deleted ones included, by id.
+    async fn attributes(&self) -> Result<Vec<KnownAttribute>>;
 
-    /// Customers that the store was found to have no more, at most `limit`: those first that were asked about longest ago.
-    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>>;
+    /// At most `limit` customers with rejected values that no run from `before_run` on has checked: first those that were
+    /// never checked, then those that were checked longest ago, each group by customer id.
+    async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>>;
 
-    /// The size that this store was found to accept, if any was learnt.
+    /// The size that this store was found to accept, if it was learned.
     async fn learned_size(&self) -> Result<Option<LearnedSize>>;
 
-    /// How long the runs of this store waited for answers, each such time once, the shortest first.
-    async fn timeouts(&self) -> Result<Vec<TimeOut>>;
-
-    /// Whether something may still arrive that was sent since then: a request was not answered clearly, or this is a ledger that a
-    /// run distrusted since.
-    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool>;
-
-    /// The entries that the filter leaves in.
+    /// The entries that the filter lets through, in key order. Memory does not depend on how many there are.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
 }
 
-/// The write side for one store. Having one is the proof that the store's lock is held: it is taken when the
-/// ledger is opened and ends with the value, or with the process.
+/// The write side for one store. A value of this type holds the store's lock: the lock is taken when the ledger is opened,
+/// and released when the value is dropped or the process ends.
 ///
-/// Every method that writes is one transaction, durable when it returns. `begin`, `finish`, `set_aside`, `save_plan`,
-/// `seal_plan`, `discard_plan`, `distrust`, `release`, `release_by_hand`, `note_attributes`, `note_customers`,
-/// `note_asked` and `close_run` prove in that transaction that the run still owns the store, and fail with
-/// [`LedgerError::LostLock`] otherwise, having written nothing.
+/// Every method is one durable transaction. Except where noted, it checks in that transaction that the run still owns
+/// the store (the fencing token), and otherwise fails with [`LedgerError::LostLock`], having written nothing.
 ///
-/// What a run does side by side (`save_plan`, `planned`, `begin`, `finish`, `set_aside`) goes on once it was polled,
-/// whether it is polled again or not: one that waits for another must not wait for the one who polls both.
+/// `save_plan`, `planned`, `record_intent`, `record_outcome` and `record_unsent` may run side by side. Once polled, each
+/// runs to its end even if it is not polled again: one that waits for another must not depend on the caller polling both.
 #[async_trait]
 pub trait Ledger: LedgerReader {
-    /// Opens a run (status `planning`), makes it the owner of the store, and marks a run that owned it and never
-    /// closed as `interrupted` (finished now, its undecided changes untouched).
+    /// Opens a run (status `planning`), makes it the owner of the store, and returns its id. A run that owned the store and
+    /// was never closed becomes `interrupted`, finished now; its changes stay as they are. Checks no fencing token.
     async fn open_run(&self, run: &NewRun) -> Result<i64>;
 
-    /// Makes every entry of the store unconfirmed, and notes on the run that it did (`runs.distrusted`).
-    /// `updated_at` and `run_id` of the entries stay.
-    async fn distrust(&self, run_id: i64) -> Result<()>;
-
     /// Adds changes (outcome `planned`) and invalid rows to the plan. Keys come in rising order over all calls.
-    /// The caller bounds both, by rows and by bytes, and hands over at most [`INVALID_ROWS_KEPT`] invalid rows a run.
+    /// The caller bounds both by rows and by bytes, and adds at most
+    /// [`INVALID_ROWS_KEPT`](crate::record::INVALID_ROWS_KEPT) invalid rows a run.
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()>;
 
-    /// Takes back everything that `save_plan` added: the source is read again.
+    /// Removes everything that `save_plan` added, because the source is read again.
     async fn discard_plan(&self, run_id: i64) -> Result<()>;
 
     /// Completes the plan: status `running`, `planned_at` = `at`, the counts of planning, and `deferred` = `planned`.
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()>;
 
-    /// Up to `limit` changes of the plan that are still `planned`, in key order, after `after`: those without
-    /// `in_doubt_until`, or with `late` those with one. `observed_value` is the entry's, now, where it was of the same value; so is
-    /// `in_doubt_value`: the entry's value where it is not confirmed.
-    async fn planned(&self, run_id: i64, late: bool, after: Option<Key>, limit: usize)
-    -> Result<Vec<Change>>;
+    /// Returns up to `limit` changes that are still `planned`, in key order, after `after`: with `in_doubt` those that have an
+    /// `in_doubt_until`, otherwise those that have none. Checks no fencing token.
+    async fn planned(
+        &self,
+        run_id: i64,
+        in_doubt: bool,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<PlannedChange>>;
 
-    /// Commits the intent before a request is sent: the request row (`sent_at` = `at`), its changes `sending` with this request, their
-    /// entries `unconfirmed` with the value of the change and this run. An entry that was confirmed keeps what the
-    /// store was last known to hold in `stored_value`: its stored form, or its value where that is another than the new one;
-    /// an unconfirmed or rejected one keeps its `stored_value`. `observed_value` is kept only if the value stays the same. `reason` is cleared.
-    /// The run's `requests` grows by one; without a parent, `deferred` shrinks and `unknown` grows by the number of changes.
-    async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64>;
+    /// Commits the intent before a request is sent. Inserts the request (outcome `sending`). Its changes, which were `planned`
+    /// or `sending`, become `sending` with this request. Their entries become unconfirmed with the change's value and this
+    /// run; `reason` is cleared.
+    ///
+    /// An entry that was confirmed keeps in `stored_value` what the store held: its stored form, or its value if that
+    /// differs from the new one. An unconfirmed or rejected entry keeps its `stored_value`. `observed_value` is kept only if
+    /// the value stays the same. `in_doubt_until` becomes the later of the entry's and the request's.
+    ///
+    /// The run's `requests` grows by one; `deferred` shrinks and `unknown` grows by the number of changes that were `planned`.
+    ///
+    /// # Errors
+    /// A change is neither `planned` nor `sending`; nothing is written.
+    async fn record_intent(
+        &self,
+        run_id: i64,
+        request: &NewRequest,
+        changes: &[Change],
+    ) -> Result<RecordedIntent>;
 
-    /// Commits what came back: the request's end, and the verdicts of those of its changes that are decided (maybe none).
-    /// Changes: outcome, reason, `value_id` if told, `decided_at`. Entries, only where `run_id` is this run:
-    /// confirmed → belief, `value_id` if told, `stored_value` as in the verdict, `observed_value` cleared, `reason` = the verdict's note;
-    /// rejected → belief and reason; unknown → still unconfirmed, reason and `observed_value`; deferred → still unconfirmed, reason.
-    /// The run's counts move from `unknown` to the outcome's column (`altered` too where `stored_value` is given).
-    /// A decided change never changes: a verdict for a change that is not `sending` is an error.
-    async fn finish(
+    /// Commits how a request ended, and the outcomes of some or none of its changes. Returns the run's counts.
+    ///
+    /// Changes: outcome, reason, `value_id` if given, `decided_at`. Entries, only if their `run_id` is this run:
+    /// `in_doubt_until` as given; confirmed → belief, `value_id` if given, `stored_value` as given, `observed_value` and
+    /// `reason` cleared; rejected → belief and reason; unknown → reason and `observed_value`; deferred → reason.
+    /// The run's counts move from `unknown` to the outcome's column (to `altered` too if `stored_value` is given); `requests`
+    /// shrinks by one if the request was not sent. Customers of rejected changes are added to those to check.
+    ///
+    /// # Errors
+    /// The request is not of this run, or a change is not `sending`: a recorded outcome never changes.
+    async fn record_outcome(
         &self,
         run_id: i64,
         request_id: i64,
         end: &RequestEnd,
-        verdicts: &[(Key, Verdict)],
-    ) -> Result<()>;
+        outcomes: &[ChangeOutcome],
+    ) -> Result<Counts>;
 
-    /// Decides planned or sending changes without a request (their customer or attribute is gone, or the run ends).
-    /// A rejection of a planned change gives the entry the change's value as `begin` would, and makes it where there is
-    /// none; any other verdict on a planned change leaves the entry alone, since nothing was sent. Counts move from `deferred` (planned) or
+    /// Commits outcomes of `planned` or `sending` changes that are sent no (further) request. Returns the run's counts.
+    ///
+    /// A rejection of a `planned` change gives the entry the change's value as `record_intent` would, and creates it if there is
+    /// none; its `in_doubt_until` stays. Any other outcome of a `planned` change leaves the entry alone, because nothing was
+    /// sent. Outcomes of `sending` changes are written as by `record_outcome`. Counts move from `deferred` (planned) or
     /// `unknown` (sending) to the outcome's column.
-    async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()>;
-
-    /// Gives rejected entries back, by hand: makes them unconfirmed, with a reason that repeats the store's and this
-    /// run's id; `updated_at` stays, since nothing was sent. Each is a change of the run (action `release`, the entry's
-    /// values, `deferred` with the same reason, decided now), counted as planned and deferred. The run is `running` from
-    /// then on, its plan complete. Tells how many there were.
-    async fn release_by_hand(&self, run_id: i64, whose: KeyScope, at: DateTime<Utc>) -> Result<i64>;
-
-    /// Takes beliefs back after the store changed by itself, before the run plans. `Changed` and `Back`: rejected entries
-    /// become unconfirmed, counted as `released`. `Gone`: all entries do, and lose their value ids, `stored_value` and
-    /// `observed_value`, since the store has nothing of them. Their `reason` becomes this one; `run_id` and `updated_at` stay.
-    /// One row tells of it, whatever the number of entries. Tells how many there were.
-    async fn release(
+    ///
+    /// # Errors
+    /// A change is neither `planned` nor `sending`; nothing is written.
+    async fn record_unsent(
         &self,
         run_id: i64,
-        whose: KeyScope,
-        news: News,
-        reason: &str,
+        outcomes: &[ChangeOutcome],
         at: DateTime<Utc>,
-    ) -> Result<i64>;
+    ) -> Result<Counts>;
 
-    /// Notes which attributes the store defines now. Those that are not listed are gone.
-    async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()>;
+    /// Edits the beliefs of all entries in a scope without sending anything, and adds one row to `belief_edits`. Returns how
+    /// many entries were edited. Their `reason` becomes the edit's; `run_id` and `updated_at` stay; `in_doubt_until` becomes
+    /// the later of the entry's and the edit's.
+    async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64>;
 
-    /// Notes which customers the store has no more (asked about by this run), and which it has again.
-    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()>;
+    /// Records which attributes the store defines now. Known attributes that are not listed become deleted.
+    async fn record_attributes(
+        &self,
+        run_id: i64,
+        listed: &[KnownAttribute],
+        at: DateTime<Utc>,
+    ) -> Result<()>;
 
-    /// Customers with a value that a run of this store found to be rejected and about whom the store was not asked since, at
-    /// most `limit`: those of the oldest run first, each run's in rising order.
-    async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>>;
+    /// Records which of the customers to check the store no longer has, and which it has; the latter need no further check.
+    async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()>;
 
-    /// Notes that the store was asked about the unasked customers of all runs before `of`, and about those of `of` through
-    /// this one, or all of them.
-    async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()>;
+    /// Makes entries unconfirmed. Checks no fencing token: a run that lost its lock may still write this.
+    async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;
 
-    /// Makes entries unconfirmed whatever run owns the store: what a run that lost its lock may still write.
-    async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;
-
-    /// Keeps or forgets the size that this store accepts.
+    /// Keeps or forgets the size that this store accepts. Checks no fencing token.
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()>;
 
-    /// The run's counts as they stand.
-    async fn counts(&self, run_id: i64) -> Result<Counts>;
-
-    /// Ends the run and gives up the store. Touches no change.
+    /// Ends the run; no run owns the store afterwards. Touches no change.
     async fn close_run(
         &self,
         run_id: i64,

@@ -3,20 +3,28 @@
 //! Nothing here does I/O or knows a clock; times are values that somebody else read.
 
 mod page;
+mod store_name;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 pub(crate) use page::PAGE_BYTES;
 pub use page::{EntryPage, EntryRow, SourcePage, SourceRow};
+pub use store_name::StoreName;
 
 /// The longest value that the store takes, in Unicode code points.
 pub const VALUE_MAX_CHARS: usize = 255;
 
+/// How many invalid rows a run keeps; the rest is only counted.
+pub const INVALID_ROWS_KEPT: i64 = 10_000;
+
+/// The longest in-doubt window: twice the longest `request_timeout`.
+pub const IN_DOUBT_MAX: TimeDelta = TimeDelta::seconds(1_200);
+
 /// What one attribute value belongs to: a customer and an attribute, both by the store's ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Key {
     /// The store's customer id, 1 to 2³¹−1.
     pub customer_id: i64,
@@ -34,7 +42,7 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "customer {}, attribute {}", self.customer_id, self.attribute_id)
+        write!(f, "customer {} · attribute {}", self.customer_id, self.attribute_id)
     }
 }
 
@@ -64,6 +72,12 @@ macro_rules! words {
                 f.pad(self.as_str())
             }
         }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
     };
 }
 
@@ -86,22 +100,50 @@ words! {
         Create = "create",
         /// The store holds, or may hold, another value.
         Update = "update",
-        /// The value is to go.
+        /// The value is removed. Not built yet.
         Delete = "delete",
-        /// Nothing: a value that was set aside is given back to the next run. Only an edit of the ledger.
-        Release = "release",
     }
 }
 
 words! {
-    /// What the store was found to have done to an attribute or a customer.
-    News {
-        /// The attribute's definition is another one.
-        Changed = "changed",
-        /// The attribute was deleted, or the customer was before it came back, and the values with it.
-        Gone = "gone",
-        /// The customer was missing and is there again.
-        Back = "back",
+    /// What an edit of beliefs does to the entries in its scope.
+    EditKind {
+        /// Rejected entries become unconfirmed, so that the next sync sends their values again.
+        Requeue = "requeue",
+        /// All entries become unconfirmed and in doubt: a full sync.
+        Invalidate = "invalidate",
+        /// All entries become unconfirmed and lose the value's id, its stored form and its observed value: the store lost them.
+        Clear = "clear",
+    }
+}
+
+words! {
+    /// What kind of run it is.
+    RunKind {
+        /// Plans from source and ledger, and pushes the plan.
+        Sync = "sync",
+        /// Makes rejected entries unconfirmed by hand; plans and sends nothing.
+        Requeue = "requeue",
+    }
+}
+
+words! {
+    /// What became of one request.
+    RequestOutcome {
+        /// Its intent is recorded; no outcome is recorded yet.
+        Sending = "sending",
+        /// The store accepted it.
+        Accepted = "accepted",
+        /// The store refused it, and nothing of it was applied.
+        Refused = "refused",
+        /// The store asked for fewer requests; nothing of it was applied.
+        Limited = "limited",
+        /// It may or may not have been applied, or may still be.
+        InDoubt = "in_doubt",
+        /// It never left this machine.
+        NotSent = "not_sent",
+        /// The response says that no other request can succeed either.
+        Fatal = "fatal",
     }
 }
 
@@ -157,55 +199,79 @@ words! {
     }
 }
 
-/// One difference between source and ledger: a line of the plan.
+/// One change of the plan, as it is saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// KeyScope value.
+    /// The customer and the attribute.
     pub key: Key,
     /// What is done to the store.
     pub action: Action,
-    /// The value to send.
-    pub value: String,
-    /// What the ledger last knew the store to hold.
+    /// The value to send; `None` for a delete.
+    pub value: Option<String>,
+    /// The value that the store held, as far as the ledger knew.
     pub previous_value: Option<String>,
-    /// The store's id of the value, where the ledger has it.
+    /// The store's id of the value, if the ledger knows it.
     pub value_id: Option<i64>,
-    /// What was sent before and may or may not be there: the entry's value, where it is not confirmed. It may be
-    /// the same as `value`.
-    pub in_doubt_value: Option<String>,
-    /// Another value that the store showed after this same one was sent before. Meeting it again proves
-    /// that the store keeps the value in that form.
-    pub observed_value: Option<String>,
-    /// Until this time an older request may still arrive. One with another value must not be overtaken: then this
-    /// change is not sent before.
+    /// Until this time an older request for the key may still be applied. A change with another value than that
+    /// request's is not sent before.
     pub in_doubt_until: Option<DateTime<Utc>>,
 }
 
-/// What became of one change, to be written down.
+/// A change as it is read back for sending, with what its entry says at that time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedChange {
+    /// The change.
+    pub change: Change,
+    /// The entry's value, if the entry is not confirmed: it was sent before and the store may or may not hold it.
+    pub in_doubt_value: Option<String>,
+    /// The entry's observed value, if the entry's value equals the change's. If the store shows it once more, the store
+    /// keeps the value in that form.
+    pub observed_value: Option<String>,
+}
+
+impl PlannedChange {
+    /// The key of the change.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        self.change.key
+    }
+
+    /// The value to send; empty for a delete.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        self.change.value.as_deref().unwrap_or_default()
+    }
+
+    /// Whether an earlier run sent the same value and never recorded a clear outcome.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.in_doubt_value.is_some() && self.in_doubt_value == self.change.value
+    }
+}
+
+/// What became of one change, without the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The store showed it.
+    /// The store showed the value.
     Confirmed {
-        /// The store's id of the value, where it was told.
+        /// The store's id of the value, if the store named it.
         value_id: Option<i64>,
-        /// The form in which the store keeps it, where that is not what was sent.
+        /// The form in which the store keeps the value, if it differs from what was sent.
         stored_value: Option<String>,
-        /// What is still to be known of it: that an earlier copy of its request may arrive late.
-        note: Option<String>,
     },
-    /// The store refused it for good.
+    /// The store refused the value for good.
     Rejected {
         /// The store's words.
         reason: String,
     },
-    /// It was sent and may or may not be there.
+    /// The value was sent; the store may or may not hold it.
     Unknown {
-        /// The last answer, or why there was none.
+        /// The last response, or why there was none.
         reason: String,
-        /// What the store showed instead, where it was asked.
+        /// The other value that the store showed, if it was read back.
         observed_value: Option<String>,
     },
-    /// It was not applied, and is left to the next run.
+    /// The value was not applied, and is left to the next run.
     Deferred {
         /// Why it was left.
         reason: String,
@@ -213,7 +279,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The outcome that the change is decided with.
+    /// The outcome of the change.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
@@ -224,11 +290,11 @@ impl Verdict {
         }
     }
 
-    /// The reason to write down, where there is one.
+    /// The reason that is recorded, if there is one.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Confirmed { note, .. } => note.as_deref(),
+            Self::Confirmed { .. } => None,
             Self::Rejected { reason } | Self::Unknown { reason, .. } | Self::Deferred { reason } => {
                 Some(reason)
             }
@@ -236,27 +302,54 @@ impl Verdict {
     }
 }
 
-/// What the ledger believes of one value.
+/// The outcome of one change, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// KeyScope value.
+pub struct ChangeOutcome {
+    /// The customer and the attribute.
     pub key: Key,
-    /// What was last sent.
+    /// What became of the change.
+    pub verdict: Verdict,
+    /// Until this time a request for the key may still be applied. `None`: no request for the key is in doubt any more.
+    pub in_doubt_until: Option<DateTime<Utc>>,
+}
+
+/// What the ledger believes of one value.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Entry {
+    /// The customer and the attribute.
+    #[serde(flatten)]
+    pub key: Key,
+    /// The value that was sent last.
     pub value: String,
-    /// What the store was last known to hold, where that is not `value`.
+    /// The value that the store held, as far as the ledger knows, if it differs from `value`.
     pub stored_value: Option<String>,
-    /// What the store showed instead of `value` when it was last asked, not yet believed.
+    /// The other value that the store showed when `value` was last read back.
     pub observed_value: Option<String>,
     /// The store's id of the value.
     pub value_id: Option<i64>,
-    /// How sure the ledger is.
+    /// What the ledger believes.
     pub belief: Belief,
-    /// Why it is rejected or unconfirmed, or what is still to be known of a confirmed one.
+    /// Why the entry is rejected or unconfirmed.
     pub reason: Option<String>,
-    /// The run that last touched it.
+    /// The run that last sent or rejected the value.
     pub run_id: i64,
-    /// When it was last sent or decided.
+    /// When the value was last sent, or its outcome recorded.
     pub updated_at: DateTime<Utc>,
+    /// Until this time a request for the key may still be applied.
+    pub in_doubt_until: Option<DateTime<Utc>>,
+}
+
+/// A change of beliefs without a request: what the store did by itself, a requeue, a full sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeliefEdit {
+    /// The entries that are edited.
+    pub scope: KeyScope,
+    /// What is done to them.
+    pub edit: EditKind,
+    /// Why; becomes the reason of the entries.
+    pub reason: String,
+    /// If given, the entries are in doubt at least until then.
+    pub in_doubt_until: Option<DateTime<Utc>>,
 }
 
 /// A row of the source that cannot be sent.
@@ -272,8 +365,8 @@ pub struct InvalidRow {
     pub reason: String,
 }
 
-/// The counts of a run. `planned = confirmed + rejected + unknown + deferred` holds at every commit:
-/// a change that is on its way counts as unknown, one not yet begun as deferred.
+/// The counts of a run. `planned = confirmed + rejected + unknown + deferred` holds at every commit: a change that is
+/// being sent counts as unknown, a change that was not sent yet as deferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Counts {
     /// Rows read from the source.
@@ -282,29 +375,26 @@ pub struct Counts {
     pub no_value: i64,
     /// Values that the store is believed to hold already.
     pub unchanged: i64,
-    /// Values held back, since the store refused them before and the source still wants them.
+    /// Values that the store rejected before and the source still asks for; they are not sent.
     pub still_rejected: i64,
     /// Rows that cannot be sent.
     pub invalid: i64,
-    /// Values of the ledger that are gone from the source.
+    /// Entries whose row has left the source.
     pub orphans: i64,
     /// Changes in the plan.
     pub planned: i64,
     /// Changes that the store echoed.
     pub confirmed: i64,
-    /// Those of the confirmed that the store keeps in another form.
+    /// Confirmed changes whose value the store keeps in another form.
     pub altered: i64,
     /// Changes that the store refused for good.
     pub rejected: i64,
-    /// Changes of which it is not known whether the store has them.
+    /// Changes that the store may or may not have applied.
     pub unknown: i64,
     /// Changes left to the next run.
     pub deferred: i64,
-    /// Write calls made.
+    /// Write requests made.
     pub requests: i64,
-    /// Values set aside by earlier runs that this one gave back before it planned, since their attribute's definition
-    /// changed or their customer is back.
-    pub released: i64,
 }
 
 impl Counts {
@@ -315,7 +405,7 @@ impl Counts {
     }
 }
 
-/// Which keys a run is about. Empty sets mean all.
+/// The keys that a run is about. Empty sets mean all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Only these customers.
@@ -332,29 +422,21 @@ impl Filter {
     }
 }
 
-/// KeyScope values an edit of the ledger is about. What is not named is any.
+/// A set of keys: one key, all of a customer, all of an attribute, or all. `None` means any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct KeyScope {
-    /// Only this customer's.
+    /// Only this customer.
     pub customer_id: Option<i64>,
-    /// Only this attribute's.
+    /// Only this attribute.
     pub attribute_id: Option<i64>,
 }
 
 impl KeyScope {
-    /// Whether the key is one of them.
+    /// Whether the key is in the set.
     #[must_use]
-    pub fn has(self, key: Key) -> bool {
+    pub fn contains(self, key: Key) -> bool {
         self.customer_id.is_none_or(|id| id == key.customer_id)
             && self.attribute_id.is_none_or(|id| id == key.attribute_id)
-    }
-
-    /// The first and the last customer, the first and the last attribute.
-    #[must_use]
-    pub fn bounds(self) -> [i64; 4] {
-        let any = |id: Option<i64>| [id.unwrap_or(i64::MIN), id.unwrap_or(i64::MAX)];
-        let ([a, b], [c, d]) = (any(self.customer_id), any(self.attribute_id));
-        [a, b, c, d]
     }
 }
 
@@ -367,21 +449,6 @@ pub struct KnownAttribute {
     pub name: String,
     /// Its type: `string`, `number` or `date`.
     pub kind: String,
-    /// Whether the store has it no more.
-    pub gone: bool,
-}
-
-/// A store: what a sandbox confirmed says nothing of the live store, so the address is a part of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreName {
-    /// The API's address, without a trailing slash.
-    pub api_url: String,
-    /// The store's hash.
-    pub hash: String,
-}
-
-impl fmt::Display for StoreName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "store {} at {}", self.hash, self.api_url)
-    }
+    /// Whether the store no longer defines it.
+    pub deleted: bool,
 }

@@ -1,4 +1,7 @@
--- One row a store: what a sandbox confirmed says nothing of the live store, so the address is a part of its name.
+-- The ledger. Times are UTC. The same tables and columns exist in SQLite and in Postgres.
+
+-- One row per store. The address is a part of a store's name, because what a sandbox confirmed says nothing about the
+-- live store. owner_run_id is the fencing token: only the run that it names may write.
 create table stores (
     id bigint generated always as identity primary key,
     api_url text not null,
@@ -9,7 +12,7 @@ create table stores (
     unique (api_url, hash)
 );
 
--- One row a run: of kind sync, or release (values that were set aside are given back by hand). planned = confirmed + rejected + unknown + deferred holds at every commit.
+-- One row per run, of kind sync or requeue. planned = confirmed + rejected + unknown + deferred holds at every commit.
 create table runs (
     id bigint generated always as identity primary key,
     store_id bigint not null references stores (id),
@@ -19,7 +22,6 @@ create table runs (
     started_at timestamptz not null,
     planned_at timestamptz,
     finished_at timestamptz,
-    distrusted bigint not null default 0,
     source_rows bigint not null default 0,
     no_value bigint not null default 0,
     unchanged bigint not null default 0,
@@ -33,14 +35,14 @@ create table runs (
     unknown bigint not null default 0,
     deferred bigint not null default 0,
     requests bigint not null default 0,
-    released bigint not null default 0,
     message text,
     version text not null
 );
 
 create index runs_by_store on runs (store_id, id);
 
--- One row an HTTP call that writes.
+-- One row per HTTP request that writes. outcome is sending until the outcome is recorded, then accepted, refused,
+-- limited, in_doubt, not_sent or fatal. answered_at stays NULL for a request that was not sent.
 create table requests (
     id bigint generated always as identity primary key,
     run_id bigint not null references runs (id),
@@ -53,19 +55,20 @@ create table requests (
     answered_at timestamptz,
     http_status bigint,
     store_request_id text,
+    outcome text not null,
     error text
 );
 
 create index requests_by_run on requests (run_id, id);
 
--- The plan, the intent log and the audit in one. Action: create, update, or release: the entry was made unconfirmed by
--- hand, which is deferred by itself, since the next sync sends the value.
+-- The plan, the intent log and the audit in one table. A value of NULL means a delete. in_doubt_until: until then an
+-- older request for the key may still be applied, so a change with another value is not sent before.
 create table changes (
     run_id bigint not null,
     customer_id bigint not null,
     attribute_id bigint not null,
     action text not null,
-    value text not null,
+    value text,
     previous_value text,
     value_id bigint,
     outcome text not null,
@@ -76,7 +79,9 @@ create table changes (
     primary key (run_id, customer_id, attribute_id)
 );
 
--- What the ledger believes of one value: a fold of changes.
+-- What the ledger believes of each value: a fold of changes and belief_edits. stored_value: the value that the store
+-- held, as far as is known, if it differs from value. in_doubt_until: until then a request for the key may still be
+-- applied.
 create table entries (
     store_id bigint not null,
     customer_id bigint not null,
@@ -89,46 +94,48 @@ create table entries (
     reason text,
     run_id bigint not null,
     updated_at timestamptz not null,
+    in_doubt_until timestamptz,
     primary key (store_id, customer_id, attribute_id)
 );
 
--- Beliefs that a run took back before it planned, since the store had changed by itself. NULL is any. News: changed (an
--- attribute's definition) and back (a customer) made its rejected entries unconfirmed, gone (an attribute, or the customer
--- that is back) all of them.
-create table releases (
+-- One row per change of beliefs without a request. A NULL id means any. edit: requeue made rejected entries
+-- unconfirmed; invalidate made all entries unconfirmed and in doubt; clear made all entries unconfirmed without value_id,
+-- stored_value and observed_value. count: how many entries were edited.
+create table belief_edits (
     run_id bigint not null references runs (id),
     customer_id bigint,
     attribute_id bigint,
-    news text not null,
-    entries bigint not null,
+    edit text not null,
+    count bigint not null,
     reason text not null,
-    released_at timestamptz not null
+    at timestamptz not null
 );
 
-create index releases_by_run on releases (run_id);
+create index belief_edits_by_run on belief_edits (run_id);
 
--- The attributes that the store was found to define; gone_run_id is the run that first missed one.
+-- The attributes that the store defined when a run last listed them. deleted_run_id: the first run that did not find the
+-- attribute any more.
 create table attributes (
     store_id bigint not null references stores (id),
     attribute_id bigint not null,
     name text not null,
     type text not null,
     seen_at timestamptz not null,
-    gone_run_id bigint,
+    deleted_run_id bigint,
     primary key (store_id, attribute_id)
 );
 
--- Customers with refused values that the store was found to have no more. Each is asked about again, and leaves when it
--- is back.
-create table missing_customers (
+-- Customers with a rejected value, until a run finds that the store has the customer. deleted is 1 if the last check found
+-- that it does not. checked_run_id: the last run that checked; NULL if none did.
+create table rejected_customers (
     store_id bigint not null references stores (id),
     customer_id bigint not null,
-    found_run_id bigint not null,
-    asked_run_id bigint not null,
+    deleted bigint not null default 0,
+    checked_run_id bigint,
     primary key (store_id, customer_id)
 );
 
--- Source rows that cannot be sent.
+-- Rows of the source that cannot be sent.
 create table invalid_rows (
     run_id bigint not null references runs (id),
     customer_id bigint,
@@ -139,8 +146,8 @@ create table invalid_rows (
 
 create index invalid_rows_by_run on invalid_rows (run_id);
 
--- Every change with what it came to: what a closed run left planned is deferred, what it left sending is unknown.
--- A plan counts only once its run was running.
+-- Every change with its outcome. A change that a closed run left planned is deferred, and one that it left sending is
+-- unknown. The plan of a run counts only once it was complete (planned_at).
 create view outcomes as
 select
     c.run_id, r.store_id, c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id,

@@ -17,15 +17,15 @@ use tokio::time::{Instant, sleep_until};
 
 use super::existence::{Gone, Owner};
 use super::queue::{Queue, SealedPlan};
-use super::sending::{Begun, Sent, Work, repeats, send};
+use super::sending::{Begun, Sent, Work, outcome, send};
 use super::waiting::{asked_to_stop, pending_or, set_off};
-use super::{End, EngineError, Ports, Progress};
+use super::{End, EngineError, Ports, Progress, in_doubt_until};
 use crate::config::PushConfig;
 use crate::destination::ReadError;
 use crate::failpoint;
-use crate::ledger::{LedgerError, NewRequest};
+use crate::ledger::{LedgerError, NewRequest, RecordedIntent};
 use crate::plan::batch::Limit;
-use crate::record::{Counts, Key, RunStatus, Verdict};
+use crate::record::{Change, ChangeOutcome, Counts, IN_DOUBT_MAX, Key, PlannedChange, RunStatus, Verdict};
 use crate::retry::Breaker;
 
 /// How many batches may wait to be sent again before no new one is begun.
@@ -40,7 +40,7 @@ const BEGUN_AHEAD: usize = 2;
 type InFlight<'a> = FuturesUnordered<BoxFuture<'a, Result<Sent, LedgerError>>>;
 
 /// A batch whose intent was to be committed, and what became of it.
-type Began = (Work, Instant, Result<i64, LedgerError>);
+type Began = (Work, Instant, NewRequest, Result<RecordedIntent, LedgerError>);
 
 /// The state of the second phase.
 pub(super) struct Push<'a> {
@@ -49,8 +49,6 @@ pub(super) struct Push<'a> {
     run_id: i64,
     counts: Counts,
     limit: Limit,
-    /// How long after it was sent a request may still arrive.
-    lateness: Duration,
     queue: Queue<'a>,
     waiting: Vec<Work>,
     /// Chosen to be sent next, waiting for the store's leave.
@@ -80,14 +78,13 @@ pub(super) struct Push<'a> {
 
 impl<'a> Push<'a> {
     pub(super) fn new(ports: Ports<'a>, config: &'a PushConfig, run_id: i64, plan: SealedPlan) -> Self {
-        let SealedPlan { counts, limit, lateness, has_in_doubt } = plan;
+        let SealedPlan { counts, limit, has_in_doubt } = plan;
         Self {
             ports,
             config,
             run_id,
             counts,
             limit,
-            lateness,
             queue: Queue::new(ports.ledger, run_id, has_in_doubt),
             waiting: Vec::new(),
             chosen: None,
@@ -115,7 +112,7 @@ impl<'a> Push<'a> {
         mut self,
         stop: watch::Receiver<bool>,
         deadline: Option<Instant>,
-    ) -> Result<End, EngineError> {
+    ) -> Result<(End, Counts), EngineError> {
         let mut in_flight = InFlight::new();
         let driven = self.drive(&mut in_flight, stop, deadline).await;
         if let Err(EngineError::Ledger(LedgerError::LostLock { .. })) = &driven {
@@ -125,12 +122,12 @@ impl<'a> Push<'a> {
                 let _ = beginning.await;
             }
             let keys: Vec<_> = self.begun_keys.drain(..).flat_map(|(_, keys)| keys).collect();
-            self.ports.ledger.clear_certainty(&keys, (self.ports.now)()).await?;
+            self.ports.ledger.mark_unconfirmed(&keys, (self.ports.now)()).await?;
         }
         driven?;
         let unheard = self.sent_news && self.breaker.heard_nothing();
         let end = if unheard { End::unheard(self.counts.requests) } else { End::finished() };
-        Ok(self.end.unwrap_or(end))
+        Ok((self.end.unwrap_or(end), self.counts))
     }
 
     async fn drive(
@@ -215,7 +212,7 @@ impl<'a> Push<'a> {
             let Some(work) = self.next_work(now) else { return Ok(()) };
             self.chosen = self.without_gone(work).await?;
         }
-        self.leave = Some(self.ports.destination.ready());
+        self.leave = Some(self.ports.destination.acquire_permit());
         Ok(())
     }
 
@@ -234,9 +231,9 @@ impl<'a> Push<'a> {
         while self.waiting.len() < WAITING_MAX {
             let changes = self.queue.next(self.limit)?;
             let mut work = Work::new(changes, None, self.config.max_attempts);
-            let wait = work.in_doubt_until().and_then(|at| (at - (self.ports.now)()).to_std().ok());
-            // A clock that was set back must not make it wait longer than a request can be late.
-            match wait.filter(|wait| !wait.is_zero()).map(|wait| wait.min(self.lateness)) {
+            // A clock that was set back must not make it wait longer than the longest in-doubt window.
+            let wait = work.not_before().map(|at| (at - (self.ports.now)()).min(IN_DOUBT_MAX));
+            match wait.and_then(|wait| wait.to_std().ok()).filter(|wait| !wait.is_zero()) {
                 None => return Some(work),
                 Some(wait) => {
                     let seconds = wait.as_secs();
@@ -263,29 +260,32 @@ impl<'a> Push<'a> {
             self.waiting.push(work);
             return;
         }
-        let request =
-            NewRequest { parent_id: work.parent_id, attempt: work.calls + 1, at: (self.ports.now)() };
+        let at = (self.ports.now)();
+        let in_doubt_until = in_doubt_until(self.config, at);
+        let request = NewRequest { parent_id: work.parent_id, attempt: work.calls + 1, at, in_doubt_until };
         let (ledger, run_id) = (self.ports.ledger, self.run_id);
         self.beginning = Some(Box::pin(async move {
             let at = Instant::now();
-            let begun = ledger.begin(run_id, &request, &work.changes).await;
-            (work, at, begun)
+            let changes: Vec<Change> = work.changes.iter().map(|planned| planned.change.clone()).collect();
+            let recorded = ledger.record_intent(run_id, &request, &changes).await;
+            (work, at, request, recorded)
         }));
     }
 
     /// The intent of a batch is committed, or could not be.
-    fn began(&mut self, (work, at, begun): Began) -> Result<(), EngineError> {
+    fn began(&mut self, (work, at, request, recorded): Began) -> Result<(), EngineError> {
         self.beginning = None;
-        let request_id = begun?;
+        let RecordedIntent { request_id, .. } = recorded?;
         failpoint::reach("begun");
-        self.begun_keys.push((request_id, work.changes.iter().map(|change| change.key).collect()));
+        self.begun_keys.push((request_id, work.changes.iter().map(PlannedChange::key).collect()));
         self.counts.requests += 1;
-        self.sent_news |= !work.changes.iter().all(repeats);
+        self.sent_news |= !work.changes.iter().all(PlannedChange::repeats);
         if work.parent_id.is_none() {
             self.counts.deferred -= work.changes.len() as i64;
             self.counts.unknown += work.changes.len() as i64;
         }
-        self.begun.push_back(Begun { work, request_id, at });
+        let in_doubt_until = request.in_doubt_until;
+        self.begun.push_back(Begun { work, request_id, at, in_doubt_until });
         Ok(())
     }
 
@@ -307,8 +307,8 @@ impl<'a> Push<'a> {
             if let Some(isolation) = work.isolation.take() {
                 work.changes = isolation.into_undecided();
             }
-            let verdicts: Vec<_> = work.changes.iter().map(|change| (change.key, verdict.clone())).collect();
-            self.set_aside(verdicts).await?;
+            let outcomes = work.outcomes(&verdict);
+            self.set_aside(outcomes).await?;
         }
         Ok(())
     }
@@ -320,51 +320,50 @@ impl<'a> Push<'a> {
         }
         if let Some(mut isolation) = work.isolation.take() {
             isolation.too_large();
-            let gone = isolation.remove(|change| self.gone.reason(change.key).is_some());
-            let reason = |key| self.gone.reason(key).unwrap_or_default();
-            let gone = gone.iter().map(|c| (c.key, Verdict::Rejected { reason: reason(c.key) })).collect();
+            let gone = isolation.remove(|change| self.gone.reason(change.key()).is_some());
+            let reject = |change| {
+                let reason = self.gone.reason(PlannedChange::key(change)).unwrap_or_default();
+                outcome(change, Verdict::Rejected { reason }, work.in_doubt_until)
+            };
+            let gone = gone.iter().map(reject).collect();
             self.set_aside(gone).await?;
-            return self.isolate(isolation, work.unsure, work.parent_id.unwrap_or_default()).await;
+            return self.isolate(isolation, work.in_doubt_until, work.parent_id.unwrap_or_default()).await;
         }
-        let mut verdicts = Vec::new();
-        work.changes.retain(|change| match self.gone.reason(change.key) {
+        let mut outcomes = Vec::new();
+        work.changes.retain(|change| match self.gone.reason(change.key()) {
             Some(reason) => {
-                verdicts.push((change.key, Verdict::Rejected { reason }));
+                outcomes.push(outcome(change, Verdict::Rejected { reason }, work.in_doubt_until));
                 false
             }
             None => true,
         });
         let fresh = work.parent_id.is_none();
-        self.set_aside_from(verdicts, fresh).await?;
+        self.set_aside_from(outcomes, fresh).await?;
         Ok((!work.changes.is_empty()).then_some(work))
     }
 
     /// Decides changes that were begun, without a request.
-    async fn set_aside(&mut self, verdicts: Vec<(Key, Verdict)>) -> Result<(), EngineError> {
-        self.set_aside_from(verdicts, false).await
+    async fn set_aside(&mut self, outcomes: Vec<ChangeOutcome>) -> Result<(), EngineError> {
+        self.set_aside_from(outcomes, false).await
     }
 
-    async fn set_aside_from(
-        &mut self,
-        verdicts: Vec<(Key, Verdict)>,
-        fresh: bool,
-    ) -> Result<(), EngineError> {
-        if verdicts.is_empty() {
+    async fn set_aside_from(&mut self, outcomes: Vec<ChangeOutcome>, fresh: bool) -> Result<(), EngineError> {
+        if outcomes.is_empty() {
             return Ok(());
         }
-        self.ports.ledger.set_aside(self.run_id, &verdicts, (self.ports.now)()).await?;
+        self.ports.ledger.record_unsent(self.run_id, &outcomes, (self.ports.now)()).await?;
         if fresh {
-            self.counts.deferred -= verdicts.len() as i64;
-            self.counts.unknown += verdicts.len() as i64;
+            self.counts.deferred -= outcomes.len() as i64;
+            self.counts.unknown += outcomes.len() as i64;
         }
-        self.count(&verdicts);
+        self.count(&outcomes);
         Ok(())
     }
 
     /// Moves decided changes from `unknown` to where they belong.
-    fn count(&mut self, verdicts: &[(Key, Verdict)]) {
+    fn count(&mut self, outcomes: &[ChangeOutcome]) {
         let (mut confirmed, mut rejected) = (0, 0);
-        for (key, verdict) in verdicts {
+        for ChangeOutcome { key, verdict, .. } in outcomes {
             match verdict {
                 Verdict::Confirmed { stored_value, .. } => {
                     confirmed += 1;

@@ -3,14 +3,13 @@
 //! The next page is asked for while there is still something to send, so that no slot waits for it.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use super::waiting::pending_or;
 use crate::ledger::{Ledger, Result};
 use crate::plan::batch::{self, Limit};
-use crate::record::{Change, Counts, Key};
+use crate::record::{Counts, Key, PlannedChange};
 
 /// How many changes are read at once: a few calls' worth, so that no answer waits long behind a page.
 const PAGE: usize = 256;
@@ -24,8 +23,6 @@ pub(super) struct SealedPlan {
     pub(super) counts: Counts,
     /// How much a call may carry.
     pub(super) limit: Limit,
-    /// How long after it was sent a request may still arrive.
-    pub(super) lateness: Duration,
     /// Whether some of the changes have to wait for such requests.
     pub(super) has_in_doubt: bool,
 }
@@ -35,49 +32,58 @@ pub(super) struct Queue<'a> {
     ledger: &'a dyn Ledger,
     run_id: i64,
     /// Whether what has to wait is being read; where nothing has to, that is never done.
-    late: bool,
+    in_doubt: bool,
     has_in_doubt: bool,
     after: Option<Key>,
     read_all: bool,
-    changes: VecDeque<Change>,
+    changes: VecDeque<PlannedChange>,
     /// The page that is being read.
-    page: Option<BoxFuture<'a, Result<Vec<Change>>>>,
+    page: Option<BoxFuture<'a, Result<Vec<PlannedChange>>>>,
 }
 
 impl<'a> Queue<'a> {
     pub(super) fn new(ledger: &'a dyn Ledger, run_id: i64, has_in_doubt: bool) -> Self {
         let changes = VecDeque::new();
-        Self { ledger, run_id, late: false, has_in_doubt, after: None, read_all: false, changes, page: None }
+        Self {
+            ledger,
+            run_id,
+            in_doubt: false,
+            has_in_doubt,
+            after: None,
+            read_all: false,
+            changes,
+            page: None,
+        }
     }
 
     /// The next batch in key order. `None` at the end of the plan, or while a page has yet to come.
-    pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<Change>> {
+    pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<PlannedChange>> {
         let mut batch = batch::next(&mut self.changes, self.read_all, limit);
-        if batch.is_none() && self.read_all && self.has_in_doubt && !self.late {
-            (self.late, self.after, self.read_all) = (true, None, false);
+        if batch.is_none() && self.read_all && self.has_in_doubt && !self.in_doubt {
+            (self.in_doubt, self.after, self.read_all) = (true, None, false);
             batch = batch::next(&mut self.changes, self.read_all, limit);
         }
         if !self.read_all && self.page.is_none() && (batch.is_none() || self.changes.len() < LOW) {
-            self.page = Some(self.ledger.planned(self.run_id, self.late, self.after, PAGE));
+            self.page = Some(self.ledger.planned(self.run_id, self.in_doubt, self.after, PAGE));
         }
         batch
     }
 
     /// The page that is being read, when it is there; for ever where none is.
-    pub(super) async fn page(&mut self) -> Result<Vec<Change>> {
+    pub(super) async fn page(&mut self) -> Result<Vec<PlannedChange>> {
         pending_or(&mut self.page).await
     }
 
     /// Takes a page in.
-    pub(super) fn take(&mut self, page: Vec<Change>) {
+    pub(super) fn take(&mut self, page: Vec<PlannedChange>) {
         self.page = None;
         self.read_all = page.len() < PAGE;
-        self.after = page.last().map(|change| change.key).or(self.after);
+        self.after = page.last().map(|change| change.key()).or(self.after);
         self.changes.extend(page);
     }
 
     /// Whether nothing is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.late == self.has_in_doubt && self.read_all && self.changes.is_empty()
+        self.in_doubt == self.has_in_doubt && self.read_all && self.changes.is_empty()
     }
 }

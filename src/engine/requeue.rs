@@ -1,39 +1,39 @@
-//! Giving back what was set aside: by hand, as a run of its own.
+//! Requeueing rejected values by hand, as a run of its own.
 
 use chrono::{DateTime, Utc};
 
 use super::EngineError;
 use crate::error_chain::with_causes;
 use crate::ledger::{Ledger, NewRun, Result};
-use crate::record::{KeyScope, RunStatus, Trigger};
+use crate::record::{BeliefEdit, EditKind, KeyScope, RunKind, RunStatus, Trigger};
 
-/// What was given back.
+/// What was requeued.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Released {
+pub struct Requeued {
     /// The run that did it.
     pub run_id: i64,
-    /// How many values of whom, in the order asked for. What another one includes is left out.
+    /// How many values in each scope, in the order of the request. A scope that another one includes is left out.
     pub counts: Vec<(KeyScope, i64)>,
 }
 
-/// Gives back the rejected values of all of these, or where none is named all of the store: the next sync sends them.
+/// Makes the rejected entries in these scopes unconfirmed, or all of the store if no scope is given: the next sync sends them.
 ///
 /// # Errors
-/// The ledger could not be written. What was given back until then is.
+/// The ledger could not be written. The scopes before the failure are requeued.
 pub async fn by_hand(
     ledger: &dyn Ledger,
-    wanted: &[KeyScope],
+    scopes: &[KeyScope],
     now: DateTime<Utc>,
-) -> Result<Released, EngineError> {
-    let new = NewRun { kind: "release", trigger: Trigger::Manual, started_at: now, request_timeout: None };
+) -> Result<Requeued, EngineError> {
+    let new = NewRun { kind: RunKind::Requeue, trigger: Trigger::Manual, started_at: now };
     let run_id = ledger.open_run(&new).await?;
-    match release_all(ledger, run_id, &distinct(wanted), now).await {
+    match requeue(ledger, run_id, &distinct(scopes), now).await {
         Ok(counts) => {
             ledger.close_run(run_id, RunStatus::Succeeded, None, now).await?;
-            Ok(Released { run_id, counts })
+            Ok(Requeued { run_id, counts })
         }
         Err(error) => {
-            // The run is lost already; that it could not be closed either is what the next run finds.
+            // The next run finds a run that could not be closed.
             let message = with_causes(&error);
             let _ = ledger.close_run(run_id, RunStatus::Failed, Some(&message), now).await;
             Err(error.into())
@@ -41,27 +41,29 @@ pub async fn by_hand(
     }
 }
 
-async fn release_all(
+async fn requeue(
     ledger: &dyn Ledger,
     run_id: i64,
-    wanted: &[KeyScope],
+    scopes: &[KeyScope],
     now: DateTime<Utc>,
 ) -> Result<Vec<(KeyScope, i64)>> {
-    let mut counts = Vec::with_capacity(wanted.len());
-    for whose in wanted {
-        counts.push((*whose, ledger.release_by_hand(run_id, *whose, now).await?));
+    let mut counts = Vec::with_capacity(scopes.len());
+    for scope in scopes {
+        let reason = "requeued by hand".to_owned();
+        let edit = BeliefEdit { scope: *scope, edit: EditKind::Requeue, reason, in_doubt_until: None };
+        counts.push((*scope, ledger.edit_beliefs(run_id, &edit, now).await?));
     }
     Ok(counts)
 }
 
-/// Each of them once, without those that another one includes; everything where nothing is named.
-fn distinct(wanted: &[KeyScope]) -> Vec<KeyScope> {
+/// Returns each scope once, without those that another one includes; the whole store if there is none.
+fn distinct(scopes: &[KeyScope]) -> Vec<KeyScope> {
     let mut distinct: Vec<KeyScope> = Vec::new();
-    for whose in wanted {
-        let customer = KeyScope { attribute_id: None, ..*whose };
-        let included = whose.attribute_id.is_some() && wanted.contains(&customer);
-        if !included && !distinct.contains(whose) {
-            distinct.push(*whose);
+    for scope in scopes {
+        let customer = KeyScope { attribute_id: None, ..*scope };
+        let included = scope.attribute_id.is_some() && scopes.contains(&customer);
+        if !included && !distinct.contains(scope) {
+            distinct.push(*scope);
         }
     }
     if distinct.is_empty() { vec![KeyScope::default()] } else { distinct }
@@ -72,10 +74,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_twice_is_asked_for_once() {
-        let whose = |customer, attribute_id| KeyScope { customer_id: Some(customer), attribute_id };
-        let wanted = [whose(1, Some(2)), whose(1, None), whose(2, Some(1)), whose(2, Some(1))];
-        assert_eq!(distinct(&wanted), [whose(1, None), whose(2, Some(1))]);
+    fn a_scope_that_is_given_twice_is_edited_once() {
+        let scope = |customer, attribute_id| KeyScope { customer_id: Some(customer), attribute_id };
+        let scopes = [scope(1, Some(2)), scope(1, None), scope(2, Some(1)), scope(2, Some(1))];
+        assert_eq!(distinct(&scopes), [scope(1, None), scope(2, Some(1))]);
         assert_eq!(distinct(&[]), [KeyScope::default()]);
     }
 }

@@ -1,6 +1,5 @@
 //! One batch on its way: what is to be sent, what was begun, the call itself, and its end in the ledger.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +10,7 @@ use crate::config::PushConfig;
 use crate::destination::{Destination, Echo, Item, Response};
 use crate::failpoint;
 use crate::ledger::{LedgerError, RequestEnd};
-use crate::record::{Change, Key, Verdict};
+use crate::record::{ChangeOutcome, Key, PlannedChange, RequestOutcome, Verdict};
 use crate::retry::bisection::Bisection;
 use crate::retry::{self, Meaning, echo};
 
@@ -21,7 +20,7 @@ const STALE: Duration = Duration::from_secs(5);
 /// Changes to be sent in one request, and what was tried before.
 #[derive(Debug)]
 pub(super) struct Work {
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<PlannedChange>,
     /// The last request that carried them; `None` if they were never begun.
     pub(super) parent_id: Option<i64>,
     /// Calls so far whose outcome is unknown.
@@ -30,8 +29,8 @@ pub(super) struct Work {
     pub(super) tries: u32,
     /// Calls so far, refused or failed.
     pub(super) calls: u32,
-    /// Whether the store may have applied it.
-    pub(super) unsure: bool,
+    /// Until when an earlier request of this run may still be applied; `None` if none is in doubt.
+    pub(super) in_doubt_until: Option<DateTime<Utc>>,
     /// How many batches had been accepted when it first failed.
     pub(super) accepted_before: u64,
     /// The isolation that these changes are a part of.
@@ -43,14 +42,14 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(changes: Vec<Change>, parent_id: Option<i64>, tries: u32) -> Self {
+    pub(super) fn new(changes: Vec<PlannedChange>, parent_id: Option<i64>, tries: u32) -> Self {
         Self {
             changes,
             parent_id,
             failures: 0,
             tries,
             calls: 0,
-            unsure: false,
+            in_doubt_until: None,
             accepted_before: 0,
             isolation: None,
             ready_at: None,
@@ -63,9 +62,20 @@ impl Work {
         self.failures >= self.tries
     }
 
-    /// The latest time before which one of its changes must not be sent: a late copy of the same value does no harm.
-    pub(super) fn in_doubt_until(&self) -> Option<DateTime<Utc>> {
-        self.changes.iter().filter(|change| !repeats(change)).filter_map(|change| change.in_doubt_until).max()
+    /// The time before which it must not be sent, because a request of an earlier run with another value is in doubt.
+    pub(super) fn not_before(&self) -> Option<DateTime<Utc>> {
+        let others = self.changes.iter().filter(|change| !change.repeats());
+        others.filter_map(|change| change.change.in_doubt_until).max()
+    }
+
+    /// The outcome of one of its changes. The key stays in doubt while a request for it is.
+    pub(super) fn outcome(&self, change: &PlannedChange, verdict: Verdict) -> ChangeOutcome {
+        outcome(change, verdict, self.in_doubt_until)
+    }
+
+    /// The same outcome for all its changes.
+    pub(super) fn outcomes(&self, verdict: &Verdict) -> Vec<ChangeOutcome> {
+        self.changes.iter().map(|change| self.outcome(change, verdict.clone())).collect()
     }
 
     /// The verdict on changes that are given up: they are deferred only if surely nothing of them was applied.
@@ -75,7 +85,7 @@ impl Work {
         } else {
             format!("{why}; last answer: {}", self.words)
         };
-        if self.unsure {
+        if self.in_doubt_until.is_some() {
             Verdict::Unknown { reason, observed_value: None }
         } else {
             Verdict::Deferred { reason }
@@ -94,6 +104,8 @@ pub(super) struct Begun {
     pub(super) work: Work,
     pub(super) request_id: i64,
     pub(super) at: Instant,
+    /// The end of the request's in-doubt window.
+    pub(super) in_doubt_until: DateTime<Utc>,
 }
 
 /// A batch that came back, its answer written down.
@@ -103,7 +115,7 @@ pub(super) struct Sent {
     pub(super) request_id: i64,
     pub(super) reply: Response,
     /// What was decided: by an accepting answer, reading back included, or by one that ends the run.
-    pub(super) verdicts: Vec<(Key, Verdict)>,
+    pub(super) outcomes: Vec<ChangeOutcome>,
     /// From the request to its answer.
     pub(super) took: Duration,
 }
@@ -119,13 +131,13 @@ pub(super) async fn send(
     run_id: i64,
     begun: Begun,
 ) -> Result<Sent, LedgerError> {
-    let Begun { mut work, request_id, at } = begun;
+    let Begun { mut work, request_id, at, in_doubt_until } = begun;
     let started = Instant::now();
     let reply = if started - at > STALE {
         Response::NotSent { reason: "it was not on the wire within five seconds of its begin".to_owned() }
     } else {
         let items: Vec<_> =
-            work.changes.iter().map(|change| Item { key: change.key, value: &change.value }).collect();
+            work.changes.iter().map(|change| Item { key: change.key(), value: change.value() }).collect();
         failpoint::reach("request-leaves");
         ports.destination.upsert(&items).await
     };
@@ -136,81 +148,92 @@ pub(super) async fn send(
     if !accepted {
         work.words = retry::describe(&reply);
     }
-    let verdicts = match meaning {
+    if meaning == Meaning::Unknown {
+        work.in_doubt_until = work.in_doubt_until.max(Some(in_doubt_until));
+    }
+    let outcome = request_outcome(&meaning);
+    let outcomes = match meaning {
         Meaning::Accepted(echoes) => judge(ports.destination, config, &work, echoes).await,
-        Meaning::Fatal(_) => {
-            let verdict = work.stopped();
-            work.changes.iter().map(|change| (change.key, verdict.clone())).collect()
-        }
+        Meaning::Fatal(_) => work.outcomes(&work.stopped()),
         _ => Vec::new(),
     };
     let error = (!accepted).then(|| work.words.clone());
-    let end = request_end(&reply, error, (ports.now)());
-    ports.ledger.finish(run_id, request_id, &end, &verdicts).await?;
+    let end = request_end(&reply, outcome, error, (ports.now)());
+    ports.ledger.record_outcome(run_id, request_id, &end, &outcomes).await?;
     failpoint::reach("finished");
-    Ok(Sent { work, request_id, reply, verdicts, took })
+    Ok(Sent { work, request_id, reply, outcomes, took })
 }
 
-/// What is written down of an answer.
-fn request_end(reply: &Response, error: Option<String>, at: DateTime<Utc>) -> RequestEnd {
+/// The outcome of a request, by the meaning of its response.
+const fn request_outcome(meaning: &Meaning<'_>) -> RequestOutcome {
+    match meaning {
+        Meaning::Accepted(_) => RequestOutcome::Accepted,
+        Meaning::TooLarge | Meaning::Refused(_) => RequestOutcome::Refused,
+        Meaning::Limited(_) => RequestOutcome::Limited,
+        Meaning::Unknown => RequestOutcome::InDoubt,
+        Meaning::NotSent => RequestOutcome::NotSent,
+        Meaning::Fatal(_) => RequestOutcome::Fatal,
+    }
+}
+
+/// What is recorded of a response.
+fn request_end(
+    reply: &Response,
+    outcome: RequestOutcome,
+    error: Option<String>,
+    at: DateTime<Utc>,
+) -> RequestEnd {
     let (http_status, store_request_id) = match reply {
         Response::Received(answer) => (Some(answer.status), answer.request_id.clone()),
         Response::Lost { .. } | Response::NotSent { .. } => (None, None),
     };
-    let unsent = matches!(reply, Response::NotSent { .. });
-    RequestEnd { at, unsent, http_status, store_request_id, error }
+    RequestEnd { at, outcome, http_status, store_request_id, error }
 }
 
-/// What an accepting answer proves of each change. A value that was sent before without a clear answer may arrive
-/// once more, which is noted, since a later run must not be overtaken by it.
+/// The outcome of a change. Its key stays in doubt until `in_doubt_until`, or as long as a request of an earlier run is.
+pub(super) fn outcome(
+    change: &PlannedChange,
+    verdict: Verdict,
+    in_doubt_until: Option<DateTime<Utc>>,
+) -> ChangeOutcome {
+    let in_doubt_until = in_doubt_until.max(change.change.in_doubt_until);
+    ChangeOutcome { key: change.key(), verdict, in_doubt_until }
+}
+
+/// What an accepting response proves of each change.
 async fn judge(
     destination: &dyn Destination,
     config: &PushConfig,
     work: &Work,
     echoes: &[Echo],
-) -> Vec<(Key, Verdict)> {
-    let (mut verdicts, mut open) = (Vec::new(), Vec::new());
+) -> Vec<ChangeOutcome> {
+    let (mut outcomes, mut open) = (Vec::new(), Vec::new());
     for change in &work.changes {
         match echo::judge(change, echoes) {
-            Some(verdict) => verdicts.push((change.key, verdict)),
+            Some(verdict) => outcomes.push(work.outcome(change, verdict)),
             None => open.push(change),
         }
     }
-    verdicts.extend(read_back(destination, config, &open).await);
-    let late = work.changes.iter().filter(|change| change.in_doubt_until.is_some() && repeats(change));
-    let late: BTreeSet<Key> = late.map(|change| change.key).collect();
-    for (key, verdict) in &mut verdicts {
-        if let Verdict::Confirmed { note, .. } = verdict
-            && (work.unsure || late.contains(key))
-        {
-            *note = Some("an earlier copy of its request went unanswered and may still arrive".to_owned());
-        }
-    }
-    verdicts
+    let read_back = read_back(destination, config, &open).await;
+    outcomes.extend(open.into_iter().zip(read_back).map(|(change, verdict)| work.outcome(change, verdict)));
+    outcomes
 }
 
-/// Whether an earlier run sent the same value and never learnt what became of it.
-pub(super) fn repeats(change: &Change) -> bool {
-    change.in_doubt_value.as_ref() == Some(&change.value)
-}
-
-/// Settles by GET what an answer left open.
+/// Reads back the changes that a response left open; one verdict for each, in their order.
 async fn read_back(
     destination: &dyn Destination,
     config: &PushConfig,
-    open: &[&Change],
-) -> Vec<(Key, Verdict)> {
+    open: &[&PlannedChange],
+) -> Vec<Verdict> {
     if open.is_empty() {
         return Vec::new();
     }
-    let keys: Vec<_> = open.iter().map(|change| change.key).collect();
+    let keys: Vec<Key> = open.iter().map(|change| change.key()).collect();
     match read_retry::repeat(config, || destination.fetch(&keys)).await {
-        Ok(shown) => open.iter().map(|change| (change.key, echo::judge_read_back(change, &shown))).collect(),
+        Ok(shown) => open.iter().map(|change| echo::judge_read_back(change, &shown)).collect(),
         Err(error) => {
-            let reason = format!("the answer left it out, and reading it back failed: {error}");
-            keys.into_iter()
-                .map(|key| (key, Verdict::Unknown { reason: reason.clone(), observed_value: None }))
-                .collect()
+            let reason = format!("the response left it out, and reading it back failed: {error}");
+            vec![Verdict::Unknown { reason, observed_value: None }; keys.len()]
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an entry has besides being confirmed, as the scans of both databases write it: in JSON.
+//! The columns that most entries do not have, as the scans of both databases select them: in JSON.
 
 use std::borrow::Cow;
 
@@ -7,32 +7,32 @@ use serde::Deserialize;
 
 use crate::record::{Belief, EntryRow, Key};
 
-/// What most entries do not have. A time is written as the database writes times.
+/// The columns that most entries do not have. `Time` is how the database writes times.
 #[derive(Deserialize)]
-pub(super) struct More<'a, Time> {
-    /// The value, where it is not a column of its own.
+pub(super) struct EntryExtras<'a, Time> {
+    /// The value, if it is not a column of its own.
     pub(super) value: Option<Cow<'a, str>>,
-    pub(super) sent_at: Option<Time>,
+    pub(super) in_doubt_until: Option<Time>,
     #[serde(borrow)]
     belief: Cow<'a, str>,
     stored_value: Option<Cow<'a, str>>,
     observed_value: Option<Cow<'a, str>>,
 }
 
-impl<Time> More<'_, Time> {
-    /// The whole entry; `None` where its belief is no known one.
+impl<Time> EntryExtras<'_, Time> {
+    /// Returns the whole entry; `None` if its belief is unknown.
     pub(super) fn entry<'a>(
         &'a self,
         key: Key,
         value: &'a str,
         value_id: Option<i64>,
-        sent_at: Option<DateTime<Utc>>,
+        in_doubt_until: Option<DateTime<Utc>>,
     ) -> Option<EntryRow<'a>> {
         Some(EntryRow {
             stored_value: self.stored_value.as_deref(),
             observed_value: self.observed_value.as_deref(),
             belief: Belief::from_word(&self.belief)?,
-            sent_at,
+            in_doubt_until,
             ..EntryRow::confirmed(key, value, value_id)
         })
     }

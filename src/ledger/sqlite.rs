@@ -1,18 +1,16 @@
 //! The ledger in a SQLite file.
 //!
-//! One connection writes, on a thread of its own that also holds the lock beside the file; scans read past it
-//! through read-only connections. Every method is one transaction in a module below.
+//! One connection writes, on a thread of its own that also holds the lock beside the file; scans read past it through
+//! read-only connections. Every method is one transaction.
 
 mod attempts;
 mod failure;
 mod file;
-mod catalog;
 mod lock;
 mod open;
 mod plan;
-mod belief_edits;
-mod runs;
 mod scan;
+pub(in crate::ledger) mod session;
 mod stamp;
 mod writer;
 
@@ -21,21 +19,23 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use self::attempts::Place;
 use self::file::OpenFile;
 pub(crate) use self::lock::{is_held, makeable};
 use self::open::Opened;
 pub(crate) use self::open::refuse_foreign;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
+use super::sql::Fence;
 use super::{
-    EntryPages, LearnedSize, Ledger, LedgerReader, NewRequest, NewRun, Refused, RequestEnd, Result, TimeOut,
+    CustomerToCheck, EntryPages, LearnedSize, Ledger, LedgerReader, NewRequest, NewRun, RecordedIntent,
+    RequestEnd, Result, cold,
 };
 use crate::record::{
-    Change, Counts, Filter, InvalidRow, Key, KeyScope, KnownAttribute, News, RunStatus, StoreName, Verdict,
+    BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
+    RunStatus, StoreName,
 };
 
-/// The write side of one store in a SQLite file. Having it is having the file's lock, for all its stores.
+/// The write side of one store in a SQLite file. It holds the file's lock, for all stores in the file.
 #[derive(Debug)]
 pub struct SqliteLedger {
     path: PathBuf,
@@ -46,7 +46,7 @@ pub struct SqliteLedger {
 }
 
 impl SqliteLedger {
-    /// Opens the ledger at `path` for one store. Makes the file if it is not there, and brings its tables up to date.
+    /// Opens the ledger at `path` for one store. Creates the file if there is none, and migrates its tables.
     ///
     /// # Errors
     /// Another process holds the lock; the file is of a newer build, is something else, or cannot be written.
@@ -58,54 +58,29 @@ impl SqliteLedger {
         Ok(Self { path, file, store_id, created, writer })
     }
 
-    /// Whether opening made the file.
+    /// Whether opening created the file.
     #[must_use]
     pub const fn created(&self) -> bool {
         self.created
     }
 
-    const fn place(&self, run_id: i64) -> Place {
-        Place { store_id: self.store_id, run_id }
+    const fn fence(&self, run_id: i64) -> Fence {
+        Fence { store_id: self.store_id, run_id }
     }
 }
 
 #[async_trait]
 impl LedgerReader for SqliteLedger {
-    async fn known_attributes(&self) -> Result<Vec<KnownAttribute>> {
-        let store_id = self.store_id;
-        self.writer
-            .call("read its attributes", move |connection| catalog::attributes(connection, store_id))
-            .await
+    async fn attributes(&self) -> Result<Vec<KnownAttribute>> {
+        cold::attributes(&self.writer, self.store_id).await
     }
 
-    async fn missing_customers(&self, limit: usize) -> Result<Vec<i64>> {
-        let store_id = self.store_id;
-        self.writer
-            .call("read its missing customers", move |connection| {
-                catalog::missing(connection, store_id, limit)
-            })
-            .await
+    async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>> {
+        cold::customers_to_check(&self.writer, self.store_id, before_run, limit).await
     }
 
     async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        let store_id = self.store_id;
-        self.writer
-            .call("read the learned size", move |connection| runs::learned_size(connection, store_id))
-            .await
-    }
-
-    async fn has_unclear(&self, since: DateTime<Utc>) -> Result<bool> {
-        let store_id = self.store_id;
-        self.writer
-            .call("look for unanswered requests", move |connection| {
-                runs::has_unclear(connection, store_id, since)
-            })
-            .await
-    }
-
-    async fn timeouts(&self) -> Result<Vec<TimeOut>> {
-        let store_id = self.store_id;
-        self.writer.call("read its time-outs", move |connection| runs::timeouts(connection, store_id)).await
+        cold::learned_size(&self.writer, self.store_id).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
@@ -116,139 +91,98 @@ impl LedgerReader for SqliteLedger {
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
-        let (store_id, run) = (self.store_id, run.clone());
-        self.writer.write("open a run", move |tx| runs::open(tx, store_id, &run)).await
-    }
-
-    async fn distrust(&self, run_id: i64) -> Result<()> {
-        let store_id = self.store_id;
-        self.writer.write("distrust its entries", move |tx| runs::distrust(tx, store_id, run_id)).await
+        cold::open_run(&self.writer, self.store_id, run).await
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
-        let store_id = self.store_id;
-        self.writer
-            .write("save the plan", move |tx| plan::save(tx, store_id, run_id, &changes, &invalid))
-            .await
+        let fence = self.fence(run_id);
+        self.writer.write("save the plan", move |tx| plan::save_plan(tx, fence, &changes, &invalid)).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        let store_id = self.store_id;
-        self.writer.write("take the plan back", move |tx| plan::discard(tx, store_id, run_id)).await
+        cold::discard_plan(&self.writer, self.fence(run_id)).await
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        let (store_id, counts) = (self.store_id, *counts);
-        self.writer.write("complete the plan", move |tx| plan::seal(tx, store_id, run_id, &counts, at)).await
+        cold::seal_plan(&self.writer, self.fence(run_id), counts, at).await
     }
 
     async fn planned(
         &self,
         run_id: i64,
-        late: bool,
+        in_doubt: bool,
         after: Option<Key>,
         limit: usize,
-    ) -> Result<Vec<Change>> {
-        let store_id = self.store_id;
-        self.writer
-            .call("read the plan", move |connection| {
-                plan::planned(connection, store_id, run_id, late, after, limit)
-            })
-            .await
+    ) -> Result<Vec<PlannedChange>> {
+        cold::planned(&self.writer, self.store_id, run_id, in_doubt, after, limit).await
     }
 
-    async fn begin(&self, run_id: i64, request: &NewRequest, changes: &[Change]) -> Result<i64> {
-        let (place, request, changes) = (self.place(run_id), request.clone(), changes.to_vec());
+    async fn record_intent(
+        &self,
+        run_id: i64,
+        request: &NewRequest,
+        changes: &[Change],
+    ) -> Result<RecordedIntent> {
+        let (fence, request, changes) = (self.fence(run_id), request.clone(), changes.to_vec());
         let (path, file) = (self.path.clone(), self.file);
         self.writer
-            .write("begin a request", move |tx| {
-                file.prove_at(&path)?;
-                attempts::begin(tx, place, &request, &changes)
+            .write("record an intent", move |tx| {
+                file.check_at(&path)?;
+                attempts::record_intent(tx, fence, &request, &changes)
             })
             .await
     }
 
-    async fn finish(
+    async fn record_outcome(
         &self,
         run_id: i64,
         request_id: i64,
         end: &RequestEnd,
-        verdicts: &[(Key, Verdict)],
-    ) -> Result<()> {
-        let (place, end, verdicts) = (self.place(run_id), end.clone(), verdicts.to_vec());
+        outcomes: &[ChangeOutcome],
+    ) -> Result<Counts> {
+        let (fence, end, outcomes) = (self.fence(run_id), end.clone(), outcomes.to_vec());
         self.writer
-            .write("finish a request", move |tx| attempts::finish(tx, place, request_id, &end, &verdicts))
-            .await
-    }
-
-    async fn set_aside(&self, run_id: i64, verdicts: &[(Key, Verdict)], at: DateTime<Utc>) -> Result<()> {
-        let (place, verdicts) = (self.place(run_id), verdicts.to_vec());
-        self.writer.write("set changes aside", move |tx| attempts::set_aside(tx, place, &verdicts, at)).await
-    }
-
-    async fn release_by_hand(&self, run_id: i64, whose: KeyScope, at: DateTime<Utc>) -> Result<i64> {
-        let place = self.place(run_id);
-        self.writer.write("release values", move |tx| belief_edits::by_hand(tx, place, whose, at)).await
-    }
-
-    async fn release(
-        &self,
-        run_id: i64,
-        whose: KeyScope,
-        news: News,
-        reason: &str,
-        at: DateTime<Utc>,
-    ) -> Result<i64> {
-        let (place, reason) = (self.place(run_id), reason.to_owned());
-        self.writer
-            .write("release values", move |tx| belief_edits::by_news(tx, place, whose, news, &reason, at))
-            .await
-    }
-
-    async fn note_attributes(&self, run_id: i64, listed: &[KnownAttribute], at: DateTime<Utc>) -> Result<()> {
-        let (place, listed) = (self.place(run_id), listed.to_vec());
-        self.writer
-            .write("note the attributes", move |tx| catalog::note_attributes(tx, place, &listed, at))
-            .await
-    }
-
-    async fn note_customers(&self, run_id: i64, missing: &[i64], back: &[i64]) -> Result<()> {
-        let (place, missing, back) = (self.place(run_id), missing.to_vec(), back.to_vec());
-        self.writer
-            .write("note the customers", move |tx| catalog::note_customers(tx, place, &missing, &back))
-            .await
-    }
-
-    async fn unasked_customers(&self, limit: usize) -> Result<Vec<Refused>> {
-        let store_id = self.store_id;
-        self.writer
-            .call("read the refused customers", move |connection| {
-                catalog::unasked(connection, store_id, limit)
+            .write("record an outcome", move |tx| {
+                attempts::record_outcome(tx, fence, request_id, &end, &outcomes)
             })
             .await
     }
 
-    async fn note_asked(&self, run_id: i64, of: i64, through: Option<i64>) -> Result<()> {
-        let place = self.place(run_id);
+    async fn record_unsent(
+        &self,
+        run_id: i64,
+        outcomes: &[ChangeOutcome],
+        at: DateTime<Utc>,
+    ) -> Result<Counts> {
+        let (fence, outcomes) = (self.fence(run_id), outcomes.to_vec());
         self.writer
-            .write("note who was asked about", move |tx| catalog::note_asked(tx, place, of, through))
+            .write("record an outcome", move |tx| attempts::record_unsent(tx, fence, &outcomes, at))
             .await
     }
 
-    async fn clear_certainty(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
-        let (store_id, keys) = (self.store_id, keys.to_vec());
-        self.writer
-            .write("clear certainty", move |tx| attempts::clear_certainty(tx, store_id, &keys, at))
-            .await
+    async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64> {
+        cold::edit_beliefs(&self.writer, self.fence(run_id), edit, at).await
+    }
+
+    async fn record_attributes(
+        &self,
+        run_id: i64,
+        listed: &[KnownAttribute],
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        cold::record_attributes(&self.writer, self.fence(run_id), listed, at).await
+    }
+
+    async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()> {
+        cold::record_customers(&self.writer, self.fence(run_id), deleted, existing).await
+    }
+
+    async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
+        cold::mark_unconfirmed(&self.writer, self.store_id, keys, at).await
     }
 
     async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
-        let store_id = self.store_id;
-        self.writer.write("keep the learned size", move |tx| runs::learn_size(tx, store_id, size)).await
-    }
-
-    async fn counts(&self, run_id: i64) -> Result<Counts> {
-        self.writer.call("count", move |connection| runs::counts(connection, run_id)).await
+        cold::learn_size(&self.writer, self.store_id, size).await
     }
 
     async fn close_run(
@@ -258,11 +192,6 @@ impl Ledger for SqliteLedger {
         message: Option<&str>,
         at: DateTime<Utc>,
     ) -> Result<()> {
-        let (store_id, message) = (self.store_id, message.map(str::to_owned));
-        self.writer
-            .write("close the run", move |tx| {
-                runs::close(tx, store_id, run_id, status, message.as_deref(), at)
-            })
-            .await
+        cold::close_run(&self.writer, self.fence(run_id), status, message, at).await
     }
 }

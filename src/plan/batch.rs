@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::record::Change;
+use crate::record::PlannedChange;
 
 /// How much one call may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,9 @@ impl Fill {
 
 /// Takes the next call's changes off the queue. `None` when the queue is empty, or when all of it fits and more is to
 /// come (`ended` is false): a call is not sent half full.
-pub fn next(queue: &mut VecDeque<Change>, ended: bool, limit: Limit) -> Option<Vec<Change>> {
+pub fn next(queue: &mut VecDeque<PlannedChange>, ended: bool, limit: Limit) -> Option<Vec<PlannedChange>> {
     let mut fill = Fill::default();
-    let count = queue.iter().take_while(|change| fill.take(change.key.customer_id, limit)).count();
+    let count = queue.iter().take_while(|change| fill.take(change.key().customer_id, limit)).count();
     if count == 0 || (count == queue.len() && !ended) {
         return None;
     }
@@ -63,26 +63,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::{Action, Key};
+    use crate::record::{Action, Change, Key};
 
-    fn change(customer_id: i64, attribute_id: i64) -> Change {
-        Change {
+    fn change(customer_id: i64, attribute_id: i64) -> PlannedChange {
+        let change = Change {
             key: Key::new(customer_id, attribute_id),
             action: Action::Create,
-            value: String::new(),
+            value: Some(String::new()),
             previous_value: None,
             value_id: None,
-            in_doubt_value: None,
-            observed_value: None,
             in_doubt_until: None,
-        }
+        };
+        PlannedChange { change, in_doubt_value: None, observed_value: None }
     }
 
-    fn queue(sizes: &[usize]) -> VecDeque<Change> {
+    fn queue(sizes: &[usize]) -> VecDeque<PlannedChange> {
         (1..).zip(sizes).flat_map(|(customer, &n)| (1..=n as i64).map(move |a| change(customer, a))).collect()
     }
 
-    fn all(mut queue: VecDeque<Change>, limit: Limit) -> Vec<Vec<Change>> {
+    fn all(mut queue: VecDeque<PlannedChange>, limit: Limit) -> Vec<Vec<PlannedChange>> {
         std::iter::from_fn(|| next(&mut queue, true, limit)).collect()
     }
 
@@ -122,7 +121,7 @@ mod tests {
             let calls = all(before.clone(), limit);
             prop_assert_eq!(calls.concat(), Vec::from(before));
             for call in &calls {
-                let mut distinct: Vec<_> = call.iter().map(|c| c.key.customer_id).collect();
+                let mut distinct: Vec<_> = call.iter().map(|c| c.key().customer_id).collect();
                 distinct.dedup();
                 prop_assert!(distinct.len() <= customers);
                 prop_assert!(values.is_none_or(|most| call.len() <= most));

@@ -42,7 +42,7 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
             definitions
                 .missing
                 .insert(id, format!("the store has no attribute {id} ({name}) any more{reason}"));
-            if !before.gone {
+            if !before.deleted {
                 let notice = format!(
                     "attribute {id} ({name}) was deleted from the store with all its values: its rows are not sent; {advice}"
                 );
@@ -57,7 +57,7 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
         if now.kind != before.kind {
             differences.push(format!("is of type {} instead of {}", now.kind, before.kind));
         }
-        if before.gone {
+        if before.deleted {
             differences.push("is there again".to_owned());
         }
         if !differences.is_empty() {
@@ -72,11 +72,11 @@ mod tests {
     use super::*;
 
     fn attribute(id: i64, name: &str, kind: &str) -> KnownAttribute {
-        KnownAttribute { id, name: name.to_owned(), kind: kind.to_owned(), gone: false }
+        KnownAttribute { id, name: name.to_owned(), kind: kind.to_owned(), deleted: false }
     }
 
     fn gone(id: i64, name: &str) -> KnownAttribute {
-        KnownAttribute { gone: true, ..attribute(id, name, "string") }
+        KnownAttribute { deleted: true, ..attribute(id, name, "string") }
     }
 
     #[test]

@@ -8,12 +8,11 @@ mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use crate::ledger::INVALID_ROWS_KEPT;
 use crate::record::{
-    Action, Belief, Change, Counts, EntryPage, EntryRow, InvalidRow, Key, KeyScope, SourcePage, SourceRow,
-    VALUE_MAX_CHARS,
+    Action, Belief, Change, Counts, EntryPage, EntryRow, IN_DOUBT_MAX, INVALID_ROWS_KEPT, InvalidRow, Key,
+    KeyScope, SourcePage, SourceRow, VALUE_MAX_CHARS,
 };
 
 pub use cursor::Cursor;
@@ -32,16 +31,14 @@ pub struct Rules {
     pub attributes: BTreeSet<i64>,
     /// Why the store has some attributes no more that it had once; what is not here it never had.
     pub missing_attributes: BTreeMap<i64, String>,
-    /// KeyScope rejected values are sent again, since the store has changed.
-    pub released: BTreeSet<KeyScope>,
+    /// The scopes in which rejected values are sent again, because the store has changed.
+    pub requeued: BTreeSet<KeyScope>,
     /// Send values again that the store rejected.
     pub retry_rejected: bool,
     /// Believe no entry, so that every value is sent again.
-    pub distrust: bool,
+    pub full: bool,
     /// The time of planning.
     pub now: DateTime<Utc>,
-    /// How long after it was sent a request may still be applied.
-    pub lateness: TimeDelta,
 }
 
 /// What the diff needs before it can go on.
@@ -308,10 +305,10 @@ impl Diff {
     }
 
     fn compare(&self, key: Key, value: &str, entry: Option<EntryRow<'_>>) -> Found {
-        let same = !self.rules.distrust && entry.is_some_and(|entry| entry.value == value);
+        let same = !self.rules.full && entry.is_some_and(|entry| entry.value == value);
         match entry.map(|entry| entry.belief) {
-            Some(Belief::Confirmed) if same && !self.was_away(key) => return Found::Unchanged,
-            Some(Belief::Rejected) if same && !self.is_released(key) => return Found::StillRejected,
+            Some(Belief::Confirmed) if same && !self.was_deleted(key) => return Found::Unchanged,
+            Some(Belief::Rejected) if same && !self.is_requeued(key) => return Found::StillRejected,
             _ => {}
         }
         let previous_value = entry.and_then(|entry| match entry.belief {
@@ -323,33 +320,29 @@ impl Diff {
         Found::Changed(Change {
             key,
             action: if known { Action::Update } else { Action::Create },
-            value: value.to_owned(),
+            value: Some(value.to_owned()),
             previous_value,
             value_id,
-            in_doubt_value: entry
-                .filter(|entry| entry.belief != Belief::Confirmed)
-                .map(|entry| entry.value.to_owned()),
-            observed_value: entry.filter(|_| same).and_then(|entry| entry.observed_value).map(str::to_owned),
-            in_doubt_until: entry.and_then(|entry| self.in_doubt_until(entry.sent_at)),
+            in_doubt_until: entry.and_then(|entry| self.in_doubt_until(entry)),
         })
     }
 
     /// Whether a rejected value of this key is sent again.
-    fn is_released(&self, key: Key) -> bool {
+    fn is_requeued(&self, key: Key) -> bool {
         let attribute = KeyScope { customer_id: None, attribute_id: Some(key.attribute_id) };
-        self.rules.retry_rejected || self.was_away(key) || self.rules.released.contains(&attribute)
+        self.rules.retry_rejected || self.was_deleted(key) || self.rules.requeued.contains(&attribute)
     }
 
-    /// Whether its customer was deleted and is back: what the store held for it went with it.
-    fn was_away(&self, key: Key) -> bool {
+    /// Whether its customer was deleted and exists again: the store lost the customer's values.
+    fn was_deleted(&self, key: Key) -> bool {
         let customer = KeyScope { customer_id: Some(key.customer_id), attribute_id: None };
-        !self.rules.released.is_empty() && self.rules.released.contains(&customer)
+        !self.rules.requeued.is_empty() && self.rules.requeued.contains(&customer)
     }
 
-    /// Until when an older request may still arrive. A time in the future is a clock that was
-    /// set back since: from now on the full time is enough.
-    fn in_doubt_until(&self, sent_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        let until = sent_at?.min(self.rules.now) + self.rules.lateness;
+    /// Until when an older request for the entry may still be applied, if that is after now. No window is longer than the
+    /// longest one, so a later time means that the clock was set back.
+    fn in_doubt_until(&self, entry: EntryRow<'_>) -> Option<DateTime<Utc>> {
+        let until = entry.in_doubt_until?.min(self.rules.now + IN_DOUBT_MAX);
         (until > self.rules.now).then_some(until)
     }
 

@@ -64,7 +64,7 @@ impl Summary {
             let actions = self.attributes.entry(change.key.attribute_id).or_default();
             match change.action {
                 Action::Create => actions.creates += 1,
-                Action::Update | Action::Delete | Action::Release => actions.updates += 1,
+                Action::Update | Action::Delete => actions.updates += 1,
             }
             if self.calls == 0 || !self.fill.take(change.key.customer_id, self.limit) {
                 self.fill = Fill::default();

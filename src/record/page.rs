@@ -82,7 +82,7 @@ impl SourcePage {
 /// What the diff needs of one entry of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryRow<'a> {
-    /// KeyScope value.
+    /// The customer and the attribute.
     pub key: Key,
     /// What was last sent.
     pub value: &'a str,
@@ -94,9 +94,8 @@ pub struct EntryRow<'a> {
     pub value_id: Option<i64>,
     /// How sure the ledger is.
     pub belief: Belief,
-    /// When it was last sent, where a request for it may still arrive: given for unconfirmed entries, and for
-    /// confirmed ones with a reason.
-    pub sent_at: Option<DateTime<Utc>>,
+    /// Until this time a request for the key may still be applied.
+    pub in_doubt_until: Option<DateTime<Utc>>,
 }
 
 impl<'a> EntryRow<'a> {
@@ -104,7 +103,7 @@ impl<'a> EntryRow<'a> {
     #[must_use]
     pub const fn confirmed(key: Key, value: &'a str, value_id: Option<i64>) -> Self {
         let belief = Belief::Confirmed;
-        Self { key, value, stored_value: None, observed_value: None, value_id, belief, sent_at: None }
+        Self { key, value, stored_value: None, observed_value: None, value_id, belief, in_doubt_until: None }
     }
 }
 
@@ -122,7 +121,7 @@ struct More {
     stored_value: Option<Span>,
     observed_value: Option<Span>,
     belief: Belief,
-    sent_at: Option<DateTime<Utc>>,
+    in_doubt_until: Option<DateTime<Utc>>,
 }
 
 /// Entries of the ledger in key order, each key once.
@@ -141,16 +140,16 @@ impl EntryPage {
 
     /// Adds a row at the end.
     pub fn push(&mut self, row: EntryRow<'_>) {
-        let EntryRow { key, value, stored_value, observed_value, value_id, belief, sent_at } = row;
+        let EntryRow { key, value, stored_value, observed_value, value_id, belief, in_doubt_until } = row;
         let value = append(&mut self.text, value);
         let plain = belief == Belief::Confirmed
             && stored_value.is_none()
             && observed_value.is_none()
-            && sent_at.is_none();
+            && in_doubt_until.is_none();
         let more = (!plain).then(|| {
             let mut keep = |text| append(&mut self.text, text);
             let (stored_value, observed_value) = (stored_value.map(&mut keep), observed_value.map(&mut keep));
-            Box::new(More { stored_value, observed_value, belief, sent_at })
+            Box::new(More { stored_value, observed_value, belief, in_doubt_until })
         });
         self.rows.push(StoredEntry { key, value, value_id, more });
     }
@@ -184,7 +183,7 @@ impl EntryPage {
                 stored_value: more.stored_value.as_ref().map(|span| slice(&self.text, span)),
                 observed_value: more.observed_value.as_ref().map(|span| slice(&self.text, span)),
                 belief: more.belief,
-                sent_at: more.sent_at,
+                in_doubt_until: more.in_doubt_until,
                 ..plain
             },
         }

@@ -9,7 +9,7 @@
 //! call goes, so that a store that names wrongly costs no more than one that names nothing. Each further bad value
 //! costs no more than the first.
 
-use crate::record::Change;
+use crate::record::PlannedChange;
 
 /// Calls that the naming of a store may waste in the hunt for one bad value.
 const SPARE: u32 = 1;
@@ -18,9 +18,9 @@ const SPARE: u32 = 1;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send these, then tell what came of it.
-    Send(Vec<Change>),
+    Send(Vec<PlannedChange>),
     /// This value is refused for good, for this reason.
-    Reject(Change, String),
+    Reject(PlannedChange, String),
     /// All values are decided, or were handed out.
     Done,
 }
@@ -29,7 +29,7 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Bisection {
     /// Known to hold a bad value.
-    guilty: Vec<Change>,
+    guilty: Vec<PlannedChange>,
     /// The store's words for that.
     reason: String,
     /// Indexes into `guilty` that the store named.
@@ -37,15 +37,15 @@ pub struct Bisection {
     /// What is left of the calls that may be wasted in this hunt.
     spare: u32,
     /// Nothing is known of these.
-    pool: Vec<Change>,
+    pool: Vec<PlannedChange>,
     /// Out with the store now, taken from `guilty` or from `pool`.
-    testing: Vec<Change>,
+    testing: Vec<PlannedChange>,
 }
 
 impl Bisection {
     /// Begins with a batch that was refused.
     #[must_use]
-    pub fn new(batch: Vec<Change>, named: Vec<usize>, reason: String) -> Self {
+    pub fn new(batch: Vec<PlannedChange>, named: Vec<usize>, reason: String) -> Self {
         Self { guilty: batch, reason, named, spare: SPARE, pool: Vec::new(), testing: Vec::new() }
     }
 
@@ -97,7 +97,7 @@ impl Bisection {
     }
 
     /// What was sent last is left to somebody else, and proved nothing of the rest.
-    pub fn lost(&mut self) -> Vec<Change> {
+    pub fn lost(&mut self) -> Vec<PlannedChange> {
         self.pool.append(&mut self.guilty);
         std::mem::take(&mut self.testing)
     }
@@ -113,7 +113,7 @@ impl Bisection {
     }
 
     /// Takes out the values that need no call any more, since their customer or attribute is gone.
-    pub fn remove(&mut self, gone: impl Fn(&Change) -> bool) -> Vec<Change> {
+    pub fn remove(&mut self, gone: impl Fn(&PlannedChange) -> bool) -> Vec<PlannedChange> {
         let before = self.guilty.len();
         let mut removed: Vec<_> = self.guilty.extract_if(.., |change| gone(change)).collect();
         if self.guilty.len() < before {
@@ -136,7 +136,7 @@ impl Bisection {
 
     /// Everything that is not decided, when the run ends.
     #[must_use]
-    pub fn into_undecided(mut self) -> Vec<Change> {
+    pub fn into_undecided(mut self) -> Vec<PlannedChange> {
         self.guilty.append(&mut self.pool);
         self.guilty.append(&mut self.testing);
         self.guilty
@@ -144,7 +144,7 @@ impl Bisection {
 }
 
 /// Takes out everything but what stands at these indexes.
-fn without(changes: &mut Vec<Change>, indexes: &[usize]) -> Vec<Change> {
+fn without(changes: &mut Vec<PlannedChange>, indexes: &[usize]) -> Vec<PlannedChange> {
     let mut index = 0;
     changes.extract_if(.., |_| (!indexes.contains(&index), index += 1).0).collect()
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::bisection::{Bisection, Step};
 use super::echo::{judge, judge_read_back};
 use super::*;
-use crate::record::{Action, Change, Key, Verdict};
+use crate::record::{Action, Change, Key, PlannedChange, Verdict};
 
 fn problem(status: u16, title: &str, errors: &[(&str, &str)]) -> Response {
     let errors = errors.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -111,17 +111,23 @@ fn the_breaker_trips_on_failures_in_a_row_and_on_nothing_but_rejections() {
     assert_eq!(breaker.tripped(), None);
 }
 
-fn change(value: &str, previous: Option<&str>, seen: Option<&str>) -> Change {
-    Change {
+fn change(value: &str, previous: Option<&str>, observed: Option<&str>) -> PlannedChange {
+    let change = Change {
         key: Key::new(1, 1),
         action: Action::Update,
-        value: value.to_owned(),
+        value: Some(value.to_owned()),
         previous_value: previous.map(str::to_owned),
         value_id: None,
-        in_doubt_value: None,
-        observed_value: seen.map(str::to_owned),
         in_doubt_until: None,
-    }
+    };
+    PlannedChange { change, in_doubt_value: None, observed_value: observed.map(str::to_owned) }
+}
+
+/// A change for one customer.
+fn change_for(customer_id: i64) -> PlannedChange {
+    let mut planned = change("", None, None);
+    planned.change.key.customer_id = customer_id;
+    planned
 }
 
 fn echoes(values: &[&str]) -> Vec<Echo> {
@@ -131,7 +137,7 @@ fn echoes(values: &[&str]) -> Vec<Echo> {
 }
 
 fn stored(form: Option<&str>) -> Verdict {
-    Verdict::Confirmed { value_id: Some(9), stored_value: form.map(str::to_owned), note: None }
+    Verdict::Confirmed { value_id: Some(9), stored_value: form.map(str::to_owned) }
 }
 
 #[test]
@@ -142,10 +148,10 @@ fn an_echo_confirms_or_has_to_be_asked_about() {
     assert_eq!(judged(None, None, &["b"]), Some(stored(Some("b"))), "altered");
     assert_eq!(judged(Some("b"), None, &["b"]), None, "what was there before proves nothing");
     assert_eq!(judged(Some("b"), Some("b"), &["b"]), Some(stored(Some("b"))), "met again: kept so");
-    let doubted = Change { in_doubt_value: Some("x".to_owned()), ..change("c", Some("a"), None) };
+    let doubted = PlannedChange { in_doubt_value: Some("x".to_owned()), ..change("c", Some("a"), None) };
     assert_eq!(judge(&doubted, &echoes(&["x"])), None, "what was sent before may be what is there");
     assert_eq!(judge(&doubted, &echoes(&["y"])), None, "in whatever form");
-    let met_again = Change { observed_value: Some("y".to_owned()), ..doubted };
+    let met_again = PlannedChange { observed_value: Some("y".to_owned()), ..doubted };
     assert_eq!(judge(&met_again, &echoes(&["y"])), Some(stored(Some("y"))));
     assert_eq!(judged(None, None, &[]), None);
     assert_eq!(judged(None, None, &[" b", " b"]), Some(stored(None)));
@@ -156,7 +162,7 @@ fn an_echo_confirms_or_has_to_be_asked_about() {
 fn reading_back_confirms_only_what_was_sent() {
     let shown = |value, seen, values: &[&str]| judge_read_back(&change(value, None, seen), &echoes(values));
     assert_eq!(shown("b", None, &["b"]), stored(None));
-    assert_eq!(shown("", None, &[]), Verdict::Confirmed { value_id: None, stored_value: None, note: None });
+    assert_eq!(shown("", None, &[]), Verdict::Confirmed { value_id: None, stored_value: None });
     assert_eq!(shown("b", Some("x"), &["x"]), stored(Some("x")));
     let seen = |verdict| match verdict {
         Verdict::Unknown { observed_value, .. } => observed_value,
@@ -173,9 +179,9 @@ fn isolate(
     n: i64,
     bad: &BTreeSet<i64>,
     most: usize,
-    names: impl Fn(&[Change]) -> Vec<usize>,
+    names: impl Fn(&[PlannedChange]) -> Vec<usize>,
 ) -> (usize, BTreeSet<i64>) {
-    let all: Vec<_> = (0..n).map(|i| Change { key: Key::new(i, 1), ..change("", None, None) }).collect();
+    let all: Vec<_> = (0..n).map(change_for).collect();
     let mut isolation = Bisection::new(all.clone(), names(&all), "no".to_owned());
     let (mut calls, mut landed, mut rejected) = (0, BTreeSet::new(), BTreeSet::new());
     loop {
@@ -183,14 +189,14 @@ fn isolate(
             Step::Send(batch) => {
                 calls += 1;
                 assert!(!batch.is_empty() && batch.len() <= most && calls < 1_000);
-                if batch.iter().any(|c| bad.contains(&c.key.customer_id)) {
+                if batch.iter().any(|c| bad.contains(&c.key().customer_id)) {
                     isolation.refused(names(&batch), "no".to_owned());
                 } else {
-                    landed.extend(batch.iter().map(|c| c.key.customer_id));
+                    landed.extend(batch.iter().map(|c| c.key().customer_id));
                     isolation.accepted();
                 }
             }
-            Step::Reject(change, _) => assert!(rejected.insert(change.key.customer_id)),
+            Step::Reject(change, _) => assert!(rejected.insert(change.key().customer_id)),
             Step::Done => break,
         }
     }
@@ -201,7 +207,8 @@ fn isolate(
 #[test]
 fn a_bad_value_that_is_named_costs_one_more_call() {
     let bad = BTreeSet::from([17]);
-    let rightly = |batch: &[Change]| batch.iter().position(|c| c.key.customer_id == 17).into_iter().collect();
+    let rightly =
+        |batch: &[PlannedChange]| batch.iter().position(|c| c.key().customer_id == 17).into_iter().collect();
     assert_eq!(isolate(30, &bad, 99, rightly), (1, bad));
 }
 
@@ -223,8 +230,8 @@ const NAMINGS: [(&str, Naming); 7] = [
 
 /// The calls to sort `n` values of which these are bad, for a store that names so.
 fn calls(n: i64, bad: &BTreeSet<i64>, naming: Naming) -> usize {
-    let names = |batch: &[Change]| {
-        let is_bad = |i: &usize| bad.contains(&batch[*i].key.customer_id);
+    let names = |batch: &[PlannedChange]| {
+        let is_bad = |i: &usize| bad.contains(&batch[*i].key().customer_id);
         let at: Vec<_> = (0..batch.len()).filter(is_bad).collect();
         if at.is_empty() { vec![] } else { naming(&at, batch.len()) }
     };
@@ -286,7 +293,7 @@ proptest! {
         wrong in prop::collection::vec(0_usize..40, 0..4),
     ) {
         let bad: BTreeSet<i64> = bad.into_iter().map(|b| b % n).collect();
-        let names = |batch: &[Change]| {
+        let names = |batch: &[PlannedChange]| {
             let mut named: Vec<_> = wrong.iter().map(|i| i % batch.len()).collect();
             named.sort_unstable();
             named.dedup();

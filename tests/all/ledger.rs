@@ -2,6 +2,5 @@
 
 mod audit;
 pub(crate) mod contract;
-mod migrations;
 pub(crate) mod postgres;
 mod sqlite;

@@ -1,4 +1,4 @@
-//! What the demo works with: a folder with sync.toml and the ledger, a private Postgres, a simulator.
+//! The demo's environment: a folder with sync.toml and the ledger, a private Postgres, the simulator.
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -19,7 +19,7 @@ use crate::private_postgres::{PrivatePostgres, ServerError, ServerOptions};
 use crate::record::{Belief, Filter};
 use crate::sandbox::{Counting, Model, SandboxOptions, Server};
 
-/// Customers of the demo's store.
+/// How many customers the demo's store has.
 pub(crate) const CUSTOMERS: i64 = 1000;
 
 /// The database's folder in the demo's folder.
@@ -30,25 +30,25 @@ const TOKEN: &str = "demo-token";
 
 /// The demo's folder with its servers running. They end with this value.
 #[derive(Debug)]
-pub(crate) struct Workshop {
+pub(crate) struct Environment {
     folder: PathBuf,
     postgres: PrivatePostgres,
     _store: Server,
 }
 
-impl Workshop {
+impl Environment {
     /// Makes the folder, starts both servers, and fills the table.
     pub(crate) async fn create(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir(folder).map_err(|error| {
             let folder = folder.display();
             match error.kind() {
-                ErrorKind::AlreadyExists => Failure::new(format!(
-                    "{folder} is there already, so the demo is not made again"
-                ))
-                .hint(format!(
-                    "go on with the one in there by `attrsync demo --serve --dir {folder}`, \
+                ErrorKind::AlreadyExists => {
+                    Failure::new(format!("{folder} is there already, so the demo does not make it again"))
+                        .hint(format!(
+                            "go on with the one in there by `attrsync demo --serve --dir {folder}`, \
                          or make a new one by `attrsync demo --dir {folder}-2`"
-                )),
+                        ))
+                }
                 _ => Failure::new(format!("could not make the demo's folder {folder}: {error}")),
             }
         })?;
@@ -70,8 +70,8 @@ impl Workshop {
     }
 
     /// Starts the servers of an earlier demo again. The store holds what the ledger has confirmed.
-    pub(crate) async fn again(folder: &Path) -> Result<Self, Failure> {
-        let hint = "run `attrsync demo` first; --serve brings up what it left";
+    pub(crate) async fn restart(folder: &Path) -> Result<Self, Failure> {
+        let hint = "run `attrsync demo` first; --serve starts what it left behind";
         let folder = fs::canonicalize(folder).map_err(|error| {
             Failure::new(format!("there is no demo in {}: {error}", folder.display())).hint(hint)
         })?;
@@ -82,7 +82,7 @@ impl Workshop {
         let (place, port_number) = (folder.join(DATABASE), port(&database)?);
         let start = move || PrivatePostgres::again(&place, port_number, &password, ServerOptions::default());
         let postgres = blocking(start).await?;
-        let model = remembered(&config).await?;
+        let model = restored_model(&config).await?;
         let store = serve(model, ([127, 0, 0, 1], port(&store)?).into()).await?;
         Ok(Self { folder, postgres, _store: store })
     }
@@ -124,7 +124,7 @@ fn store_options() -> SandboxOptions {
         ..SandboxOptions::default()
     };
     options.limits.counting = Counting::Customers;
-    // The story is told in seconds: the wait for a quota is left to `attrsync sandbox`.
+    // The demo takes seconds, so the rate limit is left to `attrsync sandbox`.
     options.quota.requests = 100_000;
     options
 }
@@ -133,8 +133,8 @@ async fn serve(model: Model, address: SocketAddr) -> Result<Server, Failure> {
     Server::start(address, Arc::new(Mutex::new(model))).await.map_err(Failure::caused_by)
 }
 
-/// A store that holds what the ledger has confirmed.
-async fn remembered(config: &Config) -> Result<Model, Failure> {
+/// Returns a store that holds what the ledger has confirmed.
+async fn restored_model(config: &Config) -> Result<Model, Failure> {
     let mut model = Model::new(store_options());
     let Some(audit) = wiring::audit(config).await? else { return Ok(model) };
     let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(model) };

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::super::existence::{self, Owner};
-use super::super::sending::{Begun, Sent, Work};
+use super::super::sending::{Begun, Sent, Work, outcome};
 use super::super::{End, EngineError};
 use super::Push;
 use crate::destination::{ReadError, Response};
 use crate::ledger::{LearnedSize, RequestEnd};
-use crate::record::{Change, Key, Verdict};
+use crate::record::{ChangeOutcome, PlannedChange, RequestOutcome, Verdict};
 use crate::retry::bisection::{Bisection, Step};
 use crate::retry::{self, Meaning};
 
@@ -26,9 +27,9 @@ const LIMITED_PAUSE: Duration = Duration::from_millis(700);
 impl Push<'_> {
     /// Decides what comes after an answer that is written down. `last` says that no other call is in flight.
     pub(super) async fn settle(&mut self, sent: Sent, last: bool) -> Result<(), EngineError> {
-        let Sent { mut work, request_id, reply, verdicts, took } = sent;
+        let Sent { mut work, request_id, reply, outcomes, took } = sent;
         self.begun_keys.retain(|(id, _)| *id != request_id);
-        self.count(&verdicts);
+        self.count(&outcomes);
         let items = work.changes.len();
         let meaning = retry::meaning(&reply, items);
         let answer = retry::brief(&reply);
@@ -54,7 +55,7 @@ impl Push<'_> {
         match meaning {
             Meaning::Accepted(_) => {
                 self.last_took = took;
-                let proved = took_all(&work.changes, &verdicts);
+                let proved = took_all(&work.changes, &outcomes);
                 self.accepted(work, proved, request_id).await
             }
             Meaning::TooLarge if items > 1 => self.too_large(work, request_id).await,
@@ -63,13 +64,12 @@ impl Push<'_> {
             Meaning::Fatal(advice) => {
                 let verdict = work.stopped();
                 if let Some(isolation) = work.isolation.take() {
-                    self.give_up(isolation, &verdict, &verdicts).await?;
+                    self.give_up(isolation, &verdict, &outcomes, work.in_doubt_until).await?;
                 }
                 self.stop(&reply, request_id, advice).await
             }
             Meaning::Limited(wait) => self.limited(work, wait).await,
             Meaning::Unknown => {
-                work.unsure = true;
                 work.failures += 1;
                 self.failed(work, last).await
             }
@@ -97,7 +97,7 @@ impl Push<'_> {
                 } else {
                     isolation.lost();
                 }
-                self.go_on(isolation, work.unsure, request_id).await
+                self.go_on(isolation, work.in_doubt_until, request_id).await
             }
             None => Ok(()),
         }
@@ -116,12 +116,15 @@ impl Push<'_> {
         }
         if let Some(mut isolation) = work.isolation {
             isolation.too_large();
-            return self.go_on(isolation, work.unsure, request_id).await;
+            return self.go_on(isolation, work.in_doubt_until, request_id).await;
         }
         let size =
             self.limit.values.unwrap_or(work.changes.len()).min(work.changes.len().saturating_sub(1)).max(1);
         for part in work.changes.chunks(size) {
-            let part = Work { unsure: work.unsure, ..Work::new(part.to_vec(), Some(request_id), work.tries) };
+            let part = Work {
+                in_doubt_until: work.in_doubt_until,
+                ..Work::new(part.to_vec(), Some(request_id), work.tries)
+            };
             self.waiting.push(part);
         }
         Ok(())
@@ -135,34 +138,40 @@ impl Push<'_> {
             }
             None => Bisection::new(work.changes, named, work.words),
         };
-        self.go_on(isolation, work.unsure, request_id).await
+        self.go_on(isolation, work.in_doubt_until, request_id).await
     }
 
     /// Goes on with an isolation: what it wants to be sent waits for its turn.
-    async fn go_on(&mut self, isolation: Bisection, unsure: bool, parent_id: i64) -> Result<(), EngineError> {
-        let work = self.isolate(isolation, unsure, parent_id).await?;
+    async fn go_on(
+        &mut self,
+        isolation: Bisection,
+        in_doubt_until: Option<DateTime<Utc>>,
+        parent_id: i64,
+    ) -> Result<(), EngineError> {
+        let work = self.isolate(isolation, in_doubt_until, parent_id).await?;
         self.waiting.extend(work);
         Ok(())
     }
 
     /// Takes an isolation as far as it goes without a call, and gives the batch that it wants to be sent next.
-    /// `unsure` says that the store may have applied some of it.
+    /// The store may have applied some of it until `in_doubt_until`.
     pub(super) async fn isolate(
         &mut self,
         mut isolation: Bisection,
-        unsure: bool,
+        in_doubt_until: Option<DateTime<Utc>>,
         parent_id: i64,
     ) -> Result<Option<Work>, EngineError> {
         loop {
             match isolation.next(self.limit.values.unwrap_or(usize::MAX)) {
                 Step::Send(changes) => {
                     let work = Work::new(changes, Some(parent_id), self.config.max_attempts);
-                    return Ok(Some(Work { isolation: Some(isolation), unsure, ..work }));
+                    return Ok(Some(Work { isolation: Some(isolation), in_doubt_until, ..work }));
                 }
                 Step::Reject(change, reason) => {
-                    tracing::warn!(key = %change.key, "the store refused a value; it is set aside (see `attrsync rejected`)");
-                    self.gone.refused(change.key);
-                    self.set_aside(vec![(change.key, Verdict::Rejected { reason })]).await?;
+                    tracing::warn!(key = %change.key(), "the store refused a value; it is set aside (see `attrsync rejected`)");
+                    self.gone.refused(change.key());
+                    let rejected = outcome(&change, Verdict::Rejected { reason }, in_doubt_until);
+                    self.set_aside(vec![rejected]).await?;
                     self.ask_who_is_gone();
                 }
                 Step::Done => return Ok(None),
@@ -229,18 +238,22 @@ impl Push<'_> {
         }
         if let Some(mut isolation) = work.isolation.take() {
             isolation.lost();
-            self.go_on(isolation, work.unsure, work.parent_id.unwrap_or_default()).await?;
+            self.go_on(isolation, work.in_doubt_until, work.parent_id.unwrap_or_default()).await?;
         }
         if work.changes.len() == 1 {
             let reason =
                 format!("sent {} times without a clear answer; the last: {}", work.calls, work.words);
             let verdict = Verdict::Unknown { reason, observed_value: None };
-            return self.set_aside(vec![(work.changes[0].key, verdict)]).await;
+            return self.set_aside(work.outcomes(&verdict)).await;
         }
         let (left, right) = work.changes.split_at(work.changes.len() / 2);
         for half in [left, right] {
             let half = Work::new(half.to_vec(), work.parent_id, TRIES_OF_A_PART);
-            self.waiting.push(Work { unsure: true, words: work.words.clone(), ..half });
+            self.waiting.push(Work {
+                in_doubt_until: work.in_doubt_until,
+                words: work.words.clone(),
+                ..half
+            });
         }
         Ok(())
     }
@@ -270,11 +283,12 @@ impl Push<'_> {
         while let Some(Begun { work, request_id, .. }) = self.begun.pop_front() {
             let end = RequestEnd {
                 at: (self.ports.now)(),
-                unsent: true,
+                outcome: RequestOutcome::NotSent,
+                http_status: None,
+                store_request_id: None,
                 error: Some(why.to_owned()),
-                ..RequestEnd::default()
             };
-            self.ports.ledger.finish(self.run_id, request_id, &end, &[]).await?;
+            self.ports.ledger.record_outcome(self.run_id, request_id, &end, &[]).await?;
             self.counts.requests -= 1;
             self.begun_keys.retain(|(id, _)| *id != request_id);
             self.waiting.push(Work { parent_id: Some(request_id), ..work });
@@ -287,26 +301,27 @@ impl Push<'_> {
         &mut self,
         isolation: Bisection,
         verdict: &Verdict,
-        decided: &[(Key, Verdict)],
+        recorded: &[ChangeOutcome],
+        in_doubt_until: Option<DateTime<Utc>>,
     ) -> Result<(), EngineError> {
-        let open = |change: &Change| !decided.iter().any(|(key, _)| *key == change.key);
+        let open = |change: &PlannedChange| !recorded.iter().any(|outcome| outcome.key == change.key());
         let rest = isolation.into_undecided().into_iter().filter(open);
-        let verdicts = rest.map(|change| (change.key, verdict.clone())).collect();
-        self.set_aside(verdicts).await
+        let outcomes = rest.map(|change| outcome(&change, verdict.clone(), in_doubt_until)).collect();
+        self.set_aside(outcomes).await
     }
 }
 
-/// Whether the store surely took every value of a batch. What is confirmed since the store showed the same other form
-/// twice, or shows no row for an empty value, may have been passed over.
-fn took_all(changes: &[Change], verdicts: &[(Key, Verdict)]) -> bool {
+/// Whether the store surely took every value of a batch. A change may have been passed over if it was confirmed because the
+/// store showed the same other form twice, or shows no row for an empty value.
+fn took_all(changes: &[PlannedChange], outcomes: &[ChangeOutcome]) -> bool {
     let doubtful = |key, value_id: Option<i64>, form: &Option<String>| {
-        changes.iter().filter(|change| change.key == key).any(|change| {
+        changes.iter().filter(|change| change.key() == key).any(|change| {
             let met_again = form.is_some() && change.observed_value == *form;
-            met_again || (change.value.is_empty() && value_id.is_none())
+            met_again || (change.value().is_empty() && value_id.is_none())
         })
     };
-    verdicts.iter().all(|(key, verdict)| match verdict {
-        Verdict::Confirmed { value_id, stored_value, .. } => !doubtful(*key, *value_id, stored_value),
+    outcomes.iter().all(|outcome| match &outcome.verdict {
+        Verdict::Confirmed { value_id, stored_value } => !doubtful(outcome.key, *value_id, stored_value),
         Verdict::Rejected { .. } | Verdict::Unknown { .. } | Verdict::Deferred { .. } => false,
     })
 }

@@ -65,11 +65,6 @@ impl Patience {
         Ok(Self { url: Secret::new(url), pid, asked_at: Mutex::default(), lost: AtomicBool::new(false) })
     }
 
-    /// The session that it is with, as the server calls it.
-    pub(super) const fn pid(&self) -> i32 {
-        self.pid
-    }
-
     /// Waits for the database as long as it is at work, or for half a minute. Afterwards nothing is waited for any more.
     ///
     /// # Errors

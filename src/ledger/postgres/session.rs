@@ -64,7 +64,7 @@ pub(in crate::ledger) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> 
 }
 
 /// Opens a session at an address that [`connect_unpooled`] has found to be good.
-pub(super) async fn connect(url: &str) -> Result<PgConnection> {
+pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
     in_time(async { set_up(reach(url).await?).await }).await
 }
 
@@ -91,37 +91,6 @@ pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
     })
     .await?;
     Ok(writer)
-}
-
-/// Opens one that is to write beside the session `holder`, which has the store's lock.
-///
-/// # Errors
-/// It would be the last one that the server lets in, and nobody could ask any more what a session is doing. Or the holder is not
-/// there: a name may lead to another server by now.
-pub(super) async fn connect_beside(url: &str, store_id: i64, holder: i32) -> Result<PgConnection> {
-    let mut beside = connect(url).await?;
-    sqlx::Connection::close(connect(url).await?).await.map_err(failed("close a session"))?;
-    in_time(async {
-        let held: bool = sqlx::query_scalar(
-            "select exists (
-                select from pg_locks l join pg_database d on d.oid = l.database
-                where d.datname = current_database() and l.locktype = 'advisory' and l.objsubid = 2
-                    and l.classid::bigint = $1 and l.objid::bigint = $2 and l.pid = $3 and l.granted
-            )",
-        )
-        .bind(i64::from(LOCK_CLASS))
-        .bind(store_id)
-        .bind(holder)
-        .fetch_one(&mut beside)
-        .await
-        .map_err(failed("look for the store's lock"))?;
-        if !held {
-            return Err(LedgerError::Unusable("this is not where the store's lock is held".to_owned()));
-        }
-        set_up_writer(&mut beside).await
-    })
-    .await?;
-    Ok(beside)
 }
 
 async fn set_up_writer(writer: &mut PgConnection) -> Result<()> {

@@ -1,22 +1,24 @@
-//! Attempts: the intent before a request, the verdicts after it, and what is decided without one.
+//! The hot path: the intent before a request, the outcome after it, and outcomes without a request.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
 
 use super::failure::Failure;
-use super::runs::check_fence;
+use super::session::check_fence;
 use super::stamp;
 use crate::failpoint;
-use crate::ledger::{NewRequest, RequestEnd};
-use crate::record::{Belief, Change, Key, Outcome, Verdict};
+use crate::ledger::sql::Fence;
+use crate::ledger::{NewRequest, RecordedIntent, RequestEnd};
+use crate::record::{Change, ChangeOutcome, Counts, Key, Outcome, RequestOutcome, Verdict};
 
-/// Gives an entry a new value. What the store was last known to hold is kept where that is another value; what
-/// it showed is worth keeping only for the value that it was shown for.
-const TOUCH_ENTRY: &str = "
-    insert into entries (store_id, customer_id, attribute_id, value, value_id, belief, reason, run_id, updated_at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+/// Gives an entry a new value. What the store held is kept if it is another value; the observed value is kept only if
+/// the value stays the same.
+const WRITE_ENTRY: &str = "
+    insert into entries (store_id, customer_id, attribute_id, value, value_id, belief, reason, run_id, updated_at,
+                         in_doubt_until)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
     on conflict (store_id, customer_id, attribute_id) do update set
         value = excluded.value,
         stored_value = case
@@ -28,63 +30,53 @@ const TOUCH_ENTRY: &str = "
         belief = excluded.belief,
         reason = excluded.reason,
         run_id = excluded.run_id,
-        updated_at = excluded.updated_at";
-
-/// Where an attempt is written: a store, and the run that owns it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    /// The store's row.
-    pub(super) store_id: i64,
-    /// The run.
-    pub(super) run_id: i64,
-}
+        updated_at = excluded.updated_at,
+        in_doubt_until = coalesce(max(in_doubt_until, excluded.in_doubt_until), in_doubt_until,
+                                  excluded.in_doubt_until)";
 
 /// Commits the intent to send these changes.
-pub(super) fn begin(
+pub(super) fn record_intent(
     transaction: &Transaction<'_>,
-    place: Place,
+    fence: Fence,
     request: &NewRequest,
     changes: &[Change],
-) -> Result<i64, Failure> {
-    check_fence(transaction, place.store_id, place.run_id)?;
-    let at = stamp::text(request.at);
-    let request_id = insert_request(transaction, place.run_id, request, changes, &at)?;
-    let (before, first) = match request.parent_id {
-        None => (Outcome::Planned, changes.len()),
-        Some(_) => (Outcome::Sending, 0),
-    };
+) -> Result<RecordedIntent, Failure> {
+    check_fence(transaction, fence)?;
+    let Fence { store_id, run_id } = fence;
+    let (at, in_doubt_until) = (stamp::text(request.at), stamp::text(request.in_doubt_until));
+    let request_id = insert_request(transaction, run_id, request, changes, &at)?;
     let mut send = transaction.prepare_cached(
         "update changes set outcome = 'sending', request_id = ?4
-         where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?5",
+         where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?5 and request_id is not ?4",
     )?;
-    let mut touch = transaction.prepare_cached(TOUCH_ENTRY)?;
+    let mut write = transaction.prepare_cached(WRITE_ENTRY)?;
+    let mut planned = 0;
     for Change { key, value, value_id, .. } in changes {
-        let (customer_id, attribute_id) = (key.customer_id, key.attribute_id);
-        let sent =
-            send.execute(params![place.run_id, customer_id, attribute_id, request_id, before.as_str()])?;
-        if sent != 1 {
-            return Err(Failure::misplaced(*key, place.run_id, before.as_str()));
+        let mut send = |outcome: Outcome| {
+            send.execute(params![run_id, key.customer_id, key.attribute_id, request_id, outcome.as_str()])
+        };
+        if send(Outcome::Planned)? == 1 {
+            planned += 1;
+        } else if send(Outcome::Sending)? != 1 {
+            return Err(Failure::unexpected_outcome(*key, run_id, "planned or sending"));
         }
-        touch.execute(params![
-            place.store_id,
-            customer_id,
-            attribute_id,
-            value,
+        write.execute(params![
+            store_id,
+            key.customer_id,
+            key.attribute_id,
+            value.as_deref().unwrap_or_default(),
             value_id,
-            Belief::Unconfirmed.as_str(),
+            "unconfirmed",
             None::<&str>,
-            place.run_id,
+            run_id,
             at,
+            in_doubt_until,
         ])?;
     }
-    transaction
-        .prepare_cached(
-            "update runs set requests = requests + 1, deferred = deferred - ?2, unknown = unknown + ?2
-             where id = ?1",
-        )?
-        .execute(params![place.run_id, count(first)])?;
+    let moves = Moves { requests: 1, deferred: -planned, unknown: planned, ..Moves::default() };
+    let counts = moves.commit(transaction, run_id)?;
     failpoint::reach("begin-not-committed");
-    Ok(request_id)
+    Ok(RecordedIntent { request_id, counts })
 }
 
 fn insert_request(
@@ -97,8 +89,8 @@ fn insert_request(
     let customers: BTreeSet<i64> = changes.iter().map(|change| change.key.customer_id).collect();
     let id = transaction
         .prepare_cached(
-            "insert into requests (run_id, parent_id, method, attempt, customers, items, sent_at)
-             values (?1, ?2, 'PUT', ?3, ?4, ?5, ?6) returning id",
+            "insert into requests (run_id, parent_id, method, attempt, customers, items, sent_at, outcome)
+             values (?1, ?2, 'PUT', ?3, ?4, ?5, ?6, 'sending') returning id",
         )?
         .query_row(
             params![
@@ -114,85 +106,94 @@ fn insert_request(
     Ok(id)
 }
 
-/// Commits what came back of a request.
-pub(super) fn finish(
+/// Commits how a request ended, and the outcomes of its changes.
+pub(super) fn record_outcome(
     transaction: &Transaction<'_>,
-    place: Place,
+    fence: Fence,
     request_id: i64,
     end: &RequestEnd,
-    verdicts: &[(Key, Verdict)],
-) -> Result<(), Failure> {
-    check_fence(transaction, place.store_id, place.run_id)?;
+    outcomes: &[ChangeOutcome],
+) -> Result<Counts, Failure> {
+    check_fence(transaction, fence)?;
+    let run_id = fence.run_id;
+    let not_sent = end.outcome == RequestOutcome::NotSent;
     let at = stamp::text(end.at);
-    let answered_at = (!end.unsent).then_some(&at);
     let ended = transaction
         .prepare_cached(
-            "update requests set answered_at = ?3, http_status = ?4, store_request_id = ?5, error = ?6
+            "update requests set answered_at = ?3, http_status = ?4, store_request_id = ?5, outcome = ?6, error = ?7
              where id = ?1 and run_id = ?2",
         )?
         .execute(params![
             request_id,
-            place.run_id,
-            answered_at,
+            run_id,
+            (!not_sent).then_some(&at),
             end.http_status,
             end.store_request_id,
+            end.outcome.as_str(),
             end.error
         ])?;
     if ended != 1 {
-        return Err(Failure::Wrong(format!("run {} has no request {request_id}", place.run_id)));
+        return Err(Failure::Wrong(format!("run {run_id} has no request {request_id}")));
     }
-    let mut moves = Moves { unsent: i64::from(end.unsent), ..Moves::default() };
-    let mut decisions = Decisions::prepare(transaction, place, &at)?;
-    for (key, verdict) in verdicts {
-        decisions.decide(*key, Outcome::Sending, verdict)?;
-        decisions.settle(*key, verdict)?;
-        moves.add(Outcome::Sending, verdict);
+    let mut moves = Moves { requests: -i64::from(not_sent), ..Moves::default() };
+    let mut writes = Writes::prepare(transaction, fence, &at)?;
+    for outcome in outcomes {
+        writes.change(outcome, Outcome::Sending)?;
+        writes.entry(outcome)?;
+        moves.add(Outcome::Sending, &outcome.verdict);
     }
-    moves.commit(transaction, place.run_id)?;
+    let counts = moves.commit(transaction, run_id)?;
     failpoint::reach("finish-not-committed");
-    Ok(())
+    Ok(counts)
 }
 
-/// Decides changes without a request.
-pub(super) fn set_aside(
+/// Commits outcomes without a request.
+pub(super) fn record_unsent(
     transaction: &Transaction<'_>,
-    place: Place,
-    verdicts: &[(Key, Verdict)],
+    fence: Fence,
+    outcomes: &[ChangeOutcome],
     at: DateTime<Utc>,
-) -> Result<(), Failure> {
-    check_fence(transaction, place.store_id, place.run_id)?;
+) -> Result<Counts, Failure> {
+    check_fence(transaction, fence)?;
+    let Fence { store_id, run_id } = fence;
     let at = stamp::text(at);
     let mut moves = Moves::default();
-    let mut decisions = Decisions::prepare(transaction, place, &at)?;
-    for (key, verdict) in verdicts {
-        let (before, value) = undecided(transaction, place.run_id, *key)?;
-        decisions.decide(*key, before, verdict)?;
-        match (before, verdict) {
+    let mut writes = Writes::prepare(transaction, fence, &at)?;
+    for outcome in outcomes {
+        let key = outcome.key;
+        let (before, value) = read_open(transaction, run_id, key)?;
+        writes.change(outcome, before)?;
+        match (before, &outcome.verdict) {
             (Outcome::Planned, Verdict::Rejected { reason }) => {
-                transaction.prepare_cached(TOUCH_ENTRY)?.execute(params![
-                    place.store_id,
+                transaction.prepare_cached(WRITE_ENTRY)?.execute(params![
+                    store_id,
                     key.customer_id,
                     key.attribute_id,
-                    value,
+                    value.unwrap_or_default(),
                     None::<i64>,
-                    Belief::Rejected.as_str(),
+                    "rejected",
                     reason,
-                    place.run_id,
+                    run_id,
                     at,
+                    None::<&str>,
                 ])?;
             }
             // Nothing was sent, so the entry is as true as it was.
             (Outcome::Planned, _) => {}
-            _ => decisions.settle(*key, verdict)?,
+            _ => writes.entry(outcome)?,
         }
-        moves.add(before, verdict);
+        moves.add(before, &outcome.verdict);
     }
-    moves.commit(transaction, place.run_id)
+    moves.commit(transaction, run_id)
 }
 
-/// How far an undecided change has come, and its value.
-fn undecided(transaction: &Transaction<'_>, run_id: i64, key: Key) -> Result<(Outcome, String), Failure> {
-    let found: Option<(String, String)> = transaction
+/// The outcome, planned or sending, and the value of a change that has no final outcome yet.
+fn read_open(
+    transaction: &Transaction<'_>,
+    run_id: i64,
+    key: Key,
+) -> Result<(Outcome, Option<String>), Failure> {
+    let found: Option<(String, Option<String>)> = transaction
         .prepare_cached(
             "select outcome, value from changes where run_id = ?1 and customer_id = ?2 and attribute_id = ?3",
         )?
@@ -200,63 +201,56 @@ fn undecided(transaction: &Transaction<'_>, run_id: i64, key: Key) -> Result<(Ou
         .optional()?;
     match found.and_then(|(outcome, value)| Some((Outcome::from_word(&outcome)?, value))) {
         Some((outcome @ (Outcome::Planned | Outcome::Sending), value)) => Ok((outcome, value)),
-        _ => Err(Failure::misplaced(key, run_id, "planned or sending")),
+        _ => Err(Failure::unexpected_outcome(key, run_id, "planned or sending")),
     }
 }
 
-const DECIDE: &str = "
+const WRITE_CHANGE: &str = "
     update changes set outcome = ?4, reason = ?5, value_id = coalesce(?6, value_id), decided_at = ?7
     where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?8";
 
-const CONFIRM: &str = "
-    update entries set belief = 'confirmed', value_id = coalesce(?6, value_id), stored_value = ?7,
-                       observed_value = null, reason = ?8, updated_at = ?5
+/// Writes an outcome into the entry, if this run was the last to send its value.
+const WRITE_BELIEF: &str = "
+    update entries set
+        belief = case when ?6 in ('confirmed', 'rejected') then ?6 else belief end,
+        value_id = coalesce(?7, value_id),
+        stored_value = case when ?6 = 'confirmed' then ?8 else stored_value end,
+        observed_value = case when ?6 in ('confirmed', 'unknown') then ?9 else observed_value end,
+        reason = ?10, updated_at = ?5, in_doubt_until = ?11
     where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
 
-const REJECT: &str = "
-    update entries set belief = 'rejected', reason = ?6, updated_at = ?5
-    where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
+const ADD_REJECTED_CUSTOMER: &str =
+    "insert into rejected_customers (store_id, customer_id) values (?1, ?2) on conflict do nothing";
 
-const LEAVE_UNKNOWN: &str = "
-    update entries set reason = ?6, observed_value = ?7, updated_at = ?5
-    where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
-
-const DEFER: &str = "
-    update entries set reason = ?6, updated_at = ?5
-    where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
-
-/// What is written of each decision, prepared once for all of a transaction.
-struct Decisions<'tx> {
-    place: Place,
+/// The statements that write outcomes, prepared once for a transaction.
+struct Writes<'tx> {
+    fence: Fence,
     at: &'tx str,
-    decide: CachedStatement<'tx>,
-    confirm: CachedStatement<'tx>,
-    reject: CachedStatement<'tx>,
-    leave_unknown: CachedStatement<'tx>,
-    defer: CachedStatement<'tx>,
+    change: CachedStatement<'tx>,
+    belief: CachedStatement<'tx>,
+    rejected_customer: CachedStatement<'tx>,
 }
 
-impl<'tx> Decisions<'tx> {
-    fn prepare(transaction: &'tx Transaction<'_>, place: Place, at: &'tx str) -> Result<Self, Failure> {
+impl<'tx> Writes<'tx> {
+    fn prepare(transaction: &'tx Transaction<'_>, fence: Fence, at: &'tx str) -> Result<Self, Failure> {
         Ok(Self {
-            place,
+            fence,
             at,
-            decide: transaction.prepare_cached(DECIDE)?,
-            confirm: transaction.prepare_cached(CONFIRM)?,
-            reject: transaction.prepare_cached(REJECT)?,
-            leave_unknown: transaction.prepare_cached(LEAVE_UNKNOWN)?,
-            defer: transaction.prepare_cached(DEFER)?,
+            change: transaction.prepare_cached(WRITE_CHANGE)?,
+            belief: transaction.prepare_cached(WRITE_BELIEF)?,
+            rejected_customer: transaction.prepare_cached(ADD_REJECTED_CUSTOMER)?,
         })
     }
 
-    /// Writes the verdict into the change, which has come as far as `before`.
-    fn decide(&mut self, key: Key, before: Outcome, verdict: &Verdict) -> Result<(), Failure> {
+    /// Writes the outcome into the change, whose outcome so far is `before`.
+    fn change(&mut self, outcome: &ChangeOutcome, before: Outcome) -> Result<(), Failure> {
+        let ChangeOutcome { key, verdict, .. } = outcome;
+        let Fence { store_id, run_id } = self.fence;
         let value_id = match verdict {
             Verdict::Confirmed { value_id, .. } => *value_id,
             _ => None,
         };
-        let run_id = self.place.run_id;
-        let decided = self.decide.execute(params![
+        let written = self.change.execute(params![
             run_id,
             key.customer_id,
             key.attribute_id,
@@ -266,63 +260,41 @@ impl<'tx> Decisions<'tx> {
             self.at,
             before.as_str(),
         ])?;
-        if decided == 1 { Ok(()) } else { Err(Failure::misplaced(key, run_id, before.as_str())) }
+        if written != 1 {
+            return Err(Failure::unexpected_outcome(*key, run_id, before.as_str()));
+        }
+        if verdict.outcome() == Outcome::Rejected {
+            self.rejected_customer.execute([store_id, key.customer_id])?;
+        }
+        Ok(())
     }
 
-    /// Writes the verdict into the entry, if this run was the last to touch it.
-    fn settle(&mut self, key: Key, verdict: &Verdict) -> Result<(), Failure> {
-        let (Place { store_id, run_id }, at) = (self.place, self.at);
-        let Key { customer_id, attribute_id } = key;
-        match verdict {
-            Verdict::Confirmed { value_id, stored_value, note } => self.confirm.execute(params![
-                store_id,
-                customer_id,
-                attribute_id,
-                run_id,
-                at,
-                value_id,
-                stored_value,
-                note
-            ])?,
-            Verdict::Rejected { reason } => {
-                self.reject.execute(params![store_id, customer_id, attribute_id, run_id, at, reason])?
-            }
-            Verdict::Unknown { reason, observed_value } => self.leave_unknown.execute(params![
-                store_id,
-                customer_id,
-                attribute_id,
-                run_id,
-                at,
-                reason,
-                observed_value
-            ])?,
-            Verdict::Deferred { reason } => {
-                self.defer.execute(params![store_id, customer_id, attribute_id, run_id, at, reason])?
-            }
+    /// Writes the outcome into the entry.
+    fn entry(&mut self, outcome: &ChangeOutcome) -> Result<(), Failure> {
+        let ChangeOutcome { key, verdict, in_doubt_until } = outcome;
+        let (value_id, stored_value, observed_value) = match verdict {
+            Verdict::Confirmed { value_id, stored_value } => (*value_id, stored_value.as_deref(), None),
+            Verdict::Unknown { observed_value, .. } => (None, None, observed_value.as_deref()),
+            Verdict::Rejected { .. } | Verdict::Deferred { .. } => (None, None, None),
         };
+        self.belief.execute(params![
+            self.fence.store_id,
+            key.customer_id,
+            key.attribute_id,
+            self.fence.run_id,
+            self.at,
+            verdict.outcome().as_str(),
+            value_id,
+            stored_value,
+            observed_value,
+            verdict.reason(),
+            in_doubt_until.map(stamp::text),
+        ])?;
         Ok(())
     }
 }
 
-/// Makes entries unconfirmed, whoever owns the store.
-pub(super) fn clear_certainty(
-    transaction: &Transaction<'_>,
-    store_id: i64,
-    keys: &[Key],
-    at: DateTime<Utc>,
-) -> Result<(), Failure> {
-    let at = stamp::text(at);
-    let mut clear = transaction.prepare_cached(
-        "update entries set belief = 'unconfirmed', updated_at = ?4
-         where store_id = ?1 and customer_id = ?2 and attribute_id = ?3",
-    )?;
-    for key in keys {
-        clear.execute(params![store_id, key.customer_id, key.attribute_id, at])?;
-    }
-    Ok(())
-}
-
-/// How the run's counts move: every decision takes one from where the change was and adds it where it ended.
+/// How the run's counts move: every outcome takes one from the column of the outcome before and adds it to its own.
 #[derive(Debug, Default)]
 struct Moves {
     confirmed: i64,
@@ -330,7 +302,7 @@ struct Moves {
     rejected: i64,
     unknown: i64,
     deferred: i64,
-    unsent: i64,
+    requests: i64,
 }
 
 impl Moves {
@@ -350,24 +322,47 @@ impl Moves {
         }
     }
 
-    fn commit(self, transaction: &Transaction<'_>, run_id: i64) -> Result<(), Failure> {
-        transaction
+    fn commit(self, transaction: &Transaction<'_>, run_id: i64) -> Result<Counts, Failure> {
+        let counts = transaction
             .prepare_cached(
                 "update runs set confirmed = confirmed + ?2, altered = altered + ?3, rejected = rejected + ?4,
-                                 unknown = unknown + ?5, deferred = deferred + ?6, requests = requests - ?7
-                 where id = ?1",
+                                 unknown = unknown + ?5, deferred = deferred + ?6, requests = requests + ?7
+                 where id = ?1
+                 returning source_rows, no_value, unchanged, still_rejected, invalid, orphans, planned, confirmed,
+                           altered, rejected, unknown, deferred, requests",
             )?
-            .execute(params![
-                run_id,
-                self.confirmed,
-                self.altered,
-                self.rejected,
-                self.unknown,
-                self.deferred,
-                self.unsent
-            ])?;
-        Ok(())
+            .query_row(
+                params![
+                    run_id,
+                    self.confirmed,
+                    self.altered,
+                    self.rejected,
+                    self.unknown,
+                    self.deferred,
+                    self.requests
+                ],
+                counts,
+            )?;
+        Ok(counts)
     }
+}
+
+fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
+    Ok(Counts {
+        source_rows: row.get(0)?,
+        no_value: row.get(1)?,
+        unchanged: row.get(2)?,
+        still_rejected: row.get(3)?,
+        invalid: row.get(4)?,
+        orphans: row.get(5)?,
+        planned: row.get(6)?,
+        confirmed: row.get(7)?,
+        altered: row.get(8)?,
+        rejected: row.get(9)?,
+        unknown: row.get(10)?,
+        deferred: row.get(11)?,
+        requests: row.get(12)?,
+    })
 }
 
 fn count(items: usize) -> i64 {

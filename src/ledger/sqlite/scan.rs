@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::failure::Failure;
 use super::stamp;
-use crate::ledger::entry_extras::More;
+use crate::ledger::entry_extras::EntryExtras;
 use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
@@ -110,14 +110,13 @@ fn page_sql(filter: &Filter) -> String {
     };
     format!(
         "select customer_id, attribute_id, value_id,
-            case when belief = 'confirmed' and reason is null and stored_value is null then value
+            case when belief = 'confirmed' and stored_value is null and in_doubt_until is null then value
             else cast(json_object(
                 'value', value,
                 'belief', belief,
                 'stored_value', stored_value,
                 'observed_value', observed_value,
-                'sent_at', case when belief = 'unconfirmed' or (belief = 'confirmed' and reason is not null)
-                    then updated_at end
+                'in_doubt_until', in_doubt_until
             ) as blob) end
          from entries
          where store_id = ?1 and {after} {attributes}
@@ -142,10 +141,10 @@ fn push_entry(page: &mut EntryPage, key: Key, row: &Row<'_>) -> Result<(), Failu
             return Ok(());
         }
     };
-    let more: More<'_, String> = serde_json::from_slice(more)
+    let more: EntryExtras<'_, String> = serde_json::from_slice(more)
         .map_err(|error| Failure::Wrong(format!("the entry of {key} cannot be read: {error}")))?;
-    let sent_at = more.sent_at.as_deref().map(stamp::parse).transpose()?;
-    let entry = more.entry(key, more.value.as_deref().unwrap_or_default(), value_id, sent_at);
+    let in_doubt_until = more.in_doubt_until.as_deref().map(stamp::parse).transpose()?;
+    let entry = more.entry(key, more.value.as_deref().unwrap_or_default(), value_id, in_doubt_until);
     page.push(
         entry.ok_or_else(|| Failure::Wrong(format!("the entry of {key} has a belief of no known kind")))?,
     );

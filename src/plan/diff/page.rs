@@ -26,9 +26,8 @@ impl PlanPage {
 
     /// Adds a change.
     pub(super) fn change(&mut self, change: Change) {
-        let others = [&change.previous_value, &change.in_doubt_value, &change.observed_value];
-        self.bytes += change.value.len();
-        self.bytes += others.into_iter().flatten().map(String::len).sum::<usize>();
+        self.bytes +=
+            [&change.value, &change.previous_value].into_iter().flatten().map(String::len).sum::<usize>();
         self.changes.push(change);
     }
 
@@ -49,11 +48,9 @@ mod tests {
         let change = |value: &str| Change {
             key: Key::new(1, 1),
             action: Action::Create,
-            value: value.to_owned(),
+            value: Some(value.to_owned()),
             previous_value: Some(value.to_owned()),
             value_id: None,
-            in_doubt_value: None,
-            observed_value: None,
             in_doubt_until: None,
         };
         let fit = |value: &str| {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
@@ -12,7 +13,7 @@ struct Known {
     stored_value: Option<String>,
     belief: Belief,
     value_id: Option<i64>,
-    sent_at: Option<DateTime<Utc>>,
+    in_doubt_until: Option<DateTime<Utc>>,
 }
 
 fn now() -> DateTime<Utc> {
@@ -23,11 +24,10 @@ fn rules() -> Rules {
     Rules {
         attributes: BTreeSet::from([1, 2, 3]),
         missing_attributes: BTreeMap::from([(8, "attribute 8 was deleted".to_owned())]),
-        released: BTreeSet::new(),
+        requeued: BTreeSet::new(),
         retry_rejected: false,
-        distrust: false,
+        full: false,
         now: now(),
-        lateness: TimeDelta::seconds(120),
     }
 }
 
@@ -55,7 +55,7 @@ fn merge(rules: Rules, rows: &[Row], entries: &BTreeMap<Key, Known>, page: usize
                 observed_value: None,
                 value_id: known.value_id,
                 belief: known.belief,
-                sent_at: known.sent_at,
+                in_doubt_until: known.in_doubt_until,
             });
         }
         page
@@ -84,7 +84,7 @@ fn row(customer_id: i64, attribute_id: i64, value: &str) -> Row {
 }
 
 fn known(value: &str, belief: Belief) -> Known {
-    Known { value: value.to_owned(), stored_value: None, belief, value_id: Some(7), sent_at: None }
+    Known { value: value.to_owned(), stored_value: None, belief, value_id: Some(7), in_doubt_until: None }
 }
 
 fn plan_one(rows: &[Row], entry: Option<Known>) -> (Counts, PlanPage) {
@@ -106,43 +106,36 @@ fn a_new_value_is_created_and_a_changed_one_updated() {
 fn an_unconfirmed_value_is_sent_again_even_if_it_is_the_wanted_one() {
     let (counts, plan) = plan_one(&[row(5, 1, "gold")], Some(known("gold", Belief::Unconfirmed)));
     assert_eq!((counts.planned, counts.unchanged, plan.changes.len()), (1, 0, 1));
-    assert_eq!(plan.changes[0].in_doubt_value.as_deref(), Some("gold"));
+    assert_eq!(plan.changes[0].value.as_deref(), Some("gold"));
 }
 
 #[test]
-fn a_value_that_may_be_overtaken_by_an_older_request_waits() {
-    let sent = |seconds| Known {
-        sent_at: Some(now() - TimeDelta::seconds(seconds)),
+fn a_change_waits_while_an_older_request_is_in_doubt() {
+    let in_doubt = |seconds| Known {
+        in_doubt_until: Some(now() + TimeDelta::seconds(seconds)),
         ..known("b", Belief::Unconfirmed)
     };
-    let waits = |seconds| plan_one(&[row(5, 1, "a")], Some(sent(seconds))).1.changes[0].in_doubt_until;
-    let repeated = plan_one(&[row(5, 1, "b")], Some(sent(20))).1.changes.remove(0);
-    assert_eq!(
-        repeated.in_doubt_until,
-        waits(20),
-        "until then its confirmation may be overtaken, which it has to note"
-    );
-    assert_eq!(waits(20), Some(now() + TimeDelta::seconds(100)));
-    assert_eq!(waits(120), None);
-    assert_eq!(
-        waits(-500),
-        Some(now() + TimeDelta::seconds(120)),
-        "a clock set back does not make it wait longer"
-    );
+    let planned = |value, seconds| plan_one(&[row(5, 1, value)], Some(in_doubt(seconds))).1.changes.remove(0);
+    let until = |value, seconds| planned(value, seconds).in_doubt_until;
+    assert_eq!(until("a", 100), Some(now() + TimeDelta::seconds(100)));
+    assert_eq!(until("b", 100), until("a", 100), "its outcome has to keep the time");
+    assert_eq!(until("a", 0), None);
+    assert_eq!(until("a", -5), None);
+    assert_eq!(until("a", 100_000), Some(now() + IN_DOUBT_MAX), "the clock was set back");
 }
 
 #[test]
-fn a_rejected_value_is_held_until_it_changes_or_is_released() {
+fn a_rejected_value_is_held_until_it_changes_or_is_requeued() {
     let rejected = || Some(known("bad", Belief::Rejected));
     assert_eq!(plan_one(&[row(5, 1, "bad")], rejected()).0.still_rejected, 1);
     assert_eq!(plan_one(&[row(5, 1, "good")], rejected()).0.planned, 1);
     let entries = BTreeMap::from([(Key::new(5, 1), known("bad", Belief::Rejected))]);
-    let released = Rules { retry_rejected: true, ..rules() };
-    assert_eq!(merge(released, &[row(5, 1, "bad")], &entries, 9).0.planned, 1);
+    let requeued = Rules { retry_rejected: true, ..rules() };
+    assert_eq!(merge(requeued, &[row(5, 1, "bad")], &entries, 9).0.planned, 1);
 }
 
 #[test]
-fn distrust_plans_what_is_confirmed_or_rejected_as_well() {
+fn a_full_sync_plans_confirmed_and_rejected_values_too() {
     let entries = BTreeMap::from([
         (Key::new(5, 1), known("gold", Belief::Confirmed)),
         (Key::new(6, 1), known("bad", Belief::Rejected)),
@@ -150,7 +143,7 @@ fn distrust_plans_what_is_confirmed_or_rejected_as_well() {
     let rows = [row(5, 1, "gold"), row(6, 1, "bad")];
     let counts = merge(rules(), &rows, &entries, 9).0;
     assert_eq!((counts.unchanged, counts.still_rejected), (1, 1));
-    let counts = merge(Rules { distrust: true, ..rules() }, &rows, &entries, 9).0;
+    let counts = merge(Rules { full: true, ..rules() }, &rows, &entries, 9).0;
     assert_eq!((counts.unchanged, counts.still_rejected, counts.planned), (0, 0, 2));
 }
 
@@ -159,7 +152,7 @@ fn null_means_no_desired_value_and_an_empty_text_is_a_value() {
     let (counts, plan) = plan_one(&[(Some(5), Some(1), None)], Some(known("x", Belief::Confirmed)));
     assert_eq!((counts.no_value, counts.orphans, plan.changes.len()), (1, 1, 0));
     let (_, plan) = plan_one(&[row(5, 1, "")], Some(known("x", Belief::Confirmed)));
-    assert_eq!(plan.changes[0].value, "");
+    assert_eq!(plan.changes[0].value.as_deref(), Some(""));
 }
 
 #[test]
@@ -274,7 +267,7 @@ proptest! {
         let (expected, expected_counts) = oracle(&rows, &entries);
         let (counts, plan) = merge(rules(), &rows, &entries, page);
         prop_assert_eq!(counts, expected_counts);
-        let changes: BTreeMap<_, _> = plan.changes.iter().map(|c| (c.key, c.value.clone())).collect();
+        let changes: BTreeMap<_, _> = plan.changes.iter().map(|c| (c.key, c.value.clone().unwrap_or_default())).collect();
         prop_assert_eq!(changes, expected);
         prop_assert!(plan.changes.is_sorted_by_key(|c| c.key));
     }

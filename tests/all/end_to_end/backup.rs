@@ -77,7 +77,7 @@ fn a_backup_of_an_active_run_is_restored_with_a_full_sync() {
 
         restore(&world, kind);
         world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was cut off"]);
-        let said = world.run(&["sync", "--json", "--distrust"]).exits(0).balances();
+        let said = world.run(&["sync", "--json", "--full"]).exits(0).balances();
         assert_eq!(said.count("confirmed"), 100);
         world.assert_landed(100, "second");
         world.run(&["check", "--ledger"]).exits(0);

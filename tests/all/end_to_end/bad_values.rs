@@ -9,7 +9,10 @@ fn promise_6_one_bad_value_harms_no_other() {
         world.change("no !reject", "7, 33");
         let said = world.sync().exits(3).balances();
         assert_eq!(said.json()["status"], "partial");
-        assert_eq!((said.count("confirmed"), said.count("rejected"), said.count("held")), (48, 2, 0));
+        assert_eq!(
+            (said.count("confirmed"), said.count("rejected"), said.count("still_rejected")),
+            (48, 2, 0)
+        );
         world.assert_landed(48, "first");
         assert_eq!(world.value(7, 1), None);
         let listed = world.run(&["rejected", "--json"]).exits(0).json();
@@ -23,9 +26,12 @@ fn promise_6_one_bad_value_harms_no_other() {
         // Still rejected, not sent again.
         world.store().reset_log();
         let said = world.sync().exits(3);
-        assert_eq!((said.count("planned"), said.count("held"), said.count("rejected")), (0, 2, 0));
+        assert_eq!((said.count("planned"), said.count("still_rejected"), said.count("rejected")), (0, 2, 0));
         assert!(world.writes().is_empty());
-        assert_eq!(world.run(&["sync"]).exits(3).tells(&["held"]).out.matches("new in this run").count(), 0);
+        assert_eq!(
+            world.run(&["sync"]).exits(3).tells(&["still rejected"]).out.matches("new in this run").count(),
+            0
+        );
 
         // Requeued by hand, and rejected again.
         let said = world.run(&["sync", "--json", "--retry-rejected"]).exits(3).balances();
@@ -34,13 +40,13 @@ fn promise_6_one_bad_value_harms_no_other() {
         // Changed, and therefore sent.
         world.change("first", "7");
         let said = world.sync().exits(3).balances();
-        assert_eq!((said.count("confirmed"), said.count("held")), (1, 1));
+        assert_eq!((said.count("confirmed"), said.count("still_rejected")), (1, 1));
 
         // Requeued by hand after the store changed its rules.
         world.store().options.rules.reject_marker = String::new();
         world.run(&["sync", "--retry-rejected"]).exits(0);
         assert_eq!(world.value(33, 1).as_deref(), Some("no !reject"));
-        world.run(&["rejected"]).exits(0).tells(&["nothing is set aside"]);
+        world.run(&["rejected"]).exits(0).tells(&["no value is rejected"]);
         world.sync().exits(0);
     }
 }

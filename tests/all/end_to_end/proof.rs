@@ -1,22 +1,22 @@
-//! `check --ledger`: a ledger that was tampered with gives itself away, one that was not is proven at any moment.
+//! `check --ledger`: every edit by hand is found, and an untouched ledger passes at any moment.
 
 use serde_json::Value;
 
 use super::world::{LedgerKind, World, until};
 
-/// What is not in order, by name.
+/// The names of the checks that failed.
 fn flaws(world: &World) -> Vec<String> {
     let said = world.run(&["check", "--ledger", "--json"]);
     let told = said.json();
     let checks = told["checks"].as_array().expect("checks");
     assert_eq!(said.code, Some(if told["ok"] == true { 0 } else { 1 }), "{said:#?}");
     let failed: Vec<&Value> = checks.iter().filter(|check| check["ok"] != true).collect();
-    assert!(failed.iter().all(|check| check["hint"].is_string()), "each says what to do: {failed:?}");
+    assert!(failed.iter().all(|check| check["hint"].is_string()), "each has a hint: {failed:?}");
     failed.iter().map(|check| check["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Edits the ledger behind the program's back.
-fn tamper(world: &World, kind: LedgerKind, sql: &str) {
+/// Edits the ledger by hand.
+fn edit(world: &World, kind: LedgerKind, sql: &str) {
     match kind {
         LedgerKind::File => {
             let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("opens");
@@ -29,7 +29,7 @@ fn tamper(world: &World, kind: LedgerKind, sql: &str) {
 }
 
 #[test]
-fn a_ledger_that_was_tampered_with_gives_itself_away() {
+fn an_edit_by_hand_is_found() {
     for kind in LedgerKind::BOTH {
         let world = World::with_customers(kind, 20);
         world.run(&["check", "--ledger"]).exits(0).tells(&["none yet"]);
@@ -40,7 +40,7 @@ fn a_ledger_that_was_tampered_with_gives_itself_away() {
         world.sync().exits(3);
         assert_eq!(flaws(&world), [""; 0]);
         world.run(&["check", "--ledger"]).exits(0).tells(&[
-            "books",
+            "balance",
             "entries",
             "20 entries",
             "open runs      none",
@@ -50,7 +50,7 @@ fn a_ledger_that_was_tampered_with_gives_itself_away() {
             (
                 "update runs set confirmed = confirmed + 1 where id = 1",
                 "update runs set confirmed = confirmed - 1 where id = 1",
-                &["books", "outcomes"][..],
+                &["balance", "outcomes"][..],
             ),
             (
                 "update runs set confirmed = confirmed + 1, unknown = unknown - 1 where id = 1",
@@ -73,8 +73,9 @@ fn a_ledger_that_was_tampered_with_gives_itself_away() {
                 &["entries"],
             ),
             (
-                "update runs set distrusted = 1 where id = 2",
-                "update runs set distrusted = 0 where id = 2",
+                "insert into belief_edits (run_id, edit, count, reason, at)
+                    select 2, 'invalidate', 20, 'by hand', max(started_at) from runs",
+                "delete from belief_edits where edit = 'invalidate'",
                 &["entries"],
             ),
             (
@@ -88,24 +89,24 @@ fn a_ledger_that_was_tampered_with_gives_itself_away() {
                 &["open runs"],
             ),
         ];
-        for (edit, back, expected) in edits {
-            tamper(&world, kind, edit);
-            assert_eq!(flaws(&world), expected, "{edit}");
-            tamper(&world, kind, back);
+        for (change, undo, expected) in edits {
+            edit(&world, kind, change);
+            assert_eq!(flaws(&world), expected, "{change}");
+            edit(&world, kind, undo);
         }
         assert_eq!(flaws(&world), [""; 0]);
-        tamper(&world, kind, "update entries set belief = 'confirmed' where customer_id = 9");
-        world.run(&["check", "--ledger"]).exits(1).tells(&["customer 9, attribute 1", "sync --distrust"]);
+        edit(&world, kind, "update entries set belief = 'confirmed' where customer_id = 9");
+        world.run(&["check", "--ledger"]).exits(1).tells(&["customer 9 · attribute 1", "sync --full"]);
     }
 }
 
 #[test]
-fn a_file_with_broken_references_or_pages_gives_itself_away() {
+fn broken_references_and_pages_are_found() {
     let world = World::with_customers(LedgerKind::File, 200);
     world.sync().exits(0);
-    tamper(&world, LedgerKind::File, "insert into invalid_rows (run_id, reason) values (77, 'lost')");
+    edit(&world, LedgerKind::File, "insert into invalid_rows (run_id, reason) values (77, 'lost')");
     assert_eq!(flaws(&world), ["database"]);
-    tamper(&world, LedgerKind::File, "delete from invalid_rows; pragma wal_checkpoint(truncate)");
+    edit(&world, LedgerKind::File, "delete from invalid_rows; pragma wal_checkpoint(truncate)");
     assert_eq!(flaws(&world), [""; 0]);
 
     let path = world.path().join("ledger.db");
@@ -119,7 +120,7 @@ fn a_file_with_broken_references_or_pages_gives_itself_away() {
 }
 
 #[test]
-fn a_ledger_is_proven_while_a_run_goes_on_and_after_it_was_killed() {
+fn a_ledger_passes_while_a_run_is_active_and_after_it_was_killed() {
     for kind in LedgerKind::BOTH {
         let world = World::with_customers(kind, 100);
         world.use_long_timeout();
@@ -132,7 +133,7 @@ fn a_ledger_is_proven_while_a_run_goes_on_and_after_it_was_killed() {
             looks += 1;
         }
         running.end();
-        assert!(looks > 0, "the run was over at once");
+        assert!(looks > 0, "the run ended at once");
 
         world.change("second", "select generate_series(1, 100)");
         let running = world.start(&["sync"]);

@@ -28,7 +28,7 @@ fn promise_12_a_response_after_which_nothing_can_succeed_stops_the_run_with_advi
         assert_eq!(said.count("confirmed"), world.values().len() as i64, "{status}");
         let requests = world.writes().len();
         assert_eq!(
-            said.json()["calls"],
+            said.json()["requests"],
             requests,
             "{status}: a request that was only prepared is not counted"
         );

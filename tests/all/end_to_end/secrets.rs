@@ -45,9 +45,9 @@ impl Watch<'_> {
             "changes",
             "entries",
             "invalid_rows",
-            "releases",
+            "belief_edits",
             "attributes",
-            "missing_customers",
+            "rejected_customers",
         ] {
             for row in self.0.ask(&format!("select * from {table} limit 5000")) {
                 let row = row.to_string();
@@ -138,7 +138,7 @@ fn promise_11_no_output_has_a_secret_and_no_log_has_a_value() {
         ]);
         watch.run(&["sync"]).exits(3);
         world.script(&[Fault::Status(401)]);
-        watch.run(&["sync", "--distrust", "--json"]);
+        watch.run(&["sync", "--full", "--json"]);
         world.execute_at(
             &open,
             "update customer_attribute_values set value = value || ' anew' where customer_id < 40",

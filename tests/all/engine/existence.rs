@@ -1,6 +1,6 @@
-//! A run asks the store about the customers whose values were refused: forty at a time, each once, until it is
-//! through.
+//! A run checks whether customers with rejected values exist: forty at a time, each once.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use attrsync::config::PushConfig;
 use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
 use attrsync::engine::{self, Options, Ports, Report};
 use attrsync::ledger::Ledger;
-use attrsync::ledger::memory::MemoryStore;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{Key, RunStatus};
-use attrsync::sandbox::{Model, QuotaRule, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
+use attrsync::testing::memory_ledger::MemoryStore;
+use attrsync::testing::memory_source::MemorySource;
+use attrsync::testing::sandbox_destination::SandboxDestination;
 use chrono::Utc;
 use tokio::sync::watch;
 
@@ -21,6 +22,7 @@ use crate::ledger::postgres::store;
 
 /// A store of a hundred customers that remembers about whom it was asked.
 struct Asked {
+    model: Arc<Mutex<Model>>,
     store: SandboxDestination,
     questions: Mutex<Vec<Vec<i64>>>,
 }
@@ -32,9 +34,16 @@ impl Asked {
             SandboxOptions { customers: 100, latency: Duration::ZERO, quota, ..SandboxOptions::default() };
         let model = Arc::new(Mutex::new(Model::new(options)));
         Self {
+            model: Arc::clone(&model),
             store: SandboxDestination::new(model, Duration::from_secs(60), 0.2),
             questions: Mutex::default(),
         }
+    }
+
+    /// Creates customers in the store.
+    fn create(&self, ids: RangeInclusive<i64>) {
+        let mut model = self.model.lock().expect("no panic");
+        ids.for_each(|id| model.add_customer(id));
     }
 
     /// The questions since the last look.
@@ -45,8 +54,8 @@ impl Asked {
 
 #[async_trait]
 impl Destination for Asked {
-    async fn ready(&self) {
-        self.store.ready().await;
+    async fn acquire_permit(&self) {
+        self.store.acquire_permit().await;
     }
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {
@@ -77,45 +86,46 @@ async fn sync(ledger: &dyn Ledger, store: &Asked) -> Report {
     engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await.expect("ends")
 }
 
-/// Two runs over the same table; the mark is looked at after each.
-async fn asks_about_each_once(ledger: &dyn Ledger, is_through: impl Fn(i64) -> bool) {
+/// The customers that a later run would check, with what is known of them.
+async fn to_check(ledger: &dyn Ledger) -> Vec<(i64, bool)> {
+    let customers = ledger.customers_to_check(i64::MAX, 1_000).await.expect("reads").into_iter();
+    customers.map(|customer| (customer.customer_id, customer.deleted)).collect()
+}
+
+/// Syncs three times over the same table; between the second and the third some of the customers are created.
+async fn checks_each_customer_once(ledger: &dyn Ledger) {
     let store = Asked::new();
     let first = sync(ledger, &store).await;
     let counts = first.counts;
     assert_eq!((first.status, counts.confirmed, counts.rejected), (RunStatus::Partial, 50, 80));
     let questions = store.questions();
-    let (there, missing): (Vec<i64>, Vec<i64>) = ((51..=100).collect(), (101..=130).collect());
-    assert_eq!(questions.concat(), [there, missing.clone()].concat(), "each once, in order");
+    let (existing, deleted): (Vec<i64>, Vec<i64>) = ((51..=100).collect(), (101..=130).collect());
+    assert_eq!(questions.concat(), [existing, deleted.clone()].concat(), "each once, in order");
     assert_eq!(questions.len(), 2, "forty at a time");
-    assert_eq!(ledger.missing_customers(1_000).await.expect("reads"), missing);
-    assert_eq!(ledger.unasked_customers(1_000).await.expect("reads"), []);
-    assert!(is_through(first.run_id), "both pages were full, and yet that was all");
+    let known: Vec<_> = deleted.iter().map(|id| (*id, true)).collect();
+    assert_eq!(to_check(ledger).await, known);
 
     let second = sync(ledger, &store).await;
     assert_eq!((second.counts.planned, second.counts.still_rejected), (0, 80));
-    assert_eq!(store.questions(), [missing.as_slice()], "only whether those are back");
-    assert_eq!(ledger.missing_customers(1_000).await.expect("reads"), missing);
-    assert_eq!(ledger.unasked_customers(1_000).await.expect("reads"), []);
-    assert!(is_through(first.run_id), "there is nothing new to note");
+    assert_eq!(store.questions(), [deleted.as_slice()], "only whether those exist again");
+    assert_eq!(to_check(ledger).await, known);
+
+    store.create(101..=120);
+    let third = sync(ledger, &store).await;
+    assert_eq!((third.counts.planned, third.counts.confirmed, third.counts.still_rejected), (20, 20, 60));
+    assert_eq!(store.questions(), [deleted.as_slice()], "once, before the plan is made");
+    assert_eq!(to_check(ledger).await, known[20..]);
 }
 
 #[tokio::test]
-async fn a_run_asks_about_each_refused_customer_once() {
+async fn a_run_checks_each_customer_with_a_rejected_value_once() {
     let ledger = MemoryStore::new().lock(&store()).expect("nobody has it");
-    asks_about_each_once(&ledger, |_| true).await;
+    checks_each_customer_once(&ledger).await;
 }
 
-/// A mark that still names a customer shows in nothing but time: later runs read what follows in that plan.
 #[tokio::test]
-async fn a_run_that_has_asked_about_all_is_noted_to_be_through() {
+async fn a_run_over_sqlite_does_so_too() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("ledger.db");
-    let ledger = SqliteLedger::open(&path, &store()).await.expect("opens");
-    let file = rusqlite::Connection::open(&path).expect("opens");
-    let mark = || {
-        let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        file.query_row("select asked_run_id, asked_customer_id from stores", [], columns).expect("a store")
-    };
-    let is_through = |run: i64| mark() == (Some(run), None::<i64>);
-    asks_about_each_once(&ledger, is_through).await;
+    let ledger = SqliteLedger::open(&folder.path().join("ledger.db"), &store()).await.expect("opens");
+    checks_each_customer_once(&ledger).await;
 }

@@ -1,13 +1,14 @@
-//! The read side, with the same questions to both databases.
+//! The read side of a ledger: the same queries on both databases.
 
 use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError, RequestEnd};
-use attrsync::record::{Key, RunStatus, Verdict};
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _};
+use attrsync::record::{Belief, Key, RunStatus, Verdict};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::ledger::postgres::{FIRST, at, change, planned_run, store};
+use crate::ledger::contract::fixture::outcome;
+use crate::ledger::postgres::{FIRST, at, change, ended, planned_run, store};
 use crate::support::migrations;
 use crate::support::postgres::Postgres;
 
@@ -15,13 +16,12 @@ use crate::support::postgres::Postgres;
 async fn fill(ledger: &dyn Ledger) -> i64 {
     let changes = [change(1, 1, "a"), change(2, 1, "b"), change(3, 1, "c")];
     let run = planned_run(ledger, &changes).await;
-    let request = ledger.begin(run, &FIRST, &changes[..2]).await.unwrap();
-    let verdicts = [
-        (Key::new(1, 1), Verdict::Confirmed { value_id: Some(5), stored_value: None, note: None }),
-        (Key::new(2, 1), Verdict::Rejected { reason: "not a number".to_owned() }),
+    let request = ledger.record_intent(run, &FIRST, &changes[..2]).await.unwrap().request_id;
+    let outcomes = [
+        outcome(Key::new(1, 1), Verdict::Confirmed { value_id: Some(5), stored_value: None }),
+        outcome(Key::new(2, 1), Verdict::Rejected { reason: "not a number".to_owned() }),
     ];
-    let end = RequestEnd { at: at(3), http_status: Some(200), ..RequestEnd::default() };
-    ledger.finish(run, request, &end, &verdicts).await.unwrap();
+    ledger.record_outcome(run, request, &ended(), &outcomes).await.unwrap();
     ledger.close_run(run, RunStatus::Partial, Some("one was rejected"), at(5)).await.unwrap();
     run
 }
@@ -29,19 +29,18 @@ async fn fill(ledger: &dyn Ledger) -> i64 {
 pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let store_id = audit.store_id(&store()).await.unwrap().expect("the store is known");
     assert_eq!(audit.stores().await.unwrap()[0].id, store_id);
-    assert!(audit.active_run(store_id).await.unwrap().is_none());
-    assert!(audit.learned_size(store_id).await.unwrap().is_none());
+    assert!(audit.entries_of(store_id).learned_size().await.unwrap().is_none());
 
     let line = audit.run(run).await.unwrap().expect("the run is there");
     assert_eq!((line.status.as_str(), line.finished_at), ("partial", Some(at(5))));
     assert!(line.counts.balance());
     assert_eq!(audit.runs(5).await.unwrap().len(), 1);
-    assert_eq!(audit.requests(run, 5).await.unwrap()[0].http_status, Some(200));
+    assert_eq!(audit.requests(run, 5).await.unwrap()[0].outcome, "accepted");
     assert_eq!(audit.failures(run, 5).await.unwrap()[0].reason.as_deref(), Some("not a number"));
     assert_eq!(audit.invalid_rows(run, 5).await.unwrap().len(), 1);
 
     let why = audit.explain(store_id, 2, None, 10).await.unwrap();
-    assert_eq!(why.entries[0].belief, "rejected");
+    assert_eq!(why.entries[0].belief, Belief::Rejected);
     assert_eq!(why.history[0].request.as_ref().map(|request| request.attempt), Some(1));
     let unsent = audit.explain(store_id, 3, Some(1), 10).await.unwrap();
     assert_eq!((unsent.entries.len(), unsent.history[0].outcome.as_str()), (0, "deferred"));
@@ -53,6 +52,8 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let table = audit.sql("select customer_id, value, null, 1.5e0 from entries order by 1").await.unwrap();
     assert_eq!(table.columns[..2], ["customer_id", "value"]);
     assert_eq!(table.rows[0][..3], [Value::Int(1), Value::Text("a".to_owned()), Value::Null]);
+    let sum = audit.sql("select sum(customer_id) from entries").await.unwrap();
+    assert_eq!(sum.rows, [[Value::Int(3)]]);
     for refused in ["delete from entries", "select 1; select 2", "create table t (a int)", "nonsense", ""] {
         match audit.sql(refused).await {
             Err(LedgerError::Unusable(_)) => {}
@@ -66,7 +67,7 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
 }
 
 #[tokio::test]
-async fn questions_to_postgres() {
+async fn a_postgres_ledger_is_read() {
     let url = Postgres::start().database();
     let config = LedgerConfig::Postgres(Secret::new(url.as_str()));
     assert!(AuditLog::open(&config).await.unwrap().is_none(), "there is no ledger yet");
@@ -75,7 +76,7 @@ async fn questions_to_postgres() {
     let audit = AuditLog::open(&config).await.unwrap().expect("there is a ledger");
     check(&audit, run).await;
 
-    // A block of code can switch its session back to writing, and a procedure can end a transaction.
+    // A `do` block can switch its session back to writing, and a procedure can end a transaction.
     let writes = "perform set_config('default_transaction_read_only', 'off', false); commit; delete from attrsync.entries;";
     assert!(audit.sql(&format!("do $$ begin {writes} end $$")).await.is_err());
     let procedure =
@@ -94,8 +95,8 @@ pub(crate) const FILLED: &str = "
             confirmed, rejected, deferred, requests, message, version)
         values (7, 4, 'sync', 'manual', 'partial', '2023-11-14T22:13:20Z', '2023-11-14T22:13:21Z',
             '2023-11-14T22:13:25Z', 1, 3, 1, 1, 1, 1, 'one was rejected', '0.1.0');
-    insert into requests (id, run_id, method, attempt, customers, items, sent_at, answered_at, http_status)
-        values (9, 7, 'PUT', 1, 2, 2, '2023-11-14T22:13:22Z', '2023-11-14T22:13:23Z', 200);
+    insert into requests (id, run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome)
+        values (9, 7, 'PUT', 1, 2, 2, '2023-11-14T22:13:22Z', '2023-11-14T22:13:23Z', 200, 'accepted');
     insert into changes (run_id, customer_id, attribute_id, action, value, outcome, reason, request_id) values
         (7, 1, 1, 'create', 'a', 'confirmed', null, 9), (7, 2, 1, 'create', 'b', 'rejected', 'not a number', 9),
         (7, 3, 1, 'create', 'c', 'planned', null, null);
@@ -105,7 +106,7 @@ pub(crate) const FILLED: &str = "
     insert into invalid_rows (run_id, attribute_id, value, reason) values (7, 1, 'x', 'no customer id');";
 
 #[tokio::test]
-async fn questions_to_sqlite() {
+async fn a_sqlite_ledger_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let config = LedgerConfig::Sqlite(path.clone());

@@ -5,15 +5,16 @@
 
 mod attempts;
 pub(crate) mod backend;
+mod belief_edits;
 mod entries;
 pub(crate) mod fixture;
 mod history;
 pub(crate) mod memory;
 mod plan;
 pub(crate) mod postgres;
-mod requeue;
 mod runs;
 pub(crate) mod sqlite;
+mod tables;
 
 /// Makes a test of each rule on each backend.
 macro_rules! on_every_backend {
@@ -49,56 +50,54 @@ on_every_backend! {
     runs::{
         a_run_is_opened_and_closed,
         an_open_run_is_interrupted_by_the_next,
-        a_run_that_lost_the_store_writes_nothing,
+        a_run_that_lost_its_lock_writes_nothing,
         a_closed_run_writes_nothing,
-        what_a_store_accepts_is_learnt_and_forgotten,
-        how_long_runs_waited_is_kept,
-        what_had_no_clear_answer_is_told,
+        the_size_that_a_store_accepts_is_learned_and_forgotten,
         two_stores_of_one_ledger_do_not_touch_each_other,
-        a_store_is_held_by_one,
+        a_store_is_locked_by_one,
     },
     plan::{
         a_plan_is_saved_sealed_and_read_in_pages,
-        late_changes_are_read_apart,
-        a_plan_is_taken_back,
+        changes_in_doubt_are_read_apart,
+        a_plan_is_discarded,
         a_key_is_planned_once,
-        a_closed_run_leaves_nothing_undecided,
+        every_change_of_a_closed_run_has_an_outcome,
     },
     attempts::{
-        begin_commits_the_intent,
-        begin_keeps_what_the_store_was_known_to_hold,
-        begin_keeps_what_was_seen_for_the_same_value_only,
-        a_repeated_request_carries_what_was_begun,
-        only_what_is_planned_is_begun,
+        an_intent_is_recorded_before_a_request,
+        an_intent_keeps_the_value_that_the_store_held,
+        an_intent_keeps_the_observed_value_of_the_same_value_only,
+        changes_may_be_sent_again,
+        an_intent_needs_changes_without_an_outcome,
+        the_later_end_of_the_in_doubt_window_counts,
         a_write_that_nobody_polls_goes_on,
-        finish_writes_every_verdict,
-        finish_may_decide_nothing,
-        what_was_not_sent_is_no_call,
-        finish_leaves_the_entries_of_other_runs_alone,
-        a_decided_change_never_changes,
-        planned_changes_are_set_aside,
-        changes_on_their_way_are_set_aside,
-        certainty_is_cleared_whoever_owns_the_store,
-        distrust_leaves_nothing_certain,
+        every_outcome_is_recorded,
+        a_request_may_end_without_an_outcome_of_its_changes,
+        a_request_that_was_not_sent_is_not_counted,
+        an_outcome_leaves_the_entries_of_other_runs_alone,
+        a_recorded_outcome_never_changes,
+        planned_changes_get_an_outcome_without_a_request,
+        sent_changes_get_an_outcome_without_a_request,
+        entries_are_marked_unconfirmed_without_the_fence,
+        customers_of_rejected_values_are_to_be_checked,
     },
     entries::{
         entries_come_in_key_order_across_pages,
         entries_are_filtered,
         an_empty_ledger_has_no_page,
-        the_time_is_told_where_it_is_needed_only,
-        a_note_stays_with_a_confirmed_entry,
+        a_scan_returns_every_column_that_the_diff_needs,
         the_audit_reads_the_same_entries,
     },
-    requeue::{
-        what_was_set_aside_is_released_by_hand,
-        only_what_is_named_is_released,
-        news_of_the_store_take_beliefs_back,
-        attributes_are_known_and_missed,
-        missing_customers_are_asked_about_in_turn,
-        customers_of_refused_values_are_asked_about_once,
+    belief_edits::{
+        a_requeue_makes_rejected_entries_unconfirmed,
+        a_clear_forgets_what_the_store_held,
+        a_full_sync_leaves_nothing_confirmed,
+        an_edit_meets_its_scope_only,
+        attributes_are_recorded_until_they_are_deleted,
+        customers_are_checked_in_turn,
     },
     history::{
-        entries_are_a_fold_of_changes,
+        entries_are_a_fold_of_changes_and_edits,
         a_value_that_comes_back_is_sent_again,
     },
 }

@@ -2,23 +2,23 @@
 
 mod lock;
 mod patience;
-mod plan;
 pub(crate) mod silence;
 
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRequest, NewRun, RequestEnd};
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRequest, NewRun, RecordedIntent, RequestEnd};
 use attrsync::record::{
-    Action, Belief, Change, Counts, EntryPage, Filter, InvalidRow, Key, RunStatus, StoreName, Trigger,
-    Verdict,
+    Action, Belief, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, RunKind, RunStatus,
+    StoreName, Trigger, Verdict,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
 
+use crate::ledger::contract::fixture::{confirmed, outcome, planned, request_end};
 use crate::support::migrations;
 use crate::support::postgres::Postgres;
 
 pub(crate) fn store() -> StoreName {
-    StoreName { api_url: "https://api.example.com".to_owned(), hash: "abc123".to_owned() }
+    StoreName::new("https://api.example.com", "abc123")
 }
 
 pub(crate) fn at(second: i64) -> DateTime<Utc> {
@@ -29,17 +29,15 @@ pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change
     Change {
         key: Key::new(customer_id, attribute_id),
         action: Action::Create,
-        value: value.to_owned(),
+        value: Some(value.to_owned()),
         previous_value: None,
         value_id: None,
-        in_doubt_value: None,
-        observed_value: None,
         in_doubt_until: None,
     }
 }
 
 pub(crate) async fn planned_run(ledger: &dyn Ledger, changes: &[Change]) -> i64 {
-    let run = NewRun { kind: "sync", trigger: Trigger::Manual, started_at: at(0), request_timeout: None };
+    let run = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0) };
     let run = ledger.open_run(&run).await.unwrap();
     let invalid = InvalidRow {
         customer_id: None,
@@ -53,7 +51,17 @@ pub(crate) async fn planned_run(ledger: &dyn Ledger, changes: &[Change]) -> i64 
     run
 }
 
-pub(crate) const FIRST: NewRequest = NewRequest { parent_id: None, attempt: 1, at: DateTime::UNIX_EPOCH };
+pub(crate) const FIRST: NewRequest = NewRequest {
+    parent_id: None,
+    attempt: 1,
+    at: DateTime::UNIX_EPOCH,
+    in_doubt_until: DateTime::UNIX_EPOCH,
+};
+
+/// The end of an accepted request.
+pub(crate) fn ended() -> RequestEnd {
+    RequestEnd { at: at(3), ..request_end(0) }
+}
 
 async fn entries(ledger: &dyn LedgerReader, filter: &Filter) -> Vec<EntryPage> {
     let mut pages = ledger.entries(filter).await.unwrap();
@@ -80,27 +88,27 @@ async fn a_value_goes_from_plan_to_confirmed() {
         change(4, 1, "e"),
     ];
     let run = planned_run(&ledger, &changes).await;
-    assert_eq!(ledger.planned(run, false, None, 10).await.unwrap(), changes);
-    assert_eq!(ledger.planned(run, false, Some(Key::new(1, 2)), 1).await.unwrap(), changes[2..3]);
+    assert_eq!(ledger.planned(run, false, None, 10).await.unwrap(), planned(&changes));
+    assert_eq!(ledger.planned(run, false, Some(Key::new(1, 2)), 1).await.unwrap(), planned(&changes[2..3]));
 
-    let request = ledger.begin(run, &FIRST, &changes[..3]).await.unwrap();
-    let counts = ledger.counts(run).await.unwrap();
+    let RecordedIntent { request_id, counts } =
+        ledger.record_intent(run, &FIRST, &changes[..3]).await.unwrap();
     assert_eq!((counts.unknown, counts.deferred, counts.requests), (3, 2, 1));
-    let verdicts = [
-        (
+    let outcomes = [
+        outcome(
             Key::new(1, 1),
-            Verdict::Confirmed { value_id: Some(7), stored_value: Some("a b\0".to_owned()), note: None },
+            Verdict::Confirmed { value_id: Some(7), stored_value: Some("a b\0".to_owned()) },
         ),
-        (Key::new(1, 2), Verdict::Rejected { reason: "no\0".to_owned() }),
-        (Key::new(2, 1), Verdict::Unknown { reason: "502".to_owned(), observed_value: Some("z".to_owned()) }),
+        outcome(Key::new(1, 2), Verdict::Rejected { reason: "no\0".to_owned() }),
+        ChangeOutcome {
+            key: Key::new(2, 1),
+            verdict: Verdict::Unknown { reason: "502".to_owned(), observed_value: Some("z".to_owned()) },
+            in_doubt_until: Some(at(99)),
+        },
     ];
-    let end = RequestEnd { at: at(3), http_status: Some(200), ..RequestEnd::default() };
-    ledger.finish(run, request, &end, &verdicts).await.unwrap();
-    ledger
-        .set_aside(run, &[(Key::new(3, 1), Verdict::Rejected { reason: "gone".to_owned() })], at(4))
-        .await
-        .unwrap();
-    let counts = ledger.counts(run).await.unwrap();
+    ledger.record_outcome(run, request_id, &ended(), &outcomes).await.unwrap();
+    let unsent = [outcome(Key::new(3, 1), Verdict::Rejected { reason: "deleted".to_owned() })];
+    let counts = ledger.record_unsent(run, &unsent, at(4)).await.unwrap();
     assert!(counts.balance());
     assert_eq!((counts.confirmed, counts.altered, counts.rejected), (1, 1, 2));
     assert_eq!((counts.unknown, counts.deferred), (1, 1));
@@ -113,8 +121,10 @@ async fn a_value_goes_from_plan_to_confirmed() {
         [(1, Belief::Confirmed), (1, Belief::Rejected), (2, Belief::Unconfirmed), (3, Belief::Rejected)]
     );
     assert_eq!((rows[0].value, rows[0].stored_value), ("a\tb\\N\n", Some("a b\u{fffd}")));
-    assert_eq!((rows[0].value_id, rows[0].sent_at), (Some(7), None));
-    assert_eq!((rows[2].value, rows[2].observed_value, rows[2].sent_at), ("é😀", Some("z"), Some(at(3))));
+    assert_eq!((rows[0].value_id, rows[0].in_doubt_until), (Some(7), None));
+    let unknown = rows[2];
+    assert_eq!((unknown.value, unknown.observed_value), ("é😀", Some("z")));
+    assert_eq!(unknown.in_doubt_until, Some(at(99)));
     let filter = Filter { customers: [2, 3].into(), attributes: [1].into() };
     assert_eq!(entries(&ledger, &filter).await[0].len(), 2);
 }
@@ -124,14 +134,13 @@ async fn a_step_in_the_wrong_state_writes_nothing() {
     let ledger = PostgresLedger::open(&Postgres::start().database(), &store()).await.unwrap();
     let changes = [change(1, 1, "a"), change(2, 1, "b")];
     let run = planned_run(&ledger, &changes).await;
-    let request = ledger.begin(run, &FIRST, &changes[..1]).await.unwrap();
-    let before = ledger.counts(run).await.unwrap();
-    assert!(matches!(ledger.begin(run, &FIRST, &changes).await, Err(LedgerError::Database { .. })));
-    let verdict = Verdict::Confirmed { value_id: None, stored_value: None, note: None };
-    let verdicts = [(Key::new(1, 1), verdict.clone()), (Key::new(2, 1), verdict)];
-    assert!(ledger.finish(run, request, &RequestEnd::default(), &verdicts).await.is_err());
-    assert_eq!(ledger.counts(run).await.unwrap(), before);
-    assert_eq!(ledger.planned(run, false, None, 9).await.unwrap(), changes[1..]);
+    let intent = ledger.record_intent(run, &FIRST, &changes[..1]).await.unwrap();
+    let outcomes = [outcome(Key::new(1, 1), confirmed()), outcome(Key::new(2, 1), confirmed())];
+    let error = ledger.record_outcome(run, intent.request_id, &ended(), &outcomes).await.unwrap_err();
+    assert!(matches!(&error, LedgerError::Database { .. }), "{error}");
+    assert_eq!(ledger.planned(run, false, None, 9).await.unwrap(), planned(&changes[1..]));
+    let counts = ledger.record_outcome(run, intent.request_id, &ended(), &[]).await.unwrap();
+    assert_eq!(counts, intent.counts);
 }
 
 #[tokio::test]
@@ -152,14 +161,14 @@ async fn a_store_has_one_holder_and_others_are_told_which() {
 }
 
 #[tokio::test]
-async fn a_run_that_lost_its_session_clears_its_certainty_and_nothing_else() {
+async fn a_run_that_lost_its_session_marks_entries_unconfirmed_and_nothing_else() {
     let url = Postgres::start().database();
     let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
     let changes = [change(1, 1, "a"), change(2, 1, "b")];
     let run = planned_run(&ledger, &changes).await;
-    let request = ledger.begin(run, &FIRST, &changes[..1]).await.unwrap();
-    let verdict = Verdict::Confirmed { value_id: None, stored_value: None, note: None };
-    ledger.finish(run, request, &RequestEnd::default(), &[(Key::new(1, 1), verdict)]).await.unwrap();
+    let request = ledger.record_intent(run, &FIRST, &changes[..1]).await.unwrap().request_id;
+    let confirmed = [outcome(Key::new(1, 1), confirmed())];
+    ledger.record_outcome(run, request, &ended(), &confirmed).await.unwrap();
 
     let mut admin = connect(&url).await;
     admin
@@ -171,10 +180,10 @@ async fn a_run_that_lost_its_session_clears_its_certainty_and_nothing_else() {
         .unwrap();
     let successor = PostgresLedger::open(&url, &store()).await.unwrap();
     let next = planned_run(&successor, &[]).await;
-    assert!(ledger.begin(run, &FIRST, &changes[1..]).await.is_err());
-    ledger.clear_certainty(&[Key::new(1, 1)], at(9)).await.unwrap();
+    assert!(ledger.record_intent(run, &FIRST, &changes[1..]).await.is_err());
+    ledger.mark_unconfirmed(&[Key::new(1, 1)], at(9)).await.unwrap();
     assert_eq!(entries(&successor, &Filter::default()).await[0].row(0).belief, Belief::Unconfirmed);
-    match successor.begin(run, &FIRST, &changes[1..]).await {
+    match successor.record_intent(run, &FIRST, &changes[1..]).await {
         Err(LedgerError::LostLock { owner }) => assert_eq!(owner, next),
         other => panic!("{other:?}"),
     }

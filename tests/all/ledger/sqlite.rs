@@ -111,7 +111,7 @@ async fn another_name_of_the_file_is_the_same_lock() {
 }
 
 #[tokio::test]
-async fn nothing_is_begun_where_the_file_was_moved_or_replaced() {
+async fn no_intent_is_recorded_in_a_file_that_was_moved_or_replaced() {
     let backend = SqliteBackend::fresh();
     let scene = Scene::new(&backend).await;
     scene.send(0, change(1, 1, "a"), confirmed()).await;
@@ -123,12 +123,12 @@ async fn nothing_is_begun_where_the_file_was_moved_or_replaced() {
         if replaced {
             std::fs::write(backend.path(), "").expect("writes");
         }
-        let error = scene.try_begin(run, None, 3, &second).await.expect_err("begins");
+        let error = scene.try_intent(run, None, 3, &second).await.expect_err("records");
         assert!(
             matches!(&error, LedgerError::Unusable(text) if text.contains("moved or deleted under the run")),
             "{error}"
         );
     }
     std::fs::rename(&aside, backend.path()).expect("moves back");
-    scene.try_begin(run, None, 3, &second).await.expect("begins again");
+    scene.try_intent(run, None, 3, &second).await.expect("records again");
 }

@@ -2,17 +2,17 @@
 
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
-use attrsync::ledger::memory::{ChangeRow, ReleaseRow, RequestRow, RunRow};
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
+use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 
 /// A database that holds a ledger, and outlives the handles on it.
 #[async_trait]
 pub(crate) trait Backend: Sync {
-    /// Opens the ledger for a store. Dropping what it gives, at whatever point, is a crash.
+    /// Opens the ledger for a store. Dropping the ledger is a crash.
     async fn open(&self, store: &StoreName) -> Result<Box<dyn Ledger>, LedgerError>;
 
-    /// What the audit is opened with; `None` where there is nothing but this process.
+    /// The configuration that opens the audit; `None` if the ledger is in this process only.
     fn config(&self) -> Option<LedgerConfig>;
 
     /// The entries of a store, in key order.
@@ -30,8 +30,8 @@ pub(crate) trait Backend: Sync {
     /// The invalid rows of a run, in the order they were saved.
     async fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow>;
 
-    /// The beliefs that a run took back, in that order.
-    async fn releases(&self, run_id: i64) -> Vec<ReleaseRow>;
+    /// The edits of beliefs that a run made, in that order.
+    async fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow>;
 
     /// The view `outcomes` of a run, in key order.
     async fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)>;

@@ -2,7 +2,7 @@
 
 use attrsync::ledger::LedgerReader;
 use attrsync::ledger::audit::AuditLog;
-use attrsync::record::{Belief, Change, Filter, Key, Verdict};
+use attrsync::record::{Belief, Change, ChangeOutcome, Filter, Key};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -12,9 +12,9 @@ async fn fill(scene: &Scene<'_>, keys: impl Iterator<Item = Key>) {
     let changes: Vec<Change> = keys.map(|key| change(key.customer_id, key.attribute_id, "v")).collect();
     for (seconds, page) in (0..).zip(changes.chunks(5_000)) {
         let run = scene.planned_run(seconds, page.to_vec()).await;
-        let request = scene.begin(run, seconds, page).await;
-        let verdicts: Vec<_> = page.iter().map(|change| (change.key, confirmed())).collect();
-        scene.finish(run, request, seconds, &verdicts).await;
+        let request = scene.intent(run, seconds, page).await;
+        let confirmed = page.iter().map(|_| confirmed());
+        scene.outcome(run, request, seconds, &outcomes(page, confirmed)).await;
         scene.close(run, seconds).await;
     }
 }
@@ -73,58 +73,50 @@ pub(crate) async fn an_empty_ledger_has_no_page(backend: &dyn Backend) {
     assert!(rows.is_empty() && sizes.is_empty(), "a page is never empty");
 }
 
-pub(crate) async fn the_time_is_told_where_it_is_needed_only(backend: &dyn Backend) {
+/// Sends a value whose earlier copy stays in doubt.
+async fn send_in_doubt(scene: &Scene<'_>, seconds: i64, change: Change, verdict: attrsync::record::Verdict) {
+    let run = scene.planned_run(seconds, vec![change.clone()]).await;
+    let request = scene.intent(run, seconds, std::slice::from_ref(&change)).await;
+    let in_doubt_until = Some(at(seconds + 60));
+    scene
+        .outcome(run, request, seconds + 1, &[ChangeOutcome { key: change.key, verdict, in_doubt_until }])
+        .await;
+    scene.close(run, seconds + 2).await;
+}
+
+pub(crate) async fn a_scan_returns_every_column_that_the_diff_needs(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     scene.send(0, change(1, 1, "a "), altered("a")).await;
     scene.send(3, change(2, 1, "b"), rejected()).await;
     scene.send(6, Change { value_id: Some(9), ..change(3, 1, "") }, unknown(Some("ß"))).await;
+    send_in_doubt(&scene, 9, change(4, 1, "d"), confirmed()).await;
+    send_in_doubt(&scene, 12, change(5, 1, "e"), rejected()).await;
     let (rows, _) = scene.scan(&Filter::default()).await;
-    let told: Vec<_> =
-        rows.iter().map(|(_, value, belief, timed)| (value.as_str(), *belief, *timed)).collect();
-    let expected =
-        [("a ", Belief::Confirmed, false), ("b", Belief::Rejected, false), ("", Belief::Unconfirmed, true)];
-    assert_eq!(told, expected);
+    let rows: Vec<_> =
+        rows.iter().map(|(_, value, belief, in_doubt)| (value.as_str(), *belief, *in_doubt)).collect();
+    let expected = [
+        ("a ", Belief::Confirmed, false),
+        ("b", Belief::Rejected, false),
+        ("", Belief::Unconfirmed, false),
+        ("d", Belief::Confirmed, true),
+        ("e", Belief::Rejected, true),
+    ];
+    assert_eq!(rows, expected);
 
     let mut pages = scene.ledger.entries(&Filter::default()).await.expect("scans");
     let page = pages.next().await.expect("reads").expect("a page");
     assert_eq!(page.row(0).stored_value, Some("a"));
-    let last = page.row(2);
-    assert_eq!((last.observed_value, last.value_id, last.sent_at), (Some("ß"), Some(9), Some(at(7))));
+    let unknown = page.row(2);
+    assert_eq!((unknown.observed_value, unknown.value_id), (Some("ß"), Some(9)));
+    assert_eq!((page.row(3).in_doubt_until, page.row(4).in_doubt_until), (Some(at(69)), Some(at(72))));
     assert!(pages.next().await.expect("reads").is_none());
-}
-
-pub(crate) async fn a_note_stays_with_a_confirmed_entry(backend: &dyn Backend) {
-    let scene = Scene::new(backend).await;
-    let note = "an earlier copy may arrive late";
-    let noted = |stored: Option<&str>| Verdict::Confirmed {
-        value_id: None,
-        stored_value: stored.map(str::to_owned),
-        note: Some(note.to_owned()),
-    };
-    let first = scene.send(0, change(1, 1, "a"), noted(None)).await;
-    scene.send(3, change(2, 1, "b "), noted(Some("b"))).await;
-    scene.send(6, change(3, 1, "c"), confirmed()).await;
-    let run = scene.planned_run(9, vec![change(4, 1, "d")]).await;
-    scene.begin(run, 10, &[change(4, 1, "d")]).await;
-    scene.set_aside(run, 11, &[(Key::new(4, 1), noted(None))]).await;
-
-    assert_eq!(backend.changes(first).await[0].reason.as_deref(), Some(note));
-    let entries = scene.entries().await;
-    assert!(entries.iter().all(|entry| entry.belief == Belief::Confirmed), "{entries:?}");
-    let reasons: Vec<_> = entries.iter().map(|entry| entry.reason.as_deref()).collect();
-    assert_eq!(reasons, [Some(note), Some(note), None, Some(note)]);
-    let mut pages = scene.ledger.entries(&Filter::default()).await.expect("scans");
-    let page = pages.next().await.expect("reads").expect("a page");
-    let times: Vec<_> = (0..page.len()).map(|index| page.row(index).sent_at).collect();
-    assert_eq!(times, [Some(at(1)), Some(at(4)), None, Some(at(11))]);
     drop((page, pages));
 
-    scene.send(20, change(1, 1, "e"), confirmed()).await;
-    let entry = scene.entry(Key::new(1, 1)).await;
-    assert_eq!((entry.value.as_str(), entry.reason), ("e", None), "the note was of the value before");
+    scene.send(20, change(4, 1, "e"), confirmed()).await;
+    assert_eq!(scene.entry(Key::new(4, 1)).await.in_doubt_until, None);
 }
 
-/// Every row that a scan gives, whole.
+/// Every row of a scan, whole.
 async fn rows(scan: &dyn LedgerReader, filter: &Filter) -> Vec<String> {
     let mut pages = scan.entries(filter).await.expect("scans");
     let mut rows = Vec::new();
@@ -139,8 +131,7 @@ pub(crate) async fn the_audit_reads_the_same_entries(backend: &dyn Backend) {
     scene.send(0, Change { value_id: Some(9), ..change(1, 1, "a ") }, altered("a")).await;
     scene.send(3, change(1, 2, ""), rejected()).await;
     scene.send(6, change(2, 1, "ß"), unknown(Some("SS"))).await;
-    let note = Some("an earlier copy may arrive late".to_owned());
-    scene.send(9, change(3, 1, "d"), Verdict::Confirmed { value_id: None, stored_value: None, note }).await;
+    send_in_doubt(&scene, 9, change(3, 1, "d"), confirmed()).await;
     let Some(config) = backend.config() else { return };
 
     // The ledger is held meanwhile, as it is when somebody looks on.

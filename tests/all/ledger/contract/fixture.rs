@@ -1,20 +1,21 @@
-//! What the rules are told with: times, changes, verdicts, and a scene that keeps the books after every call.
+//! Times, changes and verdicts for the rules, and a scene that checks the counts after every write.
 
-use attrsync::ledger::{Ledger, LedgerError, NewRequest, NewRun, RequestEnd};
+use attrsync::ledger::{Ledger, LedgerError, NewRequest, NewRun, RecordedIntent, RequestEnd};
 use attrsync::record::{
-    Action, Belief, Change, Counts, Entry, Filter, Key, RunStatus, StoreName, Trigger, Verdict,
+    Action, Belief, Change, ChangeOutcome, Counts, Entry, Filter, Key, PlannedChange, RequestOutcome,
+    RunKind, RunStatus, StoreName, Trigger, Verdict,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::backend::Backend;
 
 pub(crate) fn store() -> StoreName {
-    StoreName { api_url: "https://api.example.com".to_owned(), hash: "abc".to_owned() }
+    StoreName::new("https://api.example.com", "abc")
 }
 
 /// The same store in a sandbox, which is another.
 pub(crate) fn other_store() -> StoreName {
-    StoreName { api_url: "http://127.0.0.1:1".to_owned(), hash: "abc".to_owned() }
+    StoreName::new("http://127.0.0.1:1", "abc")
 }
 
 /// So many seconds into the test.
@@ -23,28 +24,49 @@ pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 pub(crate) fn new_run(seconds: i64) -> NewRun {
-    NewRun { kind: "sync", trigger: Trigger::Manual, started_at: at(seconds), request_timeout: None }
+    NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(seconds) }
 }
 
 pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change {
     Change {
         key: Key::new(customer_id, attribute_id),
         action: Action::Create,
-        value: value.to_owned(),
+        value: Some(value.to_owned()),
         previous_value: None,
         value_id: None,
-        in_doubt_value: None,
-        observed_value: None,
         in_doubt_until: None,
     }
 }
 
+/// Changes as they are read back if nothing of them is in doubt.
+pub(crate) fn planned(changes: &[Change]) -> Vec<PlannedChange> {
+    let planned = |change: &Change| PlannedChange {
+        change: change.clone(),
+        in_doubt_value: None,
+        observed_value: None,
+    };
+    changes.iter().map(planned).collect()
+}
+
+/// The outcome of a change of whose key no request is in doubt any more.
+pub(crate) fn outcome(key: Key, verdict: Verdict) -> ChangeOutcome {
+    ChangeOutcome { key, verdict, in_doubt_until: None }
+}
+
+/// One outcome for each change.
+pub(crate) fn outcomes(
+    changes: &[Change],
+    verdicts: impl IntoIterator<Item = Verdict>,
+) -> Vec<ChangeOutcome> {
+    changes.iter().zip(verdicts).map(|(change, verdict)| outcome(change.key, verdict)).collect()
+}
+
 pub(crate) fn confirmed() -> Verdict {
-    Verdict::Confirmed { value_id: None, stored_value: None, note: None }
+    Verdict::Confirmed { value_id: None, stored_value: None }
 }
 
 pub(crate) fn altered(stored: &str) -> Verdict {
-    Verdict::Confirmed { value_id: None, stored_value: Some(stored.to_owned()), note: None }
+    Verdict::Confirmed { value_id: None, stored_value: Some(stored.to_owned()) }
 }
 
 pub(crate) fn rejected() -> Verdict {
@@ -61,17 +83,18 @@ pub(crate) fn deferred() -> Verdict {
 
 pub(crate) fn request_end(seconds: i64) -> RequestEnd {
     RequestEnd {
-        unsent: false,
         at: at(seconds),
+        outcome: RequestOutcome::Accepted,
         http_status: Some(200),
         store_request_id: Some("r-1".to_owned()),
         error: None,
     }
 }
 
-/// A ledger that is held, and shortcuts that fail the test where the ledger fails.
+/// An open ledger, with shortcuts that fail the test if the ledger fails.
 pub(crate) struct Scene<'a> {
-    pub(crate) backend: &'a dyn Backend,
+    backend: &'a dyn Backend,
+    store: StoreName,
     pub(crate) ledger: Box<dyn Ledger>,
 }
 
@@ -81,7 +104,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) async fn of(backend: &'a dyn Backend, store: &StoreName) -> Self {
-        Self { backend, ledger: backend.open(store).await.expect("opens") }
+        Self { backend, store: store.clone(), ledger: backend.open(store).await.expect("opens") }
     }
 
     pub(crate) async fn open_run(&self, seconds: i64) -> i64 {
@@ -94,60 +117,64 @@ impl<'a> Scene<'a> {
         let counts = Counts { planned: i64::try_from(changes.len()).expect("few"), ..Counts::default() };
         self.ledger.save_plan(run, changes, Vec::new()).await.expect("saves the plan");
         self.ledger.seal_plan(run, &counts, at(seconds)).await.expect("seals the plan");
-        self.books(run).await;
+        self.counts(run).await;
         run
     }
 
-    pub(crate) async fn try_begin(
+    /// The request's in-doubt window is two minutes.
+    pub(crate) async fn try_intent(
         &self,
         run: i64,
         parent_id: Option<i64>,
         seconds: i64,
         changes: &[Change],
-    ) -> Result<i64, LedgerError> {
+    ) -> Result<RecordedIntent, LedgerError> {
         let attempt = if parent_id.is_some() { 2 } else { 1 };
-        self.ledger.begin(run, &NewRequest { parent_id, attempt, at: at(seconds) }, changes).await
+        let (at, in_doubt_until) = (at(seconds), at(seconds + 120));
+        self.ledger.record_intent(run, &NewRequest { parent_id, attempt, at, in_doubt_until }, changes).await
     }
 
-    pub(crate) async fn begin(&self, run: i64, seconds: i64, changes: &[Change]) -> i64 {
-        let request = self.try_begin(run, None, seconds, changes).await.expect("begins");
-        self.books(run).await;
-        request
+    /// Records the intent of a first attempt, and returns the request.
+    pub(crate) async fn intent(&self, run: i64, seconds: i64, changes: &[Change]) -> i64 {
+        let intent = self.try_intent(run, None, seconds, changes).await.expect("records the intent");
+        assert_eq!(intent.counts, self.counts(run).await, "the counts returned are the run's");
+        intent.request_id
     }
 
-    pub(crate) async fn finish(&self, run: i64, request: i64, seconds: i64, verdicts: &[(Key, Verdict)]) {
-        self.ledger.finish(run, request, &request_end(seconds), verdicts).await.expect("finishes");
-        self.books(run).await;
+    pub(crate) async fn outcome(&self, run: i64, request: i64, seconds: i64, outcomes: &[ChangeOutcome]) {
+        let counts = self.ledger.record_outcome(run, request, &request_end(seconds), outcomes).await;
+        assert_eq!(counts.expect("records the outcome"), self.counts(run).await, "as returned");
     }
 
-    pub(crate) async fn set_aside(&self, run: i64, seconds: i64, verdicts: &[(Key, Verdict)]) {
-        self.ledger.set_aside(run, verdicts, at(seconds)).await.expect("sets aside");
-        self.books(run).await;
+    pub(crate) async fn unsent(&self, run: i64, seconds: i64, outcomes: &[ChangeOutcome]) {
+        let counts = self.ledger.record_unsent(run, outcomes, at(seconds)).await;
+        assert_eq!(counts.expect("records the outcomes"), self.counts(run).await, "as returned");
     }
 
     pub(crate) async fn close(&self, run: i64, seconds: i64) {
         self.ledger.close_run(run, RunStatus::Succeeded, None, at(seconds)).await.expect("closes");
-        self.books(run).await;
+        self.counts(run).await;
     }
 
-    /// A whole run that sends one value and gets this verdict.
+    /// Makes a whole run that sends one value, with this outcome.
     pub(crate) async fn send(&self, seconds: i64, change: Change, verdict: Verdict) -> i64 {
         let run = self.planned_run(seconds, vec![change.clone()]).await;
-        let request = self.begin(run, seconds, std::slice::from_ref(&change)).await;
-        self.finish(run, request, seconds + 1, &[(change.key, verdict)]).await;
+        let request = self.intent(run, seconds, std::slice::from_ref(&change)).await;
+        self.outcome(run, request, seconds + 1, &[outcome(change.key, verdict)]).await;
         self.close(run, seconds + 2).await;
         run
     }
 
-    /// The counts, which balance.
-    pub(crate) async fn books(&self, run: i64) -> Counts {
-        let counts = self.ledger.counts(run).await.expect("counts");
-        assert!(counts.balance(), "the books do not balance: {counts:?}");
+    /// The counts of the run's row, which balance.
+    pub(crate) async fn counts(&self, run: i64) -> Counts {
+        let runs = self.backend.runs(&self.store).await.into_iter();
+        let counts = runs.filter(|row| row.id == run).map(|row| row.counts).next().expect("a run");
+        assert!(counts.balance(), "the counts do not balance: {counts:?}");
         counts
     }
 
     pub(crate) async fn entries(&self) -> Vec<Entry> {
-        self.backend.entries(&store()).await
+        self.backend.entries(&self.store).await
     }
 
     /// The entry of a key that has one.
@@ -155,7 +182,7 @@ impl<'a> Scene<'a> {
         self.entries().await.into_iter().find(|entry| entry.key == key).expect("an entry")
     }
 
-    /// All that a scan gives: key, value, belief and whether a time was told; and the sizes of its pages.
+    /// What a scan returns: key, value, belief and whether the key is in doubt; and the sizes of its pages.
     pub(crate) async fn scan(&self, filter: &Filter) -> (Vec<(Key, String, Belief, bool)>, Vec<usize>) {
         let mut pages = self.ledger.entries(filter).await.expect("scans");
         let (mut rows, mut sizes) = (Vec::new(), Vec::new());
@@ -163,7 +190,7 @@ impl<'a> Scene<'a> {
             sizes.push(page.len());
             rows.extend((0..page.len()).map(|index| {
                 let row = page.row(index);
-                (row.key, row.value.to_owned(), row.belief, row.sent_at.is_some())
+                (row.key, row.value.to_owned(), row.belief, row.in_doubt_until.is_some())
             }));
         }
         (rows, sizes)

@@ -1,9 +1,9 @@
-//! Histories of several runs: what the ledger believes follows from what it wrote down.
+//! Histories of several runs: the beliefs follow from the changes and the belief edits.
 
 use std::collections::BTreeMap;
 
 use attrsync::ledger::audit::AuditLog;
-use attrsync::record::{Action, Belief, Key, KeyScope, News, Outcome, Verdict};
+use attrsync::record::{Belief, BeliefEdit, EditKind, Key, KeyScope, Outcome, Verdict};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -15,28 +15,27 @@ type Believed = (String, Belief, Option<String>, i64);
 async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     let mut entries: BTreeMap<Key, Believed> = BTreeMap::new();
     for run in backend.runs(&store()).await {
-        if run.distrusted {
-            entries.values_mut().for_each(|(_, belief, ..)| *belief = Belief::Unconfirmed);
-        }
-        for release in backend.releases(run.id).await {
-            let edited = |belief| release.news == News::Gone || belief == Belief::Rejected;
-            let of_whom = entries
-                .iter_mut()
-                .filter(|(key, (_, belief, ..))| release.whose.has(**key) && edited(*belief));
-            for (_, (_, belief, reason, _)) in of_whom {
-                (*belief, *reason) = (Belief::Unconfirmed, Some(release.reason.clone()));
+        for row in backend.belief_edits(run.id).await {
+            let BeliefEdit { scope, edit, reason, .. } = row.edit;
+            let edited = |belief| edit != EditKind::Requeue || belief == Belief::Rejected;
+            let in_scope =
+                entries.iter_mut().filter(|(key, (_, belief, ..))| scope.contains(**key) && edited(*belief));
+            let mut count = 0;
+            for (_, (_, belief, why, _)) in in_scope {
+                (*belief, *why) = (Belief::Unconfirmed, Some(reason.clone()));
+                count += 1;
             }
+            assert_eq!(row.count, count, "the edit of run {} counts its entries", run.id);
         }
         for change in backend.changes(run.id).await {
             let belief = match change.outcome {
                 Outcome::Confirmed => Belief::Confirmed,
                 Outcome::Rejected => Belief::Rejected,
-                _ if change.action == Action::Release => Belief::Unconfirmed,
                 // Never sent: the entry is as true as it was.
                 _ if change.request_id.is_none() => continue,
                 _ => Belief::Unconfirmed,
             };
-            entries.insert(change.key, (change.value, belief, change.reason, run.id));
+            entries.insert(change.key, (change.value.expect("a value"), belief, change.reason, run.id));
         }
     }
     entries
@@ -51,7 +50,7 @@ async fn believed(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
 async fn assert_proven(backend: &dyn Backend) {
     let Some(config) = backend.config() else { return };
     let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
-    let proofs = audit.prove().await.expect("can be looked at");
+    let proofs = audit.verify().await.expect("can be looked at");
     assert_eq!(proofs.len(), 6);
     assert!(proofs.iter().all(|proof| proof.flaws.is_empty()), "{proofs:#?}");
 }
@@ -66,31 +65,28 @@ impl Dice {
     }
 
     fn verdict(&mut self) -> Verdict {
-        match self.roll(6) {
+        match self.roll(5) {
             0 => rejected(),
             1 => unknown(None),
             2 => deferred(),
             3 => altered("Z"),
-            4 => Verdict::Confirmed { value_id: None, stored_value: None, note: Some("late".to_owned()) },
             _ => confirmed(),
         }
     }
 }
 
-pub(crate) async fn entries_are_a_fold_of_changes(backend: &dyn Backend) {
+pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backend) {
     let mut dice = Dice(7);
     let mut scene = Scene::new(backend).await;
     for seconds in 0..30 {
         let run = scene.open_run(seconds).await;
-        if dice.roll(8) == 0 {
-            scene.ledger.distrust(run).await.expect("distrusts");
-        }
-        if dice.roll(4) == 0 {
-            let news = [News::Changed, News::Gone, News::Back][dice.roll(3) as usize];
-            let customer_id =
-                Some(1 + dice.roll(9) as i64).filter(|_| news != News::Gone || dice.roll(2) == 0);
-            let whose = KeyScope { customer_id, attribute_id: (news != News::Back).then_some(1) };
-            scene.ledger.release(run, whose, news, "news", at(seconds)).await.expect("releases");
+        for _ in 0..dice.roll(3) {
+            let edit = [EditKind::Requeue, EditKind::Invalidate, EditKind::Clear][dice.roll(3) as usize];
+            let customer_id = Some(1 + dice.roll(9) as i64).filter(|_| dice.roll(2) == 0);
+            let attribute_id = Some(1).filter(|_| dice.roll(2) == 0);
+            let scope = KeyScope { customer_id, attribute_id };
+            let edit = BeliefEdit { scope, edit, reason: format!("edit {seconds}"), in_doubt_until: None };
+            scene.ledger.edit_beliefs(run, &edit, at(seconds)).await.expect("edits");
         }
         let keys: Vec<i64> = (1..=9).filter(|_| dice.roll(3) > 0).collect();
         let plan: Vec<_> =
@@ -100,16 +96,14 @@ pub(crate) async fn entries_are_a_fold_of_changes(backend: &dyn Backend) {
         scene.ledger.seal_plan(run, &counts, at(seconds)).await.expect("seals");
 
         let (sent, rest) = plan.split_at(plan.len() / 2);
-        let request = scene.begin(run, seconds, sent).await;
-        let answered = sent.iter().filter(|_| dice.roll(4) > 0).collect::<Vec<_>>();
-        let verdicts: Vec<_> = answered.iter().map(|change| (change.key, dice.verdict())).collect();
-        scene.finish(run, request, seconds, &verdicts).await;
-        let aside: Vec<_> = rest.iter().filter(|_| dice.roll(2) == 0).map(|change| change.key).collect();
-        let aside: Vec<_> = aside
-            .into_iter()
-            .map(|key| (key, if dice.roll(2) == 0 { rejected() } else { deferred() }))
-            .collect();
-        scene.set_aside(run, seconds, &aside).await;
+        let request = scene.intent(run, seconds, sent).await;
+        let answered = sent.iter().filter(|_| dice.roll(4) > 0).cloned().collect::<Vec<_>>();
+        let verdicts: Vec<_> = answered.iter().map(|_| dice.verdict()).collect();
+        scene.outcome(run, request, seconds, &outcomes(&answered, verdicts)).await;
+        let unsent: Vec<_> = rest.iter().filter(|_| dice.roll(2) == 0).cloned().collect();
+        let verdicts: Vec<_> =
+            unsent.iter().map(|_| if dice.roll(2) == 0 { rejected() } else { deferred() }).collect();
+        scene.unsent(run, seconds, &outcomes(&unsent, verdicts)).await;
         match dice.roll(3) {
             0 => {
                 drop(scene);
@@ -119,13 +113,6 @@ pub(crate) async fn entries_are_a_fold_of_changes(backend: &dyn Backend) {
         }
         assert_eq!(believed(backend).await, fold(backend).await, "after run {run}");
         assert_proven(backend).await;
-        if dice.roll(5) == 0 {
-            let whose = KeyScope { customer_id: Some(1 + dice.roll(9) as i64), attribute_id: None };
-            let run = scene.open_run(seconds).await;
-            scene.ledger.release_by_hand(run, whose, at(seconds)).await.expect("releases");
-            scene.close(run, seconds).await;
-            assert_eq!(believed(backend).await, fold(backend).await, "after the release {run}");
-        }
     }
 }
 
@@ -134,10 +121,10 @@ pub(crate) async fn a_value_that_comes_back_is_sent_again(backend: &dyn Backend)
     let key = Key::new(1, 1);
     scene.send(0, change(1, 1, "A"), confirmed()).await;
     let run = scene.planned_run(3, vec![change(1, 1, "B")]).await;
-    scene.begin(run, 4, &[change(1, 1, "B")]).await;
+    scene.intent(run, 4, &[change(1, 1, "B")]).await;
     drop(scene);
 
-    // The answer was lost with the process: the store may hold B, and the ledger must not say A.
+    // The response was lost with the process: the store may hold B, and the ledger must not say A.
     let scene = Scene::new(backend).await;
     let entry = scene.entry(key).await;
     assert_eq!((entry.value.as_str(), entry.belief), ("B", Belief::Unconfirmed));

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
-use attrsync::ledger::memory::{ChangeRow, MemoryStore, ReleaseRow, RequestRow, RunRow};
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
+use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, MemoryStore, RequestRow, RunRow};
 
 use super::backend::Backend;
 use super::fixture::{Scene, at, change, new_run, store};
@@ -47,8 +47,8 @@ impl Backend for MemoryBackend {
         self.0.invalid_rows(run_id)
     }
 
-    async fn releases(&self, run_id: i64) -> Vec<ReleaseRow> {
-        self.0.releases(run_id)
+    async fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow> {
+        self.0.belief_edits(run_id)
     }
 
     async fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
@@ -62,13 +62,13 @@ async fn writes_fail_when_asked_to() {
     let scene = Scene::new(&backend).await;
     let run = scene.planned_run(0, vec![change(1, 1, "a"), change(2, 1, "b")]).await;
     backend.0.fail_writes_from(2);
-    scene.begin(run, 1, &[change(1, 1, "a")]).await;
+    scene.intent(run, 1, &[change(1, 1, "a")]).await;
     let changes = backend.changes(run).await;
-    assert!(scene.try_begin(run, None, 2, &[change(2, 1, "b")]).await.is_err());
+    assert!(scene.try_intent(run, None, 2, &[change(2, 1, "b")]).await.is_err());
     assert!(scene.ledger.open_run(&new_run(3)).await.is_err());
-    assert!(scene.ledger.clear_certainty(&[Key::new(1, 1)], at(4)).await.is_err());
+    assert!(scene.ledger.mark_unconfirmed(&[Key::new(1, 1)], at(4)).await.is_err());
     assert_eq!(backend.changes(run).await, changes);
     assert_eq!(backend.entries(&store()).await.len(), 1);
     backend.0.mend();
-    scene.begin(run, 5, &[change(2, 1, "b")]).await;
+    scene.intent(run, 5, &[change(2, 1, "b")]).await;
 }

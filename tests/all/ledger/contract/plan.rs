@@ -1,6 +1,6 @@
-//! The plan, from the first page saved to what a closed run left of it.
+//! The plan: saved, sealed, read back, discarded, and left by a closed run.
 
-use attrsync::record::{Action, Change, Counts, InvalidRow, Key, Outcome, RunStatus};
+use attrsync::record::{Action, Change, Counts, InvalidRow, Key, Outcome, PlannedChange, RunStatus};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -25,7 +25,7 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
     scene.ledger.save_plan(run, plan[..1].to_vec(), vec![invalid.clone()]).await.expect("saves");
     scene.ledger.save_plan(run, plan[1..].to_vec(), vec![nothing.clone()]).await.expect("saves");
     assert!(backend.outcomes(run).await.is_empty(), "a plan counts only once it is complete");
-    assert_eq!(scene.books(run).await, Counts::default());
+    assert_eq!(scene.counts(run).await, Counts::default());
 
     let planning = Counts {
         source_rows: 9,
@@ -41,42 +41,46 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
     let row = backend.runs(&store()).await.pop().expect("a run");
     assert_eq!((row.status, row.planned_at), (RunStatus::Running, Some(at(1))));
     assert_eq!(row.counts, Counts { deferred: 4, ..planning });
-    assert_eq!(scene.books(run).await, row.counts);
+    assert_eq!(scene.counts(run).await, row.counts);
     assert_eq!(backend.invalid_rows(run).await, [invalid, nothing]);
 
     let read = scene.ledger.planned(run, false, None, 3).await.expect("reads");
-    assert_eq!(read, plan[..3]);
+    assert_eq!(read, planned(&plan[..3]));
     let read = scene.ledger.planned(run, false, Some(plan[2].key), 3).await.expect("reads");
-    assert_eq!(read, plan[3..]);
+    assert_eq!(read, planned(&plan[3..]));
     assert!(scene.ledger.planned(run, false, Some(plan[3].key), 3).await.expect("reads").is_empty());
     let read = scene.ledger.planned(run, false, Some(Key::new(1, 5)), 1).await.expect("reads");
-    assert_eq!(read, plan[1..2], "the key to read after need not be there");
+    assert_eq!(read, planned(&plan[1..2]), "the key to read after need not be there");
 
-    scene.begin(run, 2, &plan[..1]).await;
-    scene.set_aside(run, 3, &[(plan[2].key, deferred())]).await;
+    scene.intent(run, 2, &plan[..1]).await;
+    scene.unsent(run, 3, &[outcome(plan[2].key, deferred())]).await;
     let read = scene.ledger.planned(run, false, None, 9).await.expect("reads");
-    assert_eq!(read, [plan[1].clone(), plan[3].clone()], "only what is still planned");
+    assert_eq!(read, planned(&[plan[1].clone(), plan[3].clone()]), "only what is still planned");
 }
 
-pub(crate) async fn late_changes_are_read_apart(backend: &dyn Backend) {
+pub(crate) async fn changes_in_doubt_are_read_apart(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     scene.send(0, change(2, 1, "b"), unknown(Some("B"))).await;
     scene.send(1, change(4, 1, "c"), unknown(Some("C"))).await;
-    let late = Change { in_doubt_until: Some(at(60)), ..change(2, 1, "b") };
-    let later = Change { in_doubt_until: Some(at(90)), ..change(4, 1, "d") };
-    let plan = vec![change(1, 1, "a"), late.clone(), change(3, 1, "c"), later.clone()];
+    let same = Change { in_doubt_until: Some(at(60)), ..change(2, 1, "b") };
+    let other = Change { in_doubt_until: Some(at(90)), ..change(4, 1, "d") };
+    let plan = vec![change(1, 1, "a"), same.clone(), change(3, 1, "c"), other.clone()];
     let run = scene.planned_run(5, plan.clone()).await;
     let read = scene.ledger.planned(run, false, None, 9).await.expect("reads");
-    assert_eq!(read, [plan[0].clone(), plan[2].clone()]);
+    assert_eq!(read, planned(&[plan[0].clone(), plan[2].clone()]));
     let read = scene.ledger.planned(run, true, None, 9).await.expect("reads");
-    let seen = Change { observed_value: Some("B".to_owned()), in_doubt_value: Some("b".to_owned()), ..late };
-    // What was seen of another value says nothing of this one.
-    let later = Change { in_doubt_value: Some("c".to_owned()), ..later };
-    assert_eq!(read, [seen.clone(), later.clone()], "what was seen and what is in doubt is the entry's");
-    assert_eq!(scene.ledger.planned(run, true, Some(seen.key), 9).await.expect("reads"), [later]);
+    let same = PlannedChange {
+        change: same,
+        in_doubt_value: Some("b".to_owned()),
+        observed_value: Some("B".to_owned()),
+    };
+    // What was observed for another value says nothing about this one.
+    let other = PlannedChange { change: other, in_doubt_value: Some("c".to_owned()), observed_value: None };
+    assert_eq!(read, [same.clone(), other.clone()], "with what the entry says now");
+    assert_eq!(scene.ledger.planned(run, true, Some(same.key()), 9).await.expect("reads"), [other]);
 }
 
-pub(crate) async fn a_plan_is_taken_back(backend: &dyn Backend) {
+pub(crate) async fn a_plan_is_discarded(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let earlier = scene.send(0, change(1, 1, "a"), confirmed()).await;
     let run = scene.open_run(3).await;
@@ -95,18 +99,18 @@ pub(crate) async fn a_key_is_planned_once(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let run = scene.open_run(0).await;
     scene.ledger.save_plan(run, vec![change(1, 1, "a")], Vec::new()).await.expect("saves");
-    let twice = scene.ledger.save_plan(run, vec![change(0, 1, "z"), change(1, 1, "b")], Vec::new()).await;
+    let twice = scene.ledger.save_plan(run, vec![change(1, 1, "b"), change(2, 1, "z")], Vec::new()).await;
     assert!(twice.is_err());
     assert_eq!(backend.changes(run).await.len(), 1, "a page is saved whole or not at all");
 }
 
-pub(crate) async fn a_closed_run_leaves_nothing_undecided(backend: &dyn Backend) {
+pub(crate) async fn every_change_of_a_closed_run_has_an_outcome(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let plan = vec![change(1, 1, "a"), change(2, 1, "b"), change(3, 1, "c")];
     let keys = [plan[0].key, plan[1].key, plan[2].key];
     let run = scene.planned_run(0, plan.clone()).await;
-    let request = scene.begin(run, 1, &plan[..2]).await;
-    scene.finish(run, request, 2, &[(keys[0], confirmed())]).await;
+    let request = scene.intent(run, 1, &plan[..2]).await;
+    scene.outcome(run, request, 2, &[outcome(keys[0], confirmed())]).await;
     let open = [Outcome::Confirmed, Outcome::Sending, Outcome::Planned];
     assert_eq!(backend.outcomes(run).await, Vec::from_iter(keys.into_iter().zip(open)));
     let before = backend.changes(run).await;
@@ -114,6 +118,6 @@ pub(crate) async fn a_closed_run_leaves_nothing_undecided(backend: &dyn Backend)
     assert_eq!(backend.changes(run).await, before, "closing touches no change");
     let closed = [Outcome::Confirmed, Outcome::Unknown, Outcome::Deferred];
     assert_eq!(backend.outcomes(run).await, Vec::from_iter(keys.into_iter().zip(closed)));
-    let counts = scene.books(run).await;
+    let counts = scene.counts(run).await;
     assert_eq!((counts.confirmed, counts.unknown, counts.deferred), (1, 1, 1));
 }

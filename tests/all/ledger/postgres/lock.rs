@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, NewRun};
-use attrsync::record::{StoreName, Trigger};
+use attrsync::record::{RunKind, StoreName, Trigger};
 use attrsync::sandbox::{Model, SandboxOptions, Server};
 use chrono::Utc;
 use sqlx::postgres::PgConnectOptions;
@@ -69,7 +69,7 @@ async fn killed_while_it_waits_for(table: &str) {
         .expect("creates the source");
     let model = Arc::new(Mutex::new(Model::new(SandboxOptions::default())));
     let server = Server::start("127.0.0.1:0", model).await.expect("the sandbox listens");
-    let store = StoreName { api_url: format!("http://{}", server.addr), hash: "sandbox".to_owned() };
+    let store = StoreName::new(&format!("http://{}", server.addr), "sandbox");
 
     // The ledger is there before its tables are locked.
     drop(PostgresLedger::open(&url, &store).await.expect("makes a ledger"));
@@ -104,8 +104,7 @@ async fn killed_while_it_waits_for(table: &str) {
     run.kill();
     // Opening waits for a lock no longer than a second, so that it succeeds is all there is to prove.
     let ledger = PostgresLedger::open(&url, &store).await.expect("the lock is free");
-    let next =
-        NewRun { kind: "sync", trigger: Trigger::Manual, started_at: Utc::now(), request_timeout: None };
+    let next = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: Utc::now() };
     assert_eq!(ledger.open_run(&next).await.expect("opens a run"), 2);
     let status: String = sqlx::query_scalar("select status from attrsync.runs where id = 1")
         .fetch_one(&mut admin)

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun, RequestEnd};
-use attrsync::record::{Filter, Key, Trigger, Verdict};
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun};
+use attrsync::record::{Filter, Key, RunKind, Trigger};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::time::{Instant, sleep};
 
+use crate::ledger::contract::fixture::{confirmed, outcome};
 use crate::ledger::postgres::silence::Wire;
-use crate::ledger::postgres::{FIRST, at, change, planned_run, store};
+use crate::ledger::postgres::{FIRST, at, change, ended, planned_run, store};
 use crate::support::postgres::Postgres;
 
 /// Longer than an answer is waited for without a question.
@@ -37,12 +38,11 @@ async fn a_locked_table() {
         sleep(LOCKED).await;
         somebody.execute("rollback").await.expect("gives it up");
     };
-    let (begun, ()) = tokio::join!(ledger.begin(run, &FIRST, &changes), unlocking);
-    let request = begun.expect("is begun when the table is free");
+    let (recorded, ()) = tokio::join!(ledger.record_intent(run, &FIRST, &changes), unlocking);
+    let request = recorded.expect("is recorded when the table is free").request_id;
     assert!(began.elapsed() >= LOCKED);
-    let verdict = Verdict::Confirmed { value_id: Some(7), stored_value: None, note: None };
-    let end = RequestEnd { at: at(2), ..Default::default() };
-    ledger.finish(run, request, &end, &[(Key::new(1, 1), verdict)]).await.expect("and the run goes on");
+    let confirmed = [outcome(Key::new(1, 1), confirmed())];
+    ledger.record_outcome(run, request, &ended(), &confirmed).await.expect("and the run goes on");
 }
 
 /// The source takes its time before its first row, and nobody takes entries meanwhile.
@@ -63,7 +63,7 @@ async fn a_scan_that_waits() {
 async fn a_silent_save() {
     let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
-    let run = NewRun { kind: "sync", trigger: Trigger::Manual, started_at: at(0), request_timeout: None };
+    let run = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0) };
     let run = ledger.open_run(&run).await.expect("opens a run");
     let changes: Vec<_> =
         (1..=100_000).map(|customer| change(customer, 1, "a value of some length")).collect();

@@ -1,0 +1,203 @@
+//! The methods of the port that are not hot, once for both databases.
+
+use chrono::{DateTime, Utc};
+
+use super::cells::{Cells, Value, unexpected};
+use super::sql::{Fence, Rows, Sql, statement};
+use super::statements::*;
+use super::{CustomerToCheck, LearnedSize, NewRun, Result};
+use crate::record::{
+    Action, BeliefEdit, Change, Counts, EditKind, Key, KeyScope, KnownAttribute, PlannedChange, RunStatus,
+};
+
+pub(super) async fn attributes(session: &dyn Rows, store_id: i64) -> Result<Vec<KnownAttribute>> {
+    let rows = session.rows("read its attributes", statement!(ATTRIBUTES, store_id)).await?;
+    let known = rows.into_iter().map(|row| {
+        let mut row = Cells::of(row);
+        let (id, name, kind) = (row.int()?, row.text()?, row.text()?);
+        Ok(KnownAttribute { id, name, kind, deleted: row.maybe_int()?.is_some() })
+    });
+    known.collect()
+}
+
+pub(super) async fn customers_to_check(
+    session: &dyn Rows,
+    store_id: i64,
+    before_run: i64,
+    limit: usize,
+) -> Result<Vec<CustomerToCheck>> {
+    let statement = statement!(CUSTOMERS_TO_CHECK, store_id, before_run, count(limit));
+    let rows = session.rows("read the customers to check", statement).await?;
+    let customers = rows.into_iter().map(|row| {
+        let mut row = Cells::of(row);
+        Ok(CustomerToCheck { customer_id: row.int()?, deleted: row.int()? != 0 })
+    });
+    customers.collect()
+}
+
+pub(super) async fn learned_size(session: &dyn Rows, store_id: i64) -> Result<Option<LearnedSize>> {
+    let rows = session.rows("read the learned size", statement!(LEARNED_SIZE, store_id)).await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let mut row = Cells::of(row);
+    let values_per_request = usize::try_from(row.int()?).map_err(|_| unexpected("a positive number"))?;
+    Ok(Some(LearnedSize { values_per_request, learned_at: row.time()? }))
+}
+
+pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> Result<i64> {
+    let steps = vec![
+        statement!(INTERRUPT, store_id, run.started_at),
+        statement!(
+            OPEN_RUN,
+            store_id,
+            run.kind.as_str(),
+            run.trigger.as_str(),
+            run.started_at,
+            env!("CARGO_PKG_VERSION")
+        ),
+        statement!(OWN, store_id),
+    ];
+    int(session.write("open a run", None, steps).await?)
+}
+
+pub(super) async fn discard_plan(session: &dyn Sql, fence: Fence) -> Result<()> {
+    let steps =
+        vec![statement!(DISCARD_CHANGES, fence.run_id), statement!(DISCARD_INVALID_ROWS, fence.run_id)];
+    session.write("discard the plan", Some(fence), steps).await.map(drop)
+}
+
+pub(super) async fn seal_plan(
+    session: &dyn Sql,
+    fence: Fence,
+    counts: &Counts,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let seal = statement!(
+        SEAL_PLAN,
+        fence.run_id,
+        at,
+        counts.source_rows,
+        counts.no_value,
+        counts.unchanged,
+        counts.still_rejected,
+        counts.invalid,
+        counts.orphans,
+        counts.planned
+    );
+    session.write("complete the plan", Some(fence), vec![seal]).await.map(drop)
+}
+
+pub(super) async fn planned(
+    session: &dyn Rows,
+    store_id: i64,
+    run_id: i64,
+    in_doubt: bool,
+    after: Option<Key>,
+    limit: usize,
+) -> Result<Vec<PlannedChange>> {
+    let after = after.unwrap_or(Key::new(0, 0));
+    let (customer_id, attribute_id) = (after.customer_id, after.attribute_id);
+    let page =
+        statement!(PLANNED, store_id, run_id, customer_id, attribute_id, i64::from(in_doubt), count(limit));
+    let rows = session.rows("read the plan", page).await?;
+    rows.into_iter().map(|row| planned_change(Cells::of(row))).collect()
+}
+
+fn planned_change(mut row: Cells) -> Result<PlannedChange> {
+    let key = Key::new(row.int()?, row.int()?);
+    let action = Action::from_word(&row.text()?).ok_or_else(|| unexpected("an action"))?;
+    let change = Change {
+        key,
+        action,
+        value: row.maybe_text()?,
+        previous_value: row.maybe_text()?,
+        value_id: row.maybe_int()?,
+        in_doubt_until: row.maybe_time()?,
+    };
+    Ok(PlannedChange { change, in_doubt_value: row.maybe_text()?, observed_value: row.maybe_text()? })
+}
+
+pub(super) async fn edit_beliefs(
+    session: &dyn Sql,
+    fence: Fence,
+    edit: &BeliefEdit,
+    at: DateTime<Utc>,
+) -> Result<i64> {
+    let (update, record) = match edit.edit {
+        EditKind::Requeue => (REQUEUE, RECORD_EDIT_OF_REJECTED),
+        EditKind::Invalidate => (INVALIDATE, RECORD_EDIT_OF_ALL),
+        EditKind::Clear => (CLEAR, RECORD_EDIT_OF_ALL),
+    };
+    let Fence { store_id, run_id } = fence;
+    let KeyScope { customer_id, attribute_id } = edit.scope;
+    let reason = edit.reason.as_str();
+    let steps = vec![
+        statement!(record, store_id, customer_id, attribute_id, run_id, edit.edit.as_str(), reason, at),
+        statement!(update, store_id, customer_id, attribute_id, reason, edit.in_doubt_until),
+    ];
+    int(session.write("edit beliefs", Some(fence), steps).await?)
+}
+
+pub(super) async fn record_attributes(
+    session: &dyn Sql,
+    fence: Fence,
+    listed: &[KnownAttribute],
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let Fence { store_id, run_id } = fence;
+    let mut steps = vec![statement!(DELETE_ATTRIBUTES, store_id, run_id)];
+    steps.extend(listed.iter().map(|known| {
+        statement!(RECORD_ATTRIBUTE, store_id, known.id, known.name.as_str(), known.kind.as_str(), at)
+    }));
+    session.write("record the attributes", Some(fence), steps).await.map(drop)
+}
+
+pub(super) async fn record_customers(
+    session: &dyn Sql,
+    fence: Fence,
+    deleted: &[i64],
+    existing: &[i64],
+) -> Result<()> {
+    let Fence { store_id, run_id } = fence;
+    let deleted = deleted.iter().map(|id| statement!(RECORD_DELETED_CUSTOMER, store_id, *id, run_id));
+    let existing = existing.iter().map(|id| statement!(RECORD_EXISTING_CUSTOMER, store_id, *id));
+    session.write("record the customers", Some(fence), deleted.chain(existing).collect()).await.map(drop)
+}
+
+pub(super) async fn mark_unconfirmed(
+    session: &dyn Sql,
+    store_id: i64,
+    keys: &[Key],
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let mark = |key: &Key| statement!(MARK_UNCONFIRMED, store_id, key.customer_id, key.attribute_id, at);
+    session.write("make entries unconfirmed", None, keys.iter().map(mark).collect()).await.map(drop)
+}
+
+pub(super) async fn learn_size(session: &dyn Sql, store_id: i64, size: Option<LearnedSize>) -> Result<()> {
+    let values = size.map(|size| count(size.values_per_request));
+    let learn = statement!(LEARN_SIZE, store_id, values, size.map(|size| size.learned_at));
+    session.write("keep the learned size", None, vec![learn]).await.map(drop)
+}
+
+pub(super) async fn close_run(
+    session: &dyn Sql,
+    fence: Fence,
+    status: RunStatus,
+    message: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let steps = vec![
+        statement!(CLOSE_RUN, fence.run_id, status.as_str(), message, at),
+        statement!(DISOWN, fence.store_id),
+    ];
+    session.write("close the run", Some(fence), steps).await.map(drop)
+}
+
+/// The number in the first cell of the first row.
+fn int(rows: Vec<Vec<Value>>) -> Result<i64> {
+    rows.into_iter().next().map_or_else(|| Err(unexpected("a row")), |row| Cells::of(row).int())
+}
+
+fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(i64::MAX)
+}

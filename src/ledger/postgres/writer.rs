@@ -1,0 +1,149 @@
+//! The one session that holds the store's lock and writes.
+//!
+//! Whatever uses the session runs in a task of its own: it must not depend on being polled by a caller that waits for
+//! something else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use sqlx::{Acquire, PgConnection};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
+
+use super::liveness::{PATIENCE, Patience};
+use super::query::{bind, cells};
+use super::session::{self, failed};
+use crate::config::Secret;
+use crate::ledger::cells::{Cells, Value};
+use crate::ledger::sql::{Fence, Rows, Sql, Statement, statement};
+use crate::ledger::statements::FENCE;
+use crate::ledger::{LedgerError, Result};
+
+/// A session, and the store that it writes for.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    url: Secret,
+    pub(super) store_id: i64,
+    connection: Arc<Mutex<PgConnection>>,
+    patience: Arc<Patience>,
+    /// The run that was opened last; 0 for none.
+    run_id: Arc<AtomicI64>,
+}
+
+impl Writer {
+    pub(super) fn new(url: &str, store_id: i64, connection: PgConnection, patience: Patience) -> Self {
+        Self {
+            url: Secret::new(url),
+            store_id,
+            connection: Arc::new(Mutex::new(connection)),
+            patience: Arc::new(patience),
+            run_id: Arc::default(),
+        }
+    }
+
+    /// Opens another session for the same store, without its lock.
+    pub(super) async fn another(&self) -> Result<Self> {
+        let url = self.url.expose();
+        let mut connection = session::connect(url).await?;
+        let patience = Patience::with(url, &mut connection).await?;
+        Ok(Self::new(url, self.store_id, connection, patience))
+    }
+
+    /// Remembers the run that was opened.
+    pub(super) fn set_run(&self, run_id: i64) {
+        self.run_id.store(run_id, Ordering::Relaxed);
+    }
+
+    /// The session, unless it was abandoned in the middle of something.
+    pub(super) async fn lock(&self) -> Result<MutexGuard<'_, PgConnection>> {
+        let connection = self.connection.lock().await;
+        self.patience.left().map(|()| connection)
+    }
+
+    /// Runs `work` to its end, also if the caller stops polling, and waits as long as the database is at work.
+    pub(super) async fn run<T, F>(&self, work: impl FnOnce(Self) -> F + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.patience.left()?;
+        let writer = self.clone();
+        let ended = tokio::spawn(async move { writer.patience.wait(work(writer.clone())).await }).await;
+        let failed = |error| Err(LedgerError::Database { doing: "run a task", source: Box::new(error) });
+        self.explain(ended.unwrap_or_else(failed)).await
+    }
+
+    /// Asks another session who owns the store after a failure. A write that failed because its session ended has lost the
+    /// lock with it, and a run that was taken over has to know it.
+    async fn explain<T>(&self, written: Result<T>) -> Result<T> {
+        let run_id = self.run_id.load(Ordering::Relaxed);
+        let Err(LedgerError::Database { .. }) = &written else { return written };
+        if run_id == 0 {
+            return written;
+        }
+        let asked = timeout(PATIENCE, async {
+            let mut another = session::connect(self.url.expose()).await?;
+            check_fence(&mut another, Fence { store_id: self.store_id, run_id }, "").await
+        });
+        match asked.await {
+            Ok(Err(LedgerError::LostLock { owner })) if owner != run_id => {
+                Err(LedgerError::LostLock { owner })
+            }
+            _ => written,
+        }
+    }
+}
+
+/// Fails unless the run owns the store. `lock` is a locking clause: it makes a run that takes over wait for this write.
+pub(super) async fn check_fence(connection: &mut PgConnection, fence: Fence, lock: &str) -> Result<()> {
+    let doing = failed("ask which run owns the store");
+    let Statement { params, .. } = statement!(FENCE, fence.store_id);
+    let row = bind(format!("{FENCE}{lock}"), params).fetch_one(connection).await.map_err(doing)?;
+    let mut row = Cells::of(cells(&row).map_err(doing)?);
+    fence.check(row.int()?, row.int()?)
+}
+
+#[async_trait]
+impl Rows for Writer {
+    async fn rows(&self, doing: &'static str, statement: Statement) -> Result<Vec<Vec<Value>>> {
+        self.run(move |writer| async move { rows(&mut *writer.lock().await?, doing, statement).await }).await
+    }
+}
+
+#[async_trait]
+impl Sql for Writer {
+    async fn write(
+        &self,
+        doing: &'static str,
+        fence: Option<Fence>,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Vec<Value>>> {
+        self.run(move |writer| async move {
+            let mut connection = writer.lock().await?;
+            let mut transaction = connection.begin().await.map_err(failed(doing))?;
+            if let Some(fence) = fence
+                && let Err(lost) = check_fence(&mut transaction, fence, " for share").await
+            {
+                transaction.rollback().await.map_err(failed(doing))?;
+                return Err(lost);
+            }
+            let mut returned = Vec::new();
+            for statement in statements {
+                returned.append(&mut rows(&mut transaction, doing, statement).await?);
+            }
+            transaction.commit().await.map_err(failed(doing))?;
+            Ok(returned)
+        })
+        .await
+    }
+}
+
+async fn rows(
+    connection: &mut PgConnection,
+    doing: &'static str,
+    Statement { sql, params }: Statement,
+) -> Result<Vec<Vec<Value>>> {
+    let rows = bind(sql, params).fetch_all(connection).await.map_err(failed(doing))?;
+    rows.iter().map(cells).collect::<Result<_, sqlx::Error>>().map_err(failed(doing))
+}

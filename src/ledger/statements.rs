@@ -1,0 +1,126 @@
+//! The statements that are not hot, once for both databases.
+//!
+//! Parameters are written `$1`, `$2`; both databases take them so. Nothing here is specific to a dialect: `coalesce` and
+//! `case` stand in for `greatest`, and numbers for truth values.
+
+/// The owner of the store `$1` and its newest run, 0 for none.
+pub(super) const FENCE: &str = "
+    select coalesce(owner_run_id, 0), coalesce((select max(id) from runs where store_id = $1), 0)
+    from stores where id = $1";
+
+pub(super) const INTERRUPT: &str = "
+    update runs set status = 'interrupted', finished_at = $2
+    where id = (select owner_run_id from stores where id = $1) and finished_at is null";
+
+pub(super) const OPEN_RUN: &str = "
+    insert into runs (store_id, kind, trigger, status, started_at, version)
+    values ($1, $2, $3, 'planning', $4, $5)";
+
+/// The lock is held, so the newest run is the one that was just inserted.
+pub(super) const OWN: &str = "
+    update stores set owner_run_id = (select max(id) from runs where store_id = $1) where id = $1
+    returning owner_run_id";
+
+pub(super) const CLOSE_RUN: &str =
+    "update runs set status = $2, message = $3, finished_at = $4 where id = $1";
+
+pub(super) const DISOWN: &str = "update stores set owner_run_id = null where id = $1";
+
+pub(super) const DISCARD_CHANGES: &str = "delete from changes where run_id = $1";
+
+pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where run_id = $1";
+
+pub(super) const SEAL_PLAN: &str = "
+    update runs set status = 'running', planned_at = $2, source_rows = $3, no_value = $4, unchanged = $5,
+        still_rejected = $6, invalid = $7, orphans = $8, planned = $9, deferred = $9
+    where id = $1";
+
+pub(super) const PLANNED: &str = "
+    select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.in_doubt_until,
+        case when e.belief <> 'confirmed' then e.value end, case when e.value = c.value then e.observed_value end
+    from changes c
+    left join entries e
+        on e.store_id = $1 and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id
+    where c.run_id = $2 and (c.customer_id, c.attribute_id) > ($3, $4) and c.outcome = 'planned'
+        and case when c.in_doubt_until is null then 0 else 1 end = $5
+    order by c.customer_id, c.attribute_id
+    limit $6";
+
+/// Completes a statement about the entries of store `$1` in a scope: customer `$2` and attribute `$3`, NULL for any.
+macro_rules! in_scope {
+    ($begin:literal, $condition:literal) => {
+        concat!(
+            $begin,
+            " where store_id = $1
+                and customer_id between coalesce($2, 0) and coalesce($2, 9223372036854775807)
+                and attribute_id between coalesce($3, 0) and coalesce($3, 9223372036854775807)",
+            $condition
+        )
+    };
+}
+
+/// Records an edit before it is made, because it counts the entries that it will meet.
+pub(super) const RECORD_EDIT_OF_REJECTED: &str = in_scope!(
+    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
+    select $4, $2, $3, $5, count(*), $6, $7 from entries",
+    " and belief = 'rejected' returning count"
+);
+
+pub(super) const RECORD_EDIT_OF_ALL: &str = in_scope!(
+    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
+    select $4, $2, $3, $5, count(*), $6, $7 from entries",
+    " returning count"
+);
+
+pub(super) const REQUEUE: &str = in_scope!(
+    "update entries set belief = 'unconfirmed', reason = $4,
+        in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
+    " and belief = 'rejected'"
+);
+
+pub(super) const INVALIDATE: &str = in_scope!(
+    "update entries set belief = 'unconfirmed', reason = $4,
+        in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
+    ""
+);
+
+pub(super) const CLEAR: &str = in_scope!(
+    "update entries set belief = 'unconfirmed', reason = $4, value_id = null, stored_value = null, observed_value = null,
+        in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
+    ""
+);
+
+pub(super) const MARK_UNCONFIRMED: &str = "
+    update entries set belief = 'unconfirmed', updated_at = $4
+    where store_id = $1 and customer_id = $2 and attribute_id = $3";
+
+pub(super) const ATTRIBUTES: &str = "
+    select attribute_id, name, type, deleted_run_id from attributes where store_id = $1 order by attribute_id";
+
+/// Marks all attributes as deleted; [`RECORD_ATTRIBUTE`] then takes that back for each that is listed.
+pub(super) const DELETE_ATTRIBUTES: &str = "
+    update attributes set deleted_run_id = coalesce(deleted_run_id, $2) where store_id = $1";
+
+pub(super) const RECORD_ATTRIBUTE: &str = "
+    insert into attributes (store_id, attribute_id, name, type, seen_at) values ($1, $2, $3, $4, $5)
+    on conflict (store_id, attribute_id) do update set
+        name = excluded.name, type = excluded.type, seen_at = excluded.seen_at, deleted_run_id = null";
+
+pub(super) const CUSTOMERS_TO_CHECK: &str = "
+    select customer_id, deleted from rejected_customers
+    where store_id = $1 and coalesce(checked_run_id, 0) < $2
+    order by coalesce(checked_run_id, 0), customer_id limit $3";
+
+pub(super) const RECORD_DELETED_CUSTOMER: &str = "
+    insert into rejected_customers (store_id, customer_id, deleted, checked_run_id) values ($1, $2, 1, $3)
+    on conflict (store_id, customer_id) do update set deleted = 1, checked_run_id = excluded.checked_run_id";
+
+pub(super) const RECORD_EXISTING_CUSTOMER: &str =
+    "delete from rejected_customers where store_id = $1 and customer_id = $2";
+
+pub(super) const LEARNED_SIZE: &str = "
+    select values_per_request, values_per_request_learned_at from stores
+    where id = $1 and values_per_request is not null and values_per_request_learned_at is not null";
+
+pub(super) const LEARN_SIZE: &str =
+    "update stores set values_per_request = $2, values_per_request_learned_at = $3 where id = $1";

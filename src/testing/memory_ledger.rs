@@ -1,0 +1,325 @@
+//! The ledger in memory: the reference for what the other two mean.
+//!
+//! A [`MemoryStore`] is the database; it outlives its handles, so that a test can drop a run half-way and open
+//! the ledger again, as after a crash.
+
+mod attempts;
+mod catalog;
+mod pages;
+mod belief_edits;
+mod rows;
+mod state;
+
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use self::pages::MemoryPages;
+pub use self::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
+use self::state::State;
+use crate::ledger::{
+    CustomerToCheck, EntryPages, LearnedSize, Ledger, LedgerError, LedgerReader, NewRequest, NewRun,
+    RecordedIntent, RequestEnd, Result,
+};
+use crate::record::{
+    Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
+    Outcome, PlannedChange, RunStatus, StoreName,
+};
+
+/// A database of any number of stores.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<State>>);
+
+impl MemoryStore {
+    /// An empty database.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the lock of one store; it is given up when the handle is dropped.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] where another handle has it.
+    pub fn lock(&self, name: &StoreName) -> Result<MemoryLedger> {
+        let mut state = self.state();
+        let store = state.store(name);
+        if state.stores[store].held_by.is_some() {
+            let holder = match state.newest_run(store).filter(|run| run.finished_at.is_none()) {
+                Some(run) => {
+                    let started = run.started_at.format("%Y-%m-%d %H:%M:%S UTC");
+                    format!("run {} ({}), started {started}", run.id, run.kind)
+                }
+                None => "a run that is just starting".to_owned(),
+            };
+            return Err(LedgerError::Locked { holder });
+        }
+        drop(state);
+        Ok(self.seize(name))
+    }
+
+    /// Takes the lock although another handle may have it, as if that one's session had ended without its knowing.
+    #[must_use]
+    pub fn seize(&self, name: &StoreName) -> MemoryLedger {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.handles += 1;
+        let handle = state.handles;
+        state.stores[store].held_by = Some(handle);
+        drop(state);
+        MemoryLedger { database: self.clone(), store, handle }
+    }
+
+    /// Makes the `nth` write from now on (1 is the next) and all after it fail, until [`mend`](Self::mend).
+    pub fn fail_writes_from(&self, nth: u64) {
+        self.state().writes_left = Some(nth.saturating_sub(1));
+    }
+
+    /// Lets writes succeed again.
+    pub fn mend(&self) {
+        self.state().writes_left = None;
+    }
+
+    /// One entry of a store.
+    #[must_use]
+    pub fn entry(&self, name: &StoreName, key: Key) -> Option<Entry> {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.entries.get(&(store, key)).cloned()
+    }
+
+    /// The entries of a store, in key order.
+    #[must_use]
+    pub fn entries(&self, name: &StoreName) -> Vec<Entry> {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.entries.iter().filter(|((of, _), _)| *of == store).map(|(_, entry)| entry.clone()).collect()
+    }
+
+    /// The runs of a store, oldest first.
+    #[must_use]
+    pub fn runs(&self, name: &StoreName) -> Vec<RunRow> {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run.clone()).collect()
+    }
+
+    /// The changes of a run, in key order.
+    #[must_use]
+    pub fn changes(&self, run_id: i64) -> Vec<ChangeRow> {
+        let state = self.state();
+        state.changes.values().filter(|change| change.run_id == run_id).cloned().collect()
+    }
+
+    /// The requests of a run, oldest first.
+    #[must_use]
+    pub fn requests(&self, run_id: i64) -> Vec<RequestRow> {
+        self.state().requests.iter().filter(|request| request.run_id == run_id).cloned().collect()
+    }
+
+    /// The invalid rows of a run, in the order they were saved.
+    #[must_use]
+    pub fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow> {
+        self.state().invalid.iter().filter(|(of, _)| *of == run_id).map(|(_, row)| row.clone()).collect()
+    }
+
+    /// The edits of beliefs that a run made, in that order.
+    #[must_use]
+    pub fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow> {
+        self.state().belief_edits.iter().filter(|row| row.run_id == run_id).cloned().collect()
+    }
+
+    /// What the changes of a run came to, as the view `outcomes` says it: nothing where its plan was never
+    /// completed, and no change of a closed run is undecided.
+    #[must_use]
+    pub fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
+        let state = self.state();
+        let Some(run) = state.run(run_id).filter(|run| run.planned_at.is_some()) else { return Vec::new() };
+        let closed = run.finished_at.is_some();
+        let rows = state.changes.values().filter(|change| change.run_id == run_id);
+        rows.map(|change| match change.outcome {
+            Outcome::Planned if closed => (change.key, Outcome::Deferred),
+            Outcome::Sending if closed => (change.key, Outcome::Unknown),
+            outcome => (change.key, outcome),
+        })
+        .collect()
+    }
+
+    /// A panic of another test thread leaves whole rows behind, since every write checks first.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, for a write: fails where that was asked for.
+    fn writable(&self, doing: &'static str) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        match &mut state.writes_left {
+            None => {}
+            Some(0) => {
+                return Err(LedgerError::Database { doing, source: "it cannot be written now".into() });
+            }
+            Some(left) => *left -= 1,
+        }
+        Ok(state)
+    }
+}
+
+/// The write side of one store in memory. Having it is having the store's lock.
+#[derive(Debug)]
+pub struct MemoryLedger {
+    database: MemoryStore,
+    store: usize,
+    handle: u64,
+}
+
+impl Drop for MemoryLedger {
+    fn drop(&mut self) {
+        let held_by = &mut self.database.state().stores[self.store].held_by;
+        held_by.take_if(|handle| *handle == self.handle);
+    }
+}
+
+#[async_trait]
+impl LedgerReader for MemoryLedger {
+    async fn attributes(&self) -> Result<Vec<KnownAttribute>> {
+        Ok(self.database.state().attributes(self.store))
+    }
+
+    async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>> {
+        Ok(self.database.state().customers_to_check(self.store, before_run, limit))
+    }
+
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        Ok(self.database.state().stores[self.store].learned)
+    }
+
+    async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+        let (database, filter) = (self.database.clone(), filter.clone());
+        Ok(Box::new(MemoryPages::new(database, self.store, filter)))
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn open_run(&self, run: &NewRun) -> Result<i64> {
+        Ok(self.database.writable("open a run")?.open_run(self.store, run))
+    }
+
+    async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
+        self.database.writable("save the plan")?.save_plan(self.store, run_id, changes, invalid)
+    }
+
+    async fn discard_plan(&self, run_id: i64) -> Result<()> {
+        self.database.writable("discard the plan")?.discard_plan(self.store, run_id)
+    }
+
+    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
+        self.database.writable("complete the plan")?.seal_plan(self.store, run_id, counts, at)
+    }
+
+    async fn planned(
+        &self,
+        run_id: i64,
+        in_doubt: bool,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<PlannedChange>> {
+        let state = self.database.state();
+        let start = after.map_or(Bound::Included((run_id, Key::new(i64::MIN, i64::MIN))), |key| {
+            Bound::Excluded((run_id, key))
+        });
+        let end = Bound::Included((run_id, Key::new(i64::MAX, i64::MAX)));
+        let rows = state.changes.range((start, end)).map(|(_, change)| change);
+        let rows = rows.filter(|change| {
+            change.outcome == Outcome::Planned && change.in_doubt_until.is_some() == in_doubt
+        });
+        let planned = rows.take(limit).map(|row| {
+            let entry = state.entries.get(&(self.store, row.key));
+            let open = entry.filter(|entry| entry.belief != Belief::Confirmed);
+            let same = entry.filter(|entry| Some(&entry.value) == row.value.as_ref());
+            PlannedChange {
+                change: Change {
+                    key: row.key,
+                    action: row.action,
+                    value: row.value.clone(),
+                    previous_value: row.previous_value.clone(),
+                    value_id: row.value_id,
+                    in_doubt_until: row.in_doubt_until,
+                },
+                in_doubt_value: open.map(|entry| entry.value.clone()),
+                observed_value: same.and_then(|entry| entry.observed_value.clone()),
+            }
+        });
+        Ok(planned.collect())
+    }
+
+    async fn record_intent(
+        &self,
+        run_id: i64,
+        request: &NewRequest,
+        changes: &[Change],
+    ) -> Result<RecordedIntent> {
+        self.database.writable("record an intent")?.record_intent(self.store, run_id, request, changes)
+    }
+
+    async fn record_outcome(
+        &self,
+        run_id: i64,
+        request_id: i64,
+        end: &RequestEnd,
+        outcomes: &[ChangeOutcome],
+    ) -> Result<Counts> {
+        let mut state = self.database.writable("record an outcome")?;
+        state.record_outcome(self.store, run_id, request_id, end, outcomes)
+    }
+
+    async fn record_unsent(
+        &self,
+        run_id: i64,
+        outcomes: &[ChangeOutcome],
+        at: DateTime<Utc>,
+    ) -> Result<Counts> {
+        self.database.writable("record an outcome")?.record_unsent(self.store, run_id, outcomes, at)
+    }
+
+    async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64> {
+        self.database.writable("edit beliefs")?.edit_beliefs(self.store, run_id, edit, at)
+    }
+
+    async fn record_attributes(
+        &self,
+        run_id: i64,
+        listed: &[KnownAttribute],
+        _at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.database.writable("record the attributes")?.record_attributes(self.store, run_id, listed)
+    }
+
+    async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()> {
+        self.database
+            .writable("record the customers")?
+            .record_customers(self.store, run_id, deleted, existing)
+    }
+
+    async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
+        self.database.writable("make entries unconfirmed")?.mark_unconfirmed(self.store, keys, at);
+        Ok(())
+    }
+
+    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
+        self.database.writable("keep the learned size")?.stores[self.store].learned = size;
+        Ok(())
+    }
+
+    async fn close_run(
+        &self,
+        run_id: i64,
+        status: RunStatus,
+        message: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.database.writable("close the run")?.close_run(self.store, run_id, status, message, at)
+    }
+}

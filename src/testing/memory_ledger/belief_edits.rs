@@ -1,0 +1,39 @@
+//! Edits of beliefs in memory.
+
+use chrono::{DateTime, Utc};
+
+use super::rows::BeliefEditRow;
+use super::state::State;
+use crate::ledger::Result;
+use crate::record::{Belief, BeliefEdit, EditKind};
+
+impl State {
+    pub(super) fn edit_beliefs(
+        &mut self,
+        store: usize,
+        run_id: i64,
+        edit: &BeliefEdit,
+        at: DateTime<Utc>,
+    ) -> Result<i64> {
+        self.owned(store, run_id, "edit beliefs")?;
+        let mut count = 0;
+        let in_scope =
+            self.entries.iter_mut().filter(|((of, key), _)| *of == store && edit.scope.contains(*key));
+        for (_, entry) in in_scope {
+            match edit.edit {
+                EditKind::Requeue if entry.belief != Belief::Rejected => continue,
+                EditKind::Requeue | EditKind::Invalidate => {}
+                EditKind::Clear => {
+                    (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
+                }
+            }
+            entry.belief = Belief::Unconfirmed;
+            entry.reason = Some(edit.reason.clone());
+            entry.in_doubt_until = entry.in_doubt_until.max(edit.in_doubt_until);
+            count += 1;
+        }
+        let edit = BeliefEdit { in_doubt_until: None, ..edit.clone() };
+        self.belief_edits.push(BeliefEditRow { run_id, edit, count, at });
+        Ok(count)
+    }
+}

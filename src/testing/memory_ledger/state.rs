@@ -1,0 +1,195 @@
+//! The database of the ledger in memory: its tables, and what every write does to them.
+//!
+//! Every function checks all that it needs before it changes anything, which makes it a transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
+use crate::ledger::{LearnedSize, LedgerError, NewRun, Result};
+use crate::record::{Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName};
+
+/// A row of `stores`, and the handle that holds its lock.
+#[derive(Debug)]
+pub(super) struct StoreRow {
+    pub(super) name: StoreName,
+    pub(super) learned: Option<LearnedSize>,
+    pub(super) owner: Option<i64>,
+    pub(super) held_by: Option<u64>,
+}
+
+/// All tables. A store is known by its place in `stores`; runs and requests by their place plus one.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) stores: Vec<StoreRow>,
+    pub(super) runs: Vec<(usize, RunRow)>,
+    pub(super) requests: Vec<RequestRow>,
+    pub(super) changes: BTreeMap<(i64, Key), ChangeRow>,
+    pub(super) entries: BTreeMap<(usize, Key), Entry>,
+    pub(super) invalid: Vec<(i64, InvalidRow)>,
+    pub(super) belief_edits: Vec<BeliefEditRow>,
+    pub(super) attributes: BTreeMap<(usize, i64), KnownAttribute>,
+    /// Customers with rejected values: whether each is deleted, and the run that checked last (0 for none).
+    pub(super) rejected_customers: BTreeMap<(usize, i64), (bool, i64)>,
+    /// How many handles there were.
+    pub(super) handles: u64,
+    /// How many writes still succeed before all fail, where that was asked for.
+    pub(super) writes_left: Option<u64>,
+}
+
+impl State {
+    /// The place of a store, which is made if it is not there.
+    pub(super) fn store(&mut self, name: &StoreName) -> usize {
+        match self.stores.iter().position(|store| store.name == *name) {
+            Some(place) => place,
+            None => {
+                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, held_by: None });
+                self.stores.len() - 1
+            }
+        }
+    }
+
+    /// The newest run of a store.
+    pub(super) fn newest_run(&self, store: usize) -> Option<&RunRow> {
+        self.runs.iter().rev().find(|(of, _)| *of == store).map(|(_, run)| run)
+    }
+
+    pub(super) fn run(&self, run_id: i64) -> Option<&RunRow> {
+        row_index(run_id).and_then(|index| self.runs.get(index)).map(|(_, run)| run)
+    }
+
+    /// The run, if it owns the store.
+    pub(super) fn owned(&mut self, store: usize, run_id: i64, doing: &'static str) -> Result<&mut RunRow> {
+        let owner = self.stores[store].owner;
+        if owner != Some(run_id) {
+            let newest = self.newest_run(store).map_or(0, |run| run.id);
+            return Err(LedgerError::LostLock { owner: owner.unwrap_or(newest) });
+        }
+        row_index(run_id)
+            .and_then(|index| self.runs.get_mut(index))
+            .map(|(_, run)| run)
+            .ok_or_else(|| wrong(doing, format!("there is no run {run_id}")))
+    }
+
+    pub(super) fn open_run(&mut self, store: usize, run: &NewRun) -> i64 {
+        let owner = self.stores[store].owner.and_then(row_index);
+        if let Some((_, left)) = owner.and_then(|index| self.runs.get_mut(index)) {
+            left.status = RunStatus::Interrupted;
+            left.finished_at = Some(run.started_at);
+        }
+        let id = next_id(self.runs.len());
+        self.stores[store].owner = Some(id);
+        self.runs.push((
+            store,
+            RunRow {
+                id,
+                kind: run.kind,
+                trigger: run.trigger,
+                status: RunStatus::Planning,
+                started_at: run.started_at,
+                planned_at: None,
+                finished_at: None,
+                counts: Counts::default(),
+                message: None,
+            },
+        ));
+        id
+    }
+
+    pub(super) fn close_run(
+        &mut self,
+        store: usize,
+        run_id: i64,
+        status: RunStatus,
+        message: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        let run = self.owned(store, run_id, "close the run")?;
+        run.status = status;
+        run.message = message.map(str::to_owned);
+        run.finished_at = Some(at);
+        self.stores[store].owner = None;
+        Ok(())
+    }
+
+    pub(super) fn save_plan(
+        &mut self,
+        store: usize,
+        run_id: i64,
+        changes: Vec<Change>,
+        invalid: Vec<InvalidRow>,
+    ) -> Result<()> {
+        const DOING: &str = "save the plan";
+        self.owned(store, run_id, DOING)?;
+        let mut keys = BTreeSet::new();
+        for Change { key, .. } in &changes {
+            if !keys.insert(*key) || self.changes.contains_key(&(run_id, *key)) {
+                return Err(wrong(DOING, format!("{key} is in the plan of run {run_id} already")));
+            }
+        }
+        self.changes.extend(changes.into_iter().map(|change| ((run_id, change.key), row_of(run_id, change))));
+        self.invalid.extend(invalid.into_iter().map(|row| (run_id, row)));
+        Ok(())
+    }
+
+    pub(super) fn discard_plan(&mut self, store: usize, run_id: i64) -> Result<()> {
+        self.owned(store, run_id, "discard the plan")?;
+        self.changes.retain(|(of, _), _| *of != run_id);
+        self.invalid.retain(|(of, _)| *of != run_id);
+        Ok(())
+    }
+
+    pub(super) fn seal_plan(
+        &mut self,
+        store: usize,
+        run_id: i64,
+        counts: &Counts,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        let run = self.owned(store, run_id, "complete the plan")?;
+        run.status = RunStatus::Running;
+        run.planned_at = Some(at);
+        run.counts.source_rows = counts.source_rows;
+        run.counts.no_value = counts.no_value;
+        run.counts.unchanged = counts.unchanged;
+        run.counts.still_rejected = counts.still_rejected;
+        run.counts.invalid = counts.invalid;
+        run.counts.orphans = counts.orphans;
+        run.counts.planned = counts.planned;
+        run.counts.deferred = counts.planned;
+        Ok(())
+    }
+}
+
+fn row_of(run_id: i64, change: Change) -> ChangeRow {
+    let Change { key, action, value, previous_value, value_id, in_doubt_until } = change;
+    ChangeRow {
+        run_id,
+        key,
+        action,
+        value,
+        previous_value,
+        value_id,
+        outcome: Outcome::Planned,
+        reason: None,
+        request_id: None,
+        decided_at: None,
+        in_doubt_until,
+    }
+}
+
+/// What was asked does not fit what the ledger holds.
+pub(super) fn wrong(doing: &'static str, problem: String) -> LedgerError {
+    LedgerError::Database { doing, source: problem.into() }
+}
+
+/// The id of a row that is about to be added.
+pub(super) fn next_id(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX - 1) + 1
+}
+
+/// Where the row of an id is.
+pub(super) fn row_index(id: i64) -> Option<usize> {
+    usize::try_from(id).ok()?.checked_sub(1)
+}

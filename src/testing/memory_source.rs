@@ -1,0 +1,141 @@
+//! A source whose rows are in memory.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::record::{Filter, SourcePage, SourceRow};
+use crate::source::{Source, SourceError, SourcePages};
+
+/// A row: customer id, attribute id, value.
+pub type MemoryRow = (Option<i64>, Option<i64>, Option<String>);
+
+const PAGE_ROWS: usize = 2_000;
+
+/// A source whose rows a test can change between two reads. Clones share their rows.
+#[derive(Debug, Clone, Default)]
+pub struct MemorySource {
+    rows: Arc<Mutex<Vec<MemoryRow>>>,
+    conflicts: Arc<AtomicU32>,
+}
+
+impl MemorySource {
+    /// Makes a source of these rows, in any order.
+    #[must_use]
+    pub fn new(rows: Vec<MemoryRow>) -> Self {
+        Self { rows: Arc::new(Mutex::new(rows)), conflicts: Arc::default() }
+    }
+
+    /// Replaces all rows. A read that has started still returns the old ones.
+    pub fn replace(&self, rows: Vec<MemoryRow>) {
+        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
+    }
+
+    /// Edits the rows in place. A read that has started still returns the old ones.
+    pub fn edit(&self, edit: impl FnOnce(&mut Vec<MemoryRow>)) {
+        edit(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Makes the next `count` reads fail with a recovery conflict after half of the rows.
+    pub fn conflict(&self, count: u32) {
+        self.conflicts.store(count, Ordering::SeqCst);
+    }
+
+    fn snapshot(&self, filter: &Filter) -> Vec<MemoryRow> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut snapshot: Vec<MemoryRow> = rows.iter().filter(|row| passes(row, filter)).cloned().collect();
+        drop(rows);
+        snapshot.sort_by_key(|(customer_id, attribute_id, _)| {
+            (customer_id.is_none(), *customer_id, attribute_id.is_none(), *attribute_id)
+        });
+        snapshot
+    }
+}
+
+/// Whether the filter matches the row. As in SQL, a NULL is in no list.
+fn passes((customer_id, attribute_id, _): &MemoryRow, filter: &Filter) -> bool {
+    let within = |set: &std::collections::BTreeSet<i64>, id: &Option<i64>| {
+        set.is_empty() || id.is_some_and(|id| set.contains(&id))
+    };
+    within(&filter.customers, customer_id) && within(&filter.attributes, attribute_id)
+}
+
+struct MemoryPages {
+    rows: Vec<MemoryRow>,
+    at: usize,
+    /// The number of rows after which the read fails.
+    fails_at: Option<usize>,
+}
+
+#[async_trait]
+impl SourcePages for MemoryPages {
+    async fn next(&mut self) -> Result<Option<SourcePage>, SourceError> {
+        if self.fails_at.is_some_and(|fails_at| self.at >= fails_at) {
+            return Err(SourceError::RecoveryConflict);
+        }
+        let end = self.fails_at.unwrap_or(self.rows.len()).min(self.at + PAGE_ROWS);
+        let mut page = SourcePage::with_capacity(end - self.at);
+        for (customer_id, attribute_id, value) in &self.rows[self.at..end] {
+            let (customer_id, attribute_id) = (*customer_id, *attribute_id);
+            page.push(SourceRow { customer_id, attribute_id, value: value.as_deref() });
+        }
+        self.at = end;
+        Ok(Some(page).filter(|page| !page.is_empty()))
+    }
+}
+
+#[async_trait]
+impl Source for MemorySource {
+    async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
+        let rows = self.snapshot(filter);
+        let conflict =
+            self.conflicts.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let fails_at = conflict.is_ok().then_some(rows.len() / 2);
+        Ok(Box::new(MemoryPages { rows, at: 0, fails_at }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(customer_id: impl Into<Option<i64>>, attribute_id: impl Into<Option<i64>>) -> MemoryRow {
+        (customer_id.into(), attribute_id.into(), Some("x".to_owned()))
+    }
+
+    async fn read(
+        source: &MemorySource,
+        filter: &Filter,
+    ) -> Result<Vec<(Option<i64>, Option<i64>)>, SourceError> {
+        let mut pages = source.read(filter).await?;
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await? {
+            assert!(!page.is_empty());
+            keys.extend((0..page.len()).map(|at| (page.row(at).customer_id, page.row(at).attribute_id)));
+        }
+        Ok(keys)
+    }
+
+    #[tokio::test]
+    async fn rows_are_in_key_order_with_nulls_last() {
+        let source = MemorySource::new(vec![row(None, 1), row(2, None), row(2, 1), row(-1, 9), row(2, 1)]);
+        let expect =
+            [(Some(-1), Some(9)), (Some(2), Some(1)), (Some(2), Some(1)), (Some(2), None), (None, Some(1))];
+        assert_eq!(read(&source, &Filter::default()).await.expect("rows"), expect);
+        let filter = Filter { attributes: [1].into(), ..Filter::default() };
+        let expect = [(Some(2), Some(1)), (Some(2), Some(1)), (None, Some(1))];
+        assert_eq!(read(&source, &filter).await.expect("rows"), expect);
+    }
+
+    #[tokio::test]
+    async fn a_conflict_fails_the_next_reads_only() {
+        let source = MemorySource::new((0..5_000).map(|id| row(id, 1)).collect());
+        source.conflict(2);
+        for _ in 0..2 {
+            let error = read(&source, &Filter::default()).await.expect_err("a conflict");
+            assert!(matches!(error, SourceError::RecoveryConflict));
+        }
+        assert_eq!(read(&source, &Filter::default()).await.expect("rows").len(), 5_000);
+    }
+}
