@@ -9,7 +9,10 @@ fn promise_6_one_bad_value_harms_nobody_else() {
         world.change("no !reject", "7, 33");
         let said = world.sync().exits(3).balances();
         assert_eq!(said.json()["status"], "partial");
-        assert_eq!((said.count("confirmed"), said.count("rejected"), said.count("held")), (48, 2, 0));
+        assert_eq!(
+            (said.count("confirmed"), said.count("rejected"), said.count("still_rejected")),
+            (48, 2, 0)
+        );
         world.assert_landed(48, "first");
         assert_eq!(world.value(7, 1), None);
         let listed = world.run(&["rejected", "--json"]).exits(0).json();
@@ -23,9 +26,9 @@ fn promise_6_one_bad_value_harms_nobody_else() {
         // Held, not sent again.
         world.store().reset_log();
         let said = world.sync().exits(3);
-        assert_eq!((said.count("planned"), said.count("held"), said.count("rejected")), (0, 2, 0));
+        assert_eq!((said.count("planned"), said.count("still_rejected"), said.count("rejected")), (0, 2, 0));
         assert!(world.writes().is_empty());
-        assert_eq!(world.run(&["sync"]).exits(3).tells(&["held"]).out.matches("new in this run").count(), 0);
+        assert_eq!(world.run(&["sync"]).exits(3).tells(&["still rejected"]).out.matches("new in this run").count(), 0);
 
         // Released by hand, and refused again.
         let said = world.run(&["sync", "--json", "--retry-rejected"]).exits(3).balances();
@@ -34,7 +37,7 @@ fn promise_6_one_bad_value_harms_nobody_else() {
         // Changed, and sent by itself.
         world.change("first", "7");
         let said = world.sync().exits(3).balances();
-        assert_eq!((said.count("confirmed"), said.count("held")), (1, 1));
+        assert_eq!((said.count("confirmed"), said.count("still_rejected")), (1, 1));
 
         // Released by hand after the store changed its mind.
         world.store().options.rules.reject_marker = String::new();

@@ -56,7 +56,7 @@ fn costs(customers: i64, attributes: i64, seed: u64) -> Costs {
     let used = world.writes().len();
     assert_eq!(said.count("requests"), used as i64);
     let next = world.sync().exits(3);
-    assert_eq!((next.count("planned"), next.count("held")), (0, BAD as i64));
+    assert_eq!((next.count("planned"), next.count("still_rejected")), (0, BAD as i64));
     assert_eq!(world.writes().len(), used, "the next run makes no call");
 
     // Ten customers a batch, in key order.

@@ -73,8 +73,8 @@ fn a_ledger_that_was_tampered_with_gives_itself_away() {
                 &["entries"],
             ),
             (
-                "update runs set distrusted = 1 where id = 2",
-                "update runs set distrusted = 0 where id = 2",
+                "insert into belief_edits (run_id, edit, count, reason, at) values (2, 'invalidate', 0, 'x', '2026-01-01')",
+                "delete from belief_edits where reason = 'x'",
                 &["entries"],
             ),
             (

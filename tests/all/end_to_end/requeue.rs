@@ -25,13 +25,13 @@ fn values_are_released_by_hand() {
             serde_json::json!({ "customer_id": 7, "attribute_id": 1, "released": 1 })
         );
         let run = world.run(&["runs", "2", "--json"]).exits(0).json();
-        assert_eq!((&run["run"]["kind"], &run["run"]["status"]), (&"release".into(), &"succeeded".into()));
-        assert_eq!((&run["run"]["planned"], &run["run"]["deferred"]), (&2.into(), &2.into()));
-        world.run(&["explain", "7", "1"]).exits(0).tells(&["released by hand", "not allowed here"]);
+        assert_eq!((&run["run"]["kind"], &run["run"]["status"]), (&"requeue".into(), &"succeeded".into()));
+        assert_eq!((&run["run"]["planned"], &run["run"]["deferred"]), (&0.into(), &0.into()));
+        world.run(&["explain", "7", "1"]).exits(0).tells(&["requeued by hand", "not allowed here"]);
 
         // The next sync sends them, and only them.
         let said = world.sync().exits(3).balances();
-        assert_eq!((said.count("planned"), said.count("confirmed"), said.count("held")), (2, 2, 1));
+        assert_eq!((said.count("planned"), said.count("confirmed"), said.count("still_rejected")), (2, 2, 1));
         assert_eq!(world.writes().len(), 1);
         assert_eq!(world.value(8, 1).as_deref(), Some("no !reject"));
 
@@ -82,7 +82,7 @@ fn with_deleted_customers(books: Books) -> World {
     world.store().delete_customer(4);
     world.store().delete_customer(5);
     world.change("second", "3, 4, 5");
-    let said = world.sync().exits(3).balances().tells(&["the store has no such customers any more"]);
+    let said = world.sync().exits(3).balances().tells(&["the store no longer has these customers"]);
     assert_eq!((said.count("confirmed"), said.count("rejected")), (2, 4));
     world
 }
@@ -96,25 +96,25 @@ fn asks(world: &World) -> usize {
 fn values_of_a_deleted_customer_are_sent_again_when_it_is_back() {
     for books in Books::BOTH {
         let world = with_deleted_customers(books);
-        assert_eq!(world.number("select count(*) as n from missing_customers"), 2);
+        assert_eq!(world.number("select count(*) as n from rejected_customers where deleted = 1"), 2);
         world.store().reset_log();
         let said = world.sync().exits(3);
-        assert_eq!((said.count("planned"), said.count("held")), (0, 4));
+        assert_eq!((said.count("planned"), said.count("still_rejected")), (0, 4));
         assert_eq!(asks(&world), 1, "one question for all of them");
 
         world.store().add_customer(4);
         let plan = world.run(&["plan", "--json"]).exits(0).json();
-        assert_eq!((&plan["counts"]["planned"], &plan["counts"]["held"]), (&2.into(), &2.into()));
+        assert_eq!((&plan["counts"]["planned"], &plan["counts"]["still_rejected"]), (&2.into(), &2.into()));
         let said = world.sync().exits(3).balances();
-        assert_eq!((said.count("released"), said.count("confirmed"), said.count("held")), (2, 2, 2));
+        assert_eq!((said.count("confirmed"), said.count("still_rejected")), (2, 2));
         assert_eq!((world.value(4, 1).as_deref(), world.value(5, 1)), (Some("second"), None));
-        // What was set aside is given back, and whatever the store held for the customer is believed no more.
-        let told = world.ask("select customer_id, news, entries from releases order by news");
-        let of = |news: &str| serde_json::json!({ "customer_id": 4, "news": news, "entries": 2 });
-        assert_eq!(told, [of("back"), of("gone")]);
-        assert_eq!(world.number("select customer_id as n from missing_customers"), 5);
+        // Rejected values are requeued, and nothing that the store held for the customer is believed any more.
+        let edits = world.ask("select customer_id, edit, count from belief_edits order by edit");
+        let edit = |edit: &str| serde_json::json!({ "customer_id": 4, "edit": edit, "count": 2 });
+        assert_eq!(edits, [edit("clear"), edit("requeue")]);
+        assert_eq!(world.number("select customer_id as n from rejected_customers"), 5);
         world.store().add_customer(5);
-        world.run(&["sync"]).exits(0).tells(&["released", "set aside before"]);
+        assert_eq!(world.sync().exits(0).balances().count("confirmed"), 2);
     }
 }
 
@@ -136,13 +136,17 @@ fn promise_5_customers_that_a_killed_or_stopped_run_did_not_ask_about_are_asked_
         running.signal(signal);
         running.end();
         world.store().options.latency = Duration::from_millis(2);
-        assert_eq!(world.number("select count(*) as n from missing_customers"), 0, "nobody was asked");
+        assert_eq!(
+            world.number("select count(*) as n from rejected_customers where deleted = 1"),
+            0,
+            "no customer was checked"
+        );
 
         world.store().reset_log();
-        let said = world.sync().exits(3).balances().tells(&["the store has no such customers any more"]);
-        assert_eq!((said.count("rejected"), said.count("held")), (0, 2));
+        let said = world.sync().exits(3).balances().tells(&["the store no longer has these customers"]);
+        assert_eq!((said.count("rejected"), said.count("still_rejected")), (0, 2));
         assert_eq!(asks(&world), 1, "one question for both");
-        assert_eq!(world.number("select count(*) as n from missing_customers"), 2);
+        assert_eq!(world.number("select count(*) as n from rejected_customers where deleted = 1"), 2);
         world.store().add_customer(1);
         world.store().add_customer(2);
         world.sync().exits(0).balances();
@@ -171,7 +175,7 @@ fn promise_3_what_a_deleted_customer_took_along_is_not_believed_when_it_is_back(
         let plan = world.run(&["plan", "--json"]).exits(0).json();
         assert_eq!(plan["counts"]["planned"], 2, "plan knows it too");
         let said = world.sync().exits(0).balances();
-        assert_eq!((said.count("confirmed"), said.count("released")), (2, 1));
+        assert_eq!((said.count("confirmed"), said.count("planned")), (2, 2));
         let made_anew = "select count(*) as n from changes where run_id = 3 and action = 'create'";
         assert_eq!(world.number(made_anew), 2, "the ledger itself forgot them, should this run have died");
         assert_eq!((world.value(5, 1).as_deref(), world.value(5, 2).as_deref()), (Some("second"), Some("1")));
@@ -190,18 +194,19 @@ fn rejected_values_are_sent_again_when_their_attribute_changes() {
         let renamed = |name: &str| attrsync::sandbox::AttributeSpec::new(1, name, "string");
         world.store().add_attribute(renamed("level"));
         let plan = world.run(&["plan", "--json"]).exits(0).tells(&["attribute 1 is named level"]).json();
-        assert_eq!((&plan["counts"]["planned"], &plan["counts"]["held"]), (&2.into(), &0.into()));
+        assert_eq!((&plan["counts"]["planned"], &plan["counts"]["still_rejected"]), (&2.into(), &0.into()));
         assert_eq!(
             world.number("select count(*) as n from entries where belief = 'rejected'"),
             2,
             "plan writes nothing"
         );
-        // A run that leaves them out releases them all the same; then the next one sends them.
+        // A run that leaves one of them out requeues both; the next run sends the other.
         let said =
             world.run(&["sync", "--json", "--customer", "3"]).exits(0).tells(&["attribute 1 is named level"]);
-        assert_eq!((said.count("released"), said.count("confirmed")), (2, 1));
-        let said = world.sync().exits(0);
-        assert_eq!((said.count("released"), said.count("confirmed")), (0, 1));
+        assert_eq!(said.count("confirmed"), 1);
+        assert_eq!(world.number("select count as n from belief_edits"), 2);
+        assert_eq!(world.sync().exits(0).count("confirmed"), 1);
+        assert_eq!(world.number("select count(*) as n from belief_edits"), 1);
         assert_eq!(world.value(4, 1).as_deref(), Some("no !reject"));
         world.store().reset_log();
         world.sync().exits(0);

@@ -45,9 +45,9 @@ impl Watch<'_> {
             "changes",
             "entries",
             "invalid_rows",
-            "releases",
+            "belief_edits",
             "attributes",
-            "missing_customers",
+            "rejected_customers",
         ] {
             for row in self.0.ask(&format!("select * from {table} limit 5000")) {
                 let row = row.to_string();
