@@ -19,8 +19,9 @@ use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger, LedgerReader};
 use attrsync::record::{RunStatus, StoreName};
-use attrsync::sandbox::{Model, SandboxDestination, SandboxOptions};
+use attrsync::sandbox::{Model, SandboxOptions};
 use attrsync::source::postgres::PostgresSource;
+use attrsync::testing::sandbox_destination::SandboxDestination;
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::watch;
@@ -220,7 +221,7 @@ async fn fill(rows: u64, path: &Path) -> Bench {
     );
     connection.execute(AssertSqlSafe(values)).await.expect("a filled table");
     connection.execute("vacuum analyze customer_attribute_values").await.expect("a vacuum");
-    let name = StoreName { api_url: "https://bench".to_owned(), hash: "bench".to_owned() };
+    let name = StoreName::new("https://bench", "bench");
     let sqlite = SqliteLedger::open(path, &name).await.expect("a SQLite ledger");
     let postgres = PostgresLedger::open(&url, &name).await.expect("a Postgres ledger");
     connection

@@ -23,8 +23,8 @@ use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{RunStatus, StoreName};
 use attrsync::sandbox::{Counting, Model, SandboxOptions, Server};
-use attrsync::source::memory::MemorySource;
 use attrsync::testing::memory_ledger::MemoryStore;
+use attrsync::testing::memory_source::MemorySource;
 use tokio::sync::watch;
 
 const WORKERS: usize = 3;
@@ -52,7 +52,7 @@ async fn case(ledger: &str, latency: Duration, seconds: f64) {
     let folder = tempfile::tempdir().expect("a folder");
     let fsync = disk(folder.path());
     let real = std::thread::spawn(move || real_latency(latency)).join().expect("a measured latency");
-    let name = StoreName { api_url: format!("http://{address}"), hash: "sandbox".to_owned() };
+    let name = StoreName::new(&format!("http://{address}"), "sandbox");
     let ledger_of_run = open(ledger, &folder.path().join("ledger.db"), &name).await;
     let destination = BigCommerce::new(BigCommerceOptions {
         name,

@@ -1,14 +1,16 @@
-//! The commands, a file each; all printing is in the view.
+//! The commands, one file each. All printing is in the view.
 //!
-//! Every command returns an [`Exit`], or a [`Failure`] that is shown once, here. Results go to stdout, everything that
-//! is said about them to stderr.
+//! Every command returns an exit code, or a [`Failure`] that is shown once, here. Results go to stdout, everything
+//! else to stderr. The commands do not import this file.
 
-mod wiring;
+mod context;
 mod exit;
 mod failure;
+mod reference;
 mod signals;
 mod trace;
 mod view;
+mod wiring;
 
 mod init;
 mod check;
@@ -29,11 +31,15 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
+
+use context::Context;
 use failure::Failure;
+use view::console::{Console, LogFormat};
+use view::paint::ColorWhen;
 
 use crate::failpoint;
 
-/// Keeps the customer attribute values of a BigCommerce store in step with a Postgres table.
+/// Keeps the customer attribute values of a BigCommerce store in step with a Postgres table
 #[derive(Debug, Parser)]
 #[command(name = "attrsync", version, propagate_version = true, after_help = exit::TABLE)]
 struct Program {
@@ -43,110 +49,124 @@ struct Program {
     command: Command,
 }
 
-/// Where `--help` shows what every command takes: below the options of the command itself.
+/// The heading of the options that every command takes, in `--help` below the options of the command itself.
 const COMMON: &str = "Common options";
 
-/// What every command takes.
+/// The options that every command takes.
 #[derive(Debug, clap::Args)]
 struct Common {
     /// The configuration file
     #[arg(long, global = true, help_heading = COMMON, value_name = "FILE", default_value = "sync.toml")]
     config: PathBuf,
-    /// Say more: -v what is being done, -vv every call, -vvv everything
+    /// Log more: -v progress, -vv every call, -vvv everything
     #[arg(short, long, global = true, help_heading = COMMON, action = ArgAction::Count)]
     verbose: u8,
-    /// Say less: results and errors only
+    /// Write results and errors only
     #[arg(short, long, global = true, help_heading = COMMON, conflicts_with = "verbose")]
     quiet: bool,
-    /// How log lines, hints and errors are written to stderr
-    #[arg(long, global = true, help_heading = COMMON, value_name = "FORMAT", value_enum, default_value_t = trace::Format::Text)]
-    log_format: trace::Format,
+    /// How log lines, notes, hints and errors are written to stderr
+    #[arg(long, global = true, help_heading = COMMON, value_name = "FORMAT", value_enum)]
+    #[arg(default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
     /// When to use colours; NO_COLOR turns them off too
-    #[arg(long, global = true, help_heading = COMMON, value_name = "WHEN", value_enum, default_value_t = view::When::Auto)]
-    color: view::When,
+    #[arg(long, global = true, help_heading = COMMON, value_name = "WHEN", value_enum)]
+    #[arg(default_value_t = ColorWhen::Auto)]
+    color: ColorWhen,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write an annotated sync.toml and print the table's DDL
+    /// Write an annotated sync.toml and print the DDL of the source table
     Init(init::Args),
-    /// Prove configuration, source, ledger, token and attributes; explain what is wrong
+    /// Verify configuration, source, ledger, token and attributes, and explain what is wrong
     Check(check::Args),
     /// Show what a sync would do: reads only, writes nothing, takes no lock
     Plan(plan::Args),
-    /// Plan, then push what changed
+    /// Plan, then push the changes
     Sync(sync::Args),
-    /// The audit: all runs, or one with its requests and failures
+    /// List all runs, or show one with its requests and failures
     Runs(runs::Args),
-    /// Why a customer has a value: desired, believed, every attempt
+    /// Show why a customer has a value: the desired value, the ledger's belief, every change
     Explain(explain::Args),
-    /// The values that the store refused, with reasons
+    /// List the values that the store rejected, with reasons, or requeue them
     Rejected(rejected::Args),
-    /// Ask the ledger in SQL, read-only
+    /// Query the ledger with read-only SQL
     Sql(sql::Args),
     /// Run the BigCommerce simulator as a server
     Sandbox(sandbox::Args),
-    /// Show the whole story on this machine, with no set-up
+    /// Show all of the above on this machine, with no set-up
     Demo(demo::Args),
-    /// Print the completions of a shell
+    /// Print the completion script of a shell
     Completions(shell::CompletionsArgs),
     /// Print the manual page
     Man,
 }
 
-/// Runs the command that the arguments name, to its end, and returns what the process is to exit with.
+/// Runs the command that the arguments name and returns the exit code of the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let program = match parse(arguments) {
+    let Program { common, command } = match parse(arguments) {
         Ok(program) => program,
         Err(error) => return usage(&error),
     };
-    view::start(program.common.color, program.common.log_format, program.common.quiet);
-    trace::start(program.common.verbose, program.common.quiet, program.common.log_format);
+    let console = Console::new(common.color, common.log_format, common.quiet);
+    trace::start(&console, common.verbose);
     if let Err(problem) = failpoint::check() {
-        return failure::show(&Failure::usage(problem));
+        return Failure::usage(problem).show(&console);
     }
-    // One thread: what reads millions of rows has its own, and an answer of the store is handled where it comes in.
+    // One thread is enough: streams of rows are decoded on threads of their own, and a response is handled at once on
+    // the thread that reads it.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failure::show(&Failure::from(error)),
+        Err(error) => return Failure::from(error).show(&console),
     };
+    let context = Context { config: common.config, console };
     let exit = runtime
-        .block_on(dispatch(&program.common, &program.command))
-        .unwrap_or_else(|failure| failure::show(&failure));
-    // A task that still waits for a dead network must not keep the process.
+        .block_on(dispatch(&context, &command))
+        .unwrap_or_else(|failure| failure.show(&context.console));
+    // A task that waits for a dead network must not keep the process alive.
     runtime.shutdown_background();
     exit
 }
 
-async fn dispatch(common: &Common, command: &Command) -> Result<Exit, Failure> {
+/// Returns the command line reference as Markdown.
+#[must_use]
+pub fn reference() -> String {
+    reference::markdown(Program::command(), COMMON)
+}
+
+async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
     match command {
-        Command::Init(args) => init::run(common, args),
-        Command::Check(args) => check::run(common, args).await,
-        Command::Plan(args) => plan::run(common, args).await,
-        Command::Sync(args) => sync::run(common, args).await,
-        Command::Runs(args) => runs::run(common, args).await,
-        Command::Explain(args) => explain::run(common, args).await,
-        Command::Rejected(args) => rejected::run(common, args).await,
-        Command::Sql(args) => sql::run(common, args).await,
-        Command::Sandbox(args) => sandbox::run(args).await,
-        Command::Demo(args) => demo::run(args).await,
-        Command::Completions(args) => shell::completions(args),
-        Command::Man => shell::man(),
+        Command::Init(args) => init::run(context, args),
+        Command::Check(args) => check::run(context, args).await,
+        Command::Plan(args) => plan::run(context, args).await,
+        Command::Sync(args) => sync::run(context, args).await,
+        Command::Runs(args) => runs::run(context, args).await,
+        Command::Explain(args) => explain::run(context, args).await,
+        Command::Rejected(args) => rejected::run(context, args).await,
+        Command::Sql(args) => sql::run(context, args).await,
+        Command::Sandbox(args) => sandbox::run(context, args).await,
+        Command::Demo(args) => {
+            demo::run(context, args, &|step| Box::pin(perform(&context.console, step))).await
+        }
+        Command::Completions(args) => shell::completions(context, args, Program::command()),
+        Command::Man => shell::man(context, &Program::command()),
     }
 }
 
-/// The program's description for the parser, completions and the manual page.
-fn command() -> clap::Command {
-    Program::command()
+/// Runs a command of the demo in this process.
+async fn perform(console: &Console, arguments: Vec<OsString>) -> Result<Exit, Failure> {
+    let program = parse(arguments).map_err(Failure::usage)?;
+    let context = Context { config: program.common.config, console: console.clone() };
+    dispatch(&context, &program.command).await
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Program, clap::Error> {
-    Program::from_arg_matches(&command().try_get_matches_from(arguments)?)
+    Program::from_arg_matches(&Program::command().try_get_matches_from(arguments)?)
 }
 
-/// Shows what the parser has to say. Its own exit code for wrong usage is 2, which means pending changes here.
+/// Shows the parser's message. The parser's own exit code for wrong usage is 2, which means pending changes here.
 fn usage(error: &clap::Error) -> Exit {
-    // Nobody is left to be told when the terminal is gone.
+    // A closed terminal leaves nobody to tell.
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
@@ -160,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_arguments_are_consistent() {
-        command().debug_assert();
+        Program::command().debug_assert();
     }
 
     #[test]
@@ -179,6 +199,34 @@ mod tests {
                 _ => Exit::Usage,
             };
             assert_eq!(found, exit, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_step_of_the_demo_is_a_command() {
+        for step in demo::steps() {
+            let arguments = ["attrsync"].iter().chain(step).map(OsString::from);
+            assert!(parse(arguments).is_ok(), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn the_manual_page_has_every_command_with_its_options() {
+        let program = Program::command();
+        let page = shell::page(&program).expect("a page");
+        for command in program.get_subcommands() {
+            assert!(page.contains(&format!(".SH {}\n", command.get_name().to_uppercase())));
+        }
+        assert!(page.contains("retry\\-rejected") && !page.contains("attrsync\\-sync(1)"));
+    }
+
+    #[test]
+    fn every_option_has_a_help_text() {
+        let program = Program::command();
+        for command in program.get_subcommands() {
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {argument}", command.get_name());
+            }
         }
     }
 }

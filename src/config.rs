@@ -1,7 +1,6 @@
-//! `sync.toml` made into a typed, checked configuration. All problems are reported at once, each with its key.
+//! Reads `sync.toml` into a typed and checked configuration. All problems are reported at once, each with its key.
 //!
-//! Strings may take values from the environment, which are filled in after the file was parsed. No error
-//! repeats a text that may be a secret.
+//! References to the environment are replaced after the file was parsed. No error repeats a text that may be a secret.
 
 mod address;
 mod interpolate;
@@ -24,21 +23,21 @@ pub use problem::{ConfigErrors, Problem};
 /// The annotated `sync.toml`: every key with its default.
 pub const ANNOTATED: &str = include_str!("../sync.toml");
 
-/// The longest `request_timeout` there may be.
+/// The longest `request_timeout` that is allowed.
 pub(crate) const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// A token, or an address that may carry a password. It never shows itself.
+/// A token, or an address that may contain a password. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` secret from here on.
+    /// Makes a secret of a text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that has to send it.
+    /// Returns the text, for the place that sends it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -51,16 +50,16 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Everything that a command needs to know.
+/// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the desired values are.
+    /// Where the desired values are read.
     pub source: SourceConfig,
-    /// The store to keep in step.
+    /// The store that is kept in step.
     pub store: StoreConfig,
     /// Where the ledger is.
     pub ledger: LedgerConfig,
-    /// How to push.
+    /// How changes are pushed.
     pub push: PushConfig,
 }
 
@@ -69,16 +68,16 @@ pub struct Config {
 pub struct SourceConfig {
     /// A `postgres://` address as libpq users write it.
     pub url: Secret,
-    /// What is read.
+    /// The table or query that is read.
     pub relation: Relation,
 }
 
-/// What the desired values are read from.
+/// The relation that holds the desired values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relation {
-    /// A table or view, maybe with its schema: `shop.values`.
+    /// A table or view, optionally with its schema: `shop.values`.
     Table(String),
-    /// A query with the columns customer_id, attribute_id and value; no trailing semicolon.
+    /// A query with the columns customer_id, attribute_id and value, without a trailing semicolon.
     Query(String),
 }
 
@@ -92,17 +91,17 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// Whether the token would travel in clear: the address is neither encrypted nor on this machine.
+    /// Whether the token would be sent over a network without encryption.
     #[must_use]
-    pub fn sends_token_in_clear(&self) -> bool {
-        address::is_in_clear(&self.name.api_url)
+    pub fn sends_token_unencrypted(&self) -> bool {
+        address::is_unencrypted(&self.name.api_url)
     }
 }
 
 /// `[ledger]`
 #[derive(Debug, Clone)]
 pub enum LedgerConfig {
-    /// `sqlite:PATH`, the path made absolute against the configuration file's folder.
+    /// `sqlite:PATH`. The path is absolute; in the file it is relative to the file's folder.
     Sqlite(PathBuf),
     /// `postgres://…`, in its own schema `attrsync`.
     Postgres(Secret),
@@ -111,23 +110,23 @@ pub enum LedgerConfig {
 /// `[push]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct PushConfig {
-    /// At most so many distinct customers in a call, 1 to 10.
+    /// The largest number of distinct customers in a request, 1 to 10.
     pub customers_per_request: usize,
-    /// Calls in flight, 1 to 3.
+    /// Requests in flight, 1 to 3.
     pub workers: usize,
-    /// At most so many values in a call; learnt from the store where not set.
+    /// The largest number of values in a request; learned from the store if not set.
     pub values_per_request: Option<usize>,
-    /// How often a call whose outcome is unknown is made before its batch is split.
+    /// Attempts of a request that is in doubt, before its batch is split.
     pub max_attempts: u32,
-    /// The first pause after a failure; doubles up to `backoff_max`, with jitter.
+    /// The first pause after a failure. It doubles up to `backoff_max`, with jitter.
     pub backoff: Duration,
     /// The longest pause after a failure.
     pub backoff_max: Duration,
-    /// How long to wait for an answer.
+    /// How long to wait for a complete response.
     pub request_timeout: Duration,
     /// The share of the store's rate quota that is left to other apps, 0 to 0.95.
     pub quota_reserve: f64,
-    /// After this time nothing new is begun.
+    /// The time after which nothing more is sent.
     pub max_duration: Option<Duration>,
 }
 

@@ -1,7 +1,7 @@
-//! The port to the store: what the engine may ask of it, and what it can learn from an answer.
+//! The port to the store: the requests that the engine makes, and the responses to them.
 //!
-//! An implementation reports what came back and judges nothing: what an answer means is decided by
-//! [`crate::retry`], so that every implementation is judged alike.
+//! An implementation reports a response as it is. [`crate::retry`] tells what it means, so that one table holds for every
+//! implementation.
 
 pub mod bigcommerce;
 
@@ -14,20 +14,20 @@ use crate::record::Key;
 /// One value to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item<'a> {
-    /// KeyScope value.
+    /// Its customer and attribute.
     pub key: Key,
     /// The value, at most 255 code points.
     pub value: &'a str,
 }
 
-/// One value as the store says it holds it.
+/// The store's copy of a value in its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Echo {
-    /// KeyScope value.
+    /// Its customer and attribute.
     pub key: Key,
     /// The value in the store's form.
     pub value: String,
-    /// The store's id of the value; the API's description does not promise one.
+    /// The store's id of the value. The API's description does not promise one.
     pub value_id: Option<i64>,
 }
 
@@ -36,93 +36,95 @@ pub struct Echo {
 pub struct Attribute {
     /// The store's id.
     pub id: i64,
-    /// Its name; not known to be unique.
+    /// Its name. The API's description does not say that it is unique.
     pub name: String,
     /// `string`, `number` or `date`.
     pub kind: String,
 }
 
-/// What became of one call.
+/// The result of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
-    /// A whole answer arrived.
+    /// A whole response arrived.
     Received(HttpResponse),
-    /// The request may have arrived, the answer did not: a time-out, a reset, a body that was cut off.
+    /// The response did not arrive whole (a time-out, a reset, a truncated body). The request may have been applied.
     Lost {
         /// What happened, without any value or secret.
         reason: String,
     },
-    /// Nothing left this machine: no connection could be made.
+    /// Nothing left this machine, because no connection could be made.
     NotSent {
         /// What happened.
         reason: String,
     },
 }
 
-/// An answer, read but not judged.
+/// A response that arrived whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The store's id of the request, if it told one.
+    /// The store's id of the request, if the response has one.
     pub request_id: Option<String>,
-    /// How long the store asks to wait: the longer of the window's reset and retry-after. Given on 429 only.
+    /// How long the store asks to wait: the longer of the window's reset and retry-after. Only a 429 has it.
     pub wait: Option<Duration>,
-    /// What the body says.
+    /// The body.
     pub body: Body,
 }
 
-/// What an answer's body says.
+/// The body of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// A list of values. An item of the answer that could not be read is left out.
+    /// A list of values. Items that could not be read are left out.
     Echoes(Vec<Echo>),
     /// An error in the API's shape.
     Problem {
         /// Its one-line title; may be empty.
         title: String,
-        /// Its `errors`, in the order of the answer: `("0.customer_id", "invalid customer ID")`.
+        /// Its `errors`, in the order of the body: `("0.customer_id", "invalid customer ID")`.
         errors: Vec<(String, String)>,
     },
-    /// Something else: HTML, an empty body, JSON of another shape. The first 2 KiB of it.
+    /// Anything else (HTML, an empty body, JSON of another shape), cut to its first 2 KiB.
     Unreadable(String),
 }
 
-/// A call that reads did not succeed.
+/// A read failed: its response is not a 200 whose every item can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", crate::retry::headline(.0))]
 pub struct ReadError(pub Response);
 
-/// A BigCommerce store, or something that behaves like one.
+/// A BigCommerce store, or a simulation of one.
 ///
-/// Calls may be made concurrently; the caller bounds how many writes are in flight. Every call that is made
-/// after [`ready`](Self::ready) returned is one request to the store: an implementation never retries by itself.
+/// Methods may be called concurrently; the caller limits how many writes are in flight. An implementation never sends
+/// a request again by itself.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Waits until the store's rate quota allows one more call, and takes it from what is left.
-    /// Asked before every write is begun, so that a begun write need not wait. Reads ask for themselves.
-    async fn ready(&self);
+    /// Waits until the store's rate quota allows one more request, and takes the permit for it.
+    ///
+    /// The caller acquires a permit before it records the intent of a write, so that a recorded write never waits.
+    /// Reads acquire their own permits. A permit that is not used expires.
+    async fn acquire_permit(&self);
 
-    /// Writes the values: one request. `items` is not empty and has each key once.
-    /// The reply may hold its echoes in any order, with keys missing, altered or repeated.
+    /// Writes the values in one request. `items` is not empty and has each key once.
+    /// The response may have its echoes in any order, with keys missing, altered or repeated.
     async fn upsert(&self, items: &[Item<'_>]) -> Response;
 
-    /// Reads the store's values of these keys, all pages. A key that the store has no value for is left out;
-    /// a key may be there more than once; keys that were not asked for are left out.
+    /// Reads the store's values of these keys, all pages. A key without a value is left out; a key may be there more than
+    /// once.
     ///
     /// # Errors
-    /// The first reply that was not a readable 200.
+    /// The first response that is not a readable 200.
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError>;
 
     /// Lists the attributes that the store defines, all pages.
     ///
     /// # Errors
-    /// The first reply that was not a readable 200.
+    /// The first response that is not a readable 200.
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError>;
 
-    /// Which of these customers the store has. At most 50 are asked for at once.
+    /// Returns those of the customers that exist in the store, in the order of their ids.
     ///
     /// # Errors
-    /// A reply that was not a readable 200.
+    /// The first response that is not a readable 200.
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError>;
 }

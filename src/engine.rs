@@ -93,7 +93,7 @@ pub struct Options {
     /// Send values again that the store rejected before.
     pub retry_rejected: bool,
     /// Believe nothing that the ledger says.
-    pub distrust: bool,
+    pub full: bool,
     /// What started the run.
     pub trigger: Trigger,
 }
@@ -104,7 +104,7 @@ impl Default for Options {
             filter: Filter::default(),
             attribute_names: Vec::new(),
             retry_rejected: false,
-            distrust: false,
+            full: false,
             trigger: Trigger::Manual,
         }
     }
@@ -302,7 +302,7 @@ async fn save_plan(
 ) -> Result<(planning::Planned, String), EngineError> {
     let attributes = read_retry::repeat(push, || ports.destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
-    if options.distrust {
+    if options.full {
         invalidate(ports, push, run_id).await?;
     }
     let changes = store_changes::record(ports, push, run_id, &attributes).await?;
@@ -354,7 +354,7 @@ fn rules(attributes: &[Attribute], changes: StoreChanges, options: &Options, now
         requeued: changes.requeued(),
         missing_attributes: changes.definitions.missing,
         retry_rejected: options.retry_rejected,
-        full: options.distrust,
+        full: options.full,
         now,
     }
 }

@@ -1,8 +1,8 @@
-//! Errors in words.
+//! An error with its causes in one line.
 
 use std::error::Error;
 
-/// An error with its causes, in one line. A cause that the sentence before has already said is not repeated.
+/// Writes an error and its causes in one line. A cause that the text already contains is not repeated.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -7,9 +7,10 @@ use std::path::Path;
 use crate::config::Config;
 use crate::destination::bigcommerce::wire;
 use crate::destination::{Body, HttpResponse, Item, Response};
+use crate::pgcopy::{CopyDecoder, CopyError};
 use crate::record::{Key, SourcePage};
 use crate::retry::{self, Meaning};
-use crate::source::copy::{CopyDecoder, CopyError};
+use crate::source::postgres::push;
 
 /// The header of a binary COPY.
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -56,9 +57,9 @@ pub fn copy(bytes: &[u8]) {
 type Row = (Option<i64>, Option<i64>, Option<String>);
 
 fn decoded(bytes: &[u8], size: usize) -> (Vec<Row>, Result<(), CopyError>) {
-    let mut decoder = CopyDecoder::new();
+    let mut decoder = CopyDecoder::default();
     let mut page = SourcePage::default();
-    let end = bytes.chunks(size).try_for_each(|chunk| decoder.feed(chunk, &mut page));
+    let end = bytes.chunks(size).try_for_each(|chunk| decoder.feed(chunk, |fields| push(&mut page, fields)));
     let end = end.and_then(|()| decoder.finish());
     let row = |at| {
         let row = page.row(at);
@@ -73,14 +74,14 @@ pub fn wire(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Some(page) = wire::page(&text, wire::echo) {
         assert!(page.items.iter().all(|echo| !echo.value.contains('\0')));
-        let Body::Echoes(echoes) = wire::upsert_reply(200, &text) else { panic!("a page is no answer") };
+        let Body::Echoes(echoes) = wire::upsert_response(200, &text) else { panic!("a page is no answer") };
         assert_eq!(echoes, page.items);
         for read in [wire::page(&text, |_| Some(())), wire::page(&text, |_| None)] {
             let read = read.expect("whether it is a page does not depend on what is read");
             assert_eq!(read.items.len() + read.unread, page.items.len() + page.unread);
         }
     } else {
-        assert!(matches!(wire::upsert_reply(200, &text), Body::Unreadable(_)));
+        assert!(matches!(wire::upsert_response(200, &text), Body::Unreadable(_)));
     }
     wire::page(&text, wire::attribute);
     wire::page(&text, wire::customer);
@@ -102,7 +103,7 @@ pub fn problem(bytes: &[u8]) {
     let Some((status, rest)) = bytes.split_first_chunk() else { return };
     let status = 100 + u16::from_be_bytes(*status) % 500;
     let text = String::from_utf8_lossy(rest);
-    for body in [wire::upsert_reply(status, &text), wire::refusal(&text)] {
+    for body in [wire::upsert_response(status, &text), wire::error_body(&text)] {
         let reply = Response::Received(HttpResponse { status, request_id: None, wait: None, body });
         for items in [1, 10, 500] {
             if let Meaning::Refused(named) = retry::meaning(&reply, items) {

@@ -1,14 +1,17 @@
 //! attrsync keeps the customer attribute values of a BigCommerce store in step with a Postgres table.
 //!
-//! The modules, in reading order: [`record`] has the nouns, [`plan`] compares, [`source`], [`ledger`] and
-//! [`destination`] are the ports with their adapters, [`retry`] judges answers, [`engine`] is the line of a run,
-//! [`config`] reads `sync.toml`, [`sandbox`] is a BigCommerce to rehearse with, [`cli`] is the commands. `aside` is the
-//! thread on which the Postgres adapters read, `causes` tells an error in words; [`failpoint`] lets the crash harness end
-//! a run at a named place.
+//! The modules in reading order: [`record`] holds the nouns, [`plan`] compares, [`source`], [`ledger`] and
+//! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`retry`] tells what a
+//! response means, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`] simulates a store, [`testing`] holds
+//! adapters for tests only, [`cli`] holds the commands. `worker_thread` runs the readers of Postgres, `pgcopy` decodes what
+//! they read, `error_chain` writes an error with its causes in one line, [`failpoint`] lets the crash harness end a run at
+//! a named place. [`private_postgres`] starts a Postgres server for the demo, tests and benchmarks.
 
 mod worker_thread;
 mod error_chain;
+mod pgcopy;
 
+pub mod clock;
 pub mod record;
 pub mod plan;
 pub mod source;
@@ -18,9 +21,10 @@ pub mod retry;
 pub mod engine;
 pub mod config;
 pub mod sandbox;
+pub mod testing;
 pub mod cli;
 pub mod failpoint;
-pub mod testing;
+pub mod private_postgres;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

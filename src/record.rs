@@ -2,18 +2,20 @@
 //!
 //! Nothing here does I/O or knows a clock; times are values that another module read.
 
+mod attribute;
 mod change;
 mod entry;
 mod key;
 mod page;
 mod run;
-mod store;
+mod store_name;
 mod words;
 
+pub use attribute::KnownAttribute;
 pub use change::{Action, Change, ChangeOutcome, Outcome, PlannedChange, VALUE_MAX_CHARS, Verdict};
 pub use entry::{Belief, BeliefEdit, EditKind, Entry, IN_DOUBT_MAX};
 pub use key::{Filter, Key, KeyScope};
 pub(crate) use page::PAGE_BYTES;
 pub use page::{EntryPage, EntryRow, SourcePage, SourceRow};
 pub use run::{Counts, INVALID_ROWS_KEPT, InvalidRow, RequestOutcome, RunKind, RunStatus, Trigger};
-pub use store::{KnownAttribute, StoreName};
+pub use store_name::StoreName;

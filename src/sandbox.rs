@@ -1,7 +1,7 @@
 //! BigCommerce as plain state: a model, its faults, an in-process destination, an HTTP server.
 //!
 //! The [`Model`] is the store: customers, attributes, values, quota, slots, and a log of every request that reached
-//! it. It does no I/O and reads no clock. [`SandboxDestination`] puts it behind the port that the engine knows;
+//! it. It does no I/O and reads no clock. [`SandboxDestination`](crate::testing::sandbox_destination::SandboxDestination) puts it behind the port that the engine knows;
 //! [`Server`] puts it behind HTTP, so that a store can be rehearsed with before the real one is touched.
 //!
 //! The server speaks the API's own paths under `/stores/{hash}/v3` (`customers`, `customers/attributes`,
@@ -34,9 +34,8 @@ mod contents;
 mod upsert;
 mod listing;
 mod fault_effects;
-mod visit;
-mod destination;
-mod wire;
+pub(crate) mod visit;
+pub(crate) mod wire;
 mod routes;
 mod control;
 mod server;
@@ -45,7 +44,6 @@ mod server;
 mod tests;
 
 pub use control::{OrderError, Orders};
-pub use destination::SandboxDestination;
 pub use event_log::Event;
 pub use faults::{Fault, Faults, FaultsError};
 pub use log::{Logged, Tally};
@@ -57,5 +55,6 @@ pub use options::{
 pub use query::Query;
 pub use quota::Rate;
 pub use response::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
+pub(crate) use routes::{Received, route};
 pub use server::{Server, ServerError};
 pub use upsert::{PutItem, ShapeError};

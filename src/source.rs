@@ -1,19 +1,42 @@
-//! The desired values: one ordered query over a Postgres table, read in one short snapshot.
+//! The port to the desired values: rows in key order, read in one short snapshot.
 
-pub(crate) mod copy;
-mod failure;
-pub mod memory;
 pub mod postgres;
-mod sql;
 
 use async_trait::async_trait;
 
 use crate::record::{Filter, SourcePage};
 
+/// The cause of an error, as the database or the operating system reported it.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An operation on the source's database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Opening the snapshot in which everything is read.
+    OpenSnapshot,
+    /// Reading the columns' types and the query plan.
+    InspectColumns,
+    /// Reading the rows.
+    ReadRows,
+    /// Closing the snapshot and the session.
+    CloseSnapshot,
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::OpenSnapshot => "open a snapshot",
+            Self::InspectColumns => "look at the source's columns",
+            Self::ReadRows => "read the rows",
+            Self::CloseSnapshot => "close the snapshot",
+        })
+    }
+}
+
 /// Why the source could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The table, the query or a column is not as it must be; a person has to mend it.
+    /// The address, the table, the query, a column or a value cannot be used until a person changes it.
     #[error("{problem}")]
     Unusable {
         /// What is wrong, with names.
@@ -21,31 +44,41 @@ pub enum SourceError {
         /// What to do about it.
         hint: String,
     },
-    /// A standby cancelled the snapshot in favour of replay; reading again may succeed.
+    /// A standby cancelled the snapshot in favour of replay. Reading again may succeed.
     #[error("the standby cancelled the read in favour of replay (recovery conflict)")]
     RecoveryConflict,
-    /// The database failed. `doing` says at what.
-    #[error("the source failed to {doing}")]
+    /// No session could be opened.
+    #[error("could not connect to the source")]
+    Connect(#[source] Cause),
+    /// The database failed during an operation.
+    #[error("the source failed to {operation}")]
     Database {
-        /// What was being done: `connect`.
-        doing: &'static str,
-        /// What the database said.
+        /// The operation.
+        operation: Operation,
+        /// The database's error.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
 }
 
 /// Pages of source rows in key order.
 #[async_trait]
 pub trait SourcePages: Send {
-    /// The next page; `None` once the snapshot is closed. A page is never empty.
+    /// Returns the next page, which has at least one row; `None` once the snapshot is closed.
+    ///
+    /// # Errors
+    /// Whatever ended the read before its last row. Nothing may be read afterwards.
     async fn next(&mut self) -> Result<Option<SourcePage>, SourceError>;
 }
 
 /// Where the desired values are read.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Reads all rows that the filter leaves in, ordered by customer id and attribute id with NULLs last, in one
-    /// snapshot that is closed before `next` returns `None`. Rows come as they are: repeated keys, NULL ids, long values.
+    /// Starts to read all rows that match the filter, ordered by customer id and attribute id with NULLs last, in one
+    /// snapshot that is closed before `next` returns `None`. Rows are not checked: keys may repeat, ids may be NULL,
+    /// values may be too long.
+    ///
+    /// # Errors
+    /// The read could not be started. An implementation may also report that from the first `next`.
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError>;
 }

@@ -1,7 +1,7 @@
-//! Reading beside the run: a future on a thread with a runtime of its own.
+//! A future on a thread and a runtime of its own.
 //!
-//! To decode millions of rows takes a processor. The run goes on with what was read meanwhile, on its own thread, where
-//! no answer of the store has to pass from one thread to another.
+//! Decoding millions of rows needs a processor. The run's own thread stays free for the store's responses, which would
+//! otherwise have to pass from one thread to another.
 
 use std::convert::Infallible;
 use std::io;
@@ -9,41 +9,39 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-/// A future that runs aside. Dropping this drops the future, wherever it is.
+/// A future that runs on a thread of its own. Dropping this drops the future, at whichever await it is.
 #[derive(Debug)]
-pub(crate) struct Aside<T> {
-    ended: oneshot::Receiver<T>,
+pub(crate) struct WorkerThread<T> {
+    result: oneshot::Receiver<T>,
     _stop: oneshot::Sender<Infallible>,
 }
 
-impl<T: Send + 'static> Aside<T> {
-    /// Starts a thread of this name for the future that `work` makes there.
+impl<T: Send + 'static> WorkerThread<T> {
+    /// Starts a thread of this name, which makes the future and runs it.
     pub(crate) fn start<F: Future<Output = T>>(
         name: &str,
-        work: impl FnOnce() -> F + Send + 'static,
+        make_future: impl FnOnce() -> F + Send + 'static,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (end, ended) = oneshot::channel();
+        let (result_sender, result) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    result = work() => {
-                        // Whoever wanted it may be gone.
-                        let _ = end.send(result);
-                    }
+                    // The receiver may have been dropped.
+                    result = make_future() => drop(result_sender.send(result)),
                     _ = stopped => {}
                 }
             });
-            // A name that is still being looked up must not keep the thread.
+            // A pending name resolution must not keep the thread alive.
             runtime.shutdown_background();
         })?;
-        Ok(Self { ended, _stop: stop })
+        Ok(Self { result, _stop: stop })
     }
 
-    /// What the future came to; an error if its thread panicked.
-    pub(crate) async fn ended(&mut self) -> Result<T, oneshot::error::RecvError> {
-        (&mut self.ended).await
+    /// Awaits the future's result; an error if its thread panicked.
+    pub(crate) async fn result(&mut self) -> Result<T, oneshot::error::RecvError> {
+        (&mut self.result).await
     }
 }
 
@@ -54,26 +52,26 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_it_came_to_is_told() {
-        let mut aside = Aside::start("test", || async { 7 }).expect("a thread");
-        assert_eq!(aside.ended().await, Ok(7));
+    async fn the_result_is_returned() {
+        let mut worker = WorkerThread::start("test", || async { 7 }).expect("a thread");
+        assert_eq!(worker.result().await, Ok(7));
     }
 
     #[tokio::test]
     async fn a_panic_is_an_error() {
-        let mut aside = Aside::start("test", || async { assert_eq!(1, 2) }).expect("a thread");
-        assert!(aside.ended().await.is_err());
+        let mut worker = WorkerThread::start("test", || async { assert_eq!(1, 2) }).expect("a thread");
+        assert!(worker.result().await.is_err());
     }
 
     #[tokio::test]
     async fn dropping_it_drops_the_future() {
-        let (alive, gone) = oneshot::channel::<Infallible>();
-        let aside = Aside::start("test", move || async move {
+        let (alive, dropped) = oneshot::channel::<Infallible>();
+        let worker = WorkerThread::start("test", move || async move {
             let _alive = alive;
             std::future::pending::<()>().await;
         });
-        drop(aside.expect("a thread"));
-        let gone = tokio::time::timeout(Duration::from_secs(30), gone).await;
-        assert!(gone.expect("it ends").is_err());
+        drop(worker.expect("a thread"));
+        let dropped = tokio::time::timeout(Duration::from_secs(30), dropped).await;
+        assert!(dropped.expect("the thread ends").is_err());
     }
 }

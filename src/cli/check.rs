@@ -1,60 +1,74 @@
-//! `attrsync check`: proves in turn everything that a sync needs, and goes on after a failure where it can.
+//! `attrsync check`: verifies everything that a sync needs, one thing after the other, and goes on after a failure.
 
+use super::context::Context;
+use super::exit::Exit;
 use super::failure::{Failure, store_hint};
 use super::view::check::Finding;
-use super::{Common, Exit, view, wiring};
-use crate::config::{Config, LedgerConfig};
+use super::{view, wiring};
+use crate::config::Config;
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
-use crate::ledger::LedgerError;
-use crate::ledger::audit::{AuditLog, Learned, Proof};
+use crate::ledger::audit::{AuditLog, Verification};
+use crate::ledger::{LearnedSize, LedgerError, LedgerReader as _};
+
+/// What `--help` adds.
+const EXAMPLES: &str = "\
+Examples:
+  attrsync check            before the first sync, and after a change of the configuration
+  attrsync check --ledger   after a disk failure, a restored backup, or an edit by hand";
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Prove the ledger itself instead, also while a run goes on: its database, its books, its beliefs
+    /// Verify the ledger itself instead: its database, counts and beliefs; also while a run is active
     #[arg(long)]
     ledger: bool,
     #[command(flatten)]
-    reach: wiring::Reach,
+    transport: wiring::TransportPolicy,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    let console = &context.console;
     let config = match args.ledger {
-        true => wiring::config(&common.config),
-        false => wiring::config_to_send(&common.config, args.reach),
+        true => wiring::config(&context.config),
+        false => wiring::config_to_send(&context.config, args.transport),
     };
     let (findings, exit) = match config {
         Ok(config) => {
-            let mut findings = vec![Finding::good("configuration", common.config.display())];
-            let (found, audit) = ledger(&config).await;
+            let mut findings = vec![Finding::good("configuration", context.config.display())];
+            let (ledger, audit) = ledger(&config).await;
             if args.ledger {
-                findings.push(found);
+                findings.push(ledger);
                 if let Some(audit) = audit {
-                    findings.extend(proofs(&audit).await);
+                    findings.extend(verifications(&audit).await);
                 }
             } else {
                 findings.push(source(&config).await);
-                findings.push(found);
+                findings.push(ledger);
                 findings.extend(store(&config).await);
                 findings.push(size(&config, audit.as_ref()).await);
             }
             let failed = findings.iter().any(|finding| !finding.ok);
             (findings, if failed { Exit::Failed } else { Exit::Done })
         }
-        Err(failure) => (vec![Finding::failed("configuration", &failure)], failure.exit),
+        Err(failure) => (vec![bad("configuration", &failure)], failure.exit),
     };
     if args.json {
-        view::json(&view::check::json(&findings))?;
+        console.json(&view::check::json(&findings))?;
     } else {
-        view::out(&view::check::text(&findings, view::paint()))?;
+        console.out(&view::check::text(&findings, console.paint()))?;
     }
     Ok(exit)
 }
 
-/// The database answers, and the table or query has the columns that are read.
+fn bad(name: &'static str, failure: &Failure) -> Finding {
+    Finding::bad(name, failure.whole(), failure.hint.clone())
+}
+
+/// The database answers, and the table or query has the right columns.
 async fn source(config: &Config) -> Finding {
     let inspected = match wiring::source(config) {
         Ok(source) => source.inspect().await.map_err(Failure::from),
@@ -62,77 +76,69 @@ async fn source(config: &Config) -> Finding {
     };
     match inspected {
         Ok(shape) => Finding::good("source", view::check::shape(&shape)),
-        Err(failure) => Finding::failed("source", &failure),
+        Err(failure) => bad("source", &failure),
     }
 }
 
-/// The ledger can be read by this version. Takes no lock and creates nothing.
+/// This version can read the ledger, or make one. Takes no lock and makes nothing.
 async fn ledger(config: &Config) -> (Finding, Option<AuditLog>) {
-    let place = match &config.ledger {
-        LedgerConfig::Sqlite(path) => path.display().to_string(),
-        LedgerConfig::Postgres(_) => "Postgres, schema attrsync".to_owned(),
-    };
+    let place = wiring::ledger_place(config);
     match wiring::audit(config).await {
         Ok(Some(audit)) => (Finding::good("ledger", place), Some(audit)),
         Ok(None) => match AuditLog::makeable(&config.ledger).await {
             Ok(()) => {
                 (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None)
             }
-            Err(error) => (Finding::failed("ledger", &error.into()), None),
+            Err(error) => (bad("ledger", &error.into()), None),
         },
-        Err(failure) => (Finding::failed("ledger", &failure), None),
+        Err(failure) => (bad("ledger", &failure), None),
     }
 }
 
-/// The ledger is whole, and believes nothing that it has not written down.
-async fn proofs(audit: &AuditLog) -> Vec<Finding> {
-    let proofs = match audit.prove().await {
-        Ok(proofs) => proofs,
-        Err(error) => return vec![Finding::failed("database", &error.into())],
+/// The ledger is consistent.
+async fn verifications(audit: &AuditLog) -> Vec<Finding> {
+    let verifications = match audit.verify().await {
+        Ok(verifications) => verifications,
+        Err(error) => return vec![bad("database", &error.into())],
     };
-    let finding = |proof: Proof| match proof.flaws.as_slice() {
-        [] => Finding::good(proof.name, proof.good),
-        flaws => Finding::failed(proof.name, &Failure::new(flaws.join("\n")).hint(proof.advice)),
+    let finding = |Verification { name, good, flaws, advice }| match flaws.as_slice() {
+        [] => Finding::good(name, good),
+        flaws => Finding::bad(name, flaws.join("\n"), Some(advice.to_owned())),
     };
-    proofs.into_iter().map(finding).collect()
+    verifications.into_iter().map(finding).collect()
 }
 
-/// Address and hash lead to a store, the token opens it, and it has attributes.
+/// Address and hash lead to a store, the token is accepted, and the store has attributes.
 async fn store(config: &Config) -> Vec<Finding> {
     let listed = match wiring::store(config) {
         Ok(store) => store.attributes().await,
-        Err(failure) => return vec![Finding::failed("store", &failure)],
+        Err(failure) => return vec![bad("store", &failure)],
     };
     match listed {
         Ok(attributes) => vec![
             Finding::good("store", &config.store.name),
-            Finding::good("token", "may read customers (whether it may write only a sync can show)"),
+            Finding::good("token", "may read customers (only a sync can show whether it may write)"),
             listing(&attributes),
         ],
-        Err(error) => refused(config, &error),
+        Err(error) => not_listed(config, &error),
     }
 }
 
-/// What an answer that is no list proves of store and token.
-fn refused(config: &Config, error: &ReadError) -> Vec<Finding> {
-    let failure = Failure::new(error);
-    let failure = match store_hint(error) {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    };
+/// What a failed listing shows of store and token.
+fn not_listed(config: &Config, error: &ReadError) -> Vec<Finding> {
+    let failed = |name| Finding::bad(name, Failure::new(error).whole(), store_hint(error).map(str::to_owned));
     match &error.0 {
-        Response::Received(answer) if matches!(answer.status, 401 | 403) => {
-            vec![Finding::good("store", &config.store.name), Finding::failed("token", &failure)]
+        Response::Received(response) if matches!(response.status, 401 | 403) => {
+            vec![Finding::good("store", &config.store.name), failed("token")]
         }
-        _ => vec![Finding::failed("store", &failure)],
+        _ => vec![failed("store")],
     }
 }
 
 fn listing(attributes: &[Attribute]) -> Finding {
     if attributes.is_empty() {
-        let failure = Failure::new("the store defines no customer attributes")
-            .hint("make them first: POST /v3/customers/attributes; the table refers to them by their ids");
-        return Finding::failed("attributes", &failure);
+        let hint = "make them first: POST /v3/customers/attributes; the table refers to them by their ids";
+        return Finding::bad("attributes", "the store has no customer attributes", Some(hint.to_owned()));
     }
     let list: Vec<String> = attributes
         .iter()
@@ -141,32 +147,33 @@ fn listing(attributes: &[Attribute]) -> Finding {
     Finding::good("attributes", list.join(", "))
 }
 
-/// How much a call may carry: as configured, or as the store taught.
+/// How much a call may carry: as configured, or as learned from the store.
 async fn size(config: &Config, audit: Option<&AuditLog>) -> Finding {
     if let Some(values) = config.push.values_per_request {
         return Finding::good("size", format!("{values} values a call, as configured"));
     }
     let learned = match audit {
-        Some(audit) => learned(config, audit).await,
+        Some(audit) => learned_size(config, audit).await,
         None => Ok(None),
     };
     match learned {
-        Ok(learned) => Finding::good("size", size_words(config.push.customers_per_request, learned.as_ref())),
-        Err(error) => Finding::failed("size", &error.into()),
+        Ok(learned) => Finding::good("size", size_text(config.push.customers_per_request, learned)),
+        Err(error) => bad("size", &error.into()),
     }
 }
 
-async fn learned(config: &Config, audit: &AuditLog) -> Result<Option<Learned>, LedgerError> {
+async fn learned_size(config: &Config, audit: &AuditLog) -> Result<Option<LearnedSize>, LedgerError> {
     match audit.store_id(&config.store.name).await? {
-        Some(store_id) => audit.learned_size(store_id).await,
+        Some(store_id) => audit.entries_of(store_id).learned_size().await,
         None => Ok(None),
     }
 }
 
-fn size_words(customers: usize, learned: Option<&Learned>) -> String {
+fn size_text(customers: usize, learned: Option<LearnedSize>) -> String {
     match learned {
-        Some(Learned { values_per_request, learned_at }) => format!(
-            "{values_per_request} values a call, learnt from the store on {}; tried anew after seven days",
+        Some(LearnedSize { values_per_request, learned_at }) => format!(
+            "{values_per_request} values a call, learned from the store on {}; larger calls are tried again after \
+             seven days",
             learned_at.format("%Y-%m-%d")
         ),
         None => format!("{customers} customers a call; the store has not asked for less"),
@@ -186,8 +193,8 @@ mod tests {
 
     #[test]
     fn the_size_says_where_it_comes_from() {
-        assert!(size_words(10, None).starts_with("10 customers a call"));
-        let learned = Learned { values_per_request: 10, learned_at: chrono::DateTime::UNIX_EPOCH };
-        assert!(size_words(10, Some(&learned)).contains("learnt from the store on 1970-01-01"));
+        assert!(size_text(10, None).starts_with("10 customers a call"));
+        let learned = LearnedSize { values_per_request: 10, learned_at: chrono::DateTime::UNIX_EPOCH };
+        assert!(size_text(10, Some(learned)).contains("learned from the store on 1970-01-01"));
     }
 }

@@ -1,47 +1,62 @@
-//! `attrsync demo`: the whole story on this machine, with a private Postgres and the simulator.
+//! `attrsync demo`: the main commands on this machine, with a private Postgres and the simulator.
 
-mod postgres;
-mod story;
 mod environment;
+mod story;
 
 use std::path::PathBuf;
 
+use self::environment::Environment;
+use self::story::Perform;
+use super::context::Context;
+use super::exit::Exit;
 use super::failure::Failure;
-use super::{Exit, signals, view};
+use super::signals;
+
+#[cfg(test)]
+pub(super) use story::steps;
+
+/// What `--help` adds.
+const EXAMPLES: &str = "\
+It needs the programs of PostgreSQL 14 or later; ATTRSYNC_PG_BIN names their folder.
+
+Examples:
+  attrsync demo           makes attrsync-demo, shows the commands, and leaves the folder
+  attrsync demo --serve   goes on with it: `cd attrsync-demo && attrsync check` in another terminal";
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The folder that the demo makes and leaves behind
     #[arg(long, default_value = "attrsync-demo")]
     dir: PathBuf,
-    /// Bring database and simulator of an earlier demo up again, and wait for Ctrl-C
+    /// Start database and simulator of an earlier demo again, and wait for Ctrl-C
     #[arg(long)]
     serve: bool,
 }
 
-pub(super) async fn run(args: &Args) -> Result<Exit, Failure> {
-    // Whoever asks the demo to end gets its servers stopped too: they end with the future.
+pub(super) async fn run(context: &Context, args: &Args, perform: &Perform<'_>) -> Result<Exit, Failure> {
+    // A signal ends this future, and with it the demo's servers.
     tokio::select! {
-        told = tell(args) => told,
-        asked = signals::until_asked() => {
-            asked?;
+        told = tell(context, args, perform) => told,
+        ended = signals::wait_for_end() => {
+            ended?;
             if args.serve {
                 return Ok(Exit::Done);
             }
-            view::note("stopped; remove the folder before the next demo");
+            context.console.note("stopped; remove the folder before the next demo");
             Ok(Exit::Failed)
         }
     }
 }
 
-async fn tell(args: &Args) -> Result<Exit, Failure> {
+async fn tell(context: &Context, args: &Args, perform: &Perform<'_>) -> Result<Exit, Failure> {
     if args.serve {
-        let workshop = environment::Workshop::again(&args.dir).await?;
-        story::invite(&workshop)?;
+        let environment = Environment::restart(&args.dir).await?;
+        story::invite(&context.console, &environment)?;
         std::future::pending::<()>().await;
     }
-    let workshop = environment::Workshop::create(&args.dir).await?;
-    story::tell(&workshop).await?;
+    let environment = Environment::create(&args.dir).await?;
+    story::tell(&context.console, &environment, perform).await?;
     Ok(Exit::Done)
 }

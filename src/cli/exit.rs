@@ -1,49 +1,49 @@
-//! The exit codes, and what the end of a run amounts to.
+//! The exit codes, and the code of a run.
 
 use std::process::ExitCode;
 
 use crate::engine::Report;
 use crate::record::RunStatus;
 
-/// What the process ends with.
+/// The exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done; after a sync the store is the source.
+    /// Done; after a sync the store equals the source.
     Done = 0,
-    /// Failed or stopped: unreachable, refused access, a breaker, a signal, or anything left to the next run.
+    /// Failed or stopped: unreachable, access refused, circuit breaker, a signal, or deferred values.
     Failed = 1,
     /// `plan --detailed-exitcode`: changes are pending.
     Pending = 2,
-    /// Finished, but the store is not the source: values are rejected, invalid or unknown.
+    /// Finished, but values are rejected, invalid or unknown.
     Partial = 3,
-    /// A guard stopped the run before the first write.
-    Guarded = 4,
+    /// A guard blocked the run before its first write call.
+    Blocked = 4,
     /// Another run holds this store.
     Busy = 5,
     /// Wrong usage or configuration.
     Usage = 64,
 }
 
-/// The table of exit codes as `--help` shows it.
+/// The exit codes for `--help`.
 pub(super) const TABLE: &str = "\
 Exit codes:
-   0  done; after a sync the store is the source
-   1  failed or stopped: unreachable, access refused, a signal, or values left to the next run
+   0  done; after a sync the store equals the source
+   1  failed or stopped: unreachable, access refused, circuit breaker, a signal, or deferred values
    2  plan --detailed-exitcode: changes are pending
-   3  finished, but values are rejected, invalid or unknown
-   4  a guard stopped the run before the first write
+   3  finished, but values are rejected (also in earlier runs), invalid or unknown
+   4  a guard blocked the run before its first write call
    5  another run holds this store
   64  wrong usage or configuration";
 
 impl Exit {
-    /// What the end of a run amounts to. Where several hold, the one that needs a person first wins.
+    /// The exit code for a run. If several apply, the most urgent one wins.
     #[must_use]
     pub fn of_run(report: &Report) -> Self {
         let counts = &report.counts;
         let ended_early = !matches!(report.status, RunStatus::Succeeded | RunStatus::Partial);
         if report.status == RunStatus::Blocked {
-            Self::Guarded
+            Self::Blocked
         } else if ended_early || counts.deferred > 0 || !counts.balance() {
             Self::Failed
         } else if counts.rejected + counts.still_rejected + counts.invalid + counts.unknown > 0 {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_amounts_to_one_code() {
+    fn each_end_of_a_run_has_one_code() {
         let none = Counts::default();
         let planned = |counts: Counts| Counts { planned: 1, ..counts };
         for (status, counts, code) in [
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn the_table_names_every_code() {
         for exit in
-            [Exit::Done, Exit::Failed, Exit::Pending, Exit::Partial, Exit::Guarded, Exit::Busy, Exit::Usage]
+            [Exit::Done, Exit::Failed, Exit::Pending, Exit::Partial, Exit::Blocked, Exit::Busy, Exit::Usage]
         {
             assert!(TABLE.contains(&format!("\n{:>4}  ", exit as u8)), "{exit:?}");
         }

@@ -1,16 +1,16 @@
-//! What keeps a command from its result: an exit code, the whole chain of causes, and what to do about it.
+//! What keeps a command from its result: an exit code, an error with its causes, and what to do about it.
 
 use anyhow::anyhow;
 
 use super::exit::Exit;
-use super::view;
+use super::view::console::Console;
 use crate::destination::{Body, ReadError, Response};
 use crate::engine::EngineError;
 use crate::error_chain::with_causes;
 use crate::ledger::LedgerError;
 use crate::source::SourceError;
 
-/// Why a command did not come to its result.
+/// Why a command has no result.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
@@ -21,37 +21,45 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure of the command itself, in a sentence.
     pub(super) fn new(problem: impl std::fmt::Display) -> Self {
-        Self { exit: Exit::Failed, error: anyhow!("{problem}"), hint: None }
+        Self::of(Exit::Failed, anyhow!("{problem}"))
     }
 
-    /// A failure of something that the command works with, with its causes.
+    /// A failure with its causes.
     pub(super) fn caused_by(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { exit: Exit::Failed, error: error.into(), hint: None }
+        Self::of(Exit::Failed, error)
     }
 
     /// Wrong usage or configuration.
     pub(super) fn usage(problem: impl std::fmt::Display) -> Self {
-        Self { exit: Exit::Usage, ..Self::new(problem) }
+        Self::of(Exit::Usage, anyhow!("{problem}"))
     }
 
-    /// The same with what to do about it.
+    fn of(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into(), hint: None }
+    }
+
+    /// Adds what to do about it.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The problem with all its causes, in one line.
+    fn maybe_hint(self, hint: Option<&str>) -> Self {
+        Self { hint: hint.map(str::to_owned), ..self }
+    }
+
+    /// The error with all its causes, in one line.
     pub(super) fn whole(&self) -> String {
         with_causes(self.error.as_ref())
     }
-}
 
-/// Tells the failure on stderr, once.
-pub(super) fn show(failure: &Failure) -> Exit {
-    view::error(&failure.whole());
-    if let Some(hint) = &failure.hint {
-        view::way_out(hint);
+    /// Writes the failure to stderr and returns its exit code.
+    pub(super) fn show(&self, console: &Console) -> Exit {
+        console.error(&self.whole());
+        if let Some(hint) = &self.hint {
+            console.remedy(hint);
+        }
+        self.exit
     }
-    failure.exit
 }
 
 impl From<std::io::Error> for Failure {
@@ -72,14 +80,14 @@ impl From<SourceError> for Failure {
             SourceError::Unusable { hint, .. } => Some(hint.clone()),
             SourceError::RecoveryConflict => Some(
                 "run it again, raise max_standby_streaming_delay on the standby, or read from the primary"
-                    .into(),
+                    .to_owned(),
             ),
-            SourceError::Database { doing: "connect", .. } => {
-                Some("check [source] url: host, port, database, user, password and sslmode".into())
+            SourceError::Connect(_) => {
+                Some("check [source] url: host, port, database, user, password and sslmode".to_owned())
             }
             SourceError::Database { .. } => None,
         };
-        Self { exit: Exit::Failed, error: error.into(), hint }
+        Self { hint, ..Self::caused_by(error) }
     }
 }
 
@@ -89,7 +97,8 @@ impl From<LedgerError> for Failure {
             LedgerError::Locked { .. } => (
                 Exit::Busy,
                 Some(
-                    "`attrsync runs` shows what it does; run this again when it has ended, as `attrsync sync --wait` does by itself",
+                    "`attrsync runs` shows its progress; run this again when it has ended, or let `attrsync sync \
+                     --wait` wait",
                 ),
             ),
             LedgerError::LostLock { .. } => {
@@ -98,12 +107,13 @@ impl From<LedgerError> for Failure {
             LedgerError::Database { .. } => (
                 Exit::Failed,
                 Some(
-                    "check [ledger] url, the database it names, its disk and its rights. If a sync was under way, nothing is lost: the next sync sends again what was on its way",
+                    "check [ledger] url, the database it names, its disk and its rights. If a sync was running, \
+                     nothing is lost: the next sync sends again what was in flight",
                 ),
             ),
             LedgerError::Version(_) | LedgerError::Unusable(_) => (Exit::Failed, None),
         };
-        Self { exit, error: error.into(), hint: hint.map(Into::into) }
+        Self::of(exit, error).maybe_hint(hint)
     }
 }
 
@@ -114,38 +124,41 @@ impl From<EngineError> for Failure {
             EngineError::Ledger(error) => error.into(),
             EngineError::OutOfOrder(error) => Self::caused_by(error),
             EngineError::Attributes { ref hint, .. } => {
-                let hint = Some(hint.clone());
-                Self { exit: Exit::Failed, error: error.into(), hint }
+                let hint = hint.clone();
+                Self::caused_by(error).hint(hint)
             }
-            EngineError::Store(ref reply) => {
-                let hint = store_hint(reply).map(Into::into);
-                Self { exit: Exit::Failed, error: error.into(), hint }
+            EngineError::Store(ref failed) => {
+                let hint = store_hint(failed);
+                Self::caused_by(error).maybe_hint(hint)
             }
         }
     }
 }
 
-/// What to look at when the store did not let itself be read.
+/// Returns what to check when a read from the store has failed.
 pub(super) fn store_hint(error: &ReadError) -> Option<&'static str> {
     match &error.0 {
-        Response::Received(answer) => Some(match answer.status {
+        Response::Received(response) => Some(match response.status {
             401 => {
-                "the store does not know this token: check [store] access_token (a token ends when its API account is deleted or its scopes change)"
+                "the store does not know this token: check [store] access_token (a token ends when its API account is \
+                 deleted or its scopes change)"
             }
             403 => {
-                "the token may not do this: give its API account the scope Customers: modify (store_v2_customers), and use the new token"
+                "the token may not do this: give its API account the scope Customers: modify (store_v2_customers), \
+                 and use the new token"
             }
             404 => {
-                "there is no such store: check [store] hash (as in https://store-HASH.mybigcommerce.com, only HASH) and api_url"
+                "there is no such store: check [store] hash (as in https://store-HASH.mybigcommerce.com, only HASH) \
+                 and api_url"
             }
             429 => "other apps use up the store's quota: try again in a minute",
-            500..=599 => "the store has a bad moment: try again, and see status.bigcommerce.com",
-            _ if matches!(answer.body, Body::Unreadable(_)) => {
-                "that does not look like BigCommerce: check [store] api_url, and proxies on the way"
+            500..=599 => "the store is having problems: try again, and see status.bigcommerce.com",
+            _ if matches!(response.body, Body::Unreadable(_)) => {
+                "this does not look like BigCommerce: check [store] api_url, and proxies on the way"
             }
             _ => "check [store] api_url and hash",
         }),
-        Response::Lost { .. } => Some("the answer did not arrive: check the network, or try again"),
+        Response::Lost { .. } => Some("the response did not arrive: check the network, or try again"),
         Response::NotSent { .. } => {
             Some("no connection: check [store] api_url, the name resolution and the firewall")
         }
@@ -157,16 +170,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_whole_chain_is_told_once() {
+    fn the_error_is_shown_with_its_causes() {
         let inner = std::io::Error::other("disk full");
         let failure =
-            Failure::from(LedgerError::Database { doing: "begin a request", source: Box::new(inner) });
-        assert_eq!(failure.whole(), "the ledger failed to begin a request: disk full");
+            Failure::from(LedgerError::Database { doing: "record a request", source: Box::new(inner) });
+        assert_eq!(failure.whole(), "the ledger failed to record a request: disk full");
         assert_eq!(failure.exit, Exit::Failed);
     }
 
     #[test]
-    fn a_held_store_is_busy() {
+    fn a_locked_store_is_busy() {
         let error =
             EngineError::Ledger(LedgerError::Locked { holder: "run 12, started yesterday".to_owned() });
         let failure = Failure::from(error);
@@ -176,8 +189,14 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_cannot_be_reached_has_a_hint() {
+        let failure = Failure::from(SourceError::Connect("too many connections".into()));
+        assert!(failure.hint.unwrap_or_default().contains("[source] url"));
+    }
+
+    #[test]
     fn refused_access_is_explained() {
-        let reply = |status| {
+        let failed = |status| {
             ReadError(Response::Received(crate::destination::HttpResponse {
                 status,
                 request_id: None,
@@ -186,7 +205,7 @@ mod tests {
             }))
         };
         for (status, word) in [(401, "access_token"), (403, "scope"), (404, "hash"), (503, "try again")] {
-            assert!(store_hint(&reply(status)).unwrap_or_default().contains(word), "{status}");
+            assert!(store_hint(&failed(status)).unwrap_or_default().contains(word), "{status}");
         }
     }
 }

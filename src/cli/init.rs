@@ -1,14 +1,15 @@
-//! `attrsync init`: an annotated sync.toml, and the DDL of the table that it reads.
+//! `attrsync init`: an annotated sync.toml, and the DDL of the source table.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use super::context::Context;
+use super::exit::Exit;
 use super::failure::Failure;
-use super::{Common, Exit, view};
 
-/// The configuration as it is shipped: every key with its default and a comment.
+/// The shipped configuration: every key with its default and a comment.
 const TEMPLATE: &str = include_str!("../../sync.toml");
 
 /// The table that the shipped configuration reads.
@@ -21,31 +22,37 @@ create table customer_attribute_values (
 );
 ";
 
+/// What `--help` adds.
+const EXAMPLES: &str = "\
+Example:
+  attrsync init | psql \"$DATABASE_URL\"   write sync.toml and make the table";
+
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Overwrite a configuration that is there already
+    /// Overwrite an existing configuration
     #[arg(long)]
     force: bool,
 }
 
-pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let path = &common.config;
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    let path = &context.config;
     write(path, args.force).map_err(|error| {
         let failure = Failure::new(format!("could not write {}: {error}", path.display()));
         match error.kind() {
-            ErrorKind::AlreadyExists => Failure::new(format!("{} is there already", path.display()))
+            ErrorKind::AlreadyExists => Failure::new(format!("{} exists already", path.display()))
                 .hint("keep it, or overwrite it with --force"),
             ErrorKind::NotFound => failure.hint("make its folder first"),
             _ => failure,
         }
     })?;
-    view::out(DDL)?;
-    view::note(&format!(
-        "\nwrote {}. What is next:\n  \
+    context.console.out(DDL)?;
+    context.console.note(&format!(
+        "\nwrote {}. Next steps:\n  \
          1. make the table above in your database, or name one of yours in [source]\n  \
          2. set DATABASE_URL, BIGCOMMERCE_STORE_HASH and BIGCOMMERCE_ACCESS_TOKEN in the environment\n  \
-         3. attrsync check   proves that all of it works\n  \
+         3. attrsync check   verifies all of it\n  \
          4. attrsync plan    shows what a sync would do\n  \
          5. attrsync sync    does it",
         path.display()
@@ -53,7 +60,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Writes the configuration, readable by all: it holds names of secrets, not the secrets.
+/// Writes the configuration, readable by all, because it names secrets and does not hold them.
 fn write(path: &Path, force: bool) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o644);

@@ -1,51 +1,60 @@
-//! `attrsync plan`: what a sync would do. Reads only, takes no lock.
+//! `attrsync plan`: what a sync would do. It reads only and takes no lock.
 
+use super::context::Context;
+use super::exit::Exit;
 use super::failure::Failure;
-use super::{Common, Exit, view, wiring};
-use crate::config::Config;
-use crate::engine::{self, Forecast, Options};
+use super::{view, wiring};
+use crate::engine::{self, Options};
 use crate::ledger::LedgerReader;
-use crate::ledger::audit::AuditLog;
 
-/// How many changes and invalid rows are shown.
+/// The most changes and the most invalid rows that are shown.
 const SAMPLE: usize = 20;
+
+/// What `--help` adds.
+const EXAMPLES: &str = "\
+Examples:
+  attrsync plan                        what the next sync would change
+  attrsync plan --detailed-exitcode    for scripts: exits with 2 if there are changes
+  attrsync plan --customer 12 --json   one customer, as JSON";
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    keys: Keys,
-    /// Plan for the values too that the store refused before
-    #[arg(long)]
-    retry_rejected: bool,
-    /// Plan as if the ledger were not to be believed
-    #[arg(long)]
-    distrust: bool,
+    selection: Selection,
     #[command(flatten)]
-    reach: wiring::Reach,
+    transport: wiring::TransportPolicy,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Exit with 2 when changes are pending
+    /// Exit with 2 if changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
 }
 
-/// Which keys a run is about.
+/// Which values a run sends.
 #[derive(Debug, clap::Args)]
-pub(super) struct Keys {
+pub(super) struct Selection {
     /// Only this customer; may be given several times
     #[arg(long = "customer", value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     customers: Vec<i64>,
     /// Only this attribute; may be given several times
     #[arg(long = "attribute", value_name = "ID|NAME")]
     attributes: Vec<String>,
+    /// Send rejected values too
+    #[arg(long)]
+    retry_rejected: bool,
+    /// Ignore the ledger and send every value: after a restored backup or a database failover
+    #[arg(long)]
+    full: bool,
 }
 
-impl Keys {
-    /// The engine's options for these keys. What reads as a number is an id, anything else a name.
-    pub(super) fn options(&self, retry_rejected: bool, distrust: bool) -> Options {
-        let mut options = Options { retry_rejected, distrust, ..Options::default() };
+impl Selection {
+    /// The engine's options. An attribute that reads as a number is an id, anything else is a name.
+    pub(super) fn options(&self) -> Options {
+        let mut options =
+            Options { retry_rejected: self.retry_rejected, full: self.full, ..Options::default() };
         options.filter.customers.extend(&self.customers);
         for attribute in &self.attributes {
             match attribute.parse::<i64>() {
@@ -57,38 +66,29 @@ impl Keys {
     }
 }
 
-pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = wiring::config_to_send(&common.config, args.reach)?;
-    let options = args.keys.options(args.retry_rejected, args.distrust);
-    let forecast = forecast(&config, &options).await?;
-    let workers = config.push.workers;
-    if args.json {
-        view::json(&view::plan::json(&forecast, workers))?;
-    } else {
-        view::out(&view::plan::text(&forecast, workers, view::paint()))?;
-    }
-    let pending = args.detailed_exitcode && forecast.counts.planned > 0;
-    Ok(if pending { Exit::Pending } else { Exit::Done })
-}
-
-/// What a sync with these options would do.
-pub(super) async fn forecast(config: &Config, options: &Options) -> Result<Forecast, Failure> {
-    let source = wiring::source(config)?;
-    let store = wiring::store(config)?;
-    let audit = wiring::audit(config).await?;
+pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    let console = &context.console;
+    let config = wiring::config_to_send(&context.config, args.transport)?;
+    let (source, store) = (wiring::source(&config)?, wiring::store(&config)?);
+    let audit = wiring::audit(&config).await?;
     let entries = match &audit {
-        Some(audit) => entries(audit, config).await?,
+        Some(audit) => audit.store_id(&config.store.name).await?.map(|store_id| audit.entries_of(store_id)),
         None => None,
     };
     if entries.is_none() {
-        view::note("no ledger of this store yet: everything is new");
+        console.note("no ledger of this store yet: everything is new");
     }
-    Ok(engine::plan(&source, entries.as_deref(), &store, &config.push, options, SAMPLE).await?)
-}
-
-async fn entries(audit: &AuditLog, config: &Config) -> Result<Option<Box<dyn LedgerReader>>, Failure> {
-    let store_id = audit.store_id(&config.store.name).await?;
-    Ok(store_id.map(|store_id| Box::new(audit.entries_of(store_id)) as Box<dyn LedgerReader>))
+    let reader = entries.as_ref().map(|entries| entries as &dyn LedgerReader);
+    let forecast =
+        engine::plan(&source, reader, &store, &config.push, &args.selection.options(), SAMPLE).await?;
+    let workers = config.push.workers;
+    if args.json {
+        console.json(&view::plan::json(&forecast, workers))?;
+    } else {
+        console.out(&view::plan::text(&forecast, workers, console.paint()))?;
+    }
+    let pending = args.detailed_exitcode && forecast.counts.planned > 0;
+    Ok(if pending { Exit::Pending } else { Exit::Done })
 }
 
 #[cfg(test)]
@@ -97,11 +97,16 @@ mod tests {
 
     #[test]
     fn attributes_go_by_id_or_name() {
-        let keys = Keys { customers: vec![7, 7], attributes: vec!["3".into(), "loyalty tier".into()] };
-        let options = keys.options(true, false);
+        let selection = Selection {
+            customers: vec![7, 7],
+            attributes: vec!["3".into(), "loyalty tier".into()],
+            retry_rejected: true,
+            full: false,
+        };
+        let options = selection.options();
         assert_eq!(options.filter.customers, [7].into());
         assert_eq!(options.filter.attributes, [3].into());
         assert_eq!(options.attribute_names, ["loyalty tier"]);
-        assert!(options.retry_rejected && !options.distrust);
+        assert!(options.retry_rejected && !options.full);
     }
 }

@@ -4,44 +4,54 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::context::Context;
+use super::exit::Exit;
 use super::failure::Failure;
-use super::{Exit, signals, view};
+use super::signals;
 use crate::config::Secret;
 use crate::sandbox::{Counting, Faults, Model, SandboxOptions, Server};
 
+/// What `--help` adds.
+const EXAMPLES: &str = "\
+It prints the [store] section for sync.toml. Nothing is kept when it ends.
+
+Example:
+  attrsync sandbox --port 0 --faults lost=0.01,429=0.05   a free port, 1 % lost responses, 5 % rate limits";
+
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The port on 127.0.0.1; 0 picks a free one
+    /// The port on 127.0.0.1; 0 chooses a free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Customers 1 to this exist
+    /// How many customers exist: ids 1 to COUNT
     #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(i64).range(0..))]
     customers: i64,
     /// The store's hash
     #[arg(long, default_value = "sandbox")]
     hash: String,
-    /// The token that may read and write
+    /// The access token
     #[arg(long, default_value = "sandbox-token")]
     token: String,
-    /// How long a call takes
+    /// How long each call takes
     #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = humantime::parse_duration)]
     latency: Duration,
-    /// What goes wrong and how often: lost=0.01,429=0.05,reads=0.01
+    /// Which faults happen, and how often: lost=0.01,429=0.05,reads=0.01
     #[arg(long, value_name = "NAME=RATE,…", default_value = "")]
     faults: String,
-    /// What chance is drawn from: the same seed gives the same faults
+    /// The seed of all chance: the same seed gives the same faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What the limit of 10 a call counts
+    /// What the limit of 10 per call counts
     #[arg(long, value_enum, default_value_t = Count::Items)]
     count: Count,
-    /// Requests allowed in 30 seconds
+    /// The rate limit: requests in 30 seconds
     #[arg(long, value_name = "REQUESTS", default_value_t = 150)]
     quota: u32,
 }
 
-/// What the limit of a call counts.
+/// What the limit of 10 per call counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Count {
     /// Values
@@ -50,16 +60,16 @@ enum Count {
     Customers,
 }
 
-pub(super) async fn run(args: &Args) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let options = options(args)?;
     let model = Arc::new(Mutex::new(Model::new(options)));
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.port);
     let server = Server::start(address, model).await.map_err(|error| {
-        Failure::caused_by(error).hint("choose another port with --port, or let it pick one with --port 0")
+        Failure::caused_by(error).hint("choose another port with --port, or a free one with --port 0")
     })?;
-    view::out(&lines(server.addr, &args.hash, &args.token))?;
-    view::note("Ctrl-C ends it; nothing is kept");
-    signals::until_asked().await?;
+    context.console.out(&lines(server.addr, &args.hash, &args.token))?;
+    context.console.note("Ctrl-C ends it; nothing is kept");
+    signals::wait_for_end().await?;
     Ok(Exit::Done)
 }
 
@@ -81,7 +91,7 @@ fn options(args: &Args) -> Result<SandboxOptions, Failure> {
     Ok(options)
 }
 
-/// What to write in sync.toml to rehearse here.
+/// The section of sync.toml that leads here.
 fn lines(address: SocketAddr, hash: &str, token: &str) -> String {
     format!("[store]\nhash = {hash:?}\naccess_token = {token:?}\napi_url = \"http://{address}\"\n")
 }

@@ -1,18 +1,18 @@
-//! Ctrl-C and SIGTERM: the first asks politely, the second leaves at once, which is safe too.
+//! Ctrl-C and SIGTERM: the first asks for a polite stop, the second ends the process at once. Both are safe.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Exit;
-use super::view;
+use super::exit::Exit;
+use super::view::console::Console;
 
-/// Both signals that ask a process to end.
-struct Asked {
+/// The two signals that ask a process to end.
+struct EndSignals {
     interrupt: Signal,
     terminate: Signal,
 }
 
-impl Asked {
+impl EndSignals {
     fn listen() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
@@ -25,33 +25,34 @@ impl Asked {
     }
 }
 
-/// Turns true at the first signal, saying `notice`. A second one ends the process.
+/// Returns a flag that turns true at the first signal, with `notice` on stderr. A second signal ends the process.
 ///
 /// # Errors
-/// The signals could not be listened for.
-pub(super) fn polite_stop(notice: &'static str) -> std::io::Result<watch::Receiver<bool>> {
-    let mut asked = Asked::listen()?;
+/// The process cannot listen to signals.
+pub(super) fn polite_stop(console: &Console, notice: &'static str) -> std::io::Result<watch::Receiver<bool>> {
+    let mut signals = EndSignals::listen()?;
     let (stop, stopped) = watch::channel(false);
+    let console = console.clone();
     tokio::spawn(async move {
         tokio::select! {
-            () = asked.next() => {}
-            // The run is over.
+            () = signals.next() => {}
+            // The run has ended.
             () = stop.closed() => return,
         }
-        view::note(notice);
+        console.note(notice);
         stop.send_replace(true);
-        asked.next().await;
-        view::note("leaving at once; the next sync settles what was on its way");
+        signals.next().await;
+        console.note("leaving at once; the next sync sends again what was in flight");
         std::process::exit(Exit::Failed as i32);
     });
     Ok(stopped)
 }
 
-/// Waits until the process is asked to end.
+/// Waits for the first signal.
 ///
 /// # Errors
-/// The signals could not be listened for.
-pub(super) async fn until_asked() -> std::io::Result<()> {
-    Asked::listen()?.next().await;
+/// The process cannot listen to signals.
+pub(super) async fn wait_for_end() -> std::io::Result<()> {
+    EndSignals::listen()?.next().await;
     Ok(())
 }

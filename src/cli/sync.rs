@@ -1,112 +1,124 @@
-//! `attrsync sync`: plans, then pushes what changed.
+//! `attrsync sync`: plans, then pushes the changes.
 
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tokio::sync::watch;
 
+use super::context::Context;
+use super::exit::Exit;
 use super::failure::Failure;
-use super::plan::Keys;
-use super::view::progress::Shown;
+use super::plan::Selection;
+use super::view::console::Console;
+use super::view::progress::ProgressDisplay;
 use super::view::sync::Ending;
-use super::wiring::OpenLedger;
-use super::{Common, Exit, signals, view, wiring};
+use super::wiring::{self, LockedLedger};
+use super::{signals, view};
 use crate::config::Config;
 use crate::engine::{self, Options, Ports, Report};
 use crate::ledger::LedgerError;
 use crate::record::RunStatus;
 
-/// How often a held store is tried again.
+/// How often `--wait` tries to take the lock.
 const POLL: Duration = Duration::from_millis(250);
+
+/// What `--help` adds.
+const EXAMPLES: &str = "\
+The first Ctrl-C or SIGTERM stops politely: calls in flight end and are recorded. A second one ends the process at once.
+
+Examples:
+  attrsync sync --customer 12 --customer 13          only two customers
+  attrsync sync --attribute loyalty_tier --json      only one attribute, the report as JSON
+  attrsync sync --full                               after a restored backup of the ledger";
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    keys: Keys,
-    /// Send the values again that the store refused before
-    #[arg(long)]
-    retry_rejected: bool,
-    /// Believe nothing that the ledger says: after a restored backup or a database failover
-    #[arg(long)]
-    distrust: bool,
+    selection: Selection,
     /// Wait while another run holds this store, instead of exiting with 5
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
-    reach: wiring::Reach,
+    transport: wiring::TransportPolicy,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn run(common: &Common, args: &Args) -> Result<Exit, Failure> {
-    let config = wiring::config_to_send(&common.config, args.reach)?;
-    let options = args.keys.options(args.retry_rejected, args.distrust);
+pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    let console = &context.console;
+    let config = wiring::config_to_send(&context.config, args.transport)?;
     let stop = signals::polite_stop(
-        "stopping: what is on its way is finished, nothing new is begun (once more to leave at once)",
+        console,
+        "stopping: calls in flight end and are recorded, nothing new is sent (a second signal ends the process \
+         at once)",
     )?;
     let started = Instant::now();
-    let Some(held) = hold(&config, args.wait, stop.clone()).await? else {
+    let Some(locked) = lock(console, &config, args.wait, stop.clone()).await? else {
         return Err(Failure::new("stopped while waiting for the store; nothing was sent"));
     };
-    let report = push(&config, held, &options, stop, common.quiet).await?;
+    let report = push(console, &config, locked, &args.selection.options(), stop).await?;
     let ending = Ending { report: &report, took: started.elapsed() };
     let printed = if args.json {
-        view::json(&view::sync::json(ending))
+        console.json(&view::sync::json(ending))
     } else {
-        view::out(&view::sync::text(ending, view::paint()))
+        console.out(&view::sync::text(ending, console.paint()))
     };
-    // What the run did stands, whether or not anybody can read of it: its exit code must not change.
-    if let Err(failure) = printed {
-        view::error(&format!("the report could not be printed: {}", failure.whole()));
-        view::note(&format!("run {} itself {}", report.run_id, report.status));
+    // A report that cannot be printed does not change what the run did, nor its exit code.
+    if let Err(error) = printed {
+        console.error(&format!("the report could not be printed: {error}"));
+        console.note(&format!("run {} itself {}", report.run_id, report.status));
     }
     if let Some(hint) = view::sync::hint(&report) {
-        let say = if report.status == RunStatus::Partial { view::hint } else { view::way_out };
-        say(&hint);
+        match report.status {
+            RunStatus::Partial => console.hint(&hint),
+            _ => console.remedy(&hint),
+        }
     }
     Ok(Exit::of_run(&report))
 }
 
-/// Opens the ledger and pushes. The lock is given up at the end.
-pub(super) async fn push(
+/// Runs a sync under the lock. The lock ends with it.
+async fn push(
+    console: &Console,
     config: &Config,
-    held: OpenLedger,
+    locked: LockedLedger,
     options: &Options,
     stop: watch::Receiver<bool>,
-    quiet: bool,
 ) -> Result<Report, Failure> {
-    if let Some(place) = &held.created {
-        view::note(&format!("made a new ledger: {place}"));
+    if let Some(place) = &locked.created {
+        console.note(&format!("made a new ledger: {place}"));
     }
     let source = wiring::source(config)?;
     let store = wiring::store(config)?;
-    let shown = Shown::start(quiet);
+    let display = ProgressDisplay::start(console);
     let ports = Ports {
         source: &source,
-        ledger: &*held.ledger,
+        ledger: &*locked.ledger,
         destination: &store,
         now: &Utc::now,
-        progress: &|progress| shown.update(progress),
+        progress: &|progress| display.update(progress),
     };
     Ok(Box::pin(engine::sync(ports, &config.push, options, stop)).await?)
 }
 
-/// Takes the store's lock, waiting for it where that is asked for. `None`: asked to stop while waiting.
-pub(super) async fn hold(
+/// Takes the store's lock and opens the ledger. Returns `None` if a stop was asked for while it waited.
+async fn lock(
+    console: &Console,
     config: &Config,
     wait: bool,
     mut stop: watch::Receiver<bool>,
-) -> Result<Option<OpenLedger>, Failure> {
-    let mut told = false;
+) -> Result<Option<LockedLedger>, Failure> {
+    let mut was_told = false;
     loop {
         match wiring::ledger(config).await {
             Ok(ledger) => return Ok(Some(ledger)),
             Err(LedgerError::Locked { holder }) if wait => {
-                if !told {
-                    view::note(&format!("waiting for {holder}"));
-                    told = true;
+                if !was_told {
+                    console.note(&format!("waiting for {holder}, which holds this store"));
+                    was_told = true;
                 }
             }
             Err(error) => return Err(error.into()),

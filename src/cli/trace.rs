@@ -1,5 +1,7 @@
-//! Log lines on stderr. Only attrsync's own are written, louder with `-v`; of third parties nothing but errors, since
-//! what they log below that may hold headers, values, or a slow statement with its whole text.
+//! Log lines on stderr.
+//!
+//! `-v` makes attrsync's own lines louder. Of other crates only errors are written, because their other lines may hold
+//! headers, values or whole statements.
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -7,26 +9,18 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-use super::view;
+use super::view::console::{Console, LogFormat};
 
-/// How a log line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
-    /// A line to read.
-    Text,
-    /// A JSON object a line.
-    Json,
-}
-
-/// Starts logging.
-pub(super) fn start(verbose: u8, quiet: bool, format: Format) {
-    let lines = fmt::layer().with_writer(view::LogWriter::default);
-    let lines = match format {
-        Format::Text => lines.with_ansi(view::coloured_stderr()).with_target(verbose > 1).boxed(),
-        Format::Json => lines.json().flatten_event(true).boxed(),
+/// Starts logging. A second start, as in tests of one process, leaves the first in place.
+pub(super) fn start(console: &Console, verbose: u8) {
+    let writer = console.clone();
+    let lines = fmt::layer().with_writer(move || writer.log_writer());
+    let lines = match console.format() {
+        LogFormat::Text => lines.with_ansi(console.colours_logs()).with_target(verbose > 1).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    // A second start, as in tests of one process, leaves the first in place.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(targets(verbose, quiet))).try_init();
+    let filter = targets(verbose, console.is_quiet());
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
 fn targets(verbose: u8, quiet: bool) -> Targets {

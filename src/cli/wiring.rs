@@ -1,4 +1,4 @@
-//! The one place where ports get their wiring: the configuration made into a source, a ledger and a store.
+//! The composition root: makes a source, a ledger and a store of the configuration.
 
 use std::path::Path;
 
@@ -12,32 +12,35 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::source::postgres::PostgresSource;
 
 /// Reads the configuration.
+///
+/// # Errors
+/// Wrong configuration, with all its problems.
 pub(super) fn config(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(Failure::usage)
 }
 
 /// How the store may be reached.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct Reach {
-    /// Let [store] api_url be an http:// address of another machine: the token travels in clear
+pub(super) struct TransportPolicy {
+    /// Let [store] api_url be an http:// address of another machine: the token is not encrypted on its way
     #[arg(long)]
     allow_http: bool,
 }
 
-/// Reads the configuration of a command that speaks with the store.
+/// Reads the configuration of a command that calls the store.
 ///
 /// # Errors
-/// Wrong usage, where the token would travel in clear and that is not allowed.
-pub(super) fn config_to_send(path: &Path, reach: Reach) -> Result<Config, Failure> {
+/// Wrong usage, if the token would travel unencrypted and that is not allowed.
+pub(super) fn config_to_send(path: &Path, transport: TransportPolicy) -> Result<Config, Failure> {
     let config = config(path)?;
-    if !config.store.sends_token_in_clear() {
+    if !config.store.sends_token_unencrypted() {
         return Ok(config);
     }
-    if !reach.allow_http {
-        let problem = "[store] api_url is an http:// address of another machine: the token would travel in clear, for \
-                       everybody on the way to read";
+    if !transport.allow_http {
+        let problem = "[store] api_url is an http:// address of another machine: the token would travel in clear, and \
+                       anybody on the way could read it";
         return Err(Failure::usage(problem)
-            .hint("use https://; if the way there is safe by other means, say so with --allow-http"));
+            .hint("use https://; if the network is protected by other means, add --allow-http"));
     }
     tracing::warn!("the token travels in clear to {}, as --allow-http allows", config.store.name.api_url);
     Ok(config)
@@ -60,51 +63,58 @@ pub(super) fn store(config: &Config) -> Result<BigCommerce, Failure> {
     BigCommerce::new(options).map_err(Failure::caused_by)
 }
 
-/// A ledger with its lock held.
-pub(super) struct OpenLedger {
+/// A ledger whose lock this process holds.
+pub(super) struct LockedLedger {
     /// The ledger.
     pub(super) ledger: Box<dyn Ledger>,
     /// Where it was made just now, if it was.
     pub(super) created: Option<String>,
 }
 
-/// Takes the store's lock and opens its ledger, making it where there is none.
+/// Takes the store's lock and opens its ledger. Makes the ledger if there is none.
 ///
 /// # Errors
-/// [`LedgerError::Locked`] while another process holds it, and whatever keeps it from being opened.
-pub(super) async fn ledger(config: &Config) -> Result<OpenLedger, LedgerError> {
+/// [`LedgerError::Locked`] while another process holds the lock, and whatever keeps the ledger from being opened.
+pub(super) async fn ledger(config: &Config) -> Result<LockedLedger, LedgerError> {
     match &config.ledger {
         LedgerConfig::Sqlite(path) => {
             let ledger = SqliteLedger::open(path, &config.store.name).await?;
             let created = ledger.created().then(|| path.display().to_string());
-            Ok(OpenLedger { ledger: Box::new(ledger), created })
+            Ok(LockedLedger { ledger: Box::new(ledger), created })
         }
         LedgerConfig::Postgres(url) => {
             let ledger = PostgresLedger::open(url.expose(), &config.store.name).await?;
             let created = ledger.created().then(|| "schema attrsync in Postgres".to_owned());
-            Ok(OpenLedger { ledger: Box::new(ledger), created })
+            Ok(LockedLedger { ledger: Box::new(ledger), created })
         }
     }
 }
 
-/// The ledger to read only; `None` where there is none yet.
+/// Opens the ledger for reading; `None` if there is none yet.
 pub(super) async fn audit(config: &Config) -> Result<Option<AuditLog>, Failure> {
     Ok(AuditLog::open(&config.ledger).await?)
 }
 
-/// The ledger to read only, for a command that has nothing to say without one.
+/// Opens the ledger for reading, for a command that shows nothing without one.
 pub(super) async fn existing_audit(config: &Config) -> Result<AuditLog, Failure> {
     audit(config).await?.ok_or_else(|| {
-        let place = match &config.ledger {
-            LedgerConfig::Sqlite(path) => path.display().to_string(),
-            LedgerConfig::Postgres(_) => "that Postgres database (schema attrsync)".to_owned(),
-        };
-        Failure::new(format!("there is no ledger yet at {place}"))
+        Failure::new(format!("there is no ledger yet at {}", ledger_place(config)))
             .hint("the first `attrsync sync` makes it; `attrsync plan` shows what that would do")
     })
 }
 
-/// The id of the configured store in a ledger that may know it not yet.
+/// Where the ledger is, for a person.
+pub(super) fn ledger_place(config: &Config) -> String {
+    match &config.ledger {
+        LedgerConfig::Sqlite(path) => path.display().to_string(),
+        LedgerConfig::Postgres(_) => "Postgres, schema attrsync".to_owned(),
+    }
+}
+
+/// The id of the configured store in the ledger.
+///
+/// # Errors
+/// The ledger does not know the store.
 pub(super) async fn store_id(audit: &AuditLog, config: &Config) -> Result<i64, Failure> {
     audit.store_id(&config.store.name).await?.ok_or_else(|| {
         Failure::new(format!("the ledger does not know {} yet", config.store.name))

@@ -1,6 +1,6 @@
-//! Addresses and names that a person pastes: the store's API, its hash and token, databases, a table's name.
+//! Checks addresses and names: the store's API, its hash and token, databases, a table's name.
 //!
-//! Each check returns what to use, or a problem and a hint; neither repeats a text that may hold a password.
+//! Each check returns the value, or a problem and a hint. Neither repeats a text that may contain a password.
 
 use std::path::{Path, PathBuf};
 
@@ -26,19 +26,19 @@ pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
         Ok(url) => url,
         Err(error) => return flaw(format!("cannot be read as an address: {error}"), escaped()),
     };
-    // A password that ends the address too early leaves a part of itself where a host, a database or a parameter is told.
+    // A password with a special character ends the address too early: its rest would be shown as host, database or parameter.
     let parts = [Some(url.path()), url.query()];
     if parts.into_iter().flatten().any(|part| part.contains('@')) || url.fragment().is_some() {
         return flaw("has an @ or a # after the host's name", escaped());
     }
     let mut ssl_modes = url.query_pairs().filter(|(key, _)| key == "sslmode" || key == "ssl-mode");
     if ssl_modes.any(|(_, mode)| !SSL_MODES.contains(&mode.to_ascii_lowercase().as_str())) {
-        return flaw("has an sslmode that there is not", format!("allowed is {}", SSL_MODES.join(", ")));
+        return flaw("has an unknown sslmode", format!("allowed: {}", SSL_MODES.join(", ")));
     }
     Ok(Secret::new(text))
 }
 
-/// How a session is encrypted, as libpq calls it.
+/// The values of libpq's `sslmode`.
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /// `sqlite:PATH` or a `postgres://` address.
@@ -52,13 +52,13 @@ pub(super) fn ledger(text: &str, folder: &Path) -> Result<LedgerConfig, Flaw> {
     };
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path.ends_with(['/', '\\']) {
-        return flaw("names no file", SHAPE);
+        return flaw("has no file name", SHAPE);
     }
     if path.contains(":memory:") {
-        return flaw("is in memory only", "the ledger has to outlive the run: name a file");
+        return flaw("is in memory only", "the ledger must outlive the run: name a file");
     }
     if path.contains(['?', '\0']) {
-        return flaw("has options after the file's name", "only the file's name is wanted");
+        return flaw("has options after the file's name", "write only the file's name");
     }
     Ok(LedgerConfig::Sqlite(sqlite_path(path, folder)))
 }
@@ -67,7 +67,7 @@ fn sqlite_path(path: &str, folder: &Path) -> PathBuf {
     folder.join(path.strip_prefix("./").unwrap_or(path))
 }
 
-/// The store's hash, bare.
+/// The store's hash.
 pub(super) fn store_hash(text: &str) -> Result<String, Flaw> {
     let is_hash = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_hash(text) && text.len() <= 64 {
@@ -84,7 +84,7 @@ pub(super) fn store_hash(text: &str) -> Result<String, Flaw> {
     )
 }
 
-/// The API account's token: whatever can be sent in a header.
+/// The API account's token: any text that can be sent in a header.
 pub(super) fn access_token(text: &str) -> Result<Secret, Flaw> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Secret::new(text));
@@ -95,7 +95,7 @@ pub(super) fn access_token(text: &str) -> Result<Secret, Flaw> {
     )
 }
 
-/// The API's address in its shortest form: scheme, host, port.
+/// The API's address: scheme, host, port.
 pub(super) fn api_url(text: &str) -> Result<String, Flaw> {
     const SHAPE: &str = "the live one is https://api.bigcommerce.com";
     let url = match Url::parse(text) {
@@ -104,19 +104,19 @@ pub(super) fn api_url(text: &str) -> Result<String, Flaw> {
         Err(error) => return flaw(format!("cannot be read as an address: {error}"), SHAPE),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return flaw("has a user name or password in it", "the token goes in store.access_token");
+        return flaw("has a user name or a password", "write the token in store.access_token");
     }
     if !url.path().trim_end_matches('/').is_empty() || url.query().is_some() || url.fragment().is_some() {
         return flaw(
             "has more than the scheme, the host and the port",
-            format!("the path is put after it; {SHAPE}"),
+            format!("leave out the path; {SHAPE}"),
         );
     }
     Ok(url.origin().ascii_serialization())
 }
 
-/// Whether whatever is sent to this address can be read on the way: it is neither encrypted nor stays on this machine.
-pub(super) fn is_in_clear(api_url: &str) -> bool {
+/// Whether requests to this address cross a network without encryption.
+pub(super) fn is_unencrypted(api_url: &str) -> bool {
     Url::parse(api_url).is_ok_and(|url| url.scheme() != "https" && !is_loopback(&url))
 }
 
@@ -129,7 +129,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The parts of a table's name as Postgres reads it: bare parts in lower case, quoted ones as they are.
+/// Splits a table's name as Postgres does: bare parts become lower case, quoted parts stay as they are.
 ///
 /// # Errors
 /// What is wrong with the name, for a person.
@@ -139,7 +139,7 @@ pub(crate) fn table_parts(text: &str) -> Result<Vec<String>, String> {
     loop {
         let (part, after) = if rest.starts_with('"') { quoted_part(rest)? } else { bare_part(rest)? };
         if part.len() > 63 {
-            return Err("has a part longer than 63 bytes, which no name in Postgres is".to_owned());
+            return Err("has a part longer than 63 bytes, the limit of Postgres".to_owned());
         }
         parts.push(part);
         match after.strip_prefix('.') {
@@ -264,19 +264,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_clear_is_known() {
+    fn an_unencrypted_address_is_recognised() {
         for text in [
             "http://api.bigcommerce.com",
             "http://localhost.example.com",
             "http://10.0.0.1",
             "http://0.0.0.0:80",
         ] {
-            assert!(is_in_clear(text), "{text}");
+            assert!(is_unencrypted(text), "{text}");
         }
         for text in
             ["https://proxy.example", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"]
         {
-            assert!(!is_in_clear(text), "{text}");
+            assert!(!is_unencrypted(text), "{text}");
         }
     }
 

@@ -1,49 +1,52 @@
-//! `${NAME}` and `${NAME:-default}` in a string, filled from the environment; `$${` stands for `${` itself.
+//! Replaces `${NAME}` and `${NAME:-default}` in a string by variables of the environment; `$${` is replaced by `${`.
 //!
-//! Strings are filled after the TOML was parsed, so that a variable's value can never become configuration.
+//! This happens after the TOML was parsed, so that a variable's value cannot add keys.
 
-/// Why a string could not be filled.
+/// Why a reference could not be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unfilled {
+pub(super) enum ReferenceError {
     /// The variable has no value and there is no default.
     Missing(String),
-    /// A `${` without its `}`, or with something else than a name in it.
+    /// A `${` without its `}`, or without the name of a variable.
     Malformed,
 }
 
-/// The text with every reference replaced. As in a shell, the default also stands in for an empty variable.
-pub(super) fn fill(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, Unfilled> {
-    let mut filled = String::with_capacity(text.len());
+/// Replaces every reference of the text. As in a shell, the default also replaces an empty variable.
+pub(super) fn interpolate(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, ReferenceError> {
+    let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         if rest[..at].ends_with('$') {
-            filled.push_str(&rest[..at - 1]);
-            filled.push_str("${");
+            result.push_str(&rest[..at - 1]);
+            result.push_str("${");
             rest = &rest[at + 2..];
             continue;
         }
-        filled.push_str(&rest[..at]);
-        let (reference, after) = rest[at + 2..].split_once('}').ok_or(Unfilled::Malformed)?;
-        filled.push_str(&value_of(reference, env)?);
+        result.push_str(&rest[..at]);
+        let (reference, after) = rest[at + 2..].split_once('}').ok_or(ReferenceError::Malformed)?;
+        result.push_str(&value_of(reference, env)?);
         rest = after;
     }
-    filled.push_str(rest);
-    Ok(filled)
+    result.push_str(rest);
+    Ok(result)
 }
 
-fn value_of(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, Unfilled> {
+fn value_of(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, ReferenceError> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
     };
     if !is_name(name) {
-        return Err(Unfilled::Malformed);
+        return Err(ReferenceError::Malformed);
     }
     match (env(name), default) {
         (Some(value), _) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
         (Some(empty), None) => Ok(empty),
-        (None, None) => Err(Unfilled::Missing(name.to_owned())),
+        (None, None) => Err(ReferenceError::Missing(name.to_owned())),
     }
 }
 
@@ -59,8 +62,8 @@ mod tests {
 
     use super::*;
 
-    fn filled(text: &str) -> Result<String, Unfilled> {
-        fill(text, &|name| match name {
+    fn interpolated(text: &str) -> Result<String, ReferenceError> {
+        interpolate(text, &|name| match name {
             "A" => Some("one".to_owned()),
             "SLY" => Some("\"\n[push]\nworkers = 9 ${A}".to_owned()),
             "EMPTY" => Some(String::new()),
@@ -69,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_replaced_and_nothing_else() {
+    fn only_references_are_replaced() {
         let cases = [
             ("", Ok("")),
             ("plain $ and $$ and {A} and $A", Ok("plain $ and $$ and {A} and $A")),
@@ -83,31 +86,31 @@ mod tests {
             ("$${A}", Ok("${A}")),
             ("$$${A}", Ok("$${A}")),
             ("${SLY}", Ok("\"\n[push]\nworkers = 9 ${A}")),
-            ("${B}", Err(Unfilled::Missing("B".to_owned()))),
-            ("${", Err(Unfilled::Malformed)),
-            ("${}", Err(Unfilled::Malformed)),
-            ("${1A}", Err(Unfilled::Malformed)),
-            ("${A B}", Err(Unfilled::Malformed)),
+            ("${B}", Err(ReferenceError::Missing("B".to_owned()))),
+            ("${", Err(ReferenceError::Malformed)),
+            ("${}", Err(ReferenceError::Malformed)),
+            ("${1A}", Err(ReferenceError::Malformed)),
+            ("${A B}", Err(ReferenceError::Malformed)),
         ];
         for (text, expect) in cases {
-            assert_eq!(filled(text), expect.map(str::to_owned), "{text}");
+            assert_eq!(interpolated(text), expect.map(str::to_owned), "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn escaped_text_comes_back_as_it_was(text in "[$\\{\\}A:\\-é ]{0,24}") {
-            prop_assert_eq!(filled(&text.replace("${", "$${")), Ok(text));
+        fn escaped_references_are_not_replaced(text in "[$\\{\\}A:\\-é ]{0,24}") {
+            prop_assert_eq!(interpolated(&text.replace("${", "$${")), Ok(text));
         }
 
         #[test]
-        fn a_value_is_never_read_again(value in any::<String>()) {
-            prop_assert_eq!(fill("a${X}b", &|_| Some(value.clone())), Ok(format!("a{value}b")));
+        fn references_in_a_value_are_not_replaced(value in any::<String>()) {
+            prop_assert_eq!(interpolate("a${X}b", &|_| Some(value.clone())), Ok(format!("a{value}b")));
         }
 
         #[test]
-        fn any_text_is_answered(text in "[$\\{\\}A:\\-é ]{0,24}") {
-            let _ = filled(&text);
+        fn any_text_is_accepted_or_an_error(text in "[$\\{\\}A:\\-é ]{0,24}") {
+            let _ = interpolated(&text);
         }
     }
 }

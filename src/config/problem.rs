@@ -1,17 +1,16 @@
-//! What is wrong with a configuration, told to a person: every problem at once, a line each. No text here
-//! repeats a value that may be secret.
+//! The problems of a configuration, one line each.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// One thing to mend.
+/// One problem, without any value that may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where: `push.workers`, a section, or `line 3, column 7`. Empty where the file as a whole is meant.
+    /// Where: `push.workers`, a section, or `line 3, column 7`. Empty for the whole file.
     pub key: String,
     /// What is wrong.
     pub problem: String,
-    /// What would be right, or what to do.
+    /// What is allowed, or what to do.
     pub hint: Option<String>,
 }
 
@@ -39,12 +38,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that is wrong with a configuration.
+/// All problems of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
-    /// The file, where there is one.
+    /// The file, if the text was read from one.
     pub path: Option<PathBuf>,
-    /// At least one.
+    /// The problems, at least one.
     pub problems: Vec<Problem>,
 }
 

@@ -1,4 +1,4 @@
-//! From the file's text to a checked configuration, section by section.
+//! Reads the configuration section by section.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,10 +17,10 @@ const DEFAULT_LEDGER: &str = "sqlite:ledger.db";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
-    /// Reads and checks the file, with the process's environment.
+    /// Reads and checks a file, with the environment of the process.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All its problems.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let failed = |problem: Problem| ConfigErrors { path: Some(path.to_owned()), problems: vec![problem] };
         let text = std::fs::read_to_string(path).map_err(|error| failed(unreadable(&error)))?;
@@ -31,10 +31,10 @@ impl Config {
             .map_err(|errors| ConfigErrors { path: Some(path.to_owned()), ..errors })
     }
 
-    /// Checks a configuration that has been read. Relative paths in it are relative to `folder`.
+    /// Reads and checks a text. Relative paths in it are relative to `folder`; `env` returns variables of the environment.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All its problems.
     pub fn parse(
         text: &str,
         folder: &Path,
@@ -69,7 +69,7 @@ fn unreadable(error: &std::io::Error) -> Problem {
     }
 }
 
-/// The parser's own words about the place, without the line itself: it may hold a secret.
+/// The parser's message and the position, without the line: it may contain a secret.
 fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
     let before = String::from_utf8_lossy(&text.as_bytes()[..start]);
@@ -79,20 +79,13 @@ fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
         .hint(error.message().lines().next().unwrap_or_default())
 }
 
-/// The checked value, or its flaw noted under its key.
-fn checked<T>(section: &mut Section<'_>, key: &str, result: Result<T, Flaw>) -> Option<T> {
-    result.map_err(|(problem, hint)| section.problem(key, problem, hint)).ok()
-}
-
 fn read_source(section: &mut Section<'_>) -> Option<SourceConfig> {
-    let url = section
-        .required_text("url", "write url = \"${DATABASE_URL}\"")
-        .and_then(|text| checked(section, "url", address::postgres_url(&text)));
+    let url = section.required("url", "write url = \"${DATABASE_URL}\"", address::postgres_url);
     let relation = match (section.has("table"), section.has("query")) {
-        (true, false) => section.text("table").and_then(|text| read_table(section, text)),
-        (false, true) => section.text("query").and_then(|text| read_query(section, &text)),
+        (true, false) => section.checked("table", read_table),
+        (false, true) => section.checked("query", read_query),
         (true, true) => {
-            section.problem("query", "stands beside source.table", "keep one of the two");
+            section.problem("query", "is set as well as source.table", "keep one of the two");
             None
         }
         (false, false) => {
@@ -103,43 +96,34 @@ fn read_source(section: &mut Section<'_>) -> Option<SourceConfig> {
     Some(SourceConfig { url: url?, relation: relation? })
 }
 
-fn read_table(section: &mut Section<'_>, text: String) -> Option<Relation> {
+fn read_table(text: &str) -> Result<Relation, Flaw> {
     let hint = "write table or schema.table, with quotes around unusual parts: \"My Schema\".\"values\"";
-    checked(section, "table", address::table_parts(&text).map_err(|problem| (problem, hint.to_owned())))?;
-    Some(Relation::Table(text))
+    address::table_parts(text).map_err(|problem| (problem, hint.to_owned()))?;
+    Ok(Relation::Table(text.to_owned()))
 }
 
-fn read_query(section: &mut Section<'_>, text: &str) -> Option<Relation> {
+fn read_query(text: &str) -> Result<Relation, Flaw> {
     let query = text.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     if query.is_empty() {
-        section.problem("query", "is empty", "write select customer_id, attribute_id, value from …");
-        return None;
+        return Err(("is empty".into(), "write select customer_id, attribute_id, value from …".into()));
     }
-    Some(Relation::Query(query.to_owned()))
+    Ok(Relation::Query(query.to_owned()))
 }
 
 fn read_store(section: &mut Section<'_>) -> Option<StoreConfig> {
-    let hash = section
-        .required_text("hash", "write hash = \"${BIGCOMMERCE_STORE_HASH}\"")
-        .and_then(|text| checked(section, "hash", address::store_hash(&text)));
-    let access_token = section
-        .required_text("access_token", "write access_token = \"${BIGCOMMERCE_ACCESS_TOKEN}\"")
-        .and_then(|text| checked(section, "access_token", address::access_token(&text)));
-    let api_url = if section.has("api_url") {
-        section.text("api_url").and_then(|text| checked(section, "api_url", address::api_url(&text)))
-    } else {
-        Some(DEFAULT_API_URL.to_owned())
-    };
-    let name = StoreName::new(&api_url?, &hash?);
+    let hash = section.required("hash", "write hash = \"${BIGCOMMERCE_STORE_HASH}\"", address::store_hash);
+    let hint = "write access_token = \"${BIGCOMMERCE_ACCESS_TOKEN}\"";
+    let access_token = section.required("access_token", hint, address::access_token);
+    let api_url = section.optional("api_url", DEFAULT_API_URL, address::api_url);
+    let name = StoreName::new(&api_url?, hash?);
     Some(StoreConfig { name, access_token: access_token? })
 }
 
 fn read_ledger(section: &mut Section<'_>, folder: &Path) -> Option<LedgerConfig> {
-    let text = if section.has("url") { section.text("url")? } else { DEFAULT_LEDGER.to_owned() };
-    checked(section, "url", address::ledger(&text, folder))
+    section.optional("url", DEFAULT_LEDGER, |text| address::ledger(text, folder))
 }
 
-/// What is wrong is noted and stands at its default.
+/// Reads `[push]`. A key with a problem has its default.
 fn read_push(section: &mut Section<'_>) -> PushConfig {
     const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
     const SHORTEST_PAUSE: Duration = Duration::from_millis(1);

@@ -1,5 +1,5 @@
-//! One table of the file, read key by key. Whatever is wrong is noted and reading goes on, so that a person
-//! sees all problems at once.
+//! Reads one section of the file, key by key. A problem is noted and the reading goes on, so that a person sees all
+//! problems at once.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::interpolate::{Unfilled, fill};
+use super::address::Flaw;
+use super::interpolate::{ReferenceError, interpolate};
 use super::problem::Problem;
 
-/// A section of the file, maybe absent, with the place where its problems go.
+/// A section of the file, which may be absent, with the list of problems.
 pub(super) struct Section<'a> {
     pub(super) name: &'static str,
     pub(super) file: &'a Table,
@@ -19,7 +20,7 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The same reader, turned to another section.
+    /// Continues with another section.
     pub(super) fn called(&mut self, name: &'static str) -> &mut Self {
         self.name = name;
         self
@@ -30,21 +31,17 @@ impl<'a> Section<'a> {
         self.problems.push(Problem::new(format!("{}.{key}", self.name), problem).hint(hint));
     }
 
-    /// Whether the key is there, right or wrong.
+    /// Whether the key is set, even to an invalid value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
     }
 
-    /// A string with its references filled and the white space around it taken off, never empty.
-    /// `None` if it is absent, or wrong and noted.
-    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+    /// Reads a string, with its references replaced and without white space around it; `None` if it is absent, or invalid
+    /// and noted. An empty string is invalid.
+    fn text(&mut self, key: &str) -> Option<String> {
         let text = match self.value(key)? {
-            Value::String(text) => fill(text, self.env),
-            other => {
-                let found = kind(other);
-                self.problem(key, format!("is {found}"), "it must be a string in quotes");
-                return None;
-            }
+            Value::String(text) => interpolate(text, self.env),
+            other => return self.wrong_type(key, other, "it must be a string in quotes"),
         };
         match text {
             Ok(text) if text.trim().is_empty() => {
@@ -52,12 +49,12 @@ impl<'a> Section<'a> {
                 None
             }
             Ok(text) => Some(text.trim().to_owned()),
-            Err(Unfilled::Missing(name)) => {
+            Err(ReferenceError::Missing(name)) => {
                 let hint = format!("set it, or give a default as ${{{name}:-default}}");
                 self.problem(key, format!("the environment variable {name} is not set"), hint);
                 None
             }
-            Err(Unfilled::Malformed) => {
+            Err(ReferenceError::Malformed) => {
                 let hint = "write ${NAME} or ${NAME:-default}, and $${ for the characters themselves";
                 self.problem(key, "has a ${ that names no variable", hint);
                 None
@@ -65,15 +62,35 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// As [`text`](Self::text), and absence is a problem too.
-    pub(super) fn required_text(&mut self, key: &str, hint: &str) -> Option<String> {
+    /// Reads a string and checks it; `None` if it is absent, or invalid and noted.
+    pub(super) fn checked<T>(&mut self, key: &str, check: impl FnOnce(&str) -> Result<T, Flaw>) -> Option<T> {
+        check(&self.text(key)?).map_err(|(problem, hint)| self.problem(key, problem, hint)).ok()
+    }
+
+    /// Reads a string and checks it. If it is absent, that is noted with this hint.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &str,
+        hint: &str,
+        check: impl FnOnce(&str) -> Result<T, Flaw>,
+    ) -> Option<T> {
         if !self.has(key) {
             self.problem(key, "is missing", hint);
         }
-        self.text(key)
+        self.checked(key, check)
     }
 
-    /// A whole number within the range; `None` if absent, or wrong and noted.
+    /// Reads a string and checks it. If it is absent, its default is used.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        default: &str,
+        check: impl FnOnce(&str) -> Result<T, Flaw>,
+    ) -> Option<T> {
+        if self.has(key) { self.checked(key, check) } else { check(default).ok() }
+    }
+
+    /// Reads a whole number within the range; `None` if it is absent, or invalid and noted.
     pub(super) fn integer(&mut self, key: &str, allowed: RangeInclusive<u32>) -> Option<u32> {
         match self.value(key)? {
             Value::Integer(number) => {
@@ -83,25 +100,17 @@ impl<'a> Section<'a> {
                 }
                 fitting
             }
-            other => {
-                let found = kind(other);
-                self.problem(key, format!("is {found}"), "it must be a whole number without quotes");
-                None
-            }
+            other => self.wrong_type(key, other, "it must be a whole number without quotes"),
         }
     }
 
-    /// A number within the range; `None` if absent, or wrong and noted.
-    #[allow(clippy::cast_precision_loss)] // Whatever is in range is exact.
+    /// Reads a number within the range; `None` if it is absent, or invalid and noted.
+    #[allow(clippy::cast_precision_loss)] // A number within the range is exact.
     pub(super) fn number(&mut self, key: &str, allowed: RangeInclusive<f64>) -> Option<f64> {
         let number = match self.value(key)? {
             Value::Float(number) => *number,
             Value::Integer(number) => *number as f64,
-            other => {
-                let found = kind(other);
-                self.problem(key, format!("is {found}"), "it must be a number without quotes");
-                return None;
-            }
+            other => return self.wrong_type(key, other, "it must be a number without quotes"),
         };
         if !allowed.contains(&number) {
             self.out_of_range(key, &number, &allowed);
@@ -110,25 +119,19 @@ impl<'a> Section<'a> {
         Some(number)
     }
 
-    /// True or false; `None` if absent, or wrong and noted.
+    /// Reads true or false; `None` if it is absent, or invalid and noted.
     pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
         match self.value(key)? {
             Value::Boolean(flag) => Some(*flag),
-            other => {
-                let found = kind(other);
-                self.problem(key, format!("is {found}"), "it must be true or false without quotes");
-                None
-            }
+            other => self.wrong_type(key, other, "it must be true or false without quotes"),
         }
     }
 
-    /// A length of time such as `500ms` within the range; `None` if absent, or wrong and noted.
+    /// Reads a duration such as `500ms` within the range; `None` if it is absent, or invalid and noted.
     pub(super) fn duration(&mut self, key: &str, allowed: RangeInclusive<Duration>) -> Option<Duration> {
         const HINT: &str = "it must be a number with its unit in quotes: \"500ms\", \"20s\", \"5m\", \"6h\"";
         if let Some(value) = self.value(key).filter(|value| !value.is_str()) {
-            let found = kind(value);
-            self.problem(key, format!("is {found}"), HINT);
-            return None;
+            return self.wrong_type(key, value, HINT);
         }
         let text = self.text(key)?;
         match humantime::parse_duration(&text) {
@@ -140,7 +143,7 @@ impl<'a> Section<'a> {
                 None
             }
             Err(_) => {
-                self.problem(key, "is not a length of time", HINT);
+                self.problem(key, "is not a duration", HINT);
                 None
             }
         }
@@ -150,13 +153,18 @@ impl<'a> Section<'a> {
         self.file.get(self.name)?.as_table()?.get(key)
     }
 
+    fn wrong_type<T>(&mut self, key: &str, found: &Value, hint: &str) -> Option<T> {
+        self.problem(key, format!("is {}", kind(found)), hint);
+        None
+    }
+
     fn out_of_range<T: Display>(&mut self, key: &str, found: &dyn Display, allowed: &RangeInclusive<T>) {
-        let hint = format!("allowed is {} to {}", allowed.start(), allowed.end());
+        let hint = format!("allowed: {} to {}", allowed.start(), allowed.end());
         self.problem(key, format!("is {found}"), hint);
     }
 }
 
-/// What a value is, for a person; never what it says.
+/// The type of a value, for a person. Never the value itself.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a string",

@@ -28,22 +28,22 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
     Config::parse(text, Path::new("/etc/shop"), &environment)
 }
 
-/// The good configuration with one line replaced or, where the key is new to it, a section added.
+/// The good configuration with a text replaced.
 fn with(find: &str, replace: &str) -> String {
     assert!(GOOD.contains(find), "{find}");
     GOOD.replace(find, replace)
 }
 
 fn problems(text: &str) -> String {
-    let errors = parse(text).expect_err("this must not be accepted");
+    let errors = parse(text).expect_err("an invalid configuration");
     let shown = errors.to_string();
     assert!(!shown.contains("hunter2") && !shown.contains("t0ps3cret"), "a secret is shown: {shown}");
     shown
 }
 
 #[test]
-fn the_least_configuration_has_the_defaults() {
-    let config = parse(GOOD).expect("the least configuration");
+fn the_smallest_configuration_has_the_defaults() {
+    let config = parse(GOOD).expect("the smallest configuration");
     assert_eq!(config.source.relation, Relation::Table("shop.values".to_owned()));
     assert_eq!(config.store.name.api_url, "https://api.bigcommerce.com");
     assert_eq!(config.store.name.hash, "abc123");
@@ -54,12 +54,12 @@ fn the_least_configuration_has_the_defaults() {
 #[test]
 fn the_annotated_file_shows_every_key_with_its_default() {
     let config = parse(ANNOTATED).expect("the annotated file");
-    let least = parse(GOOD).expect("the least configuration");
+    let smallest = parse(GOOD).expect("the smallest configuration");
     assert_eq!(config.push, PushConfig::default());
-    assert_eq!(config.store.name, least.store.name);
-    assert_eq!(format!("{:?}", config.ledger), format!("{:?}", least.ledger));
+    assert_eq!(config.store.name, smallest.store.name);
+    assert_eq!(format!("{:?}", config.ledger), format!("{:?}", smallest.ledger));
 
-    // With every comment that is a key made one, nothing is unknown and nothing is missing.
+    // With the keys in its comments, the file has all known keys and no others.
     let is_key =
         |line: &str| KNOWN.iter().any(|(_, keys)| keys.iter().any(|k| line.starts_with(&format!("{k} = "))));
     let lines = ANNOTATED.lines().map(|line| match line.strip_prefix("# ") {
@@ -101,9 +101,9 @@ fn every_problem_is_reported_at_once() {
         "store.hash: has more than the hash itself; write \"abc123\"",
         "store.access_token: is a whole number",
         "ledger.url: is neither sqlite: nor postgres:",
-        "push.workers: is 4; allowed is 1 to 3",
+        "push.workers: is 4; allowed: 1 to 3",
         "push.backoff: is a whole number",
-        "push.max_duration: is not a length of time",
+        "push.max_duration: is not a duration",
         "[schedule]: unknown section",
     ] {
         assert!(shown.contains(&format!("\n  {key}")), "{key} not in {shown}");
@@ -112,14 +112,14 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
-fn one_wrong_line_is_one_problem() {
+fn one_invalid_line_is_one_problem() {
     let push = |line: &str| format!("{GOOD}[push]\n{line}\n");
     let cases = [
         (with("table = \"shop.values\"", ""), "source.table: is missing"),
         (with("table = \"shop.values\"", "table = \"  \""), "source.table: is empty"),
         (with("table = \"shop.values\"", "table = \"a b\""), "source.table: is not one name"),
         (with("table = \"shop.values\"", "query = \" ; \""), "source.query: is empty"),
-        (with("table = \"shop.values\"", "table = \"a\"\nquery = \"b\""), "source.query: stands beside"),
+        (with("table = \"shop.values\"", "table = \"a\"\nquery = \"b\""), "source.query: is set as well as"),
         (with("postgres://", "mysql://"), "source.url: is not an address of a Postgres database"),
         (with("@db.example", "@db.example:port"), "source.url: cannot be read"),
         (with("\"t0ps3cret\"", "\"t0ps 3cret\""), "store.access_token: has a character"),
@@ -132,12 +132,12 @@ fn one_wrong_line_is_one_problem() {
         (push("workers = 0"), "push.workers: is 0"),
         (push("workers = -1"), "push.workers: is -1"),
         (push("workers = 2.5"), "push.workers: is a number with a fraction"),
-        (push("customers_per_request = 11"), "push.customers_per_request: is 11; allowed is 1 to 10"),
-        (push("values_per_request = 501"), "push.values_per_request: is 501; allowed is 1 to 500"),
-        (push("max_attempts = 21"), "push.max_attempts: is 21; allowed is 1 to 20"),
-        (push("quota_reserve = 0.96"), "push.quota_reserve: is 0.96; allowed is 0 to 0.95"),
+        (push("customers_per_request = 11"), "push.customers_per_request: is 11; allowed: 1 to 10"),
+        (push("values_per_request = 501"), "push.values_per_request: is 501; allowed: 1 to 500"),
+        (push("max_attempts = 21"), "push.max_attempts: is 21; allowed: 1 to 20"),
+        (push("quota_reserve = 0.96"), "push.quota_reserve: is 0.96; allowed: 0 to 0.95"),
         (push("quota_reserve = nan"), "push.quota_reserve: is NaN"),
-        (push("request_timeout = \"11m\""), "push.request_timeout: is 11m; allowed is 1s to 10m"),
+        (push("request_timeout = \"11m\""), "push.request_timeout: is 11m; allowed: 1s to 10m"),
         (push("backoff = \"21s\""), "push.backoff: is longer than push.backoff_max; which is 20s"),
         (push("max_duration = \"10ms\""), "push.max_duration: is 10ms"),
     ];
@@ -149,7 +149,7 @@ fn one_wrong_line_is_one_problem() {
 }
 
 #[test]
-fn what_is_set_is_used() {
+fn keys_that_are_set_are_used() {
     let text = format!(
         "{}[push]\nworkers = 1\nquota_reserve = 0\nbackoff = \"1s 500ms\"\nmax_duration = \"6h\"\n\
          values_per_request = 30\n[guard]\nenabled = false\n",
@@ -165,7 +165,7 @@ fn what_is_set_is_used() {
 }
 
 #[test]
-fn a_syntax_error_has_its_place_and_not_its_line() {
+fn a_syntax_error_shows_its_position_and_not_its_line() {
     let shown = problems("[store]\nhash = \"abc\"\naccess_token = t0ps3cret\n");
     assert!(shown.contains("\n  line 3, column "), "{shown}");
     let shown = problems("[source]\nurl = \"postgres://u:hunter2@h/db\nhash = 1");
@@ -175,7 +175,7 @@ fn a_syntax_error_has_its_place_and_not_its_line() {
 }
 
 #[test]
-fn a_missing_file_is_told_with_the_way_out() {
+fn a_missing_file_has_a_hint() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sync.toml");
     let shown = Config::load(&path).expect_err("no file").to_string();
@@ -186,14 +186,14 @@ fn a_missing_file_is_told_with_the_way_out() {
 }
 
 #[test]
-fn secrets_do_not_show_themselves() {
+fn secrets_are_not_shown() {
     let shown = format!("{:?}", parse(GOOD).expect("a configuration"));
     assert!(!shown.contains("hunter2") && !shown.contains("t0ps3cret"), "{shown}");
 }
 
 proptest! {
     #[test]
-    fn any_text_is_answered(text in any::<String>(), value in any::<String>()) {
+    fn any_text_is_accepted_or_an_error(text in any::<String>(), value in any::<String>()) {
         let _ = parse(&text);
         let _ = parse(&format!("{GOOD}[push]\n{text}"));
         for key in ["source.url", "source.query", "source.table", "store.hash", "store.api_url", "ledger.url"] {
@@ -203,9 +203,9 @@ proptest! {
 }
 
 #[test]
-fn a_store_says_whether_its_token_would_travel_in_clear() {
-    for (api_url, in_clear) in [("http://192.168.1.7:8080", true), ("http://127.0.0.1:8080", false)] {
+fn a_store_knows_whether_its_token_is_sent_unencrypted() {
+    for (api_url, unencrypted) in [("http://192.168.1.7:8080", true), ("http://127.0.0.1:8080", false)] {
         let config = parse(&format!("{GOOD}api_url = \"{api_url}\"\n")).expect(api_url);
-        assert_eq!(config.store.sends_token_in_clear(), in_clear, "{api_url}");
+        assert_eq!(config.store.sends_token_unencrypted(), unencrypted, "{api_url}");
     }
 }

@@ -1,14 +1,15 @@
 //! A BigCommerce store over HTTP.
 //!
-//! [`client`] makes one call, [`wire`] reads its body (by [`tree`]) and [`headers`] its headers, [`pacing`] keeps to the
-//! store's rate quota by the accounting of [`quota`], [`paging`] walks through lists. What an answer means is
-//! judged elsewhere.
+//! [`client`] sends one request over HTTP, [`wire`] reads the response's body (with [`tree`]), [`headers`] its headers.
+//! [`pacing`] is the rate limiter, with the accounting of [`quota`]. [`paging`] reads the pages of a list. [`transport`]
+//! is the seam where the simulation puts a sandbox in the place of HTTP.
 
 mod client;
-mod headers;
-mod pacing;
-mod quota;
+pub(crate) mod headers;
+pub(crate) mod pacing;
 mod paging;
+pub(crate) mod quota;
+pub(crate) mod transport;
 mod tree;
 pub(crate) mod wire;
 
@@ -17,33 +18,34 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Method;
+pub(crate) use reqwest::Method;
 
-use self::client::{Client, RawResponse};
+use self::client::Client;
 use self::pacing::Pacer;
+use self::transport::{RawResponse, Transport};
 use super::{Attribute, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use crate::config::Secret;
 use crate::record::{Key, StoreName};
 
-/// Where the store is and how to speak with it.
+/// Where the store is, and how requests are made.
 #[derive(Debug, Clone)]
 pub struct BigCommerceOptions {
     /// Address and hash.
     pub name: StoreName,
     /// The API account's token.
     pub token: Secret,
-    /// How long to wait for a whole answer.
+    /// How long to wait for a complete response.
     pub request_timeout: Duration,
     /// The share of the store's rate quota that is left to other apps, 0 to 0.95.
     pub quota_reserve: f64,
-    /// How many calls are in flight at most; so many connections are kept.
+    /// The largest number of write requests in flight. As many connections are kept open, and one for reads.
     pub workers: usize,
 }
 
-/// Why a store cannot be spoken with. Nothing was sent.
+/// Why no requests can be made to a store. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BigCommerceError {
-    /// The API's address cannot be used. It is not shown, since it may hold a password.
+    /// The API's address cannot be used. It is not shown, because it may contain a password.
     #[error("[store] api_url cannot be used: {problem}; BigCommerce's is https://api.bigcommerce.com")]
     Address {
         /// What is wrong with it.
@@ -56,7 +58,7 @@ pub enum BigCommerceError {
         hash: String,
     },
     /// The token cannot be sent in a header.
-    #[error("[store] access_token holds characters that no token has: check for line breaks")]
+    #[error("[store] access_token contains characters that no token has: check for line breaks")]
     Token,
     /// TLS cannot be set up.
     #[error(
@@ -71,20 +73,39 @@ pub enum BigCommerceError {
 
 /// A BigCommerce store over HTTP.
 pub struct BigCommerce {
-    client: Client,
+    transport: Box<dyn Transport>,
     pacer: Pacer,
     name: StoreName,
 }
 
 impl BigCommerce {
-    /// Prepares to speak with a store. Nothing is sent yet.
+    /// Prepares requests to a store. Sends nothing.
     ///
     /// # Errors
     /// An address, hash or token that cannot be used, or a system without CA certificates.
     pub fn new(options: BigCommerceOptions) -> Result<Self, BigCommerceError> {
-        let name = options.name.clone();
-        let pacer = Pacer::new(options.quota_reserve, options.request_timeout * 2);
-        Ok(Self { client: Client::new(options)?, pacer, name })
+        let (name, reserve, timeout) = (options.name.clone(), options.quota_reserve, options.request_timeout);
+        Ok(Self::over(Box::new(Client::new(options)?), name, reserve, timeout))
+    }
+
+    /// A store that is reached through this transport.
+    pub(crate) fn over(
+        transport: Box<dyn Transport>,
+        name: StoreName,
+        quota_reserve: f64,
+        request_timeout: Duration,
+    ) -> Self {
+        // The caller of a write may record its intent between the permit and the request.
+        Self { transport, pacer: Pacer::new(quota_reserve, request_timeout * 2), name }
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<RawResponse, Response> {
+        self.transport.send(self.pacer.start_request(), method, path, body).await
     }
 }
 
@@ -96,8 +117,8 @@ impl fmt::Debug for BigCommerce {
 
 #[async_trait]
 impl Destination for BigCommerce {
-    async fn ready(&self) {
-        self.pacer.ready().await;
+    async fn acquire_permit(&self) {
+        self.pacer.acquire_permit().await;
     }
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {
@@ -108,34 +129,34 @@ impl Destination for BigCommerce {
             }
         };
         let path = "/customers/attribute-values";
-        match self.client.call(&self.pacer, Method::PUT, path, Some(body)).await {
+        match self.request(Method::PUT, path, Some(body)).await {
             Ok(RawResponse { status, request_id, wait, text }) => {
-                let body = wire::upsert_reply(status, &text);
+                let body = wire::upsert_response(status, &text);
                 Response::Received(HttpResponse { status, request_id, wait, body })
             }
-            Err(reply) => reply,
+            Err(response) => response,
         }
     }
 
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         let keys: BTreeSet<Key> = keys.iter().copied().collect();
         let mut echoes = Vec::new();
-        for path in paging::value_paths(&self.client, &keys) {
-            let rows = paging::all_pages(&self.client, &self.pacer, &path, wire::echo).await?;
+        for path in paging::value_paths(&keys) {
+            let rows = paging::all_pages(self, &path, wire::echo).await?;
             echoes.extend(rows.into_iter().filter(|echo| keys.contains(&echo.key)));
         }
         Ok(echoes)
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
-        paging::all_pages(&self.client, &self.pacer, "/customers/attributes", wire::attribute).await
+        paging::all_pages(self, "/customers/attributes", wire::attribute).await
     }
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
         let ids: BTreeSet<i64> = ids.iter().copied().collect();
         let mut found = BTreeSet::new();
         for path in paging::customer_paths(&ids) {
-            found.extend(paging::all_pages(&self.client, &self.pacer, &path, wire::customer).await?);
+            found.extend(paging::all_pages(self, &path, wire::customer).await?);
         }
         Ok(found.intersection(&ids).copied().collect())
     }

@@ -212,7 +212,7 @@ impl<'a> Push<'a> {
             let Some(work) = self.next_work(now) else { return Ok(()) };
             self.chosen = self.without_gone(work).await?;
         }
-        self.leave = Some(self.ports.destination.ready());
+        self.leave = Some(self.ports.destination.acquire_permit());
         Ok(())
     }
 

@@ -21,9 +21,10 @@ words! {
 }
 
 /// What the ledger believes of one value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Entry {
     /// The customer and the attribute.
+    #[serde(flatten)]
     pub key: Key,
     /// The value that was sent last.
     pub value: String,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// What one attribute value belongs to: a customer and an attribute, both by the store's ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Key {
     /// The store's customer id, 1 to 2³¹−1.
     pub customer_id: i64,
@@ -22,7 +22,7 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "customer {}, attribute {}", self.customer_id, self.attribute_id)
+        write!(f, "customer {} · attribute {}", self.customer_id, self.attribute_id)
     }
 }
 

@@ -5,17 +5,17 @@ use super::query::Query;
 use super::upsert::PutItem;
 
 /// The parts of an HTTP request that matter to the store.
-pub(super) struct Received<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) query: &'a str,
-    pub(super) token: Option<String>,
-    pub(super) content_type: Option<&'a str>,
-    pub(super) body: &'a [u8],
+pub(crate) struct Received<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) token: Option<String>,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) body: &'a [u8],
 }
 
 /// The request as the store sees it.
-pub(super) fn route(received: Received<'_>) -> Request {
+pub(crate) fn route(received: Received<'_>) -> Request {
     let rest = received.path.strip_prefix("/stores/").unwrap_or_default();
     let (hash, resource) = rest.split_once("/v3/").unwrap_or_default();
     let call = call(&received, resource);

@@ -7,6 +7,7 @@ use super::visit::locked;
 use super::*;
 use crate::destination::{Body, Destination, Item, Response};
 use crate::record::Key;
+use crate::testing::sandbox_destination::SandboxDestination;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -309,7 +310,7 @@ async fn the_client_leaves_its_reserve_of_the_quota() {
     let (model, store) = rig(SandboxOptions { quota, ..SandboxOptions::default() });
     let start = tokio::time::Instant::now();
     for _ in 0..20 {
-        store.ready().await;
+        store.acquire_permit().await;
         store.upsert(&ITEMS).await;
     }
     assert_eq!(locked(&model).tally().limited, 0);

@@ -11,11 +11,11 @@ use super::model::{Admission, Model, Request, Ticket};
 use super::response::Answer;
 
 /// A model that several carriers of requests share.
-pub(super) type Shared = Arc<Mutex<Model>>;
+pub(crate) type Shared = Arc<Mutex<Model>>;
 
 /// What reaches the client.
 #[derive(Debug)]
-pub(super) enum Delivery {
+pub(crate) enum Delivery {
     /// The whole answer.
     Whole(Answer),
     /// An answer whose body ends in the middle.
@@ -28,7 +28,7 @@ pub(super) enum Delivery {
 
 /// Milliseconds of the model's clock, told from tokio's, so that paused time works.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     start: Instant,
     start_ms: u64,
 }
@@ -36,7 +36,7 @@ pub(super) struct Clock {
 impl Clock {
     /// The model's clock. A new one, which goes on where the last request left it, when there is none yet or
     /// when it belongs to an earlier runtime whose paused time ran ahead.
-    pub(super) fn of(model: &Shared) -> Self {
+    pub(crate) fn of(model: &Shared) -> Self {
         let mut model = locked(model);
         match model.clock {
             Some(clock) if clock.now() >= model.now() => clock,
@@ -54,7 +54,7 @@ impl Clock {
 }
 
 /// The model, also after a test that panicked with it in hand.
-pub(super) fn locked(model: &Shared) -> MutexGuard<'_, Model> {
+pub(crate) fn locked(model: &Shared) -> MutexGuard<'_, Model> {
     model.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -71,7 +71,7 @@ impl Drop for Slot {
 }
 
 /// Carries a request through the model. Dropping the future is the client's going away.
-pub(super) async fn visit(model: &Shared, clock: Clock, request: Request) -> Delivery {
+pub(crate) async fn visit(model: &Shared, clock: Clock, request: Request) -> Delivery {
     let ticket = locked(model).arrive(clock.now(), &request);
     if let Admission::Refused(answer) = ticket.admission {
         return Delivery::Whole(answer);

@@ -9,7 +9,7 @@ use super::response::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
 const STATUS_CODES: &str = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes";
 
 /// The headers of an answer, without those that frame the body.
-pub(super) fn headers(answer: &Answer) -> Vec<(&'static str, String)> {
+pub(crate) fn headers(answer: &Answer) -> Vec<(&'static str, String)> {
     let mut headers = vec![("x-request-id", answer.request_id.clone())];
     if let Some(kind) = content_type(&answer.content) {
         headers.push(("content-type", kind.to_owned()));
@@ -38,7 +38,7 @@ fn content_type(content: &Content) -> Option<&'static str> {
 }
 
 /// The body of an answer.
-pub(super) fn body(answer: &Answer) -> String {
+pub(crate) fn body(answer: &Answer) -> String {
     match &answer.content {
         Content::Values(rows, paging) => {
             let meta = paging.map_or_else(|| json!({}), |paging| meta(&paging));

@@ -1,6 +1,9 @@
 //! The source in Postgres: one ordered COPY in one read-only snapshot, read and decoded on a thread of its own.
 //!
-//! Everything goes through the simple protocol, so that a pooler in transaction mode may stand in between.
+//! All statements use the simple protocol, so that a pooler in transaction mode may be in between.
+
+mod failure;
+mod sql;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,19 +15,19 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::copy::CopyDecoder;
-use super::failure::{connection_failure, failure, place, unusable};
-use super::{Source, SourceError, SourcePages, sql};
+use self::failure::{connection_failure, failure, place, unusable};
+use super::{Operation, Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceConfig};
-use crate::record::{Filter, PAGE_BYTES, SourcePage};
-use crate::worker_thread::Aside;
+use crate::pgcopy::{self, CopyDecoder, CopyError, Field};
+use crate::record::{Filter, PAGE_BYTES, SourcePage, SourceRow};
+use crate::worker_thread::WorkerThread;
 
 const PAGE_ROWS: usize = 2_000;
-/// Pages that wait for the reader.
+/// Decoded pages that may wait for the caller.
 const PAGES_AHEAD: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A table, view or query in Postgres.
+/// A source that is a table, view or query in Postgres.
 #[derive(Debug, Clone)]
 pub struct PostgresSource {
     options: PgConnectOptions,
@@ -32,26 +35,26 @@ pub struct PostgresSource {
     is_query: bool,
 }
 
-/// What a source looks like, for `attrsync check`.
+/// What `attrsync check` shows of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceShape {
     /// The server's version: `17.2`.
     pub server_version: String,
-    /// Whether the server is a standby that replays another's changes.
+    /// Whether the server is a standby.
     pub standby: bool,
     /// The three columns and their types.
     pub columns: Vec<(&'static str, String)>,
     /// The planner's estimate of the number of rows.
     pub estimated_rows: Option<u64>,
-    /// Whether the rows have to be sorted for every read, since no index has their order.
+    /// Whether every read sorts the rows, because no index has their order.
     pub sorted: bool,
 }
 
 impl PostgresSource {
-    /// A source that connects when it is read.
+    /// Prepares a source. It connects when it is read.
     ///
     /// # Errors
-    /// The address or the table's name is not one.
+    /// The address or the table's name is not valid.
     pub fn new(config: &SourceConfig) -> Result<Self, SourceError> {
         Ok(Self {
             options: connect_options(config.url.expose())?,
@@ -60,10 +63,10 @@ impl PostgresSource {
         })
     }
 
-    /// Connects and looks without reading a row.
+    /// Connects and reads the columns' types and the query plan, but no row.
     ///
     /// # Errors
-    /// Whatever would keep [`read`](Source::read) from beginning.
+    /// Whatever would prevent [`read`](Source::read) from starting.
     pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
         let (mut connection, types) = self.open().await?;
         let query = self.query(&mut connection, &types, &Filter::default()).await?;
@@ -74,7 +77,7 @@ impl PostgresSource {
         .await?;
         let plan = rows(&mut connection, format!("explain {query}")).await?;
         close(connection).await?;
-        let server = server.first().ok_or_else(|| malformed("no version"))?;
+        let server = server.first().ok_or_else(|| malformed("the version"))?;
         let plan: Vec<String> = plan.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
         Ok(SourceShape {
             server_version: text(server, 0)?,
@@ -85,7 +88,7 @@ impl PostgresSource {
         })
     }
 
-    /// A connection in a snapshot, and the columns' types, which are usable.
+    /// Connects, opens the snapshot, and checks the columns' types.
     async fn open(&self) -> Result<(PgConnection, ColumnTypes), SourceError> {
         let mut connection = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect())
             .await
@@ -99,15 +102,13 @@ impl PostgresSource {
         sqlx::raw_sql(sql::BEGIN)
             .execute(&mut connection)
             .await
-            .map_err(|error| failure("open a snapshot", error))?;
+            .map_err(|error| failure(Operation::OpenSnapshot, error))?;
         let found = rows(&mut connection, sql::column_types(&self.relation)).await?;
         let types = ColumnTypes::new(&found)?;
         Ok((connection, types))
     }
-}
 
-impl PostgresSource {
-    /// The query of the rows.
+    /// Writes the query that reads the rows.
     async fn query(
         &self,
         connection: &mut PgConnection,
@@ -123,7 +124,7 @@ impl PostgresSource {
     }
 }
 
-/// The address as sqlx reads it, without the parameters that it does not know: it would log their values.
+/// Reads the address without the parameters that sqlx does not know, because sqlx would log their values.
 fn connect_options(url: &str) -> Result<PgConnectOptions, SourceError> {
     const KNOWN: [&str; 17] = [
         "sslmode",
@@ -163,7 +164,7 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, SourceError> {
     Ok(options.application_name("attrsync").disable_statement_logging())
 }
 
-/// The types of the three columns: as declared, and what they are domains over.
+/// The types of the three columns: the declared type and the base type.
 struct ColumnTypes([(String, String); 3]);
 
 impl ColumnTypes {
@@ -197,21 +198,21 @@ async fn rows(connection: &mut PgConnection, query: String) -> Result<Vec<PgRow>
     sqlx::raw_sql(AssertSqlSafe(query))
         .fetch_all(connection)
         .await
-        .map_err(|error| failure("look at the source's columns", error))
+        .map_err(|error| failure(Operation::InspectColumns, error))
 }
 
 fn text(row: &PgRow, column: usize) -> Result<String, SourceError> {
-    row.try_get(column).map_err(|error| failure("look at the source's columns", error))
+    row.try_get(column).map_err(|error| failure(Operation::InspectColumns, error))
 }
 
 fn malformed(what: &'static str) -> SourceError {
     SourceError::Database {
-        doing: "look at the source's columns",
-        source: format!("it did not tell {what}").into(),
+        operation: Operation::InspectColumns,
+        source: format!("its response lacks {what}").into(),
     }
 }
 
-/// The rows that a line of a plan expects: `Sort  (cost=1.0..2.0 rows=300 width=8)`.
+/// Reads the number of rows from a line of a query plan: `Sort  (cost=1.0..2.0 rows=300 width=8)`.
 fn estimate(line: &str) -> Option<u64> {
     let (_, rest) = line.split_once(" rows=")?;
     rest.split(' ').next()?.parse().ok()
@@ -227,17 +228,18 @@ impl Source for PostgresSource {
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
         let (source, filter) = (self.clone(), filter.clone());
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
-        let reading = Aside::start("source", move || async move { source.copy_out(&filter, &sender).await })
-            .map_err(unreadable)?;
-        Ok(Box::new(PostgresPages { pages, reading: Some(reading) }))
+        let reader =
+            WorkerThread::start("source", move || async move { source.copy_out(&filter, &sender).await })
+                .map_err(unreadable)?;
+        Ok(Box::new(PostgresPages { pages, reader: Some(reader) }))
     }
 }
 
-/// Whoever stops reading ends the session too.
+/// The pages of one read. Dropping it ends the session.
 struct PostgresPages {
     pages: mpsc::Receiver<SourcePage>,
-    /// Gone once its result was told.
-    reading: Option<Aside<Result<(), SourceError>>>,
+    /// `None` once its result was returned.
+    reader: Option<WorkerThread<Result<(), SourceError>>>,
 }
 
 #[async_trait]
@@ -246,30 +248,29 @@ impl SourcePages for PostgresPages {
         if let Some(page) = self.pages.recv().await {
             return Ok(Some(page));
         }
-        // No more pages means the end only if the reader says so: half a table must never pass for a whole one.
-        let Some(mut reading) = self.reading.take() else { return Ok(None) };
-        reading.ended().await.map_err(unreadable)?.map(|()| None)
+        // The channel also closes when the reader fails: half a table must not pass for a whole one.
+        let Some(mut reader) = self.reader.take() else { return Ok(None) };
+        reader.result().await.map_err(unreadable)?.map(|()| None)
     }
 }
 
-const READING: &str = "read the rows";
-
 fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
-    SourceError::Database { doing: READING, source: Box::new(error) }
+    SourceError::Database { operation: Operation::ReadRows, source: Box::new(error) }
 }
 
 impl PostgresSource {
-    /// Sends all rows, then closes the snapshot and the session.
+    /// Sends all rows, then closes the snapshot and the session. Stops early once the receiver is dropped.
     async fn copy_out(&self, filter: &Filter, pages: &mpsc::Sender<SourcePage>) -> Result<(), SourceError> {
         let (mut connection, types) = self.open().await?;
         let query = self.query(&mut connection, &types, filter).await?;
         let copy = format!("copy ({query}) to stdout (format binary)");
-        let mut decoder = CopyDecoder::new();
+        let mut decoder = CopyDecoder::default();
         let mut page = SourcePage::with_capacity(PAGE_ROWS);
-        let mut chunks = connection.copy_out_raw(&copy).await.map_err(|error| failure(READING, error))?;
+        let mut chunks =
+            connection.copy_out_raw(&copy).await.map_err(|error| failure(Operation::ReadRows, error))?;
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| failure(READING, error))?;
-            decoder.feed(&chunk, &mut page).map_err(unreadable)?;
+            let chunk = chunk.map_err(|error| failure(Operation::ReadRows, error))?;
+            decoder.feed(&chunk, |fields| push(&mut page, fields)).map_err(unreadable)?;
             if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
                 let full = std::mem::replace(&mut page, SourcePage::with_capacity(PAGE_ROWS));
                 if pages.send(full).await.is_err() {
@@ -287,7 +288,18 @@ impl PostgresSource {
 }
 
 async fn close(mut connection: PgConnection) -> Result<(), SourceError> {
-    let closing = |error| failure("close the snapshot", error);
+    let closing = |error| failure(Operation::CloseSnapshot, error);
     sqlx::raw_sql("commit").execute(&mut connection).await.map_err(closing)?;
     connection.close().await.map_err(closing)
+}
+
+/// Adds a row (int8, int8, text) to the page.
+pub(crate) fn push(page: &mut SourcePage, fields: [Field<'_>; 3]) -> Result<(), CopyError> {
+    let [customer_id, attribute_id, value] = fields;
+    page.push(SourceRow {
+        customer_id: pgcopy::int(customer_id)?,
+        attribute_id: pgcopy::int(attribute_id)?,
+        value: pgcopy::text(value)?,
+    });
+    Ok(())
 }

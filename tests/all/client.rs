@@ -1,4 +1,4 @@
-//! The BigCommerce client over a real socket, against a server that gives any bytes or none.
+//! The BigCommerce client over a real socket, against a server that sends any bytes or none.
 
 use std::fmt::Debug;
 use std::net::TcpListener;
@@ -10,19 +10,19 @@ use attrsync::destination::{Attribute, Body, Destination, Echo, HttpResponse, It
 use attrsync::record::{Key, StoreName};
 use serde_json::{Value, json};
 
-use crate::support::http::{Act, HttpServer, Request, answer};
+use crate::support::http::{Act, HttpServer, Request, response};
 
 const TOKEN: &str = "s3cr3t70k3n4ndn0th1ng3ls3";
 const VALUES: &str = "/stores/n01g2yx1l4/v3/customers/attribute-values";
 const ITEM: [Item<'static>; 1] = [Item { key: Key::new(7, 3), value: "gold" }];
 const KEY: [Key; 1] = [Key::new(7, 3)];
 
-/// Names with their values: an answer's headers, or a problem's errors.
+/// Names with values: a response's headers, or a problem's errors.
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
 fn options(api_url: &str) -> BigCommerceOptions {
     BigCommerceOptions {
-        name: StoreName { api_url: api_url.to_owned(), hash: "n01g2yx1l4".to_owned() },
+        name: StoreName::new(api_url, "n01g2yx1l4"),
         token: Secret::new(TOKEN),
         request_timeout: Duration::from_secs(30),
         quota_reserve: 0.0,
@@ -39,31 +39,31 @@ fn impatient(api_url: &str) -> BigCommerce {
         .unwrap()
 }
 
-/// What the client makes of one act after a write.
-async fn after(act: Act) -> Response {
+/// Sends a write to a server that then does `act`.
+async fn upsert_then(act: Act) -> Response {
     let server = HttpServer::start([act]);
-    let reply = client(&server.url()).upsert(&ITEM).await;
-    assert_eq!(server.seen().len(), 1, "one call is one request");
-    reply
+    let response = client(&server.url()).upsert(&ITEM).await;
+    assert_eq!(server.seen().len(), 1, "a request is sent once");
+    response
 }
 
-/// What the client makes of an answer to a write.
-async fn answered(status: u16, headers: Pairs<'_>, body: impl AsRef<[u8]>) -> HttpResponse {
-    match after(Act::HttpResponse(answer(status, headers, body))).await {
-        Response::Received(answer) => answer,
-        other => panic!("not answered: {other:?}"),
+/// Sends a write to a server that then sends this response.
+async fn received(status: u16, headers: Pairs<'_>, body: impl AsRef<[u8]>) -> HttpResponse {
+    match upsert_then(Act::Respond(response(status, headers, body))).await {
+        Response::Received(received) => received,
+        other => panic!("not received: {other:?}"),
     }
 }
 
-fn lost(reply: Response) -> String {
-    match reply {
+fn lost(response: Response) -> String {
+    match response {
         Response::Lost { reason } => reason,
         other => panic!("not lost: {other:?}"),
     }
 }
 
 fn ok(body: &Value) -> Act {
-    Act::HttpResponse(answer(200, &[("Content-Type", "application/json")], body.to_string()))
+    Act::Respond(response(200, &[("Content-Type", "application/json")], body.to_string()))
 }
 
 fn row(customer_id: i64, attribute_id: i64, value: &str) -> Value {
@@ -80,7 +80,7 @@ fn list(rows: &[Value], total_pages: u64) -> Value {
     json!({ "data": rows, "meta": { "pagination": { "total_pages": total_pages } } })
 }
 
-/// The query of a request, its escapes undone where the client's are expected.
+/// The query of a request, with `:` and `,` decoded.
 fn query(request: &Request) -> String {
     let (_, query) = request.path.split_once('?').unwrap_or_default();
     query.replace("%3A", ":").replace("%2C", ",")
@@ -104,9 +104,12 @@ async fn a_write_is_one_put_of_three_fields_an_item() {
     let server = HttpServer::start([ok(&json!({ "data": [row(7, 3, "gold"), row(8, 3, "")], "meta": {} }))]);
     let items = [ITEM[0], Item { key: Key::new(8, 3), value: "" }];
     // A slash at the end of the configured address is no part of the path.
-    let reply = client(&format!("{}/", server.url())).upsert(&items).await;
+    let received = client(&format!("{}/", server.url())).upsert(&items).await;
     let body = Body::Echoes(vec![echo(7, 3, "gold"), echo(8, 3, "")]);
-    assert_eq!(reply, Response::Received(HttpResponse { status: 200, request_id: None, wait: None, body }));
+    assert_eq!(
+        received,
+        Response::Received(HttpResponse { status: 200, request_id: None, wait: None, body })
+    );
 
     let seen = server.seen();
     let [request] = seen.as_slice() else { panic!("{seen:?}") };
@@ -124,7 +127,7 @@ async fn a_write_is_one_put_of_three_fields_an_item() {
 }
 
 #[tokio::test]
-async fn calls_one_after_another_share_a_connection() {
+async fn consecutive_requests_share_a_connection() {
     let page = list(&[row(7, 3, "gold")], 1);
     let server = HttpServer::start([ok(&page), ok(&page), ok(&page)]);
     let client = client(&server.url());
@@ -135,9 +138,9 @@ async fn calls_one_after_another_share_a_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_store_closes_is_not_used_again() {
+async fn a_closed_connection_is_not_used_again() {
     let body = list(&[row(7, 3, "gold")], 1).to_string();
-    let last = Act::Cut(answer(200, &[("Connection", "close")], &body));
+    let last = Act::Cut(response(200, &[("Connection", "close")], &body));
     let server = HttpServer::start([last.clone(), last]);
     let client = client(&server.url());
     for _ in 0..2 {
@@ -169,28 +172,28 @@ async fn errors_are_read_in_every_shape() {
     for (body, title, errors) in shapes {
         let errors = errors.iter().map(|(field, text)| ((*field).to_owned(), (*text).to_owned())).collect();
         let expected = Body::Problem { title: (*title).to_owned(), errors };
-        assert_eq!(answered(422, &[], body).await.body, expected, "{body}");
+        assert_eq!(received(422, &[], body).await.body, expected, "{body}");
     }
 }
 
 #[tokio::test]
-async fn gateways_speak_html() {
+async fn the_html_of_a_gateway_is_unreadable() {
     for status in [404, 502] {
         let html = format!("<html><h1>{status}</h1><hr>openresty</html>");
-        let answer = answered(status, &[("Content-Type", "text/html")], &html).await;
-        assert_eq!((answer.status, answer.wait), (status, None));
-        assert_eq!(answer.body, Body::Unreadable(html));
+        let got = received(status, &[("Content-Type", "text/html")], &html).await;
+        assert_eq!((got.status, got.wait), (status, None));
+        assert_eq!(got.body, Body::Unreadable(html));
     }
 }
 
 #[tokio::test]
-async fn a_long_page_of_a_gateway_is_cut() {
-    let Body::Unreadable(excerpt) = answered(502, &[], "é".repeat(4000)).await.body else { panic!() };
+async fn the_html_of_a_gateway_is_cut_to_2_kib() {
+    let Body::Unreadable(excerpt) = received(502, &[], "é".repeat(4000)).await.body else { panic!() };
     assert_eq!(excerpt, "é".repeat(1024));
 }
 
 #[tokio::test]
-async fn a_429_tells_how_long_to_wait() {
+async fn a_429_says_how_long_to_wait() {
     const RESET: (&str, &str) = ("X-Rate-Limit-Time-Reset-Ms", "15000");
     const NONE_LEFT: (&str, &str) = ("X-Rate-Limit-Requests-Left", "0");
     const SOME_LEFT: (&str, &str) = ("X-Rate-Limit-Requests-Left", "149");
@@ -206,45 +209,45 @@ async fn a_429_tells_how_long_to_wait() {
         (&[("X-RETRY-AFTER", "20")], Some(20)),
     ];
     for (headers, seconds) in cases {
-        let answer = answered(429, headers, r#"{"title":"Too many requests","errors":{}}"#).await;
-        assert_eq!(answer.wait, seconds.map(Duration::from_secs), "{headers:?}");
+        let got = received(429, headers, r#"{"title":"Too many requests","errors":{}}"#).await;
+        assert_eq!(got.wait, seconds.map(Duration::from_secs), "{headers:?}");
     }
-    let empty = answered(429, &[RESET, NONE_LEFT], "").await;
+    let empty = received(429, &[RESET, NONE_LEFT], "").await;
     assert_eq!(empty.wait, Some(Duration::from_secs(15)));
     assert_eq!(empty.body, Body::Unreadable(String::new()));
-    // Only a refusal to be called asks for a wait.
-    assert_eq!(answered(503, &[RESET, NONE_LEFT, AFTER], "").await.wait, None);
+    // Only a 429 asks for a wait.
+    assert_eq!(received(503, &[RESET, NONE_LEFT, AFTER], "").await.wait, None);
 }
 
 #[tokio::test]
-async fn the_request_id_is_kept_whatever_the_case_of_its_header() {
+async fn the_request_id_is_read_whatever_the_case_of_its_header() {
     for name in ["X-Request-ID", "x-request-id", "X-REQUEST-ID"] {
-        assert_eq!(answered(500, &[(name, " 0123abcd ")], "").await.request_id.as_deref(), Some("0123abcd"));
+        assert_eq!(received(500, &[(name, " 0123abcd ")], "").await.request_id.as_deref(), Some("0123abcd"));
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_whole_is_lost() {
+async fn a_truncated_response_is_lost() {
     let body = json!({ "data": [row(7, 3, "gold")] }).to_string();
-    let whole = answer(200, &[], &body);
+    let whole = response(200, &[], &body);
     let short = whole[..whole.len() - 5].to_vec();
     let headless = b"HTTP/1.1 200 OK\r\nContent-".to_vec();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"da\r\n".to_vec();
     let zipped = gzip(body.as_bytes());
-    let zipped = answer(200, &[("Content-Encoding", "gzip")], &zipped[..zipped.len() - 12]);
+    let zipped = response(200, &[("Content-Encoding", "gzip")], &zipped[..zipped.len() - 12]);
     let garbage = b"SSH-2.0-OpenSSH_9.2\r\n".to_vec();
     for bytes in [Vec::new(), short, headless, chunked, zipped, garbage] {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let reason = lost(after(Act::Cut(bytes)).await);
-        assert!(reason.starts_with("the connection failed before the whole answer came: "), "{reason}");
+        let reason = lost(upsert_then(Act::Cut(bytes)).await);
+        assert!(reason.starts_with("the connection failed before the response was complete: "), "{reason}");
         assert!(!reason.contains("gold") && !reason.contains("127.0.0.1"), "{reason} of {text}");
     }
 }
 
 #[tokio::test]
-async fn a_reset_is_lost_and_never_repeated() {
-    lost(after(Act::Reset).await);
-    // Over a connection that served before, too, where a client could take the reset for an idle close.
+async fn after_a_reset_the_request_is_not_sent_again() {
+    lost(upsert_then(Act::Reset).await);
+    // On a connection that was used before, a client could take the reset for an idle close.
     let page = list(&[row(7, 3, "gold")], 1);
     let server = HttpServer::start([ok(&page), Act::Reset, ok(&page)]);
     let client = client(&server.url());
@@ -258,35 +261,35 @@ async fn a_refused_connection_sent_nothing() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = client(&format!("http://{free}"));
     let Response::NotSent { reason } = client.upsert(&ITEM).await else { panic!() };
-    assert!(reason.starts_with("no connection to the store could be made: "), "{reason}");
+    assert!(reason.starts_with("could not connect to the store: "), "{reason}");
     assert!(matches!(client.fetch(&KEY).await, Err(ReadError(Response::NotSent { .. }))));
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_is_lost() {
-    let whole = answer(200, &[], r#"{"data":[]}"#);
-    for begun in [0, 20, whole.len() - 1] {
-        let server = HttpServer::start([Act::Hang(whole[..begun].to_vec())]);
+async fn a_response_that_takes_too_long_is_lost() {
+    let whole = response(200, &[], r#"{"data":[]}"#);
+    for sent in [0, 20, whole.len() - 1] {
+        let server = HttpServer::start([Act::Hang(whole[..sent].to_vec())]);
         let reason = lost(impatient(&server.url()).upsert(&ITEM).await);
-        assert_eq!(reason, "no whole answer came within 300ms");
+        assert_eq!(reason, "no complete response within 300ms");
     }
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_the_token_is_not_sent_on() {
+async fn a_redirect_is_not_followed() {
     let elsewhere = HttpServer::start([]);
     for status in [301, 302, 303, 307, 308] {
-        let answer = answered(status, &[("Location", &elsewhere.url())], "").await;
-        assert_eq!((answer.status, answer.body), (status, Body::Unreadable(String::new())));
+        let got = received(status, &[("Location", &elsewhere.url())], "").await;
+        assert_eq!((got.status, got.body), (status, Body::Unreadable(String::new())));
     }
     assert_eq!(elsewhere.connections(), 0);
 }
 
 #[tokio::test]
-async fn answers_may_be_zipped() {
+async fn a_response_may_be_compressed() {
     let body = json!({ "data": [row(7, 3, "gold")] }).to_string();
-    let answer = answered(200, &[("Content-Encoding", "gzip")], gzip(body.as_bytes())).await;
-    assert_eq!(answer.body, Body::Echoes(vec![echo(7, 3, "gold")]));
+    let got = received(200, &[("Content-Encoding", "gzip")], gzip(body.as_bytes())).await;
+    assert_eq!(got.body, Body::Echoes(vec![echo(7, 3, "gold")]));
 }
 
 #[tokio::test]
@@ -304,14 +307,14 @@ async fn echoes_are_read_leniently() {
     };
     let expected =
         [echo(7, "a", Some(5)), echo(8, "b", None), echo(9, "c", Some(6)), echo(10, "x\u{FFFD}y", Some(7))];
-    assert_eq!(answered(200, &[], body).await.body, Body::Echoes(expected.to_vec()));
+    assert_eq!(received(200, &[], body).await.body, Body::Echoes(expected.to_vec()));
 }
 
 #[tokio::test]
 async fn a_success_without_data_is_unreadable() {
     for body in ["", "{}", "[]", r#"{"data":null}"#, r#"{"title":"fine"}"#, "<html>"] {
-        assert_eq!(answered(200, &[], body).await.body, Body::Unreadable(body.to_owned()));
-        let server = HttpServer::start([Act::HttpResponse(answer(200, &[], body))]);
+        assert_eq!(received(200, &[], body).await.body, Body::Unreadable(body.to_owned()));
+        let server = HttpServer::start([Act::Respond(response(200, &[], body))]);
         assert_eq!(unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err()), body);
     }
 }
@@ -321,7 +324,7 @@ async fn a_fetch_reads_every_page_of_every_chunk() {
     let server = HttpServer::start([
         ok(&list(&[row(1, 3, "a"), row(2, 3, "b")], 2)),
         ok(&list(&[row(3, 3, "c")], 2)),
-        // Where the number of pages is not told, an empty one is the last.
+        // Without the number of pages, an empty page is the last.
         ok(&json!({ "data": [row(41, 3, "d")] })),
         ok(&json!({ "data": [] })),
     ]);
@@ -342,7 +345,7 @@ async fn a_fetch_reads_every_page_of_every_chunk() {
 }
 
 #[tokio::test]
-async fn a_fetch_keeps_what_was_asked_for_however_often_it_is_there() {
+async fn a_fetch_returns_each_row_of_its_keys_and_no_others() {
     let rows =
         [row(7, 3, "a"), row(7, 3, "b"), row(7, 4, "?"), row(8, 3, "?"), row(8, 4, "c"), row(9, 9, "?")];
     let server = HttpServer::start([ok(&list(&rows, 1))]);
@@ -355,26 +358,26 @@ async fn a_fetch_keeps_what_was_asked_for_however_often_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_list_that_goes_round_is_an_error() {
+async fn a_list_without_an_end_is_an_error() {
     let page = json!({ "data": [row(7, 3, "gold")] });
     let server = HttpServer::start([ok(&page), ok(&page)]);
     let text = unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
-    assert_eq!(text, "page 2 of the answer repeats the page before it");
+    assert_eq!(text, "page 2 of the list repeats the page before it");
 
     let endless = (0..200).map(|page| ok(&json!({ "data": [row(7, 3, &page.to_string())] })));
     let server = HttpServer::start(endless);
     let text = unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
-    assert_eq!((text.as_str(), server.seen().len()), ("the answer has more than 100 pages", 100));
+    assert_eq!((text.as_str(), server.seen().len()), ("the list has more than 100 pages", 100));
 }
 
 #[tokio::test]
-async fn a_fetch_fails_rather_than_give_less() {
-    let odd = json!({ "data": [row(7, 3, "gold"), { "customer_id": 7 }] });
-    let server = HttpServer::start([ok(&odd)]);
+async fn a_fetch_fails_rather_than_return_fewer_rows() {
+    let invalid = json!({ "data": [row(7, 3, "gold"), { "customer_id": 7 }] });
+    let server = HttpServer::start([ok(&invalid)]);
     unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
 
     let first = ok(&list(&[row(7, 3, "gold")], 2));
-    let refused = Act::HttpResponse(answer(500, &[], r#"{"title":"Oops"}"#));
+    let refused = Act::Respond(response(500, &[], r#"{"title":"Oops"}"#));
     let server = HttpServer::start([first.clone(), refused]);
     let error = client(&server.url()).fetch(&KEY).await.unwrap_err();
     assert_eq!(error.to_string(), "500 Oops");
@@ -399,7 +402,7 @@ async fn attributes_are_listed_over_all_pages() {
 }
 
 #[tokio::test]
-async fn customers_that_the_store_has_are_told_apart() {
+async fn existing_customers_are_returned() {
     let rows = [json!({ "id": 2, "email": "a@b.c" }), json!({ "id": 40 }), json!({ "id": 99 })];
     let server = HttpServer::start([ok(&list(&rows, 1)), ok(&list(&[json!({ "id": 50 })], 1))]);
     let ids: Vec<_> = (1..=50).collect();
@@ -422,18 +425,18 @@ async fn the_token_shows_nowhere() {
     hides_the_token(&error);
     hides_the_token(&error.to_string());
 
-    // A gateway may write back what it was sent, in any place.
+    // A gateway may echo its request in any part of the response.
     let problem = format!(r#"{{"title":"bad {TOKEN}","detail":"{TOKEN}","errors":{{"{TOKEN}":"{TOKEN}"}}}}"#);
     let html = format!("<pre>X-Auth-Token: {TOKEN}</pre>");
     let zipped = ("Content-Encoding", "gzip");
     let id = ("X-Request-ID", TOKEN);
     let acts = [
-        Act::HttpResponse(answer(401, &[id], &problem)),
-        Act::HttpResponse(answer(502, &[id], &html)),
-        Act::HttpResponse(answer(200, &[id, zipped], gzip(html.as_bytes()))),
-        Act::HttpResponse(answer(302, &[("Location", &format!("http://127.0.0.1:1/?{TOKEN}"))], "")),
+        Act::Respond(response(401, &[id], &problem)),
+        Act::Respond(response(502, &[id], &html)),
+        Act::Respond(response(200, &[id, zipped], gzip(html.as_bytes()))),
+        Act::Respond(response(302, &[("Location", &format!("http://127.0.0.1:1/?{TOKEN}"))], "")),
         Act::Cut(format!("HTTP/1.1 {TOKEN}\r\n\r\n").into_bytes()),
-        Act::HttpResponse(answer(200, &[zipped], TOKEN)),
+        Act::Respond(response(200, &[zipped], TOKEN)),
         Act::Reset,
     ];
     for act in acts {
@@ -448,7 +451,7 @@ async fn the_token_shows_nowhere() {
     }
 }
 
-/// The bytes in gzip's form, stored as they are.
+/// Writes the bytes as gzip, uncompressed.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let crc = !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))

@@ -1,4 +1,4 @@
-//! The built program as a person meets it: exit codes, stdout, stderr.
+//! The built program as a person uses it: exit codes, stdout, stderr.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,10 +7,12 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A folder to run the program in, and what is said there.
+use crate::support::migrations;
+
+/// A folder to run the program in.
 struct Place(TempDir);
 
-/// What a command ended with.
+/// The exit code and output of a command.
 struct Said {
     code: Option<i32>,
     out: String,
@@ -87,14 +89,14 @@ fn wrong_usage_is_64() {
 }
 
 #[test]
-fn a_configuration_that_is_not_there_is_64_with_a_hint() {
+fn a_missing_configuration_is_64_with_a_hint() {
     let said = Place::new().run(&["sync"]);
     assert_eq!(said.code, Some(64));
     assert!(said.err.contains("sync.toml") && said.err.contains("attrsync init"), "{}", said.err);
 }
 
 #[test]
-fn all_problems_of_a_configuration_are_told_at_once() {
+fn all_problems_of_a_configuration_are_shown_at_once() {
     let place = Place::new();
     place.write("sync.toml", &CONFIG.replace("hash = ", "hsah = ").replace("table = ", "tabel = "));
     for command in ["plan", "sync", "runs"] {
@@ -105,6 +107,24 @@ fn all_problems_of_a_configuration_are_told_at_once() {
     let said = place.run(&["check"]);
     assert_eq!(said.code, Some(64));
     assert!(said.out.contains("FAILED") && said.out.contains("hsah"), "{}", said.out);
+}
+
+#[test]
+fn the_help_of_sql_names_every_table_and_view() {
+    let help = Place::new().run(&["sql", "--help"]).out;
+    let named: Vec<&str> =
+        help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let mut found = 0;
+    for (_, sql) in migrations::of("sqlite") {
+        for definition in ["create table ", "create view "] {
+            for rest in sql.split(definition).skip(1) {
+                let name = rest.split([' ', '(', '\n']).next().expect("a name");
+                assert!(named.contains(&name), "{name} in {help}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 10, "the migrations were not understood");
 }
 
 #[test]
@@ -140,7 +160,7 @@ fn without_a_ledger_the_audit_says_so_and_makes_none() {
 }
 
 #[test]
-fn a_check_goes_on_after_a_failure_and_tells_no_secret() {
+fn a_check_goes_on_after_a_failure_and_shows_no_secret() {
     let place = configured();
     let said = place.run(&["-vvv", "check"]);
     assert_eq!(said.code, Some(1), "{}", said.err);
@@ -161,7 +181,7 @@ fn a_check_goes_on_after_a_failure_and_tells_no_secret() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let mut child = Place::new()
         .program(&["completions", "bash"])
         .stdout(Stdio::piped())
@@ -174,14 +194,14 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn shells_and_packagers_are_served() {
+fn shells_and_packagers_get_their_files() {
     let place = Place::new();
     assert!(place.run(&["completions", "zsh"]).out.contains("#compdef attrsync"));
     assert!(place.run(&["man"]).out.contains(".TH attrsync"));
 }
 
 #[test]
-fn a_second_demo_is_told_how_to_go_on() {
+fn a_second_demo_says_how_to_go_on() {
     let place = Place::new();
     fs::create_dir(place.path().join("attrsync-demo")).expect("a folder");
     let said = place.run(&["demo"]);
@@ -196,7 +216,7 @@ fn a_second_demo_is_told_how_to_go_on() {
     assert!(!said.err.contains("os error"), "{}", said.err);
 }
 
-/// Runs the quick start in a folder of its own, where only these programs can be found.
+/// Runs the quick start in a folder of its own, with only these programs on the PATH.
 fn quickstart(place: &Place, programs: &[&str]) -> Said {
     use std::os::unix::fs::symlink;
     for folder in ["scripts", "bin"] {
@@ -209,7 +229,7 @@ fn quickstart(place: &Place, programs: &[&str]) -> Said {
         let found = [format!("/usr/bin/{program}"), format!("/bin/{program}")]
             .into_iter()
             .find(|path| Path::new(path).exists());
-        // What is not there stands for itself: nothing of it is run.
+        // A missing program is replaced: it is only looked for, never run.
         symlink(found.unwrap_or_else(|| "/bin/true".to_owned()), link).expect("a link");
     }
     let mut command = Command::new("bash");

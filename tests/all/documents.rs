@@ -67,6 +67,18 @@ fn questions(readme: &str) -> Vec<String> {
     blocks
 }
 
+/// `ATTRSYNC_UPDATE=1` in the environment rewrites the file.
+#[test]
+fn the_command_line_reference_is_generated() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/cli.md");
+    let generated = attrsync::cli::reference();
+    if std::env::var_os("ATTRSYNC_UPDATE").is_some() {
+        std::fs::write(path, &generated).expect("the reference can be written");
+    }
+    let written = std::fs::read_to_string(path).expect("the reference");
+    assert!(written == generated, "docs/reference/cli.md is old: run the tests with ATTRSYNC_UPDATE=1");
+}
+
 #[test]
 fn every_command_is_in_the_readme() {
     let (readme, commands) = (readme(), commands());
@@ -90,7 +102,7 @@ fn every_key_is_in_the_readme() {
 
 #[tokio::test]
 async fn the_questions_of_the_readme_are_answered_by_both_databases() {
-    let store = StoreName { api_url: "https://api.example.com".to_owned(), hash: "abc".to_owned() };
+    let store = StoreName::new("https://api.example.com", "abc");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     drop(SqliteLedger::open(&path, &store).await.expect("a ledger"));

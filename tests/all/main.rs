@@ -2,7 +2,6 @@
 
 mod client;
 mod commands;
-mod dependencies;
 mod documents;
 mod end_to_end;
 mod engine;
@@ -12,6 +11,7 @@ mod simulation;
 mod source;
 mod support {
     pub(super) mod http;
+    pub(super) mod machine;
     pub(super) mod migrations;
     pub(super) mod postgres;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use attrsync::config::{Relation, Secret, SourceConfig};
 use attrsync::record::{Filter, SourcePage};
 use attrsync::source::postgres::PostgresSource;
-use attrsync::source::{Source, SourceError, SourcePages};
+use attrsync::source::{Operation, Source, SourceError, SourcePages};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::support::postgres::Postgres;
@@ -348,7 +348,7 @@ async fn a_session_that_is_ended_in_the_middle_is_an_error() {
     )
     .await;
     let error = drain(&mut *pages).await.expect_err("half a table must not pass for a whole one");
-    assert!(matches!(error, SourceError::Database { doing: "read the rows", .. }), "{error:?}");
+    assert!(matches!(error, SourceError::Database { operation: Operation::ReadRows, .. }), "{error:?}");
 }
 
 async fn drain(pages: &mut dyn SourcePages) -> Result<(), SourceError> {

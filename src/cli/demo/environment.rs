@@ -1,4 +1,4 @@
-//! What the demo works with: a folder with sync.toml and the ledger, a private Postgres, a simulator.
+//! The demo's environment: a folder with sync.toml and the ledger, a private Postgres, the simulator.
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -10,50 +10,54 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::postgres::PrivatePostgres;
 use crate::cli::failure::Failure;
 use crate::cli::init;
 use crate::cli::wiring;
 use crate::config::{Config, Secret};
 use crate::ledger::LedgerReader as _;
+use crate::private_postgres::{PrivatePostgres, ServerError, ServerOptions};
 use crate::record::{Belief, Filter};
 use crate::sandbox::{Counting, Model, SandboxOptions, Server};
 
-/// Customers of the demo's store.
+/// How many customers the demo's store has.
 pub(crate) const CUSTOMERS: i64 = 1000;
+
+/// The database's folder in the demo's folder.
+const DATABASE: &str = "postgres";
 
 const HASH: &str = "demo";
 const TOKEN: &str = "demo-token";
 
 /// The demo's folder with its servers running. They end with this value.
 #[derive(Debug)]
-pub(crate) struct Workshop {
+pub(crate) struct Environment {
     folder: PathBuf,
     postgres: PrivatePostgres,
     _store: Server,
 }
 
-impl Workshop {
+impl Environment {
     /// Makes the folder, starts both servers, and fills the table.
     pub(crate) async fn create(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir(folder).map_err(|error| {
             let folder = folder.display();
             match error.kind() {
-                ErrorKind::AlreadyExists => Failure::new(format!(
-                    "{folder} is there already, so the demo is not made again"
-                ))
-                .hint(format!(
-                    "go on with the one in there by `attrsync demo --serve --dir {folder}`, \
+                ErrorKind::AlreadyExists => {
+                    Failure::new(format!("{folder} is there already, so the demo does not make it again"))
+                        .hint(format!(
+                            "go on with the one in there by `attrsync demo --serve --dir {folder}`, \
                          or make a new one by `attrsync demo --dir {folder}-2`"
-                )),
+                        ))
+                }
                 _ => Failure::new(format!("could not make the demo's folder {folder}: {error}")),
             }
         })?;
         let folder = fs::canonicalize(folder)?;
-        let postgres = PrivatePostgres::create(&folder).await?;
-        postgres.run(&format!("{}{}", init::DDL, seed()))?;
+        let place = folder.join(DATABASE);
+        let postgres = blocking(move || PrivatePostgres::create(&place, ServerOptions::default())).await?;
+        postgres.execute(&format!("{}{}", init::DDL, seed())).await.map_err(database_failure)?;
         let store = serve(Model::new(store_options()), ([127, 0, 0, 1], 0).into()).await?;
-        let config = configuration(&postgres.url(), store.addr);
+        let config = configuration(&postgres.url("postgres"), store.addr);
         let path = folder.join("sync.toml");
         // The database's password is in there.
         fs::OpenOptions::new()
@@ -66,17 +70,19 @@ impl Workshop {
     }
 
     /// Starts the servers of an earlier demo again. The store holds what the ledger has confirmed.
-    pub(crate) async fn again(folder: &Path) -> Result<Self, Failure> {
-        let hint = "run `attrsync demo` first; --serve brings up what it left";
+    pub(crate) async fn restart(folder: &Path) -> Result<Self, Failure> {
+        let hint = "run `attrsync demo` first; --serve starts what it left behind";
         let folder = fs::canonicalize(folder).map_err(|error| {
             Failure::new(format!("there is no demo in {}: {error}", folder.display())).hint(hint)
         })?;
         let config = wiring::config(&folder.join("sync.toml"))?;
         let database = address(config.source.url.expose())?;
         let store = address(&config.store.name.api_url)?;
-        let password = database.password().unwrap_or_default();
-        let postgres = PrivatePostgres::again(&folder, port(&database)?, password).await?;
-        let model = remembered(&config).await?;
+        let password = database.password().unwrap_or_default().to_owned();
+        let (place, port_number) = (folder.join(DATABASE), port(&database)?);
+        let start = move || PrivatePostgres::again(&place, port_number, &password, ServerOptions::default());
+        let postgres = blocking(start).await?;
+        let model = restored_model(&config).await?;
         let store = serve(model, ([127, 0, 0, 1], port(&store)?).into()).await?;
         Ok(Self { folder, postgres, _store: store })
     }
@@ -87,8 +93,25 @@ impl Workshop {
     }
 
     /// Edits the table.
-    pub(crate) fn edit(&self, sql: &str) -> Result<(), Failure> {
-        self.postgres.run(sql)
+    pub(crate) async fn edit(&self, sql: &str) -> Result<(), Failure> {
+        self.postgres.execute(sql).await.map_err(database_failure)
+    }
+}
+
+/// Starts the database on a thread where it may block.
+async fn blocking(
+    start: impl FnOnce() -> Result<PrivatePostgres, ServerError> + Send + 'static,
+) -> Result<PrivatePostgres, Failure> {
+    let started = tokio::task::spawn_blocking(start).await.map_err(Failure::caused_by)?;
+    started.map_err(database_failure)
+}
+
+fn database_failure(error: ServerError) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::caused_by(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 
@@ -101,7 +124,7 @@ fn store_options() -> SandboxOptions {
         ..SandboxOptions::default()
     };
     options.limits.counting = Counting::Customers;
-    // The story is told in seconds: the wait for a quota is left to `attrsync sandbox`.
+    // The demo takes seconds, so the rate limit is left to `attrsync sandbox`.
     options.quota.requests = 100_000;
     options
 }
@@ -110,8 +133,8 @@ async fn serve(model: Model, address: SocketAddr) -> Result<Server, Failure> {
     Server::start(address, Arc::new(Mutex::new(model))).await.map_err(Failure::caused_by)
 }
 
-/// A store that holds what the ledger has confirmed.
-async fn remembered(config: &Config) -> Result<Model, Failure> {
+/// Returns a store that holds what the ledger has confirmed.
+async fn restored_model(config: &Config) -> Result<Model, Failure> {
     let mut model = Model::new(store_options());
     let Some(audit) = wiring::audit(config).await? else { return Ok(model) };
     let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(model) };

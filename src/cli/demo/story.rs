@@ -1,15 +1,21 @@
-//! The story of the demo, step by step. Each step is a command as a person would type it, run as if they had.
+//! The steps of the demo. Each step runs a command as a person would type it.
 
 use std::ffi::OsString;
 
-use super::environment::{CUSTOMERS, Workshop};
-use crate::cli::failure::Failure;
-use crate::cli::{dispatch, parse, view};
+use futures_util::future::LocalBoxFuture;
 
-/// A step: what happens to the table first, what is told, and the command.
+use super::environment::{CUSTOMERS, Environment};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::view::console::Console;
+
+/// Runs a command line of this program.
+pub(super) type Perform<'a> = dyn Fn(Vec<OsString>) -> LocalBoxFuture<'a, Result<Exit, Failure>> + 'a;
+
+/// A step: an edit of the table, an explanation, and a command.
 struct Step {
     edit: Option<&'static str>,
-    told: &'static str,
+    text: &'static str,
     command: &'static [&'static str],
 }
 
@@ -17,29 +23,29 @@ struct Step {
 const ONE_PERCENT: &str = "update customer_attribute_values set value = 'platinum' \
     where attribute_id = 1 and customer_id % 100 = 0";
 
-/// One value that the store refuses, beside one that it takes, in the same call.
+/// A value that the store rejects, and one that it accepts, in the same call.
 const ONE_BAD: &str = "update customer_attribute_values set value = 'gold !reject' \
     where attribute_id = 1 and customer_id = 12; \
     update customer_attribute_values set value = 'gold' where attribute_id = 1 and customer_id = 13";
 
 const STEPS: &[Step] = &[
-    Step { edit: None, told: "What would a sync do?", command: &["plan"] },
-    Step { edit: None, told: "Do it: ten customers a call, three calls at a time.", command: &["sync"] },
-    Step { edit: None, told: "Again: nothing has changed, so nothing is sent.", command: &["sync"] },
+    Step { edit: None, text: "What would a sync do?", command: &["plan"] },
+    Step { edit: None, text: "Do it: ten customers a call, three calls at a time.", command: &["sync"] },
+    Step { edit: None, text: "Again: nothing has changed, so nothing is sent.", command: &["sync"] },
     Step {
         edit: Some(ONE_PERCENT),
-        told: "One customer in a hundred is promoted to platinum. Only they are sent.",
+        text: "One customer in a hundred is promoted to platinum. Only they are sent.",
         command: &["sync"],
     },
     Step {
         edit: Some(ONE_BAD),
-        told: "Customer 12 gets a value that the store refuses, customer 13 a good one. The bad one is set aside, its neighbour lands.",
+        text: "Customer 12 gets a value that the store rejects, customer 13 a good one. Only the bad one is rejected.",
         command: &["sync"],
     },
-    Step { edit: None, told: "Why does customer 12 not have the value?", command: &["explain", "12", "1"] },
+    Step { edit: None, text: "Why does customer 12 not have the value?", command: &["explain", "12", "1"] },
     Step {
         edit: None,
-        told: "The ledger is a database. What did each run do?",
+        text: "The ledger is a database. What did each run do?",
         command: &[
             "sql",
             "select id as run, status, planned, confirmed, rejected, unchanged, requests from runs order by id",
@@ -47,7 +53,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         edit: None,
-        told: "How many values are believed to be what?",
+        text: "How many values does the ledger believe to be confirmed?",
         command: &[
             "sql",
             "select attribute_id, belief, count(*) as n from entries group by 1, 2 order by 1, 2",
@@ -55,65 +61,64 @@ const STEPS: &[Step] = &[
     },
     Step {
         edit: None,
-        told: "Everything that ever happened to customer 100's tier?",
+        text: "What happened to customer 100's tier?",
         command: &[
             "sql",
-            "select run_id, action, previous_value, value, outcome from outcomes where customer_id = 100 and attribute_id = 1 order by run_id",
+            "select run_id, action, previous_value, value, outcome from outcomes where customer_id = 100 and \
+             attribute_id = 1 order by run_id",
         ],
     },
 ];
 
-/// Tells the story.
-pub(super) async fn tell(workshop: &Workshop) -> Result<(), Failure> {
-    view::out(&format!(
+/// Runs all steps.
+pub(super) async fn tell(
+    console: &Console,
+    environment: &Environment,
+    perform: &Perform<'_>,
+) -> Result<(), Failure> {
+    console.out(&format!(
         "A store with {CUSTOMERS} customers (simulated) and a Postgres table with three values for each of them.\n\
          All of it is in {}.\n",
-        workshop.folder().display()
+        environment.folder().display()
     ))?;
+    let config = environment.folder().join("sync.toml");
     for (index, step) in STEPS.iter().enumerate() {
         if let Some(sql) = step.edit {
-            workshop.edit(sql)?;
+            environment.edit(sql).await?;
         }
-        view::out(&format!(
+        console.out(&format!(
             "\n{}\n{}\n",
-            view::paint().strong(&format!("{}. {}", index + 1, step.told)),
+            console.paint().strong(&format!("{}. {}", index + 1, step.text)),
             typed(step.command)
         ))?;
-        perform(workshop, step.command).await?;
+        let mut arguments: Vec<OsString> = vec!["attrsync".into(), "--config".into(), config.clone().into()];
+        arguments.extend(step.command.iter().map(OsString::from));
+        perform(arguments).await?;
     }
-    let (folder, attrsync) = (workshop.folder().display(), program());
-    view::out(&format!(
-        "\nThat was it. {folder} has sync.toml and the ledger; its database and simulator are stopped now.\n\
-         To go on, bring both up again\n  \
+    let (folder, attrsync) = (environment.folder().display(), program());
+    console.out(&format!(
+        "\nThat was all. {folder} has sync.toml and the ledger; its database and simulator are stopped now.\n\
+         To go on, start both again\n  \
          {attrsync} demo --serve --dir {folder}\n\
          and in another terminal\n  \
          cd {folder} && {attrsync} check\n\
          For your own store: {attrsync} init\n"
-    ))
-}
-
-/// What to do while the servers are up.
-pub(super) fn invite(workshop: &Workshop) -> Result<(), Failure> {
-    let (folder, attrsync) = (workshop.folder().display(), program());
-    view::out(&format!(
-        "The demo's database and simulator are up until Ctrl-C. In another terminal:\n  \
-         cd {folder} && {attrsync} check\n\
-         The database is [source] url in {folder}/sync.toml; psql takes it as it is.\n"
-    ))
-}
-
-/// Runs a command as the program itself would.
-async fn perform(workshop: &Workshop, command: &[&str]) -> Result<(), Failure> {
-    let config = workshop.folder().join("sync.toml");
-    let mut arguments: Vec<OsString> = vec!["attrsync".into(), "--config".into(), config.into()];
-    arguments.extend(command.iter().map(OsString::from));
-    let program = parse(arguments).map_err(Failure::usage)?;
-    // A command may run the demo, which runs commands: the future needs a box.
-    Box::pin(dispatch(&program.common, &program.command)).await?;
+    ))?;
     Ok(())
 }
 
-/// How this program is called from any folder: it may have been built and not installed.
+/// Says what to do while the servers are up.
+pub(super) fn invite(console: &Console, environment: &Environment) -> Result<(), Failure> {
+    let (folder, attrsync) = (environment.folder().display(), program());
+    console.out(&format!(
+        "The demo's database and simulator are up until Ctrl-C. In another terminal:\n  \
+         cd {folder} && {attrsync} check\n\
+         The database is [source] url in {folder}/sync.toml; psql takes it as it is.\n"
+    ))?;
+    Ok(())
+}
+
+/// The path of this program, because it may not be installed.
 fn program() -> String {
     std::env::current_exe().map_or_else(|_| "attrsync".to_owned(), |path| path.display().to_string())
 }
@@ -127,15 +132,8 @@ fn typed(command: &[&str]) -> String {
     format!("$ attrsync {}", words.join(" "))
 }
 
+/// The command lines of all steps.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_step_is_a_command() {
-        for step in STEPS {
-            let arguments = ["attrsync"].iter().chain(step.command).map(OsString::from);
-            assert!(parse(arguments).is_ok(), "{}", typed(step.command));
-        }
-    }
+pub(in crate::cli) fn steps() -> impl Iterator<Item = &'static [&'static str]> {
+    STEPS.iter().map(|step| step.command)
 }

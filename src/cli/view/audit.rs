@@ -1,14 +1,13 @@
-//! What the ledger knows of runs and values, as a person reads it. The words are those of the ledger's columns.
+//! Runs and rejected values as a person reads them, in the words of the ledger's columns.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Result, Value};
 
 use super::table::aligned;
 use super::text::{brief, counted, number, tame};
-use crate::cli::failure::Failure;
 use crate::record::KeyScope;
 
-/// A column: its head and the field that it shows.
+/// A column: its heading and the field that it shows.
 type Column = (&'static str, &'static str);
 
 const RUN: &[Column] = &[
@@ -24,11 +23,11 @@ const RUN: &[Column] = &[
     ("still rejected", "still_rejected"),
     ("invalid", "invalid"),
     ("unchanged", "unchanged"),
-    ("calls", "requests"),
+    ("requests", "requests"),
     ("message", "message"),
 ];
 
-/// A store is an address and a hash.
+/// The columns of a store.
 const STORE: &[Column] = &[("store", "hash"), ("at", "api_url")];
 
 const REQUEST: &[Column] = &[
@@ -39,6 +38,7 @@ const REQUEST: &[Column] = &[
     ("values", "items"),
     ("sent", "sent_at"),
     ("status", "http_status"),
+    ("outcome", "outcome"),
     ("error", "error"),
 ];
 
@@ -48,6 +48,14 @@ const CHANGE: &[Column] = &[
     ("value", "value"),
     ("outcome", "outcome"),
     ("request", "request_id"),
+    ("reason", "reason"),
+];
+
+const EDIT: &[Column] = &[
+    ("customer", "customer_id"),
+    ("attribute", "attribute_id"),
+    ("edit", "edit"),
+    ("entries", "count"),
     ("reason", "reason"),
 ];
 
@@ -63,64 +71,60 @@ const REJECTED: &[Column] = &[
     ("reason", "reason"),
 ];
 
-/// The runs, a line each.
-pub(crate) fn runs(runs: &[impl Serialize]) -> Result<String, Failure> {
+/// The runs, one line each.
+pub(crate) fn runs(runs: &[impl Serialize]) -> Result<String> {
     records(RUN, runs)
 }
 
-/// The runs of several stores, a line each with its store.
-pub(crate) fn runs_of_stores(runs: &[impl Serialize]) -> Result<String, Failure> {
+/// The runs of several stores, one line each with its store.
+pub(crate) fn runs_of_stores(runs: &[impl Serialize]) -> Result<String> {
     let columns = [&RUN[..2], STORE, &RUN[2..]].concat();
     records(&columns, runs)
 }
 
-/// One run with what went wrong in it.
+/// One run with its requests, failures, belief edits and invalid rows.
 pub(crate) fn run(
     run: &impl Serialize,
     requests: &[impl Serialize],
     failures: &[impl Serialize],
+    edits: &[impl Serialize],
     invalid: &[impl Serialize],
-) -> Result<String, Failure> {
+) -> Result<String> {
     let mut text = pairs(RUN, &serde_json::to_value(run)?);
-    for (head, part) in [
-        ("requests", section(REQUEST, requests)?),
-        ("values that did not land", section(CHANGE, failures)?),
-        ("rows of the source that cannot be sent", section(INVALID, invalid)?),
-    ] {
-        if let Some(part) = part {
-            text += &format!("\n{head}\n{part}");
-        }
-    }
+    text += &section("requests", REQUEST, requests)?;
+    text += &section("values that are not confirmed", CHANGE, failures)?;
+    text += &section("belief edits", EDIT, edits)?;
+    text += &section("rows of the source that cannot be sent", INVALID, invalid)?;
     Ok(text)
 }
 
-/// The values that are set aside, a line each.
-pub(crate) fn rejected(rejected: &[impl Serialize]) -> Result<String, Failure> {
+/// The rejected values, one line each.
+pub(crate) fn rejected(rejected: &[impl Serialize]) -> Result<String> {
     records(REJECTED, rejected)
 }
 
-/// What was given back to the next sync, in a line.
-pub(crate) fn released(run_id: i64, count: i64) -> String {
+/// How many values a run requeued.
+pub(crate) fn requeued(run_id: i64, count: i64) -> String {
     let count = counted(count.unsigned_abs(), "value");
-    format!("run {run_id} released {count}\n")
+    format!("run {run_id} requeued {count}\n")
 }
 
-/// That somebody has no value to give back.
-pub(crate) fn nothing_aside(whose: KeyScope) -> String {
-    match (whose.customer_id, whose.attribute_id) {
+/// A scope without a rejected value.
+pub(crate) fn nothing_rejected(scope: KeyScope) -> String {
+    match (scope.customer_id, scope.attribute_id) {
         (Some(customer), Some(attribute)) => {
-            format!("{customer}:{attribute}: this value is not set aside")
+            format!("customer {customer} · attribute {attribute}: not rejected, so not requeued")
         }
-        (Some(customer), None) => format!("{customer}: no value of this customer is set aside"),
-        _ => "nothing is set aside".to_owned(),
+        (Some(customer), None) => format!("customer {customer}: no value is rejected, so none is requeued"),
+        _ => "no value is rejected".to_owned(),
     }
 }
 
-fn section(columns: &[Column], rows: &[impl Serialize]) -> Result<Option<String>, Failure> {
-    if rows.is_empty() { Ok(None) } else { records(columns, rows).map(Some) }
+fn section(heading: &str, columns: &[Column], rows: &[impl Serialize]) -> Result<String> {
+    Ok(if rows.is_empty() { String::new() } else { format!("\n{heading}\n{}", records(columns, rows)?) })
 }
 
-fn records(columns: &[Column], rows: &[impl Serialize]) -> Result<String, Failure> {
+fn records(columns: &[Column], rows: &[impl Serialize]) -> Result<String> {
     let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
     let mut cells = Vec::with_capacity(rows.len());
     for row in rows {
@@ -130,17 +134,17 @@ fn records(columns: &[Column], rows: &[impl Serialize]) -> Result<String, Failur
     Ok(aligned(&heads, &cells))
 }
 
-/// One record, a line a field; empty ones are left out.
+/// One record, one line per field. Empty fields are left out.
 fn pairs(columns: &[Column], record: &Value) -> String {
     columns
         .iter()
         .map(|(head, field)| (head, cell(field, record)))
         .filter(|(_, cell)| !cell.is_empty())
-        .map(|(head, cell)| format!("{head:<11}{}\n", tame(&cell)))
+        .map(|(head, cell)| format!("{head:<16}{}\n", tame(&cell)))
         .collect()
 }
 
-/// A field as it is shown: times without fractions of a second, customers' values in quotes and cut.
+/// A field as it is shown: times to the second, customers' values in quotes and cut.
 fn cell(field: &str, record: &Value) -> String {
     match &record[field] {
         Value::Null => String::new(),
@@ -155,7 +159,7 @@ fn cell(field: &str, record: &Value) -> String {
     }
 }
 
-/// `2026-01-02 03:04:05` of an RFC 3339 time in UTC.
+/// Returns `2026-01-02 03:04:05` for an RFC 3339 time in UTC.
 fn moment(text: &str) -> String {
     text.get(..19).map_or_else(|| text.to_owned(), |text| text.replace('T', " "))
 }
@@ -167,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_told_with_what_went_wrong() {
+    fn a_run_is_shown_with_its_failures() {
         let summary = json!({
             "id": 12, "kind": "sync", "status": "partial", "started_at": "2026-01-02T03:04:05.678Z",
             "planned": 1200, "confirmed": 1199, "rejected": 1, "message": null,
@@ -177,19 +181,19 @@ mod tests {
             "outcome": "rejected", "request_id": 7, "reason": "0.value: invalid",
         });
         let none: [Value; 0] = [];
-        let text = run(&summary, &none, &[failure], &none).expect("text");
+        let text = run(&summary, &none, &[failure], &none, &none).expect("text");
         assert_eq!(
             text,
             "\
-run        12
-kind       sync
-status     partial
-started    2026-01-02 03:04:05
-planned    1,200
-confirmed  1,199
-rejected   1
+run             12
+kind            sync
+status          partial
+started         2026-01-02 03:04:05
+planned         1,200
+confirmed       1,199
+rejected        1
 
-values that did not land
+values that are not confirmed
 customer  attribute  value     outcome   request  reason
 --------  ---------  --------  --------  -------  ----------------
     1200          1  \"go\\nld\"  rejected        7  0.value: invalid

@@ -1,20 +1,19 @@
-//! What a check found, a line each.
+//! The findings of `attrsync check`, one line each.
 
 use serde_json::{Value, json};
 
-use super::Paint;
+use super::paint::Paint;
 use super::text::{number, tame};
-use crate::cli::failure::Failure;
 use crate::source::postgres::SourceShape;
 
-/// One thing that a sync needs: in order, or why not.
+/// One thing that was checked.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub(crate) name: &'static str,
     /// Whether it is in order.
     pub(crate) ok: bool,
-    /// What was found.
+    /// What was found, or what is wrong.
     pub(crate) detail: String,
     /// What to do about it.
     pub(crate) hint: Option<String>,
@@ -27,12 +26,12 @@ impl Finding {
     }
 
     /// Not in order.
-    pub(crate) fn failed(name: &'static str, failure: &Failure) -> Self {
-        Self { name, ok: false, detail: failure.whole(), hint: failure.hint.clone() }
+    pub(crate) fn bad(name: &'static str, problem: impl Into<String>, hint: Option<String>) -> Self {
+        Self { name, ok: false, detail: problem.into(), hint }
     }
 }
 
-/// What the source is, in a line.
+/// Describes the source in one line.
 pub(crate) fn shape(shape: &SourceShape) -> String {
     let columns: Vec<String> = shape.columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
     let standby = if shape.standby { ", a standby" } else { "" };
@@ -74,10 +73,8 @@ mod tests {
 
     #[test]
     fn each_finding_is_a_line_with_its_hint() {
-        let findings = [
-            Finding::good("source", "table t"),
-            Finding::failed("token", &Failure::new("401").hint("check it")),
-        ];
+        let findings =
+            [Finding::good("source", "table t"), Finding::bad("token", "401", Some("check it".to_owned()))];
         assert_eq!(
             text(&findings, Paint::default()),
             "ok      source         table t\nFAILED  token          401\n        hint: check it\n"

@@ -1,46 +1,77 @@
-//! Why a customer has the values it has: what is wanted, what is believed, and every attempt.
+//! Why a customer has a value: the desired value, the ledger's belief, every change and belief edit.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
-use super::Paint;
-use super::text::{brief, quoted, tame};
-use crate::cli::explain::Desired;
-use crate::ledger::audit::{EntryHistory, EntryState, HistoryLine, InvalidLine};
+use super::paint::Paint;
+use super::text::{brief, moment, quoted, tame};
+use crate::ledger::audit::{BeliefEditRow, EntryHistory, PastChange, PastInvalidRow};
+use crate::record::Entry;
 
-/// The explanation as a person reads it. `desired` is `None` where the source could not be asked.
-pub(crate) fn text(customer: i64, desired: Option<&[Desired]>, known: &EntryHistory, paint: Paint) -> String {
+/// A row of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct DesiredRow {
+    /// The attribute, if the row has one.
+    pub(crate) attribute_id: Option<i64>,
+    /// The value; `None` is NULL.
+    pub(crate) value: Option<String>,
+}
+
+/// The explanation as a person reads it. `desired` is `None` if the source could not be read. In-doubt windows that are
+/// over at `now` are left out.
+pub(crate) fn text(
+    now: DateTime<Utc>,
+    customer: i64,
+    desired: Option<&[DesiredRow]>,
+    known: &EntryHistory,
+    paint: Paint,
+) -> String {
     let attributes: BTreeSet<Option<i64>> = (desired.unwrap_or_default().iter().map(|row| row.attribute_id))
-        .chain(known.entries.iter().map(|entry| Some(entry.attribute_id)))
-        .chain(known.history.iter().map(|line| Some(line.attribute_id)))
-        .chain(known.invalid.iter().map(|line| line.attribute_id))
+        .chain(known.entries.iter().map(|entry| Some(entry.key.attribute_id)))
+        .chain(known.history.iter().map(|change| Some(change.attribute_id)))
+        .chain(known.invalid.iter().map(|past| past.row.attribute_id))
         .collect();
-    let blocks: Vec<String> = attributes
-        .into_iter()
-        .map(|attribute| {
-            let name = attribute.map_or("NULL".to_owned(), |id| id.to_string());
-            let mut lines = vec![paint.strong(&format!("customer {customer} · attribute {name}"))];
-            lines.push(format!("  desired   {}", desired_words(desired, attribute)));
-            let invalid = known.invalid.iter().filter(|line| line.attribute_id == attribute);
-            lines.extend(invalid.map(set_apart));
-            let entry = known.entries.iter().find(|entry| Some(entry.attribute_id) == attribute);
-            lines.push(format!("  believed  {}", entry.map_or("nothing was sent yet".to_owned(), belief)));
-            let attempts: Vec<&HistoryLine> =
-                known.history.iter().filter(|line| Some(line.attribute_id) == attribute).collect();
-            lines.extend(attempts.into_iter().map(attempt));
-            lines.join("\n") + "\n"
-        })
-        .collect();
+    let block = |attribute: Option<i64>| {
+        let name = attribute.map_or("NULL".to_owned(), |id| id.to_string());
+        let mut lines = vec![paint.strong(&format!("customer {customer} · attribute {name}"))];
+        lines.push(format!("  desired   {}", desired_text(desired, attribute)));
+        let invalid = known.invalid.iter().filter(|past| past.row.attribute_id == attribute);
+        lines.extend(invalid.map(invalid_line));
+        let entry = known.entries.iter().find(|entry| Some(entry.key.attribute_id) == attribute);
+        lines.push(format!("  believed  {}", entry.map_or("nothing was sent yet".to_owned(), belief)));
+        if let Some(until) = entry.and_then(|entry| entry.in_doubt_until).filter(|until| *until > now) {
+            lines
+                .push(format!("  in doubt  an earlier request may still be applied until {}", moment(until)));
+        }
+        lines.extend(history(known, attribute));
+        lines.join("\n") + "\n"
+    };
+    let blocks: Vec<String> = attributes.into_iter().map(block).collect();
     blocks.join("\n")
 }
 
-fn desired_words(desired: Option<&[Desired]>, attribute: Option<i64>) -> String {
+/// The changes and belief edits of an attribute, newest run first. A run edits beliefs before it sends.
+fn history(known: &EntryHistory, attribute: Option<i64>) -> Vec<String> {
+    let changes = known.history.iter().filter(|change| Some(change.attribute_id) == attribute);
+    let concerns = |edit: &&BeliefEditRow| {
+        attribute.is_some() && edit.attribute_id.is_none_or(|id| Some(id) == attribute)
+    };
+    let edits = known.belief_edits.iter().filter(concerns);
+    let mut lines: Vec<(i64, String)> = changes.map(|change| (change.run_id, change_line(change))).collect();
+    lines.extend(edits.map(|edit| (edit.run_id, edit_line(edit))));
+    // A stable sort: within a run the change stays above the edit.
+    lines.sort_by_key(|(run_id, _)| std::cmp::Reverse(*run_id));
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> String {
     let Some(rows) = desired else { return "not known: the source could not be read".to_owned() };
     let values: Vec<String> = rows
         .iter()
         .filter(|row| row.attribute_id == attribute)
-        .map(|row| row.value.as_deref().map_or("NULL: no value is wanted".to_owned(), quoted))
+        .map(|row| row.value.as_deref().map_or("NULL: no desired value".to_owned(), quoted))
         .collect();
     match values.len() {
         0 => "not in the source".to_owned(),
@@ -50,13 +81,13 @@ fn desired_words(desired: Option<&[Desired]>, attribute: Option<i64>) -> String 
 }
 
 /// `invalid   run 4, 2026-01-02 03:04:05, did not send "goooold": the value has 300 characters`.
-fn set_apart(line: &InvalidLine) -> String {
-    let value = line.value.as_deref().map_or("NULL".to_owned(), brief);
-    let (run, at, reason) = (line.run_id, moment(line.run_started_at), tame(&line.reason));
+fn invalid_line(past: &PastInvalidRow) -> String {
+    let value = past.row.value.as_deref().map_or("NULL".to_owned(), brief);
+    let (run, at, reason) = (past.run_id, moment(past.run_started_at), tame(&past.row.reason));
     format!("  invalid   run {run}, {at}, did not send {value}: {reason}")
 }
 
-fn belief(entry: &EntryState) -> String {
+fn belief(entry: &Entry) -> String {
     let also = |words: &str, value: &Option<String>| {
         value.as_deref().map_or(String::new(), |value| format!(", {words} {}", quoted(value)))
     };
@@ -65,125 +96,181 @@ fn belief(entry: &EntryState) -> String {
         entry.belief,
         quoted(&entry.value),
         also("the store was last known to hold", &entry.stored_value),
-        also("the store showed", &entry.observed_value),
+        also("a read showed", &entry.observed_value),
         entry.run_id,
         moment(entry.updated_at),
         because(entry.reason.as_deref())
     )
 }
 
-/// `run 4  update "gold" → "platinum"  confirmed 2026-01-02 03:04:05 by request 33 (200)`.
-fn attempt(line: &HistoryLine) -> String {
-    let from = line.previous_value.as_deref().map_or(String::new(), |value| format!("{} → ", quoted(value)));
-    let at = line.decided_at.map_or(String::new(), |at| format!(" {}", moment(at)));
-    let by = line.request.as_ref().map_or(String::new(), |request| {
-        let status = request.http_status.map_or("no answer".to_owned(), |status| status.to_string());
-        format!(" by request {} ({status})", request.id)
+/// `run 4     update "gold" → "platinum": confirmed 2026-01-02 03:04:05 by request 33 (200, accepted)`.
+fn change_line(change: &PastChange) -> String {
+    let value = |value: &Option<String>| value.as_deref().map(quoted);
+    let values: Vec<String> =
+        [value(&change.previous_value), value(&change.value)].into_iter().flatten().collect();
+    let at = change.decided_at.map_or(String::new(), |at| format!(" {}", moment(at)));
+    let by = change.request.as_ref().map_or(String::new(), |request| {
+        let status = request.http_status.map_or(String::new(), |status| format!("{status}, "));
+        format!(" by request {} ({status}{})", request.id, request.outcome.replace('_', " "))
     });
     format!(
-        "  run {:<4}  {} {from}{}: {}{at}{by}{}",
-        line.run_id,
-        line.action,
-        quoted(&line.value),
-        line.outcome,
-        because(line.reason.as_deref())
+        "  run {:<4}  {} {}: {}{at}{by}{}",
+        change.run_id,
+        change.action,
+        values.join(" → "),
+        change.outcome,
+        because(change.reason.as_deref())
     )
+}
+
+/// `run 5     requeue 2026-01-02 03:04:05: requeued by hand`.
+fn edit_line(edit: &BeliefEditRow) -> String {
+    format!("  run {:<4}  {} {}: {}", edit.run_id, edit.edit, moment(edit.at), tame(&edit.reason))
 }
 
 fn because(reason: Option<&str>) -> String {
     reason.map_or(String::new(), |reason| format!(": {}", tame(reason)))
 }
 
-fn moment(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
+    use crate::ledger::audit::RequestRow;
+    use crate::record::{Belief, InvalidRow, Key};
+
+    fn nothing() -> EntryHistory {
+        EntryHistory {
+            invalid: Vec::new(),
+            entries: Vec::new(),
+            history: Vec::new(),
+            belief_edits: Vec::new(),
+        }
+    }
+
+    fn edit(run_id: i64, attribute_id: Option<i64>, edit: &str) -> BeliefEditRow {
+        BeliefEditRow {
+            run_id,
+            customer_id: None,
+            attribute_id,
+            edit: edit.to_owned(),
+            count: 1,
+            reason: format!("why {edit}"),
+            at: DateTime::UNIX_EPOCH,
+        }
+    }
 
     fn known() -> EntryHistory {
         let at = DateTime::UNIX_EPOCH;
+        let request = RequestRow {
+            id: 33,
+            run_id: 4,
+            parent_id: None,
+            method: "PUT".to_owned(),
+            attempt: 1,
+            customers: 1,
+            items: 1,
+            sent_at: at,
+            answered_at: Some(at),
+            http_status: Some(422),
+            store_request_id: None,
+            outcome: "refused".to_owned(),
+            error: None,
+        };
         EntryHistory {
-            invalid: Vec::new(),
-            entries: vec![EntryState {
-                customer_id: 12,
-                attribute_id: 1,
+            entries: vec![Entry {
+                key: Key::new(12, 1),
                 value: "gold !".to_owned(),
                 stored_value: Some("silver".to_owned()),
                 observed_value: None,
                 value_id: Some(7),
-                belief: "rejected".to_owned(),
+                belief: Belief::Rejected,
                 reason: Some("0.value: invalid".to_owned()),
                 run_id: 4,
                 updated_at: at,
+                in_doubt_until: Some(at + TimeDelta::minutes(2)),
             }],
-            history: vec![HistoryLine {
+            history: vec![PastChange {
                 run_id: 4,
                 run_status: "partial".to_owned(),
                 run_started_at: at,
                 customer_id: 12,
                 attribute_id: 1,
                 action: "update".to_owned(),
-                value: "gold !".to_owned(),
+                value: Some("gold !".to_owned()),
                 previous_value: Some("silver".to_owned()),
                 outcome: "rejected".to_owned(),
                 reason: Some("0.value: invalid".to_owned()),
                 decided_at: Some(at),
-                request: None,
+                request: Some(request),
             }],
+            belief_edits: vec![
+                edit(5, Some(1), "requeue"),
+                edit(4, None, "invalidate"),
+                edit(3, Some(2), "clear"),
+            ],
+            ..nothing()
         }
     }
 
     #[test]
     fn a_value_is_explained() {
-        let desired = [Desired { attribute_id: Some(1), value: Some("gold !".to_owned()) }];
+        let desired = [DesiredRow { attribute_id: Some(1), value: Some("gold !".to_owned()) }];
         assert_eq!(
-            text(12, Some(&desired), &known(), Paint::default()),
+            text(DateTime::UNIX_EPOCH, 12, Some(&desired), &known(), Paint::default()),
             "\
 customer 12 · attribute 1
   desired   \"gold !\"
   believed  rejected \"gold !\", the store was last known to hold \"silver\" (run 4, 1970-01-01 00:00:00): 0.value: invalid
-  run 4     update \"silver\" → \"gold !\": rejected 1970-01-01 00:00:00: 0.value: invalid
+  in doubt  an earlier request may still be applied until 1970-01-01 00:02:00
+  run 5     requeue 1970-01-01 00:00:00: why requeue
+  run 4     update \"silver\" → \"gold !\": rejected 1970-01-01 00:00:00 by request 33 (422, refused): 0.value: invalid
+  run 4     invalidate 1970-01-01 00:00:00: why invalidate
 "
         );
     }
 
     #[test]
     fn what_is_not_known_is_said() {
-        let none = EntryHistory { invalid: Vec::new(), entries: Vec::new(), history: Vec::new() };
         let desired = [
-            Desired { attribute_id: Some(1), value: None },
-            Desired { attribute_id: Some(2), value: Some("a".to_owned()) },
-            Desired { attribute_id: Some(2), value: Some("b".to_owned()) },
+            DesiredRow { attribute_id: Some(1), value: None },
+            DesiredRow { attribute_id: Some(2), value: Some("a".to_owned()) },
+            DesiredRow { attribute_id: Some(2), value: Some("b".to_owned()) },
         ];
-        let shown = text(12, Some(&desired), &none, Paint::default());
+        let shown = text(DateTime::UNIX_EPOCH, 12, Some(&desired), &nothing(), Paint::default());
         for words in
-            ["no value is wanted", "2 rows, so none of them is sent: \"a\", \"b\"", "nothing was sent yet"]
+            ["no desired value", "2 rows, so none of them is sent: \"a\", \"b\"", "nothing was sent yet"]
         {
             assert!(shown.contains(words), "{shown}");
         }
-        assert!(text(12, None, &known(), Paint::default()).contains("could not be read"));
+        let later = DateTime::UNIX_EPOCH + TimeDelta::minutes(2);
+        let shown = text(later, 12, None, &known(), Paint::default());
+        assert!(shown.contains("could not be read") && !shown.contains("in doubt"), "{shown}");
     }
+
     #[test]
-    fn a_row_that_cannot_be_sent_is_told_with_its_reason() {
-        let line = |attribute_id, value: Option<&str>, reason: &str| InvalidLine {
+    fn a_row_that_cannot_be_sent_is_shown_with_its_reason() {
+        let row = |attribute_id, value: Option<&str>, reason: &str| PastInvalidRow {
             run_id: 4,
             run_started_at: DateTime::UNIX_EPOCH,
-            attribute_id,
-            value: value.map(str::to_owned),
-            reason: reason.to_owned(),
+            row: InvalidRow {
+                customer_id: Some(12),
+                attribute_id,
+                value: value.map(str::to_owned),
+                reason: reason.to_owned(),
+            },
         };
-        let known = EntryHistory {
-            invalid: vec![
-                line(None, Some("a"), "the row has no attribute id"),
-                line(Some(9), None, "why\nnot"),
-            ],
-            entries: Vec::new(),
-            history: Vec::new(),
-        };
+        let invalid =
+            vec![row(None, Some("a"), "the row has no attribute id"), row(Some(9), None, "why\nnot")];
         assert_eq!(
-            text(12, Some(&[]), &known, Paint::default()),
+            text(
+                DateTime::UNIX_EPOCH,
+                12,
+                Some(&[]),
+                &EntryHistory { invalid, ..nothing() },
+                Paint::default()
+            ),
             "\
 customer 12 · attribute NULL
   desired   not in the source

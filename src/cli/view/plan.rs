@@ -1,18 +1,18 @@
-//! What a sync would do, as text and as JSON.
+//! The forecast of a sync, as text and as JSON.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Paint;
+use super::paint::Paint;
 use super::text::{brief, counted, duration, number, tame};
 use crate::engine::Forecast;
 use crate::record::{Action, Change, InvalidRow};
 
-/// What a call is assumed to take where nothing was measured.
-pub(crate) const ASSUMED_LATENCY: Duration = Duration::from_millis(300);
+/// The assumed latency of a call.
+const ASSUMED_LATENCY: Duration = Duration::from_millis(300);
 
-/// The forecast as a person reads it. Values are the reader's own data and shown as such.
+/// The forecast as a person reads it.
 pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String {
     let mut lines: Vec<String> =
         forecast.sample.iter().map(|change| change_line(change, forecast, paint)).collect();
@@ -36,7 +36,7 @@ pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String 
         lines.push(String::new());
     }
     lines.push(paint.strong(&summary(forecast)));
-    lines.extend(asides(forecast));
+    lines.extend(not_planned(forecast));
     if forecast.calls > 0 {
         lines.push(format!(
             "About {} at {workers} in flight, if a call takes {}.",
@@ -81,8 +81,8 @@ fn invalid_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// An invalid row: whose it is, what it says, why it cannot be sent.
-pub(crate) fn invalid_line(row: &InvalidRow) -> String {
+/// An invalid row with its key, its value and the reason.
+fn invalid_line(row: &InvalidRow) -> String {
     let id = |id: Option<i64>| id.map_or("NULL".to_owned(), |id| id.to_string());
     let value = row.value.as_deref().map_or("NULL".to_owned(), brief);
     let reason = tame(&row.reason);
@@ -90,7 +90,7 @@ pub(crate) fn invalid_line(row: &InvalidRow) -> String {
 }
 
 /// `Plan: 12 to create, 3 to update, 0 to delete · 2 calls`.
-pub(crate) fn summary(forecast: &Forecast) -> String {
+fn summary(forecast: &Forecast) -> String {
     format!(
         "Plan: {} to create, {} to update, 0 to delete · {}",
         number(forecast.creates),
@@ -100,22 +100,25 @@ pub(crate) fn summary(forecast: &Forecast) -> String {
 }
 
 /// What is not in the plan, and why.
-fn asides(forecast: &Forecast) -> Vec<String> {
+fn not_planned(forecast: &Forecast) -> Vec<String> {
     let counts = &forecast.counts;
-    let aside = |count: i64, words: &str| (count > 0).then(|| format!("{} {words}", number(count)));
+    let line = |count: i64, words: &str| (count > 0).then(|| format!("{} {words}", number(count)));
     [
-        aside(counts.unchanged, "unchanged"),
-        aside(counts.still_rejected, "held back, since the store refused them before (`attrsync rejected`)"),
-        aside(counts.no_value, "without a value (NULL)"),
-        aside(counts.orphans, "in the ledger but gone from the source; they are left alone"),
+        line(counts.unchanged, "unchanged"),
+        line(
+            counts.still_rejected,
+            "still rejected: the store rejected them before (`attrsync rejected` lists them)",
+        ),
+        line(counts.no_value, "without a value (NULL)"),
+        line(counts.orphans, "orphans: in the ledger, no longer in the source; they are left alone"),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// How long so many calls take when `workers` are in flight.
-pub(crate) fn estimate(calls: u64, workers: usize) -> Duration {
+/// How long this many calls take with `workers` in flight.
+fn estimate(calls: u64, workers: usize) -> Duration {
     let rounds = calls.div_ceil(u64::try_from(workers.max(1)).unwrap_or(1));
     ASSUMED_LATENCY.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
 }
@@ -126,8 +129,8 @@ pub(crate) fn json(forecast: &Forecast, workers: usize) -> Value {
         "creates": forecast.creates,
         "updates": forecast.updates,
         "deletes": 0,
-        "calls": forecast.calls,
-        "calls_without_ledger": forecast.calls_without_ledger,
+        "requests": forecast.calls,
+        "requests_without_ledger": forecast.calls_without_ledger,
         "estimated_seconds": estimate(forecast.calls, workers).as_secs_f64(),
         "assumed_latency_ms": u64::try_from(ASSUMED_LATENCY.as_millis()).unwrap_or(u64::MAX),
         "counts": forecast.counts,
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_sees_what_would_happen() {
+    fn a_person_sees_the_changes_and_the_sums() {
         assert_eq!(
             text(&forecast(), 3, Paint::default()),
             "\

@@ -1,39 +1,38 @@
-//! How far a run is: a bar on a terminal, else a log line every ten seconds.
+//! Shows how far a run is: a bar on a terminal, otherwise a log line every ten seconds.
 
-use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::BAR;
+use super::console::Console;
 use super::text::{duration, number};
 use crate::engine::Progress;
 use crate::record::Counts;
 
-/// How often a line is logged where there is no terminal.
+/// How often a line is logged without a terminal.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows the progress of one run for as long as it lives.
+/// Shows the progress of one run, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ProgressDisplay {
+    console: Console,
     bar: Option<ProgressBar>,
     logged: Mutex<Instant>,
 }
 
-impl Shown {
-    /// A bar if stderr is a terminal and nobody asked for quiet.
-    pub(crate) fn start(quiet: bool) -> Self {
-        let bar = (std::io::stderr().is_terminal() && !quiet).then(|| {
+impl ProgressDisplay {
+    /// Starts a bar if stderr is a terminal and the console is not quiet.
+    pub(crate) fn start(console: &Console) -> Self {
+        let bar = console.start_bar(|| {
             let bar = ProgressBar::new_spinner();
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
-        Self { bar, logged: Mutex::new(Instant::now()) }
+        Self { console: console.clone(), bar, logged: Mutex::new(Instant::now()) }
     }
 
-    /// Takes in how far the run is.
+    /// Shows a step of the run.
     pub(crate) fn update(&self, progress: Progress) {
         match &self.bar {
             Some(bar) => draw(bar, progress),
@@ -51,12 +50,12 @@ impl Shown {
     }
 }
 
-impl Drop for Shown {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            self.console.set_bar(None);
         }
-        *BAR.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -69,24 +68,25 @@ fn draw(bar: &ProgressBar, progress: Progress) {
         bar.reset_eta();
     }
     if let Progress::Pushing(counts) = progress {
-        bar.set_position(decided(&counts));
+        bar.set_position(done(&counts));
     }
     bar.set_message(match progress {
-        Progress::Pushing(counts) => aside(&counts),
+        Progress::Pushing(counts) => details(&counts),
         other => sentence(other),
     });
 }
 
-fn decided(counts: &Counts) -> u64 {
+/// How many values need nothing more in this run.
+fn done(counts: &Counts) -> u64 {
     u64::try_from(counts.confirmed + counts.rejected).unwrap_or(0)
 }
 
-fn aside(counts: &Counts) -> String {
+fn details(counts: &Counts) -> String {
     let calls = format!("{} calls", number(counts.requests));
     if counts.rejected > 0 { format!("{calls}, {} rejected", number(counts.rejected)) } else { calls }
 }
 
-/// How far the run is, in a sentence without any value.
+/// Describes a step in one sentence, without values.
 pub(crate) fn sentence(progress: Progress) -> String {
     match progress {
         Progress::Planning(counts) => {
@@ -96,10 +96,10 @@ pub(crate) fn sentence(progress: Progress) -> String {
             format!("planned: {} changes among {} rows", number(counts.planned), number(counts.source_rows))
         }
         Progress::Pushing(counts) => format!(
-            "pushing: {} of {} values settled, {}",
-            number(decided(&counts)),
+            "pushing: {} of {} values done, {}",
+            number(done(&counts)),
             number(counts.planned),
-            aside(&counts)
+            details(&counts)
         ),
         Progress::Waiting(time) => format!("waiting {} before the next call", duration(time)),
     }
@@ -121,7 +121,7 @@ mod tests {
         };
         assert_eq!(
             sentence(Progress::Pushing(counts)),
-            "pushing: 1,000 of 2,000 values settled, 100 calls, 1 rejected"
+            "pushing: 1,000 of 2,000 values done, 100 calls, 1 rejected"
         );
         assert_eq!(
             sentence(Progress::Waiting(Duration::from_secs(90))),

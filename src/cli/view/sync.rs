@@ -1,28 +1,28 @@
-//! How a run ended, as text and as JSON.
+//! The report of a run, as text and as JSON.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Paint;
+use super::paint::Paint;
 use super::text::{counted, duration, number, tame};
-use crate::cli::Exit;
+use crate::cli::exit::Exit;
 use crate::engine::Report;
 use crate::record::RunStatus;
 
-/// What the command adds to the engine's report.
+/// The engine's report and what the command adds to it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
     /// The engine's report.
     pub(crate) report: &'a Report,
-    /// How long it took.
+    /// How long the command took.
     pub(crate) took: Duration,
 }
 
 impl Ending<'_> {
-    /// How many calls the ledger saved against sending every value; none where the run did not come to its end, since a call
-    /// that was not made yet is not saved.
-    fn calls_saved(&self) -> u64 {
+    /// How many requests the ledger saved, compared with sending every value. None if the run ended early, because a
+    /// request that is still to come is not saved.
+    fn requests_saved(&self) -> u64 {
         if !matches!(self.report.status, RunStatus::Succeeded | RunStatus::Partial) {
             return 0;
         }
@@ -41,9 +41,8 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
         RunStatus::Partial => paint.notable(&head),
         _ => paint.bad(&head),
     }];
-    let mut line = |name: &str, value: i64, aside: String| {
-        let text = format!("  {name:<10}{:>12}{aside}", number(value));
-        lines.push(text);
+    let mut line = |name: &str, value: i64, note: String| {
+        lines.push(format!("  {name:<14}{:>12}{note}", number(value)));
     };
     let some = |count: i64, text: &str| {
         if count > 0 { format!("  ({} {text})", number(count)) } else { String::new() }
@@ -53,16 +52,20 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     let new = if counts.rejected > 0 { "  new in this run" } else { "" };
     line("rejected", counts.rejected, new.to_owned());
     if counts.still_rejected > 0 {
-        line("still rejected", counts.still_rejected, "  rejected before and still desired".to_owned());
+        line(
+            "still rejected",
+            counts.still_rejected,
+            "  rejected in an earlier run and unchanged since".to_owned(),
+        );
     }
     line("unknown", counts.unknown, String::new());
     line("deferred", counts.deferred, String::new());
     line("invalid", counts.invalid, String::new());
     line("unchanged", counts.unchanged, String::new());
     if counts.orphans > 0 {
-        line("orphans", counts.orphans, "  in the ledger, gone from the source; left alone".to_owned());
+        line("orphans", counts.orphans, "  in the ledger, no longer in the source; left alone".to_owned());
     }
-    let saved = match ending.calls_saved() {
+    let saved = match ending.requests_saved() {
         0 => String::new(),
         saved => format!("  ({} saved by sending only what changed)", counted(saved, "call")),
     };
@@ -77,11 +80,13 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
 pub(crate) fn hint(report: &Report) -> Option<String> {
     let counts = &report.counts;
     report.hint.clone().or_else(|| match report.status {
-        _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends what is left".to_owned()),
+        _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends the deferred values".to_owned()),
         _ if counts.rejected + counts.still_rejected > 0 => Some(
-            "see them with `attrsync rejected`; they are sent again when they change, or after `attrsync rejected --retry`".to_owned(),
+            "`attrsync rejected` lists them; they are sent again when they change, or after `attrsync rejected \
+             --retry`"
+                .to_owned(),
         ),
-        _ if counts.invalid + counts.unknown > 0 => Some(format!("see which with `attrsync runs {}`", report.run_id)),
+        _ if counts.invalid + counts.unknown > 0 => Some(format!("`attrsync runs {}` lists them", report.run_id)),
         _ => None,
     })
 }
@@ -94,8 +99,8 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
         "status": report.status.as_str(),
         "exit_code": Exit::of_run(report) as u8,
         "counts": report.counts,
-        "calls": report.counts.requests,
-        "calls_saved": ending.calls_saved(),
+        "requests": report.counts.requests,
+        "requests_saved": ending.requests_saved(),
         "duration_ms": u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX),
         "message": report.message,
         "hint": hint(report),
@@ -123,11 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_were_not_made_yet_are_not_saved() {
+    fn requests_that_are_still_to_come_are_not_saved() {
         let whole = report(Counts { requests: 100, ..Counts::default() });
-        assert_eq!(ending(&whole).calls_saved(), 200);
+        assert_eq!(ending(&whole).requests_saved(), 200);
         for status in [RunStatus::Failed, RunStatus::Stopped] {
-            assert_eq!(ending(&Report { status, ..whole.clone() }).calls_saved(), 0);
+            assert_eq!(ending(&Report { status, ..whole.clone() }).requests_saved(), 0);
         }
     }
 
@@ -147,15 +152,15 @@ mod tests {
             text(ending(&report(counts)), Paint::default()),
             "\
 run 7 partial in 3.4 s
-  planned          1,000
-  confirmed          999  (2 kept by the store in another form)
-  rejected             1  new in this run
-  still rejected       3  rejected before and still desired
-  unknown              0
-  deferred             0
-  invalid              0
-  unchanged        2,000
-  calls              100  (200 calls saved by sending only what changed)
+  planned              1,000
+  confirmed              999  (2 kept by the store in another form)
+  rejected                 1  new in this run
+  still rejected           3  rejected in an earlier run and unchanged since
+  unknown                  0
+  deferred                 0
+  invalid                  0
+  unchanged            2,000
+  calls                  100  (200 calls saved by sending only what changed)
 "
         );
     }

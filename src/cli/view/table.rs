@@ -1,11 +1,12 @@
-//! Rows in aligned columns, or as CSV.
+//! Rows in aligned columns, as JSON objects or as CSV.
 
 use serde_json::{Map, json};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::text::tame;
 use crate::ledger::audit::{Table, Value};
 
-/// Cells under their heads, aligned; numbers to the right.
+/// Returns cells below their headings in aligned columns. Columns of numbers are aligned to the right.
 pub(crate) fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| tame(cell)).collect()).collect();
     let cell = |row: &[String], index: usize| row.get(index).cloned().unwrap_or_default();
@@ -14,7 +15,7 @@ pub(crate) fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
         .enumerate()
         .map(|(index, head)| {
             let cells = || rows.iter().map(|row| cell(row, index));
-            let width = cells().map(|cell| cell.chars().count()).chain([head.chars().count()]).max();
+            let width = cells().map(|cell| cell.width()).chain([head.width()]).max();
             (width.unwrap_or(0), cells().any(|cell| !cell.is_empty()) && cells().all(|cell| is_number(&cell)))
         })
         .collect();
@@ -25,9 +26,10 @@ pub(crate) fn aligned(columns: &[&str], rows: &[Vec<String>]) -> String {
         let cells: Vec<String> = layout
             .iter()
             .enumerate()
-            .map(|(index, &(width, right))| match right {
-                true => format!("{:>width$}", cell(row, index)),
-                false => format!("{:<width$}", cell(row, index)),
+            .map(|(index, &(width, right))| {
+                let cell = cell(row, index);
+                let padding = " ".repeat(width.saturating_sub(cell.width()));
+                if right { padding + &cell } else { cell + &padding }
             })
             .collect();
         text.push_str(cells.join("  ").trim_end());
@@ -40,13 +42,13 @@ fn is_number(cell: &str) -> bool {
     cell.is_empty() || cell.replace(',', "").parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// The answer of a query in aligned columns; NULL is empty.
-pub(crate) fn answer(table: &Table) -> String {
+/// Returns the result of a query in aligned columns. NULL is an empty cell.
+pub(crate) fn text(table: &Table) -> String {
     let heads: Vec<&str> = table.columns.iter().map(String::as_str).collect();
     aligned(&heads, &texts(table))
 }
 
-/// The answer of a query for programs: an object a row.
+/// Returns the result of a query as JSON: one object per row.
 pub(crate) fn objects(table: &Table) -> serde_json::Value {
     let object = |row: &Vec<Value>| -> serde_json::Value {
         table.columns.iter().cloned().zip(row.iter().map(|cell| json!(cell))).collect::<Map<_, _>>().into()
@@ -65,7 +67,7 @@ fn texts(table: &Table) -> Vec<Vec<String>> {
     table.rows.iter().map(|row| row.iter().map(text).collect()).collect()
 }
 
-/// Rows as CSV with a head, as RFC 4180 writes it but with plain line ends.
+/// Returns the result of a query as CSV with a header line: RFC 4180 with plain line ends.
 pub(crate) fn csv(table: &Table) -> String {
     let line = |cells: &[String]| {
         let cells: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
@@ -99,7 +101,13 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        assert_eq!(answer(&table()), "  id  reason\n----  --------\n   7\n1200  a \"b\", c\n");
+        assert_eq!(text(&table()), "  id  reason\n----  --------\n   7\n1200  a \"b\", c\n");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let rows = ["山田", "Zoë", "e\u{301}t"].map(|name| vec![name.to_owned(), "x".to_owned()]);
+        assert_eq!(aligned(&["name", "n"], &rows), "name  n\n----  -\n山田  x\nZoë   x\ne\u{301}t    x\n");
     }
 
     #[test]
@@ -108,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_an_object_a_row() {
+    fn programs_get_one_object_per_row() {
         assert_eq!(objects(&table())[0], json!({ "id": 7, "reason": null }));
     }
 }

@@ -1,15 +1,17 @@
-//! Words and numbers as a person reads them.
+//! Values, numbers and times as a person reads them.
 
 use std::time::Duration;
 
-/// A value in quotes, on one line, without anything that could steer a terminal.
+use chrono::{DateTime, Utc};
+
+/// Returns a value in quotes, on one line, without anything that could control a terminal.
 pub(crate) fn quoted(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
     text.push('"');
     for char in value.chars() {
         match char {
             '"' | '\\' => text.extend(['\\', char]),
-            _ if steers(char) => text.extend(char.escape_default()),
+            _ if controls(char) => text.extend(char.escape_default()),
             _ => text.push(char),
         }
     }
@@ -20,7 +22,7 @@ pub(crate) fn quoted(value: &str) -> String {
 /// The most characters of a value that a list shows.
 const BRIEF: usize = 60;
 
-/// A value in quotes as a list shows it: the beginning of a long one.
+/// Returns a value in quotes for a list: only the beginning of a long one.
 pub(crate) fn brief(value: &str) -> String {
     match value.char_indices().nth(BRIEF) {
         Some((end, _)) => quoted(&value[..end]) + "…",
@@ -28,17 +30,17 @@ pub(crate) fn brief(value: &str) -> String {
     }
 }
 
-/// A text from outside on one line, without anything that could steer a terminal.
+/// Returns a text from outside on one line, without anything that could control a terminal.
 pub(crate) fn tame(text: &str) -> String {
     let mut tame = String::with_capacity(text.len());
     for char in text.chars() {
-        if steers(char) { tame.extend(char.escape_default()) } else { tame.push(char) }
+        if controls(char) { tame.extend(char.escape_default()) } else { tame.push(char) }
     }
     tame
 }
 
-/// Control characters, and those that turn the direction of writing or break lines.
-fn steers(char: char) -> bool {
+/// Whether a terminal does more than show the character: it controls, breaks the line, or changes the direction.
+fn controls(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -62,7 +64,7 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(count), if count == 1 { "" } else { "s" })
 }
 
-/// A stretch of time in its two largest units: `1h 2m`, `3.4 s`, `120 ms`.
+/// Returns a duration in its two largest units: `1 h 2 min`, `3.4 s`, `120 ms`.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -73,12 +75,17 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// Returns a time to the second: `2026-01-02 03:04:05`.
+pub(crate) fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_value_cannot_steer_the_terminal() {
+    fn a_value_cannot_control_the_terminal() {
         for (value, shown) in [
             ("gold", r#""gold""#),
             ("", r#""""#),
@@ -99,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_in_groups() {
+    fn numbers_are_grouped() {
         for (value, shown) in
             [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567"), (100_000, "100,000")]
         {
@@ -109,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_told_in_fitting_units() {
+    fn a_duration_has_fitting_units() {
         for (millis, shown) in
             [(120, "120 ms"), (3400, "3.4 s"), (62_000, "1 min 2 s"), (3_720_000, "1 h 2 min")]
         {

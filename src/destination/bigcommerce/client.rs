@@ -1,34 +1,36 @@
-//! One HTTP call to the store: what is sent with each, and what became of it.
+//! Sends one HTTP request to the store and reads its response.
 //!
-//! Nothing is repeated here and no redirect is followed: the token goes to the configured address only. The
-//! token is taken out of whatever the store writes back, since a gateway may echo what it was sent.
+//! No request is sent again and no redirect is followed, so the token is sent to the configured address only. The token
+//! is removed from the response, because a gateway may echo its request.
 
 use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
-use super::headers::{self, Rate};
-use super::pacing::{Flight, Pacer};
+use super::headers;
+use super::pacing::InFlight;
 use super::quota::Ending;
+use super::transport::{RawResponse, Transport};
 use super::{BigCommerceError, BigCommerceOptions};
 use crate::config::Secret;
 use crate::destination::Response;
 
-/// No answer of the API comes near it.
+/// No response of the API is nearly as long.
 const BODY_MAX: usize = 8 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Below the time after which the store's gateways are known to close a connection that idles.
+/// Shorter than the time after which the store's gateways close an idle connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A token shorter than this is some test's; to take it out of texts would garble them.
+/// Shorter tokens occur in tests only. Removing them could change unrelated text.
 const TOKEN_MIN: usize = 8;
 
 /// The connections to one store.
@@ -40,18 +42,9 @@ pub(super) struct Client {
     request_timeout: Duration,
 }
 
-/// A whole answer.
-pub(super) struct RawResponse {
-    pub(super) status: u16,
-    pub(super) request_id: Option<String>,
-    pub(super) wait: Option<Duration>,
-    /// The body, or its first 8 MiB.
-    pub(super) text: String,
-}
-
 impl Client {
     pub(super) fn new(options: BigCommerceOptions) -> Result<Self, BigCommerceError> {
-        // Fails only where a provider is installed already, which serves as well.
+        // Fails only if a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
 
         let url = store_url(&options)?;
@@ -80,49 +73,7 @@ impl Client {
         Ok(Self { http, base, token: options.token, request_timeout: options.request_timeout })
     }
 
-    /// The length of the address of `path`, query included.
-    pub(super) fn address_len(&self, path: &str) -> usize {
-        self.base.len() + path.len()
-    }
-
-    /// Makes one call. The pacer learns from its headers as soon as they are there.
-    ///
-    /// # Errors
-    /// Whatever is not a whole answer: [`Response::Lost`] or [`Response::NotSent`].
-    pub(super) async fn call(
-        &self,
-        pacer: &Pacer,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<RawResponse, Response> {
-        let flight = pacer.begin();
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
-        if let Some(body) = body {
-            request = request.body(body);
-        }
-        match request.send().await {
-            Ok(response) => {
-                land(flight, &response);
-                self.receive(response).await.map_err(|error| self.lost(error))
-            }
-            // Everything that went wrong while the connection was made went wrong before a byte was written.
-            Err(error) if error.is_connect() || error.is_builder() => {
-                flight.end(Ending::Unsent);
-                let reason = format!("no connection to the store could be made: {}", self.reason(error));
-                Err(Response::NotSent { reason })
-            }
-            Err(error) => {
-                flight.end(Ending::Lost);
-                Err(self.lost(error))
-            }
-        }
-    }
-
     async fn receive(&self, mut response: reqwest::Response) -> Result<RawResponse, reqwest::Error> {
-        let status = response.status().as_u16();
-        let request_id = headers::request_id(response.headers());
-        let wait = (status == 429).then(|| headers::wait(response.headers())).flatten();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             let room = BODY_MAX - bytes.len();
@@ -133,15 +84,15 @@ impl Client {
         }
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        let request_id = request_id.map(|id| self.without_token(id));
-        Ok(RawResponse { status, request_id, wait, text: self.without_token(text) })
+        let raw = RawResponse::new(response.status().as_u16(), response.headers(), self.without_token(text));
+        Ok(RawResponse { request_id: raw.request_id.map(|id| self.without_token(id)), ..raw })
     }
 
     fn lost(&self, error: reqwest::Error) -> Response {
         let reason = if error.is_timeout() {
-            format!("no whole answer came within {}", humantime::format_duration(self.request_timeout))
+            format!("no complete response within {}", humantime::format_duration(self.request_timeout))
         } else {
-            format!("the connection failed before the whole answer came: {}", self.reason(error))
+            format!("the connection failed before the response was complete: {}", self.reason(error))
         };
         Response::Lost { reason }
     }
@@ -156,13 +107,39 @@ impl Client {
     }
 }
 
-/// Ends a call whose headers have come; its body no longer matters to the quota.
-fn land(flight: Flight<'_>, response: &reqwest::Response) {
-    let rate = Rate::read(response.headers());
-    flight.end(Ending::Answered { rate, good: response.status().as_u16() < 400 });
+#[async_trait]
+impl Transport for Client {
+    async fn send(
+        &self,
+        in_flight: InFlight<'_>,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<RawResponse, Response> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        match request.send().await {
+            Ok(response) => {
+                in_flight.end(headers::ending(response.status().as_u16(), response.headers()));
+                self.receive(response).await.map_err(|error| self.lost(error))
+            }
+            // Both kinds of error happen before a byte of the request is written.
+            Err(error) if error.is_connect() || error.is_builder() => {
+                in_flight.end(Ending::NotSent);
+                let reason = format!("could not connect to the store: {}", self.reason(error));
+                Err(Response::NotSent { reason })
+            }
+            Err(error) => {
+                in_flight.end(Ending::Lost);
+                Err(self.lost(error))
+            }
+        }
+    }
 }
 
-/// The causes of an error, outermost first; its own sentence says no more than that a request failed.
+/// The causes of an error, outermost first. Its own text only says that a request failed.
 fn chain(error: &reqwest::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut source = error.source();
@@ -176,7 +153,7 @@ fn chain(error: &reqwest::Error) -> String {
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
-/// `{api_url}/stores/{hash}`, where both are fit to be put together.
+/// Joins address and hash to `{api_url}/stores/{hash}`, if both are valid.
 fn store_url(options: &BigCommerceOptions) -> Result<Url, BigCommerceError> {
     let hash = &options.name.hash;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -198,7 +175,7 @@ fn store_url(options: &BigCommerceOptions) -> Result<Url, BigCommerceError> {
     Url::parse(&joined).map_err(|_| address("it is not a URL"))
 }
 
-/// A store on this machine is reached without the proxy that the environment names.
+/// Whether the store is on this machine. Such a store is reached without the proxy that the environment names.
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

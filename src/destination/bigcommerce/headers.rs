@@ -1,10 +1,12 @@
-//! What the headers of an answer say: the rate quota, the wait that is asked for, the request's id.
+//! Reads a response's headers: the rate quota, how long to wait, the request's id.
 //!
-//! Every header is optional and none is trusted: one that is missing or makes no sense is as good as not there.
+//! Every header is optional. A header that cannot be read is treated as absent.
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use super::quota::{Ending, Rate};
 
 const WINDOW_MS: &str = "x-rate-limit-time-window-ms";
 const RESET_MS: &str = "x-rate-limit-time-reset-ms";
@@ -13,39 +15,29 @@ const LEFT: &str = "x-rate-limit-requests-left";
 const X_RETRY_AFTER: &str = "x-retry-after";
 const REQUEST_ID: &str = "x-request-id";
 
-/// Windows outside these bounds are taken as the bound: pacing must neither spin nor sleep for ever.
+/// Windows are limited to these lengths, so that pacing neither spins nor sleeps for ever.
 const WINDOW_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
-/// The longest wait that is passed on; whoever waits has a bound of their own far below.
+/// The longest wait that is reported. The engine limits it further.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest request id that is kept; the store's have 32 characters.
 const REQUEST_ID_MAX: usize = 100;
 
-/// The store's rate quota, as one answer tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rate {
-    /// How long a window is.
-    pub(super) window: Duration,
-    /// When the present window ends, counted from the answer.
-    pub(super) reset: Duration,
-    /// Calls allowed in a window.
-    pub(super) quota: u64,
-    /// Calls left in the present window.
-    pub(super) left: u64,
+/// Reads the rate quota from its four headers; `None` unless all are there.
+fn rate(headers: &HeaderMap) -> Option<Rate> {
+    let window = millis(headers, WINDOW_MS)?.clamp(WINDOW_BOUNDS.0, WINDOW_BOUNDS.1);
+    let reset = millis(headers, RESET_MS)?.min(window);
+    Some(Rate { window, reset, quota: count(headers, QUOTA)?, left: count(headers, LEFT)? })
 }
 
-impl Rate {
-    /// Reads the four headers; `None` unless all are there.
-    pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
-        let window = millis(headers, WINDOW_MS)?.clamp(WINDOW_BOUNDS.0, WINDOW_BOUNDS.1);
-        let reset = millis(headers, RESET_MS)?.min(window);
-        Some(Self { window, reset, quota: count(headers, QUOTA)?, left: count(headers, LEFT)? })
-    }
+/// The end of a request with this response, for the rate limiter.
+pub(crate) fn ending(status: u16, headers: &HeaderMap) -> Ending {
+    Ending::Responded { rate: rate(headers), good: status < 400 }
 }
 
-/// How long a 429 asks to wait. The window's reset counts only where the quota is used up: a refusal with
-/// calls left is about concurrency or load, which a whole window's wait would do nothing for.
+/// Reads how long a 429 asks to wait. The window's reset counts only if the quota is used up: a 429 with requests left is
+/// about concurrency or load, and waiting for the next window would not help.
 pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let reset = match count(headers, LEFT) {
         Some(left) if left > 0 => None,
@@ -56,17 +48,23 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     longest.map(|wait| wait.min(WAIT_MAX))
 }
 
-/// The store's id of the request.
+/// Reads the store's id of the request.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?.trim();
     (!id.is_empty()).then(|| id.chars().take(REQUEST_ID_MAX).collect())
+}
+
+/// Makes headers from names in lower case and values. A value that is not valid is left out.
+pub(crate) fn from_pairs(pairs: Vec<(&'static str, String)>) -> HeaderMap {
+    let header = |(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
+    pairs.into_iter().filter_map(header).collect()
 }
 
 fn millis(headers: &HeaderMap, name: &str) -> Option<Duration> {
     count(headers, name).map(Duration::from_millis)
 }
 
-/// A number that is not negative; an overdrawn quota may be told as a negative one, which is none left.
+/// Reads a number. A negative one, which may report an exceeded quota, is 0.
 fn count(headers: &HeaderMap, name: &str) -> Option<u64> {
     let number: i64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
     Some(u64::try_from(number).unwrap_or(0))
@@ -74,8 +72,6 @@ fn count(headers: &HeaderMap, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderName, HeaderValue};
-
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -88,37 +84,37 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_read_whatever_the_case_of_its_names() {
+    fn the_rate_is_read_whatever_the_case_of_its_headers() {
         let map = headers(&[
             ("X-Rate-Limit-Time-Window-Ms", "30000"),
             ("x-rate-limit-time-reset-ms", " 15000 "),
             ("X-RATE-LIMIT-REQUESTS-QUOTA", "16101495"),
             ("X-Rate-Limit-Requests-Left", "-2"),
         ]);
-        let rate = Rate::read(&map).unwrap();
+        let rate = rate(&map).unwrap();
         assert_eq!(rate.window, Duration::from_secs(30));
         assert_eq!(rate.reset, Duration::from_secs(15));
         assert_eq!((rate.quota, rate.left), (16_101_495, 0));
     }
 
     #[test]
-    fn a_rate_with_a_header_missing_or_malformed_is_no_rate() {
+    fn the_rate_needs_all_four_headers() {
         let all = [(WINDOW_MS, "30000"), (RESET_MS, "1"), (QUOTA, "150"), (LEFT, "149")];
-        assert!(Rate::read(&headers(&all)).is_some());
+        assert!(rate(&headers(&all)).is_some());
         for index in 0..all.len() {
             let mut some = all.to_vec();
             some[index].1 = "soon";
-            assert_eq!(Rate::read(&headers(&some)), None);
+            assert_eq!(rate(&headers(&some)), None);
             some.remove(index);
-            assert_eq!(Rate::read(&headers(&some)), None);
+            assert_eq!(rate(&headers(&some)), None);
         }
     }
 
     #[test]
-    fn windows_of_no_or_endless_length_are_bounded() {
+    fn the_length_of_a_window_is_bounded() {
         let of = |window, reset| {
             let pairs = [(WINDOW_MS, window), (RESET_MS, reset), (QUOTA, "1"), (LEFT, "0")];
-            Rate::read(&headers(&pairs)).map(|rate| (rate.window, rate.reset))
+            rate(&headers(&pairs)).map(|rate| (rate.window, rate.reset))
         };
         assert_eq!(of("0", "99999"), Some((Duration::from_secs(1), Duration::from_secs(1))));
         let longest = i64::MAX.to_string();
@@ -126,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longer_wait_is_taken() {
+    fn the_longest_wait_counts() {
         let wait = |pairs: &[(&str, &str)]| wait(&headers(pairs)).map(|wait| wait.as_millis());
         assert_eq!(wait(&[]), None);
         assert_eq!(wait(&[(RESET_MS, "15000"), (LEFT, "0")]), Some(15_000));
@@ -139,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn with_calls_left_the_window_is_not_waited_for() {
+    fn with_requests_left_the_reset_does_not_count() {
         let map = headers(&[(RESET_MS, "15000"), (LEFT, "35")]);
         assert_eq!(wait(&map), None);
         let map = headers(&[(RESET_MS, "15000"), (LEFT, "35"), (X_RETRY_AFTER, "2")]);

@@ -1,7 +1,7 @@
-//! Waiting for the store's quota: [`Quota`] behind a lock, with a queue in front of it.
+//! The rate limiter of one store: [`Quota`] behind a lock, with a first-in, first-out queue in front of it.
 //!
-//! Whoever asks first goes first. A future that is dropped while it waits leaves nothing behind; a grant that
-//! is never used expires; a call that is dropped half-way counts as lost.
+//! A future that is dropped while it waits leaves nothing behind; a permit that is never used expires; a request that
+//! is dropped half-way counts as lost.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,76 +9,77 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::quota::{Ending, Quota, Ruling};
+use super::quota::{Ending, Quota};
 
-/// Paces the calls to one store.
+/// Paces the requests to one store.
 #[derive(Debug)]
-pub(super) struct Pacer {
+pub(crate) struct Pacer {
     quota: Mutex<Quota>,
-    /// Held by the one that is next; tokio's mutex is fair.
+    /// Locked by the first of the waiting calls; tokio's mutex is fair.
     queue: tokio::sync::Mutex<()>,
-    /// A call ended: the one that is next asks again.
+    /// A request ended, so a permit may have become available.
     ended: Notify,
 }
 
 impl Pacer {
-    /// A pacer that leaves the share `reserve` of the quota to others and knows nothing yet.
-    pub(super) fn new(reserve: f64, grant_life: Duration) -> Self {
+    /// Makes a pacer that has seen no response yet and leaves the share `reserve` of the quota to other apps.
+    pub(crate) fn new(reserve: f64, permit_life: Duration) -> Self {
         Self {
-            quota: Mutex::new(Quota::new(reserve, grant_life)),
+            quota: Mutex::new(Quota::new(reserve, permit_life)),
             queue: tokio::sync::Mutex::new(()),
             ended: Notify::new(),
         }
     }
 
-    /// Waits until one more call may be made, and counts it.
-    pub(super) async fn ready(&self) {
-        let _next = self.queue.lock().await;
+    /// Waits until one more request may be made, and counts it.
+    pub(crate) async fn acquire_permit(&self) {
+        let _first = self.queue.lock().await;
         loop {
-            let ruling = self.quota().ask(Instant::now());
-            match ruling {
-                Ruling::Granted => return,
-                Ruling::Wait(None) => self.ended.notified().await,
-                Ruling::Wait(Some(time)) => {
-                    tokio::select! {
-                        () = self.ended.notified() => {}
-                        () = sleep_until(time) => {}
-                    }
+            let acquired = self.quota().try_acquire(Instant::now());
+            let Err(try_again) = acquired else { return };
+            let due = async {
+                match try_again.at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
                 }
+            };
+            tokio::select! {
+                () = self.ended.notified() => {}
+                () = due => {}
             }
         }
     }
 
-    /// A call begins; it ends with [`Flight::end`] or when the flight is dropped.
-    pub(super) fn begin(&self) -> Flight<'_> {
-        self.quota().begin();
-        Flight { pacer: self, sent: Instant::now(), ending: Ending::Lost }
+    /// Counts a request as in flight until [`InFlight::end`], or until the returned guard is dropped.
+    pub(crate) fn start_request(&self) -> InFlight<'_> {
+        self.quota().start_request();
+        InFlight { pacer: self, sent: Instant::now(), ending: Ending::Lost }
     }
 
-    /// The quota is whole after every step, so a panic elsewhere spoils nothing.
+    /// Locks the quota. It is consistent after every step, so a panic elsewhere does no harm to it.
     fn quota(&self) -> MutexGuard<'_, Quota> {
         self.quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A call on its way.
+/// A request in flight.
 #[derive(Debug)]
-pub(super) struct Flight<'a> {
+pub(crate) struct InFlight<'a> {
     pacer: &'a Pacer,
     sent: Instant,
     ending: Ending,
 }
 
-impl Flight<'_> {
-    /// The call ended so.
-    pub(super) fn end(mut self, ending: Ending) {
+impl InFlight<'_> {
+    /// Ends the request.
+    pub(crate) fn end(mut self, ending: Ending) {
         self.ending = ending;
     }
 }
 
-impl Drop for Flight<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.pacer.quota().end(Instant::now(), self.sent, self.ending);
+        self.pacer.quota().end_request(Instant::now(), self.sent, self.ending);
         self.pacer.ended.notify_one();
     }
 }

@@ -1,41 +1,37 @@
-//! Reading from the store: which addresses to ask, and every page of what they give.
+//! Reads lists from the store: the paths of a list, and all its pages.
 //!
-//! A read decides whether a value is there or not, so it is strict where a write's answer is read leniently:
-//! a page with an item that cannot be read, or that repeats the page before it, is an error, never less rows.
+//! A read tells whether a value exists, so it is strict, unlike the reading of a write's response: a page that repeats
+//! the page before it, or has an item that cannot be read, is an error and never a shorter list.
 
 use std::collections::BTreeSet;
 
 use reqwest::Method;
 
-use super::client::{Client, RawResponse};
-use super::pacing::Pacer;
+use super::BigCommerce;
+use super::transport::RawResponse;
 use super::tree::Tree;
 use super::wire::{self, Page};
 use crate::destination::{Body, HttpResponse, ReadError, Response};
 use crate::record::Key;
 
-/// Rows a page: the most that the API is known to give.
+/// Rows in a page: the API's maximum.
 const LIMIT: usize = 250;
 
-/// No list that is asked for here has so many pages.
+/// No list that is read here has so many pages.
 const PAGES_MAX: u64 = 100;
 
-/// How many customers are asked for at once; the API's own limit is not documented.
+/// Customers in one path. The API's own limit is not documented.
 const CUSTOMERS_MAX: usize = 40;
 
-/// The longest address, below what gateways commonly take.
-const ADDRESS_MAX: usize = 2000;
+/// The longest path. With the API's address and the page's number, it stays below the limit of common gateways.
+const PATH_MAX: usize = 1900;
 
-/// Room for `&limit=250&page=100`.
-const PAGE_PART_MAX: usize = 24;
-
-/// Reads all pages of the list at `path`, which may have a query already.
+/// Reads all pages of the list at `path`, which may have a query.
 ///
 /// # Errors
-/// The first reply that was not a readable 200.
+/// The first response that is not a readable 200, and a list without an end.
 pub(super) async fn all_pages<T: PartialEq>(
-    client: &Client,
-    pacer: &Pacer,
+    store: &BigCommerce,
     path: &str,
     read: impl Fn(&Tree<'_>) -> Option<T>,
 ) -> Result<Vec<T>, ReadError> {
@@ -43,15 +39,15 @@ pub(super) async fn all_pages<T: PartialEq>(
     let mut all: Vec<T> = Vec::new();
     let mut previous = 0..0;
     for number in 1..=PAGES_MAX {
-        pacer.ready().await;
+        store.pacer.acquire_permit().await;
         let path = format!("{path}{glue}limit={LIMIT}&page={number}");
-        let received = client.call(pacer, Method::GET, &path, None).await.map_err(ReadError)?;
+        let received = store.request(Method::GET, &path, None).await.map_err(ReadError)?;
         let page = readable(received, &read)?;
         if page.items.is_empty() {
             return Ok(all);
         }
         if page.items == all[previous] {
-            return Err(odd(format!("page {number} of the answer repeats the page before it")));
+            return Err(invalid(format!("page {number} of the list repeats the page before it")));
         }
         previous = all.len()..all.len() + page.items.len();
         all.extend(page.items);
@@ -59,10 +55,10 @@ pub(super) async fn all_pages<T: PartialEq>(
             return Ok(all);
         }
     }
-    Err(odd(format!("the answer has more than {PAGES_MAX} pages")))
+    Err(invalid(format!("the list has more than {PAGES_MAX} pages")))
 }
 
-/// A 200 of which every item can be read.
+/// Reads the page of a 200, if every item can be read.
 fn readable<T>(received: RawResponse, read: impl Fn(&Tree<'_>) -> Option<T>) -> Result<Page<T>, ReadError> {
     let RawResponse { status, request_id, wait, text } = received;
     let body = if status == 200 {
@@ -71,44 +67,33 @@ fn readable<T>(received: RawResponse, read: impl Fn(&Tree<'_>) -> Option<T>) -> 
             _ => wire::unreadable(&text),
         }
     } else {
-        wire::refusal(&text)
+        wire::error_body(&text)
     };
     Err(ReadError(Response::Received(HttpResponse { status, request_id, wait, body })))
 }
 
-/// A 200 that cannot be right.
-fn odd(text: String) -> ReadError {
+/// The error for a 200 with an invalid list.
+fn invalid(text: String) -> ReadError {
     let body = Body::Unreadable(text);
     ReadError(Response::Received(HttpResponse { status: 200, request_id: None, wait: None, body }))
 }
 
-/// The paths that together ask for these keys. Each asks for its customers' every attribute that it names, so
-/// rows that nobody asked for may come too.
-pub(super) fn value_paths(client: &Client, keys: &BTreeSet<Key>) -> Vec<String> {
-    let mut paths = Vec::new();
+/// Returns the paths that together read these keys. A path reads every named attribute of every named customer, so its
+/// list may have rows of other keys.
+pub(super) fn value_paths(keys: &BTreeSet<Key>) -> Vec<String> {
+    let mut paths: Vec<String> = Vec::new();
     let (mut customers, mut attributes) = (BTreeSet::new(), BTreeSet::new());
-    let mut room = 0;
     for key in keys {
-        let costs = |ids: &BTreeSet<i64>, id: i64| {
-            if ids.contains(&id) { 0 } else { id.to_string().len() + 1 }
-        };
-        let cost = costs(&customers, key.customer_id) + costs(&attributes, key.attribute_id);
-        let full = customers.len() == CUSTOMERS_MAX && !customers.contains(&key.customer_id);
-        if !customers.is_empty() && (full || cost > room) {
-            paths.push(value_path(&customers, &attributes));
-            customers.clear();
-            attributes.clear();
-        }
-        if customers.is_empty() {
-            let fixed = client.address_len(&value_path(&customers, &attributes)) + PAGE_PART_MAX;
-            room = ADDRESS_MAX.saturating_sub(fixed);
-        }
-        room = room.saturating_sub(costs(&customers, key.customer_id) + costs(&attributes, key.attribute_id));
         customers.insert(key.customer_id);
         attributes.insert(key.attribute_id);
-    }
-    if !customers.is_empty() {
-        paths.push(value_path(&customers, &attributes));
+        let path = value_path(&customers, &attributes);
+        match paths.last_mut() {
+            Some(last) if customers.len() <= CUSTOMERS_MAX && path.len() <= PATH_MAX => *last = path,
+            _ => {
+                (customers, attributes) = ([key.customer_id].into(), [key.attribute_id].into());
+                paths.push(value_path(&customers, &attributes));
+            }
+        }
     }
     paths
 }
@@ -118,7 +103,7 @@ fn value_path(customers: &BTreeSet<i64>, attributes: &BTreeSet<i64>) -> String {
     format!("/customers/attribute-values?customer_id:in={customers}&attribute_id:in={attributes}")
 }
 
-/// The paths that together ask for these customers.
+/// Returns the paths that together read these customers.
 pub(super) fn customer_paths(ids: &BTreeSet<i64>) -> Vec<String> {
     let ids: Vec<_> = ids.iter().copied().collect();
     ids.chunks(CUSTOMERS_MAX).map(|ids| format!("/customers?id:in={}", list(ids))).collect()

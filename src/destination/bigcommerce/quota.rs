@@ -1,36 +1,44 @@
 //! The accounting of the store's rate quota. Pure: the time is passed in.
 //!
-//! The store counts calls in windows of a fixed length and tells, with every answer, how many are left. Calls
-//! that have not been answered may or may not be counted in what was last told, so all of them are deducted:
-//! the quota is then never overdrawn, whatever the order in which answers arrive. Other apps draw on the same
-//! quota, so what is told is believed over what was reckoned.
+//! The store counts requests in windows of a fixed length and reports with every response how many are left. Whether it
+//! has counted the requests in flight is not known, so all of them are deducted: the quota is then never exceeded,
+//! whatever the order of the responses. Other apps use the same quota, so a report overrides the own count.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::headers::Rate;
-
-/// Past the reckoned end of a window: clocks tick at different times.
+/// Waited after the expected end of a window, because clocks tick at different times.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// Whether one more call may be made.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ruling {
-    /// It may, and is counted from now on.
-    Granted,
-    /// Not now. To be asked again at that time, or as soon as a call ends; `None` is at the latter only.
-    Wait(Option<Instant>),
+/// The store's rate quota as one response reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// The length of a window.
+    pub(crate) window: Duration,
+    /// The time from the response to the end of the present window.
+    pub(crate) reset: Duration,
+    /// Requests allowed in a window.
+    pub(crate) quota: u64,
+    /// Requests left in the present window.
+    pub(crate) left: u64,
 }
 
-/// How a call ended, as far as the quota is concerned.
+/// No request may be made now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TryAgain {
+    /// When to try again, if no request ends before; `None` is not before a request ends.
+    pub(super) at: Option<Instant>,
+}
+
+/// How a request ended, as far as the quota is concerned.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ending {
-    /// With an answer and maybe the quota's headers; `good` is whether its status was below 400.
-    Answered { rate: Option<Rate>, good: bool },
+pub(crate) enum Ending {
+    /// With a response, which may report the quota; `good` if its status is below 400.
+    Responded { rate: Option<Rate>, good: bool },
     /// Nothing was sent.
-    Unsent,
-    /// Nobody knows whether the store counted it.
+    NotSent,
+    /// Without a response. The store may have counted it.
     Lost,
 }
 
@@ -38,51 +46,51 @@ pub(super) enum Ending {
 #[derive(Debug)]
 struct Window {
     began: Instant,
-    /// Never earlier than its true end, since answers arrive after they were written.
+    /// Never earlier than its true end, because a response arrives after it was written.
     ends: Instant,
     length: Duration,
     quota: u64,
     left: u64,
-    /// Reckoned from the window before; no answer has told of this one yet.
+    /// Computed from the window before; no response has reported this one yet.
     assumed: bool,
-    /// Whether a call was granted in it.
+    /// Whether a permit was granted in it.
     used: bool,
 }
 
 #[derive(Debug)]
 enum Knowledge {
-    /// No answer yet.
+    /// No response yet.
     Nothing,
-    /// A good answer told no quota: there is nothing to go by.
-    Silence,
+    /// A good response reported no quota, so there is no limit to keep.
+    Unlimited,
     Window(Window),
 }
 
-/// The state of the quota and of the calls that draw on it.
+/// The state of the quota, with its permits and the requests in flight.
 #[derive(Debug)]
 pub(super) struct Quota {
-    /// The share that is left to others, 0 to below 1.
+    /// The share that is left to other apps, 0 to below 1.
     reserve: f64,
-    /// How long a grant that nobody uses is kept.
-    grant_life: Duration,
+    /// How long an unused permit is valid.
+    permit_life: Duration,
     knowledge: Knowledge,
-    /// When the grants whose calls have not begun were made, oldest first.
-    granted: Vec<Instant>,
+    /// When the unused permits were granted, oldest first.
+    permits: Vec<Instant>,
     in_flight: u64,
 }
 
 impl Quota {
-    pub(super) const fn new(reserve: f64, grant_life: Duration) -> Self {
-        Self { reserve, grant_life, knowledge: Knowledge::Nothing, granted: Vec::new(), in_flight: 0 }
+    pub(super) const fn new(reserve: f64, permit_life: Duration) -> Self {
+        Self { reserve, permit_life, knowledge: Knowledge::Nothing, permits: Vec::new(), in_flight: 0 }
     }
 
-    /// Asks for one more call.
-    pub(super) fn ask(&mut self, now: Instant) -> Ruling {
-        self.granted.retain(|at| *at + self.grant_life > now);
-        let taken = self.in_flight + self.granted.len() as u64;
-        let wait_until = match &mut self.knowledge {
-            Knowledge::Silence => None,
-            // The first answer tells how much there is: a burst before it could overdraw.
+    /// Takes a permit for one more request, or returns when to try again.
+    pub(super) fn try_acquire(&mut self, now: Instant) -> Result<(), TryAgain> {
+        self.permits.retain(|at| *at + self.permit_life > now);
+        let taken = self.in_flight + self.permits.len() as u64;
+        let blocked_until = match &mut self.knowledge {
+            Knowledge::Unlimited => None,
+            // The first response tells the quota: a burst before it could exceed it.
             Knowledge::Nothing if taken > 0 => Some(None),
             Knowledge::Nothing => None,
             Knowledge::Window(window) => {
@@ -90,53 +98,54 @@ impl Quota {
                 (!window.allows(taken, self.reserve)).then_some(Some(window.ends + MARGIN))
             }
         };
-        let Some(wait_until) = wait_until else {
-            if let Knowledge::Window(window) = &mut self.knowledge {
-                window.used = true;
-            }
-            self.granted.push(now);
-            return Ruling::Granted;
-        };
-        let expiry = self.granted.first().map(|at| *at + self.grant_life);
-        Ruling::Wait([wait_until, expiry].into_iter().flatten().min())
+        if let Some(until) = blocked_until {
+            let expiry = self.permits.first().map(|at| *at + self.permit_life);
+            return Err(TryAgain { at: [until, expiry].into_iter().flatten().min() });
+        }
+        if let Knowledge::Window(window) = &mut self.knowledge {
+            window.used = true;
+        }
+        self.permits.push(now);
+        Ok(())
     }
 
-    /// A call begins. It uses up a grant, and the newest: one that is never used stays in front and expires.
-    pub(super) fn begin(&mut self) {
-        self.granted.pop();
+    /// Uses the newest permit for a request, so that one that is never used stays in front and expires.
+    pub(super) fn start_request(&mut self) {
+        self.permits.pop();
         self.in_flight += 1;
     }
 
-    /// A call ends that was sent at `sent`.
-    pub(super) fn end(&mut self, now: Instant, sent: Instant, ending: Ending) {
+    /// Ends a request that was sent at `sent`.
+    pub(super) fn end_request(&mut self, now: Instant, sent: Instant, ending: Ending) {
         self.in_flight = self.in_flight.saturating_sub(1);
         match (ending, &mut self.knowledge) {
-            (Ending::Answered { rate: Some(rate), .. }, Knowledge::Window(window)) => {
+            (Ending::Responded { rate: Some(rate), .. }, Knowledge::Window(window)) => {
                 window.roll(now);
                 window.learn(now, sent, rate);
             }
-            (Ending::Answered { rate: Some(rate), .. }, knowledge) => {
-                *knowledge = Knowledge::Window(Window::told(now, rate));
+            (Ending::Responded { rate: Some(rate), .. }, knowledge) => {
+                *knowledge = Knowledge::Window(Window::reported(now, rate));
             }
-            (Ending::Answered { rate: None, .. } | Ending::Lost, Knowledge::Window(window)) => {
+            (Ending::Responded { rate: None, .. } | Ending::Lost, Knowledge::Window(window)) => {
                 window.left = window.left.saturating_sub(1);
             }
-            (Ending::Answered { rate: None, good: true }, knowledge @ Knowledge::Nothing) => {
-                *knowledge = Knowledge::Silence;
+            (Ending::Responded { rate: None, good: true }, knowledge @ Knowledge::Nothing) => {
+                *knowledge = Knowledge::Unlimited;
             }
-            (Ending::Answered { .. } | Ending::Lost | Ending::Unsent, _) => {}
+            (Ending::Responded { .. } | Ending::Lost | Ending::NotSent, _) => {}
         }
     }
 }
 
 impl Window {
-    fn told(now: Instant, rate: Rate) -> Self {
+    /// The window that a response reports.
+    fn reported(now: Instant, rate: Rate) -> Self {
         let Rate { window: length, reset, quota, left } = rate;
-        // What passed of it does not matter: only assumed windows are asked when they began.
+        // Only the beginning of an assumed window matters.
         Self { began: now, ends: now + reset, length, quota, left, assumed: false, used: true }
     }
 
-    /// Goes over to the window that `now` is in, and assumes it untouched.
+    /// Advances to the window that contains `now`, and assumes that nothing of it is used.
     fn roll(&mut self, now: Instant) {
         if now < self.ends + MARGIN {
             return;
@@ -149,28 +158,28 @@ impl Window {
         self.used = false;
     }
 
-    /// Whether a call may be made besides the `taken` ones that have no answer yet.
+    /// Whether a request may be made besides the `taken` ones that have no response yet.
     #[allow(clippy::cast_precision_loss)]
     fn allows(&self, taken: u64, reserve: f64) -> bool {
-        // A quota of nothing may have changed since it was told: one call a window finds out.
+        // A quota of 0 may have changed since it was reported: one request in each window finds out.
         let finds_out = self.assumed && !self.used && taken == 0;
         finds_out || self.left.saturating_sub(taken) as f64 > reserve * self.quota as f64
     }
 
-    /// Takes in what an answer tells. The window that it speaks of ends between `sent` and `now`, each plus the
-    /// reset: that says which window it is, to within a quarter of one.
+    /// Updates the window from a response. The window that it reports ends between `sent` and `now`, each plus the
+    /// reset, which tells the windows apart to within a quarter of their length.
     fn learn(&mut self, now: Instant, sent: Instant, rate: Rate) {
         let slack = self.length / 4;
         if self.assumed {
             if sent >= self.began || sent + rate.reset > self.began + slack {
-                *self = Self::told(now, rate);
+                *self = Self::reported(now, rate);
             } else {
                 self.left = self.left.saturating_sub(1);
             }
             return;
         }
         if sent + rate.reset > self.ends + slack {
-            *self = Self::told(now, rate);
+            *self = Self::reported(now, rate);
         } else if now + rate.reset + slack >= self.ends {
             self.quota = rate.quota;
             self.left = self.left.min(rate.left);

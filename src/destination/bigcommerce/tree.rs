@@ -1,7 +1,7 @@
-//! A body as a tree: its texts borrowed, the fields of an object in the order in which they were written.
+//! A JSON body as a tree, with borrowed strings and the fields of an object in the order of the text.
 //!
-//! The order matters: reporting stops at the first bad item, so the first error is the one that names it.
-//! `serde_json`'s own map sorts its keys, and makes a text of its own of each.
+//! The order matters: the API stops at the first bad item, so the first error names it. `serde_json`'s own tree sorts
+//! the fields and allocates each name.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,36 +9,36 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-/// What a body says.
+/// A JSON value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Tree<'a> {
-    /// Nothing: null.
-    Nothing,
-    /// A truth value.
-    Truth(bool),
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
     /// A number.
     Number(Number),
-    /// A text.
+    /// A string.
     Text(Cow<'a, str>),
     /// An array.
     List(Vec<Tree<'a>>),
-    /// An object; a name may be there twice.
+    /// An object. A name may be there twice.
     Map(Vec<(Cow<'a, str>, Tree<'a>)>),
 }
 
 impl<'a> Tree<'a> {
-    /// What stands under a name, if this is an object that has it; the last where it has several.
+    /// Returns the field of this name, if this is an object that has it; the last one if it has several.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         let Self::Map(fields) = self else { return None };
         fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value)
     }
 
-    /// The text, if this is one.
+    /// Returns the string, if this is one.
     pub(super) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    /// The whole number, if this is one or a text of one.
+    /// Returns the whole number, if this is one or a string of one.
     pub(super) fn integer(&self) -> Option<i64> {
         match self {
             Self::Number(number) => number.as_i64(),
@@ -47,8 +47,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The texts with their paths: `{"0": {"value": "too long"}}` has the leaf `("0.value", "too long")`.
-    /// A place in an array is no part of a path, lest it look like an item's index. At most `max` are taken.
+    /// Returns at most `max` leaves with their paths: `{"0": {"value": "too long"}}` has the leaf `("0.value", "too long")`.
+    /// The index in an array is no part of a path, because it could be taken for an item's index.
     pub(super) fn leaves(self, max: usize) -> Vec<(String, String)> {
         let mut leaves = Vec::new();
         self.collect(String::new(), max, &mut leaves);
@@ -73,8 +73,8 @@ impl<'a> Tree<'a> {
                 }
                 return;
             }
-            Self::Nothing => String::new(),
-            Self::Truth(truth) => truth.to_string(),
+            Self::Null => String::new(),
+            Self::Bool(value) => value.to_string(),
             Self::Number(number) => number.to_string(),
             Self::Text(text) => text.into_owned(),
         };
@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Tree<'de>, E> {
-        Ok(Tree::Truth(value))
+        Ok(Tree::Bool(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Tree<'de>, E> {
@@ -112,7 +112,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Tree<'de>, E> {
-        Ok(Number::from_f64(value).map_or(Tree::Nothing, Tree::Number))
+        Ok(Number::from_f64(value).map_or(Tree::Null, Tree::Number))
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Tree<'de>, E> {
@@ -124,7 +124,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Tree<'de>, E> {
-        Ok(Tree::Nothing)
+        Ok(Tree::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree<'de>, A::Error> {
@@ -137,7 +137,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree<'de>, A::Error> {
         let mut fields = Vec::new();
-        // A name read as a tree is borrowed where it can be, which one read as a `Cow` never is.
+        // Serde reads a `Cow` as owned; a tree borrows the name if it can.
         while let Some(name) = map.next_key::<Tree<'de>>()? {
             let Tree::Text(name) = name else { continue };
             fields.push((name, map.next_value()?));

@@ -1,7 +1,7 @@
-//! The API's bodies: what is sent, and what can be made of what comes back.
+//! Writes the API's request bodies and reads its response bodies.
 //!
-//! Answers are read leniently, since the API may grow fields without notice and its gateways speak HTML. A
-//! request says `value` where an answer says `attribute_value`.
+//! Responses are read leniently, because the API may add fields without notice and its gateways send HTML. The request
+//! field is `value`, the response field `attribute_value`.
 
 use serde::Serialize;
 
@@ -9,10 +9,10 @@ use super::tree::Tree;
 use crate::destination::{Attribute, Body, Echo, Item};
 use crate::record::Key;
 
-/// So much is kept of a text that the store wrote for nobody in particular.
+/// The longest text that is kept of an error, in bytes.
 const EXCERPT_MAX: usize = 2048;
 
-/// So many of a problem's errors are kept.
+/// The largest number of an error's fields that are kept.
 const ERRORS_MAX: usize = 500;
 
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ struct WireItem<'a> {
     value: &'a str,
 }
 
-/// The body of a write. The value's own id is left out: what the store makes of one is not documented.
+/// Writes the body of a write request, without value ids: their effect is not documented.
 pub(crate) fn upsert_body(items: &[Item<'_>]) -> serde_json::Result<Vec<u8>> {
     let items: Vec<_> = items
         .iter()
@@ -38,20 +38,20 @@ pub(crate) fn upsert_body(items: &[Item<'_>]) -> serde_json::Result<Vec<u8>> {
 /// One page of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page<T> {
-    /// The items that could be read, in the answer's order.
+    /// The items that could be read, in the order of the body.
     pub(crate) items: Vec<T>,
-    /// How many could not.
+    /// How many items could not be read.
     pub(crate) unread: usize,
-    /// How many pages there are, where the answer tells.
+    /// The number of pages, if the body has it.
     pub(crate) total_pages: Option<u64>,
 }
 
-/// Reads a list; `None` unless the text is JSON with a `data` array.
+/// Reads one page of a list; `None` unless the text is JSON with a `data` array.
 pub(crate) fn page<T>(text: &str, read: impl Fn(&Tree<'_>) -> Option<T>) -> Option<Page<T>> {
-    let answer: Tree<'_> = serde_json::from_str(text).ok()?;
-    let Tree::List(data) = answer.get("data")? else { return None };
+    let body: Tree<'_> = serde_json::from_str(text).ok()?;
+    let Tree::List(data) = body.get("data")? else { return None };
     let items: Vec<T> = data.iter().filter_map(read).collect();
-    let pagination = answer.get("meta").and_then(|meta| meta.get("pagination"));
+    let pagination = body.get("meta").and_then(|meta| meta.get("pagination"));
     let total_pages = match pagination.and_then(|pagination| pagination.get("total_pages")) {
         Some(Tree::Number(pages)) => pages.as_u64(),
         _ => None,
@@ -59,7 +59,7 @@ pub(crate) fn page<T>(text: &str, read: impl Fn(&Tree<'_>) -> Option<T>) -> Opti
     Some(Page { unread: data.len() - items.len(), items, total_pages })
 }
 
-/// A value of the store. NUL becomes U+FFFD, since no Postgres ledger could hold it.
+/// Reads a value. NUL becomes U+FFFD, because Postgres cannot save it.
 pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
     let value = match item.get("attribute_value")? {
         Tree::Text(text) => text.replace('\0', "\u{FFFD}"),
@@ -70,42 +70,42 @@ pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
     Some(Echo { key, value, value_id: id(item, "id") })
 }
 
-/// An attribute of the store.
+/// Reads an attribute.
 pub(crate) fn attribute(item: &Tree<'_>) -> Option<Attribute> {
     let name = item.get("name")?.text()?.to_owned();
     let kind = item.get("type").and_then(Tree::text).unwrap_or_default().to_owned();
     Some(Attribute { id: id(item, "id")?, name, kind })
 }
 
-/// A customer's id.
+/// Reads a customer's id.
 pub(crate) fn customer(item: &Tree<'_>) -> Option<i64> {
     id(item, "id")
 }
 
-/// An id: a number, or a number in a string.
+/// Reads an id: a number, or a number in a string.
 fn id(item: &Tree<'_>, field: &str) -> Option<i64> {
     item.get(field)?.integer()
 }
 
-/// What the answer to a write says.
-pub(crate) fn upsert_reply(status: u16, text: &str) -> Body {
+/// Reads the body of the response to a write.
+pub(crate) fn upsert_response(status: u16, text: &str) -> Body {
     if (200..300).contains(&status) {
         return page(text, echo).map_or_else(|| unreadable(text), |page| Body::Echoes(page.items));
     }
-    refusal(text)
+    error_body(text)
 }
 
-/// What an answer without a list says.
-pub(crate) fn refusal(text: &str) -> Body {
+/// Reads the body of a response that is no success.
+pub(crate) fn error_body(text: &str) -> Body {
     problem(text).unwrap_or_else(|| unreadable(text))
 }
 
-/// The beginning of a body that nothing else can be made of.
+/// The beginning of a body that cannot be read.
 pub(super) fn unreadable(text: &str) -> Body {
     Body::Unreadable(excerpt(text))
 }
 
-/// An error in the API's shape: an object with a title, a detail or errors.
+/// Reads an error in the API's shape: an object with a title, a detail or errors.
 fn problem(text: &str) -> Option<Body> {
     let Tree::Map(fields) = serde_json::from_str(text).ok()? else { return None };
     let (mut title, mut detail, mut errors) = (None, None, None);
@@ -128,8 +128,8 @@ fn problem(text: &str) -> Option<Body> {
     })
 }
 
-/// At most 2 KiB of a text, cut between characters, with everything replaced that a terminal or a database
-/// could choke on.
+/// Cuts a text to at most 2 KiB, between characters, and replaces control characters, which a terminal could obey and
+/// Postgres could not save.
 pub(super) fn excerpt(text: &str) -> String {
     let end = text.floor_char_boundary(EXCERPT_MAX);
     text[..end].chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()

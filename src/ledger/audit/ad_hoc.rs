@@ -1,4 +1,4 @@
-//! A person's own question: one statement that reads.
+//! Ad-hoc SQL: one statement that reads.
 
 use std::sync::{Arc, PoisonError};
 
@@ -7,42 +7,44 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
-use super::session::{Port, blocking, connect_reader};
-use super::{AuditLog, Place, Value};
+use super::log::{AuditLog, Location};
+use super::session::{Session, blocking, connect_reader};
+
+use crate::ledger::cells::Value;
 use crate::ledger::sqlite::session::cell;
 use crate::ledger::{LedgerError, Result};
 
-/// At most so many rows are read.
+/// The most rows that are read.
 pub const TABLE_ROWS_MAX: usize = 100_000;
 
-/// What a statement answers.
+/// The result of a statement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Table {
     /// The columns' names.
     pub columns: Vec<String>,
-    /// The rows, each with a value a column.
+    /// The rows, each with one value per column.
     pub rows: Vec<Vec<Value>>,
-    /// Whether there were more rows than are read.
+    /// Whether there are more rows than were read.
     pub truncated: bool,
 }
 
 impl AuditLog {
-    /// Answers one statement. Cannot write.
+    /// Runs one statement. Cannot write.
     ///
     /// # Errors
     /// [`LedgerError::Unusable`] with what is wrong with the statement.
     pub async fn sql(&self, query: &str) -> Result<Table> {
-        match (&self.port, &self.place) {
-            (Port::Sqlite(connection), _) => {
+        match (&self.session, &self.location) {
+            (Session::Sqlite(connection), _) => {
                 let (connection, query) = (Arc::clone(connection), query.to_owned());
-                blocking(move || {
+                blocking("run the query", move || {
                     let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
                     Ok(sqlite_table(&connection, &query))
                 })
                 .await?
             }
-            (Port::Postgres(_), Place::Postgres(url)) => postgres_table(url.expose(), query).await,
-            (Port::Postgres(_), Place::Sqlite(_)) => Err(refused("the ledger is not open")),
+            (Session::Postgres(_), Location::Postgres(url)) => postgres_table(url.expose(), query).await,
+            (Session::Postgres(_), Location::Sqlite(_)) => Err(refused("the ledger is not open")),
         }
     }
 }
@@ -52,7 +54,7 @@ fn refused(problem: impl std::fmt::Display) -> LedgerError {
 }
 
 const READ_ONLY: &str = "it would write, and the ledger is open for reading only";
-const ONE_ONLY: &str = "give one statement that reads, no more and no less";
+const ONE_ONLY: &str = "write exactly one statement that reads";
 
 fn sqlite_table(connection: &rusqlite::Connection, query: &str) -> Result<Table> {
     let mut batch = rusqlite::Batch::new(connection, query);
@@ -63,7 +65,7 @@ fn sqlite_table(connection: &rusqlite::Connection, query: &str) -> Result<Table>
     if batch.next().map_err(refused)?.is_some() {
         return Err(refused(ONE_ONLY));
     }
-    // `begin`, `attach` and their like write nothing, but answer nothing either, and would linger.
+    // `begin`, `attach` and similar statements return no rows, and their effect would stay in the session.
     if statement.column_count() == 0 {
         return Err(refused(ONE_ONLY));
     }
@@ -81,40 +83,40 @@ fn sqlite_table(connection: &rusqlite::Connection, query: &str) -> Result<Table>
     Ok(table)
 }
 
-/// Uses a session of its own, which ends with the answer, whatever the statement did to it.
+/// Uses a session of its own, because the statement may change the session. The session ends with the result.
 async fn postgres_table(url: &str, query: &str) -> Result<Table> {
     let mut connection = connect_reader(url).await?;
     // Only a single statement can be prepared; the simple protocol below would run several.
-    let prepared = connection.prepare(AssertSqlSafe(query).into_sql_str()).await.map_err(said)?;
+    let prepared = connection.prepare(AssertSqlSafe(query).into_sql_str()).await.map_err(query_error)?;
     let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
-    // What answers with no rows is run for what it does, and may do it in spite of a session that only reads. A
-    // procedure answers with rows too, but in a transaction that only reads it can end none and begin no other.
+    // A statement without columns has side effects only, and some of them work in a read-only session: `do` can switch
+    // the session back. A procedure can have columns, but cannot end the transaction that is begun here.
     if columns.is_empty() {
         return Err(refused(ONE_ONLY));
     }
-    sqlx::raw_sql("begin read only").execute(&mut connection).await.map_err(said)?;
+    sqlx::raw_sql("begin read only").execute(&mut connection).await.map_err(query_error)?;
     let mut table = Table { rows: Vec::new(), truncated: false, columns };
     // The simple protocol sends every type as text.
     let mut rows = sqlx::raw_sql(AssertSqlSafe(query)).fetch(&mut connection);
-    while let Some(row) = rows.try_next().await.map_err(said)? {
+    while let Some(row) = rows.try_next().await.map_err(query_error)? {
         if table.rows.len() == TABLE_ROWS_MAX {
             table.truncated = true;
             break;
         }
         let cells = (0..row.columns().len()).map(|index| postgres_value(&row, index));
-        table.rows.push(cells.collect::<Result<_, _>>().map_err(said)?);
+        table.rows.push(cells.collect::<Result<_, _>>().map_err(query_error)?);
     }
     Ok(table)
 }
 
-fn said(error: sqlx::Error) -> LedgerError {
+fn query_error(error: sqlx::Error) -> LedgerError {
     match error {
         sqlx::Error::Database(error) => match error.code().as_deref() {
             Some("25006") => refused(READ_ONLY),
             Some("42601") if error.message().contains("multiple commands") => refused(ONE_ONLY),
             _ => refused(error.message()),
         },
-        error => LedgerError::Database { doing: "answer the query", source: Box::new(error) },
+        error => LedgerError::Database { doing: "run the query", source: Box::new(error) },
     }
 }
 
@@ -125,7 +127,8 @@ fn postgres_value(row: &sqlx::postgres::PgRow, index: usize) -> Result<Value, sq
     }
     let text = value.as_str().map_err(sqlx::Error::Decode)?;
     let read = match value.type_info().name() {
-        "INT2" | "INT4" | "INT8" => text.parse().ok().map(Value::Int),
+        // The sum of bigints is numeric.
+        "INT2" | "INT4" | "INT8" | "NUMERIC" => text.parse().ok().map(Value::Int),
         "FLOAT4" | "FLOAT8" => text.parse().ok().map(Value::Real),
         "BOOL" => Some(Value::Bool(text == "t")),
         _ => None,

@@ -1,16 +1,16 @@
-//! The questions, each with its statement.
+//! The queries, each with its statement.
 
+use super::log::AuditLog;
 use super::rows::{
-    EntryHistory, EntryState, Failure, HistoryLine, InvalidLine, Learned, Rejection, Rejections, RequestLine,
-    RunLine, StoreLine,
+    BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,
+    RunRow, StoreRow,
 };
-use super::{AuditLog, Cells};
 use crate::ledger::Result;
+use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
-use crate::ledger::statements::LEARNED_SIZE;
-use crate::record::{InvalidRow, StoreName};
+use crate::record::{Belief, Entry, InvalidRow, Key, StoreName};
 
-/// The columns that [`run_line`] takes, before the condition.
+/// A query whose columns are those of [`run_row`].
 macro_rules! runs {
     ($condition:literal) => {
         concat!(
@@ -27,11 +27,11 @@ impl AuditLog {
     /// All stores of the ledger.
     ///
     /// # Errors
-    /// The database failed; so for all questions.
-    pub async fn stores(&self) -> Result<Vec<StoreLine>> {
+    /// The database failed; the same for all queries.
+    pub async fn stores(&self) -> Result<Vec<StoreRow>> {
         let sql = "select id, api_url, hash, owner_run_id from stores order by id";
-        self.ask(sql, Vec::new(), |row| {
-            Ok(StoreLine {
+        self.query(sql, Vec::new(), |row| {
+            Ok(StoreRow {
                 id: row.int()?,
                 api_url: row.text()?,
                 hash: row.text()?,
@@ -41,24 +41,13 @@ impl AuditLog {
         .await
     }
 
-    /// The ledger's id of a store; `None` if no run has been made for it.
+    /// The ledger's id of a store; `None` if the store had no run yet.
     ///
     /// # Errors
     /// The database failed.
     pub async fn store_id(&self, store: &StoreName) -> Result<Option<i64>> {
         let params = vec![Param::from(store.api_url.as_str()), Param::from(store.hash.as_str())];
-        let rows = self.ask("select id from stores where api_url = $1 and hash = $2", params, Cells::int);
-        Ok(rows.await?.pop())
-    }
-
-    /// The size that a store was found to accept.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn learned_size(&self, store_id: i64) -> Result<Option<Learned>> {
-        let rows = self.ask(LEARNED_SIZE, vec![Param::from(store_id)], |row| {
-            Ok(Learned { values_per_request: row.int()?, learned_at: row.time()? })
-        });
+        let rows = self.query("select id from stores where api_url = $1 and hash = $2", params, Cells::int);
         Ok(rows.await?.pop())
     }
 
@@ -66,62 +55,63 @@ impl AuditLog {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn runs(&self, limit: i64) -> Result<Vec<RunLine>> {
-        self.ask(runs!("order by r.id desc limit $1"), vec![Param::from(limit)], run_line).await
+    pub async fn runs(&self, limit: i64) -> Result<Vec<RunRow>> {
+        self.query(runs!("order by r.id desc limit $1"), vec![Param::from(limit)], run_row).await
     }
 
     /// One run.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn run(&self, id: i64) -> Result<Option<RunLine>> {
-        Ok(self.ask(runs!("where r.id = $1"), vec![Param::from(id)], run_line).await?.pop())
+    pub async fn run(&self, id: i64) -> Result<Option<RunRow>> {
+        Ok(self.query(runs!("where r.id = $1"), vec![Param::from(id)], run_row).await?.pop())
     }
 
-    /// The run that owns a store and has not ended. It may have been cut off: only its lock tells.
+    /// The requests of a run, in order.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn active_run(&self, store_id: i64) -> Result<Option<RunLine>> {
-        let sql = runs!("where s.id = $1 and s.owner_run_id = r.id and r.finished_at is null");
-        Ok(self.ask(sql, vec![Param::from(store_id)], run_line).await?.pop())
-    }
-
-    /// The calls of a run, in order.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn requests(&self, run_id: i64, limit: i64) -> Result<Vec<RequestLine>> {
+    pub async fn requests(&self, run_id: i64, limit: i64) -> Result<Vec<RequestRow>> {
         let sql = "select id, run_id, parent_id, method, attempt, customers, items, sent_at, answered_at, http_status,
                 store_request_id, outcome, error
             from requests where run_id = $1 order by id limit $2";
-        self.ask(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
             let id = row.int()?;
-            request_line(id, row)
+            request_row(id, row)
         })
         .await
     }
 
-    /// The changes of a run that the store refused, may not have, or that were given up for a reason.
+    /// The changes of a run that are rejected, unknown, or deferred for a reason.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn failures(&self, run_id: i64, limit: i64) -> Result<Vec<Failure>> {
+    pub async fn failures(&self, run_id: i64, limit: i64) -> Result<Vec<FailedChange>> {
         let sql = "select customer_id, attribute_id, value, outcome, reason, request_id from outcomes
             where run_id = $1
                 and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)
             order by customer_id, attribute_id limit $2";
-        self.ask(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
-            Ok(Failure {
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
+            Ok(FailedChange {
                 customer_id: row.int()?,
                 attribute_id: row.int()?,
-                value: row.maybe_text()?.unwrap_or_default(),
+                value: row.maybe_text()?,
                 outcome: row.text()?,
                 reason: row.maybe_text()?,
                 request_id: row.maybe_int()?,
             })
         })
         .await
+    }
+
+    /// The belief edits of a run, in order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn belief_edits(&self, run_id: i64, limit: i64) -> Result<Vec<BeliefEditRow>> {
+        let sql = "select run_id, customer_id, attribute_id, edit, count, reason, at from belief_edits
+            where run_id = $1 order by at, customer_id, attribute_id limit $2";
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], belief_edit).await
     }
 
     /// The source rows of a run that cannot be sent.
@@ -131,19 +121,11 @@ impl AuditLog {
     pub async fn invalid_rows(&self, run_id: i64, limit: i64) -> Result<Vec<InvalidRow>> {
         let sql = "select customer_id, attribute_id, value, reason from invalid_rows
             where run_id = $1 order by customer_id, attribute_id limit $2";
-        self.ask(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
-            Ok(InvalidRow {
-                customer_id: row.maybe_int()?,
-                attribute_id: row.maybe_int()?,
-                value: row.maybe_text()?,
-                reason: row.text()?,
-            })
-        })
-        .await
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], invalid_row).await
     }
 
-    /// What is believed of a customer's values, or one of them, how that came about, and which of its rows the newest planned
-    /// run could not send: at most `limit` changes and rows.
+    /// Everything about a customer's values, or one of them: entries, changes, belief edits, and rows that the newest
+    /// planned run could not send. At most `limit` of each but entries.
     ///
     /// # Errors
     /// The database failed.
@@ -162,48 +144,50 @@ impl AuditLog {
         ];
         let entries =
             "select customer_id, attribute_id, value, stored_value, observed_value, value_id, belief, reason,
-                run_id, updated_at
+                run_id, updated_at, in_doubt_until
             from entries where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4
             order by attribute_id";
-        let entries = self.ask(entries, params.clone(), entry_state).await?;
+        let entries = self.query(entries, params.clone(), entry).await?;
         params.push(Param::from(limit));
         let history = "select o.run_id, o.run_status, o.run_started_at, o.customer_id, o.attribute_id, o.action,
                 o.value, o.previous_value, o.outcome, o.reason, o.decided_at, q.id, q.run_id, q.parent_id, q.method,
-                q.attempt, q.customers, q.items, q.sent_at, q.answered_at, q.http_status, q.store_request_id, q.outcome, q.error
+                q.attempt, q.customers, q.items, q.sent_at, q.answered_at, q.http_status, q.store_request_id, q.outcome,
+                q.error
             from outcomes o left join requests q on q.id = o.request_id
             where o.store_id = $1 and o.customer_id = $2 and o.attribute_id between $3 and $4
             order by o.run_id desc, o.attribute_id limit $5";
-        let history = self.ask(history, params.clone(), history_line).await?;
-        // A row without an attribute stands beside all of them.
-        let invalid = "select r.id, r.started_at, i.attribute_id, i.value, i.reason
+        let history = self.query(history, params.clone(), past_change).await?;
+        let edits = "select b.run_id, b.customer_id, b.attribute_id, b.edit, b.count, b.reason, b.at
+            from belief_edits b join runs r on r.id = b.run_id
+            where r.store_id = $1 and coalesce(b.customer_id, $2) = $2
+                and (b.attribute_id is null or b.attribute_id between $3 and $4)
+            order by b.run_id desc, b.at desc limit $5";
+        let belief_edits = self.query(edits, params.clone(), belief_edit).await?;
+        // A row without an attribute counts as attribute -1: it is shown if no attribute is asked for.
+        let invalid = "select r.id, r.started_at, i.customer_id, i.attribute_id, i.value, i.reason
             from runs r join invalid_rows i on i.run_id = r.id
             where r.id = (
                     select max(id) from runs where store_id = $1 and kind = 'sync' and planned_at is not null
                 )
                 and i.customer_id = $2 and coalesce(i.attribute_id, -1) between $3 and $4
             order by coalesce(i.attribute_id, -1), i.value limit $5";
-        let invalid = self.ask(invalid, params, |row| {
-            Ok(InvalidLine {
-                run_id: row.int()?,
-                run_started_at: row.time()?,
-                attribute_id: row.maybe_int()?,
-                value: row.maybe_text()?,
-                reason: row.text()?,
-            })
+        let invalid = self.query(invalid, params, |row| {
+            Ok(PastInvalidRow { run_id: row.int()?, run_started_at: row.time()?, row: invalid_row(row)? })
         });
-        Ok(EntryHistory { invalid: invalid.await?, entries, history })
+        Ok(EntryHistory { invalid: invalid.await?, entries, history, belief_edits })
     }
 
-    /// The values of a store that are set aside, at most `limit` of them, and how many there are.
+    /// The rejected values of a store, at most `limit` of them, and how many there are.
     ///
     /// # Errors
     /// The database failed.
     pub async fn rejected(&self, store_id: i64, limit: i64) -> Result<Rejections> {
         let total = "select count(*) from entries where store_id = $1 and belief = 'rejected'";
-        let total = self.ask(total, vec![Param::from(store_id)], Cells::int).await?.pop().unwrap_or_default();
+        let total =
+            self.query(total, vec![Param::from(store_id)], Cells::int).await?.pop().unwrap_or_default();
         let sql = "select customer_id, attribute_id, value, reason, run_id, updated_at from entries
             where store_id = $1 and belief = 'rejected' order by customer_id, attribute_id limit $2";
-        let values = self.ask(sql, vec![Param::from(store_id), Param::from(limit)], |row| {
+        let values = self.query(sql, vec![Param::from(store_id), Param::from(limit)], |row| {
             Ok(Rejection {
                 customer_id: row.int()?,
                 attribute_id: row.int()?,
@@ -215,20 +199,10 @@ impl AuditLog {
         });
         Ok(Rejections { total, values: values.await? })
     }
-
-    pub(super) async fn ask<T>(
-        &self,
-        sql: &'static str,
-        params: Vec<Param>,
-        read: impl Fn(&mut Cells) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let rows = self.port.rows(sql, params).await?;
-        rows.into_iter().map(|row| read(&mut Cells::of(row))).collect()
-    }
 }
 
-fn run_line(row: &mut Cells) -> Result<RunLine> {
-    Ok(RunLine {
+fn run_row(row: &mut Cells) -> Result<RunRow> {
+    Ok(RunRow {
         id: row.int()?,
         store_id: row.int()?,
         api_url: row.text()?,
@@ -245,9 +219,9 @@ fn run_line(row: &mut Cells) -> Result<RunLine> {
     })
 }
 
-/// The cells after the request's id, which may be NULL in a join.
-fn request_line(id: i64, row: &mut Cells) -> Result<RequestLine> {
-    Ok(RequestLine {
+/// Reads the cells after the request's id, which may be NULL in a join.
+fn request_row(id: i64, row: &mut Cells) -> Result<RequestRow> {
+    Ok(RequestRow {
         id,
         run_id: row.int()?,
         parent_id: row.maybe_int()?,
@@ -264,36 +238,57 @@ fn request_line(id: i64, row: &mut Cells) -> Result<RequestLine> {
     })
 }
 
-fn entry_state(row: &mut Cells) -> Result<EntryState> {
-    Ok(EntryState {
-        customer_id: row.int()?,
-        attribute_id: row.int()?,
+fn entry(row: &mut Cells) -> Result<Entry> {
+    Ok(Entry {
+        key: Key::new(row.int()?, row.int()?),
         value: row.text()?,
         stored_value: row.maybe_text()?,
         observed_value: row.maybe_text()?,
         value_id: row.maybe_int()?,
-        belief: row.text()?,
+        belief: Belief::from_word(&row.text()?).ok_or_else(|| unexpected("a belief"))?,
         reason: row.maybe_text()?,
         run_id: row.int()?,
         updated_at: row.time()?,
+        in_doubt_until: row.maybe_time()?,
     })
 }
 
-fn history_line(row: &mut Cells) -> Result<HistoryLine> {
-    Ok(HistoryLine {
+fn invalid_row(row: &mut Cells) -> Result<InvalidRow> {
+    Ok(InvalidRow {
+        customer_id: row.maybe_int()?,
+        attribute_id: row.maybe_int()?,
+        value: row.maybe_text()?,
+        reason: row.text()?,
+    })
+}
+
+fn belief_edit(row: &mut Cells) -> Result<BeliefEditRow> {
+    Ok(BeliefEditRow {
+        run_id: row.int()?,
+        customer_id: row.maybe_int()?,
+        attribute_id: row.maybe_int()?,
+        edit: row.text()?,
+        count: row.int()?,
+        reason: row.text()?,
+        at: row.time()?,
+    })
+}
+
+fn past_change(row: &mut Cells) -> Result<PastChange> {
+    Ok(PastChange {
         run_id: row.int()?,
         run_status: row.text()?,
         run_started_at: row.time()?,
         customer_id: row.int()?,
         attribute_id: row.int()?,
         action: row.text()?,
-        value: row.maybe_text()?.unwrap_or_default(),
+        value: row.maybe_text()?,
         previous_value: row.maybe_text()?,
         outcome: row.text()?,
         reason: row.maybe_text()?,
         decided_at: row.maybe_time()?,
         request: match row.maybe_int()? {
-            Some(id) => Some(request_line(id, row)?),
+            Some(id) => Some(request_row(id, row)?),
             None => None,
         },
     })

@@ -1,35 +1,26 @@
-//! The answers, as plain data: what commands show, and their `--json`.
+//! The results of the queries, as plain data. Commands show them, also as `--json`.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::record::Counts;
+use crate::record::{Counts, Entry, InvalidRow};
 
 /// A store that the ledger knows.
 #[derive(Debug, Clone, Serialize)]
-pub struct StoreLine {
+pub struct StoreRow {
     /// Its id in the ledger.
     pub id: i64,
     /// The API's address.
     pub api_url: String,
     /// The store's hash.
     pub hash: String,
-    /// The run that owns it, or was cut off while it did.
+    /// The run that owns it, or was interrupted while it did.
     pub owner_run_id: Option<i64>,
-}
-
-/// A size that a store was found to accept.
-#[derive(Debug, Clone, Serialize)]
-pub struct Learned {
-    /// How many values a request may carry.
-    pub values_per_request: i64,
-    /// When that was learnt.
-    pub learned_at: DateTime<Utc>,
 }
 
 /// A run.
 #[derive(Debug, Clone, Serialize)]
-pub struct RunLine {
+pub struct RunRow {
     /// Its id.
     pub id: i64,
     /// The store's id in the ledger.
@@ -38,11 +29,11 @@ pub struct RunLine {
     pub api_url: String,
     /// The store's hash.
     pub hash: String,
-    /// `sync`, `reconcile` or another kind.
+    /// `sync` or `requeue`.
     pub kind: String,
     /// What started it.
     pub trigger: String,
-    /// Where it stands, or how it ended.
+    /// Its status.
     pub status: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
@@ -59,9 +50,9 @@ pub struct RunLine {
     pub version: String,
 }
 
-/// One HTTP call.
+/// One HTTP call that writes.
 #[derive(Debug, Clone, Serialize)]
-pub struct RequestLine {
+pub struct RequestRow {
     /// Its id.
     pub id: i64,
     /// The run that made it.
@@ -76,29 +67,29 @@ pub struct RequestLine {
     pub customers: i64,
     /// Values in it.
     pub items: i64,
-    /// When it was begun.
+    /// When its intent was recorded.
     pub sent_at: DateTime<Utc>,
-    /// When its answer was there, or was given up.
+    /// When its response was read, or the call ended without one. `None` if it was not sent.
     pub answered_at: Option<DateTime<Utc>>,
-    /// The HTTP status, if an answer came.
+    /// The HTTP status, if there was a response.
     pub http_status: Option<i64>,
     /// The store's id of it.
     pub store_request_id: Option<String>,
-    /// `accepted`, `refused`, `limited`, `in_doubt`, `not_sent` or `fatal`; `sending` until that is known.
+    /// `sending`, `accepted`, `refused`, `limited`, `in_doubt`, `not_sent` or `fatal`.
     pub outcome: String,
     /// What went wrong.
     pub error: Option<String>,
 }
 
-/// A change that the store does not have: rejected, unknown, or deferred.
+/// A change that is not confirmed: rejected, unknown, or deferred for a reason.
 #[derive(Debug, Clone, Serialize)]
-pub struct Failure {
-    /// KeyScope value.
+pub struct FailedChange {
+    /// The customer.
     pub customer_id: i64,
-    /// Which attribute.
+    /// The attribute.
     pub attribute_id: i64,
-    /// The value.
-    pub value: String,
+    /// The value; `None` for a delete.
+    pub value: Option<String>,
     /// `rejected`, `unknown` or `deferred`.
     pub outcome: String,
     /// Why.
@@ -107,104 +98,105 @@ pub struct Failure {
     pub request_id: Option<i64>,
 }
 
-/// What the ledger believes of one value.
+/// A change of one run, with its outcome.
 #[derive(Debug, Clone, Serialize)]
-pub struct EntryState {
-    /// KeyScope value.
-    pub customer_id: i64,
-    /// Which attribute.
-    pub attribute_id: i64,
-    /// What was last sent.
-    pub value: String,
-    /// What the store was last known to hold, where that is another.
-    pub stored_value: Option<String>,
-    /// What the store showed instead, not yet believed.
-    pub observed_value: Option<String>,
-    /// The store's id of the value.
-    pub value_id: Option<i64>,
-    /// How sure the ledger is.
-    pub belief: String,
-    /// Why it is rejected or unconfirmed.
-    pub reason: Option<String>,
-    /// The run that last touched it.
-    pub run_id: i64,
-    /// When it was last sent or decided.
-    pub updated_at: DateTime<Utc>,
-}
-
-/// One attempt of one run at a value.
-#[derive(Debug, Clone, Serialize)]
-pub struct HistoryLine {
+pub struct PastChange {
     /// The run.
     pub run_id: i64,
-    /// Where the run stands, or how it ended.
+    /// The status of the run.
     pub run_status: String,
     /// When the run started.
     pub run_started_at: DateTime<Utc>,
-    /// KeyScope value.
+    /// The customer.
     pub customer_id: i64,
-    /// Which attribute.
+    /// The attribute.
     pub attribute_id: i64,
     /// `create`, `update` or `delete`.
     pub action: String,
-    /// The value to send.
-    pub value: String,
+    /// The value to send; `None` for a delete.
+    pub value: Option<String>,
     /// What the store was last known to hold.
     pub previous_value: Option<String>,
-    /// How far it came.
+    /// `planned`, `sending`, `confirmed`, `rejected`, `unknown` or `deferred`.
     pub outcome: String,
     /// Why.
     pub reason: Option<String>,
-    /// When that was decided.
+    /// When the outcome was recorded.
     pub decided_at: Option<DateTime<Utc>>,
     /// The last request that carried it.
-    pub request: Option<RequestLine>,
+    pub request: Option<RequestRow>,
 }
 
-/// A row of the source that the newest planned run did not take.
+/// An edit of beliefs without a request. What is `None` is any.
 #[derive(Debug, Clone, Serialize)]
-pub struct InvalidLine {
+pub struct BeliefEditRow {
+    /// The run that made it.
+    pub run_id: i64,
+    /// Only this customer.
+    pub customer_id: Option<i64>,
+    /// Only this attribute.
+    pub attribute_id: Option<i64>,
+    /// `requeue`, `invalidate` or `clear`.
+    pub edit: String,
+    /// How many entries changed.
+    pub count: i64,
+    /// Why.
+    pub reason: String,
+    /// When it was made.
+    pub at: DateTime<Utc>,
+}
+
+/// A row of the source that the newest planned run could not send.
+#[derive(Debug, Clone, Serialize)]
+pub struct PastInvalidRow {
     /// The run.
     pub run_id: i64,
     /// When the run started.
     pub run_started_at: DateTime<Utc>,
-    /// Which attribute, if the row has one.
-    pub attribute_id: Option<i64>,
-    /// The beginning of its value.
-    pub value: Option<String>,
-    /// Why it cannot be sent.
-    pub reason: String,
+    /// The row.
+    #[serde(flatten)]
+    pub row: InvalidRow,
 }
 
-/// Why a customer has the values it has.
+/// Why a customer has its values.
 #[derive(Debug, Clone, Serialize)]
 pub struct EntryHistory {
     /// The rows that the newest planned run could not send.
-    pub invalid: Vec<InvalidLine>,
+    pub invalid: Vec<PastInvalidRow>,
     /// What is believed now.
-    pub entries: Vec<EntryState>,
+    pub entries: Vec<Entry>,
     /// Every change, newest first.
-    pub history: Vec<HistoryLine>,
+    pub history: Vec<PastChange>,
+    /// The belief edits that concern the customer, newest first.
+    pub belief_edits: Vec<BeliefEditRow>,
 }
 
-/// A value that is set aside.
+impl EntryHistory {
+    /// Whether the ledger has nothing about the customer itself.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.invalid.is_empty() && self.entries.is_empty() && self.history.is_empty()
+    }
+}
+
+/// A rejected value.
 #[derive(Debug, Clone, Serialize)]
 pub struct Rejection {
-    /// KeyScope value.
+    /// The customer.
     pub customer_id: i64,
-    /// Which attribute.
+    /// The attribute.
     pub attribute_id: i64,
     /// The value.
     pub value: String,
     /// The store's words.
     pub reason: Option<String>,
-    /// The run that found it.
+    /// The run that rejected it.
     pub run_id: i64,
-    /// Since when.
+    /// When it was rejected.
     pub since: DateTime<Utc>,
 }
 
-/// The values that are set aside.
+/// The rejected values of a store.
 #[derive(Debug, Clone, Serialize)]
 pub struct Rejections {
     /// How many there are.

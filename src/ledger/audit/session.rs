@@ -1,6 +1,5 @@
-//! The one thing that differs between the databases: how rows are asked for.
+//! A read-only session: the one thing that differs between the databases.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,22 +9,20 @@ use sqlx::PgConnection;
 
 use crate::ledger::cells::Value;
 use crate::ledger::postgres::{migrate, query, session};
-use crate::ledger::sql::{Param, Rows, Statement};
+use crate::ledger::sql::{Rows, Statement, statement};
 use crate::ledger::sqlite::session::rows;
 use crate::ledger::{LedgerError, Result};
 
 /// A read-only session.
 #[derive(Debug)]
-pub(super) enum Port {
+pub(super) enum Session {
     Sqlite(Arc<Mutex<rusqlite::Connection>>),
     Postgres(tokio::sync::Mutex<PgConnection>),
 }
 
-const DOING: &str = "answer a question";
-
-impl Port {
+impl Session {
     pub(super) async fn open_sqlite(path: PathBuf) -> Result<Self> {
-        let connection = blocking(move || {
+        let connection = blocking("open its file", move || {
             let connection = rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             connection.busy_timeout(std::time::Duration::from_secs(5))?;
             Ok(connection)
@@ -35,21 +32,24 @@ impl Port {
     }
 
     pub(super) async fn open_postgres(url: &str) -> Result<Self> {
-        Ok(Self::Postgres(tokio::sync::Mutex::new(connect_reader(url).await?)))
+        let connection = read_only(session::connect_unpooled(url).await?).await?;
+        Ok(Self::Postgres(tokio::sync::Mutex::new(connection)))
     }
 
-    /// The version of the tables; `None` where there are none.
+    /// The version of the tables; `None` if there are none.
     pub(super) async fn version(&self) -> Result<Option<i64>> {
         match self {
             Self::Postgres(connection) => {
                 Ok(migrate::present_version(&mut *connection.lock().await).await?.map(i64::from))
             }
             Self::Sqlite(_) => {
-                let there = "select 1 from sqlite_master where name = 'refinery_schema_history'";
-                if self.rows(there, Vec::new()).await?.is_empty() {
+                let doing = "read its version";
+                let exists = "select 1 from sqlite_master where name = 'refinery_schema_history'";
+                if self.rows(doing, statement!(exists)).await?.is_empty() {
                     return Ok(None);
                 }
-                let rows = self.rows("select max(version) from refinery_schema_history", Vec::new()).await?;
+                let newest = "select max(version) from refinery_schema_history";
+                let rows = self.rows(doing, statement!(newest)).await?;
                 Ok(match rows.first().and_then(|row| row.first()) {
                     Some(Value::Int(version)) => Some(*version),
                     _ => None,
@@ -57,36 +57,38 @@ impl Port {
             }
         }
     }
+}
 
-    /// The rows of a question, into which nothing was written that came from outside.
-    pub(super) async fn rows(
-        &self,
-        sql: impl Into<Cow<'static, str>>,
-        params: Vec<Param>,
-    ) -> Result<Vec<Vec<Value>>> {
-        let sql = sql.into();
+#[async_trait]
+impl Rows for Session {
+    async fn rows(&self, doing: &'static str, statement: Statement) -> Result<Vec<Vec<Value>>> {
+        let Statement { sql, params } = statement;
         match self {
             Self::Sqlite(connection) => {
                 let connection = Arc::clone(connection);
-                blocking(move || {
+                blocking(doing, move || {
                     let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                    rows(&connection, &sql, &params)
+                    rows(&connection, sql, &params)
                 })
                 .await
             }
             Self::Postgres(connection) => {
-                let doing = session::failed(DOING);
+                let failed = session::failed(doing);
                 let bound = query::bind(sql, params);
-                let rows = bound.fetch_all(&mut *connection.lock().await).await.map_err(doing)?;
-                rows.iter().map(query::cells).collect::<Result<_, sqlx::Error>>().map_err(doing)
+                let rows = bound.fetch_all(&mut *connection.lock().await).await.map_err(failed)?;
+                rows.iter().map(query::cells).collect::<Result<_, sqlx::Error>>().map_err(failed)
             }
         }
     }
 }
 
-/// A session in which every transaction is read-only.
+/// Opens one more session at an address where [`Session::open_postgres`] found no pooler.
 pub(super) async fn connect_reader(url: &str) -> Result<PgConnection> {
-    let mut connection = session::connect_unpooled(url).await?;
+    read_only(session::connect(url).await?).await
+}
+
+/// Makes every transaction of the session read-only.
+async fn read_only(mut connection: PgConnection) -> Result<PgConnection> {
     sqlx::raw_sql("set default_transaction_read_only = on")
         .execute(&mut connection)
         .await
@@ -94,19 +96,13 @@ pub(super) async fn connect_reader(url: &str) -> Result<PgConnection> {
     Ok(connection)
 }
 
-/// Runs what blocks on a thread where it may.
+/// Runs blocking work on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
+    doing: &'static str,
+    task: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
 ) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| LedgerError::Database { doing: DOING, source: Box::new(error) }),
-        Err(error) => Err(LedgerError::Database { doing: DOING, source: Box::new(error) }),
-    }
-}
-
-#[async_trait]
-impl Rows for Port {
-    async fn rows(&self, _doing: &'static str, statement: Statement) -> Result<Vec<Vec<Value>>> {
-        Self::rows(self, statement.sql, statement.params).await
+    match tokio::task::spawn_blocking(task).await {
+        Ok(done) => done.map_err(|error| LedgerError::Database { doing, source: Box::new(error) }),
+        Err(error) => Err(LedgerError::Database { doing, source: Box::new(error) }),
     }
 }

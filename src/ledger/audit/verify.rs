@@ -1,35 +1,39 @@
-//! Proving a ledger: that the database is whole, that every run's books balance, and that what is believed follows from
-//! what was written down. All of it of one moment, also while runs go on, and in memory that does not depend on how much
-//! there is.
+//! Verifies a ledger: the database is intact, the counts of every run are right, and every belief follows from what
+//! was recorded.
+//!
+//! All checks see the same moment, also while a run is active, and need a bounded amount of memory.
 
-use super::{AuditLog, Cells, Place, Port};
+use super::log::{AuditLog, Location};
+use super::session::Session;
 use crate::error_chain::with_causes;
-use crate::ledger::sql::Param;
+use crate::ledger::cells::Cells;
+use crate::ledger::sql::{Param, Rows as _, statement};
 use crate::ledger::{Result, postgres, sqlite};
+use crate::record::Key;
 
-/// At most so many findings of a kind are told.
-const TOLD: usize = 10;
+/// The most flaws that one check lists. The queries ask for one more.
+const LISTED: usize = 10;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// What: `database`, `books`, `outcomes`, `entries`, `changes`, `open runs`.
+pub struct Verification {
+    /// What was checked: `database`, `balance`, `outcomes`, `entries`, `changes`, `open runs`.
     pub name: &'static str,
     /// What is in order, in a few words.
     pub good: String,
-    /// What is not: the first of it, a sentence each.
+    /// The first flaws, one sentence each.
     pub flaws: Vec<String>,
-    /// What to do about it.
+    /// What to do about flaws.
     pub advice: &'static str,
 }
 
-/// A run whose columns do not add up.
+/// Runs whose counts do not balance.
 const UNBALANCED: &str = "
     select id, planned, confirmed, rejected, unknown, deferred from runs
     where planned <> confirmed + rejected + unknown + deferred order by id limit 11";
 
-/// A run whose columns are not the counts of its outcomes. What is undecided counts as the view `outcomes` says of a closed
-/// run.
+/// Runs whose counts are not those of their changes. A change without an outcome counts as in the view `outcomes` of a
+/// finished run.
 const MISCOUNTED: &str = "
     select r.id, r.planned, coalesce(c.planned, 0) from runs r
     left join (
@@ -46,8 +50,8 @@ const MISCOUNTED: &str = "
             or r.deferred <> coalesce(c.deferred, 0) end
     order by r.id limit 11";
 
-/// An entry that the change that it names did not make, or that says more than it. An entry may always be less certain: a run
-/// that lost its store takes back what it claimed. An edit of beliefs after the change leaves no entry in its scope as it was.
+/// Entries that contradict the change they refer to, or claim more than it and the belief edits after it allow. An
+/// entry may be less certain than its change, because a run that lost its lock makes entries unconfirmed.
 const UNFOUNDED: &str = "
     select e.customer_id, e.attribute_id, e.run_id, e.belief, c.outcome from entries e
     left join changes c
@@ -65,189 +69,196 @@ const UNFOUNDED: &str = "
         ))
     limit 11";
 
-/// A change that wrote its entry, which is not there or names an older run.
+/// Changes that were sent or rejected, whose entry is missing or was last written by an older run.
 const FORGOTTEN: &str = "
     select c.customer_id, c.attribute_id, c.run_id, e.run_id from changes c
     join runs r on r.id = c.run_id
     left join entries e
         on e.store_id = r.store_id and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id
-    where (c.request_id is not null or c.outcome = 'rejected')
-        and (e.run_id is null or e.run_id < c.run_id)
+    where (c.request_id is not null or c.outcome = 'rejected') and (e.run_id is null or e.run_id < c.run_id)
     limit 11";
 
 const OPEN_RUNS: &str = "
     select r.id, r.store_id, s.owner_run_id from runs r join stores s on s.id = r.store_id
     where r.finished_at is null order by r.id limit 11";
 
-const DATABASE: &str =
-    "restore the newest backup (README, Backup and restore) and run `attrsync sync --distrust` once";
-const BOOKS: &str = "do not rely on the counts of these runs, and report it as a fault of attrsync; the values themselves are \
-    looked at on their own";
-const BELIEFS: &str = "the ledger may believe what the store never confirmed (was it edited by hand?): run `attrsync sync \
-    --distrust` once, which sends every value again";
+const DATABASE: &str = "restore the newest backup and run `attrsync sync --full` once";
+const COUNTS: &str = "do not rely on the counts of these runs, and report this as a fault of attrsync; the values \
+    themselves are checked separately";
+const BELIEFS: &str = "the ledger may believe what the store never confirmed (was it edited by hand?): run `attrsync \
+    sync --full` once, which sends every value again";
+const OPEN: &str = "run `attrsync sync`, which plans anew, and report this as a fault of attrsync";
 
 impl AuditLog {
-    /// Looks at everything, at one moment. Something that cannot be read is a flaw.
+    /// Checks everything, at one moment. What cannot be read is a flaw.
     ///
     /// # Errors
-    /// The database is not there any more.
-    pub async fn prove(&self) -> Result<Vec<Proof>> {
-        let begin = match &self.port {
-            Port::Sqlite(_) => "begin",
-            Port::Postgres(_) => "begin isolation level repeatable read read only",
+    /// The database cannot be reached any more.
+    pub async fn verify(&self) -> Result<Vec<Verification>> {
+        let begin = match &self.session {
+            Session::Sqlite(_) => "begin",
+            Session::Postgres(_) => "begin isolation level repeatable read read only",
         };
-        self.port.rows(begin, Vec::new()).await?;
-        let proofs = self.prove_all().await;
-        self.port.rows("rollback", Vec::new()).await?;
-        Ok(proofs)
+        self.session.rows("begin a snapshot", statement!(begin)).await?;
+        let verifications = self.verify_all().await;
+        self.session.rows("end the snapshot", statement!("rollback")).await?;
+        Ok(verifications)
     }
 
-    async fn prove_all(&self) -> Vec<Proof> {
-        let counted = "select (select count(*) from runs), (select count(*) from changes), (select count(*) from entries)";
-        let counts = self.ask(counted, Vec::new(), |row| Ok([row.int()?, row.int()?, row.int()?])).await;
+    async fn verify_all(&self) -> Vec<Verification> {
+        let sql = "select (select count(*) from runs), (select count(*) from changes), (select count(*) from entries)";
+        let counts = self.query(sql, Vec::new(), |row| Ok([row.int()?, row.int()?, row.int()?])).await;
         let [runs, changes, entries] = counts.ok().and_then(|rows| rows.first().copied()).unwrap_or_default();
-        let mut proofs = vec![self.database().await];
-        proofs.push(
-            self.look("books", format!("those of {runs} runs balance"), UNBALANCED, BOOKS, |row| {
-                let (run, planned) = (row.int()?, row.int()?);
-                let parts = [row.int()?, row.int()?, row.int()?, row.int()?];
-                let [confirmed, rejected, unknown, deferred] = parts;
-                Ok(format!(
-                    "run {run}: {planned} planned are not {confirmed} confirmed + {rejected} rejected + {unknown} unknown \
-                     + {deferred} deferred"
-                ))
-            })
+        vec![
+            self.database().await,
+            self.check(
+                "balance",
+                format!("the counts of {runs} runs balance"),
+                UNBALANCED,
+                COUNTS,
+                unbalanced,
+            )
             .await,
-        );
-        let good = format!("{changes} changes are what their runs counted");
-        proofs.push(
-            self.look("outcomes", good, MISCOUNTED, BOOKS, |row| {
-                let (run, counted, found) = (row.int()?, row.int()?, row.int()?);
-                Ok(format!("run {run}: its counts ({counted} planned) are not those of its {found} changes"))
-            })
+            self.check(
+                "outcomes",
+                format!("{changes} changes are counted right"),
+                MISCOUNTED,
+                COUNTS,
+                miscounted,
+            )
             .await,
-        );
-        let good = format!("{entries} entries say what their changes came to");
-        proofs.push(
-            self.look("entries", good, UNFOUNDED, BELIEFS, |row| {
-                let (customer, attribute, run) = (row.int()?, row.int()?, row.int()?);
-                let (belief, outcome) = (row.text()?, row.maybe_text()?);
-                let came = outcome.unwrap_or_else(|| "nothing: there is no such change".to_owned());
-                Ok(format!(
-                    "customer {customer}, attribute {attribute}: believed {belief} by run {run}, whose change came to {came}"
-                ))
-            })
+            self.check(
+                "entries",
+                format!("{entries} entries follow from their changes"),
+                UNFOUNDED,
+                BELIEFS,
+                unfounded,
+            )
             .await,
-        );
-        let good = "none is newer than its entry".to_owned();
-        proofs.push(
-            self.look("changes", good, FORGOTTEN, BELIEFS, |row| {
-                let (customer, attribute, run) = (row.int()?, row.int()?, row.int()?);
-                let entry = row.maybe_int()?;
-                let entry =
-                    entry.map_or("has no entry".to_owned(), |run| format!("has an entry of run {run}"));
-                Ok(format!(
-                    "customer {customer}, attribute {attribute}: sent or refused in run {run}, {entry}"
-                ))
-            })
-            .await,
-        );
-        proofs.push(self.open_runs().await);
-        proofs
+            self.check("changes", "none is newer than its entry".to_owned(), FORGOTTEN, BELIEFS, forgotten)
+                .await,
+            self.open_runs().await,
+        ]
     }
 
-    async fn look(
+    /// Runs a query that finds flaws and describes each of its rows.
+    async fn check(
         &self,
         name: &'static str,
         good: String,
         sql: &'static str,
         advice: &'static str,
-        tell: impl Fn(&mut Cells) -> Result<String>,
-    ) -> Proof {
-        let flaws = match self.ask(sql, Vec::new(), tell).await {
+        describe: fn(&mut Cells) -> Result<String>,
+    ) -> Verification {
+        let flaws = match self.query(sql, Vec::new(), describe).await {
             Ok(flaws) => shortened(flaws),
             Err(error) => vec![with_causes(&error)],
         };
-        Proof { name, good, flaws, advice }
+        Verification { name, good, flaws, advice }
     }
 
-    /// What the database itself can prove of its files.
-    async fn database(&self) -> Proof {
+    /// Checks what the database itself can verify of its files.
+    async fn database(&self) -> Verification {
         let (name, advice) = ("database", DATABASE);
-        if matches!(self.port, Port::Postgres(_)) {
+        if matches!(self.session, Session::Postgres(_)) {
             let good = "Postgres checks its own pages".to_owned();
-            return Proof { name, good, flaws: Vec::new(), advice };
+            return Verification { name, good, flaws: Vec::new(), advice };
         }
         let mut flaws = Vec::new();
-        match self.ask("pragma integrity_check(11)", Vec::new(), Cells::text).await {
+        match self.query("pragma integrity_check(11)", Vec::new(), Cells::text).await {
             Ok(lines) => flaws.extend(lines.into_iter().filter(|line| line != "ok")),
             Err(error) => flaws.push(with_causes(&error)),
         }
-        let orphan = |row: &mut Cells| {
-            let (table, id) = (row.text()?, row.maybe_int()?);
-            let parent = row.text()?;
+        let dangling = |row: &mut Cells| {
+            let (table, id, parent) = (row.text()?, row.maybe_int()?, row.text()?);
             let id = id.map_or(String::new(), |id| format!(" {id}"));
-            Ok(format!("row{id} of {table} belongs to a row of {parent} that is not there"))
+            Ok(format!("row{id} of {table} refers to a missing row of {parent}"))
         };
-        match self.ask("select * from pragma_foreign_key_check limit 11", Vec::new(), orphan).await {
-            Ok(orphans) => flaws.extend(orphans),
+        match self.query("select * from pragma_foreign_key_check limit 11", Vec::new(), dangling).await {
+            Ok(dangling) => flaws.extend(dangling),
             Err(error) => flaws.push(with_causes(&error)),
         }
-        Proof { name, good: "its pages and references are whole".to_owned(), flaws: shortened(flaws), advice }
+        let good = "pages and references are intact".to_owned();
+        Verification { name, good, flaws: shortened(flaws), advice }
     }
 
-    /// Runs that are open: one may be going on, or was cut off and is closed by the next. Any other is a flaw.
-    async fn open_runs(&self) -> Proof {
-        let (name, advice) =
-            ("open runs", "run `attrsync sync`: it plans anew; and report it as a fault of attrsync");
-        let open =
-            self.ask(OPEN_RUNS, Vec::new(), |row| Ok((row.int()?, row.int()?, row.maybe_int()?))).await;
-        let open = match open {
-            Ok(open) => open,
-            Err(error) => {
-                return Proof { name, good: String::new(), flaws: vec![with_causes(&error)], advice };
-            }
-        };
+    /// Checks the runs that have not ended. Such a run may be active, or was interrupted and the next run closes it.
+    async fn open_runs(&self) -> Verification {
         let (mut good, mut flaws) = (Vec::new(), Vec::new());
-        for (run, store_id, owner) in open {
-            match self.is_held(store_id).await {
-                _ if owner != Some(run) => {
-                    flaws.push(format!("run {run} never ended, and its store is not its own any more"));
+        match self.query(OPEN_RUNS, Vec::new(), |row| Ok((row.int()?, row.int()?, row.maybe_int()?))).await {
+            Ok(open) => {
+                for (run, store_id, owner) in open {
+                    match self.is_locked(store_id).await {
+                        _ if owner != Some(run) => flaws.push(format!(
+                            "run {run} never ended, and its store belongs to another run or to none"
+                        )),
+                        Ok(true) => good.push(format!("run {run} is going on")),
+                        Ok(false) => {
+                            good.push(format!("run {run} was cut off; the next `attrsync sync` closes it"));
+                        }
+                        Err(error) => flaws.push(with_causes(&error)),
+                    }
                 }
-                Ok(true) => good.push(format!("run {run} is going on")),
-                Ok(false) => {
-                    good.push(format!(
-                        "run {run} was cut off; the next `attrsync sync` closes it and goes on"
-                    ));
-                }
-                Err(error) => flaws.push(with_causes(&error)),
             }
+            Err(error) => flaws.push(with_causes(&error)),
         }
         let good = if good.is_empty() { "none".to_owned() } else { good.join("; ") };
-        Proof { name, good, flaws: shortened(flaws), advice }
+        Verification { name: "open runs", good, flaws: shortened(flaws), advice: OPEN }
     }
 
-    /// Whether a process holds the store.
-    async fn is_held(&self, store_id: i64) -> Result<bool> {
-        match &self.place {
-            Place::Sqlite(path) => Ok(sqlite::is_held(path)),
-            Place::Postgres(_) => {
+    /// Whether a process holds the lock of the store.
+    async fn is_locked(&self, store_id: i64) -> Result<bool> {
+        match &self.location {
+            Location::Sqlite(path) => Ok(sqlite::is_held(path)),
+            Location::Postgres(_) => {
                 let sql = "select count(*) from pg_locks
                     where locktype = 'advisory' and granted and objsubid = 2 and classid::bigint = $1
                         and objid::bigint = $2
                         and database = (select oid from pg_database where datname = current_database())";
                 let params =
                     vec![Param::from(i64::from(postgres::session::LOCK_CLASS)), Param::from(store_id)];
-                Ok(self.ask(sql, params, Cells::int).await?.first().is_some_and(|count| *count > 0))
+                Ok(self.query(sql, params, Cells::int).await?.first().is_some_and(|count| *count > 0))
             }
         }
     }
 }
 
-/// The first flaws, and that there are more.
+fn unbalanced(row: &mut Cells) -> Result<String> {
+    let (run, planned) = (row.int()?, row.int()?);
+    let [confirmed, rejected, unknown, deferred] = [row.int()?, row.int()?, row.int()?, row.int()?];
+    Ok(format!(
+        "run {run}: {planned} planned are not {confirmed} confirmed + {rejected} rejected + {unknown} unknown + \
+         {deferred} deferred"
+    ))
+}
+
+fn miscounted(row: &mut Cells) -> Result<String> {
+    let (run, counted, found) = (row.int()?, row.int()?, row.int()?);
+    Ok(format!("run {run}: its counts ({counted} planned) are not those of its {found} changes"))
+}
+
+fn unfounded(row: &mut Cells) -> Result<String> {
+    let (key, run) = (key(row)?, row.int()?);
+    let (belief, outcome) = (row.text()?, row.maybe_text()?);
+    let change =
+        outcome.map_or("which has no such change".to_owned(), |outcome| format!("whose change is {outcome}"));
+    Ok(format!("{key}: the entry is {belief} and refers to run {run}, {change}"))
+}
+
+fn forgotten(row: &mut Cells) -> Result<String> {
+    let (key, run, entry) = (key(row)?, row.int()?, row.maybe_int()?);
+    let entry = entry.map_or("there is no entry".to_owned(), |run| format!("the entry is of run {run}"));
+    Ok(format!("{key}: sent or rejected in run {run}, but {entry}"))
+}
+
+fn key(row: &mut Cells) -> Result<Key> {
+    Ok(Key::new(row.int()?, row.int()?))
+}
+
+/// Cuts the list of flaws and says so.
 fn shortened(mut flaws: Vec<String>) -> Vec<String> {
-    if flaws.len() > TOLD {
-        flaws.truncate(TOLD);
+    if flaws.len() > LISTED {
+        flaws.truncate(LISTED);
         flaws.push("… and more".to_owned());
     }
     flaws

@@ -4,14 +4,14 @@ use chrono::DateTime;
 use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
 use tokio::sync::mpsc;
 
-use super::copy::{self, Malformed, Reader};
 use super::liveness::Patience;
 use super::session::{connect, failed};
 use crate::ledger::entry_extras::EntryExtras;
 use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
 use crate::ledger::{EntryPages, LedgerError, Result};
+use crate::pgcopy::{CopyDecoder, CopyError, Field, int, not_null, text};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
-use crate::worker_thread::Aside;
+use crate::worker_thread::WorkerThread;
 
 const PAGE_ROWS: usize = 2_000;
 
@@ -19,7 +19,7 @@ const PAGE_ROWS: usize = 2_000;
 pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
     let (url, statement) = (url.to_owned(), statement(store_id, filter));
     let (sender, pages) = page_channel::channel();
-    let reading = Aside::start("ledger-scan", move || async move {
+    let reading = WorkerThread::start("ledger-scan", move || async move {
         let last = read(&url, &statement, &sender).await.map(|()| None);
         // Whoever wanted the pages may be gone; then nobody needs to know.
         let _ = sender.send(last).await;
@@ -61,7 +61,8 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Resul
     let mut connection = connect(url).await?;
     let patience = Patience::with(url, &mut connection).await?;
     let mut chunks = patience.wait(connection.copy_out_raw(statement).map_err(doing)).await?;
-    let mut reader = Reader::default();
+    let malformed = |error| LedgerError::Database { doing: READING, source: Box::new(error) };
+    let mut decoder = CopyDecoder::default();
     let mut page = EntryPage::with_capacity(PAGE_ROWS);
     loop {
         // A clock is looked at only where there is something to wait for.
@@ -70,9 +71,7 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Resul
             None => patience.wait(chunks.try_next().map_err(doing)).await?,
         };
         let Some(chunk) = next else { break };
-        reader
-            .feed(&chunk, |fields| push(&mut page, fields))
-            .map_err(|error| LedgerError::Database { doing: READING, source: Box::new(error) })?;
+        decoder.feed(&chunk, |fields| push(&mut page, fields)).map_err(malformed)?;
         if page.is_full(PAGE_ROWS) {
             let full = std::mem::replace(&mut page, EntryPage::with_capacity(PAGE_ROWS));
             if pages.send(Ok(Some(full))).await.is_err() {
@@ -80,25 +79,26 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Resul
             }
         }
     }
+    decoder.finish().map_err(malformed)?;
     if !page.is_empty() {
         let _ = pages.send(Ok(Some(page))).await;
     }
     Ok(())
 }
 
-fn push(page: &mut EntryPage, fields: [Option<&[u8]>; 5]) -> Result<(), Malformed> {
+fn push(page: &mut EntryPage, fields: [Field<'_>; 5]) -> Result<(), CopyError> {
     let [customer, attribute, value, value_id, more] = fields;
-    let key = Key::new(copy::int(customer)?, copy::int(attribute)?);
-    let value = copy::string(value)?;
-    let value_id = value_id.map(|id| copy::int(Some(id))).transpose()?;
+    let key = Key::new(not_null(int(customer)?)?, not_null(int(attribute)?)?);
+    let value = not_null(text(value)?)?;
+    let value_id = int(value_id)?;
     let Some(more) = more else {
         page.push(EntryRow::confirmed(key, value, value_id));
         return Ok(());
     };
     // Times are microseconds since 1970.
     let more: EntryExtras<'_, i64> =
-        serde_json::from_slice(more).map_err(|_| Malformed("what an entry has is not JSON"))?;
+        serde_json::from_slice(more).map_err(|_| CopyError("what an entry has is not JSON"))?;
     let in_doubt_until = more.in_doubt_until.and_then(DateTime::from_timestamp_micros);
-    page.push(more.entry(key, value, value_id, in_doubt_until).ok_or(Malformed("a belief is not known"))?);
+    page.push(more.entry(key, value, value_id, in_doubt_until).ok_or(CopyError("a belief is not known"))?);
     Ok(())
 }

@@ -1,6 +1,10 @@
-//! The commands that only look: they change nothing, and what they show is the truth.
+//! The commands that only read: they change nothing, and they show what happened.
 
 use std::fs;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use super::world::{Books, World};
 
@@ -8,7 +12,7 @@ use super::world::{Books, World};
 fn promise_9_a_plan_writes_nothing_anywhere() {
     let world = World::with_customers(Books::File, 30);
     let plan = world.run(&["plan", "--json", "--detailed-exitcode"]).exits(2).json();
-    assert_eq!((&plan["creates"], &plan["updates"], &plan["calls"]), (&30.into(), &0.into(), &3.into()));
+    assert_eq!((&plan["creates"], &plan["updates"], &plan["requests"]), (&30.into(), &0.into(), &3.into()));
     assert_eq!(plan["counts"]["planned"], 30);
     let files: Vec<_> =
         fs::read_dir(world.path()).expect("the folder").map(|e| e.expect("an entry").file_name()).collect();
@@ -52,7 +56,7 @@ fn promise_9_a_plan_makes_no_ledger_in_postgres() {
 }
 
 #[test]
-fn promise_12_the_history_can_be_asked() {
+fn promise_12_the_history_is_shown() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 25);
         world.sync().exits(0);
@@ -69,9 +73,13 @@ fn promise_12_the_history_can_be_asked() {
         assert_eq!((&run["run"]["confirmed"], &run["run"]["rejected"]), (&1.into(), &1.into()));
         assert_eq!(run["failures"][0]["customer_id"], 8);
         let requests = run["requests"].as_array().expect("requests");
-        assert!(requests.iter().any(|request| request["http_status"] == 422), "{requests:?}");
+        assert!(
+            requests.iter().any(|request| request["http_status"] == 422 && request["outcome"] == "refused"),
+            "{requests:?}"
+        );
+        assert!(requests.iter().any(|request| request["outcome"] == "accepted"), "{requests:?}");
         assert!(requests.iter().all(|request| request["store_request_id"].is_string()), "{requests:?}");
-        world.run(&["runs", "2"]).exits(0).tells(&["422", "not allowed here"]);
+        world.run(&["runs", "2"]).exits(0).tells(&["422", "refused", "not allowed here"]);
         world.run(&["runs", "99"]).exits(1).tells(&["no run 99", "hint:"]);
 
         let explained = world.run(&["explain", "7", "1", "--json"]).exits(0).json();
@@ -82,7 +90,7 @@ fn promise_12_the_history_can_be_asked() {
             "desired",
             "believed",
             "\"first\" → \"second\"",
-            "200",
+            "(200, accepted)",
         ]);
         world.run(&["explain", "8"]).exits(0).tells(&["rejected", "not allowed here"]);
         let quiet = world.run(&["-q", "explain", "999"]).exits(0);
@@ -114,7 +122,7 @@ fn promise_12_a_row_that_cannot_be_sent_is_explained() {
             "insert into customer_attribute_values values (3, 99, 'x'), (3, 2, '1'), (3, 2, '2'), (3, null, 'y')",
         );
         world.sync().exits(3);
-        // A run that gives values back plans nothing.
+        // A requeue is a run without a plan.
         world.run(&["rejected", "--retry"]).exits(1);
         let said = world.run(&["explain", "3"]).exits(0);
         let lines = said.out.lines().filter(|line| line.starts_with("  invalid   run 1, "));
@@ -129,7 +137,7 @@ fn promise_12_a_row_that_cannot_be_sent_is_explained() {
         assert!(invalid[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{asked}");
         assert!(!world.run(&["explain", "4"]).exits(0).out.contains("invalid"), "another customer's");
 
-        // What a later run can send is not told any more.
+        // A row that a later run could send is not shown any more.
         world.execute(
             "delete from customer_attribute_values where customer_id = 3 and attribute_id is distinct from 1",
         );
@@ -139,7 +147,7 @@ fn promise_12_a_row_that_cannot_be_sent_is_explained() {
 }
 
 #[test]
-fn promise_12_the_runs_of_several_stores_are_told_apart() {
+fn promise_12_the_runs_of_several_stores_are_distinguished() {
     let world = World::with_customers(Books::File, 5);
     world.sync().exits(0);
     let alone = world.run(&["runs"]).exits(0);
@@ -201,7 +209,7 @@ fn promise_7_entries_are_a_fold_of_the_changes() {
         world.change("!reject", "5");
         world.change("!poison", "6");
         world.sync().exits(3);
-        // The last change of a key that was sent tells what its entry believes.
+        // The entry of a key follows from its last change that was sent.
         let wrong = world.ask(
             "select e.customer_id, e.belief, e.value, o.outcome, o.value as sent
              from entries e join outcomes o on o.customer_id = e.customer_id and o.attribute_id = e.attribute_id
@@ -210,19 +218,110 @@ fn promise_7_entries_are_a_fold_of_the_changes() {
                and (e.value <> o.value or e.belief <> case o.outcome when 'unknown' then 'unconfirmed' else o.outcome end)",
         );
         assert_eq!(wrong, Vec::<serde_json::Value>::new());
-        let books_of_runs = world.ask(
+        let runs = world.ask(
             "select r.id, r.confirmed, r.rejected, r.unknown, r.deferred, count(*) as planned,
                sum(case when o.outcome = 'confirmed' then 1 else 0 end) as c,
                sum(case when o.outcome = 'rejected' then 1 else 0 end) as j,
                sum(case when o.outcome = 'unknown' then 1 else 0 end) as u
              from runs r join outcomes o on o.run_id = r.id group by r.id, r.confirmed, r.rejected, r.unknown, r.deferred",
         );
-        for run in &books_of_runs {
+        for run in &runs {
             assert_eq!(
                 (&run["confirmed"], &run["rejected"], &run["unknown"]),
                 (&run["c"], &run["j"], &run["u"]),
                 "{run}"
             );
         }
+    }
+}
+
+#[test]
+fn beliefs_that_were_edited_are_explained() {
+    for books in Books::BOTH {
+        let world = World::with_customers(books, 5);
+        world.change("no !reject", "3");
+        world.sync().exits(3);
+        world.run(&["rejected", "--retry", "3:1"]).exits(0);
+        world.run(&["sync", "--full", "--customer", "3"]).exits(3);
+        let history = world.run(&["explain", "3", "--json"]).exits(0).json();
+        let edits = history["ledger"]["belief_edits"].as_array().expect("edits");
+        let edits: Vec<_> =
+            edits.iter().map(|edit| (&edit["run_id"], &edit["edit"], &edit["count"])).collect();
+        assert_eq!(
+            edits,
+            [(&3.into(), &"invalidate".into(), &5.into()), (&2.into(), &"requeue".into(), &1.into())]
+        );
+        world.run(&["explain", "3"]).exits(0).tells(&["run 3     invalidate", "run 2     requeue"]);
+        let run = world.run(&["runs", "2", "--json"]).exits(0).json();
+        assert_eq!(
+            (&run["run"]["kind"], run["belief_edits"].as_array().map(Vec::len)),
+            (&"requeue".into(), Some(1))
+        );
+        world.run(&["runs", "2"]).exits(0).tells(&["belief edits", "requeue"]);
+        let other = world.run(&["explain", "4", "--json"]).exits(0).json();
+        assert_eq!(other["ledger"]["belief_edits"].as_array().map(Vec::len), Some(1), "{other}");
+    }
+}
+
+/// Counts the connections that are made through it to a server on this machine.
+struct CountingProxy {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+}
+
+impl CountingProxy {
+    fn start(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("a bound port").port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let client = client.expect("a connection");
+                let server = TcpStream::connect(("127.0.0.1", server)).expect("the server listens");
+                let back = (server.try_clone().expect("a stream"), client.try_clone().expect("a stream"));
+                for (from, to) in [(client, server), back] {
+                    thread::spawn(move || {
+                        let _ = std::io::copy(&mut &from, &mut &to);
+                        let _ = to.shutdown(Shutdown::Write);
+                    });
+                }
+            }
+        });
+        Self { port, connections }
+    }
+
+    fn count(&self, command: impl FnOnce()) -> usize {
+        self.connections.store(0, Ordering::SeqCst);
+        command();
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_command_reads_a_postgres_ledger_through_one_session() {
+    let world = World::with_customers(Books::Postgres, 30);
+    world.change("no !reject", "3");
+    world.sync().exits(3);
+    let mut url = url::Url::parse(&world.ledger_url).expect("an address");
+    let proxy = CountingProxy::start(url.port().expect("a port"));
+    url.set_host(Some("127.0.0.1")).expect("an address with a host");
+    url.set_port(Some(proxy.port)).expect("an address with a port");
+    world.write_config(&world.config("").replace(&world.ledger_url, url.as_str()));
+
+    // The second connection looks for a pooler and ends at once. A plan also streams the entries, and ad-hoc SQL has a
+    // session of its own.
+    for (command, connections) in [
+        (&["plan"][..], 3),
+        (&["check"], 2),
+        (&["check", "--ledger"], 2),
+        (&["runs"], 2),
+        (&["runs", "1"], 2),
+        (&["rejected"], 2),
+        (&["explain", "3", "loyalty_tier"], 2),
+        (&["sql", "select 1"], 3),
+    ] {
+        assert_eq!(proxy.count(|| drop(world.run(command).exits(0))), connections, "{command:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Backups taken while runs go on, what `--distrust` makes of one that was restored, and a ledger that was lost.
+//! Backups taken while runs go on, what `--full` makes of one that was restored, and a ledger that was lost.
 
 use std::fs;
 use std::path::Path;
@@ -77,7 +77,7 @@ fn a_backup_is_taken_while_a_run_goes_on_and_restored_with_distrust() {
 
         restore(&world, books);
         world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was cut off"]);
-        let said = world.run(&["sync", "--json", "--distrust"]).exits(0).balances();
+        let said = world.run(&["sync", "--json", "--full"]).exits(0).balances();
         assert_eq!(said.count("confirmed"), 100);
         world.assert_landed(100, "second");
         world.run(&["check", "--ledger"]).exits(0);

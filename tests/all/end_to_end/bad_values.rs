@@ -28,7 +28,10 @@ fn promise_6_one_bad_value_harms_nobody_else() {
         let said = world.sync().exits(3);
         assert_eq!((said.count("planned"), said.count("still_rejected"), said.count("rejected")), (0, 2, 0));
         assert!(world.writes().is_empty());
-        assert_eq!(world.run(&["sync"]).exits(3).tells(&["still rejected"]).out.matches("new in this run").count(), 0);
+        assert_eq!(
+            world.run(&["sync"]).exits(3).tells(&["still rejected"]).out.matches("new in this run").count(),
+            0
+        );
 
         // Released by hand, and refused again.
         let said = world.run(&["sync", "--json", "--retry-rejected"]).exits(3).balances();
@@ -43,7 +46,7 @@ fn promise_6_one_bad_value_harms_nobody_else() {
         world.store().options.rules.reject_marker = String::new();
         world.run(&["sync", "--retry-rejected"]).exits(0);
         assert_eq!(world.value(33, 1).as_deref(), Some("no !reject"));
-        world.run(&["rejected"]).exits(0).tells(&["nothing is set aside"]);
+        world.run(&["rejected"]).exits(0).tells(&["no value is rejected"]);
         world.sync().exits(0);
     }
 }

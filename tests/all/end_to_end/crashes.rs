@@ -175,7 +175,7 @@ fn promise_5_a_distrusted_ledger_is_sent_anew() {
     world.sync().exits(0);
     world.store().set_value(attrsync::record::Key::new(4, 1), None);
     assert_eq!(world.sync().exits(0).count("planned"), 0);
-    let said = world.run(&["sync", "--json", "--distrust"]).exits(0).balances();
+    let said = world.run(&["sync", "--json", "--full"]).exits(0).balances();
     assert_eq!(said.count("confirmed"), 20);
     world.assert_landed(20, "first");
 }

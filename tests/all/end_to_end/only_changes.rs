@@ -79,11 +79,11 @@ fn a_smaller_size_is_learnt_once(books: Books, refusal: SizeRefusal) {
         world.ask("select values_per_request as n, values_per_request_learned_at as at from stores");
     assert_eq!(learned[0]["n"], 10);
     assert!(learned[0]["at"].is_string(), "{learned:?}");
-    world.run(&["check"]).exits(0).tells(&["10 values a call, learnt"]);
+    world.run(&["check"]).exits(0).tells(&["10 values a call, learned"]);
 
     world.store().reset_log();
     world.execute("update customer_attribute_values set value = value || '!' where customer_id <= 100");
-    assert_eq!(world.run(&["plan", "--json"]).exits(0).json()["calls"], 30, "plan knows it too");
+    assert_eq!(world.run(&["plan", "--json"]).exits(0).json()["requests"], 30, "plan knows it too");
     world.sync().exits(0).balances();
     let tally = world.store().tally();
     assert_eq!((tally.writes, tally.over_size, tally.max_items), (30, 0, 10));

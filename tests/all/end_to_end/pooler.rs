@@ -1,27 +1,33 @@
-//! Behind PgBouncer. Where it is not installed (Debian: `apt-get install pgbouncer`) there is nothing to test.
+//! The source and the ledger behind PgBouncer.
 
 use std::fs::{self, Permissions};
-use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::world::{Books, World, until};
+use crate::support::machine::needed;
 use crate::support::postgres::Postgres;
 
-/// PgBouncer refuses to run as root, as Postgres does.
-const NOBODY: u32 = 65_534;
+/// The user for whom root starts PgBouncer, which refuses to run as root.
+const UNPRIVILEGED: u32 = 65_534;
 
-/// A pooler in front of the tests' server, ended with the test.
+/// A pooler in front of the tests' server. It ends with the value.
 struct PgBouncer {
     child: Child,
     port: u16,
 }
 
 impl PgBouncer {
-    /// One that pools in this mode, its settings in the world's folder; `None` where it is not installed.
+    /// Starts a pooler with this pool mode. Its settings lie in the world's folder.
     fn start(world: &World, mode: &str) -> Option<Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let programs: Vec<PathBuf> =
+            std::env::split_paths(&path).map(|folder| folder.join("pgbouncer")).collect();
+        let program = programs.into_iter().find(|program| program.is_file());
+        let program = needed("pgbouncer", program, "install it (apt-get install pgbouncer)")?;
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let settings = world.path().join(format!("{mode}.ini"));
@@ -33,19 +39,14 @@ impl PgBouncer {
         );
         fs::write(&settings, text).expect("the pooler's settings");
         fs::set_permissions(world.path(), Permissions::from_mode(0o755)).expect("others may look inside");
-        let mut command = Command::new("pgbouncer");
+        let mut command = Command::new(program);
         command.arg("-q").arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if fs::metadata(&settings).expect("the settings").uid() == 0 {
-            command.uid(NOBODY).gid(NOBODY);
+            command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
         }
-        match command.spawn() {
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            child => {
-                let pooler = Self { child: child.expect("the pooler starts"), port };
-                until("the pooler listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-                Some(pooler)
-            }
-        }
+        let pooler = Self { child: command.spawn().expect("the pooler starts"), port };
+        until("the pooler listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Some(pooler)
     }
 
     /// The address of a database of the tests' server, through the pooler.

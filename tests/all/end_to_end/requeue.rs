@@ -1,28 +1,28 @@
-//! What was set aside comes back: by hand, when its attribute changes, when its customer is back.
+//! Rejected values are sent again: requeued by hand, when their attribute is redefined, when their customer is restored.
 
 use std::time::Duration;
 
 use super::world::{Books, World, until};
 
 #[test]
-fn values_are_released_by_hand() {
+fn values_are_requeued_by_hand() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 30);
         world.run(&["rejected", "--retry"]).exits(1).tells(&["no ledger yet"]);
-        assert_eq!(world.ledger_files(), 0, "a ledger is not made for this");
+        assert_eq!(world.ledger_files(), 0, "requeueing makes no ledger");
         world.change("no !reject", "7, 8, 9");
         world.sync().exits(3);
         world.store().options.rules.reject_marker = String::new();
         world.store().reset_log();
 
         let said = world.run(&["rejected", "--json", "--retry", "7:1", "8", "77", "9:2"]).exits(0);
-        let told = said
-            .tells(&["77: no value of this customer is set aside", "9:2: this value is not set aside"])
+        let report = said
+            .tells(&["customer 77: no value is rejected", "customer 9 · attribute 2: not rejected"])
             .json();
-        assert_eq!((&told["released"], &told["run_id"]), (&2.into(), &2.into()));
+        assert_eq!((&report["requeued"], &report["run_id"]), (&2.into(), &2.into()));
         assert_eq!(
-            told["keys"][0],
-            serde_json::json!({ "customer_id": 7, "attribute_id": 1, "released": 1 })
+            report["keys"][0],
+            serde_json::json!({ "customer_id": 7, "attribute_id": 1, "requeued": 1 })
         );
         let run = world.run(&["runs", "2", "--json"]).exits(0).json();
         assert_eq!((&run["run"]["kind"], &run["run"]["status"]), (&"requeue".into(), &"succeeded".into()));
@@ -35,7 +35,7 @@ fn values_are_released_by_hand() {
         assert_eq!(world.writes().len(), 1);
         assert_eq!(world.value(8, 1).as_deref(), Some("no !reject"));
 
-        // Nothing went unanswered, so nothing has to be waited for, not even by a value that has changed since.
+        // Every request had a response, so nothing waits for an in-doubt window, not even a value that has changed since.
         world.run(&["rejected", "--retry", "9"]).exits(0);
         world.change("third", "9");
         world.sync().exits(0);
@@ -45,17 +45,17 @@ fn values_are_released_by_hand() {
         world.sync().exits(3);
         world.store().options.rules.reject_marker = String::new();
 
-        // Without keys all that is left; and then there is nothing.
-        world.run(&["rejected", "--retry"]).exits(0).tells(&["released 1 value", "attrsync sync"]);
+        // Without keys all that are left. Then there is nothing to requeue.
+        world.run(&["rejected", "--retry"]).exits(0).tells(&["requeued 1 value", "attrsync sync"]);
         world.sync().exits(0);
-        world.run(&["rejected", "--retry"]).exits(1).tells(&["nothing is set aside"]);
-        world.run(&["rejected", "--retry", "7"]).exits(1).tells(&["7: no value"]);
+        world.run(&["rejected", "--retry"]).exits(1).tells(&["no value is rejected"]);
+        world.run(&["rejected", "--retry", "7"]).exits(1).tells(&["customer 7: no value"]);
         world.run(&["rejected", "--retry", "seven"]).exits(64).tells(&["CUSTOMER:ATTRIBUTE_ID"]);
     }
 }
 
 #[test]
-fn a_store_that_is_held_releases_nothing() {
+fn a_locked_store_requeues_nothing() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 5);
         world.change("no !reject", "3");
@@ -87,39 +87,52 @@ fn with_deleted_customers(books: Books) -> World {
     world
 }
 
+/// How many entries the run requeued because of store changes.
+fn requeued(world: &World, run: i64) -> i64 {
+    world.number(&format!(
+        "select coalesce(sum(count), 0) as n from belief_edits where edit = 'requeue' and run_id = {run}"
+    ))
+}
+
+/// How many customers are known to be deleted.
+fn deleted_customers(world: &World) -> i64 {
+    world.number("select count(*) as n from rejected_customers where deleted = 1")
+}
+
 /// How often the store was asked about customers.
 fn asks(world: &World) -> usize {
     world.store().requests().filter(|request| request.path.ends_with("/customers")).count()
 }
 
 #[test]
-fn values_of_a_deleted_customer_are_sent_again_when_it_is_back() {
+fn values_of_a_deleted_customer_are_sent_again_when_it_is_restored() {
     for books in Books::BOTH {
         let world = with_deleted_customers(books);
-        assert_eq!(world.number("select count(*) as n from rejected_customers where deleted = 1"), 2);
+        assert_eq!(deleted_customers(&world), 2);
         world.store().reset_log();
         let said = world.sync().exits(3);
         assert_eq!((said.count("planned"), said.count("still_rejected")), (0, 4));
-        assert_eq!(asks(&world), 1, "one question for all of them");
+        assert_eq!(asks(&world), 1, "one call for all of them");
 
         world.store().add_customer(4);
         let plan = world.run(&["plan", "--json"]).exits(0).json();
         assert_eq!((&plan["counts"]["planned"], &plan["counts"]["still_rejected"]), (&2.into(), &2.into()));
         let said = world.sync().exits(3).balances();
-        assert_eq!((said.count("confirmed"), said.count("still_rejected")), (2, 2));
+        assert_eq!((requeued(&world, 4), said.count("confirmed"), said.count("still_rejected")), (2, 2, 2));
         assert_eq!((world.value(4, 1).as_deref(), world.value(5, 1)), (Some("second"), None));
-        // Rejected values are requeued, and nothing that the store held for the customer is believed any more.
+        // The rejected values are requeued, and what the store held for the customer is not believed any more.
         let edits = world.ask("select customer_id, edit, count from belief_edits order by edit");
-        let edit = |edit: &str| serde_json::json!({ "customer_id": 4, "edit": edit, "count": 2 });
-        assert_eq!(edits, [edit("clear"), edit("requeue")]);
+        let expected = |edit: &str| serde_json::json!({ "customer_id": 4, "edit": edit, "count": 2 });
+        assert_eq!(edits, [expected("clear"), expected("requeue")]);
         assert_eq!(world.number("select customer_id as n from rejected_customers"), 5);
+        world.run(&["explain", "4"]).exits(0).tells(&["requeue", "the store has customer 4 again"]);
         world.store().add_customer(5);
-        assert_eq!(world.sync().exits(0).balances().count("confirmed"), 2);
+        world.run(&["sync"]).exits(0);
     }
 }
 
 #[test]
-fn promise_5_customers_that_a_killed_or_stopped_run_did_not_ask_about_are_asked_about_by_the_next() {
+fn promise_5_customers_that_a_killed_or_stopped_run_did_not_check_are_checked_by_the_next() {
     for (books, signal) in
         [(Books::File, "KILL"), (Books::File, "TERM"), (Books::Postgres, "KILL"), (Books::Postgres, "TERM")]
     {
@@ -136,22 +149,18 @@ fn promise_5_customers_that_a_killed_or_stopped_run_did_not_ask_about_are_asked_
         running.signal(signal);
         running.end();
         world.store().options.latency = Duration::from_millis(2);
-        assert_eq!(
-            world.number("select count(*) as n from rejected_customers where deleted = 1"),
-            0,
-            "no customer was checked"
-        );
+        assert_eq!(deleted_customers(&world), 0, "the run checked nobody");
 
         world.store().reset_log();
         let said = world.sync().exits(3).balances().tells(&["the store no longer has these customers"]);
         assert_eq!((said.count("rejected"), said.count("still_rejected")), (0, 2));
-        assert_eq!(asks(&world), 1, "one question for both");
-        assert_eq!(world.number("select count(*) as n from rejected_customers where deleted = 1"), 2);
+        assert_eq!(asks(&world), 1, "one call for both");
+        assert_eq!(deleted_customers(&world), 2);
         world.store().add_customer(1);
         world.store().add_customer(2);
         world.sync().exits(0).balances();
         world.assert_landed(600, "second");
-        // Those who are there were asked about once, and never again.
+        // Existing customers are checked once.
         world.store().reset_log();
         world.sync().exits(0);
         assert_eq!(asks(&world), 0);
@@ -159,13 +168,13 @@ fn promise_5_customers_that_a_killed_or_stopped_run_did_not_ask_about_are_asked_
 }
 
 #[test]
-fn promise_3_what_a_deleted_customer_took_along_is_not_believed_when_it_is_back() {
+fn promise_3_values_of_a_deleted_customer_are_not_believed_when_it_is_restored() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 12);
         world.execute("insert into customer_attribute_values select c, 2, '1' from generate_series(1, 12) c");
         world.sync().exits(0);
         world.store().delete_customer(5);
-        // Only one of its two values is refused; the other is as it was.
+        // Only one of its two values is rejected; the other is unchanged.
         world.change("second", "5");
         world.execute(
             "update customer_attribute_values set value = '1' where customer_id = 5 and attribute_id = 2",
@@ -175,16 +184,16 @@ fn promise_3_what_a_deleted_customer_took_along_is_not_believed_when_it_is_back(
         let plan = world.run(&["plan", "--json"]).exits(0).json();
         assert_eq!(plan["counts"]["planned"], 2, "plan knows it too");
         let said = world.sync().exits(0).balances();
-        assert_eq!((said.count("confirmed"), said.count("planned")), (2, 2));
+        assert_eq!((said.count("confirmed"), requeued(&world, 3)), (2, 1));
         let made_anew = "select count(*) as n from changes where run_id = 3 and action = 'create'";
-        assert_eq!(world.number(made_anew), 2, "the ledger itself forgot them, should this run have died");
+        assert_eq!(world.number(made_anew), 2, "the ledger itself forgot them, in case this run dies");
         assert_eq!((world.value(5, 1).as_deref(), world.value(5, 2).as_deref()), (Some("second"), Some("1")));
         world.run(&["check", "--ledger"]).exits(0);
     }
 }
 
 #[test]
-fn rejected_values_are_sent_again_when_their_attribute_changes() {
+fn rejected_values_are_sent_again_when_their_attribute_is_redefined() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 12);
         world.change("no !reject", "3, 4");
@@ -200,13 +209,12 @@ fn rejected_values_are_sent_again_when_their_attribute_changes() {
             2,
             "plan writes nothing"
         );
-        // A run that leaves one of them out requeues both; the next run sends the other.
+        // A run that filters them out requeues them as well, and the next run sends them.
         let said =
             world.run(&["sync", "--json", "--customer", "3"]).exits(0).tells(&["attribute 1 is named level"]);
-        assert_eq!(said.count("confirmed"), 1);
-        assert_eq!(world.number("select count as n from belief_edits"), 2);
-        assert_eq!(world.sync().exits(0).count("confirmed"), 1);
-        assert_eq!(world.number("select count(*) as n from belief_edits"), 1);
+        assert_eq!((requeued(&world, 3), said.count("confirmed")), (2, 1));
+        let said = world.sync().exits(0);
+        assert_eq!((requeued(&world, 4), said.count("confirmed")), (0, 1));
         assert_eq!(world.value(4, 1).as_deref(), Some("no !reject"));
         world.store().reset_log();
         world.sync().exits(0);
@@ -215,7 +223,7 @@ fn rejected_values_are_sent_again_when_their_attribute_changes() {
 }
 
 #[test]
-fn an_attribute_that_was_deleted_and_made_anew_is_told_with_the_way_back() {
+fn an_attribute_that_was_deleted_and_made_again_is_reported_with_a_remedy() {
     for books in Books::BOTH {
         let world = World::with_customers(books, 5);
         world.execute(
@@ -243,7 +251,7 @@ fn an_attribute_that_was_deleted_and_made_anew_is_told_with_the_way_back() {
             0
         );
 
-        // Later runs do not repeat the news, and every row says why it is not sent.
+        // Later runs do not repeat the notice, and every row says why it is not sent.
         let made_anew = attrsync::sandbox::AttributeSpec::new(17, &name, "string");
         world.store().add_attribute(made_anew);
         let said = world.run(&["sync"]).exits(3);
@@ -257,7 +265,7 @@ fn an_attribute_that_was_deleted_and_made_anew_is_told_with_the_way_back() {
 }
 
 #[test]
-fn an_attribute_that_was_missing_for_a_while_is_sent_anew() {
+fn an_attribute_that_was_deleted_for_a_while_is_sent_again() {
     let world = World::with_customers(Books::File, 5);
     world.execute("insert into customer_attribute_values values (1, 2, '1')");
     world.sync().exits(0);

@@ -27,7 +27,7 @@ fn promise_12_an_answer_after_which_nothing_can_succeed_stops_the_run_with_advic
         assert_eq!((said.count("unknown"), said.count("rejected")), (0, 0), "{status}");
         assert_eq!(said.count("confirmed"), world.held().len() as i64, "{status}");
         let calls = world.writes().len();
-        assert_eq!(said.json()["calls"], calls, "{status}: what was begun ahead was not sent");
+        assert_eq!(said.json()["requests"], calls, "{status}: what was begun ahead was not sent");
         assert_eq!(world.number("select requests as n from runs"), calls as i64);
         world.sync().exits(0).balances();
         world.assert_landed(200, "first");

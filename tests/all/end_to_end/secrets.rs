@@ -138,7 +138,7 @@ fn promise_11_secrets_and_values_are_told_to_nobody() {
         ]);
         watch.run(&["sync"]).exits(3);
         world.script(&[Fault::Status(401)]);
-        watch.run(&["sync", "--distrust", "--json"]);
+        watch.run(&["sync", "--full", "--json"]);
         world.execute_at(
             &open,
             "update customer_attribute_values set value = value || ' anew' where customer_id < 40",

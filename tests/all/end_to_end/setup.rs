@@ -1,4 +1,4 @@
-//! Promise 12: what is wrong with the configuration, the arguments or the ledger is told, and nothing is done.
+//! Promise 12: every fault of the configuration, the arguments or the ledger is explained, and nothing is done.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::world::{Books, Said, World};
 
 #[test]
-fn promise_12_all_faults_of_a_configuration_are_told_at_once() {
+fn promise_12_all_faults_of_a_configuration_are_shown_at_once() {
     let world = World::with_customers(Books::File, 1);
     world.write_config(
         "[source]\nurl = \"mysql://x\"\ntable = \"a\"\nquery = \"select 1\"\n\
@@ -59,7 +59,7 @@ fn promise_12_wrong_arguments_are_64_and_nothing_is_done() {
     assert!(!world.path().join("ledger.db").exists());
 }
 
-/// Makes another version of the ledger's newest.
+/// Changes the newest version number of the ledger.
 fn set_version(world: &World, books: Books, version: i64) {
     let newest = "(select max(version) from refinery_schema_history)";
     let statement =
@@ -129,7 +129,7 @@ fn promise_12_a_ledger_that_cannot_be_one_is_explained() {
 }
 
 #[test]
-fn promise_12_check_tells_where_no_ledger_can_be_made_and_makes_nothing() {
+fn promise_12_check_says_where_no_ledger_can_be_made_and_makes_nothing() {
     let world = World::with_customers(Books::File, 3);
     fs::create_dir(world.path().join("books")).expect("a folder");
     let files = || {
@@ -200,7 +200,7 @@ fn promise_12_a_folder_that_cannot_be_written_is_explained() {
         let mut command = Command::new(&program);
         command.args(arguments).current_dir(world.path());
         if metadata.uid() == 0 {
-            // Nothing is closed to root, so it runs as nobody.
+            // Root may write everywhere, so the program runs as nobody.
             command.uid(65_534).gid(65_534);
         }
         command.output().expect("the program runs")
@@ -215,10 +215,10 @@ fn promise_12_a_folder_that_cannot_be_written_is_explained() {
 }
 
 #[test]
-fn promise_12_with_json_lines_every_line_on_stderr_is_one() {
+fn promise_12_with_json_logs_every_line_on_stderr_is_json() {
     let world = World::with_customers(Books::File, 5);
     world.change("!reject", "3");
-    let told = |said: &Said| -> Vec<(String, String)> {
+    let lines_of = |said: &Said| -> Vec<(String, String)> {
         let lines = said.err.lines().map(|line| {
             let line: serde_json::Value =
                 serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?} in {said:#?}"));
@@ -234,15 +234,15 @@ fn promise_12_with_json_lines_every_line_on_stderr_is_one() {
     };
     // A note, log lines, and a hint.
     let said = world.run(&["sync", "-vvv", "--log-format", "json"]).exits(3);
-    let lines = told(&said);
+    let lines = lines_of(&said);
     assert!(of(&lines, "note")[0].starts_with("made a new ledger"), "{said:#?}");
     assert!(of(&lines, "hint")[0].contains("`attrsync rejected`") && !of(&lines, "").is_empty(), "{said:#?}");
-    // An error and what to do, of a run and of a configuration.
+    // An error with its hint, of a run and of a configuration.
     world.store().options.rules.revoked = true;
-    let lines = told(&world.run(&["plan", "--log-format", "json", "--color", "always"]).exits(1));
+    let lines = lines_of(&world.run(&["plan", "--log-format", "json", "--color", "always"]).exits(1));
     assert_eq!((of(&lines, "error").len(), of(&lines, "hint").len()), (1, 1), "{lines:?}");
     world.write_config("[source]\nurl = 1\n");
-    let lines = told(&world.run(&["plan", "-q", "--log-format", "json"]).exits(64));
+    let lines = lines_of(&world.run(&["plan", "-q", "--log-format", "json"]).exits(64));
     assert!(of(&lines, "error")[0].contains('\n'), "all problems in one line: {lines:?}");
     assert!(world.run(&["plan"]).exits(64).err.starts_with("error: "), "text stays text");
 }

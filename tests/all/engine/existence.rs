@@ -11,9 +11,10 @@ use attrsync::engine::{self, Options, Ports, Report};
 use attrsync::ledger::Ledger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{Key, RunStatus};
-use attrsync::sandbox::{Model, QuotaRule, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
 use attrsync::testing::memory_ledger::MemoryStore;
+use attrsync::testing::memory_source::MemorySource;
+use attrsync::testing::sandbox_destination::SandboxDestination;
 use chrono::Utc;
 use tokio::sync::watch;
 
@@ -53,8 +54,8 @@ impl Asked {
 
 #[async_trait]
 impl Destination for Asked {
-    async fn ready(&self) {
-        self.store.ready().await;
+    async fn acquire_permit(&self) {
+        self.store.acquire_permit().await;
     }
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {

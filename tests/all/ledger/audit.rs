@@ -1,10 +1,10 @@
-//! The read side, with the same questions to both databases.
+//! The read side of a ledger: the same queries on both databases.
 
 use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError};
-use attrsync::record::{Key, RunStatus, Verdict};
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _};
+use attrsync::record::{Belief, Key, RunStatus, Verdict};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::ledger::contract::fixture::outcome;
@@ -29,19 +29,18 @@ async fn fill(ledger: &dyn Ledger) -> i64 {
 pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let store_id = audit.store_id(&store()).await.unwrap().expect("the store is known");
     assert_eq!(audit.stores().await.unwrap()[0].id, store_id);
-    assert!(audit.active_run(store_id).await.unwrap().is_none());
-    assert!(audit.learned_size(store_id).await.unwrap().is_none());
+    assert!(audit.entries_of(store_id).learned_size().await.unwrap().is_none());
 
     let line = audit.run(run).await.unwrap().expect("the run is there");
     assert_eq!((line.status.as_str(), line.finished_at), ("partial", Some(at(5))));
     assert!(line.counts.balance());
     assert_eq!(audit.runs(5).await.unwrap().len(), 1);
-    assert_eq!(audit.requests(run, 5).await.unwrap()[0].http_status, Some(200));
+    assert_eq!(audit.requests(run, 5).await.unwrap()[0].outcome, "accepted");
     assert_eq!(audit.failures(run, 5).await.unwrap()[0].reason.as_deref(), Some("not a number"));
     assert_eq!(audit.invalid_rows(run, 5).await.unwrap().len(), 1);
 
     let why = audit.explain(store_id, 2, None, 10).await.unwrap();
-    assert_eq!(why.entries[0].belief, "rejected");
+    assert_eq!(why.entries[0].belief, Belief::Rejected);
     assert_eq!(why.history[0].request.as_ref().map(|request| request.attempt), Some(1));
     let unsent = audit.explain(store_id, 3, Some(1), 10).await.unwrap();
     assert_eq!((unsent.entries.len(), unsent.history[0].outcome.as_str()), (0, "deferred"));
@@ -53,6 +52,8 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let table = audit.sql("select customer_id, value, null, 1.5e0 from entries order by 1").await.unwrap();
     assert_eq!(table.columns[..2], ["customer_id", "value"]);
     assert_eq!(table.rows[0][..3], [Value::Int(1), Value::Text("a".to_owned()), Value::Null]);
+    let sum = audit.sql("select sum(customer_id) from entries").await.unwrap();
+    assert_eq!(sum.rows, [[Value::Int(3)]]);
     for refused in ["delete from entries", "select 1; select 2", "create table t (a int)", "nonsense", ""] {
         match audit.sql(refused).await {
             Err(LedgerError::Unusable(_)) => {}
@@ -66,7 +67,7 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
 }
 
 #[tokio::test]
-async fn questions_to_postgres() {
+async fn a_postgres_ledger_is_read() {
     let url = Postgres::start().database();
     let config = LedgerConfig::Postgres(Secret::new(url.as_str()));
     assert!(AuditLog::open(&config).await.unwrap().is_none(), "there is no ledger yet");
@@ -75,7 +76,7 @@ async fn questions_to_postgres() {
     let audit = AuditLog::open(&config).await.unwrap().expect("there is a ledger");
     check(&audit, run).await;
 
-    // A block of code can switch its session back to writing, and a procedure can end a transaction.
+    // A `do` block can switch its session back to writing, and a procedure can end a transaction.
     let writes = "perform set_config('default_transaction_read_only', 'off', false); commit; delete from attrsync.entries;";
     assert!(audit.sql(&format!("do $$ begin {writes} end $$")).await.is_err());
     let procedure =
@@ -105,7 +106,7 @@ pub(crate) const FILLED: &str = "
     insert into invalid_rows (run_id, attribute_id, value, reason) values (7, 1, 'x', 'no customer id');";
 
 #[tokio::test]
-async fn questions_to_sqlite() {
+async fn a_sqlite_ledger_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let config = LedgerConfig::Sqlite(path.clone());

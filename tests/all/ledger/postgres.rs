@@ -18,7 +18,7 @@ use crate::support::migrations;
 use crate::support::postgres::Postgres;
 
 pub(crate) fn store() -> StoreName {
-    StoreName { api_url: "https://api.example.com".to_owned(), hash: "abc123".to_owned() }
+    StoreName::new("https://api.example.com", "abc123")
 }
 
 pub(crate) fn at(second: i64) -> DateTime<Utc> {

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use attrsync::destination::{Attribute, Body, Destination, Echo, Item, ReadError, Response};
 use attrsync::record::{Key, StoreName};
-use attrsync::sandbox::{Model, SandboxDestination};
+use attrsync::sandbox::Model;
 use attrsync::testing::memory_ledger::MemoryStore;
+use attrsync::testing::sandbox_destination::SandboxDestination;
 use tokio::time::Instant;
 
 use super::oracle::{Oracle, Run};
@@ -61,8 +62,8 @@ impl Drop for Leaves<'_> {
 
 #[async_trait]
 impl Destination for Watched {
-    async fn ready(&self) {
-        self.store.ready().await;
+    async fn acquire_permit(&self) {
+        self.store.acquire_permit().await;
     }
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {

@@ -10,9 +10,10 @@ use std::time::Duration;
 use attrsync::config::PushConfig;
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::record::{Belief, Key, Outcome, RunStatus, StoreName};
-use attrsync::sandbox::{AttributeSpec, Fault, Model, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::sandbox::{AttributeSpec, Fault, Model, SandboxOptions};
 use attrsync::testing::memory_ledger::{MemoryLedger, MemoryStore};
+use attrsync::testing::memory_source::MemorySource;
+use attrsync::testing::sandbox_destination::SandboxDestination;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use tokio::sync::watch;
@@ -63,7 +64,7 @@ struct World {
 impl World {
     fn new(story: &Story) -> Self {
         let options = story.store.options(story.seed);
-        let name = StoreName { api_url: "https://sandbox".to_owned(), hash: options.hash.clone() };
+        let name = StoreName::new("https://sandbox", &*options.hash);
         let mut model = Model::new(options);
         model.watch();
         let model = Arc::new(Mutex::new(model));
@@ -229,7 +230,7 @@ impl World {
             progress: &|_| {},
         };
         let options =
-            Options { distrust: sync.distrust, retry_rejected: sync.retry_rejected, ..Options::default() };
+            Options { full: sync.distrust, retry_rejected: sync.retry_rejected, ..Options::default() };
         let (ask, stop) = watch::channel(false);
         let run = engine::sync(ports, &self.push, &options, stop);
         let asking = async {

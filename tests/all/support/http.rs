@@ -1,7 +1,7 @@
-//! A scripted HTTP server on a loopback port, for answers that no well-behaved server would give.
+//! A scripted HTTP server on a loopback port, for responses that no correct server sends.
 //!
-//! Each request takes the next act of the script, in the order in which requests begin. Everything that was
-//! asked is kept for the test to look at. Dropping the server closes its port and all of its connections.
+//! Each request takes the next act of the script, in the order in which the requests start. All requests are kept for
+//! the test. Dropping the server closes its port and all its connections.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -9,21 +9,21 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
-/// What is done about one request.
+/// What the server does with one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// These bytes are sent; the connection stays open for the next request.
-    HttpResponse(Vec<u8>),
-    /// These bytes are sent, then the connection is closed in good order.
+    Respond(Vec<u8>),
+    /// These bytes are sent, then the connection is closed.
     Cut(Vec<u8>),
-    /// These bytes are sent, then nothing until the other side goes away.
+    /// These bytes are sent, then nothing until the client closes the connection.
     Hang(Vec<u8>),
-    /// The connection is reset when the request's first line has come.
+    /// The connection is reset after the request's first line.
     Reset,
 }
 
-/// An answer with its length told. `headers` may not tell one of their own.
-pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
+/// Writes a response with its Content-Length, which `headers` must not have.
+pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut text = format!("HTTP/1.1 {status} Scripted\r\n");
     for (name, value) in headers {
@@ -33,10 +33,10 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8
     [text.as_bytes(), body].concat()
 }
 
-/// A request as it came.
+/// A request as it arrived.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
-    /// Which connection it came over, counted from 0.
+    /// The number of its connection, from 0.
     pub(crate) connection: usize,
     /// `GET`, `PUT`.
     pub(crate) method: String,
@@ -75,7 +75,7 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    /// Starts a server that goes by `script`.
+    /// Starts a server with this script.
     pub(crate) fn start(script: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("the port's address");
@@ -91,7 +91,7 @@ impl HttpServer {
         format!("http://{}", self.address)
     }
 
-    /// The requests so far, in the order in which they began.
+    /// The requests so far, in the order in which they started.
     pub(crate) fn seen(&self) -> Vec<Request> {
         lock(&self.state).seen.clone()
     }
@@ -105,7 +105,7 @@ impl HttpServer {
 impl Drop for HttpServer {
     fn drop(&mut self) {
         lock(&self.state).stopping = true;
-        // Accepting blocks until somebody comes.
+        // Accepting blocks until the next connection.
         let woken = TcpStream::connect(self.address);
         if let (Ok(_), Some(accepting)) = (woken, self.accepting.take()) {
             let _ = accepting.join();
@@ -156,7 +156,7 @@ fn serve(mut stream: TcpStream, connection: usize, state: &Shared) -> io::Result
         read_rest(&mut stream, &mut request)?;
         lock(state).seen.push(request);
         match act {
-            Some(Act::HttpResponse(bytes)) => stream.write_all(&bytes)?,
+            Some(Act::Respond(bytes)) => stream.write_all(&bytes)?,
             Some(Act::Cut(bytes)) => {
                 stream.write_all(&bytes)?;
                 return stream.shutdown(Shutdown::Both);
@@ -165,7 +165,7 @@ fn serve(mut stream: TcpStream, connection: usize, state: &Shared) -> io::Result
                 stream.write_all(&bytes)?;
                 return io::copy(&mut stream, &mut io::sink()).map(drop);
             }
-            Some(Act::Reset) | None => stream.write_all(&answer(599, &[], "the script is at its end"))?,
+            Some(Act::Reset) | None => stream.write_all(&response(599, &[], "the script is at its end"))?,
         }
     }
 }

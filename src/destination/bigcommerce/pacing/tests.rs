@@ -4,18 +4,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::FutureExt;
 use tokio::time::sleep;
 
-use super::super::headers::Rate;
+use super::super::quota::Rate;
 use super::*;
 
 const S: Duration = Duration::from_secs(1);
 
-/// A store that counts calls in windows and answers after a while.
+/// A store that counts requests in windows.
 struct Store {
     opened: Mutex<(Instant, u64)>,
     quota: u64,
-    /// Whether a window opens with the first call after the last one, not by the clock.
+    /// Whether a window opens with the first request after the last window, not by the clock.
     lazy: bool,
-    overdrawn: AtomicU64,
+    exceeded: AtomicU64,
     served: AtomicU64,
 }
 
@@ -23,11 +23,11 @@ const WINDOW: Duration = Duration::from_secs(30);
 
 impl Store {
     fn new(quota: u64, lazy: bool) -> Self {
-        let (overdrawn, served) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { opened: Mutex::new((Instant::now(), 0)), quota, lazy, overdrawn, served }
+        let (exceeded, served) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { opened: Mutex::new((Instant::now(), 0)), quota, lazy, exceeded, served }
     }
 
-    /// Counts a call and says what the headers would.
+    /// Counts a request and returns what the headers would report.
     fn count(&self) -> Rate {
         let mut window = self.opened.lock().unwrap();
         let now = Instant::now();
@@ -37,26 +37,26 @@ impl Store {
         window.1 += 1;
         self.served.fetch_add(1, Ordering::Relaxed);
         if window.1 > self.quota {
-            self.overdrawn.fetch_add(1, Ordering::Relaxed);
+            self.exceeded.fetch_add(1, Ordering::Relaxed);
         }
         let left = self.quota.saturating_sub(window.1);
         Rate { window: WINDOW, reset: window.0 + WINDOW - now, quota: self.quota, left }
     }
 }
 
-/// One call: some time there, some time at work, some time back.
-async fn call(pacer: &Pacer, store: &Store, random: &Mutex<fastrand::Rng>, slowest_ms: u64) {
+/// One request, which takes random times to the store and back.
+async fn request(pacer: &Pacer, store: &Store, random: &Mutex<fastrand::Rng>, slowest_ms: u64) {
     let some_time = || Duration::from_millis(random.lock().unwrap().u64(0..=slowest_ms));
-    let (there, back) = (some_time(), some_time());
-    pacer.ready().await;
-    let flight = pacer.begin();
-    sleep(there).await;
+    let (to_store, back) = (some_time(), some_time());
+    pacer.acquire_permit().await;
+    let in_flight = pacer.start_request();
+    sleep(to_store).await;
     let rate = store.count();
     sleep(back).await;
-    flight.end(Ending::Answered { rate: Some(rate), good: true });
+    in_flight.end(Ending::Responded { rate: Some(rate), good: true });
 }
 
-/// Three workers push for ten minutes. Returns the calls served.
+/// Three workers send requests for ten minutes. Returns how many were served.
 async fn ten_minutes(quota: u64, reserve: f64, lazy: bool, slowest_ms: u64, seed: u64) -> u64 {
     let pacer = Arc::new(Pacer::new(reserve, S * 120));
     let store = Arc::new(Store::new(quota, lazy));
@@ -67,7 +67,7 @@ async fn ten_minutes(quota: u64, reserve: f64, lazy: bool, slowest_ms: u64, seed
             let (pacer, store, random) = (pacer.clone(), store.clone(), random.clone());
             tokio::spawn(async move {
                 while Instant::now() < end {
-                    call(&pacer, &store, &random, slowest_ms).await;
+                    request(&pacer, &store, &random, slowest_ms).await;
                 }
             })
         })
@@ -75,18 +75,21 @@ async fn ten_minutes(quota: u64, reserve: f64, lazy: bool, slowest_ms: u64, seed
     for worker in workers {
         worker.await.unwrap();
     }
-    assert_eq!(store.overdrawn.load(Ordering::Relaxed), 0, "quota {quota}, seed {seed}, lazy {lazy}");
+    assert_eq!(store.exceeded.load(Ordering::Relaxed), 0, "quota {quota}, seed {seed}, lazy {lazy}");
     store.served.load(Ordering::Relaxed)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quota_that_is_told_is_never_overdrawn() {
+async fn a_reported_quota_is_never_exceeded() {
     for seed in 0..20 {
         for lazy in [false, true] {
             for quota in [1, 2, 7, 150] {
                 let served = ten_minutes(quota, 0.0, lazy, 300, seed).await;
                 let most = quota * 20;
-                assert!(served * 100 >= most * 90, "only {served} of {most} calls were made (seed {seed})");
+                assert!(
+                    served * 100 >= most * 90,
+                    "only {served} of {most} requests were made (seed {seed})"
+                );
             }
             ten_minutes(20, 0.2, lazy, 12_000, seed).await;
         }
@@ -94,30 +97,30 @@ async fn a_quota_that_is_told_is_never_overdrawn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_reserve_is_left_to_others() {
+async fn the_reserve_is_left_to_other_apps() {
     let served = ten_minutes(150, 0.2, false, 50, 1).await;
-    // The 21st window may have begun when the workers see that the time is over.
+    // The workers may see the end of the time in the 21st window.
     assert!((120 * 19..=120 * 20 + 3).contains(&served), "{served}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asked_first_goes_first() {
+async fn permits_are_granted_in_order() {
     let pacer = Arc::new(Pacer::new(0.0, S * 120));
-    pacer.ready().await;
-    let flight = pacer.begin();
+    pacer.acquire_permit().await;
+    let in_flight = pacer.start_request();
     let order = Arc::new(Mutex::new(Vec::new()));
     let waiting: Vec<_> = (0..5)
         .map(|number| {
             let (pacer, order) = (pacer.clone(), order.clone());
             tokio::spawn(async move {
-                pacer.ready().await;
+                pacer.acquire_permit().await;
                 order.lock().unwrap().push(number);
-                pacer.begin().end(Ending::Lost);
+                pacer.start_request().end(Ending::Lost);
             })
         })
         .collect();
     tokio::task::yield_now().await;
-    flight.end(Ending::Lost);
+    in_flight.end(Ending::Lost);
     for task in waiting {
         task.await.unwrap();
     }
@@ -125,31 +128,31 @@ async fn whoever_asked_first_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_is_dropped_leaves_nothing_behind() {
+async fn a_dropped_waiter_leaves_nothing_behind() {
     let pacer = Pacer::new(0.0, S * 120);
-    pacer.ready().await;
-    let flight = pacer.begin();
+    pacer.acquire_permit().await;
+    let in_flight = pacer.start_request();
     for _ in 0..10 {
-        assert!(pacer.ready().now_or_never().is_none());
+        assert!(pacer.acquire_permit().now_or_never().is_none());
     }
-    flight.end(Ending::Lost);
-    assert!(pacer.ready().now_or_never().is_some());
+    in_flight.end(Ending::Lost);
+    assert!(pacer.acquire_permit().now_or_never().is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_dropped_half_way_is_over() {
+async fn a_dropped_request_is_no_longer_in_flight() {
     let pacer = Pacer::new(0.0, S * 120);
-    pacer.ready().await;
-    drop(pacer.begin());
-    assert!(pacer.ready().now_or_never().is_some());
+    pacer.acquire_permit().await;
+    drop(pacer.start_request());
+    assert!(pacer.acquire_permit().now_or_never().is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_grant_that_nobody_uses_blocks_for_its_life_only() {
+async fn an_unused_first_permit_blocks_until_it_expires() {
     let pacer = Pacer::new(0.0, S * 120);
     let start = Instant::now();
-    pacer.ready().await;
-    pacer.ready().await;
+    pacer.acquire_permit().await;
+    pacer.acquire_permit().await;
     let waited = start.elapsed();
     assert!(waited >= S * 120 && waited < S * 121, "{waited:?}");
 }

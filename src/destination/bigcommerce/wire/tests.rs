@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn problem(text: &str) -> (String, Vec<(String, String)>) {
-    match refusal(text) {
+    match error_body(text) {
         Body::Problem { title, errors } => (title, errors),
         other => panic!("{text} was read as {other:?}"),
     }
@@ -40,7 +40,7 @@ fn echoes_are_read_leniently() {
         value_id,
     };
     let expected = vec![echo(7, "a", Some(5)), echo(8, "10", None), echo(10, "x\u{FFFD}y", None)];
-    assert_eq!(upsert_reply(200, text), Body::Echoes(expected));
+    assert_eq!(upsert_response(200, text), Body::Echoes(expected));
     assert_eq!(page(text, super::echo).unwrap().unread, 5);
 }
 
@@ -48,9 +48,9 @@ fn echoes_are_read_leniently() {
 fn a_success_without_a_list_is_unreadable() {
     for text in ["", "[]", "{}", r#"{"data":{}}"#, r#"{"data":[}"#, r#"{"title":"x","errors":{}}"#, "<html>"]
     {
-        assert_eq!(upsert_reply(200, text), Body::Unreadable(text.to_owned()));
+        assert_eq!(upsert_response(200, text), Body::Unreadable(text.to_owned()));
     }
-    assert_eq!(upsert_reply(200, r#"{"data":[]}"#), Body::Echoes(vec![]));
+    assert_eq!(upsert_response(200, r#"{"data":[]}"#), Body::Echoes(vec![]));
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn errors_may_be_missing_empty_nested_or_a_list() {
 }
 
 #[test]
-fn what_is_no_problem_is_unreadable() {
+fn other_bodies_are_unreadable() {
     for text in ["", "null", "7", r#"[{"status":413,"message":"m"}]"#, r#"{"message":"m"}"#, "<h1>404</h1>"] {
-        assert_eq!(refusal(text), Body::Unreadable(text.to_owned()));
+        assert_eq!(error_body(text), Body::Unreadable(text.to_owned()));
     }
 }
 
 #[test]
-fn excerpts_are_short_whole_and_clean() {
+fn excerpts_are_cut_between_characters_and_clean() {
     assert_eq!(excerpt("a\0b\r\n\u{1b}[31mc"), "a b \n [31mc");
     let long = format!("a{}", "é".repeat(4000));
     let cut = excerpt(&long);
@@ -99,7 +99,7 @@ fn excerpts_are_short_whole_and_clean() {
 }
 
 #[test]
-fn a_page_tells_how_many_there_are() {
+fn a_page_has_the_number_of_pages() {
     let text = r#"{"data":[{"id":4,"name":"Tier","type":"string"},{"id":5,"name":"Age"}],
         "meta":{"pagination":{"total_pages":2}}}"#;
     let page = page(text, attribute).unwrap();
@@ -108,7 +108,7 @@ fn a_page_tells_how_many_there_are() {
     assert_eq!(page.items, [of(4, "Tier", "string"), of(5, "Age", "")]);
 }
 
-/// Any JSON, with the names that matter where they matter and elsewhere.
+/// Any JSON, with the known names of fields at any place.
 fn json() -> impl Strategy<Value = Value> {
     let name = prop_oneof![
         "data|meta|pagination|total_pages|id|customer_id|attribute_id|attribute_value",
@@ -131,7 +131,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What a plain reading by serde_json's own tree gives: keys, values and ids, and how many items could not be read.
+/// Reads echoes with serde_json's own tree, and counts the items that cannot be read.
 fn plainly(items: &[Value]) -> (Vec<Echo>, usize) {
     let id = |item: &Value, field: &str| match item.get(field)? {
         Value::Number(number) => number.as_i64(),
@@ -154,7 +154,7 @@ fn plainly(items: &[Value]) -> (Vec<Echo>, usize) {
 
 proptest! {
     #[test]
-    fn lists_are_read_as_a_plain_reading_reads_them(
+    fn lists_are_read_as_serde_json_reads_them(
         data in proptest::collection::vec(json(), 0..8),
         items in proptest::collection::vec((json(), json(), json(), json()), 0..4),
         pages in json(),

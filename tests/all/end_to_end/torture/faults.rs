@@ -273,9 +273,9 @@ fn stop_source(life: &mut Life<'_>) -> bool {
     let mut run = life.sync();
     run.until("it plans", || life.world.store().tally().requests > seen);
     sleep(Duration::from_millis(life.rng.u64(0..120)));
-    life.servers.source.stop_hard();
+    life.servers.source.crash();
     let ended = run.end();
-    life.servers.source.start_again();
+    life.servers.source.recover();
     life.configure(false);
     ended_well(life, &ended, &[1]);
     true
@@ -287,9 +287,9 @@ fn stop_ledger(life: &mut Life<'_>) -> bool {
     let mut run = life.sync();
     run.until("it sends", || life.written() > from);
     let late = run.has_ended();
-    server.stop_hard();
+    server.crash();
     let ended = run.end();
-    server.start_again();
+    server.recover();
     ended_well(life, &ended, &[0, 1, 3]);
     !late && ended.code == Some(1)
 }

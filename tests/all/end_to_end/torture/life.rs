@@ -17,6 +17,7 @@ use super::disk::Disk;
 use super::faults::Fault;
 use super::proxy::Proxy;
 use crate::end_to_end::world::{Books, World, until};
+use crate::support::machine::needed;
 use crate::support::postgres::Postgres;
 
 /// Values come back, so that a store that was left behind can agree with a ledger by chance.
@@ -43,7 +44,7 @@ impl Servers {
             .into_iter()
             .flatten()
             .filter(stopped)
-            .for_each(Postgres::start_again);
+            .for_each(Postgres::recover);
     }
 }
 
@@ -91,7 +92,12 @@ impl<'a> Life<'a> {
             (1..=3)
                 .for_each(|id| store.add_attribute(AttributeSpec::new(id, &format!("text_{id}"), "string")));
         }
-        let disk = if books == Books::File { Disk::mount(&folder) } else { None };
+        let disk = match books {
+            Books::File => {
+                needed("mount", Disk::mount(&folder), "run the tests as a user that may mount a tmpfs")
+            }
+            Books::Postgres => None,
+        };
         let shelf = match books {
             Books::File => Shelf::File(folder.join("ledger-0.db")),
             Books::Postgres => Shelf::Postgres(ledger_url),

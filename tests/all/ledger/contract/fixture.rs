@@ -10,12 +10,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::backend::Backend;
 
 pub(crate) fn store() -> StoreName {
-    StoreName { api_url: "https://api.example.com".to_owned(), hash: "abc".to_owned() }
+    StoreName::new("https://api.example.com", "abc")
 }
 
 /// The same store in a sandbox, which is another.
 pub(crate) fn other_store() -> StoreName {
-    StoreName { api_url: "http://127.0.0.1:1".to_owned(), hash: "abc".to_owned() }
+    StoreName::new("http://127.0.0.1:1", "abc")
 }
 
 /// So many seconds into the test.

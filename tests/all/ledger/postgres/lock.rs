@@ -69,7 +69,7 @@ async fn killed_while_it_waits_for(table: &str) {
         .expect("creates the source");
     let model = Arc::new(Mutex::new(Model::new(SandboxOptions::default())));
     let server = Server::start("127.0.0.1:0", model).await.expect("the sandbox listens");
-    let store = StoreName { api_url: format!("http://{}", server.addr), hash: "sandbox".to_owned() };
+    let store = StoreName::new(&format!("http://{}", server.addr), "sandbox");
 
     // The ledger is there before its tables are locked.
     drop(PostgresLedger::open(&url, &store).await.expect("makes a ledger"));

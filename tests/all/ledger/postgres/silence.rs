@@ -17,8 +17,9 @@ use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader};
 use attrsync::record::{Belief, Filter, Key, RunStatus};
-use attrsync::sandbox::{Model, SandboxDestination, SandboxOptions};
-use attrsync::source::memory::MemorySource;
+use attrsync::sandbox::{Model, SandboxOptions};
+use attrsync::testing::memory_source::MemorySource;
+use attrsync::testing::sandbox_destination::SandboxDestination;
 use chrono::Utc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -112,8 +113,8 @@ struct Silencer {
 
 #[async_trait]
 impl Destination for Silencer {
-    async fn ready(&self) {
-        self.store.ready().await;
+    async fn acquire_permit(&self) {
+        self.store.acquire_permit().await;
     }
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {

@@ -1,19 +1,18 @@
-//! The statements that the source is read with. Names from the configuration are quoted; ids are numbers.
+//! The statements that read the source. Names from the configuration are quoted; ids are numbers.
 
 use std::collections::BTreeSet;
 
-use super::SourceError;
 use crate::config::{Relation, table_parts};
 use crate::record::Filter;
+use crate::source::SourceError;
 
-/// Opens the snapshot. A long read must not end by a time-out that was meant for others; a table that somebody
-/// has locked must not hold the run for ever.
+/// Opens the snapshot. A time-out of the role must not end a long read; a locked table must not block the run for ever.
 pub(super) const BEGIN: &str = "begin isolation level repeatable read read only; \
      set local statement_timeout = 0; \
      set local idle_in_transaction_session_timeout = 0; \
      set local lock_timeout = '30s'";
 
-/// The relation as it stands after `from`.
+/// The relation as it is written after `from`.
 pub(super) fn relation(relation: &Relation) -> Result<String, SourceError> {
     match relation {
         // The line breaks keep a comment at the query's end from swallowing the parenthesis.
@@ -32,8 +31,8 @@ fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
-/// One row for each of customer_id, attribute_id and value: its type, and the type that this is a domain over.
-/// It reads no row of the relation.
+/// Returns the declared type and the base type (the same unless a domain) of customer_id, attribute_id and value, one
+/// row for each. It reads no row of the relation.
 pub(super) fn column_types(relation: &str) -> String {
     format!(
         "with recursive columns(n, type) as (\
@@ -53,8 +52,8 @@ pub(super) fn column_types(relation: &str) -> String {
     )
 }
 
-/// Whether a relation is a table in which no value is large: one that does not fit into a page, even compressed, is kept
-/// in a table beside it, which is empty then. It reads no row of the relation.
+/// Returns whether the relation is a table without large values: Postgres keeps a value that does not fit into a page in
+/// the table's TOAST table, which is then empty. It reads no row of the relation.
 pub(super) fn has_small_values(relation: &str) -> String {
     format!(
         "select (c.relkind = 'r' and not c.relhassubclass \
@@ -73,9 +72,9 @@ pub(super) fn rows(relation: &str, value: &str, filter: &Filter) -> String {
     )
 }
 
-/// The value as text. One that is too long for the store in any encoding is cut to a length that still shows it,
-/// so that a huge value does not travel; where there is none, nobody looks for it ten million times. A text knows its
-/// size without being read; of everything else the text is made once.
+/// The value as text. A value that is too long for the store in any encoding is cut to 301 characters, which is still
+/// too long, so that a huge value is not transferred. The check is left out for a table without large values, because it
+/// costs time in each of ten million rows. A text's size is known without reading it; other types are converted once.
 pub(super) const fn value(is_text: bool, small: bool) -> &'static str {
     match (is_text, small) {
         (true, true) => "s.value::text",
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_quoted_and_queries_are_fenced() {
+    fn names_are_quoted_and_queries_are_in_parentheses() {
         let of = |relation_| relation(&relation_).expect("a relation");
         assert_eq!(of(Relation::Table("Shop.values".to_owned())), r#""shop"."values""#);
         assert_eq!(of(Relation::Table(r#""a""b; drop""#.to_owned())), r#""a""b; drop""#);

@@ -1,25 +1,19 @@
-//! What an error of the database means for the source, with a hint and without any password or value.
+//! Explains an error of the database, with a hint and without any password or value.
 
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 
-use super::SourceError;
+use crate::source::{Cause, Operation, SourceError};
 
 pub(super) fn unusable(problem: impl Into<String>, hint: impl Into<String>) -> SourceError {
     SourceError::Unusable { problem: problem.into(), hint: hint.into() }
 }
 
-/// The failure of whatever was being done.
-pub(super) fn failure(doing: &'static str, error: sqlx::Error) -> SourceError {
-    match &error {
-        sqlx::Error::Database(database) => match database.try_downcast_ref::<PgDatabaseError>() {
-            Some(error) => told(doing, error),
-            None => SourceError::Database { doing, source: Box::new(error) },
-        },
-        _ => SourceError::Database { doing, source: Box::new(error) },
-    }
+/// The failure of an operation.
+pub(super) fn failure(operation: Operation, error: sqlx::Error) -> SourceError {
+    explained(error).unwrap_or_else(|source| SourceError::Database { operation, source })
 }
 
-/// The failure to connect, which names the address without its password.
+/// The failure to connect, with the address and without its password.
 pub(super) fn connection_failure(options: &PgConnectOptions, error: sqlx::Error) -> SourceError {
     let place = place(options);
     match error {
@@ -31,7 +25,7 @@ pub(super) fn connection_failure(options: &PgConnectOptions, error: sqlx::Error)
             format!("could not set up TLS with the source at {place}: {error}"),
             "check sslmode and sslrootcert in [source] url",
         ),
-        error => failure("connect", error),
+        error => explained(error).unwrap_or_else(SourceError::Connect),
     }
 }
 
@@ -43,11 +37,14 @@ pub(super) fn place(options: &PgConnectOptions) -> String {
     }
 }
 
-/// One table from SQLSTATE to what a person should do.
-fn told(doing: &'static str, error: &PgDatabaseError) -> SourceError {
-    let said = error.message();
-    let with = |lead: &str, hint: &str| unusable(format!("{lead}: {said}"), hint);
-    match error.code() {
+/// The error that a person can act upon, by SQLSTATE; otherwise the cause as it is.
+fn explained(error: sqlx::Error) -> Result<SourceError, Cause> {
+    let Some(database) = error.as_database_error().and_then(|error| error.try_downcast_ref()) else {
+        return Err(Box::new(error));
+    };
+    let message = PgDatabaseError::message(database);
+    let with = |lead: &str, hint: &str| unusable(format!("{lead}: {message}"), hint);
+    Ok(match database.code() {
         // Nothing else conflicts with a transaction that only reads.
         "40001" | "40P01" => SourceError::RecoveryConflict,
         "28P01" | "28000" => with(
@@ -65,28 +62,28 @@ fn told(doing: &'static str, error: &PgDatabaseError) -> SourceError {
             "the source lacks a column",
             "it must have customer_id, attribute_id and value; a query in [source] query can rename others",
         ),
-        "42501" => with("the source may not be read", &grant_hint(error)),
+        "42501" => with("the source may not be read", &grant_hint(database)),
         "55P03" => unusable(
-            "somebody has held a lock on the source's table for 30 seconds",
-            "see pg_locks for who holds it, and run again",
+            "another session has locked the source's table for 30 seconds",
+            "find the session in pg_locks, and run again",
         ),
         code if code.starts_with("42") => {
-            with("the source's query cannot be run", "run it in psql and mend [source] query")
+            with("the source's query cannot be run", "run it in psql and correct [source] query")
         }
-        // What the server says quotes bytes of the value.
+        // The server's message quotes bytes of the value.
         "22021" | "22P05" => unusable(
             format!(
                 "a value of the source cannot be read as UTF-8, given its database's encoding (SQLSTATE {})",
-                error.code()
+                database.code()
             ),
-            "mend the value, or cast it in [source] query: encode(convert_to(value, 'SQL_ASCII'), 'escape') shows its bytes",
+            "correct the value, or cast it in [source] query: encode(convert_to(value, 'SQL_ASCII'), 'escape') shows its bytes",
         ),
         code if code.starts_with("22") => unusable(
-            format!("a row of the source could not be read: {} (SQLSTATE {code})", masked(said)),
-            "find the row by running the query in psql, and mend it or the cast",
+            format!("a row of the source could not be read: {} (SQLSTATE {code})", masked(message)),
+            "find the row by running the query in psql, and correct it or the cast",
         ),
-        code => SourceError::Database { doing, source: format!("{} (SQLSTATE {code})", masked(said)).into() },
-    }
+        code => return Err(format!("{} (SQLSTATE {code})", masked(message)).into()),
+    })
 }
 
 fn grant_hint(error: &PgDatabaseError) -> String {
@@ -99,7 +96,7 @@ fn grant_hint(error: &PgDatabaseError) -> String {
     }
 }
 
-/// The message without what it quotes: that may be a customer's value.
+/// Removes the quoted part of a message, because it may be a customer's value.
 fn masked(message: &str) -> String {
     let Some((start, rest)) = message.split_once('"') else { return message.to_owned() };
     let end = rest.rsplit_once('"').map_or("", |(_, end)| end);
@@ -111,7 +108,7 @@ mod tests {
     use super::masked;
 
     #[test]
-    fn what_is_quoted_is_left_out() {
+    fn the_quoted_part_is_removed() {
         assert_eq!(masked("out of memory"), "out of memory");
         assert_eq!(
             masked(r#"invalid input syntax for type integer: "Ann""#),

@@ -1,19 +1,19 @@
-//! Desired values held in memory, for simulations and benchmarks.
+//! A source whose rows are in memory.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Source, SourceError, SourcePages};
 use crate::record::{Filter, SourcePage, SourceRow};
+use crate::source::{Source, SourceError, SourcePages};
 
-/// A row as it is held: customer id, attribute id, value.
+/// A row: customer id, attribute id, value.
 pub type MemoryRow = (Option<i64>, Option<i64>, Option<String>);
 
 const PAGE_ROWS: usize = 2_000;
 
-/// A source whose rows can be changed between two reads. Clones share their rows.
+/// A source whose rows a test can change between two reads. Clones share their rows.
 #[derive(Debug, Clone, Default)]
 pub struct MemorySource {
     rows: Arc<Mutex<Vec<MemoryRow>>>,
@@ -21,23 +21,23 @@ pub struct MemorySource {
 }
 
 impl MemorySource {
-    /// A source of these rows, in any order.
+    /// Makes a source of these rows, in any order.
     #[must_use]
     pub fn new(rows: Vec<MemoryRow>) -> Self {
         Self { rows: Arc::new(Mutex::new(rows)), conflicts: Arc::default() }
     }
 
-    /// Replaces all rows. A read that has begun does not see it.
+    /// Replaces all rows. A read that has started still returns the old ones.
     pub fn replace(&self, rows: Vec<MemoryRow>) {
         *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
     }
 
-    /// Edits the rows in place. A read that has begun does not see it.
+    /// Edits the rows in place. A read that has started still returns the old ones.
     pub fn edit(&self, edit: impl FnOnce(&mut Vec<MemoryRow>)) {
         edit(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Lets the next `count` reads end in a recovery conflict, half way through.
+    /// Makes the next `count` reads fail with a recovery conflict after half of the rows.
     pub fn conflict(&self, count: u32) {
         self.conflicts.store(count, Ordering::SeqCst);
     }
@@ -53,7 +53,7 @@ impl MemorySource {
     }
 }
 
-/// As in SQL, a NULL is in no list.
+/// Whether the filter matches the row. As in SQL, a NULL is in no list.
 fn passes((customer_id, attribute_id, _): &MemoryRow, filter: &Filter) -> bool {
     let within = |set: &std::collections::BTreeSet<i64>, id: &Option<i64>| {
         set.is_empty() || id.is_some_and(|id| set.contains(&id))
@@ -64,7 +64,7 @@ fn passes((customer_id, attribute_id, _): &MemoryRow, filter: &Filter) -> bool {
 struct MemoryPages {
     rows: Vec<MemoryRow>,
     at: usize,
-    /// The read fails when it has come so far.
+    /// The number of rows after which the read fails.
     fails_at: Option<usize>,
 }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rows_come_in_key_order_with_nulls_last() {
+    async fn rows_are_in_key_order_with_nulls_last() {
         let source = MemorySource::new(vec![row(None, 1), row(2, None), row(2, 1), row(-1, 9), row(2, 1)]);
         let expect =
             [(Some(-1), Some(9)), (Some(2), Some(1)), (Some(2), Some(1)), (Some(2), None), (None, Some(1))];
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn conflicts_come_first_and_pass() {
+    async fn a_conflict_fails_the_next_reads_only() {
         let source = MemorySource::new((0..5_000).map(|id| row(id, 1)).collect());
         source.conflict(2);
         for _ in 0..2 {

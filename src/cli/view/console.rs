@@ -1,0 +1,174 @@
+//! The one place that writes: results to stdout, everything else to stderr.
+//!
+//! A closed pipe (`| head`) is no error. If log lines are JSON, notes, hints and errors are JSON lines with the same
+//! fields and a `kind`.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{SecondsFormat, Utc};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::paint::{ColorWhen, Paint};
+
+/// How lines on stderr are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Text for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// The two output streams of the process. Clones share the progress bar.
+#[derive(Debug, Clone)]
+pub(crate) struct Console {
+    stdout: Paint,
+    stderr: Paint,
+    format: LogFormat,
+    quiet: bool,
+    /// The bar that is on the terminal now. Lines are written above it.
+    bar: Arc<Mutex<Option<ProgressBar>>>,
+}
+
+impl Console {
+    /// Decides about colours. `quiet` leaves out notes, hints and progress.
+    pub(crate) fn new(when: ColorWhen, format: LogFormat, quiet: bool) -> Self {
+        Self {
+            stdout: when.paint(io::stdout().is_terminal()),
+            stderr: when.paint(io::stderr().is_terminal()),
+            format,
+            quiet,
+            bar: Arc::default(),
+        }
+    }
+
+    /// The colours for results.
+    pub(crate) fn paint(&self) -> Paint {
+        self.stdout
+    }
+
+    /// Whether log lines may be coloured.
+    pub(crate) fn colours_logs(&self) -> bool {
+        self.stderr.is_on()
+    }
+
+    /// How log lines are written.
+    pub(crate) fn format(&self) -> LogFormat {
+        self.format
+    }
+
+    /// Whether only results and errors are written.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Writes a result to stdout.
+    ///
+    /// # Errors
+    /// It could not be written, for example to a full disk.
+    pub(crate) fn out(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a result to stdout as one JSON document.
+    ///
+    /// # Errors
+    /// As [`out`](Self::out).
+    pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
+        self.out(&format!("{}\n", serde_json::to_string_pretty(value)?))
+    }
+
+    /// Says something about the result.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.say("INFO", "note", text, text);
+        }
+    }
+
+    /// Says what to do next.
+    pub(crate) fn hint(&self, text: &str) {
+        if !self.quiet {
+            self.remedy(text);
+        }
+    }
+
+    /// Says what to do about an error, also when quiet.
+    pub(crate) fn remedy(&self, text: &str) {
+        self.say("INFO", "hint", text, &format!("{} {text}", self.stderr.strong("hint:")));
+    }
+
+    /// Says what failed.
+    pub(crate) fn error(&self, text: &str) {
+        self.say("ERROR", "error", text, &format!("{} {text}", self.stderr.bad("error:")));
+    }
+
+    /// The writer of log lines.
+    pub(crate) fn log_writer(&self) -> LogWriter {
+        LogWriter(self.clone())
+    }
+
+    /// The bar that `make` makes, if stderr is a terminal and progress may be shown.
+    pub(super) fn start_bar(&self, make: impl FnOnce() -> ProgressBar) -> Option<ProgressBar> {
+        let bar = (io::stderr().is_terminal() && !self.quiet).then(make);
+        self.set_bar(bar.clone());
+        bar
+    }
+
+    /// Changes what lines are written above.
+    pub(super) fn set_bar(&self, bar: Option<ProgressBar>) {
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+    }
+
+    fn say(&self, level: &'static str, kind: &'static str, message: &str, text: &str) {
+        let json = || {
+            let timestamp = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+            let target = env!("CARGO_CRATE_NAME");
+            serde_json::to_string(&Line { timestamp, level, kind, message, target }).ok()
+        };
+        let line = match self.format {
+            LogFormat::Json => json(),
+            LogFormat::Text => None,
+        };
+        self.write_stderr(&format!("{}\n", line.as_deref().unwrap_or(text)));
+    }
+
+    fn write_stderr(&self, text: &str) {
+        // A closed stderr leaves nobody to tell.
+        let write = || drop(io::stderr().lock().write_all(text.as_bytes()));
+        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// A note, hint or error with the fields of a log line.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'static str,
+    kind: &'static str,
+    message: &'a str,
+    target: &'static str,
+}
+
+/// Writes log lines above the bar.
+#[derive(Debug)]
+pub(crate) struct LogWriter(Console);
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_stderr(&String::from_utf8_lossy(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! The way of a request to the store and of its response back: HTTP, or a sandbox in the same process.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+
+use super::headers;
+use super::pacing::InFlight;
+use crate::destination::Response;
+
+/// Sends one request at a time and returns its response unread.
+#[async_trait]
+pub(crate) trait Transport: Send + Sync {
+    /// Sends one request. `path` follows `/v3` and has the query. Ends `in_flight` as soon as the response's headers are
+    /// there.
+    ///
+    /// # Errors
+    /// [`Response::Lost`] or [`Response::NotSent`] if no complete response arrived.
+    async fn send(
+        &self,
+        in_flight: InFlight<'_>,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<RawResponse, Response>;
+}
+
+/// A complete response, whose body is unread.
+#[derive(Debug)]
+pub(crate) struct RawResponse {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The store's id of the request.
+    pub(crate) request_id: Option<String>,
+    /// How long a 429 asks to wait.
+    pub(crate) wait: Option<Duration>,
+    /// The body.
+    pub(crate) text: String,
+}
+
+impl RawResponse {
+    /// A response with these headers and this body.
+    pub(crate) fn new(status: u16, headers: &HeaderMap, text: String) -> Self {
+        let wait = (status == 429).then(|| headers::wait(headers)).flatten();
+        Self { status, request_id: headers::request_id(headers), wait, text }
+    }
+}

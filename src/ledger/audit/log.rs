@@ -1,0 +1,102 @@
+//! Opening a ledger for reading.
+
+use std::path::PathBuf;
+
+use super::session::Session;
+use crate::config::{LedgerConfig, Secret};
+use crate::ledger::cells::Cells;
+use crate::ledger::postgres::migrate::{known_version, makeable};
+use crate::ledger::sql::{Param, Rows as _, Statement};
+use crate::ledger::{LedgerError, Result, sqlite};
+
+/// A ledger, opened for reading. Needs no lock and takes none.
+#[derive(Debug)]
+pub struct AuditLog {
+    pub(super) location: Location,
+    pub(super) session: Session,
+}
+
+/// Where a ledger is.
+#[derive(Debug)]
+pub(super) enum Location {
+    Sqlite(PathBuf),
+    Postgres(Secret),
+}
+
+impl AuditLog {
+    /// Opens the ledger; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// [`LedgerError::Version`] if another version of attrsync made it, with what to do.
+    pub async fn open(config: &LedgerConfig) -> Result<Option<Self>> {
+        let (location, session) = match config {
+            LedgerConfig::Sqlite(path) if !path.exists() => return Ok(None),
+            LedgerConfig::Sqlite(path) if path.is_dir() => {
+                return Err(LedgerError::Unusable(format!(
+                    "the ledger {0} is a folder: name a file in it in [ledger] url, as in sqlite:{0}/ledger.db",
+                    path.display()
+                )));
+            }
+            LedgerConfig::Sqlite(path) => {
+                (Location::Sqlite(path.clone()), Session::open_sqlite(path.clone()).await?)
+            }
+            LedgerConfig::Postgres(url) => {
+                (Location::Postgres(url.clone()), Session::open_postgres(url.expose()).await?)
+            }
+        };
+        let Some(present) = session.version().await? else {
+            if let Location::Sqlite(path) = &location {
+                sqlite::refuse_foreign(path)?;
+            }
+            return Ok(None);
+        };
+        // Both dialects have migrations of equal numbers.
+        check_version(present, i64::from(known_version()))?;
+        Ok(Some(Self { location, session }))
+    }
+
+    /// Checks whether a ledger could be made, as far as that can be seen without making anything.
+    ///
+    /// # Errors
+    /// Why it could not, with what to do.
+    pub async fn makeable(config: &LedgerConfig) -> Result<()> {
+        match config {
+            LedgerConfig::Sqlite(path) => sqlite::makeable(path),
+            LedgerConfig::Postgres(url) => makeable(url.expose()).await,
+        }
+    }
+
+    /// Runs a query and reads each of its rows.
+    pub(super) async fn query<T>(
+        &self,
+        sql: &'static str,
+        params: Vec<Param>,
+        read: impl Fn(&mut Cells) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let rows = self.session.rows("run a query", Statement { sql, params }).await?;
+        rows.into_iter().map(|row| read(&mut Cells::of(row))).collect()
+    }
+}
+
+fn check_version(present: i64, known: i64) -> Result<()> {
+    let what_to_do = match present.cmp(&known) {
+        std::cmp::Ordering::Equal => return Ok(()),
+        std::cmp::Ordering::Less => "run `attrsync sync` once to migrate it",
+        std::cmp::Ordering::Greater => "install the newer attrsync that migrated it",
+    };
+    Err(LedgerError::Version(format!(
+        "the ledger has version {present}, this attrsync reads version {known}: {what_to_do}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_says_what_to_do() {
+        assert!(check_version(1, 1).is_ok());
+        assert!(check_version(1, 2).unwrap_err().to_string().contains("attrsync sync"));
+        assert!(check_version(3, 2).unwrap_err().to_string().contains("install the newer"));
+    }
+}

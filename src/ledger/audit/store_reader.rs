@@ -1,0 +1,45 @@
+//! What a plan reads of one store of the ledger.
+
+use async_trait::async_trait;
+
+use super::log::{AuditLog, Location};
+use crate::ledger::{CustomerToCheck, EntryPages, LearnedSize, LedgerReader, Result, cold, postgres, sqlite};
+use crate::record::{Filter, KnownAttribute};
+
+impl AuditLog {
+    /// What the ledger knows of one store, for a plan.
+    #[must_use]
+    pub fn entries_of(&self, store_id: i64) -> StoreReader<'_> {
+        StoreReader { audit: self, store_id }
+    }
+}
+
+/// One store of the ledger, read without its lock. Queries use the session of the [`AuditLog`]; each stream of
+/// entries has a session of its own.
+#[derive(Debug)]
+pub struct StoreReader<'a> {
+    audit: &'a AuditLog,
+    store_id: i64,
+}
+
+#[async_trait]
+impl LedgerReader for StoreReader<'_> {
+    async fn attributes(&self) -> Result<Vec<KnownAttribute>> {
+        cold::attributes(&self.audit.session, self.store_id).await
+    }
+
+    async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>> {
+        cold::customers_to_check(&self.audit.session, self.store_id, before_run, limit).await
+    }
+
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        cold::learned_size(&self.audit.session, self.store_id).await
+    }
+
+    async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+        match &self.audit.location {
+            Location::Sqlite(path) => sqlite::scan(path, self.store_id, filter),
+            Location::Postgres(url) => postgres::scan(url.expose(), self.store_id, filter),
+        }
+    }
+}

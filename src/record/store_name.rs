@@ -1,0 +1,55 @@
+//! The name of a store.
+
+use std::fmt;
+
+use url::Url;
+
+/// A store, named by the API's address and the store's hash.
+///
+/// The address is a part of the name because what a sandbox confirmed says nothing about the live store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreName {
+    /// The API's address as [`StoreName::new`] writes it: `https://api.bigcommerce.com`.
+    pub api_url: String,
+    /// The store's hash.
+    pub hash: String,
+}
+
+impl StoreName {
+    /// Names a store, so that two spellings of one address are equal: scheme and host become lower case, the default
+    /// port and trailing slashes are dropped. An address that is not a URL stays as it is.
+    #[must_use]
+    pub fn new(api_url: &str, hash: impl Into<String>) -> Self {
+        let url = Url::parse(api_url);
+        let api_url = url.as_ref().map_or(api_url, Url::as_str).trim_end_matches('/').to_owned();
+        Self { api_url, hash: hash.into() }
+    }
+}
+
+impl fmt::Display for StoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "store {} at {}", self.hash, self.api_url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_address_name_one_store() {
+        let of = |api_url| StoreName::new(api_url, "abc").api_url;
+        for (api_url, expect) in [
+            ("https://api.bigcommerce.com", "https://api.bigcommerce.com"),
+            ("HTTPS://API.BigCommerce.com:443/", "https://api.bigcommerce.com"),
+            ("http://LOCALHOST:80//", "http://localhost"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("https://api.example.com:80", "https://api.example.com:80"),
+            ("https://proxy.example.com/Shop/", "https://proxy.example.com/Shop"),
+            ("no address", "no address"),
+        ] {
+            assert_eq!(of(api_url), expect);
+        }
+        assert_ne!(StoreName::new("https://a", "x"), StoreName::new("https://a", "y"));
+    }
+}
