@@ -1,4 +1,4 @@
-//! Runs, their requests and counts, and the rows of the source that a run cannot send.
+//! Runs, their counts, and the rows of the source that a run cannot send.
 
 use super::words::words;
 
@@ -43,26 +43,6 @@ words! {
         Schedule = "schedule",
         /// A change seen in the source.
         Change = "change",
-    }
-}
-
-words! {
-    /// What became of one request.
-    RequestOutcome {
-        /// Its intent is recorded; no outcome is recorded yet.
-        Sending = "sending",
-        /// The store accepted it.
-        Accepted = "accepted",
-        /// The store refused it, and nothing of it was applied.
-        Refused = "refused",
-        /// The store asked for fewer requests; nothing of it was applied.
-        Limited = "limited",
-        /// It may or may not have been applied, or may still be.
-        InDoubt = "in_doubt",
-        /// It never left this machine.
-        NotSent = "not_sent",
-        /// The response says that no other request can succeed either.
-        Fatal = "fatal",
     }
 }
 

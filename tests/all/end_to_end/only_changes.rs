@@ -103,7 +103,7 @@ fn promise_2_the_size_is_learnt_and_remembered_from_422() {
 fn promise_2_a_customer_with_more_values_than_fit_is_spread_over_calls() {
     let world = World::new(Books::File);
     world.store().options.limits =
-        attrsync::sandbox::Limits { max_per_call: 2, ..attrsync::sandbox::Limits::default() };
+        attrsync::sandbox::Limits { max_per_request: 2, ..attrsync::sandbox::Limits::default() };
     world.execute("insert into customer_attribute_values select 7, a, 'x' from generate_series(1, 3) a");
     assert_eq!(world.sync().exits(0).balances().count("confirmed"), 3);
     assert_eq!(world.store().values().count(), 3);
