@@ -65,10 +65,12 @@ struct Common {
     #[arg(short, long, global = true, help_heading = COMMON, conflicts_with = "verbose")]
     quiet: bool,
     /// How log lines, notes, hints and errors are written to stderr
-    #[arg(long, global = true, help_heading = COMMON, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, help_heading = COMMON, value_name = "FORMAT", value_enum)]
+    #[arg(default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     /// When to use colours; NO_COLOR turns them off too
-    #[arg(long, global = true, help_heading = COMMON, value_name = "WHEN", value_enum, default_value_t = ColorWhen::Auto)]
+    #[arg(long, global = true, help_heading = COMMON, value_name = "WHEN", value_enum)]
+    #[arg(default_value_t = ColorWhen::Auto)]
     color: ColorWhen,
 }
 

@@ -173,7 +173,8 @@ async fn learned_size(config: &Config, audit: &AuditLog) -> Result<Option<Learne
 fn size_text(customers: usize, learned: Option<LearnedSize>) -> String {
     match learned {
         Some(LearnedSize { values_per_request, learned_at }) => format!(
-            "{values_per_request} values a call, learned from the store on {}; larger calls are tried again after seven days",
+            "{values_per_request} values a call, learned from the store on {}; larger calls are tried again after \
+             seven days",
             learned_at.format("%Y-%m-%d")
         ),
         None => format!("{customers} customers a call; the store has not asked for less"),

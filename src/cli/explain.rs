@@ -1,5 +1,6 @@
 //! `attrsync explain`: why a customer has a value: the desired value, the ledger's belief, every change.
 
+use chrono::Utc;
 use serde_json::json;
 
 use super::context::Context;
@@ -33,7 +34,8 @@ pub(super) struct Args {
     #[arg(value_name = "ID|NAME")]
     attribute: Option<String>,
     /// Show at most this many changes
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
     /// Print JSON
     #[arg(long)]
@@ -68,7 +70,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         let of = attribute.map(|id| format!(" of attribute {id}")).unwrap_or_default();
         console.note(&format!("{who}{of} of customer {}", args.customer));
     } else {
-        console.out(&view::explain::text(args.customer, desired.as_deref(), &known, console.paint()))?;
+        let text =
+            view::explain::text(Utc::now(), args.customer, desired.as_deref(), &known, console.paint());
+        console.out(&text)?;
     }
     Ok(Exit::Done)
 }

@@ -97,7 +97,8 @@ impl From<LedgerError> for Failure {
             LedgerError::Locked { .. } => (
                 Exit::Busy,
                 Some(
-                    "`attrsync runs` shows its progress; run this again when it has ended, or let `attrsync sync --wait` wait",
+                    "`attrsync runs` shows its progress; run this again when it has ended, or let `attrsync sync \
+                     --wait` wait",
                 ),
             ),
             LedgerError::LostLock { .. } => {
@@ -106,8 +107,8 @@ impl From<LedgerError> for Failure {
             LedgerError::Database { .. } => (
                 Exit::Failed,
                 Some(
-                    "check [ledger] url, the database it names, its disk and its rights. If a sync was running, nothing is lost: \
-                     the next sync sends again what was in flight",
+                    "check [ledger] url, the database it names, its disk and its rights. If a sync was running, \
+                     nothing is lost: the next sync sends again what was in flight",
                 ),
             ),
             LedgerError::Version(_) | LedgerError::Unusable(_) => (Exit::Failed, None),
@@ -139,13 +140,16 @@ pub(super) fn store_hint(error: &ReadError) -> Option<&'static str> {
     match &error.0 {
         Response::Received(response) => Some(match response.status {
             401 => {
-                "the store does not know this token: check [store] access_token (a token ends when its API account is deleted or its scopes change)"
+                "the store does not know this token: check [store] access_token (a token ends when its API account is \
+                 deleted or its scopes change)"
             }
             403 => {
-                "the token may not do this: give its API account the scope Customers: modify (store_v2_customers), and use the new token"
+                "the token may not do this: give its API account the scope Customers: modify (store_v2_customers), \
+                 and use the new token"
             }
             404 => {
-                "there is no such store: check [store] hash (as in https://store-HASH.mybigcommerce.com, only HASH) and api_url"
+                "there is no such store: check [store] hash (as in https://store-HASH.mybigcommerce.com, only HASH) \
+                 and api_url"
             }
             429 => "other apps use up the store's quota: try again in a minute",
             500..=599 => "the store is having problems: try again, and see status.bigcommerce.com",

@@ -27,9 +27,10 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Show at most this many values
-    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
-    /// Requeue values, so that the next sync sends them: of CUSTOMER, one as CUSTOMER:ATTRIBUTE_ID, or all if no key is given
+    /// Requeue values, so that the next sync sends them: CUSTOMER or CUSTOMER:ATTRIBUTE_ID; all if no key is given
     #[arg(long, value_name = "KEY", num_args = 0.., conflicts_with = "limit")]
     retry: Option<Vec<KeyArg>>,
     /// Print JSON
@@ -83,7 +84,8 @@ async fn list(console: &Console, config: &Config, args: &Args) -> Result<Exit, F
             console.note(&format!("… and {} more: raise --limit", rejected.total - shown));
         }
         console.hint(
-            "they are sent again when they change, or after `attrsync rejected --retry` (all, or the KEYs that you name)",
+            "they are sent again when they change, or after `attrsync rejected --retry` (all, or the KEYs \
+             that you name)",
         );
     }
     Ok(Exit::Done)

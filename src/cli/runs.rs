@@ -23,7 +23,8 @@ pub(super) struct Args {
     #[arg(value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     run: Option<i64>,
     /// Show at most this many lines of each kind
-    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
     /// Print JSON
     #[arg(long)]

@@ -52,7 +52,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let config = wiring::config_to_send(&context.config, args.transport)?;
     let stop = signals::polite_stop(
         console,
-        "stopping: calls in flight end and are recorded, nothing new is sent (a second signal ends the process at once)",
+        "stopping: calls in flight end and are recorded, nothing new is sent (a second signal ends the process \
+         at once)",
     )?;
     let started = Instant::now();
     let Some(locked) = lock(console, &config, args.wait, stop.clone()).await? else {

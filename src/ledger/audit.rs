@@ -15,8 +15,8 @@ pub use super::cells::Value;
 pub use ad_hoc::{TABLE_ROWS_MAX, Table};
 pub use log::AuditLog;
 pub use rows::{
-    BeliefEditRow, EntryHistory, EntryState, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections,
-    RequestRow, RunRow, StoreRow,
+    BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,
+    RunRow, StoreRow,
 };
 pub use store_reader::StoreReader;
 pub use verify::Verification;

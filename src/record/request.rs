@@ -2,7 +2,28 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Counts, RequestOutcome};
+use super::run::Counts;
+use super::words::words;
+
+words! {
+    /// What became of one request.
+    RequestOutcome {
+        /// Its intent is recorded; no outcome is recorded yet.
+        Sending = "sending",
+        /// The store accepted it.
+        Accepted = "accepted",
+        /// The store refused it, and nothing of it was applied.
+        Refused = "refused",
+        /// The store asked for fewer requests; nothing of it was applied.
+        Limited = "limited",
+        /// It may or may not have been applied, or may still be.
+        InDoubt = "in_doubt",
+        /// It never left this machine.
+        NotSent = "not_sent",
+        /// The response says that no other request can succeed either.
+        Fatal = "fatal",
+    }
+}
 
 /// A request that is about to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -64,7 +64,8 @@ const STEPS: &[Step] = &[
         text: "What happened to customer 100's tier?",
         command: &[
             "sql",
-            "select run_id, action, previous_value, value, outcome from outcomes where customer_id = 100 and attribute_id = 1 order by run_id",
+            "select run_id, action, previous_value, value, outcome from outcomes where customer_id = 100 and \
+             attribute_id = 1 order by run_id",
         ],
     },
 ];

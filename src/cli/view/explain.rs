@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::paint::Paint;
 use super::text::{brief, moment, quoted, tame};
-use crate::ledger::audit::{BeliefEditRow, EntryHistory, EntryState, PastChange, PastInvalidRow};
+use crate::ledger::audit::{BeliefEditRow, EntryHistory, PastChange, PastInvalidRow};
+use crate::record::Entry;
 
 /// A row of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,27 +19,29 @@ pub(crate) struct DesiredRow {
     pub(crate) value: Option<String>,
 }
 
-/// The explanation as a person reads it. `desired` is `None` if the source could not be read.
+/// The explanation as a person reads it. `desired` is `None` if the source could not be read. In-doubt windows that are
+/// over at `now` are left out.
 pub(crate) fn text(
+    now: DateTime<Utc>,
     customer: i64,
     desired: Option<&[DesiredRow]>,
     known: &EntryHistory,
     paint: Paint,
 ) -> String {
     let attributes: BTreeSet<Option<i64>> = (desired.unwrap_or_default().iter().map(|row| row.attribute_id))
-        .chain(known.entries.iter().map(|entry| Some(entry.attribute_id)))
+        .chain(known.entries.iter().map(|entry| Some(entry.key.attribute_id)))
         .chain(known.history.iter().map(|change| Some(change.attribute_id)))
-        .chain(known.invalid.iter().map(|row| row.attribute_id))
+        .chain(known.invalid.iter().map(|past| past.row.attribute_id))
         .collect();
     let block = |attribute: Option<i64>| {
         let name = attribute.map_or("NULL".to_owned(), |id| id.to_string());
         let mut lines = vec![paint.strong(&format!("customer {customer} · attribute {name}"))];
         lines.push(format!("  desired   {}", desired_text(desired, attribute)));
-        let invalid = known.invalid.iter().filter(|row| row.attribute_id == attribute);
+        let invalid = known.invalid.iter().filter(|past| past.row.attribute_id == attribute);
         lines.extend(invalid.map(invalid_line));
-        let entry = known.entries.iter().find(|entry| Some(entry.attribute_id) == attribute);
+        let entry = known.entries.iter().find(|entry| Some(entry.key.attribute_id) == attribute);
         lines.push(format!("  believed  {}", entry.map_or("nothing was sent yet".to_owned(), belief)));
-        if let Some(until) = entry.and_then(|entry| entry.in_doubt_until) {
+        if let Some(until) = entry.and_then(|entry| entry.in_doubt_until).filter(|until| *until > now) {
             lines
                 .push(format!("  in doubt  an earlier request may still be applied until {}", moment(until)));
         }
@@ -48,18 +52,29 @@ pub(crate) fn text(
     blocks.join("\n")
 }
 
-/// The changes and belief edits of an attribute, newest run first. A run edits beliefs before it sends.
+/// The changes of an attribute and the belief edits that concern it, newest run first.
 fn history(known: &EntryHistory, attribute: Option<i64>) -> Vec<String> {
-    let changes = known.history.iter().filter(|change| Some(change.attribute_id) == attribute);
-    let concerns = |edit: &&BeliefEditRow| {
-        attribute.is_some() && edit.attribute_id.is_none_or(|id| Some(id) == attribute)
-    };
-    let edits = known.belief_edits.iter().filter(concerns);
-    let mut lines: Vec<(i64, String)> = changes.map(|change| (change.run_id, change_line(change))).collect();
+    let changes: Vec<&PastChange> =
+        known.history.iter().filter(|change| Some(change.attribute_id) == attribute).collect();
+    let edits = known
+        .belief_edits
+        .iter()
+        .filter(|edit| edit.attribute_id.is_none_or(|id| Some(id) == attribute) && concerns(edit, &changes));
+    let mut lines: Vec<(i64, String)> =
+        changes.iter().map(|change| (change.run_id, change_line(change))).collect();
     lines.extend(edits.map(|edit| (edit.run_id, edit_line(edit))));
-    // A stable sort: within a run the change stays above the edit.
+    // A run edits beliefs before it sends, so its change stays above its edit. The sort is stable.
     lines.sort_by_key(|(run_id, _)| std::cmp::Reverse(*run_id));
     lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Whether the edit met the value's entry, which its newest earlier change made. The scope of the edit may be wider.
+fn concerns(edit: &BeliefEditRow, newest_first: &[&PastChange]) -> bool {
+    let made_entry = |change: &&&PastChange| {
+        change.run_id < edit.run_id && (change.request.is_some() || change.outcome == "rejected")
+    };
+    let rejected = newest_first.iter().find(made_entry).map(|change| change.outcome == "rejected");
+    edit.count > 0 && rejected.is_some_and(|rejected| rejected || edit.edit != "requeue")
 }
 
 fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> String {
@@ -77,13 +92,13 @@ fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> Strin
 }
 
 /// `invalid   run 4, 2026-01-02 03:04:05, did not send "goooold": the value has 300 characters`.
-fn invalid_line(row: &PastInvalidRow) -> String {
-    let value = row.value.as_deref().map_or("NULL".to_owned(), brief);
-    let (run, at, reason) = (row.run_id, moment(row.run_started_at), tame(&row.reason));
+fn invalid_line(past: &PastInvalidRow) -> String {
+    let value = past.row.value.as_deref().map_or("NULL".to_owned(), brief);
+    let (run, at, reason) = (past.run_id, moment(past.run_started_at), tame(&past.row.reason));
     format!("  invalid   run {run}, {at}, did not send {value}: {reason}")
 }
 
-fn belief(entry: &EntryState) -> String {
+fn belief(entry: &Entry) -> String {
     let also = |words: &str, value: &Option<String>| {
         value.as_deref().map_or(String::new(), |value| format!(", {words} {}", quoted(value)))
     };
@@ -130,10 +145,11 @@ fn because(reason: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta};
+    use chrono::TimeDelta;
 
     use super::*;
     use crate::ledger::audit::RequestRow;
+    use crate::record::{Belief, InvalidRow, Key};
 
     fn nothing() -> EntryHistory {
         EntryHistory {
@@ -174,14 +190,13 @@ mod tests {
             error: None,
         };
         EntryHistory {
-            entries: vec![EntryState {
-                customer_id: 12,
-                attribute_id: 1,
+            entries: vec![Entry {
+                key: Key::new(12, 1),
                 value: "gold !".to_owned(),
                 stored_value: Some("silver".to_owned()),
                 observed_value: None,
                 value_id: Some(7),
-                belief: "rejected".to_owned(),
+                belief: Belief::Rejected,
                 reason: Some("0.value: invalid".to_owned()),
                 run_id: 4,
                 updated_at: at,
@@ -202,8 +217,9 @@ mod tests {
                 request: Some(request),
             }],
             belief_edits: vec![
-                edit(5, Some(1), "requeue"),
-                edit(4, None, "invalidate"),
+                edit(6, None, "invalidate"),
+                edit(5, None, "requeue"),
+                edit(4, None, "clear"),
                 edit(3, Some(2), "clear"),
             ],
             ..nothing()
@@ -214,17 +230,25 @@ mod tests {
     fn a_value_is_explained() {
         let desired = [DesiredRow { attribute_id: Some(1), value: Some("gold !".to_owned()) }];
         assert_eq!(
-            text(12, Some(&desired), &known(), Paint::default()),
+            text(DateTime::UNIX_EPOCH, 12, Some(&desired), &known(), Paint::default()),
             "\
 customer 12 · attribute 1
   desired   \"gold !\"
   believed  rejected \"gold !\", the store was last known to hold \"silver\" (run 4, 1970-01-01 00:00:00): 0.value: invalid
   in doubt  an earlier request may still be applied until 1970-01-01 00:02:00
+  run 6     invalidate 1970-01-01 00:00:00: why invalidate
   run 5     requeue 1970-01-01 00:00:00: why requeue
   run 4     update \"silver\" → \"gold !\": rejected 1970-01-01 00:00:00 by request 33 (422, refused): 0.value: invalid
-  run 4     invalidate 1970-01-01 00:00:00: why invalidate
 "
         );
+    }
+
+    #[test]
+    fn a_requeue_concerns_only_a_rejected_value() {
+        let mut known = known();
+        known.history[0].outcome = "confirmed".to_owned();
+        let lines = history(&known, Some(1)).join("\n");
+        assert!(lines.contains("invalidate") && !lines.contains("requeue"), "{lines}");
     }
 
     #[test]
@@ -234,13 +258,15 @@ customer 12 · attribute 1
             DesiredRow { attribute_id: Some(2), value: Some("a".to_owned()) },
             DesiredRow { attribute_id: Some(2), value: Some("b".to_owned()) },
         ];
-        let shown = text(12, Some(&desired), &nothing(), Paint::default());
+        let shown = text(DateTime::UNIX_EPOCH, 12, Some(&desired), &nothing(), Paint::default());
         for words in
             ["no desired value", "2 rows, so none of them is sent: \"a\", \"b\"", "nothing was sent yet"]
         {
             assert!(shown.contains(words), "{shown}");
         }
-        assert!(text(12, None, &known(), Paint::default()).contains("could not be read"));
+        let later = DateTime::UNIX_EPOCH + TimeDelta::minutes(2);
+        let shown = text(later, 12, None, &known(), Paint::default());
+        assert!(shown.contains("could not be read") && !shown.contains("in doubt"), "{shown}");
     }
 
     #[test]
@@ -248,14 +274,23 @@ customer 12 · attribute 1
         let row = |attribute_id, value: Option<&str>, reason: &str| PastInvalidRow {
             run_id: 4,
             run_started_at: DateTime::UNIX_EPOCH,
-            attribute_id,
-            value: value.map(str::to_owned),
-            reason: reason.to_owned(),
+            row: InvalidRow {
+                customer_id: Some(12),
+                attribute_id,
+                value: value.map(str::to_owned),
+                reason: reason.to_owned(),
+            },
         };
         let invalid =
             vec![row(None, Some("a"), "the row has no attribute id"), row(Some(9), None, "why\nnot")];
         assert_eq!(
-            text(12, Some(&[]), &EntryHistory { invalid, ..nothing() }, Paint::default()),
+            text(
+                DateTime::UNIX_EPOCH,
+                12,
+                Some(&[]),
+                &EntryHistory { invalid, ..nothing() },
+                Paint::default()
+            ),
             "\
 customer 12 · attribute NULL
   desired   not in the source

@@ -82,7 +82,9 @@ pub(crate) fn hint(report: &Report) -> Option<String> {
     report.hint.clone().or_else(|| match report.status {
         _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends the deferred values".to_owned()),
         _ if counts.rejected + counts.still_rejected > 0 => Some(
-            "`attrsync rejected` lists them; they are sent again when they change, or after `attrsync rejected --retry`".to_owned(),
+            "`attrsync rejected` lists them; they are sent again when they change, or after `attrsync rejected \
+             --retry`"
+                .to_owned(),
         ),
         _ if counts.invalid + counts.unknown > 0 => Some(format!("`attrsync runs {}` lists them", report.run_id)),
         _ => None,

@@ -2,13 +2,13 @@
 
 use super::log::AuditLog;
 use super::rows::{
-    BeliefEditRow, EntryHistory, EntryState, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections,
-    RequestRow, RunRow, StoreRow,
+    BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,
+    RunRow, StoreRow,
 };
 use crate::ledger::Result;
-use crate::ledger::cells::Cells;
+use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
-use crate::record::{InvalidRow, StoreName};
+use crate::record::{Belief, Entry, InvalidRow, Key, StoreName};
 
 /// A query whose columns are those of [`run_row`].
 macro_rules! runs {
@@ -121,15 +121,7 @@ impl AuditLog {
     pub async fn invalid_rows(&self, run_id: i64, limit: i64) -> Result<Vec<InvalidRow>> {
         let sql = "select customer_id, attribute_id, value, reason from invalid_rows
             where run_id = $1 order by customer_id, attribute_id limit $2";
-        self.query(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
-            Ok(InvalidRow {
-                customer_id: row.maybe_int()?,
-                attribute_id: row.maybe_int()?,
-                value: row.maybe_text()?,
-                reason: row.text()?,
-            })
-        })
-        .await
+        self.query(sql, vec![Param::from(run_id), Param::from(limit)], invalid_row).await
     }
 
     /// Everything about a customer's values, or one of them: entries, changes, belief edits, and rows that the newest
@@ -155,7 +147,7 @@ impl AuditLog {
                 run_id, updated_at, in_doubt_until
             from entries where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4
             order by attribute_id";
-        let entries = self.query(entries, params.clone(), entry_state).await?;
+        let entries = self.query(entries, params.clone(), entry).await?;
         params.push(Param::from(limit));
         let history = "select o.run_id, o.run_status, o.run_started_at, o.customer_id, o.attribute_id, o.action,
                 o.value, o.previous_value, o.outcome, o.reason, o.decided_at, q.id, q.run_id, q.parent_id, q.method,
@@ -172,7 +164,7 @@ impl AuditLog {
             order by b.run_id desc, b.at desc limit $5";
         let belief_edits = self.query(edits, params.clone(), belief_edit).await?;
         // A row without an attribute counts as attribute -1: it is shown if no attribute is asked for.
-        let invalid = "select r.id, r.started_at, i.attribute_id, i.value, i.reason
+        let invalid = "select r.id, r.started_at, i.customer_id, i.attribute_id, i.value, i.reason
             from runs r join invalid_rows i on i.run_id = r.id
             where r.id = (
                     select max(id) from runs where store_id = $1 and kind = 'sync' and planned_at is not null
@@ -180,13 +172,7 @@ impl AuditLog {
                 and i.customer_id = $2 and coalesce(i.attribute_id, -1) between $3 and $4
             order by coalesce(i.attribute_id, -1), i.value limit $5";
         let invalid = self.query(invalid, params, |row| {
-            Ok(PastInvalidRow {
-                run_id: row.int()?,
-                run_started_at: row.time()?,
-                attribute_id: row.maybe_int()?,
-                value: row.maybe_text()?,
-                reason: row.text()?,
-            })
+            Ok(PastInvalidRow { run_id: row.int()?, run_started_at: row.time()?, row: invalid_row(row)? })
         });
         Ok(EntryHistory { invalid: invalid.await?, entries, history, belief_edits })
     }
@@ -252,19 +238,27 @@ fn request_row(id: i64, row: &mut Cells) -> Result<RequestRow> {
     })
 }
 
-fn entry_state(row: &mut Cells) -> Result<EntryState> {
-    Ok(EntryState {
-        customer_id: row.int()?,
-        attribute_id: row.int()?,
+fn entry(row: &mut Cells) -> Result<Entry> {
+    Ok(Entry {
+        key: Key::new(row.int()?, row.int()?),
         value: row.text()?,
         stored_value: row.maybe_text()?,
         observed_value: row.maybe_text()?,
         value_id: row.maybe_int()?,
-        belief: row.text()?,
+        belief: Belief::from_word(&row.text()?).ok_or_else(|| unexpected("a belief"))?,
         reason: row.maybe_text()?,
         run_id: row.int()?,
         updated_at: row.time()?,
         in_doubt_until: row.maybe_time()?,
+    })
+}
+
+fn invalid_row(row: &mut Cells) -> Result<InvalidRow> {
+    Ok(InvalidRow {
+        customer_id: row.maybe_int()?,
+        attribute_id: row.maybe_int()?,
+        value: row.maybe_text()?,
+        reason: row.text()?,
     })
 }
 

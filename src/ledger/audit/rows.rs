@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::record::Counts;
+use crate::record::{Counts, Entry, InvalidRow};
 
 /// A store that the ledger knows.
 #[derive(Debug, Clone, Serialize)]
@@ -98,33 +98,6 @@ pub struct FailedChange {
     pub request_id: Option<i64>,
 }
 
-/// What the ledger believes of one value.
-#[derive(Debug, Clone, Serialize)]
-pub struct EntryState {
-    /// The customer.
-    pub customer_id: i64,
-    /// The attribute.
-    pub attribute_id: i64,
-    /// What was last sent.
-    pub value: String,
-    /// What the store was last known to hold, if it is another value.
-    pub stored_value: Option<String>,
-    /// What a read showed instead, not yet believed.
-    pub observed_value: Option<String>,
-    /// The store's id of the value.
-    pub value_id: Option<i64>,
-    /// `confirmed`, `unconfirmed` or `rejected`.
-    pub belief: String,
-    /// Why it is rejected or unconfirmed.
-    pub reason: Option<String>,
-    /// The run that last touched it.
-    pub run_id: i64,
-    /// When it was last sent, or its outcome was recorded.
-    pub updated_at: DateTime<Utc>,
-    /// Until when an earlier request may still be applied.
-    pub in_doubt_until: Option<DateTime<Utc>>,
-}
-
 /// A change of one run, with its outcome.
 #[derive(Debug, Clone, Serialize)]
 pub struct PastChange {
@@ -180,12 +153,9 @@ pub struct PastInvalidRow {
     pub run_id: i64,
     /// When the run started.
     pub run_started_at: DateTime<Utc>,
-    /// The attribute, if the row has one.
-    pub attribute_id: Option<i64>,
-    /// The beginning of its value.
-    pub value: Option<String>,
-    /// Why it cannot be sent.
-    pub reason: String,
+    /// The row.
+    #[serde(flatten)]
+    pub row: InvalidRow,
 }
 
 /// Why a customer has its values.
@@ -194,7 +164,7 @@ pub struct EntryHistory {
     /// The rows that the newest planned run could not send.
     pub invalid: Vec<PastInvalidRow>,
     /// What is believed now.
-    pub entries: Vec<EntryState>,
+    pub entries: Vec<Entry>,
     /// Every change, newest first.
     pub history: Vec<PastChange>,
     /// The belief edits that concern the customer, newest first.

@@ -32,7 +32,8 @@ impl Session {
     }
 
     pub(super) async fn open_postgres(url: &str) -> Result<Self> {
-        Ok(Self::Postgres(tokio::sync::Mutex::new(connect_reader(url).await?)))
+        let connection = read_only(session::connect_unpooled(url).await?).await?;
+        Ok(Self::Postgres(tokio::sync::Mutex::new(connection)))
     }
 
     /// The version of the tables; `None` if there are none.
@@ -81,9 +82,13 @@ impl Rows for Session {
     }
 }
 
-/// Opens a session in which every transaction is read-only.
+/// Opens one more session at an address where [`Session::open_postgres`] found no pooler.
 pub(super) async fn connect_reader(url: &str) -> Result<PgConnection> {
-    let mut connection = session::connect_unpooled(url).await?;
+    read_only(session::connect(url).await?).await
+}
+
+/// Makes every transaction of the session read-only.
+async fn read_only(mut connection: PgConnection) -> Result<PgConnection> {
     sqlx::raw_sql("set default_transaction_read_only = on")
         .execute(&mut connection)
         .await

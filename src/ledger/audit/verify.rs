@@ -9,6 +9,7 @@ use crate::error_chain::with_causes;
 use crate::ledger::cells::Cells;
 use crate::ledger::sql::{Param, Rows as _, statement};
 use crate::ledger::{Result, postgres, sqlite};
+use crate::record::Key;
 
 /// The most flaws that one check lists. The queries ask for one more.
 const LISTED: usize = 10;
@@ -82,10 +83,10 @@ const OPEN_RUNS: &str = "
     where r.finished_at is null order by r.id limit 11";
 
 const DATABASE: &str = "restore the newest backup and run `attrsync sync --full` once";
-const COUNTS: &str = "do not rely on the counts of these runs, and report this as a fault of attrsync; the values themselves \
-    are checked separately";
-const BELIEFS: &str = "the ledger may believe what the store never confirmed (was it edited by hand?): run `attrsync sync \
-    --full` once, which sends every value again";
+const COUNTS: &str = "do not rely on the counts of these runs, and report this as a fault of attrsync; the values \
+    themselves are checked separately";
+const BELIEFS: &str = "the ledger may believe what the store never confirmed (was it edited by hand?): run `attrsync \
+    sync --full` once, which sends every value again";
 const OPEN: &str = "run `attrsync sync`, which plans anew, and report this as a fault of attrsync";
 
 impl AuditLog {
@@ -250,8 +251,8 @@ fn forgotten(row: &mut Cells) -> Result<String> {
     Ok(format!("{key}: sent or rejected in run {run}, but {entry}"))
 }
 
-fn key(row: &mut Cells) -> Result<String> {
-    Ok(format!("customer {} · attribute {}", row.int()?, row.int()?))
+fn key(row: &mut Cells) -> Result<Key> {
+    Ok(Key::new(row.int()?, row.int()?))
 }
 
 /// Cuts the list of flaws and says so.

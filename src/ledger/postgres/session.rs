@@ -64,7 +64,7 @@ pub(in crate::ledger) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> 
 }
 
 /// Opens a session at an address that [`connect_unpooled`] has found to be good.
-pub(super) async fn connect(url: &str) -> Result<PgConnection> {
+pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
     in_time(async { set_up(reach(url).await?).await }).await
 }
 

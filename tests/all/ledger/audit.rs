@@ -4,7 +4,7 @@ use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _};
-use attrsync::record::{Key, RunStatus, Verdict};
+use attrsync::record::{Belief, Key, RunStatus, Verdict};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::ledger::contract::fixture::outcome;
@@ -40,7 +40,7 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     assert_eq!(audit.invalid_rows(run, 5).await.unwrap().len(), 1);
 
     let why = audit.explain(store_id, 2, None, 10).await.unwrap();
-    assert_eq!(why.entries[0].belief, "rejected");
+    assert_eq!(why.entries[0].belief, Belief::Rejected);
     assert_eq!(why.history[0].request.as_ref().map(|request| request.attempt), Some(1));
     let unsent = audit.explain(store_id, 3, Some(1), 10).await.unwrap();
     assert_eq!((unsent.entries.len(), unsent.history[0].outcome.as_str()), (0, "deferred"));
