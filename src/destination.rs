@@ -5,6 +5,7 @@
 
 pub mod bigcommerce;
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -59,6 +60,21 @@ pub enum Response {
     },
 }
 
+/// Shows a response in a few words: status and title, or the reason why there is none.
+impl fmt::Display for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. })
+                if !title.is_empty() =>
+            {
+                write!(f, "{status} {title}")
+            }
+            Self::Received(HttpResponse { status, .. }) => write!(f, "{status}"),
+            Self::Lost { reason } | Self::NotSent { reason } => f.write_str(reason),
+        }
+    }
+}
+
 /// A response that arrived whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
@@ -90,7 +106,7 @@ pub enum Body {
 
 /// A failed read. Its response is not a 200, or has an item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", crate::retry::headline(.0))]
+#[error("{0}")]
 pub struct ReadError(pub Response);
 
 /// A BigCommerce store, or a simulation of one.

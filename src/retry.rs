@@ -131,14 +131,7 @@ pub fn brief(reply: &Response) -> String {
 /// A reply in a few words, for a person: status and title.
 #[must_use]
 pub fn headline(reply: &Response) -> String {
-    match reply {
-        Response::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. })
-            if !title.is_empty() =>
-        {
-            format!("{status} {title}")
-        }
-        _ => brief(reply),
-    }
+    reply.to_string()
 }
 
 /// The size to try after a request of `carried` values was refused for its size, where `known` is the size that
