@@ -1,7 +1,7 @@
 //! The port to the store: the requests that the engine makes, and the responses to them.
 //!
-//! An implementation reports a response as it is. [`crate::retry`] tells what it means, so that one table holds for every
-//! implementation.
+//! An implementation reports a response as it is. [`crate::retry`] tells what it means, so that one table holds for
+//! every implementation.
 
 pub mod bigcommerce;
 
@@ -125,8 +125,8 @@ pub trait Destination: Send + Sync {
     /// The response may have its echoes in any order, with keys missing, altered or repeated.
     async fn upsert(&self, items: &[Item<'_>]) -> Response;
 
-    /// Reads the store's values of these keys, all pages. A key without a value is left out; a key may be there more than
-    /// once.
+    /// Reads the store's values of these keys, all pages. A key without a value is left out; a key may be there more
+    /// than once.
     ///
     /// # Errors
     /// The first response that is not a readable 200.

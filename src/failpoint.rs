@@ -1,8 +1,8 @@
 //! Named places where the crash harness can end the process.
 //!
-//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=begun:3` aborts the process at its third arrival at `begun`:
-//! nothing is flushed, rolled back or closed, as after SIGKILL. `ATTRSYNC_FAILPOINT=begun:3:panic` panics instead, as a
-//! bug would. Without the feature, none of this is built.
+//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=begun:3` aborts the process at its third arrival at
+//! `begun`: nothing is flushed, rolled back or closed, as after SIGKILL. `ATTRSYNC_FAILPOINT=begun:3:panic` panics
+//! instead, as a bug would. Without the feature, none of this is built.
 
 /// All fail-points, in the order in which a run may reach them.
 pub const NAMES: &[&str] = &[

@@ -43,8 +43,8 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-/// Rows in Postgres' binary COPY: the rows and the end are the same for any size of the chunks. The first byte is the size,
-/// and whether the header is put before the rest.
+/// Rows in Postgres' binary COPY: the rows and the end are the same for any size of the chunks. The first byte is the
+/// size, and whether the header is put before the rest.
 pub fn copy(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let header = if first & 1 == 0 { COPY_HEADER } else { &[] };

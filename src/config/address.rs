@@ -26,7 +26,8 @@ pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
         Ok(url) => url,
         Err(error) => return flaw(format!("cannot be read as an address: {error}"), escaped()),
     };
-    // A password with a special character ends the address too early: its rest would be shown as host, database or parameter.
+    // A password with a special character ends the address too early: its rest would be shown as host, database or
+    // parameter.
     let parts = [Some(url.path()), url.query()];
     if parts.into_iter().flatten().any(|part| part.contains('@')) || url.fragment().is_some() {
         return flaw("has an @ or a # after the host's name", escaped());
