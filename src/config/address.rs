@@ -121,7 +121,8 @@ pub(super) fn is_unencrypted(api_url: &str) -> bool {
     Url::parse(api_url).is_ok_and(|url| url.scheme() != "https" && !is_loopback(&url))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the address is on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
