@@ -189,6 +189,13 @@ async fn the_html_of_a_gateway_is_cut_to_2_kib() {
 }
 
 #[tokio::test]
+async fn a_body_is_read_up_to_2_mib() {
+    let body = |spaces| format!("{{\"data\":[{}]}}", " ".repeat(spaces));
+    assert_eq!(received(200, &[], body(1 << 20)).await.body, Body::Echoes(vec![]));
+    assert!(matches!(received(200, &[], body(2 << 20)).await.body, Body::Unreadable(_)));
+}
+
+#[tokio::test]
 async fn a_429_says_how_long_to_wait() {
     const RESET: (&str, &str) = ("X-Rate-Limit-Time-Reset-Ms", "15000");
     const NONE_LEFT: (&str, &str) = ("X-Rate-Limit-Requests-Left", "0");
