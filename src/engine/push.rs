@@ -277,7 +277,7 @@ impl<'a> Push<'a> {
     fn began(&mut self, (work, at, begun): Began) -> Result<(), EngineError> {
         self.beginning = None;
         let request_id = begun?;
-        failpoint::reach("begun");
+        failpoint::reach("intent-committed");
         self.begun_keys.push((request_id, work.changes.iter().map(|change| change.key).collect()));
         self.counts.requests += 1;
         self.sent_news |= !work.changes.iter().all(repeats);

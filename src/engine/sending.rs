@@ -126,10 +126,10 @@ pub(super) async fn send(
     } else {
         let items: Vec<_> =
             work.changes.iter().map(|change| Item { key: change.key, value: &change.value }).collect();
-        failpoint::reach("request-leaves");
+        failpoint::reach("before-request");
         ports.destination.upsert(&items).await
     };
-    failpoint::reach("answered");
+    failpoint::reach("response-read");
     let took = started.elapsed();
     let meaning = retry::meaning(&reply, work.changes.len());
     let accepted = matches!(meaning, Meaning::Accepted(_));
@@ -147,7 +147,7 @@ pub(super) async fn send(
     let error = (!accepted).then(|| work.words.clone());
     let end = request_end(&reply, error, (ports.now)());
     ports.ledger.finish(run_id, request_id, &end, &verdicts).await?;
-    failpoint::reach("finished");
+    failpoint::reach("outcome-committed");
     Ok(Sent { work, request_id, reply, verdicts, took })
 }
 

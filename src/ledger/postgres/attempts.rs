@@ -199,7 +199,7 @@ impl Held {
         let mut distinct = customers.clone();
         distinct.sort_unstable();
         distinct.dedup();
-        failpoint::reach("begin-not-committed");
+        failpoint::reach("intent-not-committed");
         let begun: Option<(i64, i32)> = sqlx::query_as(BEGIN)
             .bind(self.store_id)
             .bind(run_id)
@@ -227,7 +227,7 @@ impl Held {
     ) -> Result<()> {
         let mut writer = self.writer().await?;
         let rows = Verdicts::of(verdicts);
-        failpoint::reach("finish-not-committed");
+        failpoint::reach("outcome-not-committed");
         let finished: Option<(i64, i32)> = sqlx::query_as(FINISH)
             .bind(self.store_id)
             .bind(run_id)

@@ -83,7 +83,7 @@ pub(super) fn begin(
              where id = ?1",
         )?
         .execute(params![place.run_id, count(first)])?;
-    failpoint::reach("begin-not-committed");
+    failpoint::reach("intent-not-committed");
     Ok(request_id)
 }
 
@@ -149,7 +149,7 @@ pub(super) fn finish(
         moves.add(Outcome::Sending, verdict);
     }
     moves.commit(transaction, place.run_id)?;
-    failpoint::reach("finish-not-committed");
+    failpoint::reach("outcome-not-committed");
     Ok(())
 }
 

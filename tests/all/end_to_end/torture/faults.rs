@@ -106,12 +106,12 @@ impl Fault {
     /// How often a run of this harness surely comes by, if it is a fail-point.
     pub(super) fn arrivals(self) -> u32 {
         const AT_EVERY_CALL: [&str; 6] = [
-            "begin-not-committed",
-            "begun",
-            "request-leaves",
-            "answered",
-            "finish-not-committed",
-            "finished",
+            "intent-not-committed",
+            "intent-committed",
+            "before-request",
+            "response-read",
+            "outcome-not-committed",
+            "outcome-committed",
         ];
         match self {
             Self::Point("migrating") => 2,
