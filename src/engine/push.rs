@@ -101,7 +101,7 @@ impl<'a> Shell<'a> {
             }),
             Action::RecordIntent { token, request, changes } => Box::pin(async move {
                 let intent = ledger.record_intent(run_id, &request, &changes).await?;
-                failpoint::reach("intent-recorded");
+                failpoint::reach("intent-committed");
                 Ok(Event::IntentRecorded { token, intent })
             }),
             Action::Send { request_id, items, recorded_at } => Box::pin(async move {
@@ -115,7 +115,7 @@ impl<'a> Shell<'a> {
             }),
             Action::RecordOutcome { token, request_id, end, outcomes } => Box::pin(async move {
                 let counts = ledger.record_outcome(run_id, request_id, &end, &outcomes).await?;
-                failpoint::reach("outcome-recorded");
+                failpoint::reach("outcome-committed");
                 Ok(Event::Recorded { token, counts: Some(counts) })
             }),
             Action::RecordUnsent { token, outcomes } => Box::pin(async move {
@@ -194,7 +194,7 @@ async fn send(destination: &dyn Destination, items: &[(Key, String)], expires: I
         return Response::NotSent { reason: "it was not on the wire in time after its intent".to_owned() };
     }
     let items: Vec<_> = items.iter().map(|(key, value)| Item { key: *key, value }).collect();
-    failpoint::reach("request-leaves");
+    failpoint::reach("before-request");
     let response = destination.upsert(&items).await;
     failpoint::reach("response-read");
     response
