@@ -1,7 +1,9 @@
-//! The rules of the code base: who imports whom, what may be where, how long a file may be.
+//! The rules of the code base: who imports whom, what may be where, how long a file may be, which words are used.
 
 mod imports;
 mod source;
+mod terms;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
