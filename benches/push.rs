@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use attrsync::clock::SystemClock;
 use attrsync::config::{PushConfig, Secret};
 use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
 use attrsync::engine::{self, Options, Ports, Progress};
@@ -71,12 +72,11 @@ async fn case(ledger: &str, latency: Duration, seconds: f64) {
             *planned.lock().expect("one thread") = Some(Instant::now());
         }
     };
-    let now = chrono::Utc::now;
     let ports = Ports {
         source: &source,
         ledger: ledger_of_run.as_ref(),
         destination: &destination,
-        now: &now,
+        clock: &SystemClock,
         progress: &progress,
     };
     let (_ask, stop) = watch::channel(false);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-/// Tells the time of day.
+/// Returns the time of day.
 ///
 /// It serves for times that are saved or shown. Pauses and time-outs use tokio's clock instead, because the time of day
 /// can be set back.

@@ -4,6 +4,7 @@
 //! implementation.
 
 pub mod bigcommerce;
+mod describe;
 
 use std::time::Duration;
 
@@ -88,9 +89,9 @@ pub enum Body {
     Unreadable(String),
 }
 
-/// A read failed: its response is not a 200 whose every item can be read.
+/// A failed read. Its response is not a 200, or has an item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", crate::retry::headline(.0))]
+#[error("{}", .0.headline())]
 pub struct ReadError(pub Response);
 
 /// A BigCommerce store, or a simulation of one.

@@ -1,43 +1,43 @@
-//! Named places where a run can be made to die at once, for the crash harness.
+//! Named places where the crash harness can end the process.
 //!
-//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=begun:3` ends the process at its third arrival at `begun`, by
-//! an abort: nothing is flushed, rolled back, closed or given up, as by SIGKILL. `ATTRSYNC_FAILPOINT=begun:3:panic` panics
-//! there instead, as a fault of the program would. Without the feature nothing of this is built in.
+//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=begun:3` aborts the process at its third arrival at `begun`:
+//! nothing is flushed, rolled back or closed, as after SIGKILL. `ATTRSYNC_FAILPOINT=begun:3:panic` panics instead, as a
+//! bug would. Without the feature, none of this is built.
 
-/// Every point, in the order in which a run may pass them.
+/// All fail-points, in the order in which a run may reach them.
 pub const NAMES: &[&str] = &[
-    // The lock is taken, and nothing was done under it.
+    // The lock was taken.
     "locked",
-    // A migration is done and not committed: the first is the table that counts them.
+    // A migration was executed and not committed. The first one creates the table that lists them.
     "migrating",
-    // The tables are of this version.
+    // All migrations were committed.
     "migrated",
-    // The ledger is open, and no run is.
+    // The ledger is open, and no run.
     "ledger-open",
     "run-opened",
-    // A page of the plan is committed.
+    // A page of the plan was committed.
     "page-saved",
-    // The plan is whole and not sealed.
+    // The whole plan was saved and not sealed.
     "planned",
     // Between plan and push.
     "sealed",
     "begin-not-committed",
-    // The intent is committed, and nothing has left.
+    // The intent was committed, and nothing was sent.
     "begun",
     "request-leaves",
-    // The answer is there, and not written down.
+    // The response was read, and its outcome was not recorded.
     "answered",
     "finish-not-committed",
     "finished",
-    // Everything is sent, and the run is not closed.
+    // Everything was sent, and the run was not closed.
     "sent",
     "closed",
 ];
 
-/// Dies here, if this arrival at the point was chosen.
+/// Ends the process here, if this arrival at the point was chosen.
 ///
 /// # Panics
-/// Where that was chosen.
+/// If a panic was chosen.
 #[cfg(feature = "failpoints")]
 pub(crate) fn reach(name: &str) {
     if let Ok(Some(point)) = chosen::point()
@@ -51,17 +51,17 @@ pub(crate) fn reach(name: &str) {
     }
 }
 
-/// Nothing.
+/// Does nothing.
 #[cfg(not(feature = "failpoints"))]
 pub(crate) const fn reach(_name: &str) {}
 
-/// Fails where a point was chosen that there is not.
+/// Returns an error if the chosen fail-point does not exist.
 #[cfg(feature = "failpoints")]
 pub(crate) fn check() -> Result<(), String> {
     chosen::point().as_ref().map(|_| ()).map_err(Clone::clone)
 }
 
-/// Nothing can be chosen.
+/// Returns no error, because no fail-point can be chosen.
 #[cfg(not(feature = "failpoints"))]
 pub(crate) const fn check() -> Result<(), String> {
     Ok(())
@@ -76,7 +76,7 @@ mod chosen {
 
     const VARIABLE: &str = "ATTRSYNC_FAILPOINT";
 
-    /// How a run dies.
+    /// How the process ends.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) enum End {
         Abort,
@@ -86,12 +86,12 @@ mod chosen {
     #[derive(Debug)]
     pub(super) struct Point {
         pub(super) name: String,
-        /// Arrivals to come, with the last.
+        /// The number of arrivals left, including the one that ends the process.
         pub(super) left: AtomicU32,
         pub(super) end: End,
     }
 
-    /// What the environment chose, read once.
+    /// The fail-point that the environment chose, read once.
     pub(super) fn point() -> &'static Result<Option<Point>, String> {
         static CHOSEN: OnceLock<Result<Option<Point>, String>> = OnceLock::new();
         CHOSEN.get_or_init(|| std::env::var(VARIABLE).ok().map(|text| read(&text)).transpose())
@@ -108,7 +108,7 @@ mod chosen {
                 Ok(Point { name: name.to_owned(), left: AtomicU32::new(left), end })
             }
             _ => Err(format!(
-                "{VARIABLE} is {text:?}; it takes name or name:arrival, with :panic behind it or not, and the names are {}",
+                "{VARIABLE} is {text:?}; write name or name:arrival, optionally followed by :panic; the names are {}",
                 NAMES.join(", ")
             )),
         }

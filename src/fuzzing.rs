@@ -1,6 +1,6 @@
-//! What holds for any bytes at all from outside: each function takes some, and panics where a promise is broken.
+//! Properties that hold for any bytes from outside: each function panics if its bytes break one.
 //!
-//! `fuzz` looks for bytes that break one; the tests below repeat those that were worth keeping.
+//! The targets in `fuzz` search for such bytes. The test below repeats the inputs that were kept.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ use crate::source::postgres::push;
 /// The header of a binary COPY.
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// What no message may repeat; longer than what is shown of an unknown key.
+/// A text that no message may repeat. It is longer than the shown part of an unknown key.
 const SECRET: &str = "s3cret/0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ";
 
-/// So many bytes of an answer are kept in words.
+/// The largest number of bytes that are kept of a response's text.
 const WORDS_MAX: usize = 2_048;
 
-/// A configuration: any text is read or refused with reasons, and no reason repeats a secret, whether the text has it
-/// from the environment (`${T}`) or has it itself. What is accepted shows no address and no token.
+/// A configuration: any text is accepted or has problems, and no problem repeats a secret, whether it is in the text or
+/// comes from the environment (`${T}`). An accepted configuration shows no address and no token.
 pub fn config(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let environment = |name: &str| (name == "T").then(|| SECRET.to_owned());
@@ -37,14 +37,14 @@ pub fn config(bytes: &[u8]) {
             }
             Err(errors) => {
                 assert!(!errors.problems.is_empty());
-                assert!(!errors.to_string().contains(SECRET), "the secret is told");
+                assert!(!errors.to_string().contains(SECRET), "the secret is shown");
             }
         }
     }
 }
 
-/// Rows in Postgres' binary COPY: however the bytes are cut, the same rows come before the same end. The first byte says
-/// how they are cut, and whether the header is put before them.
+/// Rows in Postgres' binary COPY: the rows and the end are the same for any size of the chunks. The first byte is the size,
+/// and whether the header is put before the rest.
 pub fn copy(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let header = if first & 1 == 0 { COPY_HEADER } else { &[] };
@@ -68,16 +68,18 @@ fn decoded(bytes: &[u8], size: usize) -> (Vec<Row>, Result<(), CopyError>) {
     ((0..page.len()).map(row).collect(), end)
 }
 
-/// The store's lists: whatever can be read of one is a value that a ledger can hold, and nothing is left out uncounted.
-/// Any text can be sent as a value and is read back the same.
+/// A list of the store: every echo can be saved in a ledger, and items that cannot be read are counted. Any text can be
+/// sent as a value, and its echo is the same.
 pub fn wire(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Some(page) = wire::page(&text, wire::echo) {
         assert!(page.items.iter().all(|echo| !echo.value.contains('\0')));
-        let Body::Echoes(echoes) = wire::upsert_response(200, &text) else { panic!("a page is no answer") };
+        let Body::Echoes(echoes) = wire::upsert_response(200, &text) else {
+            panic!("a page is not read as echoes")
+        };
         assert_eq!(echoes, page.items);
         for read in [wire::page(&text, |_| Some(())), wire::page(&text, |_| None)] {
-            let read = read.expect("whether it is a page does not depend on what is read");
+            let read = read.expect("a page does not depend on its items");
             assert_eq!(read.items.len() + read.unread, page.items.len() + page.unread);
         }
     } else {
@@ -90,32 +92,32 @@ pub fn wire(bytes: &[u8]) {
     let item = Item { key: Key::new(7, 3), value: &text };
     let sent = wire::upsert_body(&[item]).expect("any text can be sent");
     let sent = String::from_utf8(sent).expect("JSON is UTF-8");
-    let answer = format!("{{\"data\": {}}}", sent.replace("\"value\":", "\"attribute_value\":"));
-    let echoed = wire::page(&answer, wire::echo).expect("a page");
+    let response = format!("{{\"data\": {}}}", sent.replace("\"value\":", "\"attribute_value\":"));
+    let echoed = wire::page(&response, wire::echo).expect("a page");
     if !text.contains("\"value\":") {
         assert_eq!(echoed.items.first().map(|echo| echo.value.as_str()), Some(text.as_str()));
     }
 }
 
-/// An answer that refuses, its status in the first two bytes: it has a meaning, the items that it names are there, and
-/// what is kept of its words is short and fit for a terminal and a database.
+/// An error response, with its status in the first two bytes: it has a meaning, the items that it names are in the
+/// request, and the text that is kept is short, without control characters.
 pub fn problem(bytes: &[u8]) {
     let Some((status, rest)) = bytes.split_first_chunk() else { return };
     let status = 100 + u16::from_be_bytes(*status) % 500;
     let text = String::from_utf8_lossy(rest);
     for body in [wire::upsert_response(status, &text), wire::error_body(&text)] {
-        let reply = Response::Received(HttpResponse { status, request_id: None, wait: None, body });
+        let response = Response::Received(HttpResponse { status, request_id: None, wait: None, body });
         for items in [1, 10, 500] {
-            if let Meaning::Refused(named) = retry::meaning(&reply, items) {
+            if let Meaning::Refused(named) = retry::meaning(&response, items) {
                 assert!(matches!(status, 400 | 409 | 422));
                 assert!(named.is_sorted_by(|a, b| a < b) && named.iter().all(|index| *index < items));
             }
         }
-        for words in [retry::describe(&reply), retry::headline(&reply)] {
+        for words in [response.describe(), response.headline()] {
             assert!(words.starts_with(&status.to_string()) && words.len() <= WORDS_MAX + 4, "{words}");
             assert!(!words.contains(|c: char| c.is_control() && c != '\n'), "{words:?}");
         }
-        assert!(retry::describe(&reply).len() <= WORDS_MAX);
+        assert!(response.describe().len() <= WORDS_MAX);
     }
 }
 
@@ -123,7 +125,7 @@ pub fn problem(bytes: &[u8]) {
 mod tests {
     use std::path::PathBuf;
 
-    /// What is kept of a target's corpus.
+    /// The kept inputs of a target.
     fn corpus(target: &str) -> Vec<Vec<u8>> {
         let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fuzz", "corpus", target].iter().collect();
         let files =
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_of_fuzzing_breaks_no_promise() {
+    fn kept_inputs_break_no_property() {
         corpus("config").iter().for_each(|bytes| super::config(bytes));
         corpus("copy").iter().for_each(|bytes| super::copy(bytes));
         corpus("wire").iter().for_each(|bytes| super::wire(bytes));

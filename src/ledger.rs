@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
-    PlannedChange, RequestOutcome, RunKind, RunStatus, Trigger,
+    LearnedSize, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunKind, RunStatus, Trigger,
 };
 
 /// Why the ledger could not do its work.
@@ -67,43 +67,6 @@ pub struct NewRun {
     pub started_at: DateTime<Utc>,
 }
 
-/// A request that is about to be sent.
-#[derive(Debug, Clone)]
-pub struct NewRequest {
-    /// The request that it repeats or is a part of; for people.
-    pub parent_id: Option<i64>,
-    /// Which attempt at these changes it is, from 1.
-    pub attempt: u32,
-    /// When the intent is recorded.
-    pub at: DateTime<Utc>,
-    /// The end of its in-doubt window: it is applied before this time or never.
-    pub in_doubt_until: DateTime<Utc>,
-}
-
-/// How a request ended.
-#[derive(Debug, Clone)]
-pub struct RequestEnd {
-    /// When the response was read, or the request was abandoned.
-    pub at: DateTime<Utc>,
-    /// What became of the request. For `not_sent` the request is not counted, and its `answered_at` stays NULL.
-    pub outcome: RequestOutcome,
-    /// The HTTP status, if a response came.
-    pub http_status: Option<u16>,
-    /// The store's id of the request.
-    pub store_request_id: Option<String>,
-    /// What went wrong, at most 2 KiB.
-    pub error: Option<String>,
-}
-
-/// A recorded intent: the request may be sent now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordedIntent {
-    /// The request's id.
-    pub request_id: i64,
-    /// The run's counts after the commit.
-    pub counts: Counts,
-}
-
 /// A customer with a rejected value, who may not exist any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CustomerToCheck {
@@ -111,15 +74,6 @@ pub struct CustomerToCheck {
     pub customer_id: i64,
     /// Whether the last check found that the store no longer has the customer.
     pub deleted: bool,
-}
-
-/// A size that the store was found to accept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LearnedSize {
-    /// How many values a request may carry.
-    pub values_per_request: usize,
-    /// When that was learned.
-    pub learned_at: DateTime<Utc>,
 }
 
 /// Pages of entries in key order.

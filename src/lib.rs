@@ -18,6 +18,7 @@ pub mod source;
 pub mod ledger;
 pub mod destination;
 pub mod retry;
+pub mod push;
 pub mod engine;
 pub mod config;
 pub mod sandbox;

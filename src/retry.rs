@@ -1,83 +1,103 @@
-//! What an answer means, and what to do next. Pure: no I/O, no clock.
+//! What a response means, and what to do next. Pure: no I/O, no clock.
 //!
-//! [`meaning`] is the one table from answers to verdicts; [`echo`] judges what the store says it holds;
-//! [`bisection`] finds the bad values of a refused batch; [`Breaker`] says when to give up.
+//! [`meaning`] is the one table from responses to consequences; [`echo`] judges what the store shows; [`bisection`] finds
+//! the bad values of a refused batch; [`CircuitBreaker`] says when to stop.
 
-pub mod echo;
 pub mod bisection;
+pub mod echo;
 
 use std::time::Duration;
 
-use crate::destination::{Body, Echo, HttpResponse, Response};
+use crate::destination::{Body, Echo, Response};
+use crate::record::{Counts, RequestOutcome};
 
 /// The longest wait at once that a store's 429 can ask for.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// How much of the store's words is kept, in bytes.
-const WORDS_MAX: usize = 2_048;
-
-/// What a reply means for the batch that it answers.
+/// What a response means for the request that it answers.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meaning<'a> {
-    /// 200: confirm by echo.
+    /// 2xx: confirm by echo.
     Accepted(&'a [Echo]),
-    /// The batch is larger than the store takes.
+    /// 2xx with a body that shows nothing: read the values back.
+    Unreadable,
+    /// The request is larger than the store accepts.
     TooLarge,
-    /// Something in the batch is refused; nothing of it counts as written. Indexes of the items it names.
+    /// Something in the batch is refused, and nothing of it was applied. The indexes of the items that the store named.
     Refused(Vec<usize>),
-    /// Nothing else can succeed either; what to do about it.
+    /// Something before the store refused the request, with this status: about its content, if reads succeed.
+    Filtered(u16),
+    /// Nothing else can succeed. What to do about it.
     Fatal(&'static str),
-    /// The store asks to be called less. How long to wait, if it says.
+    /// The store asks for fewer requests. How long to wait, if it says.
     Limited(Option<Duration>),
-    /// The batch may or may not have been written.
-    Unknown,
+    /// The request may or may not have been applied, or may still be.
+    InDoubt,
     /// Nothing left this machine.
     NotSent,
 }
 
-/// What a reply to a write of `items` values means.
-#[must_use]
-pub fn meaning(reply: &Response, items: usize) -> Meaning<'_> {
-    let answer = match reply {
-        Response::Received(answer) => answer,
-        Response::Lost { .. } => return Meaning::Unknown,
-        Response::NotSent { .. } => return Meaning::NotSent,
-    };
-    match (answer.status, &answer.body) {
-        (200, Body::Echoes(echoes)) => Meaning::Accepted(echoes),
-        (413, _) => Meaning::TooLarge,
-        (400 | 422, Body::Problem { title, .. }) if speaks_of_size(title) => Meaning::TooLarge,
-        (400 | 409 | 422, body) => Meaning::Refused(named(body, items)),
-        (429, _) => Meaning::Limited(answer.wait.map(|wait| wait.min(WAIT_MAX))),
-        (408 | 423, _) => Meaning::Unknown,
-        (status, _) => advice(status).map_or(Meaning::Unknown, Meaning::Fatal),
+impl Meaning<'_> {
+    /// The outcome of the request, as the ledger records it.
+    #[must_use]
+    pub const fn outcome(&self) -> RequestOutcome {
+        match self {
+            Self::Accepted(_) => RequestOutcome::Accepted,
+            Self::TooLarge | Self::Refused(_) | Self::Filtered(_) => RequestOutcome::Refused,
+            Self::Fatal(_) => RequestOutcome::Fatal,
+            Self::Limited(_) => RequestOutcome::Limited,
+            Self::Unreadable | Self::InDoubt => RequestOutcome::InDoubt,
+            Self::NotSent => RequestOutcome::NotSent,
+        }
     }
 }
 
-/// What to do about a status after which nothing else can succeed; `None` for every other status.
+/// Returns what the response to a write of `items` values means.
 #[must_use]
-pub fn advice(status: u16) -> Option<&'static str> {
-    Some(match status {
+pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
+    let received = match response {
+        Response::Received(received) => received,
+        Response::Lost { .. } => return Meaning::InDoubt,
+        Response::NotSent { .. } => return Meaning::NotSent,
+    };
+    match (received.status, &received.body) {
+        (200..=299, Body::Echoes(echoes)) => Meaning::Accepted(echoes),
+        (200..=299, _) => Meaning::Unreadable,
+        (413, _) => Meaning::TooLarge,
+        (400 | 422, Body::Problem { title, .. }) if is_about_size(title) => Meaning::TooLarge,
+        (400 | 422, Body::Problem { errors, .. }) => Meaning::Refused(named(errors, items)),
+        (403 | 406, Body::Unreadable(_)) => Meaning::Filtered(received.status),
+        (429, _) => Meaning::Limited(received.wait.map(|wait| wait.min(WAIT_MAX))),
+        (408 | 409 | 423, _) => Meaning::InDoubt,
+        (status @ (300..=399 | 401 | 403..=405 | 415 | 501 | 505 | 507), _) => Meaning::Fatal(advice(status)),
+        (status @ 400..=499, Body::Problem { .. }) => Meaning::Fatal(advice(status)),
+        _ => Meaning::InDoubt,
+    }
+}
+
+/// Returns what to do about a status after which nothing else can succeed.
+#[must_use]
+pub const fn advice(status: u16) -> &'static str {
+    match status {
         401 => "the store does not accept the access token: set [store] access_token to a valid one",
         403 => {
             "the access token lacks a scope: give its API account `Customers: modify` (store_v2_customers); \
              a plan limit of the store can be the cause too"
         }
-        404 => "there is no such store or path: look at [store] hash and api_url",
+        404 => "there is no such store or path: check [store] hash and api_url",
         300..=399 => {
             "the address redirects, and a token is never sent on: set [store] api_url to the API itself"
         }
-        405 | 406 | 415 | 501 | 505 => "the server does not speak this API: look at [store] api_url",
+        405 | 406 | 415 | 501 | 505 => "the server does not speak this API: check [store] api_url",
         507 => "the store's plan has no room left: ask BigCommerce",
-        400..=499 if !matches!(status, 400 | 408 | 409 | 413 | 422 | 423 | 429) => {
-            "the store refuses every call of this kind: look at [store], then ask BigCommerce with the request id"
+        _ => {
+            "the store refuses every request of this kind: check [store], then ask BigCommerce with the request id"
         }
-        _ => return None,
-    })
+    }
 }
 
-/// Whether a refusal is about how many items there are, whichever they are.
-fn speaks_of_size(title: &str) -> bool {
+/// Whether a refusal is about the number of items, whichever they are.
+fn is_about_size(title: &str) -> bool {
     let title = title.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| title.contains(word));
     has(&["batch size", "number of items"])
@@ -85,64 +105,30 @@ fn speaks_of_size(title: &str) -> bool {
 }
 
 /// The items that a refusal names by `{index}.{field}`, rising. An index that the batch does not have names nothing.
-fn named(body: &Body, items: usize) -> Vec<usize> {
-    let Body::Problem { errors, .. } = body else { return Vec::new() };
-    let mut named: Vec<usize> = errors
-        .iter()
-        .filter_map(|(field, _)| field.split('.').next()?.parse().ok())
-        .filter(|index| *index < items)
-        .collect();
+fn named(errors: &[(String, String)], items: usize) -> Vec<usize> {
+    let index = |(field, _): &(String, String)| field.split('.').next()?.parse().ok();
+    let mut named: Vec<usize> = errors.iter().filter_map(index).filter(|index| *index < items).collect();
     named.sort_unstable();
     named.dedup();
     named
 }
 
-/// A reply in the store's words, for the ledger and for a person: at most 2 KiB. Not for logs, since a store may
-/// repeat a value in it.
+/// Returns the store's words without the positions of items in their batch (`3.value: …`), so that one cause reads the same
+/// for every value.
 #[must_use]
-pub fn describe(reply: &Response) -> String {
-    let Response::Received(HttpResponse { status, body, .. }) = reply else { return headline(reply) };
-    let mut words = match body {
-        Body::Echoes(_) => format!("{status}"),
-        Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
-        Body::Unreadable(excerpt) => {
-            let line = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
-            format!("{status} with a body that is no answer of this API: {line}")
+pub fn without_positions(words: &str) -> String {
+    let part = |part: &str| match part.split_once('.') {
+        Some((index, field)) if !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()) => {
+            field.to_owned()
         }
-        Body::Problem { title, errors } => {
-            let details: Vec<_> = errors.iter().map(|(field, text)| format!("{field}: {text}")).collect();
-            let parts = [status.to_string(), title.trim().to_owned(), details.join("; ")];
-            parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" · ")
-        }
+        _ => part.to_owned(),
     };
-    words.truncate(words.floor_char_boundary(WORDS_MAX));
-    words
+    let details = |section: &str| section.split("; ").map(part).collect::<Vec<_>>().join("; ");
+    words.split(" · ").map(details).collect::<Vec<_>>().join(" · ")
 }
 
-/// A reply for a log line: its status, since the store may repeat a value in anything else.
-#[must_use]
-pub fn brief(reply: &Response) -> String {
-    match reply {
-        Response::Received(HttpResponse { status, .. }) => status.to_string(),
-        Response::Lost { reason } | Response::NotSent { reason } => reason.clone(),
-    }
-}
-
-/// A reply in a few words, for a person: status and title.
-#[must_use]
-pub fn headline(reply: &Response) -> String {
-    match reply {
-        Response::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. })
-            if !title.is_empty() =>
-        {
-            format!("{status} {title}")
-        }
-        _ => brief(reply),
-    }
-}
-
-/// The size to try after a request of `carried` values was refused for its size, where `known` is the size that
-/// was believed to fit. `None`: nothing is learnt, since that request was bigger than what is known to fit.
+/// Returns the size to try after a request of `carried` values was refused for its size. `known` is the size that was
+/// believed to fit. `None`: nothing is learned, because the request was larger than that.
 #[must_use]
 pub fn learn_size(carried: usize, known: Option<usize>) -> Option<usize> {
     /// What the service most likely counts: ten array items.
@@ -154,7 +140,7 @@ pub fn learn_size(carried: usize, known: Option<usize>) -> Option<usize> {
     }
 }
 
-/// The pause before the `n`-th repetition (from 1): doubles from `first` up to `most`, then jittered to between
+/// Returns the pause before the `n`-th repetition (from 1): doubles from `first` up to `most`, then jittered to between
 /// half and all of it. `random` is in 0..1.
 #[must_use]
 pub fn backoff(n: u32, first: Duration, most: Duration, random: f64) -> Duration {
@@ -162,88 +148,78 @@ pub fn backoff(n: u32, first: Duration, most: Duration, random: f64) -> Duration
     doubled.min(most).mul_f64(0.5 + random / 2.0)
 }
 
-/// What to do about a store that does not answer.
+/// What to do about a store that does not respond.
 pub const UNWELL: &str =
-    "`attrsync runs` shows the answers; when the store is well again, run `attrsync sync`";
+    "`attrsync runs` shows the responses; when the store responds again, run `attrsync sync`";
 
-const NOTHING_BUT_REJECTIONS: &str = "`attrsync rejected` shows the reasons; when their cause is mended, in the source or the store, \
+const NOTHING_BUT_REJECTIONS: &str = "`attrsync rejected` shows the reasons; when their cause is fixed, in the source or the store, \
      run `attrsync rejected --retry` and `attrsync sync`";
 
-/// When to give up on a store: many failures in a row, refusals to be called without end, or nothing but rejections.
+/// Stops a run after many failures in a row, many 429s in a row, or nothing but rejections.
 #[derive(Debug, Clone)]
-pub struct Breaker {
+pub struct CircuitBreaker {
     failures_allowed: u32,
     failures: u32,
-    heard: bool,
+    responded: bool,
     limited: u32,
-    confirmed: u64,
-    rejected: u64,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// Rejections without one confirmation that stop a run.
-    const REJECTIONS: u64 = 20;
-    /// Answers of 429 in a row that stop a run.
+    const REJECTIONS: i64 = 20;
+    /// Responses of 429 in a row that stop a run.
     const LIMITED: u32 = 100;
 
-    /// A breaker that lets every worker's batch use up its attempts, and some parts of a split batch theirs.
+    /// Returns a breaker that lets the batch of every worker use up its attempts, and some parts of a split batch theirs.
     #[must_use]
     pub fn new(max_attempts: u32, workers: usize) -> Self {
-        let by_attempts = max_attempts.saturating_mul(workers as u32 + 1);
-        let failures_allowed = by_attempts.max(18);
-        Self { failures_allowed, failures: 0, heard: false, limited: 0, confirmed: 0, rejected: 0 }
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX);
+        let failures_allowed = max_attempts.saturating_mul(workers.saturating_add(1)).max(18);
+        Self { failures_allowed, failures: 0, responded: false, limited: 0 }
     }
 
-    /// A definite answer came: the store is there.
-    pub fn answered(&mut self) {
-        self.heard = true;
+    /// Takes note of a definite response: the store is there.
+    pub const fn responded(&mut self) {
+        self.responded = true;
         self.failures = 0;
         self.limited = 0;
     }
 
-    /// A call failed without a definite answer.
-    pub fn failed(&mut self) {
+    /// Takes note of a request without a definite response.
+    pub const fn failed(&mut self) {
         self.failures += 1;
     }
 
-    /// The store asked to be called less.
-    pub fn limited(&mut self) {
+    /// Takes note of a 429.
+    pub const fn limited(&mut self) {
         self.limited += 1;
     }
 
-    /// Values were decided.
-    pub fn decided(&mut self, confirmed: u64, rejected: u64) {
-        self.confirmed += confirmed;
-        self.rejected += rejected;
-    }
-
-    /// How many calls in a row the store refused for being called too much.
+    /// Returns the number of 429s in a row.
     #[must_use]
     pub const fn limited_in_a_row(&self) -> u32 {
         self.limited
     }
 
-    /// Whether calls failed and none ever had a definite answer.
+    /// Whether requests failed and none ever got a definite response.
     #[must_use]
-    pub const fn heard_nothing(&self) -> bool {
-        !self.heard && self.failures > 0
+    pub const fn got_no_response(&self) -> bool {
+        !self.responded && self.failures > 0
     }
 
-    /// Why the run has to stop, if it has to, and what to do about it.
+    /// Returns why the run has to stop, if it has to, and what to do about it.
     #[must_use]
-    pub fn tripped(&self) -> Option<(String, &'static str)> {
+    pub fn tripped(&self, counts: &Counts) -> Option<(String, &'static str)> {
         if self.failures >= self.failures_allowed {
             return Some((format!("{} calls in a row failed", self.failures), UNWELL));
         }
         if self.limited >= Self::LIMITED {
-            let why = format!("the store refused {} calls in a row for being called too often", self.limited);
+            let why = format!("the store refused {} calls in a row for being too many", self.limited);
             return Some((why, UNWELL));
         }
-        (self.confirmed == 0 && self.rejected >= Self::REJECTIONS).then(|| {
-            (
-                format!("the store rejected {} values and confirmed none", self.rejected),
-                NOTHING_BUT_REJECTIONS,
-            )
+        (counts.confirmed == 0 && counts.rejected >= Self::REJECTIONS).then(|| {
+            let why = format!("the store rejected {} values and confirmed none", counts.rejected);
+            (why, NOTHING_BUT_REJECTIONS)
         })
     }
 }

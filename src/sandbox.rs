@@ -1,25 +1,25 @@
-//! BigCommerce as plain state: a model, its faults, an in-process destination, an HTTP server.
+//! A simulator of a BigCommerce store.
 //!
-//! The [`Model`] is the store: customers, attributes, values, quota, slots, and a log of every request that reached
-//! it. It does no I/O and reads no clock. [`SandboxDestination`](crate::testing::sandbox_destination::SandboxDestination) puts it behind the port that the engine knows;
-//! [`Server`] puts it behind HTTP, so that a store can be rehearsed with before the real one is touched.
+//! The [`Model`] is the store as plain state: customers, attributes, values, quota, slots, and a log of the requests. It
+//! does no I/O and reads no clock. [`Server`] serves it over HTTP. In tests,
+//! [`SandboxDestination`](crate::testing::sandbox_destination::SandboxDestination) serves it in the same process.
 //!
-//! The server speaks the API's own paths under `/stores/{hash}/v3` (`customers`, `customers/attributes`,
-//! `customers/attribute-values`) and, for whoever rehearses, a control surface without a token:
+//! The server has the API's paths under `/stores/{hash}/v3` (`customers`, `customers/attributes`,
+//! `customers/attribute-values`) and a control surface that needs no token:
 //!
-//! | request | does |
+//! | request | effect |
 //! |---|---|
-//! | `GET /_sandbox/state` | values, attributes, counts of requests; `?values=0` leaves the values out |
-//! | `POST /_sandbox/faults` | changes faults and switches: `{"lost": 0.1, "script": ["reset", "none", "429"], "revoked": true}`; `{"heal": true}` ends them all |
+//! | `GET /_sandbox/state` | returns values, attributes and counts of requests; `?values=0` leaves the values out |
+//! | `POST /_sandbox/faults` | sets faults and switches: `{"lost": 0.1, "script": ["reset", "none", "429"], "revoked": true}`; `{"heal": true}` ends them all |
 //! | `POST /_sandbox/reset-log` | forgets the requests seen so far |
-//! | `POST /_sandbox/values` | edits values as somebody else: `[{"customer_id": 1, "attribute_id": 2, "value": "x"}]`; `null` removes |
+//! | `POST /_sandbox/values` | edits values as another app: `[{"customer_id": 1, "attribute_id": 2, "value": "x"}]`; `null` removes |
 //! | `POST /_sandbox/customers` | `{"delete": [1, 2], "add": [3]}` |
 //! | `POST /_sandbox/attributes` | `{"delete": [1], "add": [{"id": 4, "name": "birthday", "type": "date"}]}` |
 //!
-//! The names of the faults are those of [`Fault`]; the switches are the keys of [`Orders`]. A value that contains
-//! `!reject` is refused, one that contains `!poison` makes its whole batch answer 500.
+//! The names of the faults are those of [`Fault`]; the switches are the fields of [`FaultSettings`]. A value that contains
+//! `!reject` is refused. A request with a value that contains `!poison` has a response of 500.
 
-// An answer is the error of a step that ends a request; it is made once a request, and boxing it would only add words.
+// A response is also the error of a step that ends a request. It is made once a request, so its size does not matter.
 #![allow(clippy::result_large_err)]
 
 mod options;
@@ -28,13 +28,15 @@ mod quota;
 mod query;
 mod log;
 mod response;
+mod request;
 mod event_log;
+mod clock;
 mod model;
 mod contents;
 mod upsert;
 mod listing;
 mod fault_effects;
-pub(crate) mod visit;
+pub(crate) mod exchange;
 pub(crate) mod wire;
 mod routes;
 mod control;
@@ -43,18 +45,18 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use control::{OrderError, Orders};
+pub use control::{ControlError, FaultSettings};
 pub use event_log::Event;
 pub use faults::{Fault, Faults, FaultsError};
 pub use log::{Logged, Tally};
-pub use model::{Admission, Call, Model, Request, Ticket};
+pub use model::{ActiveRequest, Admission, Model};
 pub use options::{
     AttributeSpec, Blame, Counting, Keeping, Limits, QuotaRule, RepeatedPair, Rules, SandboxOptions,
     SizeRefusal,
 };
 pub use query::Query;
 pub use quota::Rate;
-pub use response::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
+pub use request::{Operation, PutItem, Request, ShapeError};
+pub use response::{AttributeRow, Content, CustomerRow, Paging, Row, StoreResponse};
 pub(crate) use routes::{Received, route};
 pub use server::{Server, ServerError};
-pub use upsert::{PutItem, ShapeError};

@@ -8,7 +8,8 @@ use super::{view, wiring};
 use crate::config::Config;
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::ledger::audit::{AuditLog, Verification};
-use crate::ledger::{LearnedSize, LedgerError, LedgerReader as _};
+use crate::ledger::{LedgerError, LedgerReader as _};
+use crate::record::LearnedSize;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\

@@ -70,7 +70,7 @@ mod tests {
             run_id: 1,
             status,
             counts,
-            calls_without_ledger: 0,
+            requests_without_ledger: 0,
             message: None,
             hint: None,
         }) as u8

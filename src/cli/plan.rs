@@ -4,7 +4,8 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{view, wiring};
-use crate::engine::{self, Options};
+use crate::clock::SystemClock;
+use crate::engine::{self, ForecastPorts, Options};
 use crate::ledger::LedgerReader;
 
 /// The most changes and the most invalid rows that are shown.
@@ -78,9 +79,13 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     if entries.is_none() {
         console.note("no ledger of this store yet: everything is new");
     }
-    let reader = entries.as_ref().map(|entries| entries as &dyn LedgerReader);
-    let forecast =
-        engine::plan(&source, reader, &store, &config.push, &args.selection.options(), SAMPLE).await?;
+    let ports = ForecastPorts {
+        source: &source,
+        entries: entries.as_ref().map(|entries| entries as &dyn LedgerReader),
+        destination: &store,
+        clock: &SystemClock,
+    };
+    let forecast = engine::plan(ports, &config.push, &args.selection.options(), SAMPLE).await?;
     let workers = config.push.workers;
     if args.json {
         console.json(&view::plan::json(&forecast, workers))?;

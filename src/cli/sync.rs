@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use tokio::sync::watch;
 
 use super::context::Context;
@@ -14,6 +13,7 @@ use super::view::progress::ProgressDisplay;
 use super::view::sync::Ending;
 use super::wiring::{self, LockedLedger};
 use super::{signals, view};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::{self, Options, Ports, Report};
 use crate::ledger::LedgerError;
@@ -98,8 +98,8 @@ async fn push(
         source: &source,
         ledger: &*locked.ledger,
         destination: &store,
-        now: &Utc::now,
-        progress: &|progress| display.update(progress),
+        clock: &SystemClock,
+        progress: &|progress| display.update(&progress),
     };
     Ok(Box::pin(engine::sync(ports, &config.push, options, stop)).await?)
 }

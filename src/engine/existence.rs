@@ -1,115 +1,153 @@
-//! Customers and attributes that the store no longer has. After three refusals in a row for one of them the store is
-//! asked, so that the rest of its values need not be refused one by one.
+//! Checks whether customers and attributes still exist.
+//!
+//! A customer with a rejected value is checked once, at the end of its run or at the start of the next, and again by every
+//! run while the store no longer has the customer. The values of a customer that exists again are sent again.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::read_retry;
+use super::{EngineError, Ports, read_retry};
 use crate::config::PushConfig;
 use crate::destination::{Destination, ReadError};
-use crate::record::Key;
+use crate::ledger::{CustomerToCheck, LedgerReader};
+use crate::push::Subject;
+use crate::record::{BeliefEdit, EditKind, KeyScope};
 
-/// Refusals in a row after which the store is asked.
-const REFUSALS: u32 = 3;
+/// How many customers one check asks about, before a plan is made and at the end of a run.
+const CHECKED_AT_ONCE: usize = 500;
 
-/// How many customers are remembered. The plan goes by customer, so the lowest are the ones that are through; one
-/// that is forgotten costs calls, not truth.
-const REMEMBERED: usize = 1_000;
+/// How many customers one request asks about.
+const PAGE: usize = 40;
 
-/// A customer or an attribute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Owner {
-    Customer(i64),
-    Attribute(i64),
-}
-
-/// What is known of owners whose values are being refused.
+/// What the store said about a page of customers.
 #[derive(Debug, Default)]
-pub(super) struct Gone {
-    refusals: BTreeMap<Owner, u32>,
-    asked: BTreeSet<Owner>,
-    gone: BTreeSet<Owner>,
+struct Found {
+    deleted: Vec<i64>,
+    /// They exist, and were not known to be deleted.
+    existing: Vec<i64>,
+    /// They exist again after they were deleted.
+    restored: Vec<i64>,
 }
 
-impl Gone {
-    /// A value was refused.
-    pub(super) fn refused(&mut self, key: Key) {
-        for owner in owners(key) {
-            *self.refusals.entry(owner).or_default() += 1;
-        }
-        // Customers sort before attributes, of which there are fifty at most.
-        if self.refusals.len() > REMEMBERED {
-            self.refusals.pop_first();
-        }
-    }
-
-    /// A value was taken: its customer and its attribute are there.
-    pub(super) fn confirmed(&mut self, key: Key) {
-        for owner in owners(key) {
-            self.refusals.remove(&owner);
-        }
-    }
-
-    /// Why a value need not be sent, if its customer or attribute is gone.
-    pub(super) fn reason(&self, key: Key) -> Option<String> {
-        let owner = owners(key).into_iter().find(|owner| self.gone.contains(owner))?;
-        let what = match owner {
-            Owner::Customer(id) => format!("customer {id}"),
-            Owner::Attribute(id) => format!("attribute {id}"),
-        };
-        Some(format!("the store has no {what} any more; asked after {REFUSALS} refusals in a row"))
-    }
-
-    /// Whether anything is known to be gone.
-    pub(super) fn is_empty(&self) -> bool {
-        self.gone.is_empty()
-    }
-
-    /// Those to ask the store about now: each is asked about once a run.
-    pub(super) fn due(&mut self) -> Vec<Owner> {
-        let refused = self.refusals.iter().filter(|(_, refusals)| **refusals >= REFUSALS);
-        let due: Vec<_> = refused.map(|(owner, _)| *owner).collect();
-        self.refusals.retain(|owner, _| !due.contains(owner));
-        let due = due.into_iter().filter(|owner| self.asked.insert(*owner)).collect();
-        if self.asked.len() > REMEMBERED {
-            self.asked.pop_first();
-        }
-        due
-    }
-
-    /// What the store said.
-    pub(super) fn learn(&mut self, gone: Vec<Owner>) {
-        self.gone.extend(gone);
-        while self.gone.len() > REMEMBERED {
-            self.gone.pop_first();
-        }
-    }
-}
-
-/// Asks the store which of these it has no more.
-pub(super) async fn ask(
+/// Returns which subjects the store does not have.
+pub(super) async fn deleted_subjects(
     destination: &dyn Destination,
     config: &PushConfig,
-    due: Vec<Owner>,
-) -> Result<Vec<Owner>, ReadError> {
-    let mut gone = Vec::new();
-    for owner in due {
-        let exists = match owner {
-            Owner::Customer(id) => {
-                let ids = [id];
-                read_retry::repeat(config, || destination.customers(&ids)).await?.contains(&id)
+    subjects: Vec<Subject>,
+) -> Result<Vec<Subject>, ReadError> {
+    let mut deleted = Vec::new();
+    for subject in subjects {
+        let exists = match subject {
+            Subject::Customer(id) => {
+                read_retry::repeat(config, || destination.customers(std::slice::from_ref(&id)))
+                    .await?
+                    .contains(&id)
             }
-            Owner::Attribute(id) => {
+            Subject::Attribute(id) => {
                 let attributes = read_retry::repeat(config, || destination.attributes()).await?;
                 attributes.iter().any(|attribute| attribute.id == id)
             }
         };
         if !exists {
-            gone.push(owner);
+            deleted.push(subject);
         }
     }
-    Ok(gone)
+    Ok(deleted)
 }
 
-fn owners(key: Key) -> [Owner; 2] {
-    [Owner::Customer(key.customer_id), Owner::Attribute(key.attribute_id)]
+/// Returns the customers that exist again, and writes nothing.
+pub(super) async fn restored_customers(
+    ledger: &dyn LedgerReader,
+    destination: &dyn Destination,
+    config: &PushConfig,
+) -> Result<Vec<i64>, EngineError> {
+    let mut restored = Vec::new();
+    for page in ledger.customers_to_check(i64::MAX, CHECKED_AT_ONCE).await?.chunks(PAGE) {
+        let Some(found) = ask(destination, config, page).await else { break };
+        restored.extend(found.restored);
+    }
+    Ok(restored)
+}
+
+/// Checks customers before a plan is made, and returns those that exist again.
+pub(super) async fn check_before_planning(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+) -> Result<Vec<i64>, EngineError> {
+    let due = ports.ledger.customers_to_check(run_id, CHECKED_AT_ONCE).await?;
+    check(ports, config, run_id, &due).await
+}
+
+/// Checks the customers of values that this run found to be rejected. Customers that are known to be deleted are left to the
+/// next run: to clear their entries now would forget what this run confirmed.
+pub(super) async fn check_after_push(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+) -> Result<(), EngineError> {
+    let mut due = ports.ledger.customers_to_check(run_id, CHECKED_AT_ONCE).await?;
+    due.retain(|customer| !customer.deleted);
+    check(ports, config, run_id, &due).await.map(drop)
+}
+
+/// Asks the store about customers, records what it says, and returns those that exist again: their values become
+/// unconfirmed, because the store lost them. If the store cannot be asked, a later run asks.
+async fn check(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+    due: &[CustomerToCheck],
+) -> Result<Vec<i64>, EngineError> {
+    let mut restored = Vec::new();
+    for page in due.chunks(PAGE) {
+        let Some(found) = ask(ports.destination, config, page).await else { break };
+        let was_deleted =
+            |id: &i64| page.iter().any(|customer| customer.customer_id == *id && customer.deleted);
+        let newly_deleted = found.deleted.iter().filter(|id| !was_deleted(id)).count();
+        if newly_deleted > 0 {
+            tracing::warn!(
+                customers = newly_deleted,
+                "the store no longer has these customers; their values stay rejected until they exist again"
+            );
+        }
+        for id in &found.restored {
+            let requeued = requeue_restored(ports, run_id, *id).await?;
+            tracing::info!(requeued, customer = id, "a customer exists again; its values are sent again");
+        }
+        let existing: Vec<i64> = found.existing.iter().chain(&found.restored).copied().collect();
+        ports.ledger.record_customers(run_id, &found.deleted, &existing).await?;
+        restored.extend(found.restored);
+    }
+    Ok(restored)
+}
+
+/// Makes the values of a restored customer unconfirmed. Returns how many of them were rejected.
+async fn requeue_restored(ports: Ports<'_>, run_id: i64, id: i64) -> Result<i64, EngineError> {
+    let scope = KeyScope { customer_id: Some(id), attribute_id: None };
+    let edit = |edit, reason| BeliefEdit { scope, edit, reason, in_doubt_until: None };
+    let requeue = edit(EditKind::Requeue, format!("the store has customer {id} again"));
+    let requeued = ports.ledger.edit_beliefs(run_id, &requeue, ports.clock.now()).await?;
+    let clear = edit(EditKind::Clear, format!("customer {id} was deleted from the store and exists again"));
+    ports.ledger.edit_beliefs(run_id, &clear, ports.clock.now()).await?;
+    Ok(requeued)
+}
+
+/// Asks the store about a page of customers. `None` if it could not be asked.
+async fn ask(destination: &dyn Destination, config: &PushConfig, page: &[CustomerToCheck]) -> Option<Found> {
+    let ids: Vec<i64> = page.iter().map(|customer| customer.customer_id).collect();
+    let existing = match read_retry::repeat(config, || destination.customers(&ids)).await {
+        Ok(existing) => existing,
+        Err(error) => {
+            tracing::warn!(%error, "could not check whether the customers of rejected values exist; the next run does");
+            return None;
+        }
+    };
+    let mut found = Found::default();
+    for customer in page {
+        let list = match (existing.contains(&customer.customer_id), customer.deleted) {
+            (false, _) => &mut found.deleted,
+            (true, false) => &mut found.existing,
+            (true, true) => &mut found.restored,
+        };
+        list.push(customer.customer_id);
+    }
+    Some(found)
 }

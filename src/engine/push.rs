@@ -1,396 +1,198 @@
-//! The second phase: the plan is sent, `workers` calls at a time.
-//!
-//! One task decides everything, so that what was learnt from one answer holds for the next call. It keeps three things:
-//! the batch that is begun next, the calls in flight, and the batches that wait to be sent again. It waits for none of
-//! them alone: while one batch is being begun, the answer of another is read and written down. A slot is free again
-//! only when the answer of its call is committed.
-
-mod settle;
-
-use std::collections::VecDeque;
-use std::time::Duration;
+//! Executes what the push decides: requests, commits, reads and timers run side by side, and each result is an event.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::existence::{Gone, Owner};
-use super::queue::{Queue, SealedPlan};
-use super::sending::{Begun, Sent, Work, outcome, send};
-use super::waiting::{asked_to_stop, pending_or, set_off};
-use super::{End, EngineError, Ports, Progress, in_doubt_until};
+use super::existence::deleted_subjects;
+use super::{EngineError, Ports, Progress, asked_to_stop, read_retry};
 use crate::config::PushConfig;
-use crate::destination::ReadError;
+use crate::destination::{Destination, Item, Response};
 use crate::failpoint;
-use crate::ledger::{LedgerError, NewRequest, RecordedIntent};
-use crate::plan::batch::Limit;
-use crate::record::{Change, ChangeOutcome, Counts, IN_DOUBT_MAX, Key, PlannedChange, RunStatus, Verdict};
-use crate::retry::Breaker;
+use crate::ledger::LedgerError;
+use crate::push::{Action, End, Event, INTENT_VALID, Notice, Now, Push, Start, Wait};
+use crate::record::{Counts, Key};
 
-/// How many batches may wait to be sent again before no new one is begun.
-const WAITING_MAX: usize = 64;
+type Task<'a> = BoxFuture<'a, Result<Event, LedgerError>>;
 
-/// A store that answers faster than this gets its next batches begun ahead, so that no slot waits for a commit.
-const BEGIN_AHEAD_BELOW: Duration = Duration::from_secs(1);
-
-/// How many are begun ahead: answers may come two at a time.
-const BEGUN_AHEAD: usize = 2;
-
-type InFlight<'a> = FuturesUnordered<BoxFuture<'a, Result<Sent, LedgerError>>>;
-
-/// A batch whose intent was to be committed, and what became of it.
-type Began = (Work, Instant, NewRequest, Result<RecordedIntent, LedgerError>);
-
-/// The state of the second phase.
-pub(super) struct Push<'a> {
+/// Executes the actions of one push.
+struct Shell<'a> {
     ports: Ports<'a>,
     config: &'a PushConfig,
     run_id: i64,
-    counts: Counts,
-    limit: Limit,
-    queue: Queue<'a>,
-    waiting: Vec<Work>,
-    /// Chosen to be sent next, waiting for the store's leave.
-    chosen: Option<Work>,
-    /// The store's leave for one more call, being waited for.
-    leave: Option<BoxFuture<'a, ()>>,
-    /// Its intent is being committed.
-    beginning: Option<BoxFuture<'a, Began>>,
-    /// Begun, waiting for a slot.
-    begun: VecDeque<Begun>,
-    /// Keys whose requests may be in flight.
-    begun_keys: Vec<(i64, Vec<Key>)>,
-    slots: usize,
-    /// Whether a value was sent that no earlier run had sent in vain.
-    sent_news: bool,
-    accepted: u64,
-    accepted_since_limited: u32,
-    failed_in_a_row: usize,
-    last_took: Duration,
-    paused_until: Option<Instant>,
-    breaker: Breaker,
-    gone: Gone,
-    /// The question to the store who is gone, being waited for. Nothing new is chosen meanwhile.
-    asking: Option<BoxFuture<'a, Result<Vec<Owner>, ReadError>>>,
-    end: Option<End>,
+    started: Instant,
+    tasks: FuturesUnordered<Task<'a>>,
+    timer: Option<Instant>,
 }
 
-impl<'a> Push<'a> {
-    pub(super) fn new(ports: Ports<'a>, config: &'a PushConfig, run_id: i64, plan: SealedPlan) -> Self {
-        let SealedPlan { counts, limit, has_in_doubt } = plan;
-        Self {
-            ports,
-            config,
-            run_id,
-            counts,
-            limit,
-            queue: Queue::new(ports.ledger, run_id, has_in_doubt),
-            waiting: Vec::new(),
-            chosen: None,
-            leave: None,
-            beginning: None,
-            begun: VecDeque::new(),
-            begun_keys: Vec::new(),
-            slots: config.workers,
-            sent_news: false,
-            accepted: 0,
-            accepted_since_limited: 0,
-            failed_in_a_row: 0,
-            last_took: Duration::MAX,
-            paused_until: None,
-            breaker: Breaker::new(config.max_attempts, config.workers),
-            gone: Gone::default(),
-            asking: None,
-            end: None,
-        }
-    }
-
-    /// Sends until the plan is through or the run has to end. When the ledger cannot be written nothing more is sent;
-    /// a run that lost its store waits for what it may have sent, and clears the certainty of those keys.
-    pub(super) async fn run(
-        mut self,
-        stop: watch::Receiver<bool>,
-        deadline: Option<Instant>,
-    ) -> Result<(End, Counts), EngineError> {
-        let mut in_flight = InFlight::new();
-        let driven = self.drive(&mut in_flight, stop, deadline).await;
-        if let Err(EngineError::Ledger(LedgerError::LostLock { .. })) = &driven {
-            while in_flight.next().await.is_some() {}
-            if let Some(beginning) = self.beginning.take() {
-                // It was not sent, so whether it was begun does not matter; but the ledger has to be free again.
-                let _ = beginning.await;
-            }
-            let keys: Vec<_> = self.begun_keys.drain(..).flat_map(|(_, keys)| keys).collect();
-            self.ports.ledger.mark_unconfirmed(&keys, (self.ports.now)()).await?;
-        }
-        driven?;
-        let unheard = self.sent_news && self.breaker.heard_nothing();
-        let end = if unheard { End::unheard(self.counts.requests) } else { End::finished() };
-        Ok((self.end.unwrap_or(end), self.counts))
-    }
-
-    async fn drive(
-        &mut self,
-        in_flight: &mut InFlight<'a>,
-        mut stop: watch::Receiver<bool>,
-        deadline: Option<Instant>,
-    ) -> Result<(), EngineError> {
-        loop {
-            // One time for the whole turn: what is not yet due for the choice is still to come for the alarm.
-            let now = Instant::now();
-            self.look_for_the_end(&stop, deadline, now);
-            self.choose(in_flight.len(), now).await?;
-            if in_flight.len() < self.slots
-                && let Some(begun) = self.begun.pop_front()
+/// Sends a sealed plan, and returns how the run ends with its last counts. Once the ledger cannot be written nothing more is
+/// sent. A run that lost its lock waits for the requests that are on the wire, then makes their keys unconfirmed.
+pub(super) async fn push(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+    start: Start,
+    stop: watch::Receiver<bool>,
+) -> Result<(End, Counts), EngineError> {
+    let tasks = FuturesUnordered::new();
+    let mut shell = Shell { ports, config, run_id, started: Instant::now(), tasks, timer: None };
+    let mut push = Push::new(config.clone(), start);
+    match shell.drive(&mut push, stop).await {
+        Ok(end) => Ok((end, push.counts())),
+        Err(lost @ LedgerError::LostLock { .. }) => {
+            while push.has_requests_in_flight()
+                && let Some(ended) = shell.tasks.next().await
             {
-                // One that lay here until the next look could be set off by a run that has meanwhile lost its store.
-                let call = send(self.ports, self.config, self.run_id, begun);
-                in_flight.push(set_off(Box::pin(call)).await);
-                continue;
-            }
-            let idle = in_flight.is_empty() && self.begun.is_empty() && self.beginning.is_none();
-            if idle && (self.end.is_some() || self.is_through()) {
-                return self.give_up_waiting().await;
-            }
-            let wake = self.wake(deadline, now);
-            tokio::select! {
-                biased;
-                Some(sent) = in_flight.next() => self.settle(sent?, in_flight.is_empty()).await?,
-                began = pending_or(&mut self.beginning) => self.began(began)?,
-                () = pending_or(&mut self.leave) => self.begin(),
-                page = self.queue.page() => self.queue.take(page?),
-                answer = pending_or(&mut self.asking) => self.learn_who_is_gone(answer),
-                () = asked_to_stop(&mut stop), if self.end.is_none() => {}
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
-            }
-        }
-    }
-
-    fn look_for_the_end(&mut self, stop: &watch::Receiver<bool>, deadline: Option<Instant>, now: Instant) {
-        if self.end.is_some() {
-            return;
-        }
-        if *stop.borrow() {
-            self.end =
-                Some(End::stopped("asked to stop; what was in flight is finished, the rest is deferred"));
-        } else if deadline.is_some_and(|deadline| deadline <= now) {
-            self.end = Some(End::stopped("[push] max_duration is over; the rest is deferred"));
-        } else if let Some((why, hint)) = self.breaker.tripped() {
-            let rest = if self.counts.deferred > 0 { "; the rest is deferred" } else { "" };
-            self.end = Some(End::failed(format!("stopped, since {why}{rest}"), hint));
-        }
-    }
-
-    /// Whether the batch that is begun next is chosen.
-    const fn has_next(&self) -> bool {
-        self.chosen.is_some() || self.beginning.is_some()
-    }
-
-    fn is_through(&self) -> bool {
-        self.queue.is_empty() && self.waiting.is_empty() && self.chosen.is_none()
-    }
-
-    /// When to look again although nothing came back.
-    fn wake(&self, deadline: Option<Instant>, now: Instant) -> Option<Instant> {
-        if self.end.is_some() {
-            return None;
-        }
-        let ready = self.waiting.iter().filter_map(|work| work.ready_at).min();
-        let ready = ready.filter(|_| !self.has_next() && self.begun.is_empty());
-        [ready, self.paused_until, deadline].into_iter().flatten().filter(|at| *at > now).min()
-    }
-
-    /// Chooses the batch that is begun next, if there is room for one, and asks the store's leave for it.
-    async fn choose(&mut self, in_flight: usize, now: Instant) -> Result<(), EngineError> {
-        let ahead = if self.last_took < BEGIN_AHEAD_BELOW { BEGUN_AHEAD } else { 0 };
-        let room = in_flight + self.begun.len() < self.slots + ahead;
-        if self.end.is_some() || self.has_next() || self.asking.is_some() || !room || self.is_paused(now) {
-            return Ok(());
-        }
-        while self.chosen.is_none() {
-            let Some(work) = self.next_work(now) else { return Ok(()) };
-            self.chosen = self.without_gone(work).await?;
-        }
-        self.leave = Some(self.ports.destination.acquire_permit());
-        Ok(())
-    }
-
-    /// A batch that may go now: one that waited, else the next of the plan.
-    fn next_work(&mut self, now: Instant) -> Option<Work> {
-        let ready = |work: &Work| work.ready_at.is_none_or(|at| at <= now);
-        if let Some(index) = self.waiting.iter().position(ready) {
-            return Some(self.waiting.remove(index));
-        }
-        // While nothing succeeds no new batch is drawn into it, unless the others have used up their attempts.
-        let failing =
-            self.failed_in_a_row >= self.config.workers && !self.waiting.iter().any(Work::exhausted);
-        if failing && !self.waiting.is_empty() {
-            return None;
-        }
-        while self.waiting.len() < WAITING_MAX {
-            let changes = self.queue.next(self.limit)?;
-            let mut work = Work::new(changes, None, self.config.max_attempts);
-            // A clock that was set back must not make it wait longer than the longest in-doubt window.
-            let wait = work.not_before().map(|at| (at - (self.ports.now)()).min(IN_DOUBT_MAX));
-            match wait.and_then(|wait| wait.to_std().ok()).filter(|wait| !wait.is_zero()) {
-                None => return Some(work),
-                Some(wait) => {
-                    let seconds = wait.as_secs();
-                    tracing::warn!(
-                        values = work.changes.len(),
-                        seconds,
-                        "a request of an earlier run may still arrive; waiting, so that it overtakes nothing"
-                    );
-                    (self.ports.progress)(Progress::Waiting(wait));
-                    work.ready_at = Some(now + wait);
-                    self.waiting.push(work);
+                if let Ok(event) = ended {
+                    push.on(event, shell.now(), &mut Vec::new());
                 }
             }
+            drop(shell);
+            ports.ledger.mark_unconfirmed(&push.unconfirmed_keys(), ports.clock.now()).await?;
+            Err(lost.into())
         }
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl<'a> Shell<'a> {
+    async fn drive(&mut self, push: &mut Push, mut stop: watch::Receiver<bool>) -> Result<End, LedgerError> {
+        let (mut actions, mut stopping) = (Vec::new(), false);
+        push.start(self.now(), &mut actions);
+        loop {
+            for action in actions.drain(..) {
+                if let Some(end) = self.execute(action) {
+                    return Ok(end);
+                }
+            }
+            let timer = self.timer;
+            let event = tokio::select! {
+                biased;
+                Some(event) = self.tasks.next() => event?,
+                () = asked_to_stop(&mut stop), if !stopping => {
+                    stopping = true;
+                    Event::StopAsked
+                }
+                () = sleep_until(timer.unwrap_or(self.started)), if timer.is_some() => Event::Timer,
+            };
+            push.on(event, self.now(), &mut actions);
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { elapsed: self.started.elapsed(), utc: self.ports.clock.now() }
+    }
+
+    /// Executes an action, or sets a future off that yields its event. Returns the end of the push.
+    fn execute(&mut self, action: Action) -> Option<End> {
+        let Self { ports, config, run_id, started, .. } = *self;
+        let Ports { ledger, destination, clock, .. } = ports;
+        let task: Task<'a> = match action {
+            Action::LoadPage { in_doubt, after, limit } => Box::pin(async move {
+                ledger.planned(run_id, in_doubt, after, limit).await.map(Event::PageLoaded)
+            }),
+            Action::AcquirePermit => Box::pin(async move {
+                destination.acquire_permit().await;
+                Ok(Event::PermitGranted)
+            }),
+            Action::RecordIntent { token, request, changes } => Box::pin(async move {
+                let intent = ledger.record_intent(run_id, &request, &changes).await?;
+                failpoint::reach("intent-recorded");
+                Ok(Event::IntentRecorded { token, intent })
+            }),
+            Action::Send { request_id, items, recorded_at } => Box::pin(async move {
+                let sent = Instant::now();
+                let response = send(destination, &items, started + recorded_at + INTENT_VALID).await;
+                Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
+            }),
+            Action::ReadBack { request_id, keys } => Box::pin(async move {
+                let values = read_retry::repeat(config, || destination.fetch(&keys)).await;
+                Ok(Event::ReadBack { request_id, values })
+            }),
+            Action::RecordOutcome { token, request_id, end, outcomes } => Box::pin(async move {
+                let counts = ledger.record_outcome(run_id, request_id, &end, &outcomes).await?;
+                failpoint::reach("outcome-recorded");
+                Ok(Event::Recorded { token, counts: Some(counts) })
+            }),
+            Action::RecordUnsent { token, outcomes } => Box::pin(async move {
+                let counts = ledger.record_unsent(run_id, &outcomes, clock.now()).await?;
+                Ok(Event::Recorded { token, counts: Some(counts) })
+            }),
+            Action::LearnSize { token, size } => Box::pin(async move {
+                ledger.learn_size(Some(size)).await?;
+                Ok(Event::Recorded { token, counts: None })
+            }),
+            Action::CheckExistence(subjects) => Box::pin(async move {
+                Ok(Event::ExistenceChecked(deleted_subjects(destination, config, subjects).await))
+            }),
+            Action::CheckReads => Box::pin(async move {
+                let read = read_retry::repeat(config, || destination.attributes()).await;
+                Ok(Event::ReadsChecked(read.map(|_| ())))
+            }),
+            Action::SetTimer(at) => {
+                self.timer = at.map(|at| started + at);
+                return None;
+            }
+            Action::Notify(notice) => {
+                self.notify(notice);
+                return None;
+            }
+            Action::End(end) => return Some(end),
+        };
+        self.tasks.push(task);
         None
     }
 
-    /// Has the intent of the chosen batch committed.
-    fn begin(&mut self) {
-        self.leave = None;
-        let Some(work) = self.chosen.take() else { return };
-        if self.end.is_some() || self.is_paused(Instant::now()) {
-            // It was not begun: it goes back, to be chosen after the pause, or given up with the rest.
-            self.waiting.push(work);
-            return;
-        }
-        let at = (self.ports.now)();
-        let in_doubt_until = in_doubt_until(self.config, at);
-        let request = NewRequest { parent_id: work.parent_id, attempt: work.calls + 1, at, in_doubt_until };
-        let (ledger, run_id) = (self.ports.ledger, self.run_id);
-        self.beginning = Some(Box::pin(async move {
-            let at = Instant::now();
-            let changes: Vec<Change> = work.changes.iter().map(|planned| planned.change.clone()).collect();
-            let recorded = ledger.record_intent(run_id, &request, &changes).await;
-            (work, at, request, recorded)
-        }));
-    }
-
-    /// The intent of a batch is committed, or could not be.
-    fn began(&mut self, (work, at, request, recorded): Began) -> Result<(), EngineError> {
-        self.beginning = None;
-        let RecordedIntent { request_id, .. } = recorded?;
-        failpoint::reach("begun");
-        self.begun_keys.push((request_id, work.changes.iter().map(PlannedChange::key).collect()));
-        self.counts.requests += 1;
-        self.sent_news |= !work.changes.iter().all(PlannedChange::repeats);
-        if work.parent_id.is_none() {
-            self.counts.deferred -= work.changes.len() as i64;
-            self.counts.unknown += work.changes.len() as i64;
-        }
-        let in_doubt_until = request.in_doubt_until;
-        self.begun.push_back(Begun { work, request_id, at, in_doubt_until });
-        Ok(())
-    }
-
-    /// The run ends: what was begun before and waits to be sent again is decided as far as it can be; what was never
-    /// begun stays planned, which in a closed run is deferred.
-    async fn give_up_waiting(&mut self) -> Result<(), EngineError> {
-        self.leave = None;
-        let chosen = self.chosen.take();
-        if self.counts.deferred == 0 && self.waiting.is_empty() && chosen.is_none() {
-            // Asked to stop when there was nothing left to stop; or refused to the last value, which is an answer to each.
-            let answered = self.counts.unknown == 0;
-            self.end.take_if(|end| end.status == RunStatus::Stopped || answered);
-        }
-        for mut work in self.waiting.drain(..).chain(chosen).collect::<Vec<_>>() {
-            if work.parent_id.is_none() {
-                continue;
+    /// Logs a notice, and passes it on.
+    fn notify(&self, notice: Notice) {
+        match &notice {
+            Notice::Counted(_) | Notice::Waiting(Wait::Limited, _) => {}
+            Notice::RequestEnded { request_id, values, response, took } => {
+                tracing::debug!(
+                    run = self.run_id,
+                    request = request_id,
+                    values,
+                    response,
+                    ?took,
+                    "a request ended"
+                );
             }
-            let verdict = work.given_up("the run ended before it could be sent again");
-            if let Some(isolation) = work.isolation.take() {
-                work.changes = isolation.into_undecided();
+            Notice::Rejected(Key { customer_id, attribute_id }) => {
+                tracing::warn!(
+                    "customer {customer_id} · attribute {attribute_id}: rejected by the store (see `attrsync rejected`)"
+                );
             }
-            let outcomes = work.outcomes(&verdict);
-            self.set_aside(outcomes).await?;
-        }
-        Ok(())
-    }
-
-    /// Sets the values of a batch aside whose customer or attribute is gone.
-    async fn without_gone(&mut self, mut work: Work) -> Result<Option<Work>, EngineError> {
-        if self.gone.is_empty() {
-            return Ok(Some(work));
-        }
-        if let Some(mut isolation) = work.isolation.take() {
-            isolation.too_large();
-            let gone = isolation.remove(|change| self.gone.reason(change.key()).is_some());
-            let reject = |change| {
-                let reason = self.gone.reason(PlannedChange::key(change)).unwrap_or_default();
-                outcome(change, Verdict::Rejected { reason }, work.in_doubt_until)
-            };
-            let gone = gone.iter().map(reject).collect();
-            self.set_aside(gone).await?;
-            return self.isolate(isolation, work.in_doubt_until, work.parent_id.unwrap_or_default()).await;
-        }
-        let mut outcomes = Vec::new();
-        work.changes.retain(|change| match self.gone.reason(change.key()) {
-            Some(reason) => {
-                outcomes.push(outcome(change, Verdict::Rejected { reason }, work.in_doubt_until));
-                false
+            Notice::SizeLearned(values_per_request) => {
+                tracing::info!(
+                    values_per_request,
+                    "the store accepts fewer values in a request; kept for this store"
+                );
             }
-            None => true,
-        });
-        let fresh = work.parent_id.is_none();
-        self.set_aside_from(outcomes, fresh).await?;
-        Ok((!work.changes.is_empty()).then_some(work))
-    }
-
-    /// Decides changes that were begun, without a request.
-    async fn set_aside(&mut self, outcomes: Vec<ChangeOutcome>) -> Result<(), EngineError> {
-        self.set_aside_from(outcomes, false).await
-    }
-
-    async fn set_aside_from(&mut self, outcomes: Vec<ChangeOutcome>, fresh: bool) -> Result<(), EngineError> {
-        if outcomes.is_empty() {
-            return Ok(());
-        }
-        self.ports.ledger.record_unsent(self.run_id, &outcomes, (self.ports.now)()).await?;
-        if fresh {
-            self.counts.deferred -= outcomes.len() as i64;
-            self.counts.unknown += outcomes.len() as i64;
-        }
-        self.count(&outcomes);
-        Ok(())
-    }
-
-    /// Moves decided changes from `unknown` to where they belong.
-    fn count(&mut self, outcomes: &[ChangeOutcome]) {
-        let (mut confirmed, mut rejected) = (0, 0);
-        for ChangeOutcome { key, verdict, .. } in outcomes {
-            match verdict {
-                Verdict::Confirmed { stored_value, .. } => {
-                    confirmed += 1;
-                    self.counts.altered += i64::from(stored_value.is_some());
-                    self.gone.confirmed(*key);
-                }
-                Verdict::Rejected { .. } => rejected += 1,
-                Verdict::Deferred { .. } => {
-                    self.counts.unknown -= 1;
-                    self.counts.deferred += 1;
-                }
-                Verdict::Unknown { .. } => {}
+            Notice::Waiting(Wait::InDoubt { values }, at_most) => {
+                let seconds = at_most.as_secs();
+                tracing::warn!(
+                    values,
+                    seconds,
+                    "waiting: a request of an earlier run may still be applied, and these values must come after it"
+                );
+            }
+            Notice::CheckFailed(error) => {
+                tracing::warn!(%error, "could not check whether a customer or an attribute still exists");
             }
         }
-        self.counts.unknown -= confirmed + rejected;
-        self.counts.confirmed += confirmed;
-        self.counts.rejected += rejected;
-        self.breaker.decided(confirmed.unsigned_abs(), rejected.unsigned_abs());
-        (self.ports.progress)(Progress::Pushing(self.counts));
+        (self.ports.progress)(Progress::Pushing(notice));
     }
+}
 
-    /// Whether the store asked for a pause that is not over.
-    fn is_paused(&self, now: Instant) -> bool {
-        self.paused_until.is_some_and(|until| until > now)
+/// Sends the values, unless their intent has expired: the process may have been suspended meanwhile.
+async fn send(destination: &dyn Destination, items: &[(Key, String)], expires: Instant) -> Response {
+    if Instant::now() > expires {
+        return Response::NotSent { reason: "it was not on the wire in time after its intent".to_owned() };
     }
-
-    fn ends_in_failure(&self) -> bool {
-        self.end.as_ref().is_some_and(|end| end.status == RunStatus::Failed)
-    }
+    let items: Vec<_> = items.iter().map(|(key, value)| Item { key: *key, value }).collect();
+    failpoint::reach("request-leaves");
+    let response = destination.upsert(&items).await;
+    failpoint::reach("response-read");
+    response
 }

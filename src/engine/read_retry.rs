@@ -1,5 +1,4 @@
-//! Reads of the store that are repeated where that may help: a read harms nothing, and one bad minute must not cost a
-//! night.
+//! Reads of the store are repeated where that may help: a read changes nothing, and one bad minute must not cost a night.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::retry::{self, Meaning};
 /// How often a store may ask to wait before the read is given up. That is no failed attempt.
 const WAITS: u32 = 10;
 
-/// Reads until it succeeds, the answer is one that stays, or the attempts are used up.
+/// Reads until it succeeds, a response shows that repeating cannot help, or the attempts are used up.
 pub(super) async fn repeat<'a, T>(
     config: &PushConfig,
     read: impl Fn() -> BoxFuture<'a, Result<T, ReadError>>,
@@ -33,17 +32,21 @@ pub(super) async fn repeat<'a, T>(
         if *count >= most {
             return Err(error);
         }
-        tracing::info!(answer = retry::headline(&error.0), attempt, "a read failed; trying again");
+        tracing::info!(%error, attempt, "a read failed; trying again");
         tokio::time::sleep(pause).await;
     }
 }
 
-/// How long to wait before the read is tried again; `None` where that cannot help.
+/// Returns how long to wait before the read is repeated; `None` if that cannot help.
 fn pause(config: &PushConfig, error: &ReadError, attempt: u32) -> Option<Duration> {
     let backoff = retry::backoff(attempt, config.backoff, config.backoff_max, fastrand::f64());
     match retry::meaning(&error.0, 0) {
-        Meaning::Unknown | Meaning::NotSent => Some(backoff),
+        Meaning::InDoubt | Meaning::NotSent | Meaning::Unreadable => Some(backoff),
         Meaning::Limited(wait) => Some(wait.unwrap_or(backoff)),
-        Meaning::Accepted(_) | Meaning::TooLarge | Meaning::Refused(_) | Meaning::Fatal(_) => None,
+        Meaning::Accepted(_)
+        | Meaning::TooLarge
+        | Meaning::Refused(_)
+        | Meaning::Filtered(_)
+        | Meaning::Fatal(_) => None,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{EngineError, Ports, customers};
+use super::{EngineError, Ports, existence};
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination};
 use crate::ledger::LedgerReader;
@@ -23,13 +23,17 @@ impl StoreChanges {
     /// The scopes in which rejected values are sent again.
     pub(super) fn requeued(&self) -> BTreeSet<KeyScope> {
         let attributes = self.definitions.changed.keys().map(|id| attribute(*id));
-        attributes.chain(self.restored.iter().map(|id| customers::scope(*id))).collect()
+        attributes.chain(self.restored.iter().map(|id| customer(*id))).collect()
     }
 
     /// What a person should know.
     pub(super) fn notices(&self) -> impl Iterator<Item = &String> {
         self.definitions.gone.values().chain(self.definitions.changed.values())
     }
+}
+
+const fn customer(id: i64) -> KeyScope {
+    KeyScope { customer_id: Some(id), attribute_id: None }
 }
 
 const fn attribute(id: i64) -> KeyScope {
@@ -40,18 +44,18 @@ const fn attribute(id: i64) -> KeyScope {
 pub(super) async fn look(
     ledger: &dyn LedgerReader,
     destination: &dyn Destination,
-    push: &PushConfig,
+    config: &PushConfig,
     listed: &[Attribute],
 ) -> Result<StoreChanges, EngineError> {
     let definitions = definitions::compare(&ledger.attributes().await?, &known(listed));
-    let restored = customers::look(ledger, destination, push).await?.restored;
+    let restored = existence::restored_customers(ledger, destination, config).await?;
     Ok(StoreChanges { definitions, restored })
 }
 
 /// Finds the store changes and edits the beliefs that they concern, before the plan is made.
 pub(super) async fn record(
     ports: Ports<'_>,
-    push: &PushConfig,
+    config: &PushConfig,
     run_id: i64,
     listed: &[Attribute],
 ) -> Result<StoreChanges, EngineError> {
@@ -59,7 +63,7 @@ pub(super) async fn record(
     let definitions = definitions::compare(&ports.ledger.attributes().await?, &listed);
     let edit = async |id, edit, reason| {
         let edit = BeliefEdit { scope: attribute(id), edit, reason, in_doubt_until: None };
-        ports.ledger.edit_beliefs(run_id, &edit, (ports.now)()).await
+        ports.ledger.edit_beliefs(run_id, &edit, ports.clock.now()).await
     };
     for (id, notice) in &definitions.changed {
         let requeued = edit(*id, EditKind::Requeue, notice.clone()).await?;
@@ -70,8 +74,8 @@ pub(super) async fn record(
             edit(*id, EditKind::Clear, format!("attribute {id} was deleted from the store")).await?;
         tracing::warn!(cleared, "{notice}");
     }
-    ports.ledger.record_attributes(run_id, &listed, (ports.now)()).await?;
-    let restored = customers::check_before_planning(ports, push, run_id).await?;
+    ports.ledger.record_attributes(run_id, &listed, ports.clock.now()).await?;
+    let restored = existence::check_before_planning(ports, config, run_id).await?;
     Ok(StoreChanges { definitions, restored })
 }
 

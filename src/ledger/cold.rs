@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use super::cells::{Cells, Value, unexpected};
 use super::sql::{Fence, Rows, Sql, statement};
 use super::statements::*;
-use super::{CustomerToCheck, LearnedSize, NewRun, Result};
+use super::{CustomerToCheck, NewRun, Result};
+use crate::record::LearnedSize;
 use crate::record::{
     Action, BeliefEdit, Change, Counts, EditKind, Key, KeyScope, KnownAttribute, PlannedChange, RunStatus,
 };

@@ -18,16 +18,14 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::sql::Fence;
-use super::{
-    CustomerToCheck, EntryPages, LearnedSize, Ledger, LedgerReader, NewRequest, NewRun, RecordedIntent,
-    RequestEnd, Result, cold,
-};
+use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
     RunStatus, StoreName,
 };
+use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
 use liveness::Patience;
 pub(crate) use scan::scan;

@@ -26,14 +26,12 @@ pub(crate) use self::open::refuse_foreign;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;
-use super::{
-    CustomerToCheck, EntryPages, LearnedSize, Ledger, LedgerReader, NewRequest, NewRun, RecordedIntent,
-    RequestEnd, Result, cold,
-};
+use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
     RunStatus, StoreName,
 };
+use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
 /// The write side of one store in a SQLite file. It holds the file's lock, for all stores in the file.
 #[derive(Debug)]

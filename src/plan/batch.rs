@@ -16,7 +16,7 @@ pub struct Limit {
 impl Limit {
     /// How many calls so many customers with so many values between them take at the least.
     #[must_use]
-    pub fn calls(&self, customers: u64, values: u64) -> u64 {
+    pub fn requests(&self, customers: u64, values: u64) -> u64 {
         let by_customers = customers.div_ceil(self.customers as u64);
         self.values.map_or(by_customers, |size| by_customers.max(values.div_ceil(size as u64)))
     }
@@ -127,7 +127,7 @@ mod tests {
                 prop_assert!(values.is_none_or(|most| call.len() <= most));
             }
             if values.is_none() {
-                prop_assert_eq!(calls.len() as u64, limit.calls(sizes.len() as u64, 0));
+                prop_assert_eq!(calls.len() as u64, limit.requests(sizes.len() as u64, 0));
             }
         }
     }

@@ -26,11 +26,11 @@ const INVALID_VALUE_KEPT: usize = 300;
 
 /// What the diff judges by.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct DiffPolicy {
     /// The attributes that the store defines.
     pub attributes: BTreeSet<i64>,
     /// Why the store has some attributes no more that it had once; what is not here it never had.
-    pub missing_attributes: BTreeMap<i64, String>,
+    pub deleted_attributes: BTreeMap<i64, String>,
     /// The scopes in which rejected values are sent again, because the store has changed.
     pub requeued: BTreeSet<KeyScope>,
     /// Send values again that the store rejected.
@@ -85,7 +85,7 @@ struct Open {
 /// The state of a merge.
 #[derive(Debug)]
 pub struct Diff {
-    rules: Rules,
+    policy: DiffPolicy,
     counts: Counts,
     desired: u64,
     customers: u64,
@@ -101,9 +101,9 @@ pub struct Diff {
 impl Diff {
     /// A merge at its beginning.
     #[must_use]
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(policy: DiffPolicy) -> Self {
         Self {
-            rules,
+            policy,
             counts: Counts::default(),
             desired: 0,
             customers: 0,
@@ -279,8 +279,8 @@ impl Diff {
             return;
         };
         let Key { customer_id, attribute_id } = wanted.key;
-        if !self.rules.attributes.contains(&attribute_id) {
-            let gone = self.rules.missing_attributes.get(&attribute_id).cloned();
+        if !self.policy.attributes.contains(&attribute_id) {
+            let gone = self.policy.deleted_attributes.get(&attribute_id).cloned();
             let problem = gone.unwrap_or_else(|| format!("the store has no attribute {attribute_id}"));
             return self.set_apart(wanted.row(), problem, out);
         }
@@ -305,7 +305,7 @@ impl Diff {
     }
 
     fn compare(&self, key: Key, value: &str, entry: Option<EntryRow<'_>>) -> Found {
-        let same = !self.rules.full && entry.is_some_and(|entry| entry.value == value);
+        let same = !self.policy.full && entry.is_some_and(|entry| entry.value == value);
         match entry.map(|entry| entry.belief) {
             Some(Belief::Confirmed) if same && !self.was_deleted(key) => return Found::Unchanged,
             Some(Belief::Rejected) if same && !self.is_requeued(key) => return Found::StillRejected,
@@ -330,27 +330,27 @@ impl Diff {
     /// Whether a rejected value of this key is sent again.
     fn is_requeued(&self, key: Key) -> bool {
         let attribute = KeyScope { customer_id: None, attribute_id: Some(key.attribute_id) };
-        self.rules.retry_rejected || self.was_deleted(key) || self.rules.requeued.contains(&attribute)
+        self.policy.retry_rejected || self.was_deleted(key) || self.policy.requeued.contains(&attribute)
     }
 
     /// Whether its customer was deleted and exists again: the store lost the customer's values.
     fn was_deleted(&self, key: Key) -> bool {
         let customer = KeyScope { customer_id: Some(key.customer_id), attribute_id: None };
-        !self.rules.requeued.is_empty() && self.rules.requeued.contains(&customer)
+        !self.policy.requeued.is_empty() && self.policy.requeued.contains(&customer)
     }
 
     /// Until when an older request for the entry may still be applied, if that is after now. No window is longer than the
     /// longest one, so a later time means that the clock was set back.
     fn in_doubt_until(&self, entry: EntryRow<'_>) -> Option<DateTime<Utc>> {
-        let until = entry.in_doubt_until?.min(self.rules.now + IN_DOUBT_MAX);
-        (until > self.rules.now).then_some(until)
+        let until = entry.in_doubt_until?.min(self.policy.now + IN_DOUBT_MAX);
+        (until > self.policy.now).then_some(until)
     }
 
     /// Whether the store may hold something for this entry: a value refused at its first try is nowhere, nor is one of
     /// an attribute that was deleted.
     fn may_be_stored(&self, entry: &EntryRow<'_>) -> bool {
         (entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some())
-            && !self.rules.missing_attributes.contains_key(&entry.key.attribute_id)
+            && !self.policy.deleted_attributes.contains_key(&entry.key.attribute_id)
     }
 
     fn set_apart(&mut self, row: SourceRow<'_>, reason: String, out: &mut PlanPage) {

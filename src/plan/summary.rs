@@ -22,7 +22,7 @@ pub struct Summary {
     keep: usize,
     fill: Fill,
     /// Write calls needed if nothing goes wrong.
-    pub calls: u64,
+    pub requests: u64,
     /// By attribute id.
     pub attributes: BTreeMap<i64, Actions>,
     /// The first changes.
@@ -39,7 +39,7 @@ impl Summary {
             limit,
             keep,
             fill: Fill::default(),
-            calls: 0,
+            requests: 0,
             attributes: BTreeMap::new(),
             sample: Vec::new(),
             invalid_sample: Vec::new(),
@@ -59,23 +59,23 @@ impl Summary {
     }
 
     /// Counts a page of the plan.
-    pub fn add(&mut self, page: PlanPage) {
-        for change in page.changes {
+    pub fn add(&mut self, page: &PlanPage) {
+        for change in &page.changes {
             let actions = self.attributes.entry(change.key.attribute_id).or_default();
             match change.action {
                 Action::Create => actions.creates += 1,
                 Action::Update | Action::Delete => actions.updates += 1,
             }
-            if self.calls == 0 || !self.fill.take(change.key.customer_id, self.limit) {
+            if self.requests == 0 || !self.fill.take(change.key.customer_id, self.limit) {
                 self.fill = Fill::default();
                 self.fill.take(change.key.customer_id, self.limit);
-                self.calls += 1;
+                self.requests += 1;
             }
             if self.sample.len() < self.keep {
-                self.sample.push(change);
+                self.sample.push(change.clone());
             }
         }
         let room = self.keep - self.invalid_sample.len();
-        self.invalid_sample.extend(page.invalid.into_iter().take(room));
+        self.invalid_sample.extend(page.invalid.iter().take(room).cloned());
     }
 }

@@ -1,16 +1,17 @@
-//! Pages: some thousand rows with their texts in one buffer, so that a table of any size streams through
-//! without an allocation a row.
+//! Pages: some thousand rows with their texts in one buffer, so that a table of any size streams through without an
+//! allocation per row.
 
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
-use super::{Belief, Key};
+use super::entry::Belief;
+use super::key::Key;
 
-/// A stretch of a page's text buffer.
+/// A range of a page's text buffer.
 type Span = Range<u32>;
 
-/// One row of the source as it was read: nothing about it has been checked.
+/// One row of the source as it was read, unchecked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceRow<'a> {
     /// The row's customer id.
@@ -22,7 +23,7 @@ pub struct SourceRow<'a> {
 }
 
 impl SourceRow<'_> {
-    /// Whether its key is this one.
+    /// Whether it has this key.
     #[must_use]
     pub fn is_of(&self, key: Key) -> bool {
         (self.customer_id, self.attribute_id) == (Some(key.customer_id), Some(key.attribute_id))
@@ -61,7 +62,7 @@ impl SourcePage {
         self.rows.is_empty()
     }
 
-    /// The bytes of all its values, for a reader that bounds a page by its size.
+    /// How many bytes its values have.
     #[must_use]
     pub fn text_len(&self) -> usize {
         self.text.len()
@@ -84,22 +85,22 @@ impl SourcePage {
 pub struct EntryRow<'a> {
     /// The customer and the attribute.
     pub key: Key,
-    /// What was last sent.
+    /// The value that was sent last.
     pub value: &'a str,
-    /// What the store was last known to hold, where that is not `value`.
+    /// The value that the store held, as far as the ledger knows, if it differs from `value`.
     pub stored_value: Option<&'a str>,
-    /// What the store showed instead of `value`, not yet believed.
+    /// The other value that the store showed when `value` was last read back.
     pub observed_value: Option<&'a str>,
     /// The store's id of the value.
     pub value_id: Option<i64>,
-    /// How sure the ledger is.
+    /// What the ledger believes.
     pub belief: Belief,
     /// Until this time a request for the key may still be applied.
     pub in_doubt_until: Option<DateTime<Utc>>,
 }
 
 impl<'a> EntryRow<'a> {
-    /// An entry that is confirmed and has nothing to add, as nearly all are.
+    /// A confirmed entry without optional columns, as nearly all are.
     #[must_use]
     pub const fn confirmed(key: Key, value: &'a str, value_id: Option<i64>) -> Self {
         let belief = Belief::Confirmed;
@@ -112,12 +113,12 @@ struct StoredEntry {
     key: Key,
     value: Span,
     value_id: Option<i64>,
-    more: Option<Box<More>>,
+    extras: Option<Box<Extras>>,
 }
 
-/// What an entry has besides being confirmed.
+/// The columns that most entries do not have.
 #[derive(Debug)]
-struct More {
+struct Extras {
     stored_value: Option<Span>,
     observed_value: Option<Span>,
     belief: Belief,
@@ -146,15 +147,15 @@ impl EntryPage {
             && stored_value.is_none()
             && observed_value.is_none()
             && in_doubt_until.is_none();
-        let more = (!plain).then(|| {
+        let extras = (!plain).then(|| {
             let mut keep = |text| append(&mut self.text, text);
             let (stored_value, observed_value) = (stored_value.map(&mut keep), observed_value.map(&mut keep));
-            Box::new(More { stored_value, observed_value, belief, in_doubt_until })
+            Box::new(Extras { stored_value, observed_value, belief, in_doubt_until })
         });
-        self.rows.push(StoredEntry { key, value, value_id, more });
+        self.rows.push(StoredEntry { key, value, value_id, extras });
     }
 
-    /// Whether so many rows are enough, or so much text.
+    /// Whether the page has at least `rows` rows, or [`PAGE_BYTES`] of text.
     #[must_use]
     pub fn is_full(&self, rows: usize) -> bool {
         self.rows.len() >= rows || self.text.len() >= PAGE_BYTES
@@ -177,23 +178,23 @@ impl EntryPage {
     pub fn row(&self, index: usize) -> EntryRow<'_> {
         let row = &self.rows[index];
         let plain = EntryRow::confirmed(row.key, slice(&self.text, &row.value), row.value_id);
-        match &row.more {
+        match &row.extras {
             None => plain,
-            Some(more) => EntryRow {
-                stored_value: more.stored_value.as_ref().map(|span| slice(&self.text, span)),
-                observed_value: more.observed_value.as_ref().map(|span| slice(&self.text, span)),
-                belief: more.belief,
-                in_doubt_until: more.in_doubt_until,
+            Some(extras) => EntryRow {
+                stored_value: extras.stored_value.as_ref().map(|span| slice(&self.text, span)),
+                observed_value: extras.observed_value.as_ref().map(|span| slice(&self.text, span)),
+                belief: extras.belief,
+                in_doubt_until: extras.in_doubt_until,
                 ..plain
             },
         }
     }
 }
 
-/// How many bytes of text a page may have before whoever fills it begins another.
+/// How many bytes of text a page may have before the next one is started.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
-/// Appends `text` and says where it went. A page is bounded far below 4 GiB by whoever fills it.
+/// Appends `text` and returns its range. The module that fills a page bounds it far below 4 GiB.
 #[allow(clippy::cast_possible_truncation)]
 fn append(buffer: &mut String, text: &str) -> Span {
     let start = buffer.len() as u32;

@@ -1,55 +1,71 @@
-//! Finding the bad values of a refused batch with few calls.
+//! Finding the bad values of a refused batch with few requests.
 //!
-//! A set that was refused holds at least one bad value. A part of it is tested at a time: what the store names is left
-//! out first, otherwise half of it is sent. When the part is accepted, the rest is known to hold the bad one without
-//! another call; when it is refused, the rest is innocent until tested and waits in a pool.
+//! A set that was refused holds at least one bad value. One part of it is sent at a time: the set without the values that
+//! the store named, else half of it. If the part is accepted, the rest holds the bad value. If it is refused, the part
+//! holds a bad value, and nothing is known of the rest, which waits in a pool.
 //!
-//! So one bad value among `n` costs one call more where the store names it rightly, and never more than ⌈log₂ n⌉ + 2:
-//! halving takes ⌈log₂ n⌉, the pool one, and one is spare. The store's naming is followed only as far as that spare
-//! call goes, so that a store that names wrongly costs no more than one that names nothing. Each further bad value
-//! costs no more than the first.
+//! One bad value among `n` costs one request more where the store names it rightly, and never more than ⌈log₂ n⌉ + 3:
+//! halving takes ⌈log₂ n⌉, the pool one, a wrong name one, and one confirms a value that was only inferred to be bad. The
+//! store's names are followed only as far as that one spare request goes. Each further bad value costs no more than the
+//! first.
+//!
+//! A value is rejected only when it was refused alone, or when the store named it and then accepted the rest without it.
 
 use crate::record::PlannedChange;
 
-/// Calls that the naming of a store may waste in the hunt for one bad value.
+/// Requests that wrong names may waste in the search for one bad value.
 const SPARE: u32 = 1;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send these, then tell what came of it.
+    /// Send these, then report the result.
     Send(Vec<PlannedChange>),
-    /// This value is refused for good, for this reason.
+    /// Reject this value for this reason.
     Reject(PlannedChange, String),
-    /// All values are decided, or were handed out.
+    /// Nothing is left: every value has a result or was taken out.
     Done,
 }
 
-/// A refused batch on its way to being sorted into good and bad.
+/// A refused batch that is being sorted into good and bad values.
 #[derive(Debug)]
 pub struct Bisection {
-    /// Known to hold a bad value.
+    /// A set that holds a bad value.
     guilty: Vec<PlannedChange>,
-    /// The store's words for that.
+    /// The store's words for its refusal.
     reason: String,
     /// Indexes into `guilty` that the store named.
     named: Vec<usize>,
-    /// What is left of the calls that may be wasted in this hunt.
+    /// Whether `guilty` is known to hold a bad value only because another part of its set was accepted, and the store did
+    /// not name it.
+    inferred: bool,
+    /// Whether the set that was sent last is the one without the named values.
+    follows_names: bool,
+    /// How many requests may still be wasted in this search.
     spare: u32,
-    /// Nothing is known of these.
+    /// Values of which nothing is known.
     pool: Vec<PlannedChange>,
-    /// Out with the store now, taken from `guilty` or from `pool`.
+    /// The set that was sent last, taken from `guilty` or from `pool`.
     testing: Vec<PlannedChange>,
 }
 
 impl Bisection {
-    /// Begins with a batch that was refused.
+    /// Returns the bisection of a batch that was refused.
     #[must_use]
-    pub fn new(batch: Vec<PlannedChange>, named: Vec<usize>, reason: String) -> Self {
-        Self { guilty: batch, reason, named, spare: SPARE, pool: Vec::new(), testing: Vec::new() }
+    pub const fn new(batch: Vec<PlannedChange>, named: Vec<usize>, reason: String) -> Self {
+        Self {
+            guilty: batch,
+            reason,
+            named,
+            inferred: false,
+            follows_names: false,
+            spare: SPARE,
+            pool: Vec::new(),
+            testing: Vec::new(),
+        }
     }
 
-    /// What to do next. At most `most` values are sent at once.
+    /// Returns what to do next. At most `most` values are sent at once.
     pub fn next(&mut self, most: usize) -> Step {
         if self.guilty.is_empty() {
             let count = most.min(self.pool.len());
@@ -57,6 +73,12 @@ impl Bisection {
             return if count == 0 { Step::Done } else { Step::Send(self.testing.clone()) };
         }
         if self.guilty.len() == 1 {
+            if self.inferred {
+                // A refusal that passed by itself must condemn no value: it is sent alone once.
+                self.inferred = false;
+                self.testing = std::mem::take(&mut self.guilty);
+                return Step::Send(self.testing.clone());
+            }
             return match self.guilty.pop() {
                 Some(change) => Step::Reject(change, self.reason.clone()),
                 None => Step::Done,
@@ -64,46 +86,51 @@ impl Bisection {
         }
         let named = std::mem::take(&mut self.named);
         let count = self.guilty.len();
+        self.follows_names = false;
         if let Some(spare) = self.spare_after_following(named.len()) {
             self.spare = spare;
+            self.follows_names = true;
             self.testing = without(&mut self.guilty, &named);
         } else {
-            // What was named goes into the other half, so that this one lands at once where the naming is right.
+            // The named values go into the other half, so that this half is accepted at once where the names are right.
             self.testing = without(&mut self.guilty, &named);
             self.testing.append(&mut self.guilty);
             self.guilty = self.testing.split_off(count / 2);
         }
         if self.testing.len() > most {
+            self.follows_names = false;
             self.guilty.extend(self.testing.drain(most..));
         }
         Step::Send(self.testing.clone())
     }
 
-    /// What was sent last is accepted, so what is left of the guilty set is bad.
+    /// The set that was sent last was accepted, so what is left of the guilty set is bad.
     pub fn accepted(&mut self) {
         self.testing.clear();
+        self.inferred = !self.follows_names;
     }
 
-    /// What was sent last is refused, so of the rest of its set nothing is known any more.
+    /// The set that was sent last was refused, so nothing is known of the rest of its set.
     pub fn refused(&mut self, named: Vec<usize>, reason: String) {
         if self.guilty.is_empty() {
-            // It came from the pool, so another hunt begins.
+            // It came from the pool, so another search begins.
             self.spare = SPARE;
         }
         self.pool.append(&mut self.guilty);
         self.guilty = std::mem::take(&mut self.testing);
         self.named = named;
+        self.inferred = false;
         self.reason = reason;
     }
 
-    /// What was sent last is left to somebody else, and proved nothing of the rest.
-    pub fn lost(&mut self) -> Vec<PlannedChange> {
+    /// The set that was sent last proved nothing of the rest. Its own values are no part of the bisection any more.
+    pub fn inconclusive(&mut self) {
         self.pool.append(&mut self.guilty);
-        std::mem::take(&mut self.testing)
+        self.testing.clear();
     }
 
-    /// What was sent last was too large: it goes back, to be sent in smaller parts.
-    pub fn too_large(&mut self) {
+    /// The set that was sent last is put back, to be sent in smaller parts.
+    pub fn put_back(&mut self) {
         if self.guilty.is_empty() {
             self.pool.append(&mut self.testing);
         } else {
@@ -112,21 +139,21 @@ impl Bisection {
         self.named.clear();
     }
 
-    /// Takes out the values that need no call any more, since their customer or attribute is gone.
-    pub fn remove(&mut self, gone: impl Fn(&PlannedChange) -> bool) -> Vec<PlannedChange> {
+    /// Takes out the values that need not be sent, because their customer or attribute is deleted.
+    pub fn remove(&mut self, deleted: impl Fn(&PlannedChange) -> bool) -> Vec<PlannedChange> {
         let before = self.guilty.len();
-        let mut removed: Vec<_> = self.guilty.extract_if(.., |change| gone(change)).collect();
+        let mut removed: Vec<_> = self.guilty.extract_if(.., |change| deleted(change)).collect();
         if self.guilty.len() < before {
-            // The bad value may be among the removed: nothing is known of the rest.
+            // The bad value may be among the removed ones: nothing is known of the rest.
             self.pool.append(&mut self.guilty);
             self.named.clear();
         }
-        removed.extend(self.pool.extract_if(.., |change| gone(change)));
+        removed.extend(self.pool.extract_if(.., |change| deleted(change)));
         removed
     }
 
-    /// What is left of the spare calls after `named` values were left out and that proved nothing; `None` where it
-    /// must not be tried, or where nothing or everything is named.
+    /// How many spare requests are left after `named` values were left out and that proved nothing. `None`: the names
+    /// must not be followed, or there are none, or they name everything.
     fn spare_after_following(&self, named: usize) -> Option<u32> {
         let count = self.guilty.len();
         let rest = count.checked_sub(named).filter(|rest| named > 0 && *rest > 0)?;
@@ -134,22 +161,22 @@ impl Bisection {
         (self.spare + gained).checked_sub(1)
     }
 
-    /// Everything that is not decided, when the run ends.
+    /// Returns everything that has no result yet, when the run ends.
     #[must_use]
-    pub fn into_undecided(mut self) -> Vec<PlannedChange> {
+    pub fn into_remaining(mut self) -> Vec<PlannedChange> {
         self.guilty.append(&mut self.pool);
         self.guilty.append(&mut self.testing);
         self.guilty
     }
 }
 
-/// Takes out everything but what stands at these indexes.
+/// Takes out everything but the values at these indexes.
 fn without(changes: &mut Vec<PlannedChange>, indexes: &[usize]) -> Vec<PlannedChange> {
     let mut index = 0;
     changes.extract_if(.., |_| (!indexes.contains(&index), index += 1).0).collect()
 }
 
-/// How often a set of so many has to be halved until one is left: ⌈log₂ count⌉.
+/// How often a set of so many values has to be halved until one is left: ⌈log₂ count⌉.
 const fn halvings(count: usize) -> u32 {
     count.next_power_of_two().trailing_zeros()
 }

@@ -1,52 +1,48 @@
-//! Whether what the store says proves that it holds what was sent. Matched by key, never by position.
+//! Whether what the store shows proves that it holds what was sent. Values are matched by key, never by position.
 
 use crate::destination::Echo;
 use crate::record::{PlannedChange, Verdict};
 
-/// What the echoes of a 200 prove for one change. `None`: nothing; the store has to be asked.
+/// Returns what the echoes of an accepted request prove for one change. `None`: nothing; the value has to be read back.
 #[must_use]
-pub fn judge(change: &PlannedChange, echoes: &[Echo]) -> Option<Verdict> {
-    let echo = only(change, echoes)?;
-    if echo.value == change.value() {
+pub fn verdict(planned: &PlannedChange, echoes: &[Echo]) -> Option<Verdict> {
+    let mut of_key = echoes.iter().filter(|echo| echo.key == planned.change.key);
+    let echo = of_key.next()?;
+    if of_key.any(|another| another.value != echo.value) {
+        return None;
+    }
+    if echo.value == planned.value() {
         return Some(confirmed(echo, None));
     }
-    // What was there before may still be there: the write may have been passed over. After a value that went unanswered
-    // nobody knows what was there, or in what form.
+    // The store may have skipped the write and show what it held before. After a value in doubt nobody knows what it held.
     let was_there =
-        change.change.previous_value.as_ref() == Some(&echo.value) || change.in_doubt_value.is_some();
-    if was_there && change.observed_value.as_ref() != Some(&echo.value) {
+        planned.change.previous_value.as_ref() == Some(&echo.value) || planned.in_doubt_value.is_some();
+    if was_there && planned.observed_value.as_ref() != Some(&echo.value) {
         return None;
     }
     Some(confirmed(echo, Some(echo.value.clone())))
 }
 
-/// What reading the key back proves for one change.
+/// Returns what reading the key back proves for one change.
 #[must_use]
-pub fn judge_read_back(change: &PlannedChange, shown: &[Echo]) -> Verdict {
-    let mut of_key = shown.iter().filter(|echo| echo.key == change.key());
+pub fn read_back_verdict(planned: &PlannedChange, values: &[Echo]) -> Verdict {
+    let mut of_key = values.iter().filter(|echo| echo.key == planned.change.key);
     let Some(first) = of_key.next() else {
-        if change.value().is_empty() {
+        if planned.value().is_empty() {
             return Verdict::Confirmed { value_id: None, stored_value: None };
         }
-        return unknown("the answer left it out, and read back the store shows no value", None);
+        return unknown("the response left it out, and read back the store shows no value", None);
     };
-    if of_key.any(|echo| echo.value != first.value) {
+    if of_key.any(|another| another.value != first.value) {
         return unknown("the store shows two values for it", None);
     }
-    if first.value == change.value() {
+    if first.value == planned.value() {
         return confirmed(first, None);
     }
-    if change.observed_value.as_ref() == Some(&first.value) {
+    if planned.observed_value.as_ref() == Some(&first.value) {
         return confirmed(first, Some(first.value.clone()));
     }
     unknown("read back, the store shows another value than was sent", Some(first.value.clone()))
-}
-
-/// The echo of a change's key, if all that there are agree.
-fn only<'a>(change: &PlannedChange, echoes: &'a [Echo]) -> Option<&'a Echo> {
-    let mut of_key = echoes.iter().filter(|echo| echo.key == change.key());
-    let first = of_key.next()?;
-    of_key.all(|echo| echo.value == first.value).then_some(first)
 }
 
 fn confirmed(echo: &Echo, stored_value: Option<String>) -> Verdict {

@@ -1,4 +1,4 @@
-//! What the store holds: customers, attributes and values, and how tests and rehearsals edit them behind the API's back.
+//! The store's customers, attributes and values, and how tests edit them without the API.
 
 use chrono::{DateTime, Utc};
 
@@ -16,18 +16,18 @@ impl Model {
             || self.added.contains_key(&id)
     }
 
-    /// All customers, in the order of their ids.
+    /// All customers: first those of the store's start, then those added later, each in the order of their ids.
     pub fn customers(&self) -> impl Iterator<Item = i64> {
         let own = (1..=self.options.customers).filter(|id| !self.deleted.contains(id));
         own.chain(self.added.keys().copied())
     }
 
-    /// Since when the store has a customer: since its own beginning, unless the customer was added later.
-    pub(super) fn customer_since(&self, id: i64) -> DateTime<Utc> {
+    /// When a customer was created: with the store, unless it was added later.
+    pub(super) fn customer_created(&self, id: i64) -> DateTime<Utc> {
         self.added.get(&id).copied().unwrap_or(self.options.started_at)
     }
 
-    /// Adds a customer, or brings a deleted one back without its values.
+    /// Adds a customer, or restores a deleted one without its values.
     pub fn add_customer(&mut self, id: i64) {
         self.deleted.remove(&id);
         if id < 1 || id > self.options.customers {
@@ -51,7 +51,7 @@ impl Model {
         &self.attributes
     }
 
-    /// The same with their dates.
+    /// The attributes with their dates.
     pub(super) fn attribute_rows(&self) -> impl Iterator<Item = AttributeRow> {
         self.attributes.iter().map(|spec| AttributeRow {
             spec: spec.clone(),
@@ -59,7 +59,7 @@ impl Model {
         })
     }
 
-    /// Defines an attribute, or another of the same id in its place.
+    /// Defines an attribute. It replaces an attribute with the same id.
     pub fn add_attribute(&mut self, attribute: AttributeSpec) {
         self.attributes.retain(|known| known.id != attribute.id);
         self.defined.insert(attribute.id, self.date());
@@ -73,7 +73,7 @@ impl Model {
         self.remove_values(|key| key.attribute_id == id);
     }
 
-    /// What the store holds for a key.
+    /// The stored value of a key.
     #[must_use]
     pub fn value(&self, key: Key) -> Option<&str> {
         self.values.get(&key).map(|stored| stored.value.as_str())
@@ -90,9 +90,9 @@ impl Model {
         self.values.iter().map(|(&key, stored)| (key, stored.value.as_str()))
     }
 
-    /// Somebody else writes a value, or removes it. Nothing is checked and no request is logged.
+    /// Writes a value, or removes it, as another app would. Nothing is checked and no request is logged.
     pub fn set_value(&mut self, key: Key, value: Option<&str>) {
-        self.witness.see(|| Event::Edited { key });
+        self.event_log.record(|| Event::Edited { key });
         match value {
             Some(value) => {
                 self.store(key, value.to_owned());
@@ -105,7 +105,7 @@ impl Model {
 
     fn remove_values(&mut self, of: impl Fn(&Key) -> bool) {
         for (key, _) in self.values.extract_if(.., |key, _| of(key)) {
-            self.witness.see(|| Event::Edited { key });
+            self.event_log.record(|| Event::Edited { key });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The control surface: how whoever rehearses in another process looks at the store and makes it misbehave.
+//! The control surface: another process reads the store's state and sets its faults.
 
 use std::collections::BTreeMap;
 
@@ -10,75 +10,75 @@ use super::model::Model;
 use super::options::{AttributeSpec, Counting, SizeRefusal};
 use crate::record::Key;
 
-/// How many of the last requests `state` shows.
+/// The number of last requests that `state` shows.
 const REQUESTS_SHOWN: usize = 100;
 
-/// The body of `POST /_sandbox/faults`. Only what is named changes; every other key is the rate of the fault of
-/// that name.
+/// The body of `POST /_sandbox/faults`. Only the keys that it has change the store. A key that is none of these fields is
+/// the rate of the fault of that name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Orders {
-    /// Ends all faults and switches first.
+pub struct FaultSettings {
+    /// Ends all faults and switches before the other keys apply.
     pub heal: bool,
-    /// What befalls the next writes, by names; appended to what is still to come.
+    /// The names of the faults of the next writes, appended to those that have not occurred yet.
     pub script: Vec<String>,
-    /// The token stops holding.
+    /// The token is revoked.
     pub revoked: Option<bool>,
     /// The token loses its scope.
     pub scope_missing: Option<bool>,
-    /// Every write is answered by this status; 0 ends that.
+    /// Every write has a response of this status; 0 ends that.
     pub status: Option<u16>,
-    /// What the limit of a call counts: `items` or `customers`.
+    /// What the size limit of a request counts: `items` or `customers`.
     pub counting: Option<String>,
-    /// How a call that is too big is refused: 413 or 422.
+    /// The status that refuses a request above the size limit: 413 or 422.
     pub size_refusal: Option<u16>,
-    /// At most so many items or customers in a call.
-    pub max_per_call: Option<usize>,
+    /// The largest number of items or customers in a request.
+    pub max_per_request: Option<usize>,
     /// Requests in a window of the quota.
     pub quota: Option<u32>,
-    /// How many of them other apps use up.
+    /// The number of them that other apps use.
     pub others: Option<u32>,
-    /// How long a call takes, in milliseconds.
+    /// The latency of a request, in milliseconds.
     pub latency_ms: Option<u64>,
     /// Rates by the names of faults.
     #[serde(flatten)]
     pub rates: BTreeMap<String, Value>,
 }
 
-/// An order that cannot be carried out; nothing of it was.
+/// A request to the control surface is invalid. For `faults`, nothing of it was applied.
 #[derive(Debug, thiserror::Error)]
-pub enum OrderError {
+pub enum ControlError {
     /// A fault's name or rate is wrong.
     #[error(transparent)]
     Faults(#[from] FaultsError),
     /// The body is not what the path takes.
     #[error("the body is not what this path takes: {0}")]
     Shape(#[from] serde_json::Error),
-    /// A switch has no such position.
-    #[error("{key} can be {allowed}")]
-    Position {
+    /// A switch has no such value.
+    #[error("{key} must be {allowed}")]
+    Value {
         /// Which switch.
         key: &'static str,
-        /// Its positions.
+        /// Its values.
         allowed: &'static str,
     },
     /// There is no such path.
     #[error(
-        "there is nothing here; try GET /_sandbox/state, POST /_sandbox/faults, reset-log, values, customers or attributes"
+        "unknown path; try GET /_sandbox/state, POST /_sandbox/faults, reset-log, values, customers or attributes"
     )]
     NoSuchPath,
 }
 
-impl Orders {
-    /// Carries the orders out, all or none.
+impl FaultSettings {
+    /// Applies all settings, or none.
     ///
     /// # Errors
-    /// The first order that cannot be.
-    pub fn carry_out(&self, model: &mut Model) -> Result<(), OrderError> {
+    /// The first invalid setting.
+    pub fn apply(&self, model: &mut Model) -> Result<(), ControlError> {
         let script = self.script.iter().map(|name| name.parse()).collect::<Result<Vec<Fault>, _>>()?;
         let mut faults = if self.heal { Default::default() } else { model.options.faults.clone() };
         for (name, rate) in &self.rates {
-            // What is no number is refused as a rate, with the number's name.
+            // A rate that is not a number is refused with the fault's name.
             faults.set(name, rate.as_f64().unwrap_or(f64::NAN))?;
         }
         let mut limits = model.options.limits;
@@ -86,18 +86,18 @@ impl Orders {
             None => limits.counting,
             Some("items") => Counting::Items,
             Some("customers") => Counting::Customers,
-            Some(_) => return Err(OrderError::Position { key: "counting", allowed: "items or customers" }),
+            Some(_) => return Err(ControlError::Value { key: "counting", allowed: "items or customers" }),
         };
         limits.size_refusal = match self.size_refusal {
             None => limits.size_refusal,
             Some(413) => SizeRefusal::TooLarge,
             Some(422) => SizeRefusal::Unprocessable,
-            Some(_) => return Err(OrderError::Position { key: "size_refusal", allowed: "413 or 422" }),
+            Some(_) => return Err(ControlError::Value { key: "size_refusal", allowed: "413 or 422" }),
         };
         if self.status.is_some_and(|status| status != 0 && !(200..600).contains(&status)) {
-            return Err(OrderError::Position { key: "status", allowed: "0 or a status from 200 to 599" });
+            return Err(ControlError::Value { key: "status", allowed: "0 or a status from 200 to 599" });
         }
-        limits.max_per_call = self.max_per_call.unwrap_or(limits.max_per_call);
+        limits.max_per_request = self.max_per_request.unwrap_or(limits.max_per_request);
         if self.heal {
             model.heal();
         }
@@ -144,17 +144,17 @@ struct Definition {
     kind: String,
 }
 
-/// Answers a request to the control surface; `path` is what follows `/_sandbox/`.
+/// Performs a request to the control surface, and returns the response's body. `path` follows `/_sandbox/`.
 pub(super) fn control(
     model: &mut Model,
     method: &str,
     path: &str,
     query: &str,
     body: &[u8],
-) -> Result<Value, OrderError> {
+) -> Result<Value, ControlError> {
     match (method, path) {
         ("GET", "state") => return Ok(state(model, query != "values=0")),
-        ("POST", "faults") => serde_json::from_slice::<Orders>(body)?.carry_out(model)?,
+        ("POST", "faults") => serde_json::from_slice::<FaultSettings>(body)?.apply(model)?,
         ("POST", "reset-log") => model.reset_log(),
         ("POST", "values") => {
             for edit in serde_json::from_slice::<Vec<Edit>>(body)? {
@@ -173,7 +173,7 @@ pub(super) fn control(
                 model.add_attribute(AttributeSpec { id: made.id, name: made.name, kind: made.kind });
             }
         }
-        _ => return Err(OrderError::NoSuchPath),
+        _ => return Err(ControlError::NoSuchPath),
     }
     Ok(json!({ "done": true }))
 }

@@ -1,8 +1,8 @@
-//! What really became of values, for whoever compares it with what a client believes.
+//! What happened to values in the store, so that a test can compare it with what a client believes.
 
 use crate::record::Key;
 
-/// Something that happened to a value of the store, whatever was answered.
+/// Something that happened to a value, independent of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A request wrote it.
@@ -11,38 +11,38 @@ pub enum Event {
         at_ms: u64,
         /// When the request arrived.
         arrived_ms: u64,
-        /// KeyScope value.
+        /// Its customer and attribute.
         key: Key,
-        /// What the request carried.
+        /// The value in the request.
         value: String,
-        /// The form in which it is kept.
-        kept: String,
+        /// The value as it is stored.
+        stored: String,
     },
-    /// Somebody else wrote or removed it, or its customer or attribute was deleted.
+    /// Another app wrote or removed it, or its customer or attribute was deleted.
     Edited {
-        /// KeyScope value.
+        /// Its customer and attribute.
         key: Key,
     },
-    /// A request carried it and it could not be written.
+    /// A request with it was refused because of it.
     Refused {
-        /// KeyScope value.
+        /// Its customer and attribute.
         key: Key,
-        /// What the request carried.
+        /// The value in the request.
         value: String,
     },
 }
 
-/// What happened since it was last asked; nothing is kept until [`Model::watch`](super::Model::watch).
+/// The events since they were last taken. Nothing is logged before [`Model::watch`](super::Model::watch).
 #[derive(Debug, Default)]
-pub(super) struct Witness(Option<Vec<Event>>);
+pub(super) struct EventLog(Option<Vec<Event>>);
 
-impl Witness {
+impl EventLog {
     pub(super) fn watch(&mut self) {
         self.0.get_or_insert_default();
     }
 
-    /// `event` is made only where somebody watches.
-    pub(super) fn see(&mut self, event: impl FnOnce() -> Event) {
+    /// Logs an event, which is made only if events are logged.
+    pub(super) fn record(&mut self, event: impl FnOnce() -> Event) {
         if let Some(events) = &mut self.0 {
             events.push(event());
         }

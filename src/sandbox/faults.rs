@@ -1,6 +1,6 @@
-//! What can go wrong with a request, and how often it does.
+//! The faults of requests, and their rates.
 //!
-//! At most one fault befalls a request. Rates are drawn from a seeded generator, so that a bad night can be had again.
+//! A request has at most one fault. Faults are drawn from a seeded generator, so that they can be repeated.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::str::FromStr;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
-        /// One thing that can go wrong with a request.
+        /// Something that goes wrong with a request.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Fault {
             $($(#[$doc])* $variant,)+
-            /// `status-N`: not applied; answered by this status. For scripts only.
+            /// `status-N`: not applied; the response has this status. For scripts only.
             Status(u16),
         }
 
@@ -33,7 +33,7 @@ macro_rules! faults {
 }
 
 faults! {
-    /// `none`: nothing goes wrong; a place holder in scripts.
+    /// `none`: nothing goes wrong; for scripts.
     None = "none",
     /// `refused`: not applied; 500, 502, 503 or 504 with JSON, HTML or no body.
     Refused = "refused",
@@ -41,19 +41,19 @@ faults! {
     Dropped = "dropped",
     /// `html`: not applied; a gateway's 502 in HTML.
     Html = "html",
-    /// `lost`: applied, then answered as by `refused`.
+    /// `lost`: applied; the response is that of `refused`.
     Lost = "lost",
     /// `reset`: applied, then the connection is reset.
     Reset = "reset",
     /// `cut`: applied, then the body ends in the middle.
     Cut = "cut",
-    /// `slow`: applied, but the answer takes longer than the client waits.
+    /// `slow`: applied; the response takes longer than the client's time-out.
     Slow = "slow",
-    /// `silent`: not applied and never answered.
+    /// `silent`: not applied; there is no response, and the connection stays open.
     Silent = "silent",
     /// `late`: applied after the client's time-out, and within twice that time.
     Late = "late",
-    /// `429`: not applied; 429 with the headers that say how long to wait.
+    /// `429`: not applied; 429 with the rate headers.
     Limited = "429",
     /// `429-bare`: not applied; 429 without body and rate headers.
     LimitedBare = "429-bare",
@@ -73,17 +73,17 @@ faults! {
     Doubled = "doubled",
     /// `conflicting`: applied; the echo has an item twice, with different values.
     Conflicting = "conflicting",
-    /// `ignored`: an item is not applied and the echo shows what the store has for it instead, with a 200.
+    /// `ignored`: an item is not applied and the echo shows the stored value instead, with a 200.
     Ignored = "ignored",
     /// `misaddressed`: applied; the echo shows an item as that of the next customer.
     Misaddressed = "misaddressed",
 }
 
-/// What can befall a read: what the echo would be lost by makes no sense there.
+/// The faults of reads. Faults of echoes apply to writes only.
 const READ_FAULTS: [Fault; 6] =
     [Fault::Refused, Fault::Dropped, Fault::Html, Fault::Cut, Fault::Limited, Fault::LimitedBare];
 
-/// The rate of reads that fail has a name beside those of the faults of writes.
+/// The name of the rate of reads that fail.
 const READS: &str = "reads";
 
 impl fmt::Display for Fault {
@@ -105,16 +105,16 @@ impl FromStr for Fault {
     }
 }
 
-/// A description of faults that cannot be used.
+/// An invalid description of faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultsError {
     /// There is no such fault.
-    #[error("there is no fault named {0:?}; the names are {names}", names = names())]
+    #[error("unknown fault {0:?}; the names are {names}", names = names())]
     UnknownName(String),
     /// A rate is not a number between 0 and 1.
     #[error("the rate of {name} must be a number from 0 to 1, not {rate:?}")]
     BadRate {
-        /// KeyScope rate.
+        /// The fault.
         name: String,
         /// What was given.
         rate: String,
@@ -133,7 +133,7 @@ fn names() -> String {
     names.join(", ")
 }
 
-/// How often each fault befalls a write, and how often any befalls a read.
+/// The rate of each fault of writes, and the rate of reads that fail.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Faults {
     rates: BTreeMap<Fault, f64>,
@@ -141,7 +141,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// These faults at these rates.
+    /// Makes these rates.
     ///
     /// # Errors
     /// A rate outside 0 to 1, or rates that add up to more than 1.
@@ -170,7 +170,7 @@ impl Faults {
         }
         let mut rates = self.rates.clone();
         rates.insert(name.parse()?, rate);
-        // A little room, since rates that add up to 1 on paper may not do so in binary.
+        // A small tolerance, because rates that add up to 1 in decimal may exceed it in binary.
         if rates.values().sum::<f64>() > 1.0 + 1e-9 {
             return Err(FaultsError::TooMany);
         }
@@ -178,7 +178,7 @@ impl Faults {
         Ok(())
     }
 
-    /// What befalls the next write.
+    /// Draws the fault of the next write.
     pub(super) fn draw_write(&self, rng: &mut fastrand::Rng) -> Fault {
         if self.rates.is_empty() {
             return Fault::None;
@@ -193,7 +193,7 @@ impl Faults {
         Fault::None
     }
 
-    /// What befalls the next read.
+    /// Draws the fault of the next read.
     pub(super) fn draw_read(&self, rng: &mut fastrand::Rng) -> Fault {
         if self.reads > 0.0 && rng.f64() < self.reads {
             return READ_FAULTS[rng.usize(..READ_FAULTS.len())];
@@ -205,7 +205,7 @@ impl Faults {
 impl FromStr for Faults {
     type Err = FaultsError;
 
-    /// Reads `lost=0.01,html=0.02,429=0.05`; empty means that nothing goes wrong.
+    /// Reads `lost=0.01,html=0.02,429=0.05`. An empty text has no faults.
     fn from_str(text: &str) -> Result<Self, FaultsError> {
         let mut faults = Self::default();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_description_says_what_would_be_right() {
+    fn an_invalid_description_has_a_hint() {
         let error = "lots=0.1".parse::<Faults>().unwrap_err().to_string();
         assert!(error.contains("lots") && error.contains("lost") && error.contains("429-bare"), "{error}");
         assert!(matches!("lost".parse::<Faults>(), Err(FaultsError::BadPair(_))));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_means_its_fault() {
+    fn every_fault_has_its_name() {
         for &fault in Fault::ALL {
             assert_eq!(fault.name().parse(), Ok(fault));
         }
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_hold_and_a_seed_repeats_itself() {
+    fn rates_are_kept_and_a_seed_repeats_them() {
         let faults: Faults = "lost=0.25,cut=0.25".parse().unwrap();
         let draw = |seed| {
             let mut rng = fastrand::Rng::with_seed(seed);

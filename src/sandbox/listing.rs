@@ -1,4 +1,4 @@
-//! Reading and deleting: filters, pages, and what they leave in.
+//! Reads and deletes: filters and pages.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 use super::model::{Model, Stored};
 use super::query::Query;
-use super::response::{Answer, AttributeRow, Content, CustomerRow, Paging};
+use super::response::{AttributeRow, Content, CustomerRow, Paging, StoreResponse};
 use crate::record::Key;
 
 const PAGE_FILTERS: [&str; 2] = ["page", "limit"];
@@ -20,10 +20,10 @@ const DATE_FILTERS: [&str; 6] = [
 ];
 
 impl Model {
-    pub(super) fn list_values(&self, query: &Query) -> Result<Answer, Answer> {
+    pub(super) fn list_values(&self, query: &Query) -> Result<StoreResponse, StoreResponse> {
         query.check(&[&["customer_id:in", "attribute_id:in", "name"], &PAGE_FILTERS, &DATE_FILTERS])?;
         let (page, limit) = query.page()?;
-        let attributes = self.wanted_attributes(query)?;
+        let attributes = self.filtered_attributes(query)?;
         let customers: Option<BTreeSet<i64>> =
             query.ids("customer_id:in")?.map(|ids| ids.into_iter().collect());
         let dates = Dates::read(query)?;
@@ -33,59 +33,59 @@ impl Model {
                 ids.iter().flat_map(|&id| self.values.range(Key::new(id, i64::MIN)..=Key::new(id, i64::MAX))),
             ),
         };
-        let wanted = candidates.filter(|(key, stored)| {
+        let matching = candidates.filter(|(key, stored)| {
             attributes.as_ref().is_none_or(|ids| ids.contains(&key.attribute_id))
                 && dates.admit(stored.created, stored.modified)
         });
-        let (rows, paging) = cut(wanted, page, limit);
+        let (rows, paging) = page_of(matching, page, limit);
         let rows = rows.into_iter().map(|(&key, stored)| stored.row(key)).collect();
-        Ok(Answer::new(200, Content::Values(rows, Some(paging))))
+        Ok(StoreResponse::new(200, Content::Values(rows, Some(paging))))
     }
 
-    pub(super) fn list_attributes(&self, query: &Query) -> Result<Answer, Answer> {
+    pub(super) fn list_attributes(&self, query: &Query) -> Result<StoreResponse, StoreResponse> {
         query.check(&[&["name", "name:like", "type"], &PAGE_FILTERS, &DATE_FILTERS])?;
         let (page, limit) = query.page()?;
         let dates = Dates::read(query)?;
-        let wanted = self.attribute_rows().filter(|AttributeRow { spec, date_created }| {
+        let matching = self.attribute_rows().filter(|AttributeRow { spec, date_created }| {
             query.get("name").is_none_or(|name| spec.name == name)
                 && query.get("name:like").is_none_or(|part| spec.name.contains(part))
                 && query.get("type").is_none_or(|kind| spec.kind == kind)
                 && dates.admit(*date_created, *date_created)
         });
-        let (attributes, paging) = cut(wanted, page, limit);
-        Ok(Answer::new(200, Content::Attributes(attributes, paging)))
+        let (attributes, paging) = page_of(matching, page, limit);
+        Ok(StoreResponse::new(200, Content::Attributes(attributes, paging)))
     }
 
-    pub(super) fn list_customers(&self, query: &Query) -> Result<Answer, Answer> {
+    pub(super) fn list_customers(&self, query: &Query) -> Result<StoreResponse, StoreResponse> {
         query.check(&[&["id:in"], &PAGE_FILTERS])?;
         let (page, limit) = query.page()?;
         let (customers, paging) = match query.ids("id:in")? {
-            None => cut(self.customers(), page, limit),
+            None => page_of(self.customers(), page, limit),
             Some(ids) => {
                 let ids: BTreeSet<i64> = ids.into_iter().filter(|&id| self.has_customer(id)).collect();
-                cut(ids.into_iter(), page, limit)
+                page_of(ids.into_iter(), page, limit)
             }
         };
         let customers = customers
             .into_iter()
-            .map(|id| CustomerRow { id, date_created: self.customer_since(id) })
+            .map(|id| CustomerRow { id, date_created: self.customer_created(id) })
             .collect();
-        Ok(Answer::new(200, Content::Customers(customers, paging)))
+        Ok(StoreResponse::new(200, Content::Customers(customers, paging)))
     }
 
-    /// Removes values by their own ids; ids that are not there do no harm.
-    pub(super) fn delete_values(&mut self, query: &Query) -> Result<Answer, Answer> {
+    /// Removes values by their own ids. Unknown ids are ignored.
+    pub(super) fn delete_values(&mut self, query: &Query) -> Result<StoreResponse, StoreResponse> {
         query.check(&[&["id:in"]])?;
         let Some(ids) = query.ids("id:in")? else {
             let errors = vec![("id:in".to_owned(), "error.path.missing".to_owned())];
-            return Err(Answer::problem(422, "The filter id:in is required.", errors));
+            return Err(StoreResponse::problem(422, "The filter id:in is required.", errors));
         };
         self.values.retain(|_, stored| !ids.contains(&stored.id));
-        Ok(Answer::new(204, Content::Empty))
+        Ok(StoreResponse::new(204, Content::Empty))
     }
 
-    /// The attributes that the filters by id and by name leave in; `None` is all of them.
-    fn wanted_attributes(&self, query: &Query) -> Result<Option<BTreeSet<i64>>, Answer> {
+    /// The attributes that match the filters by id and by name; `None` if there are no such filters.
+    fn filtered_attributes(&self, query: &Query) -> Result<Option<BTreeSet<i64>>, StoreResponse> {
         let by_id: Option<BTreeSet<i64>> = query.ids("attribute_id:in")?.map(|ids| ids.into_iter().collect());
         let Some(name) = query.get("name") else { return Ok(by_id) };
         let named = self.attributes().iter().filter(|attribute| attribute.name == name);
@@ -97,8 +97,8 @@ impl Model {
     }
 }
 
-/// One page of a list, and where it stands.
-fn cut<T>(list: impl Iterator<Item = T>, page: usize, limit: usize) -> (Vec<T>, Paging) {
+/// Returns one page of a list, and its position.
+fn page_of<T>(list: impl Iterator<Item = T>, page: usize, limit: usize) -> (Vec<T>, Paging) {
     let start = (page - 1).saturating_mul(limit);
     let mut total = 0;
     let mut rows = Vec::new();
@@ -118,11 +118,11 @@ struct Dates {
     modified: Bounds,
 }
 
-/// The first and the last moment that a filter lets through.
+/// The first and the last moment that match a filter.
 type Bounds = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 impl Dates {
-    fn read(query: &Query) -> Result<Self, Answer> {
+    fn read(query: &Query) -> Result<Self, StoreResponse> {
         Ok(Self { created: bounds(query, "date_created")?, modified: bounds(query, "date_modified")? })
     }
 
@@ -133,11 +133,11 @@ impl Dates {
     }
 }
 
-fn bounds(query: &Query, name: &str) -> Result<Bounds, Answer> {
+fn bounds(query: &Query, name: &str) -> Result<Bounds, StoreResponse> {
     let date = |filter: &str| match query.get(filter) {
         None => Ok(None),
         Some(text) => parse_date(text).map(Some).ok_or_else(|| {
-            Answer::problem(
+            StoreResponse::problem(
                 422,
                 "The filter has an invalid value.",
                 vec![(filter.to_owned(), "not a date".into())],
@@ -150,7 +150,7 @@ fn bounds(query: &Query, name: &str) -> Result<Bounds, Answer> {
     Ok((exact.or(min), exact.or(max)))
 }
 
-/// A date, a date with a time, with or without a zone, or seconds since 1970.
+/// Reads a date, a date with a time, with or without a zone, or seconds since 1970.
 fn parse_date(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(seconds) = text.parse() {
         return DateTime::from_timestamp_secs(seconds);

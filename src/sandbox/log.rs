@@ -1,13 +1,13 @@
-//! What reached the store: every request, and counts that are never forgotten with the oldest of them.
+//! The requests that reached the store, and counts of all of them.
 
 use std::collections::VecDeque;
 
 use serde::Serialize;
 
-/// At most so many requests are kept; the counts go on.
+/// The largest number of requests that are kept.
 const KEPT: usize = 100_000;
 
-/// One request as the store saw it.
+/// One request as the store received it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Logged {
     /// Its number, from 0 since the sandbox was made.
@@ -18,17 +18,17 @@ pub struct Logged {
     pub method: &'static str,
     /// The path without host and query.
     pub path: String,
-    /// Distinct customers that it carried.
+    /// Distinct customers in it.
     pub customers: usize,
-    /// Items that it carried.
+    /// Items in it.
     pub items: usize,
-    /// Write calls in flight, with this one, when it arrived.
+    /// Writes in flight when it arrived, including this one.
     pub in_flight: usize,
-    /// The status it was answered with; none while it is under way or when no answer was made.
+    /// The status of the response; `None` while there is none.
     pub status: Option<u16>,
     /// Whether anything was written.
     pub applied: bool,
-    /// The fault that befell it.
+    /// Its fault.
     pub fault: Option<String>,
     /// The id that the store gave it.
     pub request_id: String,
@@ -39,25 +39,25 @@ pub struct Logged {
 pub struct Tally {
     /// All requests.
     pub requests: u64,
-    /// Write calls, whatever they were answered.
+    /// Writes, with any response.
     pub writes: u64,
-    /// Write calls that wrote something.
+    /// Writes that changed a value or wrote it again.
     pub applied: u64,
-    /// Items of the write calls.
+    /// Items of the writes.
     pub items: u64,
-    /// Write calls answered by a status of 400 to 499.
+    /// Writes with a response of 400 to 499.
     pub refused: u64,
-    /// Requests answered by 429, for whatever reason.
+    /// Requests with a response of 429.
     pub limited: u64,
-    /// Write calls refused since too many were in flight.
+    /// Writes refused because too many were in flight.
     pub over_in_flight: u64,
-    /// Write calls refused since they were too big.
+    /// Writes refused because of their size.
     pub over_size: u64,
-    /// The most write calls seen in flight at once.
+    /// The most writes in flight at once.
     pub max_in_flight: usize,
-    /// The most distinct customers seen in a write call.
+    /// The most distinct customers in a write.
     pub max_customers: usize,
-    /// The most items seen in a write call.
+    /// The most items in a write.
     pub max_items: usize,
 }
 
@@ -99,7 +99,7 @@ impl Log {
         }
     }
 
-    pub(super) fn answered(&mut self, number: u64, status: u16) {
+    pub(super) fn responded(&mut self, number: u64, status: u16) {
         let Some(request) = self.find(number) else { return };
         request.status = Some(status);
         let write = request.method == "PUT";
@@ -107,7 +107,7 @@ impl Log {
         self.tally.limited += u64::from(status == 429);
     }
 
-    /// Forgets everything; requests under way are not counted when they end.
+    /// Forgets everything. Requests in flight are not counted when they end.
     pub(super) fn reset(&mut self) {
         self.kept.clear();
         self.tally = Tally::default();

@@ -1,101 +1,44 @@
-//! The store as plain state. Every request passes [`Model::arrive`], [`Model::serve`] and [`Model::leave`], in this
-//! order; how much time lies between them is the business of whoever carries the requests.
+//! The store as plain state. Every request passes [`Model::arrive`], [`Model::serve`] and [`Model::end`], in this order.
+//! The caller decides how much time is between them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::event_log::{Event, Witness};
+use super::clock::ModelClock;
+use super::event_log::{Event, EventLog};
 use super::fault_effects;
 use super::faults::{Fault, Faults};
 use super::log::{Log, Logged, Tally};
 use super::options::{AttributeSpec, SandboxOptions};
-use super::query::Query;
 use super::quota::{Quota, Rate};
-use super::response::{Answer, Content};
-use super::upsert::{PutItem, ShapeError};
-use super::visit::Clock;
+use super::request::{Operation, Request};
+use super::response::{Content, StoreResponse};
 use crate::record::Key;
-
-/// What a request asks for.
-#[derive(Debug, Clone)]
-pub enum Call {
-    /// `PUT /customers/attribute-values`, with its body as far as it could be read.
-    PutValues(Result<Vec<PutItem>, ShapeError>),
-    /// `GET /customers/attribute-values`
-    GetValues(Query),
-    /// `DELETE /customers/attribute-values`
-    DeleteValues(Query),
-    /// `GET /customers/attributes`
-    GetAttributes(Query),
-    /// `GET /customers`
-    GetCustomers(Query),
-    /// A path with a slash at its end.
-    TrailingSlash,
-    /// A known path and a method that it does not have.
-    WrongMethod(&'static str),
-    /// A body that does not say that it is JSON.
-    WrongContentType(&'static str),
-    /// An unknown path.
-    Nowhere(&'static str),
-}
-
-impl Call {
-    fn method(&self) -> &'static str {
-        match self {
-            Self::PutValues(_) => "PUT",
-            Self::DeleteValues(_) => "DELETE",
-            Self::GetValues(_) | Self::GetAttributes(_) | Self::GetCustomers(_) | Self::TrailingSlash => {
-                "GET"
-            }
-            Self::WrongMethod(method) | Self::WrongContentType(method) | Self::Nowhere(method) => method,
-        }
-    }
-
-    fn items(&self) -> &[PutItem] {
-        match self {
-            Self::PutValues(Ok(items)) => items,
-            _ => &[],
-        }
-    }
-}
-
-/// A request as it reaches the store.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The store's hash, from the path.
-    pub hash: String,
-    /// What `X-Auth-Token` says.
-    pub token: Option<String>,
-    /// The path, for the log.
-    pub path: String,
-    /// What is asked for.
-    pub call: Call,
-}
 
 /// Whether the gateway let a request through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It is to be served.
+    /// The request is served.
     Admitted,
-    /// This is its answer.
-    Refused(Answer),
+    /// The request has this response.
+    Refused(StoreResponse),
 }
 
-/// A request on its way through the store.
+/// A request that has arrived and has not ended.
 #[derive(Debug, Clone)]
-pub struct Ticket {
+pub struct ActiveRequest {
     /// The request's number in the log.
     pub number: u64,
-    /// Whether it was let through.
+    /// Whether the gateway let it through.
     pub admission: Admission,
-    /// What befalls it.
+    /// Its fault.
     pub fault: Fault,
-    /// How long it takes.
+    /// How long the store takes to serve it.
     pub latency: Duration,
     /// How much longer than its latency a slow or late request takes.
-    pub lateness: Duration,
+    pub extra_delay: Duration,
     pub(super) arrived_ms: u64,
     request_id: String,
     rate: Option<Rate>,
@@ -109,34 +52,34 @@ pub(super) struct Stored {
     pub(super) modified: DateTime<Utc>,
 }
 
-/// A BigCommerce store, as far as customer attribute values are concerned.
+/// A BigCommerce store, with its customers, attributes and values only.
 #[derive(Debug)]
 pub struct Model {
-    /// What it was made of. Limits, quota, rules and faults may be changed at any time.
+    /// The options that it was made with. Limits, quota, rules and faults may be changed at any time.
     pub options: SandboxOptions,
-    /// What befalls the next writes, one fault each, before any rate is asked.
+    /// The faults of the next writes, one for each. They precede the faults by rates.
     pub script: VecDeque<Fault>,
-    /// The same for reads.
+    /// The faults of the next reads.
     pub read_script: VecDeque<Fault>,
     pub(super) values: BTreeMap<Key, Stored>,
     pub(super) next_value_id: i64,
     pub(super) log: Log,
-    pub(super) witness: Witness,
+    pub(super) event_log: EventLog,
     pub(super) attributes: Vec<AttributeSpec>,
     pub(super) deleted: BTreeSet<i64>,
-    /// Customers that were added, and attributes that were defined, after the store's beginning.
+    /// When customers were added and attributes were defined, if that was after the store's start.
     pub(super) added: BTreeMap<i64, DateTime<Utc>>,
     pub(super) defined: BTreeMap<i64, DateTime<Utc>>,
     quota: Quota,
     in_flight: BTreeSet<u64>,
     rng: fastrand::Rng,
     now: u64,
-    /// Read by the carriers of requests, which have to agree on the time; never by the model.
-    pub(super) clock: Option<Clock>,
+    /// The clock of those who pass requests to the model. The model itself reads no clock.
+    pub(super) clock: Option<ModelClock>,
 }
 
 impl Model {
-    /// A store without values.
+    /// Makes a store without values.
     #[must_use]
     pub fn new(options: SandboxOptions) -> Self {
         Self {
@@ -145,7 +88,7 @@ impl Model {
             values: BTreeMap::new(),
             next_value_id: 1,
             log: Log::default(),
-            witness: Witness::default(),
+            event_log: EventLog::default(),
             attributes: options.attributes.clone(),
             deleted: BTreeSet::new(),
             added: BTreeMap::new(),
@@ -159,13 +102,13 @@ impl Model {
         }
     }
 
-    /// A request arrives at `now` milliseconds: it is logged, takes from the quota, and is let through or not.
-    /// One that is let through holds a slot, if it writes, until it [leaves](Self::leave).
-    pub fn arrive(&mut self, now: u64, request: &Request) -> Ticket {
+    /// Logs a request that arrives at `now` milliseconds, counts it in the quota, and admits or refuses it. An admitted
+    /// write occupies a slot until it [ends](Self::end).
+    pub fn arrive(&mut self, now: u64, request: &Request) -> ActiveRequest {
         self.now = self.now.max(now);
         let number = self.log.next();
-        let write = matches!(request.call, Call::PutValues(_));
-        let items = request.call.items();
+        let write = matches!(request.operation, Operation::PutValues(_));
+        let items = request.operation.items();
         let customers: BTreeSet<i64> = items.iter().map(|item| item.key.customer_id).collect();
         let in_flight = self.in_flight.len() + usize::from(write);
         let request_id = format!("{:032x}", self.rng.u128(..));
@@ -173,7 +116,7 @@ impl Model {
             Logged {
                 number,
                 at_ms: self.now,
-                method: request.call.method(),
+                method: request.operation.method(),
                 path: request.path.clone(),
                 customers: customers.len(),
                 items: items.len(),
@@ -185,89 +128,99 @@ impl Model {
             },
             write,
         );
-        let mut ticket = Ticket {
+        let mut active = ActiveRequest {
             number,
             admission: Admission::Admitted,
             fault: Fault::None,
             latency: self.latency(),
-            lateness: Duration::ZERO,
+            extra_delay: Duration::ZERO,
             arrived_ms: self.now,
             request_id,
             rate: None,
         };
-        match self.admit(&mut ticket, request, in_flight) {
-            Ok(()) => self.befall(&mut ticket, write),
-            Err(answer) => {
-                let answer = self.seal(&ticket, answer);
-                ticket.admission = Admission::Refused(answer);
+        match self.admit(&mut active, request, in_flight) {
+            Ok(()) => self.draw_fault(&mut active, write),
+            Err(response) => {
+                let response = self.complete(&active, response);
+                active.admission = Admission::Refused(response);
             }
         }
-        ticket
+        active
     }
 
-    /// Does what an admitted request asks for, as far as its fault lets it, and says what is answered.
-    pub fn serve(&mut self, now: u64, ticket: &Ticket, request: &Request) -> Answer {
+    /// Performs an admitted request, as far as its fault permits, and returns the response.
+    pub fn serve(&mut self, now: u64, active: &ActiveRequest, request: &Request) -> StoreResponse {
         self.now = self.now.max(now);
-        if let Admission::Refused(answer) = &ticket.admission {
-            return answer.clone();
+        if let Admission::Refused(response) = &active.admission {
+            return response.clone();
         }
-        let rate = ticket.rate.unwrap_or_else(|| self.rate());
-        let answer = match fault_effects::before(ticket.fault, rate, &mut self.rng) {
-            Some(answer) => answer,
-            None => self.perform(ticket, request),
+        let rate = active.rate.unwrap_or_else(|| self.rate());
+        let response = match fault_effects::before(active.fault, rate, &mut self.rng) {
+            Some(response) => response,
+            None => self.perform(active, request),
         };
-        self.seal(ticket, answer)
+        self.complete(active, response)
     }
 
-    /// The request's answer is out, or its client is gone: its slot is free.
-    pub fn leave(&mut self, ticket: &Ticket) {
-        self.in_flight.remove(&ticket.number);
+    /// Frees the slot of a request whose response was sent, or whose client closed the connection.
+    pub fn end(&mut self, active: &ActiveRequest) {
+        self.in_flight.remove(&active.number);
     }
 
-    fn admit(&mut self, ticket: &mut Ticket, request: &Request, in_flight: usize) -> Result<(), Answer> {
+    fn admit(
+        &mut self,
+        active: &mut ActiveRequest,
+        request: &Request,
+        in_flight: usize,
+    ) -> Result<(), StoreResponse> {
         if request.hash != self.options.hash {
-            return Err(Answer::new(404, Content::Html(fault_effects::NOT_FOUND)));
+            return Err(StoreResponse::new(404, Content::Html(fault_effects::NOT_FOUND)));
         }
-        if matches!(request.call, Call::TrailingSlash) {
-            return Err(Answer::problem(403, "Authentication Required", vec![]));
+        if matches!(request.operation, Operation::TrailingSlash) {
+            return Err(StoreResponse::problem(403, "Authentication Required", vec![]));
         }
-        let write = matches!(request.call, Call::PutValues(_) | Call::DeleteValues(_));
+        let write = matches!(request.operation, Operation::PutValues(_) | Operation::DeleteValues(_));
         self.authorise(request, write)?;
         let rule = self.options.quota;
         let (allowed, rate) = self.quota.take(&rule, self.now);
-        ticket.rate = Some(rate);
+        active.rate = Some(rate);
         if !allowed {
-            let mut answer = fault_effects::too_many(Some(rate));
-            answer.retry_after = rule.retry_after.then(|| rate.reset_ms.div_ceil(1000));
-            return Err(answer);
+            let retry_after = rule.retry_after.then(|| rate.reset_ms.div_ceil(1000));
+            return Err(StoreResponse { retry_after, ..fault_effects::too_many(Some(rate)) });
         }
-        match request.call {
-            Call::WrongContentType(_) => return Err(Answer::problem(415, "Unsupported media type", vec![])),
-            Call::WrongMethod(_) => return Err(Answer::problem(405, "Method not allowed", vec![])),
-            Call::Nowhere(_) => return Err(Answer::problem(404, "The resource was not found", vec![])),
+        match request.operation {
+            Operation::WrongContentType(_) => {
+                return Err(StoreResponse::problem(415, "Unsupported media type", vec![]));
+            }
+            Operation::WrongMethod(_) => {
+                return Err(StoreResponse::problem(405, "Method not allowed", vec![]));
+            }
+            Operation::UnknownPath(_) => {
+                return Err(StoreResponse::problem(404, "The resource was not found", vec![]));
+            }
             _ => {}
         }
-        if !matches!(request.call, Call::PutValues(_)) {
+        if !matches!(request.operation, Operation::PutValues(_)) {
             return Ok(());
         }
         if in_flight > self.options.limits.max_in_flight {
             self.log.tally.over_in_flight += 1;
             return Err(fault_effects::too_many(Some(rate)));
         }
-        self.in_flight.insert(ticket.number);
+        self.in_flight.insert(active.number);
         Ok(())
     }
 
-    fn authorise(&self, request: &Request, write: bool) -> Result<(), Answer> {
+    fn authorise(&self, request: &Request, write: bool) -> Result<(), StoreResponse> {
         let token = request.token.as_deref();
         let writer = token == Some(self.options.token.expose());
         let reader =
             token.is_some() && token == self.options.read_only_token.as_ref().map(|known| known.expose());
         if self.options.rules.revoked || !(writer || reader) {
-            return Err(Answer::problem(401, "The access token is missing or does not hold", vec![]));
+            return Err(StoreResponse::problem(401, "The access token is missing or does not hold", vec![]));
         }
         if self.options.rules.scope_missing || (write && !writer) {
-            return Err(Answer::problem(
+            return Err(StoreResponse::problem(
                 403,
                 "You don't have a required scope to access the endpoint",
                 vec![],
@@ -276,9 +229,9 @@ impl Model {
         Ok(())
     }
 
-    /// Draws what befalls an admitted request.
-    fn befall(&mut self, ticket: &mut Ticket, write: bool) {
-        ticket.fault = match (write, self.options.rules.fixed_status) {
+    /// Draws the fault of an admitted request.
+    fn draw_fault(&mut self, active: &mut ActiveRequest, write: bool) {
+        active.fault = match (write, self.options.rules.fixed_status) {
             (true, Some(status)) => Fault::Status(status),
             (true, None) => match self.script.pop_front() {
                 Some(fault) => fault,
@@ -289,54 +242,57 @@ impl Model {
                 None => self.options.faults.draw_read(&mut self.rng),
             },
         };
-        if matches!(ticket.fault, Fault::Slow | Fault::Late) {
+        if matches!(active.fault, Fault::Slow | Fault::Late) {
             let whole = self.options.client_timeout.mul_f64(1.05 + 0.85 * self.rng.f64());
-            ticket.lateness = whole.saturating_sub(ticket.latency);
+            active.extra_delay = whole.saturating_sub(active.latency);
         }
-        if ticket.fault != Fault::None {
-            self.log.kept.back_mut().into_iter().for_each(|logged| logged.fault = Some(ticket.fault.name()));
+        if active.fault != Fault::None {
+            self.log.kept.back_mut().into_iter().for_each(|logged| logged.fault = Some(active.fault.name()));
         }
     }
 
-    fn perform(&mut self, ticket: &Ticket, request: &Request) -> Answer {
-        match &request.call {
-            Call::PutValues(Err(error)) => error.answer(),
-            Call::PutValues(Ok(items)) => {
-                let (items, passed_over) = fault_effects::skip(ticket.fault, items, &mut self.rng);
-                let shown = passed_over.and_then(|item| Some(self.values.get(&item.key)?.row(item.key)));
-                match self.write(ticket, &items) {
+    fn perform(&mut self, active: &ActiveRequest, request: &Request) -> StoreResponse {
+        match &request.operation {
+            Operation::PutValues(Err(error)) => error.response(),
+            Operation::PutValues(Ok(items)) => {
+                let (items, skipped) = fault_effects::skip(active.fault, items, &mut self.rng);
+                let shown = skipped.and_then(|item| Some(self.values.get(&item.key)?.row(item.key)));
+                match self.write(active, &items) {
                     Ok(mut written) => {
-                        written.rows.extend(shown.filter(|_| ticket.fault == Fault::Ignored));
-                        fault_effects::after(ticket.fault, written, &mut self.rng)
+                        written.rows.extend(shown.filter(|_| active.fault == Fault::Ignored));
+                        fault_effects::after(active.fault, written, &mut self.rng)
                     }
-                    Err(answer) => answer,
+                    Err(response) => response,
                 }
             }
-            Call::GetValues(query) => self.list_values(query).unwrap_or_else(|answer| answer),
-            Call::GetAttributes(query) => self.list_attributes(query).unwrap_or_else(|answer| answer),
-            Call::GetCustomers(query) => self.list_customers(query).unwrap_or_else(|answer| answer),
-            Call::DeleteValues(query) => {
-                let answer = self.delete_values(query).unwrap_or_else(|answer| answer);
-                if answer.status == 204 {
-                    self.log.applied(ticket.number);
+            Operation::GetValues(query) => self.list_values(query).unwrap_or_else(|response| response),
+            Operation::GetAttributes(query) => {
+                self.list_attributes(query).unwrap_or_else(|response| response)
+            }
+            Operation::GetCustomers(query) => self.list_customers(query).unwrap_or_else(|response| response),
+            Operation::DeleteValues(query) => {
+                let response = self.delete_values(query).unwrap_or_else(|response| response);
+                if response.status == 204 {
+                    self.log.applied(active.number);
                 }
-                answer
+                response
             }
-            Call::TrailingSlash | Call::WrongMethod(_) | Call::WrongContentType(_) | Call::Nowhere(_) => {
-                Answer::new(404, Content::Html(fault_effects::NOT_FOUND))
-            }
+            Operation::TrailingSlash
+            | Operation::WrongMethod(_)
+            | Operation::WrongContentType(_)
+            | Operation::UnknownPath(_) => StoreResponse::new(404, Content::Html(fault_effects::NOT_FOUND)),
         }
     }
 
-    /// Puts on an answer what every answer has, and writes it down.
-    fn seal(&mut self, ticket: &Ticket, mut answer: Answer) -> Answer {
-        answer.request_id.clone_from(&ticket.request_id);
-        let gateway = matches!(answer.content, Content::Html(_)) || ticket.fault == Fault::LimitedBare;
-        if !gateway && answer.rate.is_none() {
-            answer.rate = Some(ticket.rate.unwrap_or_else(|| self.rate()));
+    /// Adds the headers that every response has, and logs the response.
+    fn complete(&mut self, active: &ActiveRequest, mut response: StoreResponse) -> StoreResponse {
+        response.request_id.clone_from(&active.request_id);
+        let gateway = matches!(response.content, Content::Html(_)) || active.fault == Fault::LimitedBare;
+        if !gateway && response.rate.is_none() {
+            response.rate = Some(active.rate.unwrap_or_else(|| self.rate()));
         }
-        self.log.answered(ticket.number, answer.status);
-        answer
+        self.log.responded(active.number, response.status);
+        response
     }
 
     fn latency(&mut self) -> Duration {
@@ -355,12 +311,12 @@ impl Model {
         self.now
     }
 
-    /// The same as a date, in whole seconds as the API tells dates.
+    /// The same as a date, in whole seconds as in the API.
     pub(super) fn date(&self) -> DateTime<Utc> {
         (self.options.started_at + Duration::from_millis(self.now)).trunc_subsecs(0)
     }
 
-    /// The requests seen, oldest first; of very many only the last hundred thousand.
+    /// The requests seen, oldest first, at most the last 100,000.
     pub fn requests(&self) -> impl Iterator<Item = &Logged> {
         self.log.kept.iter()
     }
@@ -376,17 +332,17 @@ impl Model {
         self.log.reset();
     }
 
-    /// From now on keeps what happens to values, for [`events`](Self::events).
+    /// Starts to log what happens to values, for [`events`](Self::events).
     pub fn watch(&mut self) {
-        self.witness.watch();
+        self.event_log.watch();
     }
 
-    /// What happened to values since this was last asked, in the order in which it happened.
+    /// Returns and forgets the logged events, oldest first.
     pub fn events(&mut self) -> Vec<Event> {
-        self.witness.take()
+        self.event_log.take()
     }
 
-    /// Ends every fault and every switch that makes calls fail; values, limits and quota stay.
+    /// Ends every fault and every switch that makes requests fail. Values, limits and quota stay.
     pub fn heal(&mut self) {
         self.options.faults = Faults::default();
         self.script.clear();

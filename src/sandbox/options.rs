@@ -1,7 +1,7 @@
-//! What a sandbox is made of, and the switches for everything that is not known of the real service.
+//! The options of a sandbox, with a switch for every behaviour of the real API that is not known.
 //!
-//! The defaults are what the service most likely does. Each switch stands for another reading of its
-//! documentation, so that a client can be shown to be right under all of them.
+//! The defaults are the most likely behaviour. Each switch is another reading of the API's documentation, so that tests
+//! can show that a client is correct under all of them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::faults::Faults;
 use crate::config::Secret;
 
-/// A customer attribute to define.
+/// The definition of a customer attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeSpec {
     /// Its id.
@@ -22,48 +22,48 @@ pub struct AttributeSpec {
 }
 
 impl AttributeSpec {
-    /// An attribute of this id, name and type.
+    /// Makes a definition from id, name and type.
     #[must_use]
     pub fn new(id: i64, name: &str, kind: &str) -> Self {
         Self { id, name: name.to_owned(), kind: kind.to_owned() }
     }
 }
 
-/// What the limit of a call counts.
+/// What the size limit of a request counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counting {
-    /// Items of the array, as the service most likely does.
+    /// Items of the array, as the API most likely does.
     Items,
     /// Distinct customers, as its documentation says today.
     Customers,
 }
 
-/// How a call that is too big is refused.
+/// How a request above the size limit is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeRefusal {
     /// By the status 413.
     TooLarge,
-    /// By 422 with a title that tells the limit.
+    /// By 422 with the limit in the title.
     Unprocessable,
 }
 
-/// The limits of the write call.
+/// The limits of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// At most so many in a call.
-    pub max_per_call: usize,
-    /// So many of what.
+    /// The largest size of a request.
+    pub max_per_request: usize,
+    /// What the size counts.
     pub counting: Counting,
-    /// How a bigger call is refused.
+    /// How a larger request is refused.
     pub size_refusal: SizeRefusal,
-    /// At most so many write calls in flight.
+    /// The largest number of writes in flight.
     pub max_in_flight: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_per_call: 10,
+            max_per_request: 10,
             counting: Counting::Items,
             size_refusal: SizeRefusal::TooLarge,
             max_in_flight: 3,
@@ -78,9 +78,9 @@ pub struct QuotaRule {
     pub requests: u32,
     /// The window in milliseconds.
     pub window_ms: u64,
-    /// How many of them other apps use up, evenly over the window.
+    /// The number of them that other apps use, evenly over the window.
     pub others: u32,
-    /// Whether a refusal also carries `X-Retry-After`.
+    /// Whether a 429 also has `X-Retry-After`.
     pub retry_after: bool,
 }
 
@@ -90,7 +90,7 @@ impl Default for QuotaRule {
     }
 }
 
-/// How a 422 names the item that it is about.
+/// How a 422 names the bad item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
     /// By its index: `3.value`.
@@ -101,29 +101,29 @@ pub enum Blame {
     WrongIndex,
 }
 
-/// What the same pair twice in a call does.
+/// What happens if a request has the same key twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatedPair {
-    /// The last one stays, and each is echoed.
+    /// The last item is stored, and each is echoed.
     LastWins,
-    /// The call is refused.
+    /// The request is refused.
     Refused,
 }
 
-/// In which form values are kept.
+/// The form in which values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Keeping {
-    /// Without white space at the ends.
+    /// Without white space at both ends.
     pub trim: bool,
     /// Values of number attributes as the shortest decimal: `10.0` as `10`.
     pub numbers: bool,
     /// Characters of four bytes as `?`.
     pub narrow: bool,
-    /// The empty string as no value at all.
+    /// An empty string removes the value.
     pub drop_empty: bool,
 }
 
-/// The switches of the write call.
+/// The switches of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// How a bad item is named.
@@ -132,19 +132,19 @@ pub struct Rules {
     pub report_all: bool,
     /// The items before the first bad one are applied.
     pub apply_before_bad: bool,
-    /// What a repeated pair does.
+    /// What happens if a request has the same key twice.
     pub repeated_pair: RepeatedPair,
-    /// In which form values are kept.
+    /// The form in which values are stored.
     pub keeping: Keeping,
-    /// A value with this in it is refused.
+    /// A value that contains this text is refused.
     pub reject_marker: String,
-    /// A value with this in it makes the whole call answer 500.
+    /// A request with a value that contains this text has a response of 500.
     pub poison_marker: String,
-    /// The token does not hold any more: 401.
+    /// The token is revoked: 401.
     pub revoked: bool,
     /// The token lacks the scope: 403.
     pub scope_missing: bool,
-    /// Every write is answered by this status and not applied.
+    /// Every write has a response of this status and is not applied.
     pub fixed_status: Option<u16>,
 }
 
@@ -165,12 +165,12 @@ impl Default for Rules {
     }
 }
 
-/// What a sandbox is made of.
+/// The options of a sandbox.
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
     /// The store's hash.
     pub hash: String,
-    /// The token that may write.
+    /// The token that may read and write.
     pub token: Secret,
     /// A token that may only read.
     pub read_only_token: Option<Secret>,
@@ -178,23 +178,23 @@ pub struct SandboxOptions {
     pub customers: i64,
     /// The attributes that the store defines.
     pub attributes: Vec<AttributeSpec>,
-    /// How long a call takes.
+    /// The latency of a request.
     pub latency: Duration,
-    /// The share by which a call's time varies, 0 to 1.
+    /// The share by which the latency varies, 0 to 1.
     pub jitter: f64,
-    /// How long the client waits for an answer: slow and late requests are made longer than that.
+    /// The client's time-out: slow and late requests take longer.
     pub client_timeout: Duration,
-    /// The limits of a write call.
+    /// The limits of a write.
     pub limits: Limits,
     /// The rate quota.
     pub quota: QuotaRule,
     /// The switches.
     pub rules: Rules,
-    /// What goes wrong by chance.
+    /// The faults that occur at random.
     pub faults: Faults,
-    /// What chance is drawn from: the same seed and the same requests give the same faults.
+    /// The seed of the faults: the same seed and the same requests have the same faults.
     pub seed: u64,
-    /// The wall-clock time at the model's zero, for the dates of values.
+    /// The date at the model's time 0, for the dates of values.
     pub started_at: DateTime<Utc>,
 }
 

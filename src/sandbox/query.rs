@@ -1,8 +1,8 @@
-//! The filters of a read: which are known, what they say.
+//! Reads the filters of a query string.
 //!
-//! The service refuses a filter that it does not know, also an empty one, and never ignores it.
+//! The API refuses an unknown filter, even an empty one.
 
-use super::response::Answer;
+use super::response::StoreResponse;
 
 /// The names and values of a query string, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,7 +10,7 @@ pub struct Query(Vec<(String, String)>);
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 250;
-/// The service counts pages in 32 bits.
+/// The API counts pages in 32 bits.
 const PAGE_MAX: usize = i32::MAX as usize;
 
 impl Query {
@@ -20,7 +20,7 @@ impl Query {
         if text.is_empty() {
             return Self::default();
         }
-        // An empty part (`&&`) is a filter without a name to the service, so it is kept.
+        // The API takes an empty part (`&&`) for a filter without a name, so it is kept.
         let parts = text.split('&').map(|part| {
             let mut pairs = url::form_urlencoded::parse(part.as_bytes());
             pairs
@@ -36,8 +36,8 @@ impl Query {
         Self(filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
     }
 
-    /// Refuses what is in none of the lists of known filters.
-    pub(super) fn check(&self, known: &[&[&str]]) -> Result<(), Answer> {
+    /// Refuses filters that are in none of the lists.
+    pub(super) fn check(&self, known: &[&[&str]]) -> Result<(), StoreResponse> {
         let known = known.concat();
         let unknown: Vec<_> =
             self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !known.contains(name)).collect();
@@ -45,7 +45,7 @@ impl Query {
             return Ok(());
         }
         let title = format!("The filter(s): {} are not valid filter parameter(s).", unknown.join(", "));
-        Err(Answer::problem(422, &title, vec![]))
+        Err(StoreResponse::problem(422, &title, vec![]))
     }
 
     /// The value of a filter.
@@ -53,12 +53,12 @@ impl Query {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// A filter that lists ids.
-    pub(super) fn ids(&self, name: &str) -> Result<Option<Vec<i64>>, Answer> {
+    /// Reads a filter that lists ids.
+    pub(super) fn ids(&self, name: &str) -> Result<Option<Vec<i64>>, StoreResponse> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let ids: Result<Vec<i64>, _> = text.split(',').map(|id| id.trim().parse()).collect();
         ids.map(Some).map_err(|_| {
-            Answer::problem(
+            StoreResponse::problem(
                 422,
                 "The filter has an invalid value.",
                 vec![(name.to_owned(), "not a list of ids".into())],
@@ -66,8 +66,8 @@ impl Query {
         })
     }
 
-    /// The page asked for, from 1, and its size.
-    pub(super) fn page(&self) -> Result<(usize, usize), Answer> {
+    /// Reads the page's number, from 1, and its size.
+    pub(super) fn page(&self) -> Result<(usize, usize), StoreResponse> {
         let number = |name: &str, default: usize| match self.get(name) {
             None => Ok(default),
             Some(text) => text
@@ -78,7 +78,11 @@ impl Query {
         };
         let limit = number("limit", LIMIT_DEFAULT)?;
         if limit > LIMIT_MAX {
-            return Err(Answer::problem(413, "The specified limit exceeds the maximum allowed.", vec![]));
+            return Err(StoreResponse::problem(
+                413,
+                "The specified limit exceeds the maximum allowed.",
+                vec![],
+            ));
         }
         let page = number("page", 1)?;
         if page > PAGE_MAX {
@@ -88,7 +92,7 @@ impl Query {
     }
 }
 
-fn invalid(name: &str, complaint: &str) -> Answer {
-    let errors = vec![(name.to_owned(), complaint.to_owned())];
-    Answer::problem(422, "The page asked for is invalid.", errors)
+fn invalid(name: &str, error: &str) -> StoreResponse {
+    let errors = vec![(name.to_owned(), error.to_owned())];
+    StoreResponse::problem(422, "The page asked for is invalid.", errors)
 }

@@ -1,8 +1,8 @@
-//! The store's rate quota: so many requests in a window, shared with other apps.
+//! The store's rate quota: a number of requests in a window, shared with other apps.
 
 use super::options::QuotaRule;
 
-/// What the four rate headers of an answer say.
+/// The four rate headers of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// The window in milliseconds.
@@ -15,7 +15,7 @@ pub struct Rate {
     pub left: u32,
 }
 
-/// How much of the present window is used.
+/// The use of the present window.
 #[derive(Debug, Default)]
 pub(super) struct Quota {
     window_start: u64,
@@ -23,7 +23,7 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// Takes one request from what is left; the flag is false when nothing was left.
+    /// Counts one request, and returns what is left. The flag is false if nothing was left before.
     pub(super) fn take(&mut self, rule: &QuotaRule, now: u64) -> (bool, Rate) {
         let before = self.rate(rule, now);
         if before.left == 0 {
@@ -33,7 +33,7 @@ impl Quota {
         (true, Rate { left: before.left - 1, ..before })
     }
 
-    /// What is left at this time.
+    /// Returns what is left at this time.
     pub(super) fn rate(&mut self, rule: &QuotaRule, now: u64) -> Rate {
         let window_ms = rule.window_ms.max(1);
         if now >= self.window_start + window_ms {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_ends_and_begins() {
+    fn a_new_window_follows() {
         let rule = QuotaRule { requests: 2, window_ms: 1000, others: 0, retry_after: false };
         let mut quota = Quota::default();
         assert_eq!(quota.take(&rule, 0), (true, Rate { window_ms: 1000, reset_ms: 1000, quota: 2, left: 1 }));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn other_apps_use_their_share_over_the_window() {
+    fn other_apps_use_their_share_evenly() {
         let rule = QuotaRule { requests: 100, window_ms: 1000, others: 50, retry_after: false };
         let mut quota = Quota::default();
         assert_eq!(quota.rate(&rule, 0).left, 100);

@@ -1,4 +1,4 @@
-//! An answer before it is put on a wire: what both the in-process destination and the HTTP server deliver.
+//! A response before it is written as JSON.
 
 use chrono::{DateTime, Utc};
 
@@ -6,22 +6,22 @@ use super::options::AttributeSpec;
 use super::quota::Rate;
 use crate::record::Key;
 
-/// One value as an answer shows it.
+/// One value in a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// KeyScope value.
+    /// Its customer and attribute.
     pub key: Key,
     /// The value in the store's form.
     pub value: String,
-    /// The value's id, unless the answer leaves it out.
+    /// The value's id, unless the response leaves it out.
     pub id: Option<i64>,
-    /// When the value was made.
+    /// When the value was created.
     pub date_created: DateTime<Utc>,
     /// When it was last written.
     pub date_modified: DateTime<Utc>,
 }
 
-/// One attribute as an answer shows it.
+/// One attribute in a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeRow {
     /// Its definition.
@@ -30,16 +30,16 @@ pub struct AttributeRow {
     pub date_created: DateTime<Utc>,
 }
 
-/// One customer as an answer shows it.
+/// One customer in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CustomerRow {
     /// Its id.
     pub id: i64,
-    /// Since when the store has it; it never changes.
+    /// When it was created; it never changes.
     pub date_created: DateTime<Utc>,
 }
 
-/// Which part of a list a page is.
+/// The position of a page in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paging {
     /// Items in the whole list.
@@ -60,10 +60,10 @@ impl Paging {
     }
 }
 
-/// What an answer's body has in it.
+/// The content of a response's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Attribute values; paged when they were read, not when they were written.
+    /// Attribute values. The response to a read is paged, the response to a write is not.
     Values(Vec<Row>, Option<Paging>),
     /// Attribute definitions.
     Attributes(Vec<AttributeRow>, Paging),
@@ -73,30 +73,30 @@ pub enum Content {
     Problem {
         /// Its title.
         title: String,
-        /// Which field is wrong, and how.
+        /// The fields with their errors.
         errors: Vec<(String, String)>,
     },
-    /// An error that is about no field, told in a sentence.
+    /// An error without fields, described by a sentence.
     Detailed {
         /// Its title.
         title: &'static str,
         /// The sentence.
         detail: &'static str,
     },
-    /// A page of a gateway.
+    /// A gateway's HTML page.
     Html(&'static str),
     /// Nothing.
     Empty,
 }
 
-/// An answer.
+/// A response of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct StoreResponse {
     /// The HTTP status.
     pub status: u16,
     /// The store's id of the request.
     pub request_id: String,
-    /// The rate headers; a gateway's answers have none.
+    /// The rate headers. A gateway's response has none.
     pub rate: Option<Rate>,
     /// Seconds, in `X-Retry-After`.
     pub retry_after: Option<u64>,
@@ -104,13 +104,22 @@ pub struct Answer {
     pub content: Content,
 }
 
-impl Answer {
-    /// An answer without headers; those are added where it leaves the model.
+impl StoreResponse {
+    /// Makes a response without headers, which the model adds.
     pub(super) fn new(status: u16, content: Content) -> Self {
         Self { status, request_id: String::new(), rate: None, retry_after: None, content }
     }
 
+    /// Makes an error in the API's shape.
     pub(super) fn problem(status: u16, title: &str, errors: Vec<(String, String)>) -> Self {
         Self::new(status, Content::Problem { title: title.to_owned(), errors })
     }
+}
+
+/// The result of a write.
+pub(super) struct Written {
+    /// The values as they are stored now, in the order of the request.
+    pub(super) rows: Vec<Row>,
+    /// The values that were stored before, in the same order.
+    pub(super) before: Vec<Option<String>>,
 }

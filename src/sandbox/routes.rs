@@ -1,8 +1,7 @@
-//! From a method, a path and a body to what is asked for.
+//! Finds the operation of a method, a path and a body.
 
-use super::model::{Call, Request};
 use super::query::Query;
-use super::upsert::PutItem;
+use super::request::{Operation, PutItem, Request};
 
 /// The parts of an HTTP request that matter to the store.
 pub(crate) struct Received<'a> {
@@ -14,31 +13,33 @@ pub(crate) struct Received<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// The request as the store sees it.
+/// Reads a request as the store does.
 pub(crate) fn route(received: Received<'_>) -> Request {
     let rest = received.path.strip_prefix("/stores/").unwrap_or_default();
     let (hash, resource) = rest.split_once("/v3/").unwrap_or_default();
-    let call = call(&received, resource);
-    Request { hash: hash.to_owned(), token: received.token, path: received.path.to_owned(), call }
+    let operation = operation(&received, resource);
+    Request { hash: hash.to_owned(), token: received.token, path: received.path.to_owned(), operation }
 }
 
-fn call(received: &Received<'_>, resource: &str) -> Call {
+fn operation(received: &Received<'_>, resource: &str) -> Operation {
     let method = known_method(received.method);
     if received.path.ends_with('/') {
-        return Call::TrailingSlash;
+        return Operation::TrailingSlash;
     }
     let query = Query::parse(received.query);
     match (resource, method) {
         ("customers/attribute-values", "PUT") if !says_json(received.content_type) => {
-            Call::WrongContentType(method)
+            Operation::WrongContentType(method)
         }
-        ("customers/attribute-values", "PUT") => Call::PutValues(PutItem::read(received.body)),
-        ("customers/attribute-values", "GET") => Call::GetValues(query),
-        ("customers/attribute-values", "DELETE") => Call::DeleteValues(query),
-        ("customers/attributes", "GET") => Call::GetAttributes(query),
-        ("customers", "GET") => Call::GetCustomers(query),
-        ("customers/attribute-values" | "customers/attributes" | "customers", _) => Call::WrongMethod(method),
-        _ => Call::Nowhere(method),
+        ("customers/attribute-values", "PUT") => Operation::PutValues(PutItem::read(received.body)),
+        ("customers/attribute-values", "GET") => Operation::GetValues(query),
+        ("customers/attribute-values", "DELETE") => Operation::DeleteValues(query),
+        ("customers/attributes", "GET") => Operation::GetAttributes(query),
+        ("customers", "GET") => Operation::GetCustomers(query),
+        ("customers/attribute-values" | "customers/attributes" | "customers", _) => {
+            Operation::WrongMethod(method)
+        }
+        _ => Operation::UnknownPath(method),
     }
 }
 

@@ -19,17 +19,17 @@ use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::timeout;
 
 use super::control::control;
+use super::exchange::{Delivery, SharedModel, exchange, lock, start_clock};
 use super::fault_effects;
 use super::model::Model;
 use super::routes::{Received, route};
-use super::visit::{Clock, Delivery, Shared, locked, visit};
 use super::wire;
 
-/// Bodies of requests are let in up to this size.
+/// The largest body of a request.
 const BODY_MAX: usize = 1 << 20;
-/// A bigger one is read up to this size, for a client that is still sending would not hear the answer.
-const BODY_HEARD_OUT: usize = 16 << 20;
-/// How long a stopping server lets answers under way finish.
+/// A larger body is read up to this size, because a client that is still sending does not read the response.
+const BODY_READ_MAX: usize = 16 << 20;
+/// How long a stopping server waits for responses that are being sent.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The server could not be started.
@@ -41,7 +41,7 @@ pub struct ServerError {
     source: std::io::Error,
 }
 
-/// A sandbox that listens. Dropping it ends it at once.
+/// A sandbox that listens. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Server {
     /// Where it listens.
@@ -51,10 +51,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at this address and serves the model there; port 0 takes a free port.
+    /// Listens at this address and serves the model. Port 0 takes a free port.
     ///
     /// # Errors
-    /// The address cannot be listened at.
+    /// The server cannot listen at the address.
     pub async fn start(
         address: impl ToSocketAddrs + std::fmt::Debug,
         model: Arc<Mutex<Model>>,
@@ -67,10 +67,10 @@ impl Server {
         Ok(Self { addr, stop, accepting })
     }
 
-    /// Takes no more connections, lets the answers under way finish for a second, and ends.
+    /// Accepts no more connections, waits at most a second for responses that are being sent, and stops.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        // The accepting task ends by itself; that it panicked or was ended is no concern of the one who stops it.
+        // The task ends by itself. If it panicked, there is nothing left to stop.
         let _ = (&mut self.accepting).await;
     }
 }
@@ -81,16 +81,16 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, model: Shared, mut stopped: watch::Receiver<bool>) {
-    let clock = Clock::of(&model);
+async fn accept(listener: TcpListener, model: SharedModel, mut stopped: watch::Receiver<bool>) {
+    start_clock(&model);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, Arc::clone(&model), clock, stopped.clone()));
+                    connections.spawn(serve_connection(stream, Arc::clone(&model), stopped.clone()));
                 }
-                // Out of descriptors, most likely: some will be free in a moment.
+                // Most likely there are no free file descriptors at the moment.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -98,23 +98,23 @@ async fn accept(listener: TcpListener, model: Shared, mut stopped: watch::Receiv
         }
     }
     drop(listener);
-    let finished = async { while connections.join_next().await.is_some() {} };
-    if timeout(GRACE, finished).await.is_err() {
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(GRACE, ended).await.is_err() {
         connections.shutdown().await;
     }
 }
 
-/// Serves one connection until either side ends it.
-async fn converse(stream: TcpStream, model: Shared, clock: Clock, mut stopped: watch::Receiver<bool>) {
-    // Without it small answers wait for the client's acknowledgement; one that cannot be had costs only time.
+/// Serves one connection until the client closes it or the server stops.
+async fn serve_connection(stream: TcpStream, model: SharedModel, mut stopped: watch::Receiver<bool>) {
+    // Otherwise small responses wait for the client's acknowledgement. A failure only costs time.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());
     let service = {
         let reset = Arc::clone(&reset);
-        service_fn(move |request| answer(Arc::clone(&model), clock, request, Arc::clone(&reset)))
+        service_fn(move |request| respond(Arc::clone(&model), request, Arc::clone(&reset)))
     };
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    let cut_short = tokio::select! {
+    let is_reset = tokio::select! {
         _ = &mut connection => false,
         () = reset.notified() => true,
         _ = stopped.changed() => {
@@ -125,35 +125,34 @@ async fn converse(stream: TcpStream, model: Shared, clock: Clock, mut stopped: w
             }
         }
     };
-    if cut_short {
+    if is_reset {
         let stream = connection.into_parts().io.into_inner();
-        // Closing with nothing lingering sends a reset instead of an orderly end.
+        // With a linger time of 0, closing the connection resets it.
         let _ = stream.set_zero_linger();
     }
 }
 
 type HyperResponse = hyper::Response<Payload>;
 
-async fn answer(
-    model: Shared,
-    clock: Clock,
+async fn respond(
+    model: SharedModel,
     request: hyper::Request<Incoming>,
     reset: Arc<Notify>,
 ) -> Result<HyperResponse, Infallible> {
     let (head, body) = request.into_parts();
     let Some(body) = read(body).await else {
         let headers = [("content-type", "text/html".to_owned())];
-        return Ok(response(413, &headers, Payload::whole(fault_effects::TOO_LARGE.into())));
+        return Ok(response(413, &headers, Payload::complete(fault_effects::TOO_LARGE.into())));
     };
     let query = head.uri.query().unwrap_or_default();
     if let Some(path) = head.uri.path().strip_prefix("/_sandbox/") {
-        let outcome = control(&mut locked(&model), head.method.as_str(), path, query, &body);
+        let outcome = control(&mut lock(&model), head.method.as_str(), path, query, &body);
         let (status, json) = match outcome {
             Ok(json) => (200, json),
             Err(error) => (422, serde_json::json!({ "error": error.to_string() })),
         };
         let headers = [("content-type", "application/json".to_owned())];
-        return Ok(response(status, &headers, Payload::whole(json.to_string().into())));
+        return Ok(response(status, &headers, Payload::complete(json.to_string().into())));
     }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let request = route(Received {
@@ -164,32 +163,32 @@ async fn answer(
         content_type: header("content-type"),
         body: &body,
     });
-    // Ends of connections that have come in with this request are heard of first, so that calls given up hold no slot.
+    // The ends of other connections are handled first, so that closed connections free their slots.
     yield_now().await;
-    match visit(&model, clock, request).await {
-        Delivery::Whole(answer) => {
-            let body = Payload::whole(wire::body(&answer).into());
-            Ok(response(answer.status, &wire::headers(&answer), body))
+    match exchange(&model, request).await {
+        Delivery::Complete(sent) => {
+            let body = Payload::complete(wire::body(&sent).into());
+            Ok(response(sent.status, &wire::headers(&sent), body))
         }
-        Delivery::Cut(answer) => {
-            let body = Bytes::from(wire::body(&answer));
-            let mut headers = wire::headers(&answer);
-            // An empty body cannot end in the middle unless more is promised.
+        Delivery::Truncated(sent) => {
+            let body = Bytes::from(wire::body(&sent));
+            let mut headers = wire::headers(&sent);
+            // An empty body can only be truncated if its length is greater than 0.
             headers.push(("content-length", (body.len() + 1).to_string()));
-            Ok(response(answer.status, &headers, Payload::cut(body.slice(..body.len() / 2))))
+            Ok(response(sent.status, &headers, Payload::truncated(body.slice(..body.len() / 2))))
         }
-        Delivery::Reset | Delivery::Silence => {
+        Delivery::Reset | Delivery::Silent => {
             reset.notify_one();
             std::future::pending().await
         }
     }
 }
 
-/// A body that is not too big.
+/// Reads a body; `None` if it is too large.
 async fn read(mut body: Incoming) -> Option<Vec<u8>> {
     let mut kept = Vec::new();
     let mut size = 0;
-    while size <= BODY_HEARD_OUT
+    while size <= BODY_READ_MAX
         && let Some(frame) = body.frame().await
     {
         let data = frame.ok()?.into_data().unwrap_or_default();
@@ -206,64 +205,64 @@ fn response(status: u16, headers: &[(&'static str, String)], body: Payload) -> H
     for (name, value) in headers {
         builder = builder.header(*name, value);
     }
-    builder.body(body).unwrap_or_else(|_| hyper::Response::new(Payload::whole(Bytes::new())))
+    builder.body(body).unwrap_or_else(|_| hyper::Response::new(Payload::complete(Bytes::new())))
 }
 
-/// A body that is sent whole, or ends before its end.
+/// A body that is sent completely, or truncated.
 struct Payload {
     data: Option<Bytes>,
-    cut: Option<CutStage>,
+    truncation: Option<TruncationStage>,
 }
 
-/// How far a body that is cut off has come: its data must be on the wire before the connection ends.
+/// The progress of a truncated body: its data must be sent before the connection ends.
 #[derive(Clone, Copy)]
-enum CutStage {
+enum TruncationStage {
     Sending,
     Flushing,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the sandbox cuts this body off")]
-struct CutOff;
+#[error("the sandbox truncates this body")]
+struct Truncated;
 
 impl Payload {
-    fn whole(data: Bytes) -> Self {
-        Self { data: Some(data), cut: None }
+    fn complete(data: Bytes) -> Self {
+        Self { data: Some(data), truncation: None }
     }
 
-    fn cut(data: Bytes) -> Self {
-        Self { data: Some(data), cut: Some(CutStage::Sending) }
+    fn truncated(data: Bytes) -> Self {
+        Self { data: Some(data), truncation: Some(TruncationStage::Sending) }
     }
 }
 
 impl Body for Payload {
     type Data = Bytes;
-    type Error = CutOff;
+    type Error = Truncated;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         if let Some(data) = self.data.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        match self.cut {
+        match self.truncation {
             None => Poll::Ready(None),
-            Some(CutStage::Sending) => {
-                self.cut = Some(CutStage::Flushing);
+            Some(TruncationStage::Sending) => {
+                self.truncation = Some(TruncationStage::Flushing);
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Some(CutStage::Flushing) => Poll::Ready(Some(Err(CutOff))),
+            Some(TruncationStage::Flushing) => Poll::Ready(Some(Err(Truncated))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.cut.is_none() && self.data.as_ref().is_none_or(Bytes::is_empty)
+        self.truncation.is_none() && self.data.as_ref().is_none_or(Bytes::is_empty)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (&self.data, self.cut) {
+        match (&self.data, self.truncation) {
             (_, Some(_)) => SizeHint::default(),
             (data, None) => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
         }

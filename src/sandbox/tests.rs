@@ -1,9 +1,9 @@
-//! The model by itself: rules, limits, faults and the in-process destination.
+//! The model without HTTP: rules, limits, faults, and the destination in process.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::visit::locked;
+use super::exchange::lock;
 use super::*;
 use crate::destination::{Body, Destination, Item, Response};
 use crate::record::Key;
@@ -23,32 +23,32 @@ fn put(items: &[(i64, i64, &str)]) -> Request {
             value: value.to_owned(),
         })
         .collect();
-    request(Call::PutValues(Ok(items)))
+    request(Operation::PutValues(Ok(items)))
 }
 
-fn request(call: Call) -> Request {
-    Request { hash: "sandbox".into(), token: Some("sandbox-token".into()), path: "/".into(), call }
+fn request(operation: Operation) -> Request {
+    Request { hash: "sandbox".into(), token: Some("sandbox-token".into()), path: "/".into(), operation }
 }
 
-fn send(model: &mut Model, request: &Request) -> Answer {
-    let ticket = model.arrive(0, request);
-    let answer = model.serve(0, &ticket, request);
-    model.leave(&ticket);
-    answer
+fn send(model: &mut Model, request: &Request) -> StoreResponse {
+    let active = model.arrive(0, request);
+    let response = model.serve(0, &active, request);
+    model.end(&active);
+    response
 }
 
-fn errors(answer: &Answer) -> Vec<&str> {
-    match &answer.content {
+fn errors(response: &StoreResponse) -> Vec<&str> {
+    match &response.content {
         Content::Problem { errors, .. } => errors.iter().map(|(field, _)| field.as_str()).collect(),
         other => panic!("no problem but {other:?}"),
     }
 }
 
 #[test]
-fn a_write_is_kept_and_echoed_and_a_new_value_has_a_new_id() {
+fn a_write_is_stored_and_echoed_and_a_new_value_has_a_new_id() {
     let mut model = model();
-    let answer = send(&mut model, &put(&[(1, 1, "gold"), (2, 1, "")]));
-    assert_eq!(answer.status, 200);
+    let response = send(&mut model, &put(&[(1, 1, "gold"), (2, 1, "")]));
+    assert_eq!(response.status, 200);
     assert_eq!(model.values().collect::<Vec<_>>(), [(Key::new(1, 1), "gold"), (Key::new(2, 1), "")]);
     let first = model.value_id(Key::new(1, 1));
     model.delete_customer(1);
@@ -62,7 +62,7 @@ fn a_write_is_kept_and_echoed_and_a_new_value_has_a_new_id() {
 }
 
 #[test]
-fn one_bad_item_keeps_the_whole_call_out() {
+fn one_bad_item_refuses_the_whole_request() {
     let mut model = model();
     let long = "é".repeat(256);
     for (bad, field) in [
@@ -71,8 +71,8 @@ fn one_bad_item_keeps_the_whole_call_out() {
         ((2, 1, long.as_str()), "1.value"),
         ((2, 1, "a !reject b"), "1.value"),
     ] {
-        let answer = send(&mut model, &put(&[(1, 1, "good"), bad, bad]));
-        assert_eq!((answer.status, errors(&answer)), (422, vec![field]));
+        let response = send(&mut model, &put(&[(1, 1, "good"), bad, bad]));
+        assert_eq!((response.status, errors(&response)), (422, vec![field]));
         assert_eq!(model.values().count(), 0);
     }
     assert_eq!(send(&mut model, &put(&[(1, 1, "good"), (2, 1, "!poison")])).status, 500);
@@ -81,7 +81,7 @@ fn one_bad_item_keeps_the_whole_call_out() {
 }
 
 #[test]
-fn every_reading_of_a_refusal_can_be_had() {
+fn a_refusal_can_have_every_documented_form() {
     let bad = put(&[(1, 1, "good"), (2, 1, "!reject"), (3, 1, "!reject")]);
     let mut model = model();
     model.options.rules.report_all = true;
@@ -106,12 +106,12 @@ fn the_size_counts_items_or_customers() {
     let eleven: Vec<_> = (1..=11).map(|index| (index % 4 + 1, index % 3 + 1, "x")).collect();
     assert_eq!(send(&mut model, &put(&eleven)).status, 413);
     model.options.limits.size_refusal = SizeRefusal::Unprocessable;
-    let answer = send(&mut model, &put(&eleven));
+    let response = send(&mut model, &put(&eleven));
     assert_eq!(
-        answer,
-        Answer {
+        response,
+        StoreResponse {
             content: Content::Problem { title: "Max batch size allowed is 10".into(), errors: vec![] },
-            ..answer.clone()
+            ..response.clone()
         }
     );
     model.options.limits.counting = Counting::Customers;
@@ -125,8 +125,11 @@ fn the_fourth_write_in_flight_is_refused() {
     let mut model = model();
     let request = put(&[(1, 1, "x")]);
     let tickets: Vec<_> = (0..3).map(|_| model.arrive(0, &request)).collect();
-    assert!(matches!(model.arrive(0, &request).admission, Admission::Refused(Answer { status: 429, .. })));
-    model.leave(&tickets[0]);
+    assert!(matches!(
+        model.arrive(0, &request).admission,
+        Admission::Refused(StoreResponse { status: 429, .. })
+    ));
+    model.end(&tickets[0]);
     assert_eq!(model.arrive(0, &request).admission, Admission::Admitted);
     assert_eq!((model.tally().max_in_flight, model.tally().over_in_flight), (4, 1));
 }
@@ -143,7 +146,7 @@ fn an_empty_quota_refuses_until_the_window_ends() {
 }
 
 #[test]
-fn tokens_and_hashes_are_looked_at() {
+fn tokens_and_hashes_are_checked() {
     let mut model = model();
     model.options.read_only_token = Some(crate::config::Secret::new("reader"));
     let write = put(&[(1, 1, "x")]);
@@ -157,7 +160,7 @@ fn tokens_and_hashes_are_looked_at() {
 }
 
 #[test]
-fn values_are_kept_in_the_form_of_the_switches() {
+fn values_are_stored_in_the_form_of_the_switches() {
     let mut model = model();
     model.options.rules.keeping = Keeping { trim: true, numbers: true, narrow: true, drop_empty: true };
     send(&mut model, &put(&[(1, 1, " a😀 "), (1, 2, "10.50"), (1, 3, "10.50"), (2, 1, " ")]));
@@ -176,13 +179,14 @@ fn shapes_are_refused_as_the_api_does() {
 }
 
 #[test]
-fn unknown_filters_are_refused_and_pages_end() {
+fn unknown_filters_are_refused_and_lists_are_paged() {
     let mut model = model();
     for customer in 1..=60 {
         model.set_value(Key::new(customer, 1), Some("x"));
     }
-    let list = |model: &mut Model, query: &str| send(model, &request(Call::GetValues(Query::parse(query))));
-    let count = |answer: Answer| match answer.content {
+    let list =
+        |model: &mut Model, query: &str| send(model, &request(Operation::GetValues(Query::parse(query))));
+    let count = |response: StoreResponse| match response.content {
         Content::Values(rows, _) => rows.len(),
         other => panic!("no values but {other:?}"),
     };
@@ -199,14 +203,16 @@ fn unknown_filters_are_refused_and_pages_end() {
 }
 
 #[test]
-fn what_is_added_later_is_younger_than_the_store() {
+fn dates_are_those_of_the_creation() {
     let mut model = model();
-    model.arrive(90_000, &request(Call::GetCustomers(Query::default())));
+    model.arrive(90_000, &request(Operation::GetCustomers(Query::default())));
     model.add_customer(5000);
     model.add_attribute(AttributeSpec::new(4, "birthday", "date"));
     let made = |date: chrono::DateTime<chrono::Utc>| date.format("%T").to_string();
-    let listed =
-        send(&mut model, &request(Call::GetAttributes(Query::parse("date_created:min=2026-01-01T00:01:00"))));
+    let listed = send(
+        &mut model,
+        &request(Operation::GetAttributes(Query::parse("date_created:min=2026-01-01T00:01:00"))),
+    );
     match listed.content {
         Content::Attributes(rows, _) => {
             let rows: Vec<_> = rows.iter().map(|row| (row.spec.id, made(row.date_created))).collect();
@@ -214,7 +220,7 @@ fn what_is_added_later_is_younger_than_the_store() {
         }
         other => panic!("no attributes but {other:?}"),
     }
-    match send(&mut model, &request(Call::GetCustomers(Query::parse("id:in=5000,7")))).content {
+    match send(&mut model, &request(Operation::GetCustomers(Query::parse("id:in=5000,7")))).content {
         Content::Customers(rows, _) => {
             let rows: Vec<_> = rows.iter().map(|row| (row.id, made(row.date_created))).collect();
             assert_eq!(rows, [(7, "00:00:00".to_owned()), (5000, "00:01:30".to_owned())]);
@@ -233,8 +239,8 @@ const ITEMS: [Item<'static>; 2] =
     [Item { key: Key::new(1, 1), value: "gold" }, Item { key: Key::new(2, 1), value: "tin" }];
 
 #[tokio::test(start_paused = true)]
-async fn what_a_fault_leaves_in_the_store_and_what_the_client_learns() {
-    for (fault, kept, answered) in [
+async fn every_fault_writes_and_responds_as_documented() {
+    for (fault, stored, received) in [
         (Fault::None, 2, true),
         (Fault::Refused, 0, true),
         (Fault::Html, 0, true),
@@ -252,10 +258,10 @@ async fn what_a_fault_leaves_in_the_store_and_what_the_client_learns() {
         (Fault::Late, 0, false),
     ] {
         let (model, store) = rig(SandboxOptions::default());
-        locked(&model).script.push_back(fault);
-        let reply = store.upsert(&ITEMS).await;
-        assert_eq!(matches!(reply, Response::Received(_)), answered, "{fault}: {reply:?}");
-        assert_eq!(locked(&model).values().count(), kept, "{fault}");
+        lock(&model).script.push_back(fault);
+        let response = store.upsert(&ITEMS).await;
+        assert_eq!(matches!(response, Response::Received(_)), received, "{fault}: {response:?}");
+        assert_eq!(lock(&model).values().count(), stored, "{fault}");
     }
 }
 
@@ -263,17 +269,17 @@ async fn what_a_fault_leaves_in_the_store_and_what_the_client_learns() {
 async fn a_late_request_is_applied_within_twice_the_time_out() {
     for seed in 0..50 {
         let (model, store) = rig(SandboxOptions { seed, ..SandboxOptions::default() });
-        locked(&model).script.push_back(Fault::Late);
+        lock(&model).script.push_back(Fault::Late);
         assert!(matches!(store.upsert(&ITEMS).await, Response::Lost { .. }));
-        assert_eq!(locked(&model).values().count(), 0);
+        assert_eq!(lock(&model).values().count(), 0);
         tokio::time::advance(TIMEOUT).await;
         tokio::task::yield_now().await;
-        assert_eq!(locked(&model).values().count(), 2);
+        assert_eq!(lock(&model).values().count(), 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn distorted_echoes_are_only_lies() {
+async fn distorted_echoes_do_not_change_what_is_stored() {
     for (fault, echoes) in [
         (Fault::Shuffled, 2),
         (Fault::Missing, 1),
@@ -285,27 +291,27 @@ async fn distorted_echoes_are_only_lies() {
         (Fault::Misaddressed, 2),
     ] {
         let (model, store) = rig(SandboxOptions::default());
-        locked(&model).script.push_back(fault);
-        let Response::Received(answer) = store.upsert(&ITEMS).await else { panic!("{fault}: no answer") };
-        let Body::Echoes(rows) = answer.body else { panic!("{fault}: no echoes") };
-        assert_eq!((answer.status, rows.len()), (200, echoes), "{fault}");
-        let kept: Vec<_> = locked(&model).values().map(|(_, value)| value.to_owned()).collect();
+        lock(&model).script.push_back(fault);
+        let Response::Received(response) = store.upsert(&ITEMS).await else { panic!("{fault}: no response") };
+        let Body::Echoes(rows) = response.body else { panic!("{fault}: no echoes") };
+        assert_eq!((response.status, rows.len()), (200, echoes), "{fault}");
+        let kept: Vec<_> = lock(&model).values().map(|(_, value)| value.to_owned()).collect();
         assert_eq!(kept, ["gold", "tin"], "{fault}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_goes_away_frees_its_slot() {
+async fn a_client_that_closes_the_connection_frees_its_slot() {
     let (model, store) = rig(SandboxOptions::default());
-    locked(&model).script.extend([Fault::Silent, Fault::Silent, Fault::Silent]);
+    lock(&model).script.extend([Fault::Silent, Fault::Silent, Fault::Silent]);
     let silent = tokio::join!(store.upsert(&ITEMS), store.upsert(&ITEMS), store.upsert(&ITEMS));
     assert!(matches!(silent.0, Response::Lost { .. }));
-    assert!(matches!(store.upsert(&ITEMS).await, Response::Received(answer) if answer.status == 200));
-    assert_eq!(locked(&model).tally().max_in_flight, 3);
+    assert!(matches!(store.upsert(&ITEMS).await, Response::Received(response) if response.status == 200));
+    assert_eq!(lock(&model).tally().max_in_flight, 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_leaves_its_reserve_of_the_quota() {
+async fn the_client_leaves_the_reserve_of_the_quota() {
     let quota = QuotaRule { requests: 10, ..QuotaRule::default() };
     let (model, store) = rig(SandboxOptions { quota, ..SandboxOptions::default() });
     let start = tokio::time::Instant::now();
@@ -313,8 +319,8 @@ async fn the_client_leaves_its_reserve_of_the_quota() {
         store.acquire_permit().await;
         store.upsert(&ITEMS).await;
     }
-    assert_eq!(locked(&model).tally().limited, 0);
-    // Eight of ten a window: the twentieth is sent in the third.
+    assert_eq!(lock(&model).tally().limited, 0);
+    // Eight of ten in a window: the twentieth is sent in the third window.
     assert_eq!(start.elapsed().as_secs(), 60);
 }
 
@@ -325,47 +331,47 @@ async fn reads_go_through_all_pages() {
     let keys: Vec<_> =
         (1..=300).flat_map(|customer| [Key::new(customer, 1), Key::new(customer, 2)]).collect();
     for &key in &keys {
-        locked(&model).set_value(key, Some("x"));
+        lock(&model).set_value(key, Some("x"));
     }
     assert_eq!(store.fetch(&keys[1..]).await.map(|rows| rows.len()), Ok(599));
     assert_eq!(store.attributes().await.map(|list| list.len()), Ok(3));
-    locked(&model).delete_customer(5);
+    lock(&model).delete_customer(5);
     assert_eq!(store.customers(&[4, 5, 1_000_000, 1_000_001]).await, Ok(vec![4, 1_000_000]));
-    locked(&model).options.rules.revoked = true;
+    lock(&model).options.rules.revoked = true;
     assert!(store.attributes().await.is_err());
 }
 
 #[test]
-fn orders_are_carried_out_whole_or_not_at_all() {
+fn settings_are_applied_all_or_none() {
     let mut model = model();
-    let order = |model: &mut Model, json: &str| {
-        let orders: Orders = serde_json::from_str(json).unwrap();
-        orders.carry_out(model).map_err(|error| error.to_string())
+    let apply = |model: &mut Model, json: &str| {
+        let settings: FaultSettings = serde_json::from_str(json).unwrap();
+        settings.apply(model).map_err(|error| error.to_string())
     };
-    order(&mut model, r#"{"lost": 0.5, "script": ["429", "none"], "revoked": true, "status": 503}"#).unwrap();
+    apply(&mut model, r#"{"lost": 0.5, "script": ["429", "none"], "revoked": true, "status": 503}"#).unwrap();
     assert_eq!(model.script, [Fault::Limited, Fault::None]);
     assert!(model.options.rules.revoked && model.options.rules.fixed_status == Some(503));
-    let error = order(&mut model, r#"{"heal": true, "lots": 1}"#).unwrap_err();
+    let error = apply(&mut model, r#"{"heal": true, "lots": 1}"#).unwrap_err();
     assert!(error.contains("lots") && error.contains("lost"), "{error}");
     assert!(model.options.rules.revoked);
-    order(&mut model, r#"{"heal": true, "counting": "customers"}"#).unwrap();
+    apply(&mut model, r#"{"heal": true, "counting": "customers"}"#).unwrap();
     assert!(!model.options.rules.revoked && model.script.is_empty());
     assert_eq!(model.options.limits.counting, Counting::Customers);
 }
 
 #[test]
-fn an_ignored_item_is_echoed_as_it_was() {
+fn an_ignored_item_is_echoed_with_the_stored_value() {
     let mut model = model();
     send(&mut model, &put(&[(1, 1, "old")]));
     model.script.push_back(Fault::Ignored);
-    let answer = send(&mut model, &put(&[(1, 1, "new")]));
-    let Content::Values(rows, _) = answer.content else { panic!("no values") };
-    assert_eq!((answer.status, rows[0].value.as_str()), (200, "old"));
+    let response = send(&mut model, &put(&[(1, 1, "new")]));
+    let Content::Values(rows, _) = response.content else { panic!("no values") };
+    assert_eq!((response.status, rows[0].value.as_str()), (200, "old"));
     assert_eq!(model.value(Key::new(1, 1)), Some("old"));
 }
 
 #[test]
-fn who_watches_learns_what_became_of_values() {
+fn events_are_logged_once_the_model_is_watched() {
     let mut model = model();
     send(&mut model, &put(&[(1, 1, "unseen")]));
     model.watch();
@@ -379,7 +385,7 @@ fn who_watches_learns_what_became_of_values() {
         arrived_ms: 0,
         key: Key::new(customer_id, 1),
         value: value.to_owned(),
-        kept: value.to_owned(),
+        stored: value.to_owned(),
     };
     assert_eq!(
         model.events(),

@@ -1,29 +1,29 @@
-//! Answers as the API writes them: JSON bodies, lower-case headers.
+//! Writes a response as the API does: a JSON body, headers in lower case.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::response::{Answer, AttributeRow, Content, CustomerRow, Paging, Row};
+use super::response::{AttributeRow, Content, CustomerRow, Paging, Row, StoreResponse};
 
 const STATUS_CODES: &str = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes";
 
-/// The headers of an answer, without those that frame the body.
-pub(crate) fn headers(answer: &Answer) -> Vec<(&'static str, String)> {
-    let mut headers = vec![("x-request-id", answer.request_id.clone())];
-    if let Some(kind) = content_type(&answer.content) {
+/// Writes the headers of a response, without those about the body's length.
+pub(crate) fn headers(response: &StoreResponse) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("x-request-id", response.request_id.clone())];
+    if let Some(kind) = content_type(&response.content) {
         headers.push(("content-type", kind.to_owned()));
     }
-    if let Some(rate) = answer.rate {
+    if let Some(rate) = response.rate {
         headers.push(("x-rate-limit-time-window-ms", rate.window_ms.to_string()));
         headers.push(("x-rate-limit-time-reset-ms", rate.reset_ms.to_string()));
         headers.push(("x-rate-limit-requests-quota", rate.quota.to_string()));
         headers.push(("x-rate-limit-requests-left", rate.left.to_string()));
     }
-    if let Some(seconds) = answer.retry_after {
+    if let Some(seconds) = response.retry_after {
         headers.push(("x-retry-after", seconds.to_string()));
     }
-    if (300..400).contains(&answer.status) {
+    if (300..400).contains(&response.status) {
         headers.push(("location", "https://example.com/".to_owned()));
     }
     headers
@@ -37,13 +37,13 @@ fn content_type(content: &Content) -> Option<&'static str> {
     }
 }
 
-/// The body of an answer.
-pub(crate) fn body(answer: &Answer) -> String {
-    match &answer.content {
+/// Writes the body of a response.
+pub(crate) fn body(response: &StoreResponse) -> String {
+    match &response.content {
         Content::Values(rows, paging) => {
             let meta = paging.map_or_else(|| json!({}), |paging| meta(&paging));
             let list = List { data: rows.iter().map(value).collect(), meta };
-            // Texts and numbers only: nothing of it can fail.
+            // Strings and numbers can always be written.
             serde_json::to_string(&list).unwrap_or_default()
         }
         Content::Attributes(list, paging) => {
@@ -57,11 +57,11 @@ pub(crate) fn body(answer: &Answer) -> String {
         Content::Problem { title, errors } => {
             let errors: Map<String, Value> =
                 errors.iter().map(|(field, error)| (field.clone(), json!(error))).collect();
-            json!({ "status": answer.status, "title": title, "type": STATUS_CODES, "errors": errors })
+            json!({ "status": response.status, "title": title, "type": STATUS_CODES, "errors": errors })
                 .to_string()
         }
         Content::Detailed { title, detail } => {
-            json!({ "status": answer.status, "title": title, "type": STATUS_CODES, "detail": detail })
+            json!({ "status": response.status, "title": title, "type": STATUS_CODES, "detail": detail })
                 .to_string()
         }
         Content::Html(text) => (*text).to_owned(),
@@ -69,7 +69,7 @@ pub(crate) fn body(answer: &Answer) -> String {
     }
 }
 
-/// A list of values, written without a tree in between: it is what a write is answered with.
+/// A list of values. It is written without a JSON tree, because every write has one in its response.
 #[derive(Serialize)]
 struct List<'a> {
     data: Vec<WireValue<'a>>,

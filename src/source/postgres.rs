@@ -94,7 +94,7 @@ impl PostgresSource {
             .await
             .map_err(|_| {
                 unusable(
-                    format!("the source at {} did not answer within 30 seconds", place(&self.options)),
+                    format!("no response from the source at {} within 30 seconds", place(&self.options)),
                     "check host and port in [source] url, and firewalls on the way",
                 )
             })?

@@ -19,14 +19,12 @@ use chrono::{DateTime, Utc};
 use self::pages::MemoryPages;
 pub use self::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use self::state::State;
-use crate::ledger::{
-    CustomerToCheck, EntryPages, LearnedSize, Ledger, LedgerError, LedgerReader, NewRequest, NewRun,
-    RecordedIntent, RequestEnd, Result,
-};
+use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
     Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
     Outcome, PlannedChange, RunStatus, StoreName,
 };
+use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
 /// A database of any number of stores.
 #[derive(Debug, Clone, Default)]

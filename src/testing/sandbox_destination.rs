@@ -14,7 +14,7 @@ use crate::destination::bigcommerce::transport::{RawResponse, Transport};
 use crate::destination::bigcommerce::{BigCommerce, Method, headers};
 use crate::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
 use crate::record::{Key, StoreName};
-use crate::sandbox::visit::{Clock, Delivery, Shared, locked, visit};
+use crate::sandbox::exchange::{Delivery, SharedModel, exchange, lock, start_clock};
 use crate::sandbox::{Model, Received, route, wire};
 
 /// A store that is a [`Model`] in the same process.
@@ -26,15 +26,15 @@ impl SandboxDestination {
     /// share `quota_reserve` of the quota to other apps. Must be called within a tokio runtime.
     #[must_use]
     pub fn new(model: Arc<Mutex<Model>>, request_timeout: Duration, quota_reserve: f64) -> Self {
-        let clock = Clock::of(&model);
+        start_clock(&model);
         let (hash, token) = {
-            let mut model = locked(&model);
+            let mut model = lock(&model);
             model.options.client_timeout = request_timeout;
             (model.options.hash.clone(), model.options.token.expose().to_owned())
         };
         let name = StoreName::new("https://sandbox", &*hash);
         let base = format!("/stores/{hash}/v3");
-        let transport = InProcess { model, clock, base, token, request_timeout };
+        let transport = InProcess { model, base, token, request_timeout };
         Self(BigCommerce::over(Box::new(transport), name, quota_reserve, request_timeout))
     }
 }
@@ -64,8 +64,7 @@ impl Destination for SandboxDestination {
 
 /// Passes requests to the model.
 struct InProcess {
-    model: Shared,
-    clock: Clock,
+    model: SharedModel,
     base: String,
     token: String,
     request_timeout: Duration,
@@ -89,14 +88,14 @@ impl Transport for InProcess {
             content_type: Some("application/json"),
             body: body.as_deref().unwrap_or_default(),
         });
-        let reason = match timeout(self.request_timeout, visit(&self.model, self.clock, request)).await {
-            Ok(Delivery::Whole(response)) => {
+        let reason = match timeout(self.request_timeout, exchange(&self.model, request)).await {
+            Ok(Delivery::Complete(response)) => {
                 let headers = headers::from_pairs(wire::headers(&response));
                 in_flight.end(headers::ending(response.status, &headers));
                 return Ok(RawResponse::new(response.status, &headers, wire::body(&response)));
             }
-            Ok(Delivery::Cut(_)) => "the response's body was truncated".to_owned(),
-            Ok(Delivery::Reset | Delivery::Silence) => "the connection was reset".to_owned(),
+            Ok(Delivery::Truncated(_)) => "the response's body was truncated".to_owned(),
+            Ok(Delivery::Reset | Delivery::Silent) => "the connection was reset".to_owned(),
             Err(_) => format!("no response within {}", humantime::format_duration(self.request_timeout)),
         };
         Err(Response::Lost { reason })

@@ -1,4 +1,4 @@
-//! The sandbox over a real socket.
+//! The sandbox's HTTP server over a real socket.
 
 mod shapes;
 
@@ -19,14 +19,14 @@ struct Rig {
     server: Server,
 }
 
-/// An answer as it came over the wire, or as far as it came.
-struct Heard {
+/// A response as it arrived, or the part of it that arrived.
+struct RawResponse {
     status: u16,
     head: String,
     body: String,
 }
 
-impl Heard {
+impl RawResponse {
     fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -44,25 +44,31 @@ impl Rig {
         self.model.lock().unwrap().script.push_back(fault);
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> io::Result<Heard> {
+    async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> io::Result<RawResponse> {
         send(self.server.addr, method, path, headers, body).await
     }
 
-    async fn get(&self, path: &str) -> Heard {
+    async fn get(&self, path: &str) -> RawResponse {
         self.send("GET", path, "", "").await.unwrap()
     }
 
-    async fn put(&self, items: &Value) -> io::Result<Heard> {
+    async fn put(&self, items: &Value) -> io::Result<RawResponse> {
         self.send("PUT", VALUES, "content-type: application/json\r\n", &items.to_string()).await
     }
 
-    async fn order(&self, path: &str, body: &Value) -> Heard {
+    async fn control(&self, path: &str, body: &Value) -> RawResponse {
         self.send("POST", path, "content-type: application/json\r\n", &body.to_string()).await.unwrap()
     }
 }
 
-/// One request on a connection of its own.
-async fn send(addr: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> io::Result<Heard> {
+/// Sends one request on a connection of its own.
+async fn send(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> io::Result<RawResponse> {
     let mut stream = TcpStream::connect(addr).await?;
     let length = body.len();
     let request = format!(
@@ -75,7 +81,7 @@ async fn send(addr: SocketAddr, method: &str, path: &str, headers: &str, body: &
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-    Ok(Heard { status, head: head.to_owned(), body: body.to_owned() })
+    Ok(RawResponse { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 fn items() -> Value {
@@ -108,7 +114,7 @@ async fn a_value_is_written_read_and_deleted() {
 }
 
 #[tokio::test]
-async fn what_the_api_refuses_is_refused() {
+async fn requests_are_refused_as_by_the_api() {
     let rig = rig().await;
     let refused = rig.get(&format!("{VALUES}?foo=1")).await;
     assert_eq!(refused.status, 422);
@@ -124,10 +130,10 @@ async fn what_the_api_refuses_is_refused() {
 }
 
 #[tokio::test]
-async fn faults_act_on_the_wire() {
+async fn faults_act_on_the_connection() {
     let rig = rig().await;
     rig.script(Fault::Reset);
-    let reset = rig.put(&items()).await.map(|heard| heard.status);
+    let reset = rig.put(&items()).await.map(|response| response.status);
     assert_eq!(reset.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(rig.model.lock().unwrap().values().count(), 2);
     rig.script(Fault::Cut);
@@ -144,16 +150,16 @@ async fn faults_act_on_the_wire() {
 }
 
 #[tokio::test]
-async fn a_silent_store_is_left_by_the_client_and_stops_all_the_same() {
+async fn a_silent_request_frees_its_slot_and_does_not_block_the_stop() {
     let rig = rig().await;
     rig.script(Fault::Silent);
-    let answer = tokio::time::timeout(Duration::from_millis(50), rig.put(&items())).await;
-    assert!(answer.is_err());
-    // The slot is free again: three more are let in at once.
+    let response = tokio::time::timeout(Duration::from_millis(50), rig.put(&items())).await;
+    assert!(response.is_err());
+    // The slot is free again: three more are admitted at once.
     let (first, second, third, payload) = (items(), items(), items(), items());
     let together = tokio::join!(rig.put(&first), rig.put(&second), rig.put(&third));
-    for heard in [together.0, together.1, together.2] {
-        assert_eq!(heard.unwrap().status, 200);
+    for response in [together.0, together.1, together.2] {
+        assert_eq!(response.unwrap().status, 200);
     }
     rig.script(Fault::Silent);
     let Rig { model: _model, server } = rig;
@@ -162,7 +168,7 @@ async fn a_silent_store_is_left_by_the_client_and_stops_all_the_same() {
     assert!(waiting.await.unwrap().is_err());
 }
 
-async fn send_put(addr: SocketAddr, items: Value) -> io::Result<Heard> {
+async fn send_put(addr: SocketAddr, items: Value) -> io::Result<RawResponse> {
     send(addr, "PUT", VALUES, "content-type: application/json\r\n", &items.to_string()).await
 }
 
@@ -170,15 +176,15 @@ async fn send_put(addr: SocketAddr, items: Value) -> io::Result<Heard> {
 async fn the_control_surface_shows_and_changes_the_store() {
     let rig = rig().await;
     let edit = json!([{ "customer_id": 7, "attribute_id": 3, "value": "2024-05-01" }]);
-    assert_eq!(rig.order("/_sandbox/values", &edit).await.status, 200);
+    assert_eq!(rig.control("/_sandbox/values", &edit).await.status, 200);
     rig.put(&items()).await.unwrap();
     let state = rig.get("/_sandbox/state").await.json();
     assert_eq!(state["values"].as_array().map(Vec::len), Some(3));
     assert_eq!((&state["tally"]["writes"], &state["tally"]["max_items"]), (&json!(1), &json!(2)));
-    let gone = json!({ "delete": [1] });
-    rig.order("/_sandbox/customers", &gone).await;
-    rig.order("/_sandbox/reset-log", &json!({})).await;
-    rig.order("/_sandbox/faults", &json!({ "script": ["status-503"] })).await;
+    let deletion = json!({ "delete": [1] });
+    rig.control("/_sandbox/customers", &deletion).await;
+    rig.control("/_sandbox/reset-log", &json!({})).await;
+    rig.control("/_sandbox/faults", &json!({ "script": ["status-503"] })).await;
     assert_eq!(rig.put(&items()).await.unwrap().status, 503);
     assert_eq!(
         rig.put(&items()).await.unwrap().json()["errors"],
@@ -186,8 +192,8 @@ async fn the_control_surface_shows_and_changes_the_store() {
     );
     let state = rig.get("/_sandbox/state?values=0").await.json();
     assert_eq!((&state["tally"]["writes"], state.get("values")), (&json!(2), None));
-    rig.order("/_sandbox/attributes", &json!({ "delete": [1, 2, 3] })).await;
+    rig.control("/_sandbox/attributes", &json!({ "delete": [1, 2, 3] })).await;
     assert_eq!(rig.get("/_sandbox/state").await.json()["values"], json!([]));
-    let wrong = rig.order("/_sandbox/faults", &json!({ "lots": 1 })).await;
+    let wrong = rig.control("/_sandbox/faults", &json!({ "lots": 1 })).await;
     assert!(wrong.status == 422 && wrong.body.contains("429-bare"), "{}", wrong.body);
 }

@@ -1,4 +1,4 @@
-//! The source over a real Postgres: what it delivers, what it refuses, and how it ends.
+//! The source with a real Postgres: its rows, its errors, and how it ends.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::postgres::Postgres;
 
 type Row = (Option<i64>, Option<i64>, Option<String>);
 
-/// A database of its own, with a connection that arranges things.
+/// A database of its own, with a connection that changes it.
 struct Shop {
     url: String,
     admin: PgConnection,
@@ -81,14 +81,14 @@ fn row(customer_id: i64, attribute_id: i64, value: &str) -> Row {
     (Some(customer_id), Some(attribute_id), Some(value.to_owned()))
 }
 
-/// What a person is told: the problem and the hint, neither with the password.
-fn told<T>(result: Result<T, SourceError>) -> String {
-    match result.err().expect("this must fail") {
+/// The problem and the hint of an error, neither with the password.
+fn message<T>(result: Result<T, SourceError>) -> String {
+    match result.err().expect("an error") {
         SourceError::Unusable { problem, hint } => {
             assert!(!problem.contains("hunter2") && !hint.contains("hunter2"), "{problem}; {hint}");
             format!("{problem}; {hint}")
         }
-        other => panic!("not for a person to mend: {other:?}"),
+        other => panic!("not unusable: {other:?}"),
     }
 }
 
@@ -96,7 +96,7 @@ const VALUES: &str = "create table v (customer_id bigint not null, attribute_id 
      primary key (customer_id, attribute_id));";
 
 #[tokio::test]
-async fn rows_come_in_key_order_as_they_are() {
+async fn rows_are_in_key_order_and_unchanged() {
     let shop = Shop::new(
         "create table v (customer_id bigint, attribute_id bigint, value text); \
          insert into v values (2, 1, 'b'), (null, 7, 'x'), (2, null, 'y'), (-9223372036854775808, 1, 'least'), \
@@ -168,12 +168,12 @@ async fn ids_are_whole_numbers_of_any_width() {
     .await;
     assert_eq!(shop.table("small").await.expect("a row"), [row(1, 2, "x")]);
     assert_eq!(shop.table("tame").await.expect("a row"), [row(1, 2, "x")]);
-    let wild = told(shop.table("wild").await);
+    let wild = message(shop.table("wild").await);
     assert!(
         wild.contains("customer_id is of type numeric") && wild.contains("customer_id::bigint"),
         "{wild}"
     );
-    let worse = told(shop.table("worse").await);
+    let worse = message(shop.table("worse").await);
     assert!(worse.contains("attribute_id is of type text"), "{worse}");
 }
 
@@ -200,7 +200,7 @@ async fn views_and_queries_are_read_like_tables() {
 }
 
 #[tokio::test]
-async fn a_filter_leaves_in_what_it_names() {
+async fn a_filter_selects_customers_and_attributes() {
     let shop = Shop::new(&format!(
         "{VALUES} insert into v select c, a, c || '/' || a from generate_series(1, 9) c, generate_series(1, 4) a"
     ))
@@ -226,7 +226,7 @@ async fn a_huge_value_is_cut_and_still_too_long() {
         shop.query("select 1 as customer_id, 1 as attribute_id, to_jsonb(repeat('x', 99999)) as value").await;
     assert_eq!(rows.expect("a row")[0].2.as_deref().map(str::len), Some(301));
 
-    // The table itself may have none, and one that inherits from it a huge one.
+    // A table that inherits from an empty table may have a huge value.
     let shop = Shop::new(&format!(
         "{VALUES} create table w () inherits (v); insert into w values (1, 1, repeat('é', 5000000))"
     ))
@@ -236,7 +236,7 @@ async fn a_huge_value_is_cut_and_still_too_long() {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_wrong_is_told_with_a_hint() {
+async fn an_unusable_table_or_query_has_a_hint() {
     let shop = Shop::new("create table v (customer_id int, attribute_id int, val text)").await;
     let cases = [
         (shop.table("v").await, "column s.value does not exist"),
@@ -246,7 +246,7 @@ async fn what_is_missing_or_wrong_is_told_with_a_hint() {
         (shop.query("select 1 as customer_id, 2 as attribute_id").await, "lacks a column"),
     ];
     for (result, expect) in cases {
-        let shown = told(result);
+        let shown = message(result);
         assert!(shown.contains(expect), "{expect} not in {shown}");
     }
 }
@@ -260,19 +260,19 @@ async fn a_query_cannot_write() {
 }
 
 #[tokio::test]
-async fn connections_that_cannot_be_made_are_told_with_a_hint() {
+async fn a_failed_connection_has_a_hint() {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let refused = source_at(&format!("postgres://reader:hunter2@127.0.0.1:{port}/shop"), table("v"));
-    let shown = told(read(&refused, &Filter::default()).await);
+    let shown = message(read(&refused, &Filter::default()).await);
     assert!(shown.contains(&format!("127.0.0.1:{port}")) && shown.contains("[source] url"), "{shown}");
 
     let server = Postgres::start().port();
     let nowhere = source_at(&format!("postgres://postgres:hunter2@127.0.0.1:{server}/nowhere"), table("v"));
-    let shown = told(read(&nowhere, &Filter::default()).await);
+    let shown = message(read(&nowhere, &Filter::default()).await);
     assert!(shown.contains("no such database"), "{shown}");
     let stranger = source_at(&format!("postgres://stranger:hunter2@127.0.0.1:{server}/postgres"), table("v"));
-    let shown = told(read(&stranger, &Filter::default()).await);
+    let shown = message(read(&stranger, &Filter::default()).await);
     assert!(shown.contains("refused the log-in"), "{shown}");
 }
 
@@ -280,11 +280,11 @@ async fn connections_that_cannot_be_made_are_told_with_a_hint() {
 async fn a_role_that_may_only_select_is_enough() {
     let mut shop = Shop::new(&format!("{VALUES} insert into v values (1, 1, 'x')")).await;
     let role = format!("reader_{}", std::process::id());
-    // The role's time-out is for others, not for the read. Until the read has put it off it holds for opening too, so it
-    // must be long for a machine that is busy.
+    // The role's time-out must not end the read. It does apply while the snapshot is opened, so it must be long enough
+    // for a busy machine.
     shop.run(&format!("create role {role} login; alter role {role} set statement_timeout = '1s'")).await;
     let source = source_at(&shop.url.replace("postgres@", &format!("{role}@")), table("v"));
-    let shown = told(read(&source, &Filter::default()).await);
+    let shown = message(read(&source, &Filter::default()).await);
     assert!(shown.contains("may not be read") && shown.contains("grant select"), "{shown}");
 
     shop.run(&format!("grant select on v to {role}")).await;
@@ -296,11 +296,11 @@ async fn a_role_that_may_only_select_is_enough() {
     shop.run(&format!("revoke all on v from {role}; drop role {role}")).await;
 }
 
-/// So many rows that the pages ahead and the socket's buffers hold only a part of them.
+/// More rows than the pages that are read ahead and the socket's buffers hold.
 const MANY: &str = "insert into v select i, 1, repeat('x', 200) from generate_series(1, 200000) as i";
 
 #[tokio::test]
-async fn what_is_changed_during_the_read_is_not_seen() {
+async fn changes_during_the_read_are_not_seen() {
     let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
     let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
     let mut count = pages.next().await.expect("a page").expect("a page").len();
@@ -311,15 +311,15 @@ async fn what_is_changed_during_the_read_is_not_seen() {
     }
     assert_eq!(count, 200_000);
     assert!(pages.next().await.expect("still the end").is_none());
-    assert_eq!(shop.count(SESSIONS).await, 0, "the session is closed before the end is told");
+    assert_eq!(shop.count(SESSIONS).await, 0, "the session is closed before the end is reported");
 }
 
-/// A session that has said good-bye may be shown for a moment longer; one in a transaction holds the snapshot.
+/// Counts open snapshots. A session that was closed may be listed for a moment longer, but not in a transaction.
 const SESSIONS: &str = "select count(*) from pg_stat_activity \
      where datname = current_database() and application_name = 'attrsync' and xact_start is not null";
 
 #[tokio::test]
-async fn a_reader_that_is_dropped_early_ends_the_session() {
+async fn dropping_the_pages_ends_the_session() {
     let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
     let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
     pages.next().await.expect("a page");
@@ -338,7 +338,7 @@ async fn wait_until_closed(shop: &mut Shop) {
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_in_the_middle_is_an_error() {
+async fn a_session_that_ends_in_the_middle_is_an_error() {
     let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
     let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
     pages.next().await.expect("a page");
@@ -357,16 +357,16 @@ async fn drain(pages: &mut dyn SourcePages) -> Result<(), SourceError> {
 }
 
 #[tokio::test]
-async fn a_cast_that_fails_in_the_middle_is_told_without_the_value() {
+async fn a_failed_cast_is_reported_without_the_value() {
     let mut shop = Shop::new(VALUES).await;
     shop.run("insert into v select i, 1, case i when 5000 then 'Ann' else '7' end from generate_series(1, 9000) as i")
         .await;
-    let shown = told(shop.query("select customer_id, attribute_id, value::int as value from v").await);
+    let shown = message(shop.query("select customer_id, attribute_id, value::int as value from v").await);
     assert!(shown.contains("invalid input syntax") && !shown.contains("Ann"), "{shown}");
 }
 
 #[tokio::test]
-async fn a_look_at_the_source_tells_its_shape() {
+async fn inspecting_the_source_returns_its_shape() {
     let shop = Shop::new(&format!("{VALUES} {MANY}; analyze v")).await;
     let shape = shop.source(table("v")).inspect().await.expect("a shape");
     assert!(!shape.standby && !shape.sorted, "{shape:?}");
@@ -381,14 +381,14 @@ async fn a_look_at_the_source_tells_its_shape() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_utf_8_are_told_with_a_way_to_read_them() {
+async fn bytes_that_are_not_utf_8_have_a_hint() {
     for (encoding, state, byte) in [("SQL_ASCII", "22021", "e9"), ("WIN1252", "22P05", "81")] {
-        // The bytes come in untouched where the client speaks the database's encoding.
+        // The client's encoding is that of the database, so the bytes are stored unchanged.
         let insert = format!(
             "{VALUES} insert into v values (1, 1, convert_from('\\x41{byte}42'::bytea, '{encoding}'))"
         );
         let shop = Shop::at(Postgres::start().database_in(encoding), &insert).await;
-        let shown = told(shop.table("v").await);
+        let shown = message(shop.table("v").await);
         for words in ["UTF-8", state, "cast it in [source] query"] {
             assert!(shown.contains(words), "{words}: {shown}");
         }

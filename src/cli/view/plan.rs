@@ -37,10 +37,10 @@ pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String 
     }
     lines.push(paint.strong(&summary(forecast)));
     lines.extend(not_planned(forecast));
-    if forecast.calls > 0 {
+    if forecast.requests > 0 {
         lines.push(format!(
             "About {} at {workers} in flight, if a call takes {}.",
-            duration(estimate(forecast.calls, workers)),
+            duration(estimate(forecast.requests, workers)),
             duration(ASSUMED_LATENCY)
         ));
     }
@@ -95,7 +95,7 @@ fn summary(forecast: &Forecast) -> String {
         "Plan: {} to create, {} to update, 0 to delete · {}",
         number(forecast.creates),
         number(forecast.updates),
-        counted(forecast.calls, "call")
+        counted(forecast.requests, "call")
     )
 }
 
@@ -117,9 +117,9 @@ fn not_planned(forecast: &Forecast) -> Vec<String> {
     .collect()
 }
 
-/// How long this many calls take with `workers` in flight.
-fn estimate(calls: u64, workers: usize) -> Duration {
-    let rounds = calls.div_ceil(u64::try_from(workers.max(1)).unwrap_or(1));
+/// How long this many requests take with `workers` in flight.
+fn estimate(requests: u64, workers: usize) -> Duration {
+    let rounds = requests.div_ceil(u64::try_from(workers.max(1)).unwrap_or(1));
     ASSUMED_LATENCY.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
 }
 
@@ -129,9 +129,9 @@ pub(crate) fn json(forecast: &Forecast, workers: usize) -> Value {
         "creates": forecast.creates,
         "updates": forecast.updates,
         "deletes": 0,
-        "requests": forecast.calls,
-        "requests_without_ledger": forecast.calls_without_ledger,
-        "estimated_seconds": estimate(forecast.calls, workers).as_secs_f64(),
+        "requests": forecast.requests,
+        "requests_without_ledger": forecast.requests_without_ledger,
+        "estimated_seconds": estimate(forecast.requests, workers).as_secs_f64(),
         "assumed_latency_ms": u64::try_from(ASSUMED_LATENCY.as_millis()).unwrap_or(u64::MAX),
         "counts": forecast.counts,
         "attributes": forecast.attributes.iter().map(|(id, attribute)| json!({
@@ -187,8 +187,8 @@ mod tests {
                 value: Some("x".to_owned()),
                 reason: "no customer id".to_owned(),
             }],
-            calls: 121,
-            calls_without_ledger: 122,
+            requests: 121,
+            requests_without_ledger: 122,
             creates: 1200,
             updates: 2,
         }
@@ -223,7 +223,7 @@ About 12.3 s at 3 in flight, if a call takes 300 ms.
             counts: Counts::default(),
             sample: Vec::new(),
             invalid_sample: Vec::new(),
-            calls: 0,
+            requests: 0,
             creates: 0,
             updates: 0,
             ..forecast()

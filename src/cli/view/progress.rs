@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::console::Console;
 use super::text::{duration, number};
 use crate::engine::Progress;
+use crate::push::{Notice, Wait};
 use crate::record::Counts;
 
 /// How often a line is logged without a terminal.
@@ -33,19 +34,20 @@ impl ProgressDisplay {
     }
 
     /// Shows a step of the run.
-    pub(crate) fn update(&self, progress: Progress) {
+    pub(crate) fn update(&self, progress: &Progress) {
+        let Some(sentence) = sentence(progress) else { return };
         match &self.bar {
-            Some(bar) => draw(bar, progress),
-            None => self.log(progress),
+            Some(bar) => draw(bar, progress, sentence),
+            None => self.log(progress, &sentence),
         }
     }
 
-    fn log(&self, progress: Progress) {
+    fn log(&self, progress: &Progress, sentence: &str) {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = logged.elapsed() >= LOG_EVERY;
-        if due || matches!(progress, Progress::Planned(_) | Progress::Waiting(_)) {
+        let always = matches!(progress, Progress::Planned(_) | Progress::Pushing(Notice::Waiting(..)));
+        if always || logged.elapsed() >= LOG_EVERY {
             *logged = Instant::now();
-            tracing::info!("{}", sentence(progress));
+            tracing::info!("{sentence}");
         }
     }
 }
@@ -59,7 +61,7 @@ impl Drop for ProgressDisplay {
     }
 }
 
-fn draw(bar: &ProgressBar, progress: Progress) {
+fn draw(bar: &ProgressBar, progress: &Progress, sentence: String) {
     if let Progress::Planned(counts) = progress
         && let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} values · {eta} left · {msg}")
     {
@@ -67,13 +69,12 @@ fn draw(bar: &ProgressBar, progress: Progress) {
         bar.set_length(u64::try_from(counts.planned).unwrap_or(0));
         bar.reset_eta();
     }
-    if let Progress::Pushing(counts) = progress {
-        bar.set_position(done(&counts));
+    if let Progress::Pushing(Notice::Counted(counts)) = progress {
+        bar.set_position(done(counts));
+        bar.set_message(details(counts));
+    } else {
+        bar.set_message(sentence);
     }
-    bar.set_message(match progress {
-        Progress::Pushing(counts) => details(&counts),
-        other => sentence(other),
-    });
 }
 
 /// How many values need nothing more in this run.
@@ -86,23 +87,30 @@ fn details(counts: &Counts) -> String {
     if counts.rejected > 0 { format!("{calls}, {} rejected", number(counts.rejected)) } else { calls }
 }
 
-/// Describes a step in one sentence, without values.
-pub(crate) fn sentence(progress: Progress) -> String {
-    match progress {
+/// Describes a step in one sentence, without values. `None` for what is only logged.
+fn sentence(progress: &Progress) -> Option<String> {
+    Some(match progress {
         Progress::Planning(counts) => {
             format!("reading: {} rows, {} changes so far", number(counts.source_rows), number(counts.planned))
         }
         Progress::Planned(counts) => {
             format!("planned: {} changes among {} rows", number(counts.planned), number(counts.source_rows))
         }
-        Progress::Pushing(counts) => format!(
+        Progress::Pushing(Notice::Counted(counts)) => format!(
             "pushing: {} of {} values done, {}",
-            number(done(&counts)),
+            number(done(counts)),
             number(counts.planned),
-            details(&counts)
+            details(counts)
         ),
-        Progress::Waiting(time) => format!("waiting {} before the next call", duration(time)),
-    }
+        Progress::Pushing(Notice::Waiting(wait, at_most)) => {
+            let reason = match wait {
+                Wait::Limited => "the store asked for fewer calls (429)",
+                Wait::InDoubt { .. } => "a call of an earlier run may still be applied",
+            };
+            format!("waiting at most {}: {reason}", duration(*at_most))
+        }
+        Progress::Pushing(_) => return None,
+    })
 }
 
 #[cfg(test)]
@@ -120,12 +128,12 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!(
-            sentence(Progress::Pushing(counts)),
-            "pushing: 1,000 of 2,000 values done, 100 calls, 1 rejected"
+            sentence(&Progress::Pushing(Notice::Counted(counts))).as_deref(),
+            Some("pushing: 1,000 of 2,000 values done, 100 calls, 1 rejected")
         );
         assert_eq!(
-            sentence(Progress::Waiting(Duration::from_secs(90))),
-            "waiting 1 min 30 s before the next call"
+            sentence(&Progress::Pushing(Notice::Waiting(Wait::Limited, Duration::from_secs(90)))).as_deref(),
+            Some("waiting at most 1 min 30 s: the store asked for fewer calls (429)")
         );
     }
 }

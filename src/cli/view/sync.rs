@@ -27,7 +27,7 @@ impl Ending<'_> {
             return 0;
         }
         let made = u64::try_from(self.report.counts.requests).unwrap_or(0);
-        self.report.calls_without_ledger.saturating_sub(made)
+        self.report.requests_without_ledger.saturating_sub(made)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
             run_id: 7,
             status: RunStatus::Partial,
             counts,
-            calls_without_ledger: 300,
+            requests_without_ledger: 300,
             message: None,
             hint: None,
         }

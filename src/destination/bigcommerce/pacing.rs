@@ -15,7 +15,7 @@ use super::quota::{Ending, Quota};
 #[derive(Debug)]
 pub(crate) struct Pacer {
     quota: Mutex<Quota>,
-    /// Locked by the first of the waiting calls; tokio's mutex is fair.
+    /// Locked by the first of the waiting callers. Tokio's mutex is fair.
     queue: tokio::sync::Mutex<()>,
     /// A request ended, so a permit may have become available.
     ended: Notify,

@@ -27,7 +27,7 @@ pub(crate) trait Transport: Send + Sync {
     ) -> Result<RawResponse, Response>;
 }
 
-/// A complete response, whose body is unread.
+/// A complete response, with its body as text.
 #[derive(Debug)]
 pub(crate) struct RawResponse {
     /// The HTTP status.

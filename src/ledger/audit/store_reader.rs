@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use super::log::{AuditLog, Location};
-use crate::ledger::{CustomerToCheck, EntryPages, LearnedSize, LedgerReader, Result, cold, postgres, sqlite};
+use crate::ledger::{CustomerToCheck, EntryPages, LedgerReader, Result, cold, postgres, sqlite};
+use crate::record::LearnedSize;
 use crate::record::{Filter, KnownAttribute};
 
 impl AuditLog {

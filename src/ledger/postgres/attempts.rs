@@ -16,8 +16,9 @@ use super::writer::{Writer, check_fence};
 use crate::failpoint;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Fence;
-use crate::ledger::{LedgerError, NewRequest, RecordedIntent, RequestEnd, Result};
+use crate::ledger::{LedgerError, Result};
 use crate::record::{Change, ChangeOutcome, Counts, Key, Verdict};
+use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 
 /// Puts the check that the run `$2` owns the store `$1` before a statement. The row is locked, so that a run that takes over
 /// waits for this write, or this write sees it.

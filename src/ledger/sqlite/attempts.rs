@@ -10,8 +10,8 @@ use super::session::check_fence;
 use super::stamp;
 use crate::failpoint;
 use crate::ledger::sql::Fence;
-use crate::ledger::{NewRequest, RecordedIntent, RequestEnd};
 use crate::record::{Change, ChangeOutcome, Counts, Key, Outcome, RequestOutcome, Verdict};
+use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 
 /// Gives an entry a new value. What the store held is kept if it is another value; the observed value is kept only if
 /// the value stays the same.

@@ -20,10 +20,10 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).expect("a valid time")
 }
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> DiffPolicy {
+    DiffPolicy {
         attributes: BTreeSet::from([1, 2, 3]),
-        missing_attributes: BTreeMap::from([(8, "attribute 8 was deleted".to_owned())]),
+        deleted_attributes: BTreeMap::from([(8, "attribute 8 was deleted".to_owned())]),
         requeued: BTreeSet::new(),
         retry_rejected: false,
         full: false,
@@ -32,7 +32,7 @@ fn rules() -> Rules {
 }
 
 /// Runs a whole merge, the streams cut into pages of `page` rows.
-fn merge(rules: Rules, rows: &[Row], entries: &BTreeMap<Key, Known>, page: usize) -> (Counts, PlanPage) {
+fn merge(rules: DiffPolicy, rows: &[Row], entries: &BTreeMap<Key, Known>, page: usize) -> (Counts, PlanPage) {
     let mut source_pages = rows.chunks(page).map(|rows| {
         let mut page = SourcePage::default();
         for (customer_id, attribute_id, value) in rows {
@@ -130,7 +130,7 @@ fn a_rejected_value_is_held_until_it_changes_or_is_requeued() {
     assert_eq!(plan_one(&[row(5, 1, "bad")], rejected()).0.still_rejected, 1);
     assert_eq!(plan_one(&[row(5, 1, "good")], rejected()).0.planned, 1);
     let entries = BTreeMap::from([(Key::new(5, 1), known("bad", Belief::Rejected))]);
-    let requeued = Rules { retry_rejected: true, ..rules() };
+    let requeued = DiffPolicy { retry_rejected: true, ..rules() };
     assert_eq!(merge(requeued, &[row(5, 1, "bad")], &entries, 9).0.planned, 1);
 }
 
@@ -143,7 +143,7 @@ fn a_full_sync_plans_confirmed_and_rejected_values_too() {
     let rows = [row(5, 1, "gold"), row(6, 1, "bad")];
     let counts = merge(rules(), &rows, &entries, 9).0;
     assert_eq!((counts.unchanged, counts.still_rejected), (1, 1));
-    let counts = merge(Rules { full: true, ..rules() }, &rows, &entries, 9).0;
+    let counts = merge(DiffPolicy { full: true, ..rules() }, &rows, &entries, 9).0;
     assert_eq!((counts.unchanged, counts.still_rejected, counts.planned), (0, 0, 2));
 }
 

@@ -6,7 +6,7 @@ use crate::config::{Relation, table_parts};
 use crate::record::Filter;
 use crate::source::SourceError;
 
-/// Opens the snapshot. A time-out of the role must not end a long read; a locked table must not block the run for ever.
+/// Opens the snapshot. A time-out of the role must not end a long read; a locked table must block the run for a bounded time.
 pub(super) const BEGIN: &str = "begin isolation level repeatable read read only; \
      set local statement_timeout = 0; \
      set local idle_in_transaction_session_timeout = 0; \

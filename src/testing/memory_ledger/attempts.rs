@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::rows::RequestRow;
 use super::state::{State, next_id, row_index, wrong};
-use crate::ledger::{NewRequest, RecordedIntent, RequestEnd, Result};
+use crate::ledger::Result;
 use crate::record::{Belief, Change, ChangeOutcome, Counts, Entry, Key, Outcome, RequestOutcome, Verdict};
+use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 
 const OPEN: [Outcome; 2] = [Outcome::Planned, Outcome::Sending];
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
-use crate::ledger::{LearnedSize, LedgerError, NewRun, Result};
+use crate::ledger::{LedgerError, NewRun, Result};
+use crate::record::LearnedSize;
 use crate::record::{Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName};
 
 /// A row of `stores`, and the handle that holds its lock.

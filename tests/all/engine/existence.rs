@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
 use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
 use attrsync::engine::{self, Options, Ports, Report};
@@ -15,7 +16,6 @@ use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
 use attrsync::testing::memory_ledger::MemoryStore;
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
-use chrono::Utc;
 use tokio::sync::watch;
 
 use crate::ledger::postgres::store;
@@ -81,7 +81,7 @@ async fn sync(ledger: &dyn Ledger, store: &Asked) -> Report {
     let value = |customer| if (51..=100).contains(&customer) { "no !reject" } else { "gold" };
     let rows = (1..=130).map(|customer| (Some(customer), Some(1), Some(value(customer).to_owned())));
     let source = MemorySource::new(rows.collect());
-    let ports = Ports { source: &source, ledger, destination: store, now: &Utc::now, progress: &|_| {} };
+    let ports = Ports { source: &source, ledger, destination: store, clock: &SystemClock, progress: &|_| {} };
     let (_ask, stop) = watch::channel(false);
     engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await.expect("ends")
 }

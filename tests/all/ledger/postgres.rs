@@ -5,11 +5,12 @@ mod patience;
 pub(crate) mod silence;
 
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRequest, NewRun, RecordedIntent, RequestEnd};
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun};
 use attrsync::record::{
     Action, Belief, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, RunKind, RunStatus,
     StoreName, Trigger, Verdict,
 };
+use attrsync::record::{NewRequest, RecordedIntent, RequestEnd};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
 

@@ -1,4 +1,4 @@
-//! Bodies and refusals as the service documents them, or as they were recorded.
+//! Bodies and refusals as the API documents them, or as they were recorded.
 
 use serde_json::{Value, json};
 
@@ -13,13 +13,13 @@ fn keys(object: &Value) -> Vec<&str> {
 }
 
 async fn refusal(rig: &Rig, item: Value) -> Value {
-    let heard = rig.put(&json!([item])).await.unwrap();
-    assert_eq!(heard.status, 422, "{}", heard.body);
-    heard.json()["errors"].clone()
+    let response = rig.put(&json!([item])).await.unwrap();
+    assert_eq!(response.status, 422, "{}", response.body);
+    response.json()["errors"].clone()
 }
 
 #[tokio::test]
-async fn an_attribute_has_dates_and_is_found_by_them() {
+async fn attributes_have_dates_and_are_filtered_by_them() {
     let rig = rig().await;
     let all = rig.get(ATTRIBUTES).await.json();
     assert_eq!(keys(&all["data"][0]), ["date_created", "date_modified", "id", "name", "type"]);
@@ -33,7 +33,7 @@ async fn an_attribute_has_dates_and_is_found_by_them() {
 }
 
 #[tokio::test]
-async fn a_customer_has_what_a_recorded_one_has() {
+async fn a_customer_has_the_fields_of_a_recorded_one() {
     let rig = rig().await;
     let page = rig.get(&format!("{CUSTOMERS}?id:in=3")).await.json();
     let customer = &page["data"][0];
@@ -62,25 +62,25 @@ async fn a_customer_has_what_a_recorded_one_has() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused_with_a_detail() {
+async fn a_body_that_is_not_json_is_refused_with_a_detail() {
     let rig = rig().await;
-    let heard = rig.send("PUT", VALUES, JSON, "[{").await.unwrap();
-    assert_eq!(heard.status, 400);
-    let body = heard.json();
+    let response = rig.send("PUT", VALUES, JSON, "[{").await.unwrap();
+    assert_eq!(response.status, 400);
+    let body = response.json();
     assert_eq!(keys(&body), ["detail", "status", "title", "type"]);
     assert_eq!((&body["title"], &body["detail"]), (&json!("Input is invalid"), &json!("Syntax error")));
 }
 
 #[tokio::test]
-async fn a_body_that_the_gateway_does_not_read_is_refused_by_its_page() {
+async fn a_large_body_is_refused_by_the_html_of_the_gateway() {
     let rig = rig().await;
-    let heard = rig.send("PUT", VALUES, JSON, &" ".repeat(8 << 20)).await.unwrap();
-    assert!(heard.status == 413 && heard.head.contains("content-type: text/html"), "{}", heard.head);
-    assert!(heard.body.starts_with("<html>"), "{}", heard.body);
+    let response = rig.send("PUT", VALUES, JSON, &" ".repeat(8 << 20)).await.unwrap();
+    assert!(response.status == 413 && response.head.contains("content-type: text/html"), "{}", response.head);
+    assert!(response.body.starts_with("<html>"), "{}", response.body);
 }
 
 #[tokio::test]
-async fn a_value_id_that_is_given_is_a_number_of_32_bits() {
+async fn a_value_id_in_a_write_is_a_number_of_32_bits() {
     let rig = rig().await;
     let item = |id: Value| json!({ "customer_id": 1, "attribute_id": 1, "value": "gold", "id": id });
     assert_eq!(rig.put(&json!([item(json!(7))])).await.unwrap().status, 200);

@@ -142,7 +142,7 @@ impl Luck {
             6 | 7 => sync.stopped_ms = Some(rng.u64(0..20_000)),
             8 | 9 => sync.ledger_fails_from = Some(rng.u64(1..60)),
             10 => sync.conflict = true,
-            11 => sync.distrust = true,
+            11 => sync.full = true,
             12 => sync.retry_rejected = true,
             _ => {}
         }

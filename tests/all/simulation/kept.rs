@@ -92,7 +92,7 @@ fn a_value_that_was_passed_over_twice_rejects_no_neighbour() {
   {"row":[11,1,"!reject0"]},
   {"row":[13,1,"0"]},
   {"sync":{"writes":{"6":"ignored"}}},
-  {"sync":{"distrust":true,"writes":{"5":"ignored"}}}
+  {"sync":{"full":true,"writes":{"5":"ignored"}}}
 ]}"#,
     );
 }
@@ -212,7 +212,7 @@ fn after_a_run_that_was_robbed_what_was_there_before_is_not_taken_for_the_new_va
   {"sync":{}},
   {"pause":124},
   {"row":[19,1,"!poison"]},
-  {"sync":{"distrust":true,"during":[[7724,{"sync":{"seizes":true,"writes":{"10":"cut","11":"429","15":"ignored"}}}]]}}
+  {"sync":{"full":true,"during":[[7724,{"sync":{"seizes":true,"writes":{"10":"cut","11":"429","15":"ignored"}}}]]}}
 ]}"#,
     );
 }

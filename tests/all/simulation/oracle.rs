@@ -36,17 +36,17 @@ struct Known {
 pub(super) struct Run {
     number: usize,
     before: BTreeMap<Key, Entry>,
-    distrust: bool,
+    full: bool,
     retry_rejected: bool,
     sent: BTreeMap<Key, String>,
     answered: BTreeSet<Key>,
 }
 
 impl Run {
-    pub(super) fn new(number: usize, before: Vec<Entry>, distrust: bool, retry_rejected: bool) -> Self {
+    pub(super) fn new(number: usize, before: Vec<Entry>, full: bool, retry_rejected: bool) -> Self {
         let before = before.into_iter().map(|entry| (entry.key, entry)).collect();
         let (sent, answered) = (BTreeMap::new(), BTreeSet::new());
-        Self { number, before, distrust, retry_rejected, sent, answered }
+        Self { number, before, full, retry_rejected, sent, answered }
     }
 }
 
@@ -86,7 +86,7 @@ impl Oracle {
                 Event::Refused { key, value } => {
                     self.keys.entry(key).or_default().refused.insert(value);
                 }
-                Event::Written { at_ms, arrived_ms, key, value, kept } => {
+                Event::Written { at_ms, arrived_ms, key, value, stored } => {
                     assert!(
                         at_ms - arrived_ms <= LATEST_MS,
                         "the sandbox is later than anybody has to expect"
@@ -96,7 +96,7 @@ impl Oracle {
                     // An older copy came last. That is excused where no clock could have told.
                     known.touched = newer
                         .is_some_and(|newer| self.forward.iter().any(|at| (arrived_ms..=newer).contains(at)));
-                    (known.ours, known.kept) = (Some(value), Some(kept));
+                    (known.ours, known.kept) = (Some(value), Some(stored));
                     let was_sent = known.sent.is_some();
                     self.claim(was_sent, || format!("promise 4: {key} was written and never sent"));
                 }
@@ -133,9 +133,9 @@ impl Oracle {
             let wanted = self.wanted.get(&key).is_some_and(|values| values.contains(value));
             self.claim(wanted, || format!("promise 5: {key} = {value:?} is sent, and nobody wants it"));
             let reason = match run.before.get(&key).filter(|entry| entry.value == value) {
-                Some(entry) if entry.belief == Belief::Confirmed => run.distrust || self.was_gone(key),
+                Some(entry) if entry.belief == Belief::Confirmed => run.full || self.was_gone(key),
                 Some(entry) if entry.belief == Belief::Rejected => {
-                    run.distrust || run.retry_rejected || self.was_gone(key)
+                    run.full || run.retry_rejected || self.was_gone(key)
                 }
                 _ => true,
             };

@@ -147,7 +147,7 @@ fn simpler(sync: &Sync) -> Vec<Sync> {
     with(&|sync| sync.stopped_ms = None);
     with(&|sync| sync.ledger_fails_from = None);
     with(&|sync| sync.conflict = false);
-    with(&|sync| sync.distrust = false);
+    with(&|sync| sync.full = false);
     with(&|sync| sync.retry_rejected = false);
     with(&|sync| sync.seizes = false);
     for nth in sync.writes.keys() {

@@ -113,7 +113,7 @@ pub(super) struct Sync {
     #[serde(skip_serializing_if = "usual")]
     pub(super) conflict: bool,
     #[serde(skip_serializing_if = "usual")]
-    pub(super) distrust: bool,
+    pub(super) full: bool,
     #[serde(skip_serializing_if = "usual")]
     pub(super) retry_rejected: bool,
     /// It gets the lock although another process believes to hold it.
@@ -140,7 +140,7 @@ impl Store {
         options.latency = Duration::from_millis(self.latency_ms);
         options.jitter = self.jitter;
         options.limits.counting = if self.counts_items { Counting::Items } else { Counting::Customers };
-        options.limits.max_per_call = self.most_per_call.unwrap_or(10);
+        options.limits.max_per_request = self.most_per_call.unwrap_or(10);
         options.limits.size_refusal =
             if self.size_by_422 { SizeRefusal::Unprocessable } else { SizeRefusal::TooLarge };
         options.quota = QuotaRule { requests: self.quota.unwrap_or(150), ..QuotaRule::default() };

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use attrsync::clock::Clock;
 use attrsync::config::PushConfig;
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::record::{Belief, Key, Outcome, RunStatus, StoreName};
@@ -44,6 +45,19 @@ pub(super) fn tell(story: &Story) -> Told {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         Err(format!("panic: {}", words.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without words")))
     })
+}
+
+/// The paused clock, and by how many seconds it is off.
+struct SimulatedClock {
+    base: DateTime<Utc>,
+    start: Instant,
+    off: Arc<AtomicI64>,
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.base + self.start.elapsed() + TimeDelta::seconds(self.off.load(Ordering::SeqCst))
+    }
 }
 
 struct World {
@@ -205,11 +219,10 @@ impl World {
             scene.ledger.fail_writes_from(nth);
         }
         let (base, start) = self.born;
-        let clock = Arc::clone(&self.clock);
-        let now = move || base + start.elapsed() + TimeDelta::seconds(clock.load(Ordering::SeqCst));
+        let clock = SimulatedClock { base, start, off: Arc::clone(&self.clock) };
         self.runs.set(self.runs.get() + 1);
         let before = scene.ledger.entries(&scene.name);
-        let run = Run::new(self.runs.get(), before, sync.distrust, sync.retry_rejected);
+        let run = Run::new(self.runs.get(), before, sync.full, sync.retry_rejected);
         let destination = Watched {
             scene: scene.clone(),
             store: SandboxDestination::new(
@@ -226,11 +239,10 @@ impl World {
             source: &self.source,
             ledger: &ledger,
             destination: &destination,
-            now: &now,
+            clock: &clock,
             progress: &|_| {},
         };
-        let options =
-            Options { full: sync.distrust, retry_rejected: sync.retry_rejected, ..Options::default() };
+        let options = Options { full: sync.full, retry_rejected: sync.retry_rejected, ..Options::default() };
         let (ask, stop) = watch::channel(false);
         let run = engine::sync(ports, &self.push, &options, stop);
         let asking = async {

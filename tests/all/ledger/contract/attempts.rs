@@ -1,6 +1,6 @@
 //! Intents before requests, outcomes after them, and outcomes without a request.
 
-use attrsync::ledger::RequestEnd;
+use attrsync::record::RequestEnd;
 use attrsync::record::{Belief, Change, ChangeOutcome, Counts, Key, Outcome, RequestOutcome, Verdict};
 
 use super::backend::Backend;

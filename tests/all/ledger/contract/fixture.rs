@@ -1,10 +1,11 @@
 //! Times, changes and verdicts for the rules, and a scene that checks the counts after every write.
 
-use attrsync::ledger::{Ledger, LedgerError, NewRequest, NewRun, RecordedIntent, RequestEnd};
+use attrsync::ledger::{Ledger, LedgerError, NewRun};
 use attrsync::record::{
     Action, Belief, Change, ChangeOutcome, Counts, Entry, Filter, Key, PlannedChange, RequestOutcome,
     RunKind, RunStatus, StoreName, Trigger, Verdict,
 };
+use attrsync::record::{NewRequest, RecordedIntent, RequestEnd};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::backend::Backend;

@@ -1,6 +1,7 @@
 //! Who owns a store, and how runs begin and end.
 
-use attrsync::ledger::{LearnedSize, LedgerError, NewRun};
+use attrsync::ledger::{LedgerError, NewRun};
+use attrsync::record::LearnedSize;
 use attrsync::record::{
     Belief, BeliefEdit, Counts, EditKind, InvalidRow, Key, KeyScope, Outcome, RunKind, RunStatus, Trigger,
 };

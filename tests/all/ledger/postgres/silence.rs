@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
 use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
@@ -20,7 +21,6 @@ use attrsync::record::{Belief, Filter, Key, RunStatus};
 use attrsync::sandbox::{Model, SandboxOptions};
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
-use chrono::Utc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -144,7 +144,7 @@ impl Destination for Silencer {
 async fn sync(ledger: &dyn Ledger, store: &Silencer) -> Result<Report, EngineError> {
     let rows = (1..=100).map(|customer| (Some(customer), Some(1), Some("first".to_owned())));
     let source = MemorySource::new(rows.collect());
-    let ports = Ports { source: &source, ledger, destination: store, now: &Utc::now, progress: &|_| {} };
+    let ports = Ports { source: &source, ledger, destination: store, clock: &SystemClock, progress: &|_| {} };
     let (_ask, stop) = watch::channel(false);
     engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await
 }

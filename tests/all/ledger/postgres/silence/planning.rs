@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
 use attrsync::engine::{self, EngineError, Options, Ports, Progress, Report};
 use attrsync::ledger::postgres::PostgresLedger;
@@ -13,7 +14,6 @@ use attrsync::record::RunStatus;
 use attrsync::sandbox::{AttributeSpec, Counting, Limits, Model, SandboxOptions};
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
-use chrono::Utc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -60,7 +60,8 @@ async fn sync(
             planned(counts.planned);
         }
     };
-    let ports = Ports { source: &source, ledger, destination: store, now: &Utc::now, progress: &progress };
+    let ports =
+        Ports { source: &source, ledger, destination: store, clock: &SystemClock, progress: &progress };
     let (_ask, stop) = watch::channel(false);
     engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await
 }

@@ -3,21 +3,25 @@
 use crate::record::{Counts, RunStatus};
 use crate::retry::UNWELL;
 
-/// How a run ends, before its books are looked at.
+/// How a run ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) status: RunStatus,
-    pub(super) message: Option<String>,
-    pub(super) hint: Option<String>,
+pub struct End {
+    /// The status of the run.
+    pub status: RunStatus,
+    /// Why it ended early, for a person.
+    pub message: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 impl End {
-    pub(super) const fn finished() -> Self {
+    pub(super) const fn succeeded() -> Self {
         Self { status: RunStatus::Succeeded, message: None, hint: None }
     }
 
-    pub(super) fn stopped(message: &str) -> Self {
-        let hint = "run `attrsync sync` again: it plans anew and goes on".to_owned();
+    /// Returns the end of a run that was asked to stop.
+    pub(crate) fn stopped(message: &str) -> Self {
+        let hint = "run `attrsync sync` again: it plans anew and continues".to_owned();
         Self { status: RunStatus::Stopped, message: Some(message.to_owned()), hint: Some(hint) }
     }
 
@@ -25,20 +29,23 @@ impl End {
         Self { status: RunStatus::Failed, message: Some(message), hint: Some(hint.to_owned()) }
     }
 
-    /// A run whose every call failed, with values that are not known to fail: the store is to blame.
-    pub(super) fn unheard(calls: i64) -> Self {
-        let calls = if calls == 1 { "its one call".to_owned() } else { format!("any of {calls} calls") };
-        Self::failed(format!("the store gave no clear answer to {calls}"), UNWELL)
+    /// Returns the end of a run whose every request failed, though not every value of it had failed before.
+    pub(super) fn no_response(requests: i64) -> Self {
+        let calls =
+            if requests == 1 { "its one call".to_owned() } else { format!("any of {requests} calls") };
+        Self::failed(format!("the store gave no clear response to {calls}"), UNWELL)
     }
 
-    /// A run that went through is a success only if every change is accounted for and the store is the source.
-    pub(super) fn checked(self, counts: &Counts) -> Self {
+    /// Returns the end by the run's counts: a run succeeds only if every change is accounted for and the store equals the
+    /// source.
+    #[must_use]
+    pub fn checked(self, counts: &Counts) -> Self {
         if self.status != RunStatus::Succeeded {
             return self;
         }
         if !counts.balance() || counts.deferred > 0 {
             let message = format!(
-                "the books do not balance: {} planned, {} confirmed, {} rejected, {} unknown, {} deferred",
+                "the counts do not balance: {} planned, {} confirmed, {} rejected, {} unknown, {} deferred",
                 counts.planned, counts.confirmed, counts.rejected, counts.unknown, counts.deferred
             );
             return Self::failed(

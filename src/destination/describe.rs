@@ -1,0 +1,83 @@
+//! A response in words: for the ledger, for a person, for a log.
+
+use super::{Body, HttpResponse, Response};
+
+/// How much of the store's words is kept, in bytes.
+const WORDS_MAX: usize = 2_048;
+
+impl Response {
+    /// Returns the store's words, at most 2 KiB, for the ledger and for a person. Not for logs, because a store may repeat a
+    /// value in them.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let Self::Received(HttpResponse { status, body, .. }) = self else { return self.headline() };
+        let mut words = match body {
+            Body::Echoes(_) => format!("{status}"),
+            Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
+            Body::Unreadable(excerpt) => {
+                let line = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
+                format!("{status} with a body that is not one of this API: {line}")
+            }
+            Body::Problem { title, errors } => {
+                let details: Vec<_> = errors.iter().map(|(field, text)| format!("{field}: {text}")).collect();
+                let parts = [status.to_string(), title.trim().to_owned(), details.join("; ")];
+                let parts: Vec<_> =
+                    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
+                parts.join(" · ")
+            }
+        };
+        words.truncate(words.floor_char_boundary(WORDS_MAX));
+        words
+    }
+
+    /// Returns status and title, for a person.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        match self {
+            Self::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. })
+                if !title.is_empty() =>
+            {
+                format!("{status} {title}")
+            }
+            _ => self.brief(),
+        }
+    }
+
+    /// Returns the status, or why there is none, for a log: anything else may repeat a value.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Received(HttpResponse { status, .. }) => status.to_string(),
+            Self::Lost { reason } | Self::NotSent { reason } => reason.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(status: u16, body: Body) -> Response {
+        Response::Received(HttpResponse { status, request_id: None, wait: None, body })
+    }
+
+    fn problem(status: u16, title: &str, errors: &[(&str, &str)]) -> Response {
+        let errors = errors.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        received(status, Body::Problem { title: title.to_owned(), errors })
+    }
+
+    #[test]
+    fn words_are_complete_and_bounded() {
+        let response = problem(422, "Update failed.", &[("0.id", "invalid"), ("1.id", "invalid")]);
+        assert_eq!(response.describe(), "422 · Update failed. · 0.id: invalid; 1.id: invalid");
+        assert_eq!(problem(504, "", &[]).describe(), "504");
+        assert!(received(502, Body::Unreadable("é".repeat(4_000))).describe().len() <= WORDS_MAX);
+    }
+
+    #[test]
+    fn promise_11_a_log_line_repeats_no_value() {
+        let response = problem(403, "Value secret not permitted", &[("0.value", "secret")]);
+        assert_eq!(response.brief(), "403");
+        assert_eq!(response.headline(), "403 Value secret not permitted");
+    }
+}

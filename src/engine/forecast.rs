@@ -1,0 +1,104 @@
+//! What a sync would do: planned and counted, never saved.
+
+use std::collections::BTreeMap;
+
+use super::plan_writer::PlanWriter;
+use super::planning::{self, Planned};
+use super::store_changes::{self, StoreChanges};
+use super::{EngineError, Options, policy, read_retry, request_limit, resolve};
+use crate::clock::Clock;
+use crate::config::PushConfig;
+use crate::destination::Destination;
+use crate::ledger::LedgerReader;
+use crate::plan::summary::Summary;
+use crate::record::{Change, Counts, InvalidRow};
+use crate::source::Source;
+
+/// What a sync would do.
+#[derive(Debug, Clone)]
+pub struct Forecast {
+    /// The counts of planning; `deferred` equals `planned`.
+    pub counts: Counts,
+    /// Changes by attribute id.
+    pub attributes: BTreeMap<i64, AttributeForecast>,
+    /// The first changes, in key order.
+    pub sample: Vec<Change>,
+    /// The first invalid rows.
+    pub invalid_sample: Vec<InvalidRow>,
+    /// Write requests needed if nothing fails.
+    pub requests: u64,
+    /// Write requests that sending every desired value would take.
+    pub requests_without_ledger: u64,
+    /// Values to be created.
+    pub creates: u64,
+    /// Values to be updated.
+    pub updates: u64,
+}
+
+/// What a sync would do to one attribute.
+#[derive(Debug, Clone, Default)]
+pub struct AttributeForecast {
+    /// The attribute's name in the store.
+    pub name: String,
+    /// Values to be created.
+    pub creates: u64,
+    /// Values to be updated.
+    pub updates: u64,
+}
+
+/// What a forecast is made from. Nothing of it is written to.
+#[derive(Clone, Copy)]
+pub struct ForecastPorts<'a> {
+    /// The desired values.
+    pub source: &'a dyn Source,
+    /// The store's entries; `None` where there is no ledger yet.
+    pub entries: Option<&'a dyn LedgerReader>,
+    /// The store.
+    pub destination: &'a dyn Destination,
+    /// The wall clock.
+    pub clock: &'a dyn Clock,
+}
+
+/// Returns what a sync would do now, with at most `sample` changes and invalid rows.
+///
+/// # Errors
+/// What could not be read.
+pub async fn plan(
+    ports: ForecastPorts<'_>,
+    config: &PushConfig,
+    options: &Options,
+    sample: usize,
+) -> Result<Forecast, EngineError> {
+    let ForecastPorts { source, entries, destination, clock } = ports;
+    let attributes = read_retry::repeat(config, || destination.attributes()).await?;
+    let filter = resolve(options, &attributes)?;
+    let changes = match entries {
+        Some(entries) => store_changes::look(entries, destination, config, &attributes).await?,
+        None => StoreChanges::default(),
+    };
+    for notice in changes.notices() {
+        tracing::warn!("{notice}");
+    }
+    let now = clock.now();
+    let limit = request_limit(entries, config, now).await?;
+    let policy = policy(&attributes, changes, options, now);
+    let writer = PlanWriter::counting(Summary::new(limit, sample));
+    let Planned { counts, desired, summary, .. } =
+        planning::diff(source, entries, &filter, policy, writer, &|_| {}).await?;
+    let name =
+        |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
+    let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
+        let (creates, updates) = (actions.creates, actions.updates);
+        (id, AttributeForecast { name: name(id).unwrap_or_default(), creates, updates })
+    });
+    Ok(Forecast {
+        counts: Counts { deferred: counts.planned, ..counts },
+        creates: summary.attributes.values().map(|actions| actions.creates).sum(),
+        updates: summary.attributes.values().map(|actions| actions.updates).sum(),
+        attributes: by_attribute.collect(),
+        requests: summary.requests,
+        requests_without_ledger: limit.requests(desired.0, desired.1),
+        sample: summary.sample,
+        invalid_sample: summary.invalid_sample,
+    })
+}

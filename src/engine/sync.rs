@@ -1,0 +1,170 @@
+//! One sync, from the source's snapshot to the report.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::plan_writer::PlanWriter;
+use super::planning::{self, Planned};
+use super::{
+    EngineError, Options, Ports, Progress, asked_to_stop, existence, policy, read_retry, request_limit,
+    resolve,
+};
+use super::{push, store_changes};
+use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
+use crate::error_chain::with_causes;
+use crate::failpoint;
+use crate::ledger::NewRun;
+use crate::plan::summary::Summary;
+use crate::push::{End, Start};
+use crate::record::{BeliefEdit, Counts, EditKind, IN_DOUBT_MAX, KeyScope, RunKind, RunStatus};
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The run's id in the ledger.
+    pub run_id: i64,
+    /// Its status.
+    pub status: RunStatus,
+    /// Its counts.
+    pub counts: Counts,
+    /// Write requests that sending every desired value would have taken.
+    pub requests_without_ledger: u64,
+    /// Why it ended early, for a person.
+    pub message: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// The longest in-doubt window covers every allowed `request_timeout`.
+const _: () = assert!(IN_DOUBT_MAX.num_seconds() as u64 == 2 * REQUEST_TIMEOUT_MAX.as_secs());
+
+/// Plans, then pushes. A run that was opened is always closed: as failed where this returns an error. `stop` turns true when
+/// the run is asked to end: requests on the wire are completed, and nothing new is prepared.
+///
+/// # Errors
+/// What kept the run from being planned or recorded.
+pub async fn sync(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    options: &Options,
+    stop: watch::Receiver<bool>,
+) -> Result<Report, EngineError> {
+    let new = NewRun { kind: RunKind::Sync, trigger: options.trigger, started_at: ports.clock.now() };
+    failpoint::reach("ledger-open");
+    let run_id = ports.ledger.open_run(&new).await?;
+    failpoint::reach("run-opened");
+    let (end, counts, requests_without_ledger) = match run(ports, config, options, stop, run_id).await {
+        Ok(ended) => ended,
+        Err(error) => {
+            let message = with_causes(&error);
+            // If the run cannot be closed either, the next run finds it interrupted.
+            let _ =
+                ports.ledger.close_run(run_id, RunStatus::Failed, Some(&message), ports.clock.now()).await;
+            return Err(error);
+        }
+    };
+    failpoint::reach("sent");
+    let End { status, message, hint } = end.checked(&counts);
+    ports.ledger.close_run(run_id, status, message.as_deref(), ports.clock.now()).await?;
+    failpoint::reach("closed");
+    Ok(Report { run_id, status, counts, requests_without_ledger, message, hint })
+}
+
+/// Plans and pushes one open run.
+async fn run(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    options: &Options,
+    stop: watch::Receiver<bool>,
+    run_id: i64,
+) -> Result<(End, Counts, u64), EngineError> {
+    let deadline = config.max_duration.map(|most| Instant::now() + most);
+    let mut asked = stop.clone();
+    let (Planned { counts, desired, has_in_doubt, summary }, notices) = tokio::select! {
+        planned = plan(ports, config, options, run_id) => planned?,
+        () = asked_to_stop(&mut asked) => {
+            return Ok((End::stopped("asked to stop while planning; nothing was sent"), Counts::default(), 0));
+        }
+        () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+            let end = End::stopped("[push] max_duration was over before the plan was made; nothing was sent");
+            return Ok((end, Counts::default(), 0));
+        }
+    };
+    failpoint::reach("planned");
+    ports.ledger.seal_plan(run_id, &counts, ports.clock.now()).await?;
+    failpoint::reach("sealed");
+    let limit = summary.limit();
+    let counts = Counts { deferred: counts.planned, ..counts };
+    (ports.progress)(Progress::Planned(counts));
+    let deadline = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let start = Start { counts, limit, has_in_doubt, deadline, seed: fastrand::u64(..) };
+    let (end, counts) = push::push(ports, config, run_id, start, stop).await?;
+    check_customers(ports, config, run_id, &end).await?;
+    let message = end.message.clone().or_else(|| (!notices.is_empty()).then_some(notices));
+    Ok((End { message, ..end }, counts, limit.requests(desired.0, desired.1)))
+}
+
+/// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run that
+/// was asked to stop leaves the check to the next one.
+async fn check_customers(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+    end: &End,
+) -> Result<(), EngineError> {
+    match end.status {
+        RunStatus::Stopped => Ok(()),
+        RunStatus::Failed => {
+            let once = PushConfig { max_attempts: 1, ..config.clone() };
+            existence::check_after_push(ports, &once, run_id).await
+        }
+        _ => existence::check_after_push(ports, config, run_id).await,
+    }
+}
+
+/// Plans: first the store's attributes and changes, then the difference between source and ledger. Also returns what a
+/// person should know of the store.
+async fn plan(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    options: &Options,
+    run_id: i64,
+) -> Result<(Planned, String), EngineError> {
+    let attributes = read_retry::repeat(config, || ports.destination.attributes()).await?;
+    let filter = resolve(options, &attributes)?;
+    if options.full {
+        invalidate(ports, config, run_id).await?;
+    }
+    let changes = store_changes::record(ports, config, run_id, &attributes).await?;
+    let notices = changes.notices().cloned().collect::<Vec<_>>().join("; ");
+    let now = ports.clock.now();
+    let limit = request_limit(Some(ports.ledger), config, now).await?;
+    let policy = policy(&attributes, changes, options, now);
+    let writer = PlanWriter::saving(ports.ledger, run_id, Summary::new(limit, 0));
+    let progress = |counts| (ports.progress)(Progress::Planning(counts));
+    let planned =
+        planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, &progress).await?;
+    Ok((planned, notices))
+}
+
+/// Makes every entry unconfirmed for a full sync. A ledger that was restored from a backup may have forgotten requests, so
+/// every key is in doubt for one window.
+async fn invalidate(ports: Ports<'_>, config: &PushConfig, run_id: i64) -> Result<(), EngineError> {
+    let now = ports.clock.now();
+    let edit = BeliefEdit {
+        scope: KeyScope::default(),
+        edit: EditKind::Invalidate,
+        reason: "a full sync".to_owned(),
+        in_doubt_until: Some(in_doubt_until(config.request_timeout, now)),
+    };
+    ports.ledger.edit_beliefs(run_id, &edit, now).await?;
+    Ok(())
+}
+
+/// The end of the in-doubt window of a request that is sent now.
+fn in_doubt_until(request_timeout: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::from_std(request_timeout * 2).unwrap_or(IN_DOUBT_MAX)
+}

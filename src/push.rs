@@ -1,0 +1,479 @@
+//! The second phase of a run as a state machine: decides what is sent next, and what a response means for the rest.
+//!
+//! [`Push::on`] takes an event and the time and appends actions. It does no I/O, awaits nothing and reads no clock, so
+//! every rule can be tested as a table of events and actions. The shell in [`crate::engine`] executes the actions and
+//! feeds their results back as events.
+//!
+//! A batch goes through these states: waiting in the plan or to be sent again, `chosen` (a permit is being acquired),
+//! `recording` (its intent is being committed), `ahead` (committed, waits for a slot), `in_flight` (sent), maybe
+//! `reading_back`, and `uncommitted` (its outcome is being committed). A slot is free when the response is read.
+
+mod batch;
+mod deleted;
+mod end;
+mod event;
+mod pace;
+mod plan_queue;
+mod response;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use self::batch::{Batch, Intent, ReadBack, Recording};
+use self::deleted::Deleted;
+pub use self::deleted::Subject;
+pub use self::end::End;
+pub use self::event::{Action, Event, Notice, Now, Wait};
+use self::pace::Pace;
+use self::plan_queue::PlanQueue;
+use crate::config::PushConfig;
+use crate::destination::ReadError;
+use crate::plan::batch::Limit;
+use crate::record::{
+    Change, ChangeOutcome, Counts, Key, NewRequest, PlannedChange, RecordedIntent, RequestEnd,
+    RequestOutcome, RunStatus, Verdict,
+};
+use crate::retry::CircuitBreaker;
+
+/// How many batches may wait to be sent again before no new one is chosen.
+const WAITING_MAX: usize = 64;
+
+/// A request that is not on the wire this long after its intent is not sent: another run may own the store by then.
+pub const INTENT_VALID: Duration = Duration::from_secs(5);
+
+/// What a push starts from.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The counts of the sealed plan.
+    pub counts: Counts,
+    /// How much one request may carry.
+    pub limit: Limit,
+    /// Whether some of the changes have to wait until an older request can no longer be applied.
+    pub has_in_doubt: bool,
+    /// When the run has to end, as time since the push started.
+    pub deadline: Option<Duration>,
+    /// The seed of the jitter.
+    pub seed: u64,
+}
+
+/// The state of the second phase.
+#[derive(Debug)]
+pub struct Push {
+    config: PushConfig,
+    counts: Counts,
+    limit: Limit,
+    deadline: Option<Duration>,
+    plan: PlanQueue,
+    /// Batches to be sent again, and batches that may not be sent yet.
+    waiting: Vec<Batch>,
+    /// The batch to be sent next. A permit is being acquired for it.
+    chosen: Option<Batch>,
+    recording: Vec<Recording>,
+    ahead: VecDeque<Intent>,
+    in_flight: Vec<Intent>,
+    reading_back: Vec<ReadBack>,
+    /// Commits under way, each with its token and the keys that stay unconfirmed until it is done.
+    uncommitted: Vec<(u64, Vec<Key>)>,
+    /// Batches that something before the store refused. It is being checked whether reads succeed.
+    filtered: Vec<(Batch, u16)>,
+    pace: Pace,
+    breaker: CircuitBreaker,
+    deleted: Deleted,
+    /// Whether a value was sent that no earlier run had sent without a clear response.
+    sent_new_value: bool,
+    /// Requests accepted so far.
+    accepted: u64,
+    /// The largest number of values in one of them.
+    largest_accepted: usize,
+    failed_in_a_row: usize,
+    last_token: u64,
+    timer: Option<Duration>,
+    /// Why the run ends before the plan is through.
+    end: Option<End>,
+    /// Whether what waits was given its last outcome.
+    concluded: bool,
+}
+
+impl Push {
+    /// Returns a push at its start. [`start`](Self::start) gives its first actions.
+    #[must_use]
+    pub fn new(config: PushConfig, start: Start) -> Self {
+        let Start { counts, limit, has_in_doubt, deadline, seed } = start;
+        let breaker = CircuitBreaker::new(config.max_attempts, config.workers);
+        let pace = Pace::new(&config, seed);
+        Self {
+            config,
+            counts,
+            limit,
+            deadline,
+            plan: PlanQueue::new(has_in_doubt),
+            waiting: Vec::new(),
+            chosen: None,
+            recording: Vec::new(),
+            ahead: VecDeque::new(),
+            in_flight: Vec::new(),
+            reading_back: Vec::new(),
+            uncommitted: Vec::new(),
+            filtered: Vec::new(),
+            pace,
+            breaker,
+            deleted: Deleted::default(),
+            sent_new_value: false,
+            accepted: 0,
+            largest_accepted: 0,
+            failed_in_a_row: 0,
+            last_token: 0,
+            timer: None,
+            end: None,
+            concluded: false,
+        }
+    }
+
+    /// Appends the first actions.
+    pub fn start(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.advance(now, actions);
+    }
+
+    /// Takes one event and appends the actions that follow from it. After [`Action::End`] nothing follows.
+    pub fn on(&mut self, event: Event, now: Now, actions: &mut Vec<Action>) {
+        match event {
+            Event::PageLoaded(page) => self.plan.add(page),
+            Event::PermitGranted => self.record_intent(now, actions),
+            Event::IntentRecorded { token, intent } => self.intent_recorded(token, intent, now, actions),
+            Event::ResponseRead { request_id, response, took } => {
+                self.response_read(request_id, &response, took, now, actions);
+            }
+            Event::ReadBack { request_id, values } => self.values_read(request_id, values, now, actions),
+            Event::Recorded { token, counts } => {
+                self.uncommitted.retain(|(waiting, _)| *waiting != token);
+                if let Some(counts) = counts {
+                    self.counts = counts;
+                    actions.push(Action::Notify(Notice::Counted(counts)));
+                }
+            }
+            Event::ExistenceChecked(result) => self.existence_checked(result, actions),
+            Event::ReadsChecked(result) => self.reads_checked(result, now, actions),
+            Event::Timer => self.timer = None,
+            Event::StopAsked => {
+                let end = "asked to stop; requests in flight were completed, the rest is deferred";
+                self.end.get_or_insert_with(|| End::stopped(end));
+            }
+        }
+        self.advance(now, actions);
+    }
+
+    /// Returns the run's counts as the ledger last recorded them.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Returns whether a request is on the wire.
+    #[must_use]
+    pub fn has_requests_in_flight(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Returns the keys with an intent and no committed outcome: what a run that lost its lock makes unconfirmed.
+    #[must_use]
+    pub fn unconfirmed_keys(&self) -> Vec<Key> {
+        let recording = self.recording.iter().map(|recording| &recording.batch);
+        let intents = self.ahead.iter().chain(&self.in_flight).map(|intent| &intent.batch);
+        let reading_back = self.reading_back.iter().map(|read_back| &read_back.batch);
+        let batches = recording.chain(intents).chain(reading_back);
+        let keys = batches.flat_map(|batch| batch.changes.iter().map(|planned| planned.change.key));
+        keys.chain(self.uncommitted.iter().flat_map(|(_, keys)| keys).copied()).collect()
+    }
+
+    /// Does everything that can be done now.
+    fn advance(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.check_end(now);
+        self.send(now, actions);
+        self.choose(now, actions);
+        if self.end.is_none()
+            && let Some(page) = self.plan.page_to_load()
+        {
+            actions.push(page);
+        }
+        if self.is_idle() && (self.end.is_some() || self.concluded || self.is_through()) {
+            self.conclude(now, actions);
+        } else {
+            self.set_timer(now, actions);
+        }
+    }
+
+    /// Ends the run where its time is over or the circuit breaker tripped.
+    fn check_end(&mut self, now: Now) {
+        if self.end.is_some() {
+            return;
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now.elapsed) {
+            self.end = Some(End::stopped("[push] max_duration is over; the rest is deferred"));
+        } else if let Some((why, hint)) = self.breaker.tripped(&self.counts) {
+            let rest = if self.counts.deferred > 0 { "; the rest is deferred" } else { "" };
+            self.end = Some(End::failed(format!("stopped because {why}{rest}"), hint));
+        }
+    }
+
+    /// Sends batches whose intent is committed, as far as there are free slots and few enough uncommitted outcomes.
+    fn send(&mut self, now: Now, actions: &mut Vec<Action>) {
+        while self.in_flight.len() < self.pace.slots()
+            && self.uncommitted.len() + self.reading_back.len() < self.config.workers
+            && let Some(intent) = self.ahead.pop_front()
+        {
+            if now.elapsed.saturating_sub(intent.recorded_at) > INTENT_VALID {
+                self.take_back(
+                    intent,
+                    "not sent: no slot was free within five seconds of its intent",
+                    now,
+                    actions,
+                );
+                continue;
+            }
+            let changes = intent.batch.changes.iter().map(|planned| &planned.change);
+            let items = changes.map(|c| (c.key, c.value.clone().unwrap_or_default())).collect();
+            let Intent { request_id, recorded_at, .. } = intent;
+            actions.push(Action::Send { request_id, items, recorded_at });
+            self.in_flight.push(intent);
+        }
+    }
+
+    /// Chooses the batch to be sent next, if there is room for one, and asks for a permit.
+    fn choose(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let intents = self.recording.len() + self.ahead.len() + self.in_flight.len();
+        let room = intents < self.pace.slots() + self.pace.intents_ahead();
+        if !room || self.end.is_some() || self.deleted.is_checking() || self.pace.is_paused(now) {
+            return;
+        }
+        while self.chosen.is_none() {
+            let Some(batch) = self.next_batch(now, actions) else { return };
+            self.chosen = self.without_deleted(batch, now, actions);
+            if self.chosen.is_some() {
+                actions.push(Action::AcquirePermit);
+            }
+        }
+    }
+
+    /// Returns a batch that may be sent now: one that waited, else the next of the plan.
+    fn next_batch(&mut self, now: Now, actions: &mut Vec<Action>) -> Option<Batch> {
+        if let Some(index) = self.waiting.iter().position(|batch| batch.is_ready(now)) {
+            return Some(self.waiting.remove(index));
+        }
+        // While nothing succeeds no new batch is chosen, unless the others have used up their attempts.
+        let failing = self.failed_in_a_row >= self.config.workers;
+        if failing && !self.waiting.is_empty() && !self.waiting.iter().any(Batch::is_exhausted) {
+            return None;
+        }
+        while self.waiting.len() < WAITING_MAX {
+            let changes = self.plan.next(self.limit)?;
+            let mut batch = Batch::new(changes, self.config.max_attempts);
+            let Some(wait) = batch.in_doubt_wait(now) else { return Some(batch) };
+            actions
+                .push(Action::Notify(Notice::Waiting(Wait::InDoubt { values: batch.changes.len() }, wait)));
+            batch.ready_at = Some(now.elapsed + wait);
+            self.waiting.push(batch);
+        }
+        None
+    }
+
+    /// Has the intent of the chosen batch committed.
+    fn record_intent(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let Some(batch) = self.chosen.take() else { return };
+        if self.end.is_some() || self.pace.is_paused(now) {
+            self.waiting.push(batch);
+            return;
+        }
+        let token = self.token();
+        let in_doubt_until = now.utc + self.in_doubt_window();
+        let (parent_id, attempt) = (batch.last_request, batch.attempts + 1);
+        let request = NewRequest { parent_id, attempt, at: now.utc, in_doubt_until };
+        let changes: Vec<Change> = batch.changes.iter().map(|planned| planned.change.clone()).collect();
+        actions.push(Action::RecordIntent { token, request, changes });
+        self.recording.push(Recording { token, batch, recorded_at: now.elapsed, in_doubt_until });
+    }
+
+    fn intent_recorded(&mut self, token: u64, intent: RecordedIntent, now: Now, actions: &mut Vec<Action>) {
+        let Some(index) = self.recording.iter().position(|recording| recording.token == token) else {
+            return;
+        };
+        let Recording { batch, recorded_at, in_doubt_until, .. } = self.recording.remove(index);
+        self.counts = intent.counts;
+        self.sent_new_value |= !batch.changes.iter().all(PlannedChange::repeats);
+        let intent = Intent { request_id: intent.request_id, batch, recorded_at, in_doubt_until };
+        if self.pace.is_paused(now) {
+            self.take_back(intent, LIMITED, now, actions);
+        } else if self.ends_in_failure() {
+            self.take_back(intent, STOPPED, now, actions);
+        } else {
+            self.ahead.push_back(intent);
+        }
+    }
+
+    /// Records that a request was not sent. Its batch waits for its turn again.
+    fn take_back(&mut self, intent: Intent, why: &str, now: Now, actions: &mut Vec<Action>) {
+        let Intent { request_id, mut batch, .. } = intent;
+        let (outcome, error) = (RequestOutcome::NotSent, Some(why.to_owned()));
+        let end = RequestEnd { at: now.utc, outcome, http_status: None, store_request_id: None, error };
+        self.record_outcome(request_id, end, Vec::new(), &batch, actions);
+        batch.last_request = Some(request_id);
+        self.waiting.push(batch);
+    }
+
+    fn take_back_all(&mut self, why: &str, now: Now, actions: &mut Vec<Action>) {
+        while let Some(intent) = self.ahead.pop_front() {
+            self.take_back(intent, why, now, actions);
+        }
+    }
+
+    /// Has the end of a request committed, with the outcomes of those of its changes that have one.
+    fn record_outcome(
+        &mut self,
+        request_id: i64,
+        end: RequestEnd,
+        outcomes: Vec<ChangeOutcome>,
+        batch: &Batch,
+        actions: &mut Vec<Action>,
+    ) {
+        for ChangeOutcome { key, verdict, .. } in &outcomes {
+            if let Verdict::Confirmed { .. } = verdict {
+                self.deleted.confirmed(*key);
+            }
+        }
+        let token = self.token();
+        self.uncommitted.push((token, batch.changes.iter().map(|planned| planned.change.key).collect()));
+        actions.push(Action::RecordOutcome { token, request_id, end, outcomes });
+    }
+
+    /// Has outcomes committed that no request led to.
+    fn record_unsent(&mut self, outcomes: Vec<ChangeOutcome>, actions: &mut Vec<Action>) {
+        if outcomes.is_empty() {
+            return;
+        }
+        let token = self.token();
+        self.uncommitted.push((token, outcomes.iter().map(|outcome| outcome.key).collect()));
+        actions.push(Action::RecordUnsent { token, outcomes });
+    }
+
+    /// Rejects the values of deleted customers and attributes without sending them.
+    fn without_deleted(&mut self, mut batch: Batch, now: Now, actions: &mut Vec<Action>) -> Option<Batch> {
+        if self.deleted.is_empty() {
+            return Some(batch);
+        }
+        let until = batch.in_doubt_until;
+        let deleted = match &mut batch.bisection {
+            Some(bisection) => {
+                bisection.put_back();
+                bisection.remove(|planned| self.deleted.reason(planned.change.key).is_some())
+            }
+            None => {
+                let is_deleted =
+                    |planned: &mut PlannedChange| self.deleted.reason(planned.change.key).is_some();
+                batch.changes.extract_if(.., is_deleted).collect()
+            }
+        };
+        let outcomes = deleted.iter().filter_map(|planned| {
+            let reason = self.deleted.reason(planned.change.key)?;
+            Some(planned.outcome(Verdict::Rejected { reason }, until, now))
+        });
+        let outcomes = outcomes.collect();
+        self.record_unsent(outcomes, actions);
+        match batch.bisection.take() {
+            Some(bisection) => self.bisect(bisection, &batch, now, actions),
+            None => (!batch.changes.is_empty()).then_some(batch),
+        }
+    }
+
+    fn existence_checked(&mut self, result: Result<Vec<Subject>, ReadError>, actions: &mut Vec<Action>) {
+        match result {
+            Ok(deleted) => self.deleted.found(deleted),
+            // A failed check costs requests. It changes no outcome.
+            Err(error) => actions.push(Action::Notify(Notice::CheckFailed(error))),
+        }
+        self.deleted.checked();
+        self.check_existence(actions);
+    }
+
+    /// Checks whether customers and attributes still exist whose values were rejected several times in a row.
+    fn check_existence(&mut self, actions: &mut Vec<Action>) {
+        if let Some(subjects) = self.deleted.to_check() {
+            actions.push(Action::CheckExistence(subjects));
+        }
+    }
+
+    /// Whether nothing is under way that ends by itself.
+    fn is_idle(&self) -> bool {
+        self.recording.is_empty()
+            && self.ahead.is_empty()
+            && self.in_flight.is_empty()
+            && self.reading_back.is_empty()
+            && self.uncommitted.is_empty()
+            && self.filtered.is_empty()
+    }
+
+    /// Whether every change of the plan has an outcome.
+    fn is_through(&self) -> bool {
+        self.plan.is_empty() && self.waiting.is_empty() && self.chosen.is_none()
+    }
+
+    fn ends_in_failure(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.status == RunStatus::Failed)
+    }
+
+    /// Gives what waits its last outcome, then ends. What was never sent stays `planned`: deferred, in a closed run.
+    fn conclude(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if !self.concluded {
+            self.concluded = true;
+            self.waiting.extend(self.chosen.take());
+            if self.counts.deferred == 0 && self.waiting.is_empty() {
+                // Asked to stop when nothing was left to stop, or every value was refused, which is a response to each.
+                let all_answered = self.counts.unknown == 0;
+                self.end.take_if(|end| end.status == RunStatus::Stopped || all_answered);
+            }
+            for mut batch in std::mem::take(&mut self.waiting) {
+                if batch.last_request.is_none() {
+                    continue;
+                }
+                let verdict = batch.last_verdict("the run ended before it could be sent again");
+                if let Some(bisection) = batch.bisection.take() {
+                    batch.changes = bisection.into_remaining();
+                }
+                let outcomes = batch.outcomes(&verdict, now);
+                self.record_unsent(outcomes, actions);
+            }
+        }
+        if self.uncommitted.is_empty() {
+            let silent = self.sent_new_value && self.breaker.got_no_response();
+            let whole = || if silent { End::no_response(self.counts.requests) } else { End::succeeded() };
+            actions.push(Action::End(self.end.take().unwrap_or_else(whole)));
+        }
+    }
+
+    /// Sets the timer to the next time at which something may be done without an event.
+    fn set_timer(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let ready = self.waiting.iter().filter_map(|batch| batch.ready_at).filter(|_| self.chosen.is_none());
+        let times = ready.chain(self.pace.paused_until()).chain(self.deadline);
+        let next = times.filter(|at| *at > now.elapsed && self.end.is_none()).min();
+        if next != self.timer {
+            self.timer = next;
+            actions.push(Action::SetTimer(next));
+        }
+    }
+
+    /// How long a request of this run may still be applied after it was sent.
+    fn in_doubt_window(&self) -> TimeDelta {
+        TimeDelta::from_std(self.config.request_timeout * 2).unwrap_or(TimeDelta::MAX)
+    }
+
+    const fn token(&mut self) -> u64 {
+        self.last_token += 1;
+        self.last_token
+    }
+}
+
+const LIMITED: &str = "not sent: the store asked to wait";
+const STOPPED: &str = "not sent: the run was stopped";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! A batch of changes on its way through a push.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::Now;
+use crate::record::{ChangeOutcome, IN_DOUBT_MAX, PlannedChange, RequestEnd, Verdict};
+use crate::retry::bisection::Bisection;
+
+/// Changes to be sent in one request, and what was tried before.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) changes: Vec<PlannedChange>,
+    /// The last request with an intent for these changes. `None`: they are still `planned`.
+    pub(super) last_request: Option<i64>,
+    /// Requests so far, refused or failed.
+    pub(super) attempts: u32,
+    /// Requests so far that are in doubt.
+    pub(super) failures: u32,
+    /// How many such requests are made before the batch is split.
+    pub(super) max_failures: u32,
+    /// Until when a request of this run for these changes may still be applied.
+    pub(super) in_doubt_until: Option<DateTime<Utc>>,
+    /// How many requests had been accepted when this batch first failed.
+    pub(super) accepted_before: u64,
+    /// The bisection that these changes are a part of.
+    pub(super) bisection: Option<Bisection>,
+    /// The batch is not sent before this time.
+    pub(super) ready_at: Option<Duration>,
+    /// What the last response said.
+    pub(super) last_error: String,
+}
+
+/// A batch whose intent is being committed.
+#[derive(Debug)]
+pub(super) struct Recording {
+    pub(super) token: u64,
+    pub(super) batch: Batch,
+    pub(super) recorded_at: Duration,
+    pub(super) in_doubt_until: DateTime<Utc>,
+}
+
+/// A batch whose intent is committed.
+#[derive(Debug)]
+pub(super) struct Intent {
+    pub(super) request_id: i64,
+    pub(super) batch: Batch,
+    pub(super) recorded_at: Duration,
+    pub(super) in_doubt_until: DateTime<Utc>,
+}
+
+/// A batch whose response left some values open, which are being read from the store.
+#[derive(Debug)]
+pub(super) struct ReadBack {
+    pub(super) request_id: i64,
+    pub(super) batch: Batch,
+    pub(super) end: RequestEnd,
+    /// What the response proved.
+    pub(super) outcomes: Vec<ChangeOutcome>,
+    /// What it left open.
+    pub(super) open: Vec<PlannedChange>,
+    /// Until when the request may still be applied, where its response could not be read.
+    pub(super) unreadable_until: Option<DateTime<Utc>>,
+}
+
+impl Batch {
+    /// Returns a batch of planned changes.
+    pub(super) const fn new(changes: Vec<PlannedChange>, max_failures: u32) -> Self {
+        Self {
+            changes,
+            last_request: None,
+            attempts: 0,
+            failures: 0,
+            max_failures,
+            in_doubt_until: None,
+            accepted_before: 0,
+            bisection: None,
+            ready_at: None,
+            last_error: String::new(),
+        }
+    }
+
+    /// Returns a batch of some changes of this one, to be sent in its place.
+    pub(super) fn part(&self, changes: Vec<PlannedChange>, max_failures: u32) -> Self {
+        Self {
+            last_request: self.last_request,
+            in_doubt_until: self.in_doubt_until,
+            last_error: self.last_error.clone(),
+            ..Self::new(changes, max_failures)
+        }
+    }
+
+    pub(super) fn is_ready(&self, now: Now) -> bool {
+        self.ready_at.is_none_or(|at| at <= now.elapsed)
+    }
+
+    /// Whether its attempts are used up.
+    pub(super) const fn is_exhausted(&self) -> bool {
+        self.failures >= self.max_failures
+    }
+
+    /// How long it has to wait until no older request with another value can be applied. An older request with the same
+    /// value does no harm.
+    pub(super) fn in_doubt_wait(&self, now: Now) -> Option<Duration> {
+        let others = self.changes.iter().filter(|planned| !planned.repeats());
+        let until = others.filter_map(|planned| planned.change.in_doubt_until).max()?;
+        // The clock may have been set back after the plan was made.
+        (until - now.utc).min(IN_DOUBT_MAX).to_std().ok().filter(|wait| !wait.is_zero())
+    }
+
+    /// The last verdict on changes that are not sent again: deferred only if no request of theirs can have been applied.
+    pub(super) fn last_verdict(&self, why: &str) -> Verdict {
+        let reason = match self.last_error.as_str() {
+            "" => why.to_owned(),
+            error => format!("{why}; last response: {error}"),
+        };
+        match self.in_doubt_until {
+            Some(_) => Verdict::Unknown { reason, observed_value: None },
+            None => Verdict::Deferred { reason },
+        }
+    }
+
+    /// The same outcome for each of its changes.
+    pub(super) fn outcomes(&self, verdict: &Verdict, now: Now) -> Vec<ChangeOutcome> {
+        let outcome = |planned: &PlannedChange| planned.outcome(verdict.clone(), self.in_doubt_until, now);
+        self.changes.iter().map(outcome).collect()
+    }
+}
+
+impl PlannedChange {
+    /// The outcome of this change. `until` is when the requests of this run can no longer be applied.
+    pub(super) fn outcome(&self, verdict: Verdict, until: Option<DateTime<Utc>>, now: Now) -> ChangeOutcome {
+        let in_doubt_until = until.max(self.change.in_doubt_until).filter(|until| *until > now.utc);
+        ChangeOutcome { key: self.change.key, verdict, in_doubt_until }
+    }
+}

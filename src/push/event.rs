@@ -1,0 +1,181 @@
+//! What happens to a push, and what it asks for.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::{End, Subject};
+use crate::destination::{Echo, ReadError, Response};
+use crate::record::{
+    Change, ChangeOutcome, Counts, Key, LearnedSize, NewRequest, PlannedChange, RecordedIntent, RequestEnd,
+};
+
+/// The time of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The time since the push started, by a clock that never goes back.
+    pub elapsed: Duration,
+    /// The wall clock, for times that are recorded.
+    pub utc: DateTime<Utc>,
+}
+
+/// Something that happened: an action was executed, time passed, or a stop was asked for.
+#[derive(Debug)]
+pub enum Event {
+    /// A page of the plan is loaded. Fewer changes than were asked for mean that it was the last.
+    PageLoaded(Vec<PlannedChange>),
+    /// The rate limiter permits one more request.
+    PermitGranted,
+    /// The intent is committed.
+    IntentRecorded {
+        /// The token of the action.
+        token: u64,
+        /// The request's id and the run's counts.
+        intent: RecordedIntent,
+    },
+    /// The response to a request was read, or none came.
+    ResponseRead {
+        /// The request.
+        request_id: i64,
+        /// What came back.
+        response: Response,
+        /// The time from sending to the end of the response.
+        took: Duration,
+    },
+    /// The values that a response left open were read from the store, or could not be.
+    ReadBack {
+        /// The request.
+        request_id: i64,
+        /// The store's values of the keys.
+        values: Result<Vec<Echo>, ReadError>,
+    },
+    /// Outcomes or a learned size are committed.
+    Recorded {
+        /// The token of the action.
+        token: u64,
+        /// The run's counts, where the commit changed them.
+        counts: Option<Counts>,
+    },
+    /// The store was asked which of the subjects it no longer has.
+    ExistenceChecked(Result<Vec<Subject>, ReadError>),
+    /// The store was read, to find out whether it refuses reads as well.
+    ReadsChecked(Result<(), ReadError>),
+    /// The time of the timer has come.
+    Timer,
+    /// The run is asked to stop.
+    StopAsked,
+}
+
+/// Something to be executed. Each but `SetTimer`, `Notify` and `End` leads to one event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Load changes of the plan that are still `planned`, in key order.
+    LoadPage {
+        /// Those that wait for older requests, or the others.
+        in_doubt: bool,
+        /// After this key.
+        after: Option<Key>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Wait until the store's rate quota permits one more request.
+    AcquirePermit,
+    /// Commit the intent of a request.
+    RecordIntent {
+        /// Repeated in the event.
+        token: u64,
+        /// The request.
+        request: NewRequest,
+        /// Its changes.
+        changes: Vec<Change>,
+    },
+    /// Send the values of a request whose intent is committed.
+    Send {
+        /// The request.
+        request_id: i64,
+        /// Keys and values.
+        items: Vec<(Key, String)>,
+        /// When its intent was recorded: it must be on the wire within [`super::INTENT_VALID`].
+        recorded_at: Duration,
+    },
+    /// Read the store's values of these keys.
+    ReadBack {
+        /// The request whose response left them open.
+        request_id: i64,
+        /// The keys.
+        keys: Vec<Key>,
+    },
+    /// Commit the end of a request.
+    RecordOutcome {
+        /// Repeated in the event.
+        token: u64,
+        /// The request.
+        request_id: i64,
+        /// How it ended.
+        end: RequestEnd,
+        /// The outcomes of those of its changes that have one.
+        outcomes: Vec<ChangeOutcome>,
+    },
+    /// Commit outcomes that no request led to.
+    RecordUnsent {
+        /// Repeated in the event.
+        token: u64,
+        /// The outcomes.
+        outcomes: Vec<ChangeOutcome>,
+    },
+    /// Keep the size that the store accepts.
+    LearnSize {
+        /// Repeated in the event.
+        token: u64,
+        /// The size.
+        size: LearnedSize,
+    },
+    /// Ask the store which of these it no longer has.
+    CheckExistence(Vec<Subject>),
+    /// Read something from the store.
+    CheckReads,
+    /// Replace the timer; `None` ends it.
+    SetTimer(Option<Duration>),
+    /// Tell subscribers.
+    Notify(Notice),
+    /// The push is over. Nothing is under way.
+    End(End),
+}
+
+/// Something that subscribers may want to know: progress, logs, metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The run's counts changed.
+    Counted(Counts),
+    /// A request ended.
+    RequestEnded {
+        /// The request.
+        request_id: i64,
+        /// How many values it carried.
+        values: usize,
+        /// The status of the response, or why there was none. Holds no values.
+        response: String,
+        /// The time from sending to the end of the response.
+        took: Duration,
+    },
+    /// The store rejected a value.
+    Rejected(Key),
+    /// The store accepts fewer values in a request than it was sent.
+    SizeLearned(usize),
+    /// Something has to wait, at most so long.
+    Waiting(Wait, Duration),
+    /// It could not be checked whether a customer or an attribute still exists.
+    CheckFailed(ReadError),
+}
+
+/// Why something waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// The store asked to wait (429).
+    Limited,
+    /// A request of an earlier run may still be applied, and these values must not be overwritten by it.
+    InDoubt {
+        /// How many values wait.
+        values: usize,
+    },
+}

@@ -1,0 +1,63 @@
+//! The plan as a queue of batches, loaded in short pages, so that no read of the ledger stays open across a request.
+
+use std::collections::VecDeque;
+
+use super::Action;
+use crate::plan::batch::{self, Limit};
+use crate::record::{Key, PlannedChange};
+
+/// How many changes are loaded at once: those of a few requests, so that no outcome waits long behind a page.
+const PAGE: usize = 256;
+
+/// With fewer changes than this in the queue the next page is loaded.
+const LOW: usize = 256;
+
+/// What is left of a run's plan: first what may be sent at once, then what has to wait for older requests.
+#[derive(Debug)]
+pub(super) struct PlanQueue {
+    changes: VecDeque<PlannedChange>,
+    has_in_doubt: bool,
+    /// Whether the changes that have to wait are being loaded.
+    in_doubt: bool,
+    after: Option<Key>,
+    is_loading: bool,
+    is_loaded: bool,
+}
+
+impl PlanQueue {
+    pub(super) const fn new(has_in_doubt: bool) -> Self {
+        let changes = VecDeque::new();
+        Self { changes, has_in_doubt, in_doubt: false, after: None, is_loading: false, is_loaded: false }
+    }
+
+    /// Takes the next batch in key order. `None` at the end of the plan, or until a page is loaded.
+    pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<PlannedChange>> {
+        let batch = batch::next(&mut self.changes, self.is_loaded, limit);
+        if batch.is_none() && self.is_loaded && self.has_in_doubt && !self.in_doubt {
+            (self.in_doubt, self.after, self.is_loaded) = (true, None, false);
+        }
+        batch
+    }
+
+    /// The page to be loaded now, if there is one. The next is loaded ahead, so that no slot waits for it.
+    pub(super) fn page_to_load(&mut self) -> Option<Action> {
+        if self.is_loaded || self.is_loading || self.changes.len() >= LOW {
+            return None;
+        }
+        self.is_loading = true;
+        Some(Action::LoadPage { in_doubt: self.in_doubt, after: self.after, limit: PAGE })
+    }
+
+    /// Adds a loaded page.
+    pub(super) fn add(&mut self, page: Vec<PlannedChange>) {
+        self.is_loading = false;
+        self.is_loaded = page.len() < PAGE;
+        self.after = page.last().map(|planned| planned.change.key).or(self.after);
+        self.changes.extend(page);
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_doubt == self.has_in_doubt && self.is_loaded && self.changes.is_empty()
+    }
+}

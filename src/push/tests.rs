@@ -1,0 +1,9 @@
+//! The rules of a push as tables: events in, actions out. No runtime, no clock, no ledger.
+
+mod bisection;
+mod driver;
+mod ends;
+mod in_doubt;
+mod responses;
+mod slots;
+mod store_changes;

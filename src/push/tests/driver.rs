@@ -1,0 +1,362 @@
+//! A shell without futures: it executes the actions of a push at once, except what a test holds back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::config::PushConfig;
+use crate::destination::{Body, Echo, HttpResponse, ReadError, Response};
+use crate::plan::batch::Limit;
+use crate::push::{Action, End, Event, Notice, Now, Push, Start, Subject};
+use crate::record::{
+    Action as ChangeAction, Change, ChangeOutcome, Counts, Key, LearnedSize, NewRequest, PlannedChange,
+    RecordedIntent, RequestEnd, RequestOutcome, Verdict,
+};
+
+/// A request on the wire.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) request_id: i64,
+    pub(super) items: Vec<(Key, String)>,
+}
+
+impl Sent {
+    pub(super) fn customers(&self) -> Vec<i64> {
+        self.items.iter().map(|(key, _)| key.customer_id).collect()
+    }
+}
+
+/// What a test holds back: the actions are kept until it lets them happen.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    pub(super) intents: bool,
+    pub(super) outcomes: bool,
+    pub(super) permits: bool,
+}
+
+/// A push with a ledger that is a map.
+pub(super) struct Driver {
+    pub(super) push: Push,
+    pub(super) elapsed: Duration,
+    pub(super) hold: Hold,
+    plan: Vec<PlannedChange>,
+    counts: Counts,
+    /// Events that happened and were not fed yet.
+    pending: VecDeque<Event>,
+    /// Requests by id: what was recorded of them, in order of their intents.
+    pub(super) requests: BTreeMap<i64, (NewRequest, Option<RequestEnd>)>,
+    /// Outcomes by key, as they were recorded last.
+    pub(super) outcomes: BTreeMap<Key, ChangeOutcome>,
+    /// Keys whose intent is recorded.
+    sending: Vec<Key>,
+    /// On the wire now, oldest first.
+    pub(super) in_flight: VecDeque<Sent>,
+    /// Everything that was ever sent.
+    pub(super) sent: Vec<Sent>,
+    pub(super) held: VecDeque<Action>,
+    pub(super) read_backs: VecDeque<(i64, Vec<Key>)>,
+    pub(super) existence_checks: VecDeque<Vec<Subject>>,
+    pub(super) reads_to_check: usize,
+    pub(super) learned: Vec<LearnedSize>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) timer: Option<Duration>,
+    pub(super) end: Option<End>,
+}
+
+pub(super) fn utc() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
+}
+
+/// Changes of customers 1 to `customers`, each with one value of attribute 1.
+pub(super) fn changes(customers: i64) -> Vec<PlannedChange> {
+    (1..=customers).map(|customer| change(customer, 1)).collect()
+}
+
+pub(super) fn change(customer_id: i64, attribute_id: i64) -> PlannedChange {
+    PlannedChange {
+        change: Change {
+            key: Key::new(customer_id, attribute_id),
+            action: ChangeAction::Create,
+            value: Some(format!("value {customer_id}")),
+            previous_value: None,
+            value_id: None,
+            in_doubt_until: None,
+        },
+        in_doubt_value: None,
+        observed_value: None,
+    }
+}
+
+impl Driver {
+    /// Starts to push changes, which are in key order.
+    pub(super) fn new(plan: Vec<PlannedChange>) -> Self {
+        Self::with(plan, PushConfig::default(), Hold::default())
+    }
+
+    pub(super) fn with(plan: Vec<PlannedChange>, config: PushConfig, hold: Hold) -> Self {
+        let planned = i64::try_from(plan.len()).expect("a small plan");
+        let counts = Counts { planned, deferred: planned, ..Counts::default() };
+        let has_in_doubt = plan.iter().any(|planned| planned.change.in_doubt_until.is_some());
+        let limit = Limit { customers: config.customers_per_request, values: config.values_per_request };
+        let deadline = config.max_duration;
+        let start = Start { counts, limit, has_in_doubt, deadline, seed: 1 };
+        let mut driver = Self {
+            push: Push::new(config, start),
+            elapsed: Duration::ZERO,
+            hold,
+            plan,
+            counts,
+            pending: VecDeque::new(),
+            requests: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            sending: Vec::new(),
+            in_flight: VecDeque::new(),
+            sent: Vec::new(),
+            held: VecDeque::new(),
+            read_backs: VecDeque::new(),
+            existence_checks: VecDeque::new(),
+            reads_to_check: 0,
+            learned: Vec::new(),
+            notices: Vec::new(),
+            timer: None,
+            end: None,
+        };
+        let mut actions = Vec::new();
+        driver.push.start(driver.now(), &mut actions);
+        driver.execute(actions);
+        driver.feed();
+        driver
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { elapsed: self.elapsed, utc: utc() + TimeDelta::from_std(self.elapsed).expect("a short time") }
+    }
+
+    /// Feeds an event and executes what follows.
+    pub(super) fn event(&mut self, event: Event) {
+        self.pending.push_back(event);
+        self.feed();
+    }
+
+    fn feed(&mut self) {
+        while let Some(event) = self.pending.pop_front() {
+            let mut actions = Vec::new();
+            self.push.on(event, self.now(), &mut actions);
+            self.execute(actions);
+        }
+    }
+
+    fn execute(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            assert!(self.end.is_none(), "{action:?} after the end");
+            let held = match action {
+                Action::AcquirePermit => self.hold.permits,
+                Action::RecordIntent { .. } => self.hold.intents,
+                Action::RecordOutcome { .. } | Action::RecordUnsent { .. } => self.hold.outcomes,
+                _ => false,
+            };
+            if held {
+                self.held.push_back(action);
+            } else {
+                self.perform(action);
+            }
+        }
+    }
+
+    /// Lets the oldest held action happen.
+    pub(super) fn release_held(&mut self) {
+        let action = self.held.pop_front().expect("a held action");
+        self.perform(action);
+        self.feed();
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::LoadPage { in_doubt, after, limit } => {
+                let is_due = |planned: &&PlannedChange| {
+                    planned.change.in_doubt_until.is_some() == in_doubt
+                        && after.is_none_or(|after| planned.key() > after)
+                };
+                let page = self.plan.iter().filter(is_due).take(limit).cloned().collect();
+                self.pending.push_back(Event::PageLoaded(page));
+            }
+            Action::AcquirePermit => self.pending.push_back(Event::PermitGranted),
+            Action::RecordIntent { token, request, changes } => {
+                let request_id = 1 + i64::try_from(self.requests.len()).expect("few requests");
+                for change in &changes {
+                    assert!(
+                        !self.outcomes.contains_key(&change.key),
+                        "{} has an outcome already",
+                        change.key
+                    );
+                    if !self.sending.contains(&change.key) {
+                        self.sending.push(change.key);
+                        self.counts.deferred -= 1;
+                        self.counts.unknown += 1;
+                    }
+                }
+                self.counts.requests += 1;
+                self.requests.insert(request_id, (request, None));
+                let intent = RecordedIntent { request_id, counts: self.counts };
+                self.pending.push_back(Event::IntentRecorded { token, intent });
+            }
+            Action::Send { request_id, items, .. } => {
+                assert!(
+                    self.requests.contains_key(&request_id),
+                    "promise 4: sent before its intent was committed"
+                );
+                assert!(!items.is_empty());
+                self.sent.push(Sent { request_id, items: items.clone() });
+                self.in_flight.push_back(Sent { request_id, items });
+            }
+            Action::ReadBack { request_id, keys } => self.read_backs.push_back((request_id, keys)),
+            Action::RecordOutcome { token, request_id, end, outcomes } => {
+                self.counts.requests -= i64::from(end.outcome == RequestOutcome::NotSent);
+                self.requests.get_mut(&request_id).expect("a request").1 = Some(end);
+                self.record(outcomes);
+                self.pending.push_back(Event::Recorded { token, counts: Some(self.counts) });
+            }
+            Action::RecordUnsent { token, outcomes } => {
+                self.record(outcomes);
+                self.pending.push_back(Event::Recorded { token, counts: Some(self.counts) });
+            }
+            Action::LearnSize { token, size } => {
+                self.learned.push(size);
+                self.pending.push_back(Event::Recorded { token, counts: None });
+            }
+            Action::CheckExistence(subjects) => self.existence_checks.push_back(subjects),
+            Action::CheckReads => self.reads_to_check += 1,
+            Action::SetTimer(at) => self.timer = at,
+            Action::Notify(notice) => self.notices.push(notice),
+            Action::End(end) => self.end = Some(end),
+        }
+    }
+
+    fn record(&mut self, outcomes: Vec<ChangeOutcome>) {
+        for outcome in outcomes {
+            let was_sending = self.sending.contains(&outcome.key);
+            let from = if was_sending { &mut self.counts.unknown } else { &mut self.counts.deferred };
+            *from -= 1;
+            match &outcome.verdict {
+                Verdict::Confirmed { .. } => self.counts.confirmed += 1,
+                Verdict::Rejected { .. } => self.counts.rejected += 1,
+                Verdict::Unknown { .. } => self.counts.unknown += 1,
+                Verdict::Deferred { .. } => self.counts.deferred += 1,
+            }
+            let again = self.outcomes.insert(outcome.key, outcome);
+            assert!(again.is_none(), "a second outcome: {again:?}");
+        }
+        assert!(self.counts.balance(), "promise 7: {:?}", self.counts);
+    }
+
+    /// Gives the response to the oldest request on the wire.
+    pub(super) fn respond(&mut self, response: impl Fn(&Sent) -> Response) -> Sent {
+        let sent = self.in_flight.pop_front().expect("a request on the wire");
+        let (request_id, took) = (sent.request_id, Duration::from_millis(50));
+        self.event(Event::ResponseRead { request_id, response: response(&sent), took });
+        sent
+    }
+
+    /// Answers the oldest read-back.
+    pub(super) fn read_back(&mut self, values: impl Fn(&[Key]) -> Result<Vec<Echo>, ReadError>) {
+        let (request_id, keys) = self.read_backs.pop_front().expect("a read-back");
+        self.event(Event::ReadBack { request_id, values: values(&keys) });
+    }
+
+    /// Lets time pass until the timer.
+    pub(super) fn pass(&mut self) {
+        self.elapsed = self.timer.take().expect("a timer");
+        self.event(Event::Timer);
+    }
+
+    /// Runs to the end: every request gets this response, every check and read-back finds everything as it should be.
+    pub(super) fn run(&mut self, response: impl Fn(&Sent) -> Response) -> &End {
+        for _ in 0..100_000 {
+            if self.end.is_some() {
+                break;
+            }
+            if !self.in_flight.is_empty() {
+                self.respond(&response);
+            } else if !self.read_backs.is_empty() {
+                self.read_back(|_| Ok(Vec::new()));
+            } else if self.existence_checks.pop_front().is_some() {
+                self.event(Event::ExistenceChecked(Ok(Vec::new())));
+            } else if self.reads_to_check > 0 {
+                self.reads_to_check -= 1;
+                self.event(Event::ReadsChecked(Ok(())));
+            } else {
+                self.pass();
+            }
+        }
+        self.end.as_ref().expect("an end")
+    }
+
+    /// The customers whose change ended so.
+    pub(super) fn ended(&self, is: impl Fn(&Verdict) -> bool) -> Vec<i64> {
+        let ended = self.outcomes.values().filter(|outcome| is(&outcome.verdict));
+        ended.map(|outcome| outcome.key.customer_id).collect()
+    }
+
+    pub(super) fn confirmed(&self) -> Vec<i64> {
+        self.ended(|verdict| matches!(verdict, Verdict::Confirmed { .. }))
+    }
+
+    pub(super) fn rejected(&self) -> Vec<i64> {
+        self.ended(|verdict| matches!(verdict, Verdict::Rejected { .. }))
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+
+pub(super) fn received(status: u16, body: Body) -> Response {
+    Response::Received(HttpResponse { status, request_id: None, wait: None, body })
+}
+
+/// 200 with an echo of everything that was sent.
+pub(super) fn accepted(sent: &Sent) -> Response {
+    let echo = |(key, value): &(Key, String)| Echo {
+        key: *key,
+        value: value.clone(),
+        value_id: Some(key.customer_id),
+    };
+    received(200, Body::Echoes(sent.items.iter().map(echo).collect()))
+}
+
+/// A response in the API's error form.
+pub(super) fn problem(status: u16, title: &str) -> Response {
+    received(status, Body::Problem { title: title.to_owned(), errors: Vec::new() })
+}
+
+/// A response with HTML.
+pub(super) fn html(status: u16) -> Response {
+    received(status, Body::Unreadable("<html>no</html>".to_owned()))
+}
+
+pub(super) fn limited(wait: Option<u64>) -> Response {
+    let body = Body::Unreadable(String::new());
+    Response::Received(HttpResponse {
+        status: 429,
+        request_id: None,
+        wait: wait.map(Duration::from_secs),
+        body,
+    })
+}
+
+pub(super) fn lost() -> Response {
+    Response::Lost { reason: "timed out".to_owned() }
+}
+
+/// A store that refuses each request with one of these customers.
+pub(super) fn refusing(bad: &[i64]) -> impl Fn(&Sent) -> Response {
+    let bad = bad.to_vec();
+    move |sent| {
+        if sent.customers().iter().any(|customer| bad.contains(customer)) {
+            problem(422, "Invalid value")
+        } else {
+            accepted(sent)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! How a push ends.
+
+use std::time::Duration;
+
+use super::driver::{Driver, Hold, accepted, changes, html, lost, refusing};
+use crate::config::PushConfig;
+use crate::push::Event;
+use crate::record::{Counts, RunStatus, Verdict};
+
+#[test]
+fn an_empty_plan_ends_at_once_without_a_request() {
+    let driver = Driver::new(Vec::new());
+    assert_eq!(driver.end.expect("an end").status, RunStatus::Succeeded);
+    assert!(driver.requests.is_empty());
+}
+
+#[test]
+fn promise_1_ten_customers_fill_a_request() {
+    let mut driver = Driver::new(changes(1_005));
+    driver.run(accepted);
+    assert_eq!((driver.sent.len(), driver.counts().requests), (101, 101));
+}
+
+#[test]
+fn max_duration_stops_the_run_politely() {
+    let config = PushConfig { max_duration: Some(Duration::from_secs(60)), ..PushConfig::default() };
+    let mut driver = Driver::with(changes(500), config, Hold::default());
+    driver.respond(accepted);
+    assert_eq!(driver.timer, Some(Duration::from_secs(60)));
+    driver.pass();
+    let end = driver.run(accepted).clone();
+    assert_eq!(end.status, RunStatus::Stopped);
+    assert!(end.message.expect("a message").contains("max_duration"));
+    assert_eq!(driver.counts().unknown, 0);
+}
+
+#[test]
+fn what_may_have_been_applied_is_unknown_when_the_run_ends_and_the_rest_deferred() {
+    let mut driver = Driver::new(changes(100));
+    driver.respond(|_| lost());
+    driver.event(Event::StopAsked);
+    driver.run(accepted);
+    let unknown = driver.ended(|verdict| matches!(verdict, Verdict::Unknown { .. }));
+    assert_eq!(unknown, (1..=10).collect::<Vec<_>>());
+    let counts = driver.counts();
+    assert_eq!((counts.confirmed, counts.unknown, counts.deferred), (30, 10, 60));
+}
+
+#[test]
+fn a_run_whose_every_request_failed_is_failed_and_not_partial() {
+    let config = PushConfig { max_attempts: 1, ..PushConfig::default() };
+    let mut driver = Driver::with(changes(1), config, Hold::default());
+    let end = driver.run(|_| html(500)).clone();
+    assert_eq!(end.status, RunStatus::Failed);
+    assert!(end.message.expect("a message").contains("no clear response to its one call"));
+}
+
+#[test]
+fn a_run_whose_every_value_was_rejected_is_through() {
+    let mut driver = Driver::new(changes(20));
+    let everybody: Vec<i64> = (1..=20).collect();
+    let end = driver.run(refusing(&everybody)).clone();
+    assert_eq!((end.status, driver.rejected().len()), (RunStatus::Succeeded, 20));
+}
+
+#[test]
+fn promise_7_a_run_succeeds_only_if_every_change_is_accounted_for() {
+    let end = Driver::new(Vec::new()).end.expect("an end");
+    let counts = |counts| end.clone().checked(&counts).status;
+    let none = Counts::default();
+    assert_eq!(counts(Counts { planned: 3, confirmed: 3, ..none }), RunStatus::Succeeded);
+    assert_eq!(counts(Counts { planned: 3, confirmed: 2, ..none }), RunStatus::Failed);
+    assert_eq!(counts(Counts { planned: 3, confirmed: 2, deferred: 1, ..none }), RunStatus::Failed);
+    for partial in [
+        Counts { planned: 1, rejected: 1, ..none },
+        Counts { planned: 1, unknown: 1, ..none },
+        Counts { still_rejected: 1, ..none },
+        Counts { invalid: 1, ..none },
+    ] {
+        assert_eq!(counts(partial), RunStatus::Partial, "{partial:?}");
+    }
+}

@@ -1,0 +1,300 @@
+//! What a response means, row by row.
+
+use std::time::Duration;
+
+use super::driver::{
+    Driver, Hold, Sent, accepted, change, changes, html, limited, lost, problem, received, refusing,
+};
+use crate::config::PushConfig;
+use crate::destination::{Body, Echo, ReadError, Response};
+use crate::push::{Event, Notice, Wait};
+use crate::record::{Key, RequestOutcome, RunStatus, Verdict};
+
+/// The outcome of the first request, after its response and everything that follows at once.
+fn first_outcome(response: impl Fn(&Sent) -> Response) -> (Driver, Option<RequestOutcome>) {
+    let mut driver = Driver::new(changes(10));
+    driver.respond(response);
+    let outcome = driver.requests[&1].1.as_ref().map(|end| end.outcome);
+    (driver, outcome)
+}
+
+fn echoes(items: &[(i64, &str)]) -> Vec<Echo> {
+    let echo = |(customer, value): &(i64, &str)| Echo {
+        key: Key::new(*customer, 1),
+        value: (*value).to_owned(),
+        value_id: Some(*customer),
+    };
+    items.iter().map(echo).collect()
+}
+
+#[test]
+fn promise_3_a_2xx_is_believed_by_its_echoes() {
+    let (driver, outcome) = first_outcome(accepted);
+    assert_eq!(outcome, Some(RequestOutcome::Accepted));
+    assert_eq!(driver.confirmed().len(), 10);
+    assert_eq!(driver.end.expect("an end").status, RunStatus::Succeeded);
+}
+
+#[test]
+fn an_echo_of_another_value_is_confirmed_as_altered() {
+    let mut driver = Driver::new(changes(1));
+    driver.respond(|_| received(201, Body::Echoes(echoes(&[(1, "VALUE 1")]))));
+    let Verdict::Confirmed { stored_value, .. } = &driver.outcomes[&Key::new(1, 1)].verdict else { panic!() };
+    assert_eq!(stored_value.as_deref(), Some("VALUE 1"));
+}
+
+#[test]
+fn promise_3_a_missing_echo_is_read_back_and_believed_only_as_far_as_the_store_shows_it() {
+    for (shown, confirmed) in [("value 2", true), ("something else", false)] {
+        let mut driver = Driver::new(changes(2));
+        driver.respond(|_| received(200, Body::Echoes(echoes(&[(1, "value 1")]))));
+        assert_eq!(driver.read_backs[0].1, [Key::new(2, 1)], "only the missing key is read");
+        assert!(driver.outcomes.is_empty(), "nothing is committed before the read");
+        driver.read_back(|_| Ok(echoes(&[(2, shown)])));
+        let verdict = &driver.outcomes[&Key::new(2, 1)].verdict;
+        assert_eq!(matches!(verdict, Verdict::Confirmed { .. }), confirmed, "{shown}: {verdict:?}");
+        if let Verdict::Unknown { observed_value, .. } = verdict {
+            assert_eq!(observed_value.as_deref(), Some(shown));
+        }
+    }
+}
+
+#[test]
+fn an_echo_that_equals_what_was_there_before_proves_nothing() {
+    let mut planned = change(1, 1);
+    planned.change.previous_value = Some("old".to_owned());
+    let mut driver = Driver::new(vec![planned]);
+    driver.respond(|_| received(200, Body::Echoes(echoes(&[(1, "old")]))));
+    assert_eq!(driver.read_backs.len(), 1);
+}
+
+#[test]
+fn a_failed_read_back_leaves_the_value_unknown() {
+    let mut driver = Driver::new(changes(1));
+    driver.respond(|_| received(200, Body::Echoes(Vec::new())));
+    driver.read_back(|_| Err(ReadError(html(503))));
+    assert!(matches!(driver.outcomes[&Key::new(1, 1)].verdict, Verdict::Unknown { .. }));
+}
+
+#[test]
+fn a_2xx_without_a_readable_body_is_read_back_and_then_in_doubt() {
+    for body in ["", "<html>welcome</html>"] {
+        let mut driver = Driver::new(changes(2));
+        driver.respond(|_| received(204, Body::Unreadable(body.to_owned())));
+        driver.read_back(|_| Ok(echoes(&[(1, "value 1")])));
+        assert_eq!(driver.confirmed(), [1], "what the read shows is believed");
+        assert_eq!(driver.requests[&1].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::InDoubt));
+        driver.pass();
+        assert_eq!(driver.sent[1].customers(), [2], "the rest is sent again");
+        driver.run(accepted);
+        assert_eq!(driver.confirmed(), [1, 2]);
+    }
+}
+
+#[test]
+fn a_size_refusal_splits_the_batch_and_is_learned() {
+    for response in
+        [html(413), problem(422, "Max batch size allowed is 10"), problem(400, "Too many items, at most 10")]
+    {
+        let mut driver = Driver::new((1..=4).flat_map(|c| (1..=5).map(move |a| change(c, a))).collect());
+        driver.run(|sent| if sent.items.len() > 10 { response.clone() } else { accepted(sent) });
+        assert_eq!(driver.sent.iter().map(|sent| sent.items.len()).collect::<Vec<_>>(), [20, 10, 10]);
+        assert_eq!(driver.learned.iter().map(|size| size.values_per_request).collect::<Vec<_>>(), [10]);
+        assert_eq!(driver.outcomes.len(), 20);
+    }
+}
+
+#[test]
+fn a_size_refusal_of_a_request_no_larger_than_an_accepted_one_is_in_doubt() {
+    let mut driver = Driver::new(changes(20));
+    driver.respond(accepted);
+    driver.respond(|_| html(413));
+    assert_eq!(driver.requests[&2].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::InDoubt));
+    driver.run(accepted);
+    assert_eq!((driver.confirmed().len(), driver.learned.len()), (20, 0));
+    assert_eq!(driver.sent.iter().map(|sent| sent.items.len()).collect::<Vec<_>>(), [10, 10, 10]);
+}
+
+#[test]
+fn promise_6_a_refused_value_is_found_and_its_neighbours_are_confirmed() {
+    for status in [400, 422] {
+        let mut driver = Driver::new(changes(10));
+        let end = driver
+            .run(|sent| if sent.customers().contains(&4) { problem(status, "No") } else { accepted(sent) })
+            .clone();
+        assert_eq!((driver.rejected(), driver.confirmed().len()), (vec![4], 9), "{status}");
+        assert_eq!(end.status, RunStatus::Succeeded, "the counts make it partial");
+    }
+}
+
+#[test]
+fn the_reason_of_a_rejection_has_no_position_in_the_batch() {
+    let mut driver = Driver::new(changes(10));
+    driver.run(|sent| match sent.customers().iter().position(|customer| *customer == 7) {
+        Some(index) => {
+            let errors = vec![(format!("{index}.value"), "too long".to_owned())];
+            received(422, Body::Problem { title: "Invalid".to_owned(), errors })
+        }
+        None => accepted(sent),
+    });
+    let Verdict::Rejected { reason } = &driver.outcomes[&Key::new(7, 1)].verdict else { panic!() };
+    assert_eq!(reason, "422 · Invalid · value: too long");
+}
+
+#[test]
+fn a_page_of_a_firewall_is_about_the_content_while_reads_succeed() {
+    for status in [403, 406] {
+        let mut driver = Driver::new(changes(10));
+        let end = driver
+            .run(|sent| if sent.customers().contains(&4) { html(status) } else { accepted(sent) })
+            .clone();
+        assert_eq!((driver.rejected(), driver.confirmed().len()), (vec![4], 9), "{status}");
+        let Verdict::Rejected { reason } = &driver.outcomes[&Key::new(4, 1)].verdict else { panic!() };
+        assert!(reason.starts_with("refused by something before the store"), "{reason}");
+        assert_eq!(end.status, RunStatus::Succeeded);
+    }
+}
+
+#[test]
+fn a_page_of_a_firewall_stops_the_run_when_reads_fail_too() {
+    let mut driver = Driver::new(changes(100));
+    driver.respond(|_| html(403));
+    assert_eq!(driver.reads_to_check, 1);
+    driver.event(Event::ReadsChecked(Err(ReadError(html(403)))));
+    driver.reads_to_check = 0;
+    let end = driver.run(accepted).clone();
+    assert_eq!(end.status, RunStatus::Failed);
+    assert!(end.hint.expect("a hint").contains("scope"));
+    assert_eq!(driver.rejected(), [0_i64; 0]);
+}
+
+#[test]
+fn a_response_after_which_nothing_can_succeed_stops_the_run_with_advice() {
+    for (response, advice) in [
+        (problem(401, "No"), "access_token"),
+        (html(401), "access_token"),
+        (problem(403, "No"), "scope"),
+        (html(404), "hash"),
+        (html(301), "api_url"),
+        (html(405), "api_url"),
+        (html(415), "api_url"),
+        (html(501), "api_url"),
+        (html(505), "api_url"),
+        (html(507), "room"),
+        (problem(451, "No"), "[store]"),
+    ] {
+        let mut driver = Driver::new(changes(200));
+        driver.respond(accepted);
+        driver.respond(|_| response.clone());
+        let sent = driver.sent.len();
+        let end = driver.run(accepted).clone();
+        assert_eq!(end.status, RunStatus::Failed, "{response:?}");
+        assert!(end.hint.as_ref().is_some_and(|hint| hint.contains(advice)), "{end:?}");
+        assert_eq!(driver.sent.len(), sent, "{response:?}: nothing more is sent");
+        assert_eq!(driver.requests[&2].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::Fatal));
+        let counts = driver.counts();
+        assert_eq!((counts.unknown, counts.rejected), (0, 0), "{response:?}: nothing of it was applied");
+    }
+}
+
+#[test]
+fn a_429_is_waited_out_and_is_no_failed_attempt() {
+    let config = PushConfig { max_attempts: 1, ..PushConfig::default() };
+    let mut driver = Driver::with(changes(10), config, Hold::default());
+    for _ in 0..5 {
+        driver.respond(|_| limited(Some(60)));
+        assert_eq!(driver.timer, Some(driver.elapsed + Duration::from_secs(60)), "the store's time");
+        let waits = |notice: &Notice| matches!(notice, Notice::Waiting(Wait::Limited, _));
+        assert!(driver.notices.drain(..).any(|notice| waits(&notice)));
+        driver.pass();
+    }
+    driver.run(accepted);
+    assert_eq!(driver.confirmed().len(), 10);
+}
+
+#[test]
+fn the_own_back_off_is_the_least_pause_after_a_429() {
+    let mut driver = Driver::new(changes(10));
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        driver.respond(|_| limited(Some(0)));
+        pauses.push(driver.timer.expect("a timer") - driver.elapsed);
+        driver.pass();
+    }
+    assert!(pauses[0] >= Duration::from_millis(350) && pauses[5] >= Duration::from_secs(10), "{pauses:?}");
+}
+
+#[test]
+fn a_429_without_a_time_takes_a_slot_away_until_requests_are_accepted_again() {
+    let mut driver = Driver::new(changes(1_000));
+    driver.respond(|_| limited(None));
+    driver.respond(|_| limited(None));
+    driver.respond(accepted);
+    assert_eq!(driver.in_flight.len(), 1);
+    for _ in 0..25 {
+        driver.respond(accepted);
+    }
+    assert_eq!(driver.in_flight.len(), 2);
+}
+
+#[test]
+fn a_request_in_doubt_is_sent_again_after_a_growing_pause() {
+    let responses =
+        [html(500), html(502), html(503), html(504), problem(409, "No"), html(409), html(408), html(423)];
+    for response in responses.into_iter().chain([html(400), html(444), html(499), html(599), lost()]) {
+        let mut driver = Driver::new(changes(10));
+        driver.respond(|_| response.clone());
+        assert_eq!(
+            driver.requests[&1].1.as_ref().map(|end| end.outcome),
+            Some(RequestOutcome::InDoubt),
+            "{response:?}"
+        );
+        assert!(driver.outcomes.is_empty());
+        driver.pass();
+        assert_eq!(driver.sent.len(), 2, "{response:?}");
+        assert_eq!(driver.requests[&2].0.parent_id, Some(1));
+        driver.run(accepted);
+        assert_eq!(driver.confirmed().len(), 10, "{response:?}");
+    }
+}
+
+#[test]
+fn a_value_that_keeps_failing_is_unknown_and_its_neighbours_are_confirmed() {
+    let mut driver = Driver::new(changes(40));
+    let end =
+        driver.run(|sent| if sent.customers().contains(&14) { html(500) } else { accepted(sent) }).clone();
+    assert_eq!(driver.confirmed().len(), 39);
+    let Verdict::Unknown { reason, .. } = &driver.outcomes[&Key::new(14, 1)].verdict else { panic!() };
+    assert!(reason.contains("without a clear response; the last: 500"), "{reason}");
+    assert!(driver.outcomes[&Key::new(14, 1)].in_doubt_until.is_some());
+    assert_eq!(end.status, RunStatus::Succeeded);
+}
+
+#[test]
+fn nothing_is_split_while_nothing_succeeds_and_the_circuit_breaker_stops_the_run() {
+    let mut driver = Driver::new(changes(400));
+    let end = driver.run(|_| html(503)).clone();
+    assert_eq!(end.status, RunStatus::Failed);
+    assert!(end.message.expect("a message").contains("24 calls in a row failed"));
+    assert!(driver.sent.iter().all(|sent| sent.items.len() == 10), "no batch was split");
+    assert!(driver.counts().deferred >= 300, "{:?}", driver.counts());
+}
+
+#[test]
+fn a_request_that_never_left_counts_as_no_request_and_its_values_are_deferred() {
+    let mut driver = Driver::new(changes(30));
+    let end = driver.run(|_| Response::NotSent { reason: "connection refused".to_owned() }).clone();
+    assert_eq!(end.status, RunStatus::Failed);
+    let counts = driver.counts();
+    assert_eq!((counts.requests, counts.deferred, counts.unknown), (0, 30, 0));
+}
+
+#[test]
+fn twenty_rejections_without_a_confirmation_stop_the_run() {
+    let mut driver = Driver::new(changes(400));
+    let everybody: Vec<i64> = (1..=400).collect();
+    let end = driver.run(refusing(&everybody)).clone();
+    assert_eq!(end.status, RunStatus::Failed);
+    assert!(end.message.expect("a message").contains("confirmed none"));
+    assert!(driver.rejected().len() < 30, "{:?}", driver.rejected());
+}

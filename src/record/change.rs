@@ -1,0 +1,153 @@
+//! Changes of a plan, and their outcomes.
+
+use chrono::{DateTime, Utc};
+
+use super::key::Key;
+use super::words::words;
+
+/// The longest value that the store takes, in Unicode code points.
+pub const VALUE_MAX_CHARS: usize = 255;
+
+words! {
+    /// What a change does to the store.
+    Action {
+        /// The ledger knows of no value in the store.
+        Create = "create",
+        /// The store holds, or may hold, another value.
+        Update = "update",
+        /// The value is removed. Not built yet.
+        Delete = "delete",
+    }
+}
+
+words! {
+    /// How far a change has come.
+    Outcome {
+        /// Saved in the plan, not yet sent.
+        Planned = "planned",
+        /// On its way: the store may have it or not.
+        Sending = "sending",
+        /// The store echoed it.
+        Confirmed = "confirmed",
+        /// The store refused it for good.
+        Rejected = "rejected",
+        /// Sent, and what became of it could not be learnt.
+        Unknown = "unknown",
+        /// Not sent in this run, or known not to have been applied.
+        Deferred = "deferred",
+    }
+}
+
+/// One change of the plan, as it is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The customer and the attribute.
+    pub key: Key,
+    /// What is done to the store.
+    pub action: Action,
+    /// The value to send; `None` for a delete.
+    pub value: Option<String>,
+    /// The value that the store held, as far as the ledger knew.
+    pub previous_value: Option<String>,
+    /// The store's id of the value, if the ledger knows it.
+    pub value_id: Option<i64>,
+    /// Until this time an older request for the key may still be applied. A change with another value than that
+    /// request's is not sent before.
+    pub in_doubt_until: Option<DateTime<Utc>>,
+}
+
+/// A change as it is read back for sending, with what its entry says at that time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedChange {
+    /// The change.
+    pub change: Change,
+    /// The entry's value, if the entry is not confirmed: it was sent before and the store may or may not hold it.
+    pub in_doubt_value: Option<String>,
+    /// The entry's observed value, if the entry's value equals the change's. If the store shows it once more, the store
+    /// keeps the value in that form.
+    pub observed_value: Option<String>,
+}
+
+impl PlannedChange {
+    /// The key of the change.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        self.change.key
+    }
+
+    /// The value to send; empty for a delete.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        self.change.value.as_deref().unwrap_or_default()
+    }
+
+    /// Whether an earlier run sent the same value and never recorded a clear outcome.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.in_doubt_value.is_some() && self.in_doubt_value == self.change.value
+    }
+}
+
+/// What became of one change, without the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The store showed the value.
+    Confirmed {
+        /// The store's id of the value, if the store named it.
+        value_id: Option<i64>,
+        /// The form in which the store keeps the value, if it differs from what was sent.
+        stored_value: Option<String>,
+    },
+    /// The store refused the value for good.
+    Rejected {
+        /// The store's words.
+        reason: String,
+    },
+    /// The value was sent; the store may or may not hold it.
+    Unknown {
+        /// The last response, or why there was none.
+        reason: String,
+        /// The other value that the store showed, if it was read back.
+        observed_value: Option<String>,
+    },
+    /// The value was not applied, and is left to the next run.
+    Deferred {
+        /// Why it was left.
+        reason: String,
+    },
+}
+
+impl Verdict {
+    /// The outcome of the change.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Confirmed { .. } => Outcome::Confirmed,
+            Self::Rejected { .. } => Outcome::Rejected,
+            Self::Unknown { .. } => Outcome::Unknown,
+            Self::Deferred { .. } => Outcome::Deferred,
+        }
+    }
+
+    /// The reason that is recorded, if there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Confirmed { .. } => None,
+            Self::Rejected { reason } | Self::Unknown { reason, .. } | Self::Deferred { reason } => {
+                Some(reason)
+            }
+        }
+    }
+}
+
+/// The outcome of one change, as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeOutcome {
+    /// The customer and the attribute.
+    pub key: Key,
+    /// What became of the change.
+    pub verdict: Verdict,
+    /// Until this time a request for the key may still be applied. `None`: no request for the key is in doubt any more.
+    pub in_doubt_until: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,72 @@
+//! Entries: what the ledger believes of values in the store, and edits of beliefs.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::key::{Key, KeyScope};
+use super::words::words;
+
+/// The longest in-doubt window: twice the longest `request_timeout`.
+pub const IN_DOUBT_MAX: TimeDelta = TimeDelta::seconds(1_200);
+
+words! {
+    /// What the ledger believes of one value.
+    Belief {
+        /// The store echoed the value and nothing was sent since.
+        Confirmed = "confirmed",
+        /// Something was sent; what the store holds is not known.
+        Unconfirmed = "unconfirmed",
+        /// The store refused the value for good.
+        Rejected = "rejected",
+    }
+}
+
+/// What the ledger believes of one value.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Entry {
+    /// The customer and the attribute.
+    #[serde(flatten)]
+    pub key: Key,
+    /// The value that was sent last.
+    pub value: String,
+    /// The value that the store held, as far as the ledger knows, if it differs from `value`.
+    pub stored_value: Option<String>,
+    /// The other value that the store showed when `value` was last read back.
+    pub observed_value: Option<String>,
+    /// The store's id of the value.
+    pub value_id: Option<i64>,
+    /// What the ledger believes.
+    pub belief: Belief,
+    /// Why the entry is rejected or unconfirmed.
+    pub reason: Option<String>,
+    /// The run that last sent or rejected the value.
+    pub run_id: i64,
+    /// When the value was last sent, or its outcome recorded.
+    pub updated_at: DateTime<Utc>,
+    /// Until this time a request for the key may still be applied.
+    pub in_doubt_until: Option<DateTime<Utc>>,
+}
+
+words! {
+    /// What an edit of beliefs does to the entries in its scope.
+    EditKind {
+        /// Rejected entries become unconfirmed, so that the next sync sends their values again.
+        Requeue = "requeue",
+        /// All entries become unconfirmed and in doubt: a full sync.
+        Invalidate = "invalidate",
+        /// All entries become unconfirmed and lose the value's id, its stored form and its observed value: the store lost them.
+        Clear = "clear",
+    }
+}
+
+/// A change of beliefs without a request: what the store did by itself, a requeue, a full sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeliefEdit {
+    /// The entries that are edited.
+    pub scope: KeyScope,
+    /// What is done to them.
+    pub edit: EditKind,
+    /// Why; becomes the reason of the entries.
+    pub reason: String,
+    /// If given, the entries are in doubt at least until then.
+    pub in_doubt_until: Option<DateTime<Utc>>,
+}

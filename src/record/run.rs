@@ -1,0 +1,103 @@
+//! Runs, their counts, and the rows of the source that a run cannot send.
+
+use super::words::words;
+
+words! {
+    /// What kind of run it is.
+    RunKind {
+        /// Plans from source and ledger, and pushes the plan.
+        Sync = "sync",
+        /// Makes rejected entries unconfirmed by hand; plans and sends nothing.
+        Requeue = "requeue",
+    }
+}
+
+words! {
+    /// Where a run stands, or how it ended.
+    RunStatus {
+        /// Reading source and ledger; nothing has been sent.
+        Planning = "planning",
+        /// The plan is complete and is being sent.
+        Running = "running",
+        /// The store is the source.
+        Succeeded = "succeeded",
+        /// Finished, but some values were rejected, invalid or unknown.
+        Partial = "partial",
+        /// Ended by an error.
+        Failed = "failed",
+        /// Ended early on request: a signal, or the time allowed.
+        Stopped = "stopped",
+        /// Ended by a crash; the next run found it so.
+        Interrupted = "interrupted",
+        /// Stopped by a guard before the first write.
+        Blocked = "blocked",
+    }
+}
+
+words! {
+    /// What started a run.
+    Trigger {
+        /// A person, or their cron.
+        Manual = "manual",
+        /// The built-in scheduler.
+        Schedule = "schedule",
+        /// A change seen in the source.
+        Change = "change",
+    }
+}
+
+/// The counts of a run. `planned = confirmed + rejected + unknown + deferred` holds at every commit: a change that is
+/// being sent counts as unknown, a change that was not sent yet as deferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Rows read from the source.
+    pub source_rows: i64,
+    /// Rows whose value is NULL: no desired value.
+    pub no_value: i64,
+    /// Values that the store is believed to hold already.
+    pub unchanged: i64,
+    /// Values that the store rejected before and the source still asks for; they are not sent.
+    pub still_rejected: i64,
+    /// Rows that cannot be sent.
+    pub invalid: i64,
+    /// Entries whose row has left the source.
+    pub orphans: i64,
+    /// Changes in the plan.
+    pub planned: i64,
+    /// Changes that the store echoed.
+    pub confirmed: i64,
+    /// Confirmed changes whose value the store keeps in another form.
+    pub altered: i64,
+    /// Changes that the store refused for good.
+    pub rejected: i64,
+    /// Changes that the store may or may not have applied.
+    pub unknown: i64,
+    /// Changes left to the next run.
+    pub deferred: i64,
+    /// Write requests made.
+    pub requests: i64,
+}
+
+impl Counts {
+    /// Whether every planned change is accounted for.
+    #[must_use]
+    pub const fn balance(&self) -> bool {
+        self.planned == self.confirmed + self.rejected + self.unknown + self.deferred
+    }
+}
+
+/// How many invalid rows a run keeps; the rest is only counted.
+pub const INVALID_ROWS_KEPT: i64 = 10_000;
+
+/// A row of the source that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct InvalidRow {
+    /// The row's customer id, if it has one.
+    pub customer_id: Option<i64>,
+    /// The row's attribute id, if it has one.
+    pub attribute_id: Option<i64>,
+    /// The first 300 characters of its value.
+    pub value: Option<String>,
+    /// Why it cannot be sent, for a person.
+    pub reason: String,
+}
