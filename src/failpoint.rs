@@ -1,8 +1,8 @@
 //! Named places where the crash harness can end the process.
 //!
-//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=begun:3` aborts the process at its third arrival at `begun`:
-//! nothing is flushed, rolled back or closed, as after SIGKILL. `ATTRSYNC_FAILPOINT=begun:3:panic` panics instead, as a
-//! bug would. Without the feature, none of this is built.
+//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=intent-recorded:3` aborts the process at its third arrival at
+//! `intent-recorded`: nothing is flushed, rolled back or closed, as after SIGKILL. `intent-recorded:3:panic` panics
+//! instead, as a bug would. Without the feature, none of this is built.
 
 /// All fail-points, in the order in which a run may reach them.
 pub const NAMES: &[&str] = &[
@@ -23,12 +23,12 @@ pub const NAMES: &[&str] = &[
     "sealed",
     "begin-not-committed",
     // The intent was committed, and nothing was sent.
-    "begun",
+    "intent-recorded",
     "request-leaves",
     // The response was read, and its outcome was not recorded.
-    "answered",
+    "response-read",
     "finish-not-committed",
-    "finished",
+    "outcome-recorded",
     // Everything was sent, and the run was not closed.
     "sent",
     "closed",
@@ -123,16 +123,24 @@ mod tests {
     fn a_point_is_chosen_by_name_arrival_and_end() {
         let read = |text| chosen::read(text).map(|point| (point.name, point.left.into_inner(), point.end));
         for (text, arrival, end) in [
-            ("begun", 1, chosen::End::Abort),
-            ("begun:3", 3, chosen::End::Abort),
-            ("begun:panic", 1, chosen::End::Panic),
-            ("begun:3:panic", 3, chosen::End::Panic),
+            ("intent-recorded", 1, chosen::End::Abort),
+            ("intent-recorded:3", 3, chosen::End::Abort),
+            ("intent-recorded:panic", 1, chosen::End::Panic),
+            ("intent-recorded:3:panic", 3, chosen::End::Panic),
         ] {
-            assert_eq!(read(text), Ok(("begun".to_owned(), arrival, end)));
+            assert_eq!(read(text), Ok(("intent-recorded".to_owned(), arrival, end)));
         }
-        for wrong in
-            ["", "begin", "begun:", "begun:0", "begun:-1", "begun:x", "begun:1:2", ":panic", "begun:1:abort"]
-        {
+        for wrong in [
+            "",
+            "begin",
+            "intent-recorded:",
+            "intent-recorded:0",
+            "intent-recorded:-1",
+            "intent-recorded:x",
+            "intent-recorded:1:2",
+            ":panic",
+            "intent-recorded:1:abort",
+        ] {
             let problem = read(wrong).expect_err(wrong);
             assert!(NAMES.iter().all(|name| problem.contains(name)), "{problem}");
         }

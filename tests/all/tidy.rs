@@ -58,7 +58,7 @@ fn use_nothing_of(modules: &[&str], others: &[&str]) {
 
 #[test]
 fn pure_modules_import_no_adapter() {
-    let others = ["ledger", "engine", "source", "destination::bigcommerce", "sandbox", "config", "cli"];
+    let others = ["ledger", "engine", "source", "destination::bigcommerce", "sandbox", "cli"];
     use_nothing_of(PURE, &others);
 }
 

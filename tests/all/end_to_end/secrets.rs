@@ -194,10 +194,17 @@ fn panics_show_no_secret(kind: LedgerKind) {
         world.ledger_url = world.guarded(&world.ledger_url);
     }
     world.configure("");
-    for (round, name) in
-        ["locked", "run-opened", "page-saved", "begin-not-committed", "request-leaves", "finished", "closed"]
-            .iter()
-            .enumerate()
+    for (round, name) in [
+        "locked",
+        "run-opened",
+        "page-saved",
+        "begin-not-committed",
+        "request-leaves",
+        "outcome-recorded",
+        "closed",
+    ]
+    .iter()
+    .enumerate()
     {
         let value = format!("{VALUE} of round {round}");
         world.execute_at(&open, &format!("update customer_attribute_values set value = '{value}'"));

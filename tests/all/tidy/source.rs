@@ -74,7 +74,7 @@ pub(super) fn rust_files(folders: &[&str], with_tests: bool) -> Vec<Source> {
 /// The files of `src`, without their unit tests.
 pub(super) fn sources() -> Vec<Source> {
     let mut sources = rust_files(&["src"], false);
-    sources.retain(|source| !source.path.ends_with("/tests.rs"));
+    sources.retain(|source| !source.path.ends_with("/tests.rs") && !source.path.contains("/tests/"));
     assert!(sources.len() > 30, "the sources were not found");
     sources
 }

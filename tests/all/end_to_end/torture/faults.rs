@@ -106,11 +106,11 @@ impl Fault {
     pub(super) fn arrivals(self) -> u32 {
         const AT_EVERY_REQUEST: [&str; 6] = [
             "begin-not-committed",
-            "begun",
+            "intent-recorded",
             "request-leaves",
-            "answered",
+            "response-read",
             "finish-not-committed",
-            "finished",
+            "outcome-recorded",
         ];
         match self {
             Self::Point("migrating") => 2,
