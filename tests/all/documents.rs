@@ -1,8 +1,8 @@
-//! What the documents say is so: outputs, keys, exit codes, tables, recipes, links.
+//! Compares the documents with the program: outputs, keys, exit codes, tables, recipes, links.
 
+mod normalise;
 mod outputs;
 mod pages;
-mod steady;
 mod story;
 
 use std::collections::BTreeSet;

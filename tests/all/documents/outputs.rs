@@ -1,4 +1,4 @@
-//! The blocks of the documents that show an output. A mark names the output, the block below it shows it:
+//! Compares the outputs in the documents with what the commands print. A mark names an output, the block below shows it:
 //!
 //! ````text
 //! <!-- output: plan -->
@@ -8,7 +8,7 @@
 //! ```
 //! ````
 //!
-//! `scripts/docs` writes the blocks; without it they are compared.
+//! `scripts/docs` sets `ATTRSYNC_DOCS=write`, and the blocks are rewritten.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use std::fs;
 use super::pages::{Page, pages};
 use super::story::{Output, outputs};
 
-/// Set by `scripts/docs`: `write` puts the outputs into the documents.
+/// The environment variable that `scripts/docs` sets.
 const MODE: &str = "ATTRSYNC_DOCS";
 
 const MARK: &str = "<!-- output: ";
@@ -43,7 +43,7 @@ fn every_shown_output_is_what_the_command_prints() {
     assert!(write || wrong.is_empty(), "run scripts/docs; shown and printed differ:\n{}", wrong.join("\n"));
 }
 
-/// A page whose marked blocks show the outputs.
+/// Returns the text of a page with the outputs in its marked blocks.
 fn with_outputs(page: &Page, outputs: &[Output], shown: &mut BTreeSet<&'static str>) -> String {
     let mut text = String::new();
     let mut lines = page.text.lines();

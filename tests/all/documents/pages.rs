@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A document.
 pub(super) struct Page {
-    /// From the root of the project: `docs/glossary.md`.
+    /// The path from the root of the project: `docs/glossary.md`.
     pub(super) name: String,
     pub(super) path: PathBuf,
     pub(super) text: String,
@@ -57,7 +57,7 @@ impl Page {
     }
 }
 
-/// As GitHub makes it: lower case, without punctuation, with hyphens for spaces.
+/// Returns a heading's anchor as GitHub makes it: lower case, no punctuation, hyphens for spaces.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));

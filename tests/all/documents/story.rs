@@ -1,7 +1,7 @@
-//! The commands whose output the documents show, run one after the other in two small shops.
+//! Runs the commands whose output the documents show, in two small shops.
 //!
-//! Each shop is a folder with a `sync.toml` that `attrsync init` wrote, a table in Postgres, and a simulated store
-//! (`attrsync sandbox`). A step may edit the table first.
+//! A shop is a folder with a `sync.toml` that `attrsync init` wrote, a table in Postgres, and a simulated store
+//! (`attrsync sandbox`). A step may edit the table before its command runs.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -10,13 +10,13 @@ use std::process::{Child, Command, Stdio};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use tempfile::TempDir;
 
-use super::steady::steady;
+use super::normalise::normalise;
 use crate::support::postgres::Postgres;
 
-/// An output under the title by which a document asks for it.
+/// The output of a command. A document names it by its title.
 pub(super) struct Output {
     pub(super) title: &'static str,
-    /// The command and what it printed, without anything that differs from run to run.
+    /// The command line and the normalised output.
     pub(super) text: String,
 }
 
@@ -73,7 +73,7 @@ const FIRST_DAYS: &[Step] = &[
     ),
 ];
 
-/// A night of a shop with a thousand customers, whose first sync no document shows.
+/// One night of a shop with a thousand customers. No document shows its first sync.
 const A_NIGHT: &[Step] = &[
     step(
         "",
@@ -95,8 +95,8 @@ const A_NIGHT: &[Step] = &[
 pub(super) fn outputs() -> Vec<Output> {
     let mut outputs = Vec::new();
     let shop = Shop::open(&[]);
-    outputs.push(Output { title: "init", text: shop.steady(&["init"], &shop.init) });
-    outputs.push(Output { title: "sandbox", text: shop.steady(&["sandbox"], &shop.sandbox) });
+    outputs.push(Output { title: "init", text: shop.shown(&["init"], &shop.init) });
+    outputs.push(Output { title: "sandbox", text: shop.shown(&["sandbox"], &shop.sandbox) });
     shop.go_through(FIRST_DAYS, &mut outputs);
     Shop::open(&["--count", "customers", "--quota", "100000"]).go_through(A_NIGHT, &mut outputs);
     outputs
@@ -144,21 +144,22 @@ impl Shop {
     fn go_through(&self, steps: &[Step], outputs: &mut Vec<Output>) {
         for step in steps {
             if !step.edit.is_empty() {
-                // The planner's estimate of the rows is shown: it has to be exact.
+                // `check` shows the planner's estimate of the rows.
                 execute(&self.database, &format!("{}; analyze customer_attribute_values", step.edit));
             }
             let printed = run(self.folder.path(), &self.database, step.command);
             if !step.title.is_empty() {
-                outputs.push(Output { title: step.title, text: self.steady(step.command, &printed) });
+                outputs.push(Output { title: step.title, text: self.shown(step.command, &printed) });
             }
         }
     }
 
-    fn steady(&self, command: &[&str], printed: &str) -> String {
+    /// A command and its normalised output, as a document shows them.
+    fn shown(&self, command: &[&str], printed: &str) -> String {
         let quoted =
             |word: &&str| if word.contains(' ') { format!("\"{word}\"") } else { (*word).to_owned() };
         let words: Vec<String> = command.iter().map(quoted).collect();
-        format!("$ attrsync {}\n{}", words.join(" "), steady(printed, self.folder.path()))
+        format!("$ attrsync {}\n{}", words.join(" "), normalise(printed, self.folder.path()))
     }
 }
 
@@ -180,13 +181,13 @@ fn program(folder: &Path, database: &str) -> Command {
     command
 }
 
-/// What a command prints to stdout and stderr, in the order in which it does.
+/// Runs a command and returns what it prints to stdout and stderr, in that order of time.
 fn run(folder: &Path, database: &str, arguments: &[&str]) -> String {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = program(folder, database);
     command.args(arguments).stdout(writer.try_clone().expect("a pipe")).stderr(writer);
     let mut child = command.spawn().expect("the program starts");
-    // It holds the pipe's other end, which would never be closed.
+    // The command keeps the writing end open, and the reader would wait for ever.
     drop(command);
     let mut printed = String::new();
     reader.read_to_string(&mut printed).expect("UTF-8");

@@ -1,4 +1,4 @@
-//! Takes out of a command's output whatever differs from run to run: folders, ports, versions, times and durations.
+//! Normalises the output of commands: folders, ports, versions, times and durations.
 
 use std::path::Path;
 
@@ -11,20 +11,20 @@ const DURATION: &str = "350 ms";
 /// The time of day at which every run of the documents starts. Run 1 is of 21 November, and so on.
 const TIME: &str = "02:30:00";
 
-/// The output as the documents show it.
-pub(super) fn steady(output: &str, folder: &Path) -> String {
+/// Returns the output with everything replaced that differs between executions.
+pub(super) fn normalise(output: &str, folder: &Path) -> String {
     let text = output.replace(&folder.display().to_string(), FOLDER);
     let run = first_run(&text);
-    // One run is shown in all its parts, whose lines do not name it.
+    // `attrsync runs ID` names its run in the first line only.
     let header = text.lines().next().and_then(|line| line.strip_prefix("run ")?.trim().parse().ok());
-    text.lines().map(|line| steady_line(line, run, header) + "\n").collect()
+    text.lines().map(|line| normalise_line(line, run, header) + "\n").collect()
 }
 
-fn steady_line(line: &str, run: u32, header: Option<u32>) -> String {
-    let line = steady_port(line);
+fn normalise_line(line: &str, run: u32, header: Option<u32>) -> String {
+    let line = normalise_port(line);
     let line = after(&line, "Postgres ", ';', "17.2");
-    let line = steady_duration(&line);
-    steady_times(&line, |before| header.or_else(|| run_of(before)).unwrap_or(run))
+    let line = normalise_duration(&line);
+    normalise_times(&line, |before| header.or_else(|| run_of(before)).unwrap_or(run))
 }
 
 /// The number after the first word `run`, 1 where there is none.
@@ -45,27 +45,27 @@ fn run_of(before: &str) -> Option<u32> {
         return leading_number(rest.trim_start());
     }
     let mut words = start.split_whitespace();
-    if let (Some(number), Some("sync" | "requeue" | "release")) = (words.next(), words.next()) {
+    if let (Some(number), Some("sync" | "requeue")) = (words.next(), words.next()) {
         return number.parse().ok();
     }
     before.trim_end_matches([' ', ',']).rsplit(' ').next()?.parse().ok()
 }
 
 /// Every port on the loopback address is 8080.
-fn steady_port(line: &str) -> String {
+fn normalise_port(line: &str) -> String {
     const LOOPBACK: &str = "127.0.0.1:";
     let mut parts = line.split(LOOPBACK);
-    let mut steady = parts.next().unwrap_or_default().to_owned();
+    let mut normalised = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
-        steady.push_str(LOOPBACK);
-        steady.push_str("8080");
-        steady.push_str(rest);
+        normalised.push_str(LOOPBACK);
+        normalised.push_str("8080");
+        normalised.push_str(rest);
     }
-    steady
+    normalised
 }
 
-/// What stands between `start`, if a digit follows it, and `end` is replaced.
+/// Replaces the text between `start` and `end`, if it begins with a digit.
 fn after(line: &str, start: &str, end: char, by: &str) -> String {
     if let Some((before, rest)) = line.split_once(start)
         && rest.starts_with(|c: char| c.is_ascii_digit())
@@ -77,7 +77,7 @@ fn after(line: &str, start: &str, end: char, by: &str) -> String {
 }
 
 /// `run 3 partial in 667 ms`, and the same in JSON.
-fn steady_duration(line: &str) -> String {
+fn normalise_duration(line: &str) -> String {
     if let Some((before, _)) = line.split_once(" in ")
         && before.starts_with("run ")
         && before.split(' ').count() == 3
@@ -88,23 +88,23 @@ fn steady_duration(line: &str) -> String {
 }
 
 /// Times keep their form: `2026-01-02 03:04:05` or `2026-01-02T03:04:05.678Z`.
-fn steady_times(line: &str, run_of: impl Fn(&str) -> u32) -> String {
-    let mut steady = String::new();
+fn normalise_times(line: &str, run_of: impl Fn(&str) -> u32) -> String {
+    let mut normalised = String::new();
     let mut rest = line;
     while let Some(at) = (0..rest.len()).find(|at| is_time(&rest.as_bytes()[*at..])) {
-        let run = run_of(&format!("{steady}{}", &rest[..at]));
+        let run = run_of(&format!("{normalised}{}", &rest[..at]));
         let (separator, tail) = (&rest[at + 10..=at + 10], &rest[at + 19..]);
         let fraction = tail
             .strip_prefix('.')
             .map_or(0, |digits| 1 + digits.bytes().take_while(u8::is_ascii_digit).count());
-        steady += &rest[..at];
-        steady += &format!("2026-11-{:02}{separator}{TIME}", 20 + run);
+        normalised += &rest[..at];
+        normalised += &format!("2026-11-{:02}{separator}{TIME}", 20 + run);
         if fraction > 0 {
-            steady += &format!(".{}", "0".repeat(fraction - 1));
+            normalised += &format!(".{}", "0".repeat(fraction - 1));
         }
         rest = &tail[fraction..];
     }
-    steady + rest
+    normalised + rest
 }
 
 fn is_time(bytes: &[u8]) -> bool {
@@ -134,6 +134,6 @@ fn outputs_are_the_same_every_time() {
         ),
         ("\"duration_ms\": 12,\n", "\"duration_ms\": 350,\n"),
     ] {
-        assert_eq!(steady(output, folder), shown);
+        assert_eq!(normalise(output, folder), shown);
     }
 }
