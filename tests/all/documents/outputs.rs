@@ -8,7 +8,7 @@
 //! ```
 //! ````
 //!
-//! `scripts/docs` sets `ATTRSYNC_DOCS=write`, and the blocks are rewritten.
+//! With `ATTRSYNC_UPDATE=1`, which `scripts/docs` sets, the blocks are rewritten.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,15 +16,15 @@ use std::fs;
 use super::pages::{Page, pages};
 use super::story::{Output, outputs};
 
-/// The environment variable that `scripts/docs` sets.
-const MODE: &str = "ATTRSYNC_DOCS";
+/// The environment variable with which `scripts/docs` has the documents rewritten.
+const UPDATE: &str = "ATTRSYNC_UPDATE";
 
 const MARK: &str = "<!-- output: ";
 
 #[test]
 fn every_shown_output_is_what_the_command_prints() {
     let outputs = outputs();
-    let write = std::env::var_os(MODE).is_some_and(|mode| mode == "write");
+    let write = std::env::var_os(UPDATE).is_some();
     let (mut shown, mut wrong) = (BTreeSet::new(), Vec::new());
     for page in pages() {
         let current = with_outputs(&page, &outputs, &mut shown);
