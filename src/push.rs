@@ -176,14 +176,13 @@ impl Push {
         !self.in_flight.is_empty()
     }
 
-    /// Returns the keys with an intent and no committed outcome: what a run that lost its lock makes unconfirmed.
+    /// Returns the keys that may have been sent and have no committed outcome: what a run that lost its lock makes
+    /// unconfirmed.
     #[must_use]
-    pub fn unconfirmed_keys(&self) -> Vec<Key> {
-        let recording = self.recording.iter().map(|recording| &recording.batch);
-        let intents = self.ahead.iter().chain(&self.in_flight).map(|intent| &intent.batch);
-        let reading_back = self.reading_back.iter().map(|read_back| &read_back.batch);
-        let batches = recording.chain(intents).chain(reading_back);
-        let keys = batches.flat_map(|batch| batch.changes.iter().map(|planned| planned.change.key));
+    pub fn keys_maybe_sent(&self) -> Vec<Key> {
+        let in_flight = self.in_flight.iter().map(|intent| &intent.batch);
+        let batches = in_flight.chain(self.reading_back.iter().map(|read_back| &read_back.batch));
+        let keys = batches.flat_map(|batch| batch.changes.iter().map(PlannedChange::key));
         keys.chain(self.uncommitted.iter().flat_map(|(_, keys)| keys).copied()).collect()
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn push(
                 }
             }
             drop(shell);
-            ports.ledger.mark_unconfirmed(&push.unconfirmed_keys(), ports.clock.now()).await?;
+            ports.ledger.mark_unconfirmed(&push.keys_maybe_sent(), ports.clock.now()).await?;
             Err(lost.into())
         }
         Err(error) => Err(error.into()),

@@ -1,8 +1,7 @@
 //! How a push sorts a refused batch.
 
-use super::driver::{Driver, accepted, changes, html, problem, refusing};
+use super::driver::{Driver, Hold, accepted, changes, html, problem, refusing};
 use crate::config::PushConfig;
-use crate::push::tests::driver::Hold;
 use crate::record::Verdict;
 
 #[test]

@@ -1,5 +1,6 @@
 //! The slot rule: what may be on the wire, recorded ahead, and waiting for its commit.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::driver::{Driver, Hold, accepted, changes, limited, lost};
@@ -145,23 +146,22 @@ fn a_stop_with_nothing_left_to_stop_is_no_stop() {
 }
 
 #[test]
-fn keys_without_a_committed_outcome_are_those_a_lost_run_makes_unconfirmed() {
+fn a_run_that_lost_its_lock_knows_which_keys_it_may_have_sent() {
     let mut driver = holding(Hold { outcomes: true, ..Hold::default() }, 100);
     driver.respond(accepted);
     driver.respond(|_| lost());
-    let mut keys: Vec<_> = driver.push.unconfirmed_keys().iter().map(|key| key.customer_id).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let recorded = driver.requests.len() as i64 * 10;
-    assert_eq!(keys, (1..=recorded).collect::<Vec<_>>());
+    let keys = |driver: &Driver| {
+        let keys = driver.push.keys_maybe_sent().into_iter().map(|key| key.customer_id);
+        keys.collect::<BTreeSet<i64>>()
+    };
+    let sent: BTreeSet<i64> = driver.sent.iter().flat_map(|sent| sent.customers()).collect();
+    assert_eq!(keys(&driver), sent, "an intent ahead was not sent");
+    assert!(driver.requests.len() > driver.sent.len());
     driver.hold.outcomes = false;
     while !driver.held.is_empty() {
         driver.release_held();
     }
-    assert!(
-        driver.push.unconfirmed_keys().iter().all(|key| key.customer_id > 10),
-        "the first ten are confirmed"
-    );
+    assert!(keys(&driver).iter().all(|customer| *customer > 20), "two outcomes are committed");
 }
 
 #[test]
