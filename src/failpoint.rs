@@ -1,7 +1,7 @@
 //! Named places where the crash harness can end the process.
 //!
-//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=intent-recorded:3` aborts the process at its third arrival at
-//! `intent-recorded`: nothing is flushed, rolled back or closed, as after SIGKILL. `intent-recorded:3:panic` panics
+//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=sealed:3` aborts the process at its third arrival at
+//! `sealed`: nothing is flushed, rolled back or closed, as after SIGKILL. `ATTRSYNC_FAILPOINT=sealed:3:panic` panics
 //! instead, as a bug would. Without the feature, none of this is built.
 
 /// All fail-points, in the order in which a run may reach them.
@@ -21,14 +21,14 @@ pub const NAMES: &[&str] = &[
     "planned",
     // Between plan and push.
     "sealed",
-    "begin-not-committed",
+    "intent-not-committed",
     // The intent was committed, and nothing was sent.
-    "intent-recorded",
-    "request-leaves",
+    "intent-committed",
+    "before-request",
     // The response was read, and its outcome was not recorded.
     "response-read",
-    "finish-not-committed",
-    "outcome-recorded",
+    "outcome-not-committed",
+    "outcome-committed",
     // Everything was sent, and the run was not closed.
     "sent",
     "closed",
@@ -123,23 +123,23 @@ mod tests {
     fn a_point_is_chosen_by_name_arrival_and_end() {
         let read = |text| chosen::read(text).map(|point| (point.name, point.left.into_inner(), point.end));
         for (text, arrival, end) in [
-            ("intent-recorded", 1, chosen::End::Abort),
-            ("intent-recorded:3", 3, chosen::End::Abort),
-            ("intent-recorded:panic", 1, chosen::End::Panic),
-            ("intent-recorded:3:panic", 3, chosen::End::Panic),
+            ("sealed", 1, chosen::End::Abort),
+            ("sealed:3", 3, chosen::End::Abort),
+            ("sealed:panic", 1, chosen::End::Panic),
+            ("sealed:3:panic", 3, chosen::End::Panic),
         ] {
-            assert_eq!(read(text), Ok(("intent-recorded".to_owned(), arrival, end)));
+            assert_eq!(read(text), Ok(("sealed".to_owned(), arrival, end)));
         }
         for wrong in [
             "",
-            "begin",
-            "intent-recorded:",
-            "intent-recorded:0",
-            "intent-recorded:-1",
-            "intent-recorded:x",
-            "intent-recorded:1:2",
+            "seal",
+            "sealed:",
+            "sealed:0",
+            "sealed:-1",
+            "sealed:x",
+            "sealed:1:2",
             ":panic",
-            "intent-recorded:1:abort",
+            "sealed:1:abort",
         ] {
             let problem = read(wrong).expect_err(wrong);
             assert!(NAMES.iter().all(|name| problem.contains(name)), "{problem}");

@@ -27,7 +27,7 @@ use crate::record::{
 };
 use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
-use liveness::Patience;
+use liveness::Liveness;
 pub(crate) use scan::scan;
 use session::failed;
 use writer::Writer;
@@ -49,13 +49,13 @@ impl PostgresLedger {
     /// [`LedgerError::Unusable`](super::LedgerError::Unusable) for an address that cannot hold a lock.
     pub async fn open(url: &str, store: &StoreName) -> Result<Self> {
         let mut connection = session::connect_writer(url).await?;
-        let patience = Patience::with(url, &mut connection).await?;
-        let created = patience.wait(migrate::migrate(&mut connection)).await?;
-        let store_id = patience.wait(find_or_make(&mut connection, store)).await?;
+        let liveness = Liveness::of(url, &mut connection).await?;
+        let created = liveness.wait(migrate::migrate(&mut connection)).await?;
+        let store_id = liveness.wait(find_or_make(&mut connection, store)).await?;
         failpoint::reach("migrated");
-        patience.wait(session::lock_store(&mut connection, store_id)).await?;
+        liveness.wait(session::lock_store(&mut connection, store_id)).await?;
         failpoint::reach("locked");
-        let writer = Writer::new(url, store_id, connection, patience);
+        let writer = Writer::new(url, store_id, connection, liveness);
         Ok(Self { url: Secret::new(url), created, writer })
     }
 
@@ -115,7 +115,10 @@ impl Ledger for PostgresLedger {
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
         let fence = self.fence(run_id);
-        self.writer.run(move |writer| plan::save_plan(writer, fence, changes, invalid)).await
+        // Encoded before the session is locked, so that the page before this one can be copied meanwhile.
+        let changes = (!changes.is_empty()).then(|| copy::changes(run_id, &changes));
+        let invalid = (!invalid.is_empty()).then(|| copy::invalid_rows(run_id, &invalid));
+        self.writer.run(move |connection| plan::save_plan(connection, fence, changes, invalid)).await
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
@@ -143,7 +146,7 @@ impl Ledger for PostgresLedger {
         changes: &[Change],
     ) -> Result<RecordedIntent> {
         let (fence, request, changes) = (self.fence(run_id), request.clone(), changes.to_vec());
-        self.writer.run(move |writer| attempts::record_intent(writer, fence, request, changes)).await
+        self.writer.run(move |connection| attempts::record_intent(connection, fence, request, changes)).await
     }
 
     async fn record_outcome(
@@ -155,7 +158,7 @@ impl Ledger for PostgresLedger {
     ) -> Result<Counts> {
         let (fence, end, outcomes) = (self.fence(run_id), end.clone(), outcomes.to_vec());
         self.writer
-            .run(move |writer| attempts::record_outcome(writer, fence, request_id, end, outcomes))
+            .run(move |connection| attempts::record_outcome(connection, fence, request_id, end, outcomes))
             .await
     }
 
@@ -166,7 +169,7 @@ impl Ledger for PostgresLedger {
         at: DateTime<Utc>,
     ) -> Result<Counts> {
         let (fence, outcomes) = (self.fence(run_id), outcomes.to_vec());
-        self.writer.run(move |writer| attempts::record_unsent(writer, fence, outcomes, at)).await
+        self.writer.run(move |connection| attempts::record_unsent(connection, fence, outcomes, at)).await
     }
 
     async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64> {

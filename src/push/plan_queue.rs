@@ -22,17 +22,28 @@ pub(super) struct PlanQueue {
     after: Option<Key>,
     is_loading: bool,
     is_loaded: bool,
+    /// Whether the queue holds less than a batch, which may have more values than a page.
+    is_short: bool,
 }
 
 impl PlanQueue {
     pub(super) const fn new(has_in_doubt: bool) -> Self {
         let changes = VecDeque::new();
-        Self { changes, has_in_doubt, in_doubt: false, after: None, is_loading: false, is_loaded: false }
+        Self {
+            changes,
+            has_in_doubt,
+            in_doubt: false,
+            after: None,
+            is_loading: false,
+            is_loaded: false,
+            is_short: true,
+        }
     }
 
     /// Takes the next batch in key order. `None` at the end of the plan, or until a page is loaded.
     pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<PlannedChange>> {
         let batch = batch::next(&mut self.changes, self.is_loaded, limit);
+        self.is_short = batch.is_none();
         if batch.is_none() && self.is_loaded && self.has_in_doubt && !self.in_doubt {
             (self.in_doubt, self.after, self.is_loaded) = (true, None, false);
         }
@@ -41,7 +52,7 @@ impl PlanQueue {
 
     /// The page to be loaded now, if there is one. The next is loaded ahead, so that no slot waits for it.
     pub(super) fn page_to_load(&mut self) -> Option<Action> {
-        if self.is_loaded || self.is_loading || self.changes.len() >= LOW {
+        if self.is_loaded || self.is_loading || (self.changes.len() >= LOW && !self.is_short) {
             return None;
         }
         self.is_loading = true;

@@ -8,11 +8,13 @@
 //! made while a table was small goes through all of a run's rows for every request.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
+use tokio::sync::OwnedMutexGuard;
 
 use super::query::{cells, text};
 use super::session::failed;
-use super::writer::{Writer, check_fence};
+use super::writer::check_fence;
 use crate::failpoint;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Fence;
@@ -208,19 +210,21 @@ const RECORD_UNSENT: &str = fenced!(
     from counted"
 );
 
+/// The writing session.
+type Connection = OwnedMutexGuard<PgConnection>;
+
 pub(super) async fn record_intent(
-    writer: Writer,
+    mut connection: Connection,
     fence: Fence,
     request: NewRequest,
     changes: Vec<Change>,
 ) -> Result<RecordedIntent> {
     const DOING: &str = "record an intent";
-    let mut connection = writer.lock().await?;
     let (customers, attributes) = columns(changes.iter().map(|change| change.key));
     let mut distinct = customers.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    failpoint::reach("begin-not-committed");
+    failpoint::reach("intent-not-committed");
     let recorded = sqlx::query(RECORD_INTENT)
         .bind(fence.store_id)
         .bind(fence.run_id)
@@ -240,15 +244,14 @@ pub(super) async fn record_intent(
 }
 
 pub(super) async fn record_outcome(
-    writer: Writer,
+    mut connection: Connection,
     fence: Fence,
     request_id: i64,
     end: RequestEnd,
     outcomes: Vec<ChangeOutcome>,
 ) -> Result<Counts> {
     const DOING: &str = "record an outcome";
-    let mut connection = writer.lock().await?;
-    failpoint::reach("finish-not-committed");
+    failpoint::reach("outcome-not-committed");
     let recorded = bind_outcomes(RECORD_OUTCOME, fence, &outcomes, end.at)
         .bind(request_id)
         .bind(end.http_status.map(i64::from))
@@ -263,13 +266,12 @@ pub(super) async fn record_outcome(
 }
 
 pub(super) async fn record_unsent(
-    writer: Writer,
+    mut connection: Connection,
     fence: Fence,
     outcomes: Vec<ChangeOutcome>,
     at: DateTime<Utc>,
 ) -> Result<Counts> {
     const DOING: &str = "record an outcome";
-    let mut connection = writer.lock().await?;
     let recorded = bind_outcomes(RECORD_UNSENT, fence, &outcomes, at)
         .fetch_optional(&mut *connection)
         .await
@@ -283,7 +285,7 @@ fn read(row: &PgRow, doing: &'static str) -> Result<Cells> {
 }
 
 /// The error of a fenced statement that returned nothing.
-async fn lost(connection: &mut sqlx::PgConnection, fence: Fence) -> LedgerError {
+async fn lost(connection: &mut PgConnection, fence: Fence) -> LedgerError {
     match check_fence(connection, fence, "").await {
         Err(lost) => lost,
         Ok(()) => unexpected("a run"),

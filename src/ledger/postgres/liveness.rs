@@ -1,30 +1,32 @@
-//! How long a run waits for its database. One whose route was dropped says nothing more, and the kernel gives such a
-//! connection up after some 15 minutes, in which the run would hang in an open write, the store's calls long over. One
-//! that is merely slow, or locked by somebody, is waited for as long as it takes: another session is asked which it is.
+//! How long a run waits for its database. A connection whose route was dropped stays open for some 15 minutes without a
+//! word. A database that is slow, or waits for a lock, is waited for as long as it takes: another session asks the server
+//! which of the two it is.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgConnection;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::session::{self, failed};
 use crate::config::Secret;
 use crate::error_chain::with_causes;
 use crate::ledger::{LedgerError, Result};
 
-/// How long an answer may take before it is asked what became of it, and how long that question may take. The server ends
-/// the session of a client that it does not hear after 25 s, so that of a dead route nothing is left to be found by then.
+/// How long a session may be silent before another one asks about it, and how long that may take. The server ends a session
+/// whose client it cannot reach after 25 s, so nothing is left of a dead route by then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The time is counted in these: a process that was stopped, or whose machine slept, has waited for one of them.
-const TURN: Duration = Duration::from_secs(1);
+/// The time is counted in steps, so that a process that was stopped, or whose machine slept, has waited for one step only.
+const STEP: Duration = Duration::from_secs(1);
 
-/// What a session does, as seen from another. Nothing comes where it is gone, or waits for us: it has done what it was asked,
-/// or hears nothing of it. Between two statements it waits for us too, for a moment.
-const AT_WORK: &str = "
+/// How often a server may refuse the other session before the run ends.
+const REFUSALS_MAX: u32 = 10;
+
+/// What a session is doing. No row: it has ended, or it waits for its client and so has done its work, or never got it.
+/// Between two statements a busy session waits for its client too, for a moment.
+const ACTIVITY: &str = "
     select case cardinality(pg_blocking_pids(pid))
         when 0 then coalesce('waits for ' || wait_event_type || ' ' || wait_event, 'is busy')
         else 'waits for a lock that session ' || array_to_string(pg_blocking_pids(pid), ', ') || ' holds' end
@@ -32,138 +34,118 @@ const AT_WORK: &str = "
     where pid = $1
         and (wait_event_type is distinct from 'Client' or state_change > clock_timestamp() - interval '10 s')";
 
-/// How often nobody can be asked, by a server that is there, before it is given up.
-const REFUSALS_MAX: u32 = 10;
-
-/// A run's patience with one session. When it is over it is over for good: what was begun was left in the middle.
+/// Tells a slow session from a dead one. A session that was found dead stays so, because its last operation was left
+/// unfinished.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Liveness {
     url: Secret,
-    /// The session, as the server calls it.
+    /// The server's process of the session.
     pid: i32,
-    /// When somebody last asked; the others who wait learn it from what becomes of that one.
-    asked_at: Mutex<Option<Instant>>,
-    lost: AtomicBool,
+    dead: AtomicBool,
 }
 
-/// What became of the question.
+/// What the other session found.
 #[derive(Debug)]
-enum Told {
-    /// The session is at work, and at what.
-    AtWork(String),
-    /// The server is there, but lets nobody ask.
+enum Found {
+    Busy(String),
+    /// The server runs, but lets no other session in.
     Refused(String),
-    /// Nothing is to be hoped for.
-    Over(String),
+    Dead(String),
 }
 
-impl Patience {
-    /// With this session at this address.
-    pub(super) async fn with(url: &str, backend: &mut PgConnection) -> Result<Self> {
-        let pid = async { sqlx::query_scalar("select pg_backend_pid()").fetch_one(backend).await };
+impl Liveness {
+    /// Watches over a session at this address.
+    pub(super) async fn of(url: &str, session: &mut PgConnection) -> Result<Self> {
+        let pid = async { sqlx::query_scalar("select pg_backend_pid()").fetch_one(session).await };
         let pid = session::in_time(async { pid.await.map_err(failed("ask for its session")) }).await?;
-        Ok(Self { url: Secret::new(url), pid, asked_at: Mutex::default(), lost: AtomicBool::new(false) })
+        Ok(Self { url: Secret::new(url), pid, dead: AtomicBool::new(false) })
     }
 
-    /// Waits for the database as long as it is at work, or for half a minute. Afterwards nothing is waited for any more.
+    /// Waits for an operation of the session as long as the session is alive.
     ///
     /// # Errors
-    /// No answer came; or what the work failed with.
-    pub(super) async fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.left()?;
-        let ended = wait_while(work, || self.ask()).await;
-        ended.unwrap_or_else(|why| {
-            self.lost.store(true, Ordering::Relaxed);
+    /// The session is dead; or the error of the operation.
+    pub(super) async fn wait<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        self.check()?;
+        wait_while_busy(operation, || self.ask()).await.unwrap_or_else(|why| {
+            self.dead.store(true, Ordering::Relaxed);
             Err(silent(&why))
         })
     }
 
-    /// Fails where nothing is waited for any more.
-    pub(super) fn left(&self) -> Result<()> {
-        if self.lost.load(Ordering::Relaxed) { Err(silent(GIVEN_UP)) } else { Ok(()) }
+    /// Fails if the session was found dead.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.dead.load(Ordering::Relaxed) {
+            Err(silent("the session was found dead before"))
+        } else {
+            Ok(())
+        }
     }
 
-    /// Asks what the session is doing; `None` where somebody else has just asked.
-    async fn ask(&self) -> Option<Told> {
-        if self.lost.load(Ordering::Relaxed) {
-            return Some(Told::Over(GIVEN_UP.to_owned()));
-        }
-        let now = Instant::now();
-        {
-            let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked_at.is_some_and(|asked_at| now - asked_at < PATIENCE / 2) {
-                return None;
-            }
-            *asked_at = Some(now);
-        }
+    /// Asks another session what this one is doing.
+    async fn ask(&self) -> Found {
         let asked = timeout(PATIENCE, async {
             let mut another = session::connect(self.url.expose()).await?;
-            let doing = sqlx::query_scalar(AT_WORK).bind(self.pid).fetch_optional(&mut another).await;
-            doing.map_err(failed("ask what its session is doing"))
+            let activity = sqlx::query_scalar(ACTIVITY).bind(self.pid).fetch_optional(&mut another).await;
+            activity.map_err(failed("ask what its session is doing"))
         });
-        let doing: Option<String> = match asked.await {
-            Err(_) => return Some(Told::Over("a new session gets no answer either".to_owned())),
-            Ok(Ok(doing)) => doing,
-            Ok(Err(error)) => {
-                let why = with_causes(&error);
-                return Some(if answered(&error) { Told::Refused(why) } else { Told::Over(why) });
-            }
-        };
-        let session = format!("its session {}", self.pid);
-        Some(match doing {
-            Some(doing) => Told::AtWork(format!("{session} {doing}")),
-            None => Told::Over(format!("{session} is gone or hears nothing of us")),
-        })
+        let pid = self.pid;
+        match asked.await {
+            Err(_) => Found::Dead("a new session gets no response either".to_owned()),
+            Ok(Err(error)) if is_from_server(&error) => Found::Refused(with_causes(&error)),
+            Ok(Err(error)) => Found::Dead(with_causes(&error)),
+            Ok(Ok(None)) => Found::Dead(format!("its session {pid} has ended, or cannot reach this client")),
+            Ok(Ok(Some::<String>(activity))) => Found::Busy(format!("its session {pid} {activity}")),
+        }
     }
 }
 
-const GIVEN_UP: &str = "the session was given up before";
-
-/// Whether it is the server that said so.
-fn answered(error: &LedgerError) -> bool {
+/// Whether the server itself reported the error.
+fn is_from_server(error: &LedgerError) -> bool {
     let LedgerError::Database { source, .. } = error else { return false };
-    source.downcast_ref::<sqlx::Error>().is_some_and(|error| matches!(error, sqlx::Error::Database(_)))
+    matches!(source.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::Database(_)))
 }
 
-/// What the work came to, or why it was waited for in vain. Whoever has to wait long is told for what.
-async fn wait_while<T, Asking: Future<Output = Option<Told>>>(
-    work: impl Future<Output = Result<T>>,
-    ask: impl Fn() -> Asking,
-) -> std::result::Result<Result<T>, String> {
-    let mut work = pin!(work);
-    let (mut waited, mut refusals) = (Duration::ZERO, 0);
+/// Returns the result of the operation, or why it was abandoned. Says now and then what it waits for.
+async fn wait_while_busy<T, Asked: Future<Output = Found>>(
+    operation: impl Future<Output = T>,
+    ask: impl Fn() -> Asked,
+) -> Result<T, String> {
+    let mut operation = pin!(operation);
+    let (mut seconds, mut refusals) = (0, 0);
     loop {
-        for _ in 0..PATIENCE.as_secs() / TURN.as_secs() {
-            if let Ok(done) = timeout(TURN, &mut work).await {
+        for _ in 0..PATIENCE.as_secs() / STEP.as_secs() {
+            if let Ok(done) = timeout(STEP, &mut operation).await {
                 return Ok(done);
             }
         }
-        waited += PATIENCE;
-        let seconds = waited.as_secs();
-        tokio::select! {
+        seconds += PATIENCE.as_secs();
+        let found = tokio::select! {
             biased;
-            done = &mut work => return Ok(done),
-            told = ask() => match told {
-                None => {}
-                Some(Told::AtWork(doing)) => {
-                    refusals = 0;
-                    tracing::warn!(seconds, "the ledger's database has not answered yet, and is waited for: {doing}");
+            done = &mut operation => return Ok(done),
+            found = ask() => found,
+        };
+        let why = match found {
+            Found::Dead(why) => return Err(why),
+            Found::Busy(activity) => {
+                refusals = 0;
+                activity
+            }
+            Found::Refused(why) => {
+                refusals += 1;
+                if refusals > REFUSALS_MAX {
+                    return Err(why);
                 }
-                Some(Told::Refused(why)) if refusals < REFUSALS_MAX => {
-                    refusals += 1;
-                    tracing::warn!(
-                        seconds,
-                        "the ledger's database has not answered yet, and could not be asked why; it is waited for: {why}"
-                    );
-                }
-                Some(Told::Refused(why) | Told::Over(why)) => return Err(why),
-            },
-        }
+                why
+            }
+        };
+        tracing::warn!(seconds, "waiting for the ledger's database, which has sent no response: {why}");
     }
 }
 
+/// The error of a database that sends nothing.
 pub(super) fn silent(why: &str) -> LedgerError {
-    let problem = format!("no answer came for {} seconds: {why}", PATIENCE.as_secs());
+    let problem = format!("no response for {} seconds: {why}", PATIENCE.as_secs());
     LedgerError::Database { doing: "reach its database", source: problem.into() }
 }
 
@@ -173,92 +155,78 @@ mod tests {
     use std::future::{pending, poll_fn};
     use std::task::Poll;
 
-    use tokio::time::{advance, sleep};
+    use tokio::time::{Instant, advance, sleep};
 
     use super::*;
 
-    fn patience() -> Patience {
+    /// Of a session at an address where nothing listens.
+    fn liveness() -> Liveness {
         let url = Secret::new("postgres://nobody@127.0.0.1:1/none");
-        Patience { url, pid: 0, asked_at: Mutex::default(), lost: AtomicBool::new(false) }
+        Liveness { url, pid: 0, dead: AtomicBool::new(false) }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_database_is_waited_for_once() {
-        let (patience, began) = (patience(), Instant::now());
-        let slow = patience.wait(async {
-            sleep(PATIENCE - TURN).await;
+    async fn a_dead_session_is_waited_for_once() {
+        let (liveness, start) = (liveness(), Instant::now());
+        let slow = liveness.wait(async {
+            sleep(PATIENCE - STEP).await;
             Ok(5)
         });
-        assert_eq!(slow.await.expect("is waited for"), 5);
-        assert_eq!(began.elapsed(), PATIENCE - TURN);
+        assert_eq!(slow.await.expect("a result"), 5);
+        assert_eq!(start.elapsed(), PATIENCE - STEP);
 
-        let began = Instant::now();
-        let error = patience.wait(pending::<Result<()>>()).await.expect_err("is given up");
-        assert!((PATIENCE..=2 * PATIENCE).contains(&began.elapsed()), "{:?}", began.elapsed());
-        let told = crate::error_chain::with_causes(&error);
-        assert!(told.contains("reach its database: no answer came for 30 seconds"), "{told}");
-        let began = Instant::now();
-        assert!(
-            patience.wait(async { Ok(()) }).await.is_err(),
-            "what is left in the middle is not gone on with"
-        );
-        assert_eq!(began.elapsed(), Duration::ZERO, "and not waited for");
+        let start = Instant::now();
+        let error = liveness.wait(pending::<Result<()>>()).await.expect_err("is abandoned");
+        assert!((PATIENCE..=2 * PATIENCE).contains(&start.elapsed()), "{:?}", start.elapsed());
+        let text = with_causes(&error);
+        assert!(text.contains("reach its database: no response for 30 seconds"), "{text}");
+        let start = Instant::now();
+        assert!(liveness.wait(async { Ok(()) }).await.is_err(), "an unfinished operation is before it");
+        assert_eq!(start.elapsed(), Duration::ZERO, "without waiting");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_at_work_is_waited_for() {
-        let (asked, began) = (Cell::new(0), Instant::now());
+    async fn a_busy_session_is_waited_for() {
+        let (asked, start) = (Cell::new(0), Instant::now());
         let ask = || async {
             asked.set(asked.get() + 1);
-            sleep(TURN).await;
-            Some(match asked.get() {
-                1..4 => Told::AtWork("its session 7 is busy".to_owned()),
-                _ => Told::Over("its session 7 is gone".to_owned()),
-            })
+            sleep(STEP).await;
+            match asked.get() {
+                1..4 => Found::Busy("its session 7 is busy".to_owned()),
+                _ => Found::Dead("its session 7 has ended".to_owned()),
+            }
         };
         let slow = async {
             sleep(3 * PATIENCE).await;
-            Ok(5)
+            5
         };
-        assert_eq!(wait_while(slow, &ask).await.expect("is waited for").expect("works"), 5);
-        assert_eq!((began.elapsed(), asked.get()), (3 * PATIENCE, 2));
+        assert_eq!(wait_while_busy(slow, &ask).await, Ok(5));
+        assert_eq!((start.elapsed(), asked.get()), (3 * PATIENCE, 2));
 
-        let ended = wait_while(pending::<Result<()>>(), &ask).await;
-        assert_eq!(ended.expect_err("until it does nothing any more"), "its session 7 is gone");
+        let ended = wait_while_busy(pending::<()>(), &ask).await;
+        assert_eq!(ended, Err("its session 7 has ended".to_owned()), "until it is not busy any more");
         assert_eq!(asked.get(), 4);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_lets_nobody_ask_is_waited_for_some_minutes() {
-        let began = Instant::now();
-        let ask = async || Some(Told::Refused("sorry, too many clients already".to_owned()));
-        let ended = wait_while(pending::<Result<()>>(), ask).await;
-        assert_eq!(ended.expect_err("not for ever"), "sorry, too many clients already");
-        assert_eq!(began.elapsed(), PATIENCE * (REFUSALS_MAX + 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn of_those_who_wait_one_asks() {
-        let (patience, began) = (patience(), Instant::now());
-        *patience.asked_at.lock().expect("no panic") = Some(began + PATIENCE - TURN);
-        patience.wait(pending::<Result<()>>()).await.expect_err("nobody is there to be asked");
-        let took = began.elapsed();
-        assert!(
-            (2 * PATIENCE..=3 * PATIENCE).contains(&took),
-            "it asks when the other has not been heard of: {took:?}"
-        );
+    async fn a_server_that_refuses_other_sessions_is_waited_for_some_minutes() {
+        let start = Instant::now();
+        let ask = async || Found::Refused("sorry, too many clients already".to_owned());
+        let ended = wait_while_busy(pending::<()>(), ask).await;
+        assert_eq!(ended, Err("sorry, too many clients already".to_owned()), "not for ever");
+        assert_eq!(start.elapsed(), PATIENCE * (REFUSALS_MAX + 1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_process_that_was_stopped_has_not_waited() {
-        let patience = patience();
-        let mut turns = 0;
-        // The timer wakes it, ten minutes later; the answer, long there, is seen in the turn after.
-        let work = poll_fn(|_| {
-            turns += 1;
-            if turns < 3 { Poll::Pending } else { Poll::Ready(Ok(())) }
+        let liveness = liveness();
+        let mut polls = 0;
+        // The timer wakes it ten minutes later; the result is seen in the step after.
+        let operation = poll_fn(|_| {
+            polls += 1;
+            if polls < 3 { Poll::Pending } else { Poll::Ready(Ok(())) }
         });
-        let (waited, ()) = tokio::join!(patience.wait(work), advance(Duration::from_secs(6_000)));
-        waited.expect("it goes on");
+        let (waited, ()) = tokio::join!(liveness.wait(operation), advance(Duration::from_secs(6_000)));
+        waited.expect("goes on");
     }
 }

@@ -1,25 +1,22 @@
 //! Saving the pages of a plan, by COPY.
 
 use sqlx::{Acquire, PgConnection};
+use tokio::sync::OwnedMutexGuard;
 
 use super::copy;
 use super::session::failed;
-use super::writer::{Writer, check_fence};
+use super::writer::check_fence;
 use crate::ledger::Result;
 use crate::ledger::sql::Fence;
-use crate::record::{Change, InvalidRow};
 
+/// Adds rows to the plan that [`copy`] has encoded.
 pub(super) async fn save_plan(
-    writer: Writer,
+    mut connection: OwnedMutexGuard<PgConnection>,
     fence: Fence,
-    changes: Vec<Change>,
-    invalid: Vec<InvalidRow>,
+    changes: Option<Vec<u8>>,
+    invalid: Option<Vec<u8>>,
 ) -> Result<()> {
     let doing = failed("save the plan");
-    // Encoded before the session is locked, so that the page before this one can be copied meanwhile.
-    let changes = (!changes.is_empty()).then(|| copy::changes(fence.run_id, &changes));
-    let invalid = (!invalid.is_empty()).then(|| copy::invalid_rows(fence.run_id, &invalid));
-    let mut connection = writer.lock().await?;
     let mut transaction = connection.begin().await.map_err(doing)?;
     // A page need not be on the disk before the next one is made: the plan counts only once it is sealed, and what makes
     // the seal durable makes all pages durable, because the log is written in order.

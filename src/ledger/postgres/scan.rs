@@ -4,7 +4,7 @@ use chrono::DateTime;
 use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
 use tokio::sync::mpsc;
 
-use super::liveness::Patience;
+use super::liveness::Liveness;
 use super::session::{connect, failed};
 use crate::ledger::entry_extras::EntryExtras;
 use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
@@ -59,8 +59,8 @@ fn statement(store_id: i64, filter: &Filter) -> String {
 async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Result<()> {
     let doing = failed(READING);
     let mut connection = connect(url).await?;
-    let patience = Patience::with(url, &mut connection).await?;
-    let mut chunks = patience.wait(connection.copy_out_raw(statement).map_err(doing)).await?;
+    let liveness = Liveness::of(url, &mut connection).await?;
+    let mut chunks = liveness.wait(connection.copy_out_raw(statement).map_err(doing)).await?;
     let malformed = |error| LedgerError::Database { doing: READING, source: Box::new(error) };
     let mut decoder = CopyDecoder::default();
     let mut page = EntryPage::with_capacity(PAGE_ROWS);
@@ -68,7 +68,7 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Resul
         // A clock is looked at only where there is something to wait for.
         let next = match chunks.try_next().now_or_never() {
             Some(next) => next.map_err(doing)?,
-            None => patience.wait(chunks.try_next().map_err(doing)).await?,
+            None => liveness.wait(chunks.try_next().map_err(doing)).await?,
         };
         let Some(chunk) = next else { break };
         decoder.feed(&chunk, |fields| push(&mut page, fields)).map_err(malformed)?;

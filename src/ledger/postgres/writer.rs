@@ -1,17 +1,16 @@
 //! The one session that holds the store's lock and writes.
 //!
-//! Whatever uses the session runs in a task of its own: it must not depend on being polled by a caller that waits for
-//! something else.
+//! Every operation runs in a task of its own: it must not depend on being polled by a caller that waits for something else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use sqlx::{Acquire, PgConnection};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
-use super::liveness::{PATIENCE, Patience};
+use super::liveness::{Liveness, PATIENCE};
 use super::query::{bind, cells};
 use super::session::{self, failed};
 use crate::config::Secret;
@@ -26,18 +25,18 @@ pub(super) struct Writer {
     url: Secret,
     pub(super) store_id: i64,
     connection: Arc<Mutex<PgConnection>>,
-    patience: Arc<Patience>,
+    liveness: Arc<Liveness>,
     /// The run that was opened last; 0 for none.
     run_id: Arc<AtomicI64>,
 }
 
 impl Writer {
-    pub(super) fn new(url: &str, store_id: i64, connection: PgConnection, patience: Patience) -> Self {
+    pub(super) fn new(url: &str, store_id: i64, connection: PgConnection, liveness: Liveness) -> Self {
         Self {
             url: Secret::new(url),
             store_id,
             connection: Arc::new(Mutex::new(connection)),
-            patience: Arc::new(patience),
+            liveness: Arc::new(liveness),
             run_id: Arc::default(),
         }
     }
@@ -46,8 +45,8 @@ impl Writer {
     pub(super) async fn another(&self) -> Result<Self> {
         let url = self.url.expose();
         let mut connection = session::connect(url).await?;
-        let patience = Patience::with(url, &mut connection).await?;
-        Ok(Self::new(url, self.store_id, connection, patience))
+        let liveness = Liveness::of(url, &mut connection).await?;
+        Ok(Self::new(url, self.store_id, connection, liveness))
     }
 
     /// Remembers the run that was opened.
@@ -55,23 +54,24 @@ impl Writer {
         self.run_id.store(run_id, Ordering::Relaxed);
     }
 
-    /// The session, unless it was abandoned in the middle of something.
-    pub(super) async fn lock(&self) -> Result<MutexGuard<'_, PgConnection>> {
-        let connection = self.connection.lock().await;
-        self.patience.left().map(|()| connection)
-    }
-
-    /// Runs `work` to its end, also if the caller stops polling, and waits as long as the database is at work.
-    pub(super) async fn run<T, F>(&self, work: impl FnOnce(Self) -> F + Send + 'static) -> Result<T>
+    /// Runs an operation on the session to its end, also if the caller stops polling, and waits for it as long as the session is
+    /// alive. Operations wait for each other.
+    pub(super) async fn run<T, F>(
+        &self,
+        operation: impl FnOnce(OwnedMutexGuard<PgConnection>) -> F + Send + 'static,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.patience.left()?;
-        let writer = self.clone();
-        let ended = tokio::spawn(async move { writer.patience.wait(work(writer.clone())).await }).await;
+        self.liveness.check()?;
+        let (connection, liveness) = (Arc::clone(&self.connection), Arc::clone(&self.liveness));
+        let ended = tokio::spawn(async move {
+            let connection = connection.lock_owned().await;
+            liveness.wait(operation(connection)).await
+        });
         let failed = |error| Err(LedgerError::Database { doing: "run a task", source: Box::new(error) });
-        self.explain(ended.unwrap_or_else(failed)).await
+        self.explain(ended.await.unwrap_or_else(failed)).await
     }
 
     /// Asks another session who owns the store after a failure. A write that failed because its session ended has lost the
@@ -107,7 +107,7 @@ pub(super) async fn check_fence(connection: &mut PgConnection, fence: Fence, loc
 #[async_trait]
 impl Rows for Writer {
     async fn rows(&self, doing: &'static str, statement: Statement) -> Result<Vec<Vec<Value>>> {
-        self.run(move |writer| async move { rows(&mut *writer.lock().await?, doing, statement).await }).await
+        self.run(move |mut connection| async move { rows(&mut connection, doing, statement).await }).await
     }
 }
 
@@ -119,8 +119,7 @@ impl Sql for Writer {
         fence: Option<Fence>,
         statements: Vec<Statement>,
     ) -> Result<Vec<Vec<Value>>> {
-        self.run(move |writer| async move {
-            let mut connection = writer.lock().await?;
+        self.run(move |mut connection| async move {
             let mut transaction = connection.begin().await.map_err(failed(doing))?;
             if let Some(fence) = fence
                 && let Err(lost) = check_fence(&mut transaction, fence, " for share").await

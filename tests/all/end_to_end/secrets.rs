@@ -198,9 +198,9 @@ fn panics_show_no_secret(kind: LedgerKind) {
         "locked",
         "run-opened",
         "page-saved",
-        "begin-not-committed",
-        "request-leaves",
-        "outcome-recorded",
+        "intent-not-committed",
+        "before-request",
+        "outcome-committed",
         "closed",
     ]
     .iter()

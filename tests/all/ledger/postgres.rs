@@ -1,8 +1,7 @@
 //! What is special to the ledger in Postgres. What every ledger must do is in the contract suite.
 
+mod liveness;
 mod lock;
-mod patience;
-pub(crate) mod silence;
 
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun};

@@ -105,12 +105,12 @@ impl Fault {
     /// How often every run of this harness reaches the fail-point.
     pub(super) fn arrivals(self) -> u32 {
         const AT_EVERY_REQUEST: [&str; 6] = [
-            "begin-not-committed",
-            "intent-recorded",
-            "request-leaves",
+            "intent-not-committed",
+            "intent-committed",
+            "before-request",
             "response-read",
-            "finish-not-committed",
-            "outcome-recorded",
+            "outcome-not-committed",
+            "outcome-committed",
         ];
         match self {
             Self::Point("migrating") => 2,

@@ -1,4 +1,4 @@
-//! The same while a run plans: pages of the plan are under way, and nothing has been sent.
+//! The database falls silent while a run plans and saves pages of the plan.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -85,7 +85,7 @@ async fn a_run_whose_database_falls_silent_while_it_plans_sends_nothing() {
     tokio::time::resume();
     let EngineError::Ledger(error @ LedgerError::Database { .. }) = error else { panic!("{error:?}") };
     let told = format!("{error}: {}", error.source().expect("a cause"));
-    assert!(told.contains("no answer came"), "{told}");
+    assert!(told.contains("no response"), "{told}");
     assert!(took <= Duration::from_secs(600), "{took:?}");
     let planned = planned.into_inner();
     assert!(planned > 2 * PAGE, "two pages were under way: {planned} are planned");

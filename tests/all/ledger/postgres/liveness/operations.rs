@@ -1,4 +1,4 @@
-//! A ledger in Postgres that is slow, and one that is silent: the first is waited for, the second is not.
+//! Single operations on a slow database, which is waited for, and on a silent one, which is not.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use attrsync::record::{Filter, Key, RunKind, Trigger};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::time::{Instant, sleep};
 
+use super::Wire;
 use crate::ledger::contract::fixture::{confirmed, outcome};
-use crate::ledger::postgres::silence::Wire;
 use crate::ledger::postgres::{FIRST, at, change, ended, planned_run, store};
 use crate::support::postgres::Postgres;
 
-/// Longer than an answer is waited for without a question.
+/// Longer than a session may be silent before another one asks about it.
 const LOCKED: Duration = Duration::from_secs(33);
 
-// One test, since both take the time that they are about.
+// One test, because each part waits for most of a minute.
 #[tokio::test]
-async fn what_is_at_work_is_waited_for_and_what_is_silent_is_not() {
+async fn a_busy_session_is_waited_for_and_a_silent_one_is_not() {
     tokio::join!(a_locked_table(), a_silent_scan(), a_scan_that_waits(), a_silent_save());
 }
 
-/// Somebody rebuilds a table in the middle of a run.
+/// Another session locks a table in the middle of a run.
 async fn a_locked_table() {
     let url = Postgres::start().database();
     let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
@@ -33,19 +33,19 @@ async fn a_locked_table() {
         .execute("begin; lock table attrsync.requests in access exclusive mode")
         .await
         .expect("is locked");
-    let began = Instant::now();
+    let start = Instant::now();
     let unlocking = async {
         sleep(LOCKED).await;
-        somebody.execute("rollback").await.expect("gives it up");
+        somebody.execute("rollback").await.expect("releases the lock");
     };
     let (recorded, ()) = tokio::join!(ledger.record_intent(run, &FIRST, &changes), unlocking);
     let request = recorded.expect("is recorded when the table is free").request_id;
-    assert!(began.elapsed() >= LOCKED);
+    assert!(start.elapsed() >= LOCKED);
     let confirmed = [outcome(Key::new(1, 1), confirmed())];
     ledger.record_outcome(run, request, &ended(), &confirmed).await.expect("and the run goes on");
 }
 
-/// The source takes its time before its first row, and nobody takes entries meanwhile.
+/// The reader takes no entries for some time, as while the source prepares its first row.
 async fn a_scan_that_waits() {
     let url = Postgres::start().database();
     let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
@@ -59,7 +59,7 @@ async fn a_scan_that_waits() {
     assert_eq!(read, ENTRIES);
 }
 
-/// Something on the way swallows a page of the plan that is being copied in: the server waits for it for ever.
+/// The network swallows a page of the plan that is being copied in: the server waits for it for ever.
 async fn a_silent_save() {
     let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
@@ -67,7 +67,7 @@ async fn a_silent_save() {
     let run = ledger.open_run(&run).await.expect("opens a run");
     let changes: Vec<_> =
         (1..=100_000).map(|customer| change(customer, 1, "a value of some length")).collect();
-    let began = Instant::now();
+    let start = Instant::now();
     let cutting = async {
         let mut direct = PgConnection::connect(&url).await.expect("connects");
         let copying = "select count(*) from pg_stat_activity where query like 'copy changes%' and state = 'active' \
@@ -78,16 +78,16 @@ async fn a_silent_save() {
         wire.forget_connections();
     };
     let (saved, ()) = tokio::join!(ledger.save_plan(run, changes, Vec::new()), cutting);
-    let LedgerError::Database { source, .. } = saved.expect_err("is given up") else {
+    let LedgerError::Database { source, .. } = saved.expect_err("is abandoned") else {
         panic!("another error")
     };
-    assert!(source.to_string().starts_with("no answer came for 30 seconds"), "{source}");
-    assert!(began.elapsed() < 2 * LOCKED, "{:?}", began.elapsed());
+    assert!(source.to_string().starts_with("no response for 30 seconds"), "{source}");
+    assert!(start.elapsed() < 2 * LOCKED, "{:?}", start.elapsed());
 }
 
 const ENTRIES: usize = 100_000;
 
-/// More entries than wait in buffers on the way.
+/// More entries than fit into the buffers between server and client.
 async fn fill(url: &str) {
     let entries = format!(
         "insert into attrsync.entries (store_id, customer_id, attribute_id, value, belief, run_id, updated_at)
@@ -98,14 +98,14 @@ async fn fill(url: &str) {
     direct.execute(AssertSqlSafe(entries)).await.expect("entries");
 }
 
-/// While entries are read something on the way forgets the connection: no byte comes any more, nor its end. Its session, whose
-/// rows are taken and thrown away, has soon done what it was asked.
+/// The network forgets the connection while entries are read: no byte arrives any more, nor its end. The server's session soon
+/// ends its work, because its rows are still taken and thrown away.
 async fn a_silent_scan() {
     let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
     fill(&url).await;
     let mut pages = ledger.entries(&Filter::default()).await.expect("scans");
-    let began = Instant::now();
+    let start = Instant::now();
     let mut read = 0;
     let ended = loop {
         match pages.next().await {
@@ -116,7 +116,7 @@ async fn a_silent_scan() {
     };
     let error = ended.expect_err("it must not look like the end");
     let LedgerError::Database { source, .. } = error else { panic!("{error:?}") };
-    let told = source.to_string();
-    assert!(told.starts_with("no answer came for 30 seconds"), "{told}");
-    assert!(read < ENTRIES && began.elapsed() < 2 * LOCKED, "{read} rows in {:?}", began.elapsed());
+    let text = source.to_string();
+    assert!(text.starts_with("no response for 30 seconds"), "{text}");
+    assert!(read < ENTRIES && start.elapsed() < 2 * LOCKED, "{read} rows in {:?}", start.elapsed());
 }

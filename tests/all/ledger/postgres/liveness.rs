@@ -1,5 +1,6 @@
-//! A ledger in Postgres whose route is dropped while a run sends: no FIN, no RST, nothing comes any more.
+//! A ledger in Postgres whose route is dropped while a run sends: no FIN, no RST, no byte arrives any more.
 
+mod operations;
 mod planning;
 
 use std::error::Error;
@@ -27,7 +28,7 @@ use tokio::time::{Instant, timeout};
 use crate::ledger::postgres::store;
 use crate::support::postgres::Postgres;
 
-/// The wire to a server: threads carry the bytes until it falls silent, which neither end is told.
+/// A proxy before a server. Its threads carry the bytes until it falls silent, without a word to either end.
 #[derive(Clone)]
 pub(crate) struct Wire {
     port: u16,
@@ -39,7 +40,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// To a new database: with it the database's address, and the one through the wire.
+    /// Starts one before a new database. Returns it with the database's address and the address through the proxy.
     pub(crate) fn to_a_database() -> (Self, String, String) {
         let url = Postgres::start().database();
         let server = Postgres::start().port();
@@ -72,17 +73,17 @@ impl Wire {
         wire
     }
 
-    /// Its route is dropped: no connection comes through any more. Tells whether it was not dropped before.
+    /// Drops the route: no byte of any connection passes any more. Returns whether it was not dropped before.
     fn fall_silent(&self) -> bool {
         self.silent.swap(usize::MAX, Ordering::SeqCst) < usize::MAX
     }
 
-    /// Something on the way has forgotten the connections that there are; new ones come through.
+    /// Drops the connections that exist; new ones pass.
     pub(crate) fn forget_connections(&self) {
         self.silent.store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Both ends learn that it is torn.
+    /// Closes all connections, so that both ends learn of it.
     fn cut(&self) {
         for end in self.ends.lock().expect("no panic").drain(..) {
             let _ = end.shutdown(Shutdown::Both);
@@ -102,8 +103,8 @@ fn carry(mut from: TcpStream, mut to: TcpStream, is_silent: impl Fn() -> bool) {
     }
 }
 
-/// A store at whose second call the wire to the ledger falls silent. From then on time is not waited for: it passes as
-/// soon as nobody has anything to do.
+/// A store that drops the route to the ledger at its second request. From then on time is paused: it passes as soon as no task
+/// has anything to do.
 struct Silencer {
     store: SandboxDestination,
     wire: Option<Wire>,
@@ -179,7 +180,7 @@ async fn a_run_whose_database_falls_silent_ends_with_the_reason() {
     tokio::time::resume();
     let EngineError::Ledger(error @ LedgerError::Database { .. }) = error else { panic!("{error:?}") };
     let told = format!("{error}: {}", error.source().expect("a cause"));
-    let expected = "the ledger failed to reach its database: no answer came for 30 seconds";
+    let expected = "the ledger failed to reach its database: no response for 30 seconds";
     assert!(told.starts_with(expected), "{told}");
     // Half a minute for the write, one to ask what became of it, and one to look whether another run has taken over.
     assert!((30..=95).contains(&took.as_secs()), "{took:?}");
