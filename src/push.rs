@@ -9,17 +9,18 @@
 //! `reading_back`, and `uncommitted` (its outcome is being committed). A slot is free when the response is read.
 
 mod batch;
+mod commit;
+mod conclusion;
 mod deleted;
 mod end;
 mod event;
+mod existence;
 mod pace;
 mod plan_queue;
 mod response;
 
 use std::collections::VecDeque;
 use std::time::Duration;
-
-use chrono::TimeDelta;
 
 use self::batch::{Batch, Intent, ReadBack, Recording};
 use self::deleted::Deleted;
@@ -29,12 +30,8 @@ pub use self::event::{Action, Event, Notice, Now, Wait};
 use self::pace::Pace;
 use self::plan_queue::PlanQueue;
 use crate::config::PushConfig;
-use crate::destination::ReadError;
 use crate::plan::batch::Limit;
-use crate::record::{
-    Change, ChangeOutcome, Counts, Key, NewRequest, PlannedChange, RecordedIntent, RequestEnd,
-    RequestOutcome, RunStatus, Verdict,
-};
+use crate::record::{Counts, Key, PlannedChange, RunStatus};
 use crate::retry::CircuitBreaker;
 
 /// How many batches may wait to be sent again before no new one is chosen.
@@ -223,7 +220,7 @@ impl Push {
             && let Some(intent) = self.ahead.pop_front()
         {
             if now.elapsed.saturating_sub(intent.recorded_at) > INTENT_VALID {
-                self.take_back(
+                self.withdraw(
                     intent,
                     "not sent: no slot was free within five seconds of its intent",
                     now,
@@ -277,130 +274,6 @@ impl Push {
         None
     }
 
-    /// Has the intent of the chosen batch committed.
-    fn record_intent(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let Some(batch) = self.chosen.take() else { return };
-        if self.end.is_some() || self.pace.is_paused(now) {
-            self.waiting.push(batch);
-            return;
-        }
-        let token = self.token();
-        let in_doubt_until = now.utc + self.in_doubt_window();
-        let (parent_id, attempt) = (batch.last_request, batch.attempts + 1);
-        let request = NewRequest { parent_id, attempt, at: now.utc, in_doubt_until };
-        let changes: Vec<Change> = batch.changes.iter().map(|planned| planned.change.clone()).collect();
-        actions.push(Action::RecordIntent { token, request, changes });
-        self.recording.push(Recording { token, batch, recorded_at: now.elapsed, in_doubt_until });
-    }
-
-    fn intent_recorded(&mut self, token: u64, intent: RecordedIntent, now: Now, actions: &mut Vec<Action>) {
-        let Some(index) = self.recording.iter().position(|recording| recording.token == token) else {
-            return;
-        };
-        let Recording { batch, recorded_at, in_doubt_until, .. } = self.recording.remove(index);
-        self.counts = intent.counts;
-        self.sent_new_value |= !batch.changes.iter().all(PlannedChange::repeats);
-        let intent = Intent { request_id: intent.request_id, batch, recorded_at, in_doubt_until };
-        if self.pace.is_paused(now) {
-            self.take_back(intent, LIMITED, now, actions);
-        } else if self.ends_in_failure() {
-            self.take_back(intent, STOPPED, now, actions);
-        } else {
-            self.ahead.push_back(intent);
-        }
-    }
-
-    /// Records that a request was not sent. Its batch waits for its turn again.
-    fn take_back(&mut self, intent: Intent, why: &str, now: Now, actions: &mut Vec<Action>) {
-        let Intent { request_id, mut batch, .. } = intent;
-        let (outcome, error) = (RequestOutcome::NotSent, Some(why.to_owned()));
-        let end = RequestEnd { at: now.utc, outcome, http_status: None, store_request_id: None, error };
-        self.record_outcome(request_id, end, Vec::new(), &batch, actions);
-        batch.last_request = Some(request_id);
-        self.waiting.push(batch);
-    }
-
-    fn take_back_all(&mut self, why: &str, now: Now, actions: &mut Vec<Action>) {
-        while let Some(intent) = self.ahead.pop_front() {
-            self.take_back(intent, why, now, actions);
-        }
-    }
-
-    /// Has the end of a request committed, with the outcomes of those of its changes that have one.
-    fn record_outcome(
-        &mut self,
-        request_id: i64,
-        end: RequestEnd,
-        outcomes: Vec<ChangeOutcome>,
-        batch: &Batch,
-        actions: &mut Vec<Action>,
-    ) {
-        for ChangeOutcome { key, verdict, .. } in &outcomes {
-            if let Verdict::Confirmed { .. } = verdict {
-                self.deleted.confirmed(*key);
-            }
-        }
-        let token = self.token();
-        self.uncommitted.push((token, batch.changes.iter().map(|planned| planned.change.key).collect()));
-        actions.push(Action::RecordOutcome { token, request_id, end, outcomes });
-    }
-
-    /// Has outcomes committed that no request led to.
-    fn record_unsent(&mut self, outcomes: Vec<ChangeOutcome>, actions: &mut Vec<Action>) {
-        if outcomes.is_empty() {
-            return;
-        }
-        let token = self.token();
-        self.uncommitted.push((token, outcomes.iter().map(|outcome| outcome.key).collect()));
-        actions.push(Action::RecordUnsent { token, outcomes });
-    }
-
-    /// Rejects the values of deleted customers and attributes without sending them.
-    fn without_deleted(&mut self, mut batch: Batch, now: Now, actions: &mut Vec<Action>) -> Option<Batch> {
-        if self.deleted.is_empty() {
-            return Some(batch);
-        }
-        let until = batch.in_doubt_until;
-        let deleted = match &mut batch.bisection {
-            Some(bisection) => {
-                bisection.put_back();
-                bisection.remove(|planned| self.deleted.reason(planned.change.key).is_some())
-            }
-            None => {
-                let is_deleted =
-                    |planned: &mut PlannedChange| self.deleted.reason(planned.change.key).is_some();
-                batch.changes.extract_if(.., is_deleted).collect()
-            }
-        };
-        let outcomes = deleted.iter().filter_map(|planned| {
-            let reason = self.deleted.reason(planned.change.key)?;
-            Some(planned.outcome(Verdict::Rejected { reason }, until, now))
-        });
-        let outcomes = outcomes.collect();
-        self.record_unsent(outcomes, actions);
-        match batch.bisection.take() {
-            Some(bisection) => self.bisect(bisection, &batch, now, actions),
-            None => (!batch.changes.is_empty()).then_some(batch),
-        }
-    }
-
-    fn existence_checked(&mut self, result: Result<Vec<Subject>, ReadError>, actions: &mut Vec<Action>) {
-        match result {
-            Ok(deleted) => self.deleted.found(deleted),
-            // A failed check costs requests. It changes no outcome.
-            Err(error) => actions.push(Action::Notify(Notice::CheckFailed(error))),
-        }
-        self.deleted.checked();
-        self.check_existence(actions);
-    }
-
-    /// Checks whether customers and attributes still exist whose values were rejected several times in a row.
-    fn check_existence(&mut self, actions: &mut Vec<Action>) {
-        if let Some(subjects) = self.deleted.to_check() {
-            actions.push(Action::CheckExistence(subjects));
-        }
-    }
-
     /// Whether nothing is under way that ends by itself.
     fn is_idle(&self) -> bool {
         self.recording.is_empty()
@@ -420,35 +293,6 @@ impl Push {
         self.end.as_ref().is_some_and(|end| end.status == RunStatus::Failed)
     }
 
-    /// Gives what waits its last outcome, then ends. What was never sent stays `planned`: deferred, in a closed run.
-    fn conclude(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if !self.concluded {
-            self.concluded = true;
-            self.waiting.extend(self.chosen.take());
-            if self.counts.deferred == 0 && self.waiting.is_empty() {
-                // Asked to stop when nothing was left to stop, or every value was refused, which is a response to each.
-                let all_answered = self.counts.unknown == 0;
-                self.end.take_if(|end| end.status == RunStatus::Stopped || all_answered);
-            }
-            for mut batch in std::mem::take(&mut self.waiting) {
-                if batch.last_request.is_none() {
-                    continue;
-                }
-                let verdict = batch.last_verdict("the run ended before it could be sent again");
-                if let Some(bisection) = batch.bisection.take() {
-                    batch.changes = bisection.into_remaining();
-                }
-                let outcomes = batch.outcomes(&verdict, now);
-                self.record_unsent(outcomes, actions);
-            }
-        }
-        if self.uncommitted.is_empty() {
-            let silent = self.sent_new_value && self.breaker.got_no_response();
-            let whole = || if silent { End::no_response(self.counts.requests) } else { End::succeeded() };
-            actions.push(Action::End(self.end.take().unwrap_or_else(whole)));
-        }
-    }
-
     /// Sets the timer to the next time at which something may be done without an event.
     fn set_timer(&mut self, now: Now, actions: &mut Vec<Action>) {
         let ready = self.waiting.iter().filter_map(|batch| batch.ready_at).filter(|_| self.chosen.is_none());
@@ -459,20 +303,7 @@ impl Push {
             actions.push(Action::SetTimer(next));
         }
     }
-
-    /// How long a request of this run may still be applied after it was sent.
-    fn in_doubt_window(&self) -> TimeDelta {
-        TimeDelta::from_std(self.config.request_timeout * 2).unwrap_or(TimeDelta::MAX)
-    }
-
-    const fn token(&mut self) -> u64 {
-        self.last_token += 1;
-        self.last_token
-    }
 }
-
-const LIMITED: &str = "not sent: the store asked to wait";
-const STOPPED: &str = "not sent: the run was stopped";
 
 #[cfg(test)]
 mod tests;

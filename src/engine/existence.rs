@@ -3,7 +3,8 @@
 //! A customer with a rejected value is checked once, at the end of its run or at the start of the next, and again by every
 //! run while the store no longer has the customer. The values of a customer that exists again are sent again.
 
-use super::{EngineError, Ports, read_retry};
+use super::ports::{EngineError, Ports};
+use super::read_retry;
 use crate::config::PushConfig;
 use crate::destination::{Destination, ReadError};
 use crate::ledger::{CustomerToCheck, LedgerReader};

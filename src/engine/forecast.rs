@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::inputs::{policy, request_limit, resolve};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
+use super::ports::{EngineError, Options};
+use super::read_retry;
 use super::store_changes::{self, StoreChanges};
-use super::{EngineError, Options, policy, read_retry, request_limit, resolve};
 use crate::clock::Clock;
 use crate::config::PushConfig;
 use crate::destination::Destination;

@@ -10,7 +10,7 @@ use futures_util::poll;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::task::yield_now;
 
-use super::EngineError;
+use super::ports::EngineError;
 use crate::failpoint;
 use crate::ledger::{self, Ledger};
 use crate::plan::diff::PlanPage;

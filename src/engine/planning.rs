@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::EngineError;
 use super::plan_writer::PlanWriter;
+use super::ports::EngineError;
 use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
 use crate::plan::summary::Summary;

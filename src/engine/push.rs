@@ -6,7 +6,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::existence::deleted_subjects;
-use super::{EngineError, Ports, Progress, asked_to_stop, read_retry};
+use super::ports::{EngineError, Ports, Progress};
+use super::read_retry;
+use super::stop::asked_to_stop;
 use crate::config::PushConfig;
 use crate::destination::{Destination, Item, Response};
 use crate::failpoint;

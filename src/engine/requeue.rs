@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::EngineError;
+use super::ports::EngineError;
 use crate::error_chain::with_causes;
 use crate::ledger::{Ledger, NewRun, Result};
 use crate::record::{BeliefEdit, EditKind, KeyScope, RunKind, RunStatus, Trigger};

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{EngineError, Ports, existence};
+use super::existence;
+use super::ports::{EngineError, Ports};
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination};
 use crate::ledger::LedgerReader;

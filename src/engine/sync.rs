@@ -6,13 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::inputs::{policy, request_limit, resolve};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
-use super::{
-    EngineError, Options, Ports, Progress, asked_to_stop, existence, policy, read_retry, request_limit,
-    resolve,
-};
-use super::{push, store_changes};
+use super::ports::{EngineError, Options, Ports, Progress};
+use super::stop::asked_to_stop;
+use super::{existence, push, read_retry, store_changes};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
 use crate::error_chain::with_causes;
 use crate::failpoint;

@@ -72,7 +72,7 @@ impl Deleted {
     }
 
     /// The subjects to check now, if there are any and no check is under way. Each is checked once a run.
-    pub(super) fn to_check(&mut self) -> Option<Vec<Subject>> {
+    pub(super) fn due_for_check(&mut self) -> Option<Vec<Subject>> {
         if self.is_checking {
             return None;
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::batch::{Batch, Intent, ReadBack};
-use super::{Action, End, LIMITED, Notice, Now, Push, STOPPED, Wait};
+use super::commit::{LIMITED, STOPPED};
+use super::{Action, End, Notice, Now, Push, Wait};
 use crate::destination::{Echo, ReadError, Response};
 use crate::record::{ChangeOutcome, Key, LearnedSize, PlannedChange, RequestEnd, RequestOutcome, Verdict};
 use crate::retry::bisection::{Bisection, Step};
@@ -93,7 +94,7 @@ impl Push {
                 let pause = self.pace.limited(self.breaker.limited_in_a_row(), wait, now);
                 if wait.is_some() {
                     actions.push(Action::Notify(Notice::Waiting(Wait::Limited, pause)));
-                    self.take_back_all(LIMITED, now, actions);
+                    self.withdraw_all(LIMITED, now, actions);
                 }
                 batch.ready_at = Some(now.elapsed + pause);
                 self.waiting.push(batch);
@@ -331,7 +332,7 @@ impl Push {
         if !self.ends_in_failure() {
             self.end = Some(end);
         }
-        self.take_back_all(STOPPED, now, actions);
+        self.withdraw_all(STOPPED, now, actions);
     }
 
     /// Gives the changes of a stopped bisection their last outcome, apart from those of the batch itself.

@@ -204,7 +204,7 @@ fn bisect(
     most: usize,
     names: impl Fn(&[PlannedChange]) -> Vec<usize>,
 ) -> (usize, BTreeSet<i64>) {
-    let all: Vec<_> = (0..n).map(|i| with_customer(i)).collect();
+    let all: Vec<_> = (0..n).map(with_customer).collect();
     let mut bisection = Bisection::new(all.clone(), names(&all), "no".to_owned());
     let (mut requests, mut landed, mut rejected) = (0, BTreeSet::new(), BTreeSet::new());
     loop {

@@ -1,0 +1,73 @@
+//! What a plan is made by: the filter, the policy of the diff, the size of a request.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::ports::{EngineError, Options};
+use super::store_changes::StoreChanges;
+use crate::config::PushConfig;
+use crate::destination::Attribute;
+use crate::ledger::LedgerReader;
+use crate::plan::batch::Limit;
+use crate::plan::diff::DiffPolicy;
+use crate::record::Filter;
+
+/// How long a learned size is believed.
+const LEARNED_SIZE_VALID: TimeDelta = TimeDelta::days(7);
+
+/// How much a request may carry: as configured, or less where the store taught it and that is still believed.
+pub(super) async fn request_limit(
+    ledger: Option<&dyn LedgerReader>,
+    config: &PushConfig,
+    now: DateTime<Utc>,
+) -> Result<Limit, EngineError> {
+    let learned = match ledger {
+        Some(ledger) => ledger.learned_size().await?,
+        None => None,
+    };
+    let learned = learned.filter(|size| now - size.learned_at < LEARNED_SIZE_VALID);
+    let sizes = learned.map(|size| size.values_per_request).into_iter().chain(config.values_per_request);
+    Ok(Limit { customers: config.customers_per_request, values: sizes.min() })
+}
+
+pub(super) fn policy(
+    attributes: &[Attribute],
+    changes: StoreChanges,
+    options: &Options,
+    now: DateTime<Utc>,
+) -> DiffPolicy {
+    DiffPolicy {
+        attributes: attributes.iter().map(|attribute| attribute.id).collect(),
+        requeued: changes.requeued(),
+        deleted_attributes: changes.definitions.missing,
+        retry_rejected: options.retry_rejected,
+        full: options.full,
+        now,
+    }
+}
+
+/// Returns the filter with attribute names resolved to ids.
+pub(super) fn resolve(options: &Options, attributes: &[Attribute]) -> Result<Filter, EngineError> {
+    let fail = |problem: String, hint: &str| Err(EngineError::Attributes { problem, hint: hint.to_owned() });
+    if attributes.is_empty() {
+        return fail(
+            "the store has no customer attributes at all".to_owned(),
+            "create them in the control panel or by the API first; or [store] hash is that of another store",
+        );
+    }
+    let listed = "`attrsync check` lists them";
+    let mut filter = options.filter.clone();
+    for name in &options.attribute_names {
+        let named: Vec<_> = attributes.iter().filter(|attribute| attribute.name == *name).collect();
+        match named.as_slice() {
+            [attribute] => filter.attributes.insert(attribute.id),
+            [] => return fail(format!("the store has no attribute named {name:?}"), listed),
+            _ => {
+                return fail(format!("the store has several attributes named {name:?}"), "name it by its id");
+            }
+        };
+    }
+    match filter.attributes.iter().find(|id| !attributes.iter().any(|attribute| attribute.id == **id)) {
+        Some(id) => fail(format!("the store has no attribute {id}"), listed),
+        None => Ok(filter),
+    }
+}

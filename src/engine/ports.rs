@@ -1,0 +1,87 @@
+//! What a run works with, what was asked of it, and what happens in it.
+
+use crate::clock::Clock;
+use crate::destination::{Destination, ReadError};
+use crate::ledger::{Ledger, LedgerError};
+use crate::plan::diff::OutOfOrder;
+use crate::push::Notice;
+use crate::record::{Counts, Filter, Trigger};
+use crate::source::{Source, SourceError};
+
+/// What ends a run, or prevents it, by an error.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The ledger could not be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The store's attributes could not be read.
+    #[error("could not read the store's attributes")]
+    Store(#[from] ReadError),
+    /// Source or ledger did not keep its order.
+    #[error(transparent)]
+    OutOfOrder(#[from] OutOfOrder),
+    /// The store lists no attributes at all, or not the one that was named.
+    #[error("{problem}")]
+    Attributes {
+        /// What is missing.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// What a run works with.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The desired values.
+    pub source: &'a dyn Source,
+    /// The store's ledger, with its lock held.
+    pub ledger: &'a dyn Ledger,
+    /// The store.
+    pub destination: &'a dyn Destination,
+    /// The wall clock, for times that are recorded.
+    pub clock: &'a dyn Clock,
+    /// Told what happens in the run; must not block.
+    pub progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Only these keys.
+    pub filter: Filter,
+    /// Only attributes of these names, besides `filter.attributes`. The store's list resolves them.
+    pub attribute_names: Vec<String>,
+    /// Send values again that the store rejected before.
+    pub retry_rejected: bool,
+    /// Ignore the ledger and send every value.
+    pub full: bool,
+    /// What started the run.
+    pub trigger: Trigger,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            filter: Filter::default(),
+            attribute_names: Vec::new(),
+            retry_rejected: false,
+            full: false,
+            trigger: Trigger::Manual,
+        }
+    }
+}
+
+/// What happens in a run, for those who show, log or measure it.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// Source and ledger are being read; the counts so far.
+    Planning(Counts),
+    /// The plan is complete.
+    Planned(Counts),
+    /// The plan is being pushed.
+    Pushing(Notice),
+}

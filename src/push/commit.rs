@@ -1,0 +1,110 @@
+//! What is committed: intents before requests are sent, outcomes after them, and intents that are withdrawn.
+
+use chrono::TimeDelta;
+
+use super::batch::{Batch, Intent, Recording};
+use super::{Action, Now, Push};
+use crate::record::{
+    Change, ChangeOutcome, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestOutcome, Verdict,
+};
+
+/// Why requests are not sent in a pause.
+pub(super) const LIMITED: &str = "not sent: the store asked to wait";
+/// Why requests are not sent after a failure.
+pub(super) const STOPPED: &str = "not sent: the run was stopped";
+
+impl Push {
+    /// Has the intent of the chosen batch committed.
+    pub(super) fn record_intent(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let Some(batch) = self.chosen.take() else { return };
+        if self.end.is_some() || self.pace.is_paused(now) {
+            self.waiting.push(batch);
+            return;
+        }
+        let token = self.token();
+        let in_doubt_until = now.utc + self.in_doubt_window();
+        let (parent_id, attempt) = (batch.last_request, batch.attempts + 1);
+        let request = NewRequest { parent_id, attempt, at: now.utc, in_doubt_until };
+        let changes: Vec<Change> = batch.changes.iter().map(|planned| planned.change.clone()).collect();
+        actions.push(Action::RecordIntent { token, request, changes });
+        self.recording.push(Recording { token, batch, recorded_at: now.elapsed, in_doubt_until });
+    }
+
+    pub(super) fn intent_recorded(
+        &mut self,
+        token: u64,
+        intent: RecordedIntent,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(index) = self.recording.iter().position(|recording| recording.token == token) else {
+            return;
+        };
+        let Recording { batch, recorded_at, in_doubt_until, .. } = self.recording.remove(index);
+        self.counts = intent.counts;
+        self.sent_new_value |= !batch.changes.iter().all(PlannedChange::repeats);
+        let intent = Intent { request_id: intent.request_id, batch, recorded_at, in_doubt_until };
+        if self.pace.is_paused(now) {
+            self.withdraw(intent, LIMITED, now, actions);
+        } else if self.ends_in_failure() {
+            self.withdraw(intent, STOPPED, now, actions);
+        } else {
+            self.ahead.push_back(intent);
+        }
+    }
+
+    /// Records that a request was not sent. Its batch waits for its turn again.
+    pub(super) fn withdraw(&mut self, intent: Intent, why: &str, now: Now, actions: &mut Vec<Action>) {
+        let Intent { request_id, mut batch, .. } = intent;
+        let (outcome, error) = (RequestOutcome::NotSent, Some(why.to_owned()));
+        let end = RequestEnd { at: now.utc, outcome, http_status: None, store_request_id: None, error };
+        self.record_outcome(request_id, end, Vec::new(), &batch, actions);
+        batch.last_request = Some(request_id);
+        self.waiting.push(batch);
+    }
+
+    pub(super) fn withdraw_all(&mut self, why: &str, now: Now, actions: &mut Vec<Action>) {
+        while let Some(intent) = self.ahead.pop_front() {
+            self.withdraw(intent, why, now, actions);
+        }
+    }
+
+    /// Has the end of a request committed, with the outcomes of those of its changes that have one.
+    pub(super) fn record_outcome(
+        &mut self,
+        request_id: i64,
+        end: RequestEnd,
+        outcomes: Vec<ChangeOutcome>,
+        batch: &Batch,
+        actions: &mut Vec<Action>,
+    ) {
+        for ChangeOutcome { key, verdict, .. } in &outcomes {
+            if let Verdict::Confirmed { .. } = verdict {
+                self.deleted.confirmed(*key);
+            }
+        }
+        let token = self.token();
+        self.uncommitted.push((token, batch.changes.iter().map(|planned| planned.change.key).collect()));
+        actions.push(Action::RecordOutcome { token, request_id, end, outcomes });
+    }
+
+    /// Has outcomes committed that no request led to.
+    pub(super) fn record_unsent(&mut self, outcomes: Vec<ChangeOutcome>, actions: &mut Vec<Action>) {
+        if outcomes.is_empty() {
+            return;
+        }
+        let token = self.token();
+        self.uncommitted.push((token, outcomes.iter().map(|outcome| outcome.key).collect()));
+        actions.push(Action::RecordUnsent { token, outcomes });
+    }
+
+    /// How long a request of this run may still be applied after it was sent.
+    pub(super) fn in_doubt_window(&self) -> TimeDelta {
+        TimeDelta::from_std(self.config.request_timeout * 2).unwrap_or(TimeDelta::MAX)
+    }
+
+    pub(super) const fn token(&mut self) -> u64 {
+        self.last_token += 1;
+        self.last_token
+    }
+}

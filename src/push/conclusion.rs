@@ -1,0 +1,35 @@
+//! The last outcomes of a run.
+
+use super::{Action, End, Now, Push};
+use crate::record::RunStatus;
+
+impl Push {
+    /// Gives what waits its last outcome, then ends. What was never sent stays `planned`: deferred, in a closed run.
+    pub(super) fn conclude(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if !self.concluded {
+            self.concluded = true;
+            self.waiting.extend(self.chosen.take());
+            if self.counts.deferred == 0 && self.waiting.is_empty() {
+                // Asked to stop when nothing was left to stop, or every value was refused, which is a response to each.
+                let all_responded = self.counts.unknown == 0;
+                self.end.take_if(|end| end.status == RunStatus::Stopped || all_responded);
+            }
+            for mut batch in std::mem::take(&mut self.waiting) {
+                if batch.last_request.is_none() {
+                    continue;
+                }
+                let verdict = batch.last_verdict("the run ended before it could be sent again");
+                if let Some(bisection) = batch.bisection.take() {
+                    batch.changes = bisection.into_remaining();
+                }
+                let outcomes = batch.outcomes(&verdict, now);
+                self.record_unsent(outcomes, actions);
+            }
+        }
+        if self.uncommitted.is_empty() {
+            let silent = self.sent_new_value && self.breaker.got_no_response();
+            let whole = || if silent { End::no_response(self.counts.requests) } else { End::succeeded() };
+            actions.push(Action::End(self.end.take().unwrap_or_else(whole)));
+        }
+    }
+}
