@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::record::StoreName;
 
-pub(crate) use address::table_parts;
+pub(crate) use address::{is_loopback, table_parts};
 pub use problem::{ConfigErrors, Problem};
 
 /// The annotated `sync.toml`: every key with its default.

@@ -1,11 +1,12 @@
 //! The port to the store: the requests that the engine makes, and the responses to them.
 //!
-//! An implementation reports a response as it is. [`crate::retry`] tells what it means, so that one table holds for every
-//! implementation.
+//! An implementation reports a response as it is. [`crate::retry`] tells what it means, so that one table holds for
+//! every implementation.
 
 pub mod bigcommerce;
 mod describe;
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -60,6 +61,21 @@ pub enum Response {
     },
 }
 
+/// Shows a response in a few words: status and title, or the reason why there is none.
+impl fmt::Display for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. })
+                if !title.is_empty() =>
+            {
+                write!(f, "{status} {title}")
+            }
+            Self::Received(HttpResponse { status, .. }) => write!(f, "{status}"),
+            Self::Lost { reason } | Self::NotSent { reason } => f.write_str(reason),
+        }
+    }
+}
+
 /// A response that arrived whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
@@ -91,7 +107,7 @@ pub enum Body {
 
 /// A failed read. Its response is not a 200, or has an item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.headline())]
+#[error("{0}")]
 pub struct ReadError(pub Response);
 
 /// A BigCommerce store, or a simulation of one.
@@ -110,8 +126,8 @@ pub trait Destination: Send + Sync {
     /// The response may have its echoes in any order, with keys missing, altered or repeated.
     async fn upsert(&self, items: &[Item<'_>]) -> Response;
 
-    /// Reads the store's values of these keys, all pages. A key without a value is left out; a key may be there more than
-    /// once.
+    /// Reads the store's values of these keys, all pages. A key without a value is left out; a key may be there more
+    /// than once.
     ///
     /// # Errors
     /// The first response that is not a readable 200.

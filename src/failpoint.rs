@@ -1,8 +1,8 @@
 //! Named places where the crash harness can end the process.
 //!
-//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=begun:3` aborts the process at its third arrival at `begun`:
-//! nothing is flushed, rolled back or closed, as after SIGKILL. `ATTRSYNC_FAILPOINT=begun:3:panic` panics instead, as a
-//! bug would. Without the feature, none of this is built.
+//! With the cargo feature `failpoints`, `ATTRSYNC_FAILPOINT=sealed:3` aborts the process at its third arrival at
+//! `sealed`: nothing is flushed, rolled back or closed, as after SIGKILL. `ATTRSYNC_FAILPOINT=sealed:3:panic` panics
+//! instead, as a bug would. Without the feature, none of this is built.
 
 /// All fail-points, in the order in which a run may reach them.
 pub const NAMES: &[&str] = &[
@@ -21,14 +21,14 @@ pub const NAMES: &[&str] = &[
     "planned",
     // Between plan and push.
     "sealed",
-    "begin-not-committed",
+    "intent-not-committed",
     // The intent was committed, and nothing was sent.
-    "begun",
-    "request-leaves",
+    "intent-committed",
+    "before-request",
     // The response was read, and its outcome was not recorded.
-    "answered",
-    "finish-not-committed",
-    "finished",
+    "response-read",
+    "outcome-not-committed",
+    "outcome-committed",
     // Everything was sent, and the run was not closed.
     "sent",
     "closed",
@@ -123,16 +123,24 @@ mod tests {
     fn a_point_is_chosen_by_name_arrival_and_end() {
         let read = |text| chosen::read(text).map(|point| (point.name, point.left.into_inner(), point.end));
         for (text, arrival, end) in [
-            ("begun", 1, chosen::End::Abort),
-            ("begun:3", 3, chosen::End::Abort),
-            ("begun:panic", 1, chosen::End::Panic),
-            ("begun:3:panic", 3, chosen::End::Panic),
+            ("sealed", 1, chosen::End::Abort),
+            ("sealed:3", 3, chosen::End::Abort),
+            ("sealed:panic", 1, chosen::End::Panic),
+            ("sealed:3:panic", 3, chosen::End::Panic),
         ] {
-            assert_eq!(read(text), Ok(("begun".to_owned(), arrival, end)));
+            assert_eq!(read(text), Ok(("sealed".to_owned(), arrival, end)));
         }
-        for wrong in
-            ["", "begin", "begun:", "begun:0", "begun:-1", "begun:x", "begun:1:2", ":panic", "begun:1:abort"]
-        {
+        for wrong in [
+            "",
+            "seal",
+            "sealed:",
+            "sealed:0",
+            "sealed:-1",
+            "sealed:x",
+            "sealed:1:2",
+            ":panic",
+            "sealed:1:abort",
+        ] {
             let problem = read(wrong).expect_err(wrong);
             assert!(NAMES.iter().all(|name| problem.contains(name)), "{problem}");
         }

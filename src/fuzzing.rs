@@ -43,8 +43,8 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-/// Rows in Postgres' binary COPY: the rows and the end are the same for any size of the chunks. The first byte is the size,
-/// and whether the header is put before the rest.
+/// Rows in Postgres' binary COPY: the rows and the end are the same for any size of the chunks. The first byte is the
+/// size, and whether the header is put before the rest.
 pub fn copy(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let header = if first & 1 == 0 { COPY_HEADER } else { &[] };
@@ -113,7 +113,7 @@ pub fn problem(bytes: &[u8]) {
                 assert!(named.is_sorted_by(|a, b| a < b) && named.iter().all(|index| *index < items));
             }
         }
-        for words in [response.describe(), response.headline()] {
+        for words in [response.describe(), response.to_string()] {
             assert!(words.starts_with(&status.to_string()) && words.len() <= WORDS_MAX + 4, "{words}");
             assert!(!words.contains(|c: char| c.is_control() && c != '\n'), "{words:?}");
         }

@@ -4,9 +4,6 @@
 //! trailer, which is -1 in place of a number of fields. All integers are big-endian. Postgres sends one row in a chunk,
 //! so as a rule nothing is carried over and a row costs no allocation.
 
-#[cfg(test)]
-mod tests;
-
 /// The first bytes of every binary COPY.
 pub(crate) const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 
@@ -162,3 +159,6 @@ pub(crate) fn text(field: Field<'_>) -> Result<Option<&str>, CopyError> {
 pub(crate) fn not_null<T>(field: Option<T>) -> Result<T, CopyError> {
     field.ok_or(CopyError("a column that cannot be NULL is NULL"))
 }
+
+#[cfg(test)]
+mod tests;

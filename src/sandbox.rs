@@ -1,7 +1,7 @@
 //! A simulator of a BigCommerce store.
 //!
-//! The [`Model`] is the store as plain state: customers, attributes, values, quota, slots, and a log of the requests. It
-//! does no I/O and reads no clock. [`Server`] serves it over HTTP. In tests,
+//! The [`Model`] is the store as plain state: customers, attributes, values, quota, slots, and a log of the requests.
+//! It does no I/O and reads no clock. [`Server`] serves it over HTTP. In tests,
 //! [`SandboxDestination`](crate::testing::sandbox_destination::SandboxDestination) serves it in the same process.
 //!
 //! The server has the API's paths under `/stores/{hash}/v3` (`customers`, `customers/attributes`,
@@ -16,8 +16,8 @@
 //! | `POST /_sandbox/customers` | `{"delete": [1, 2], "add": [3]}` |
 //! | `POST /_sandbox/attributes` | `{"delete": [1], "add": [{"id": 4, "name": "birthday", "type": "date"}]}` |
 //!
-//! The names of the faults are those of [`Fault`]; the switches are the fields of [`FaultSettings`]. A value that contains
-//! `!reject` is refused. A request with a value that contains `!poison` has a response of 500.
+//! The names of the faults are those of [`Fault`]; the switches are the fields of [`FaultSettings`]. A value that
+//! contains `!reject` is refused. A request with a value that contains `!poison` has a response of 500.
 
 // A response is also the error of a step that ends a request. It is made once a request, so its size does not matter.
 #![allow(clippy::result_large_err)]

@@ -1,4 +1,4 @@
-"""Holds the sandbox to the official description of the API and to recorded bodies; started by scripts/conformance."""
+"""Compares the sandbox with the official description of the API and with recorded bodies. scripts/conformance runs it."""
 
 import signal
 import sys
@@ -16,7 +16,7 @@ def main(folder, binary):
     recorded = Recorded(Path(folder))
     with Sandbox(binary) as walked:
         found = list(walk(walked, description, recorded))
-    # A store of its own, so that what is drawn does not depend on the walk.
+    # A separate store, so that the drawn requests do not depend on the walk.
     with Sandbox(binary) as drawn_at:
         drawn, message = draw(drawn_at, description)
     panics = [sandbox.last_words for sandbox in (walked, drawn_at) if "panicked" in sandbox.last_words]
@@ -28,6 +28,6 @@ def main(folder, binary):
 
 
 if __name__ == "__main__":
-    # Ended from outside, it still ends what it started.
+    # A terminated check still ends its sandbox.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The official description, cut down to what the sandbox serves and mended where it is known to be wrong."""
+"""The official description, reduced to what the sandbox serves and corrected where it is known to be wrong."""
 
 import copy
 
@@ -14,9 +14,9 @@ SERVED = {
 }
 
 # ---- Exceptions -----------------------------------------------------------------------------------------------------
-# What stands here is let pass although the published description says otherwise, or says nothing.
+# Each exception is allowed although the published description says otherwise, or says nothing.
 
-# The description gives most operations their good answer alone. Recorded bodies show that every one of them is also
+# The description gives most operations their good response only. Recorded bodies show that every one of them is also
 # refused: for its filters (422), its scope (403), the rate (429); the pages on status codes add the others. They are
 # held to the one error schema that the description has; it lets in the `detail` that a recorded 400 has.
 REFUSALS = {
@@ -63,7 +63,7 @@ ITEMS_MAX = 10
 
 
 class Description:
-    """The served operations, without references and with the exceptions carried out."""
+    """The served operations, with references replaced and exceptions applied."""
 
     def __init__(self, file):
         whole = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -82,19 +82,19 @@ class Description:
             rows = self.schema(path, method, status)["properties"][collection]
             rows["items"]["properties"][field]["nullable"] = True
 
-    def answer(self, path, method, status):
-        """What is said of an answer of this status; None if nothing is."""
+    def response(self, path, method, status):
+        """The description of a response with this status, if there is one."""
         operation = self.document["paths"].get(path, {}).get(method.lower())
         return operation and operation["responses"].get(str(status))
 
     def schema(self, path, method, status):
-        """The schema of an answer's body; None if it has no body."""
-        content = (self.answer(path, method, status) or {}).get("content", {})
+        """The schema of a response's body, if it has a body."""
+        content = (self.response(path, method, status) or {}).get("content", {})
         return content.get("application/json", {}).get("schema")
 
 
 def resolved(node, whole, inside=()):
-    """A copy in which every reference stands for what it refers to."""
+    """A copy in which every reference is replaced by its target."""
     if isinstance(node, list):
         return [resolved(item, whole, inside) for item in node]
     if not isinstance(node, dict):
@@ -111,7 +111,7 @@ def resolved(node, whole, inside=()):
 
 
 def amend(path, method, operation, error):
-    """Carries the exceptions out on one operation."""
+    """Applies the exceptions to one operation."""
     for status in REFUSALS[method]:
         refusal = {"description": "a refusal", "content": {"application/json": {"schema": error}}}
         operation["responses"].setdefault(str(status), refusal)
@@ -136,7 +136,7 @@ def amend(path, method, operation, error):
 
 
 def violations(schema, body):
-    """Where a body is not what its schema says."""
+    """Yields where a body differs from its schema."""
     validator = OAS30Validator(schema, format_checker=oas30_format_checker)
     for error in validator.iter_errors(body):
         where = ".".join("[]" if isinstance(part, int) else part for part in error.absolute_path) or "the body"

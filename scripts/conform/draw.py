@@ -17,7 +17,7 @@ CHECKS = (
     "positive_data_acceptance",
     "negative_data_rejection",
 )
-# What is too big is refused by 413, and a body that there is not by 415, for its content type.
+# A body that is too large gets 413. A missing body gets 415, because it has no content type.
 SETTINGS = """
 [checks.negative_data_rejection]
 expected-statuses = [400, 413, 415, 422]
@@ -25,12 +25,12 @@ expected-statuses = [400, 413, 415, 422]
 SEED = "20260131"
 EXAMPLES = "60"
 SECONDS = 90
-# Fewer than this means that something kept schemathesis from drawing.
+# With fewer requests, something prevented schemathesis from drawing them.
 DRAWN_MIN = 300
 
 
 def draw(sandbox, description):
-    """Sends what is drawn, always the same; how much that was, and the message of what is wrong or None."""
+    """Sends the same drawn requests every time. Returns their number, and a message if something is wrong."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "description.json")
         file.write_text(json.dumps(description.document, default=str), encoding="utf-8")
@@ -44,7 +44,7 @@ def draw(sandbox, description):
             run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
         except subprocess.TimeoutExpired:
             return 0, f"schemathesis was not done after {SECONDS} s"
-    said = run.stdout + run.stderr
-    told = re.search(r"(\d+) generated", said)
-    drawn = int(told[1]) if told else 0
-    return drawn, None if run.returncode == 0 and drawn >= DRAWN_MIN else said
+    output = run.stdout + run.stderr
+    generated = re.search(r"(\d+) generated", output)
+    drawn = int(generated[1]) if generated else 0
+    return drawn, None if run.returncode == 0 and drawn >= DRAWN_MIN else output

@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own, and requests to it."""
+"""The sandbox as a process, and requests to it."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ CUSTOMERS = 20
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: dict
     text: str
@@ -27,7 +27,7 @@ class Answer:
 
 
 class Sandbox:
-    """Runs as long as the `with` lasts, at a port that it picks itself."""
+    """A sandbox that runs during a `with` block, on a port that it picks itself."""
 
     QUOTA = 2**32 - 1
 
@@ -55,7 +55,7 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        # A panic ends one request only; it is told by this.
+        # A panic ends only one request, so it is found in the output.
         self.last_words = self.process.stdout.read()
 
     @property
@@ -63,21 +63,21 @@ class Sandbox:
         return f"{self.root}/stores/{HASH}/v3"
 
     def send(self, method, target, body=None, headers=None):
-        """One request on a connection of its own."""
+        """Sends one request on a new connection."""
         connection = http.client.HTTPConnection(urlsplit(self.root).netloc, timeout=20)
         try:
             connection.request(method, target, body=body, headers=headers or {})
-            answer = connection.getresponse()
-            text = answer.read().decode("utf-8")
-            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, text)
+            response = connection.getresponse()
+            text = response.read().decode("utf-8")
+            return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
         finally:
             connection.close()
 
     def order(self, **orders):
         """Sets switches and faults through the sandbox's control surface."""
-        answer = self.send("POST", "/_sandbox/faults", json.dumps(orders))
-        if answer.status != 200:
-            raise SystemExit(f"conformance: the sandbox refused {orders}: {answer.text}")
+        response = self.send("POST", "/_sandbox/faults", json.dumps(orders))
+        if response.status != 200:
+            raise SystemExit(f"conformance: the sandbox refused {orders}: {response.text}")
 
     def heal(self):
         self.order(heal=True, quota=self.QUOTA, size_refusal=413, latency_ms=0)

@@ -8,12 +8,11 @@ ANYTHING = object()
 
 
 class Recorded:
-    """The recorded bodies, as this walk needs them."""
+    """The recorded bodies in the form that the walk needs."""
 
     def __init__(self, folder):
         self.folder = folder / "examples"
-        # No body of attribute-values was recorded: its item is known from the customer that carries it, the frame
-        # around it from its sisters.
+        # No body of attribute-values was recorded. Its item is taken from a customer, its frame from similar bodies.
         row = self.body("official/customers.include-attributes.item.json")
         listed, written = "observed/attributes.get.200.2018.json", "observed/customers.put.200.json"
         self.made = {
@@ -22,7 +21,7 @@ class Recorded:
         }
 
     def body(self, name):
-        """A recorded body, by its file's name or by the name of what was put together here."""
+        """A recorded body by the name of its file, or a composed body by its name."""
         if name in getattr(self, "made", {}):
             return self.made[name]
         text = (self.folder / name).read_text(encoding="utf-8")
@@ -31,7 +30,7 @@ class Recorded:
         return json.loads(text)
 
     def headers(self):
-        """Names of the service's own headers, common to the recorded heads of API answers, in lower case."""
+        """Names of the service's own headers, common to the recorded heads of API responses, in lower case."""
         heads = []
         for file in ("observed/wishlists.422.wrong-json-type.http", "observed/channels.504.http"):
             lines = (self.folder / file).read_text(encoding="utf-8").split("\n\n", 1)[0].splitlines()
@@ -41,7 +40,7 @@ class Recorded:
 
 
 def kind(value):
-    """The type of a value; dates are told from other text."""
+    """The type of a value; a date is not text."""
     match value:
         case None:
             return "null"
@@ -57,7 +56,7 @@ def kind(value):
 
 
 def error_keys(errors):
-    """Errors by the form of their keys: an index is an index, a field a field."""
+    """Errors by the form of their keys, with indices and fields replaced by one word each."""
     return {re.sub(r"[a-z_:]+", "field", re.sub(r"\d+", "index", key)): text for key, text in errors.items()}
 
 
@@ -66,7 +65,7 @@ def differences(body, recorded, schema, at="the body"):
     if recorded is not ANYTHING and kind(body) != kind(recorded):
         yield f"against the recorded body: {at} is a {kind(body)}, recorded is a {kind(recorded)}"
         return
-    # `true` as a schema lets everything in.
+    # The schema `true` allows everything.
     schema = {"additionalProperties": True} if schema is True else schema or {}
     if isinstance(body, list):
         like = recorded[0] if recorded is not ANYTHING and recorded else ANYTHING

@@ -1,4 +1,4 @@
-"""A walk over every route of the sandbox: each request, the status that it has to have, the body that it is like."""
+"""A walk over every route of the sandbox: each request with its expected status and the body that it resembles."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -151,7 +151,7 @@ def reads():
 
 
 def refusals():
-    """What befalls every operation alike."""
+    """The refusals that every operation has."""
     for path, methods in SERVED.items():
         for method in (method.upper() for method in methods):
             good = {
@@ -164,11 +164,11 @@ def refusals():
             yield Step(method, path, 401, orders={"revoked": True}, **good)
             yield Step(method, path, 403, orders={"scope_missing": True}, like=SCOPE, **good)
             yield Step(method, path, 429, orders={"quota": 0}, like=TOO_MANY, **good)
-            # A store that there is not is answered by the gateway, before the API: a page, not the API's error.
+            # For an unknown store the gateway responds with a page, before the API could respond with an error.
             yield Step(method, path, 404, store="elsewhere", media_type=HTML, **good)
 
 
-# Requests to no operation that the description has; only their form is looked at.
+# Requests to operations that the description does not have. Only the form of their responses is checked.
 def strays():
     return [
         Step("GET", f"{VALUES}/", 403, like="observed/trailing-slash.403.2017.json"),
@@ -178,14 +178,14 @@ def strays():
 
 
 def walk(sandbox, description, recorded):
-    """Takes every step; yields a message for each thing that is wrong, and None for each step taken."""
+    """Takes every step. Yields a message for each finding, and None for each step."""
     for step in [*writes(), *reads(), *refusals(), *strays()]:
         if step.orders:
             sandbox.order(**step.orders)
-        answer = ask(sandbox, step)
+        response = ask(sandbox, step)
         if step.orders:
             sandbox.heal()
-        yield from judge(step, answer, description, recorded)
+        yield from findings(step, response, description, recorded)
         yield None
     yield from crowd(sandbox, description, recorded)
 
@@ -196,49 +196,49 @@ def ask(sandbox, step):
 
 
 def crowd(sandbox, description, recorded):
-    """Four writes at once: the fourth is one too many."""
+    """Four writes at once, of which the fourth must be refused."""
     step = put(200, [item(1)], like="values written")
     sandbox.order(latency_ms=500)
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: ask(sandbox, step), range(4)))
+        responses = list(pool.map(lambda _: ask(sandbox, step), range(4)))
     sandbox.heal()
-    statuses = sorted(answer.status for answer in answers)
+    statuses = sorted(response.status for response in responses)
     if statuses != [200, 200, 200, 429]:
-        yield f"four at once of {step.says()}: answered {statuses}, expected three times 200 and once 429"
+        yield f"four at once of {step.says()}: got {statuses}, expected three times 200 and once 429"
     refusal = put(429, step.body, like=TOO_MANY)
-    for answer in answers:
-        yield from judge(refusal if answer.status == 429 else step, answer, description, recorded)
+    for response in responses:
+        yield from findings(refusal if response.status == 429 else step, response, description, recorded)
     yield None
 
 
-def judge(step, answer, description, recorded):
-    """A message if anything is wrong with an answer."""
-    if wrong := dict.fromkeys(faults(step, answer, description, recorded)):
-        told = f"answered {answer.status} {answer.media_type} {answer.text[:400]}"
-        yield "\n    ".join([step.says(), told, *wrong])
+def findings(step, response, description, recorded):
+    """Yields a message if something is wrong with a response."""
+    if wrong := dict.fromkeys(faults(step, response, description, recorded)):
+        summary = f"got {response.status} {response.media_type} {response.text[:400]}"
+        yield "\n    ".join([step.says(), summary, *wrong])
 
 
-def faults(step, answer, description, recorded):
-    if answer.status != step.status:
+def faults(step, response, description, recorded):
+    if response.status != step.status:
         yield f"expected {step.status}"
         return
-    if answer.media_type != step.media_type:
+    if response.media_type != step.media_type:
         yield f"expected the content type {step.media_type or 'of no body'}"
         return
     if step.media_type == HTML:
         return
     described = step.path in SERVED and step.method.lower() in SERVED[step.path]
-    if described and description.answer(step.path, step.method, step.status) is None:
+    if described and description.response(step.path, step.method, step.status) is None:
         yield "the description knows no such status here"
     for name in recorded.headers():
-        if name not in answer.headers:
+        if name not in response.headers:
             yield f"against the recorded head: {name} is missing"
     if step.media_type == NO_BODY:
-        if answer.text:
+        if response.text:
             yield "expected no body"
         return
-    body = answer.json()
-    # What goes to no described operation is an error all the same, and errors have one schema.
+    body = response.json()
+    # A request to no described operation gets an error too, and errors have one schema.
     schema = description.schema(step.path, step.method, step.status) or description.schema(VALUES, "put", 422)
     yield from violations(schema, body)
     like = recorded.body(step.like) if step.like else ANYTHING

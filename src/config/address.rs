@@ -26,7 +26,8 @@ pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
         Ok(url) => url,
         Err(error) => return flaw(format!("cannot be read as an address: {error}"), escaped()),
     };
-    // A password with a special character ends the address too early: its rest would be shown as host, database or parameter.
+    // A password with a special character ends the address too early: its rest would be shown as host, database or
+    // parameter.
     let parts = [Some(url.path()), url.query()];
     if parts.into_iter().flatten().any(|part| part.contains('@')) || url.fragment().is_some() {
         return flaw("has an @ or a # after the host's name", escaped());
@@ -120,7 +121,8 @@ pub(super) fn is_unencrypted(api_url: &str) -> bool {
     Url::parse(api_url).is_ok_and(|url| url.scheme() != "https" && !is_loopback(&url))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the address is on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -31,7 +31,8 @@ impl Config {
             .map_err(|errors| ConfigErrors { path: Some(path.to_owned()), ..errors })
     }
 
-    /// Reads and checks a text. Relative paths in it are relative to `folder`; `env` returns variables of the environment.
+    /// Reads and checks a text. Relative paths in it are relative to `folder`; `env` returns variables of the
+    /// environment.
     ///
     /// # Errors
     /// All its problems.

@@ -36,8 +36,8 @@ impl<'a> Section<'a> {
         self.value(key).is_some()
     }
 
-    /// Reads a string, with its references replaced and without white space around it; `None` if it is absent, or invalid
-    /// and noted. An empty string is invalid.
+    /// Reads a string, with its references replaced and without white space around it; `None` if it is absent, or
+    /// invalid and noted. An empty string is invalid.
     fn text(&mut self, key: &str) -> Option<String> {
         let text = match self.value(key)? {
             Value::String(text) => interpolate(text, self.env),

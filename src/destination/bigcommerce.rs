@@ -1,8 +1,8 @@
 //! A BigCommerce store over HTTP.
 //!
 //! [`client`] sends one request over HTTP, [`wire`] reads the response's body (with [`tree`]), [`headers`] its headers.
-//! [`pacing`] is the rate limiter, with the accounting of [`quota`]. [`paging`] reads the pages of a list. [`transport`]
-//! is the seam where the simulation puts a sandbox in the place of HTTP.
+//! [`pacing`] is the rate limiter, with the accounting of [`quota`]. [`paging`] reads the pages of a list.
+//! [`transport`] is the seam where the simulation puts a sandbox in the place of HTTP.
 
 mod client;
 pub(crate) mod headers;

@@ -10,7 +10,7 @@ impl Response {
     /// value in them.
     #[must_use]
     pub fn describe(&self) -> String {
-        let Self::Received(HttpResponse { status, body, .. }) = self else { return self.headline() };
+        let Self::Received(HttpResponse { status, body, .. }) = self else { return self.to_string() };
         let mut words = match body {
             Body::Echoes(_) => format!("{status}"),
             Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
@@ -28,19 +28,6 @@ impl Response {
         };
         words.truncate(words.floor_char_boundary(WORDS_MAX));
         words
-    }
-
-    /// Returns status and title, for a person.
-    #[must_use]
-    pub fn headline(&self) -> String {
-        match self {
-            Self::Received(HttpResponse { status, body: Body::Problem { title, .. }, .. })
-                if !title.is_empty() =>
-            {
-                format!("{status} {title}")
-            }
-            _ => self.brief(),
-        }
     }
 
     /// Returns the status, or why there is none, for a log: anything else may repeat a value.
@@ -78,6 +65,6 @@ mod tests {
     fn promise_11_a_log_line_repeats_no_value() {
         let response = problem(403, "Value secret not permitted", &[("0.value", "secret")]);
         assert_eq!(response.brief(), "403");
-        assert_eq!(response.headline(), "403 Value secret not permitted");
+        assert_eq!(response.to_string(), "403 Value secret not permitted");
     }
 }

@@ -74,7 +74,10 @@ impl<'a> Shell<'a> {
                     stopping = true;
                     Event::StopAsked
                 }
-                () = sleep_until(timer.unwrap_or(self.started)), if timer.is_some() => Event::Timer,
+                () = sleep_until(timer.unwrap_or(self.started)), if timer.is_some() => {
+                    self.timer = None;
+                    Event::Timer
+                }
             };
             push.on(event, self.now(), &mut actions);
         }
@@ -98,7 +101,7 @@ impl<'a> Shell<'a> {
             }),
             Action::RecordIntent { token, request, changes } => Box::pin(async move {
                 let intent = ledger.record_intent(run_id, &request, &changes).await?;
-                failpoint::reach("intent-recorded");
+                failpoint::reach("intent-committed");
                 Ok(Event::IntentRecorded { token, intent })
             }),
             Action::Send { request_id, items, recorded_at } => Box::pin(async move {
@@ -112,7 +115,7 @@ impl<'a> Shell<'a> {
             }),
             Action::RecordOutcome { token, request_id, end, outcomes } => Box::pin(async move {
                 let counts = ledger.record_outcome(run_id, request_id, &end, &outcomes).await?;
-                failpoint::reach("outcome-recorded");
+                failpoint::reach("outcome-committed");
                 Ok(Event::Recorded { token, counts: Some(counts) })
             }),
             Action::RecordUnsent { token, outcomes } => Box::pin(async move {
@@ -191,7 +194,7 @@ async fn send(destination: &dyn Destination, items: &[(Key, String)], expires: I
         return Response::NotSent { reason: "it was not on the wire in time after its intent".to_owned() };
     }
     let items: Vec<_> = items.iter().map(|(key, value)| Item { key: *key, value }).collect();
-    failpoint::reach("request-leaves");
+    failpoint::reach("before-request");
     let response = destination.upsert(&items).await;
     failpoint::reach("response-read");
     response

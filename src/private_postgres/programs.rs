@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::ServerError;
+use super::error::ServerError;
 
 /// The programs that a server needs.
 const NEEDED: [&str; 3] = ["initdb", "pg_ctl", "postgres"];

@@ -59,7 +59,7 @@ impl Push {
                 let outcomes = batch.outcomes(&batch.last_verdict("the run was stopped"), now);
                 self.record_outcome(request_id, end, outcomes, &batch, actions);
                 self.give_bisection_last_outcome(&mut batch, now, actions);
-                let message = format!("the store responded {} to request {request_id}", response.headline());
+                let message = format!("the store responded {} to request {request_id}", response);
                 self.stop(End::failed(message, advice), now, actions);
             }
             meaning => {

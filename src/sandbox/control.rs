@@ -13,8 +13,8 @@ use crate::record::Key;
 /// The number of last requests that `state` shows.
 const REQUESTS_SHOWN: usize = 100;
 
-/// The body of `POST /_sandbox/faults`. Only the keys that it has change the store. A key that is none of these fields is
-/// the rate of the fault of that name.
+/// The body of `POST /_sandbox/faults`. Only the keys that it has change the store. A key that is none of these fields
+/// is the rate of the fault of that name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct FaultSettings {

@@ -1,5 +1,5 @@
-//! The store as plain state. Every request passes [`Model::arrive`], [`Model::serve`] and [`Model::end`], in this order.
-//! The caller decides how much time is between them.
+//! The store as plain state. Every request passes [`Model::arrive`], [`Model::serve`] and [`Model::end`], in this
+//! order. The caller decides how much time is between them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

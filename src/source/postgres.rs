@@ -287,9 +287,10 @@ impl PostgresSource {
     }
 }
 
+/// Ends the snapshot with a rollback, so that no function of the query leaves anything behind, and closes the session.
 async fn close(mut connection: PgConnection) -> Result<(), SourceError> {
     let closing = |error| failure(Operation::CloseSnapshot, error);
-    sqlx::raw_sql("commit").execute(&mut connection).await.map_err(closing)?;
+    sqlx::raw_sql("rollback").execute(&mut connection).await.map_err(closing)?;
     connection.close().await.map_err(closing)
 }
 

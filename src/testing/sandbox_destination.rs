@@ -22,8 +22,8 @@ use crate::sandbox::{Model, Received, route, wire};
 pub struct SandboxDestination(BigCommerce);
 
 impl SandboxDestination {
-    /// Makes a client of this store with the store's own token. It waits `request_timeout` for a response and leaves the
-    /// share `quota_reserve` of the quota to other apps. Must be called within a tokio runtime.
+    /// Makes a client of this store with the store's own token. It waits `request_timeout` for a response and leaves
+    /// the share `quota_reserve` of the quota to other apps. Must be called within a tokio runtime.
     #[must_use]
     pub fn new(model: Arc<Mutex<Model>>, request_timeout: Duration, quota_reserve: f64) -> Self {
         start_clock(&model);
@@ -101,3 +101,6 @@ impl Transport for InProcess {
         Err(Response::Lost { reason })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,29 +1,76 @@
-//! What the documents say is so: every command and every key is in the README, and its questions are answered.
+//! Compares the documents with the program: outputs, keys, exit codes, tables, recipes, links.
 
+mod normalise;
+mod outputs;
+mod pages;
+mod story;
+
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use attrsync::config::{ANNOTATED, LedgerConfig, Secret};
-use attrsync::ledger::audit::AuditLog;
+use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
-use attrsync::record::StoreName;
+use attrsync::record::{Counts, StoreName};
+use attrsync::sandbox::Fault;
 
 use crate::support::postgres::Postgres;
+use pages::{Page, page, pages, root};
 
-fn readme() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    std::fs::read_to_string(path).expect("the README")
+/// The most bytes that the README may have.
+const README_BYTES_MAX: usize = 6_000;
+
+#[test]
+fn the_readme_is_short() {
+    let bytes = page("README.md").text.len();
+    assert!(bytes <= README_BYTES_MAX, "README.md has {bytes} bytes");
 }
 
-/// The commands that the program names in its own help.
-fn commands() -> Vec<String> {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_attrsync")).arg("--help").output().expect("the program starts");
-    let help = String::from_utf8(output.stdout).expect("UTF-8");
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let commands =
-        commands.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
-    commands.map(str::to_owned).collect()
+#[test]
+fn every_link_between_documents_resolves() {
+    let pages = pages();
+    let broken: Vec<String> = pages
+        .iter()
+        .flat_map(|page| page.links().into_iter().map(move |link| (page, link)))
+        .filter(|(page, link)| !link.contains("://") && !resolves(page, link, &pages))
+        .map(|(page, link)| format!("{}: {link}", page.name))
+        .collect();
+    assert!(broken.is_empty(), "links to nowhere:\n{}", broken.join("\n"));
+}
+
+fn resolves(page: &Page, link: &str, pages: &[Page]) -> bool {
+    let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+    let path = match file {
+        "" => page.path.clone(),
+        file => page.path.parent().expect("a page lies in a folder").join(file),
+    };
+    let Ok(path) = path.canonicalize() else { return false };
+    anchor.is_none_or(|anchor| {
+        let target = pages.iter().find(|page| page.path.canonicalize().is_ok_and(|other| other == path));
+        target.is_some_and(|page| page.anchors().iter().any(|found| found == anchor))
+    })
+}
+
+#[test]
+fn every_page_is_reached_from_the_readme() {
+    let pages = pages();
+    let mut reached = vec![root().join("README.md")];
+    let mut next = 0;
+    while let Some(path) = reached.get(next).cloned() {
+        next += 1;
+        let Some(page) = pages.iter().find(|page| page.path == path) else { continue };
+        let folder = path.parent().expect("a page lies in a folder");
+        let files = page.links().into_iter().filter_map(|link| link.split('#').next());
+        for file in files.filter_map(|file| folder.join(file).canonicalize().ok()) {
+            if !reached.contains(&file) {
+                reached.push(file);
+            }
+        }
+    }
+    let unreached: Vec<_> =
+        pages.iter().filter(|page| !reached.contains(&page.path)).map(|page| &page.name).collect();
+    assert!(unreached.is_empty(), "no link leads to {unreached:?}");
 }
 
 /// The keys of the shipped `sync.toml`, those in comments too, each with its section: `push.workers`.
@@ -42,29 +89,64 @@ fn keys() -> Vec<String> {
     keys
 }
 
-/// The `sql` blocks below the heading that speaks of questions, up to the next heading.
-fn questions(readme: &str) -> Vec<String> {
-    let mut blocks: Vec<String> = Vec::new();
-    let (mut below, mut fence) = (false, None);
-    for line in readme.lines() {
-        match (fence, line.strip_prefix("```")) {
-            (None, Some(language)) => {
-                fence = Some(language);
-                if below && language == "sql" {
-                    blocks.push(String::new());
-                }
-            }
-            (Some(_), Some(_)) => fence = None,
-            (None, None) if line.starts_with('#') => below = line.to_lowercase().contains("questions"),
-            (Some("sql"), None) if below => {
-                let block = blocks.last_mut().expect("the block that was begun");
-                block.push_str(line);
-                block.push('\n');
-            }
-            _ => {}
+/// The words in backquotes at the beginning of the rows of tables.
+fn row_names(text: &str) -> BTreeSet<String> {
+    let names = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_configuration_page_has_every_key_and_no_other() {
+    let keys: BTreeSet<String> = keys().into_iter().collect();
+    assert!(keys.contains("source.query"), "sync.toml was not understood: {keys:?}");
+    assert_eq!(row_names(&page("docs/reference/configuration.md").text), keys);
+}
+
+#[test]
+fn the_page_of_exit_codes_has_every_code_and_no_other() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_attrsync")).arg("--help").output().expect("the program starts");
+    let help = String::from_utf8(output.stdout).expect("UTF-8");
+    let table = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
+    let codes: BTreeSet<String> =
+        table.map_while(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    assert!(codes.len() >= 7, "the help was not understood: {codes:?}");
+    assert_eq!(row_names(&page("docs/reference/exit-codes.md").text), codes);
+}
+
+#[test]
+fn the_json_page_has_every_count() {
+    let page = page("docs/reference/json.md");
+    let counts = serde_json::to_value(Counts::default()).expect("JSON");
+    let names = row_names(&page.text);
+    for count in counts.as_object().expect("an object").keys() {
+        assert!(names.contains(count), "{count} is not in {}", page.name);
+    }
+}
+
+#[test]
+fn the_guide_to_the_sandbox_has_every_fault() {
+    let page = page("docs/guides/rehearse-with-sandbox.md");
+    let names = row_names(&page.text);
+    for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::None) {
+        assert!(names.contains(&fault.name()), "{fault} is not in {}", page.name);
+    }
+}
+
+/// The columns that the page describes: `runs.status`. A heading names the table.
+fn described_columns(page: &Page) -> BTreeSet<String> {
+    let mut table = None;
+    let mut columns = BTreeSet::new();
+    for line in page.text.lines() {
+        if line.starts_with("## ") {
+            table = line.strip_prefix("## `").and_then(|rest| rest.split('`').next());
+        }
+        if let (Some(table), Some(column)) = (table, line.strip_prefix("| `")) {
+            let column = column.split('`').next().unwrap_or_default();
+            assert!(columns.insert(format!("{table}.{column}")), "{table}.{column} is described twice");
         }
     }
-    blocks
+    columns
 }
 
 /// `ATTRSYNC_UPDATE=1` in the environment rewrites the file.
@@ -79,43 +161,47 @@ fn the_command_line_reference_is_generated() {
     assert!(written == generated, "docs/reference/cli.md is old: run the tests with ATTRSYNC_UPDATE=1");
 }
 
-#[test]
-fn every_command_is_in_the_readme() {
-    let (readme, commands) = (readme(), commands());
-    assert!(commands.len() >= 10, "the help was not understood: {commands:?}");
-    let missing: Vec<_> = commands
+/// The columns of a ledger's tables and views, without those of the migrations' own table.
+const COLUMNS: &str = "select t.name, c.name from sqlite_schema t, pragma_table_info(t.name) c
+    where t.type in ('table', 'view') and t.name not like 'sqlite%' and t.name not like 'refinery%'";
+
+#[tokio::test]
+async fn the_page_of_the_ledger_has_every_table_and_column_and_no_other() {
+    let (_folder, ledgers) = ledgers().await;
+    let audit = AuditLog::open(&ledgers[0]).await.expect("opens").expect("is there");
+    let table = audit.sql(COLUMNS).await.expect("the columns");
+    let columns: BTreeSet<String> = table
+        .rows
         .iter()
-        .filter(|name| {
-            !readme.contains(&format!("attrsync {name}")) && !readme.contains(&format!("`{name}`"))
+        .map(|row| match row.as_slice() {
+            [Value::Text(table), Value::Text(column)] => format!("{table}.{column}"),
+            other => panic!("not a table and a column: {other:?}"),
         })
         .collect();
-    assert!(missing.is_empty(), "not in README.md: {missing:?}");
-}
-
-#[test]
-fn every_key_is_in_the_readme() {
-    let (readme, keys) = (readme(), keys());
-    assert!(keys.contains(&"source.query".to_owned()), "sync.toml was not understood: {keys:?}");
-    let missing: Vec<_> = keys.iter().filter(|key| !readme.contains(&format!("`{key}`"))).collect();
-    assert!(missing.is_empty(), "not in README.md: {missing:?}");
+    assert_eq!(described_columns(&page("docs/reference/ledger-schema.md")), columns);
 }
 
 #[tokio::test]
-async fn the_questions_of_the_readme_are_answered_by_both_databases() {
-    let store = StoreName::new("https://api.example.com", "abc");
+async fn every_sql_recipe_runs_on_both_databases() {
+    let recipes = page("docs/reference/sql-recipes.md").blocks("sql");
+    assert!(recipes.len() >= 5, "the page has {} recipes", recipes.len());
+    let (_folder, ledgers) = ledgers().await;
+    for config in ledgers {
+        let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
+        for sql in &recipes {
+            let table = audit.sql(sql).await.unwrap_or_else(|error| panic!("{config:?}: {error}\n{sql}"));
+            assert!(!table.columns.is_empty() && table.rows.is_empty(), "of an empty ledger:\n{sql}");
+        }
+    }
+}
+
+/// An empty ledger of each kind, SQLite first.
+async fn ledgers() -> (tempfile::TempDir, [LedgerConfig; 2]) {
+    let store = StoreName { api_url: "https://api.example.com".to_owned(), hash: "abc".to_owned() };
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     drop(SqliteLedger::open(&path, &store).await.expect("a ledger"));
     let url = Postgres::start().database();
     drop(PostgresLedger::open(&url, &store).await.expect("a ledger"));
-
-    let questions = questions(&readme());
-    assert!(questions.len() >= 5, "the README shows five questions, not {}", questions.len());
-    for config in [LedgerConfig::Sqlite(path), LedgerConfig::Postgres(Secret::new(url))] {
-        let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
-        for sql in &questions {
-            let table = audit.sql(sql).await.unwrap_or_else(|error| panic!("{config:?}: {error}\n{sql}"));
-            assert!(!table.columns.is_empty() && table.rows.is_empty(), "of an empty ledger:\n{sql}");
-        }
-    }
+    (folder, [LedgerConfig::Sqlite(path), LedgerConfig::Postgres(Secret::new(url))])
 }

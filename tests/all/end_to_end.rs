@@ -1,20 +1,21 @@
-//! The built program against a store over HTTP, a real Postgres and both kinds of ledger.
+//! The built program with a store over HTTP, a real Postgres and both kinds of ledger.
 //!
-//! A test is named for the promise that it holds the program to.
+//! A test is named for the promise that it checks.
 
-mod responses;
 mod audit;
 mod backup;
 mod bad_values;
+mod bisection;
 mod crashes;
 mod echoes;
-mod bisection;
 mod lost_lock;
 mod only_changes;
 mod pooler;
+mod program;
 mod proof;
 mod quota;
 mod requeue;
+mod responses;
 mod secrets;
 mod setup;
 mod signals;

@@ -1,4 +1,4 @@
-//! Everything that needs the outside, in one binary: files, sockets, databases, the built program.
+//! The tests that need files, sockets, databases or the built program, in one binary.
 
 mod client;
 mod commands;

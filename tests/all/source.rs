@@ -1,11 +1,11 @@
 //! The source with a real Postgres: its rows, its errors, and how it ends.
 
-use std::time::Duration;
+mod sessions;
 
 use attrsync::config::{Relation, Secret, SourceConfig};
 use attrsync::record::{Filter, SourcePage};
 use attrsync::source::postgres::PostgresSource;
-use attrsync::source::{Operation, Source, SourceError, SourcePages};
+use attrsync::source::{Source, SourceError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::support::postgres::Postgres;
@@ -91,6 +91,9 @@ fn message<T>(result: Result<T, SourceError>) -> String {
         other => panic!("not unusable: {other:?}"),
     }
 }
+
+/// More rows than the pages that are read ahead and the socket's buffers hold.
+const MANY: &str = "insert into v select i, 1, repeat('x', 200) from generate_series(1, 200000) as i";
 
 const VALUES: &str = "create table v (customer_id bigint not null, attribute_id bigint not null, value text, \
      primary key (customer_id, attribute_id));";
@@ -294,66 +297,6 @@ async fn a_role_that_may_only_select_is_enough() {
         source_at(&shop.url.replace("postgres@", &format!("{role}@")), Relation::Query(slow.to_owned()));
     assert_eq!(read(&slow, &Filter::default()).await.expect("a row"), [row(1, 1, "x")]);
     shop.run(&format!("revoke all on v from {role}; drop role {role}")).await;
-}
-
-/// More rows than the pages that are read ahead and the socket's buffers hold.
-const MANY: &str = "insert into v select i, 1, repeat('x', 200) from generate_series(1, 200000) as i";
-
-#[tokio::test]
-async fn changes_during_the_read_are_not_seen() {
-    let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
-    let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
-    let mut count = pages.next().await.expect("a page").expect("a page").len();
-    shop.run("update v set value = 'changed'; delete from v where customer_id % 2 = 0").await;
-    while let Some(page) = pages.next().await.expect("a page") {
-        count += page.len();
-        assert!((0..page.len()).all(|at| page.row(at).value.is_some_and(|value| value.len() == 200)));
-    }
-    assert_eq!(count, 200_000);
-    assert!(pages.next().await.expect("still the end").is_none());
-    assert_eq!(shop.count(SESSIONS).await, 0, "the session is closed before the end is reported");
-}
-
-/// Counts open snapshots. A session that was closed may be listed for a moment longer, but not in a transaction.
-const SESSIONS: &str = "select count(*) from pg_stat_activity \
-     where datname = current_database() and application_name = 'attrsync' and xact_start is not null";
-
-#[tokio::test]
-async fn dropping_the_pages_ends_the_session() {
-    let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
-    let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
-    pages.next().await.expect("a page");
-    assert_eq!(shop.count(SESSIONS).await, 1);
-    drop(pages);
-    wait_until_closed(&mut shop).await;
-}
-
-async fn wait_until_closed(shop: &mut Shop) {
-    let closed = async {
-        while shop.count(SESSIONS).await > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), closed).await.expect("the session ends");
-}
-
-#[tokio::test]
-async fn a_session_that_ends_in_the_middle_is_an_error() {
-    let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
-    let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
-    pages.next().await.expect("a page");
-    shop.run(
-        "select pg_terminate_backend(pid) from pg_stat_activity \
-         where datname = current_database() and application_name = 'attrsync'",
-    )
-    .await;
-    let error = drain(&mut *pages).await.expect_err("half a table must not pass for a whole one");
-    assert!(matches!(error, SourceError::Database { operation: Operation::ReadRows, .. }), "{error:?}");
-}
-
-async fn drain(pages: &mut dyn SourcePages) -> Result<(), SourceError> {
-    while pages.next().await?.is_some() {}
-    Ok(())
 }
 
 #[tokio::test]

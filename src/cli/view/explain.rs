@@ -52,18 +52,29 @@ pub(crate) fn text(
     blocks.join("\n")
 }
 
-/// The changes and belief edits of an attribute, newest run first. A run edits beliefs before it sends.
+/// The changes of an attribute and the belief edits that concern it, newest run first.
 fn history(known: &EntryHistory, attribute: Option<i64>) -> Vec<String> {
-    let changes = known.history.iter().filter(|change| Some(change.attribute_id) == attribute);
-    let concerns = |edit: &&BeliefEditRow| {
-        attribute.is_some() && edit.attribute_id.is_none_or(|id| Some(id) == attribute)
-    };
-    let edits = known.belief_edits.iter().filter(concerns);
-    let mut lines: Vec<(i64, String)> = changes.map(|change| (change.run_id, change_line(change))).collect();
+    let changes: Vec<&PastChange> =
+        known.history.iter().filter(|change| Some(change.attribute_id) == attribute).collect();
+    let edits = known
+        .belief_edits
+        .iter()
+        .filter(|edit| edit.attribute_id.is_none_or(|id| Some(id) == attribute) && concerns(edit, &changes));
+    let mut lines: Vec<(i64, String)> =
+        changes.iter().map(|change| (change.run_id, change_line(change))).collect();
     lines.extend(edits.map(|edit| (edit.run_id, edit_line(edit))));
-    // A stable sort: within a run the change stays above the edit.
+    // A run edits beliefs before it sends, so its change stays above its edit. The sort is stable.
     lines.sort_by_key(|(run_id, _)| std::cmp::Reverse(*run_id));
     lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Whether the edit met the value's entry, which its newest earlier change made. The scope of the edit may be wider.
+fn concerns(edit: &BeliefEditRow, newest_first: &[&PastChange]) -> bool {
+    let made_entry = |change: &&&PastChange| {
+        change.run_id < edit.run_id && (change.request.is_some() || change.outcome == "rejected")
+    };
+    let rejected = newest_first.iter().find(made_entry).map(|change| change.outcome == "rejected");
+    edit.count > 0 && rejected.is_some_and(|rejected| rejected || edit.edit != "requeue")
 }
 
 fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> String {
@@ -206,8 +217,9 @@ mod tests {
                 request: Some(request),
             }],
             belief_edits: vec![
-                edit(5, Some(1), "requeue"),
-                edit(4, None, "invalidate"),
+                edit(6, None, "invalidate"),
+                edit(5, None, "requeue"),
+                edit(4, None, "clear"),
                 edit(3, Some(2), "clear"),
             ],
             ..nothing()
@@ -224,11 +236,19 @@ customer 12 · attribute 1
   desired   \"gold !\"
   believed  rejected \"gold !\", the store was last known to hold \"silver\" (run 4, 1970-01-01 00:00:00): 0.value: invalid
   in doubt  an earlier request may still be applied until 1970-01-01 00:02:00
+  run 6     invalidate 1970-01-01 00:00:00: why invalidate
   run 5     requeue 1970-01-01 00:00:00: why requeue
   run 4     update \"silver\" → \"gold !\": rejected 1970-01-01 00:00:00 by request 33 (422, refused): 0.value: invalid
-  run 4     invalidate 1970-01-01 00:00:00: why invalidate
 "
         );
+    }
+
+    #[test]
+    fn a_requeue_concerns_only_a_rejected_value() {
+        let mut known = known();
+        known.history[0].outcome = "confirmed".to_owned();
+        let lines = history(&known, Some(1)).join("\n");
+        assert!(lines.contains("invalidate") && !lines.contains("requeue"), "{lines}");
     }
 
     #[test]

@@ -117,9 +117,9 @@ fn not_planned(forecast: &Forecast) -> Vec<String> {
     .collect()
 }
 
-/// How long this many calls take with `workers` in flight.
-fn estimate(calls: u64, workers: usize) -> Duration {
-    let rounds = calls.div_ceil(u64::try_from(workers.max(1)).unwrap_or(1));
+/// How long this many requests take with `workers` in flight.
+fn estimate(requests: u64, workers: usize) -> Duration {
+    let rounds = requests.div_ceil(u64::try_from(workers.max(1)).unwrap_or(1));
     ASSUMED_LATENCY.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
 }
 

@@ -4,7 +4,6 @@
 //! is removed from the response, because a gateway may echo its request.
 
 use std::error::Error;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,11 +15,13 @@ use super::pacing::InFlight;
 use super::quota::Ending;
 use super::transport::{RawResponse, Transport};
 use super::{BigCommerceError, BigCommerceOptions};
-use crate::config::Secret;
+use crate::config::{Secret, is_loopback};
 use crate::destination::Response;
+use crate::error_chain::with_causes;
 
-/// No response of the API is nearly as long.
-const BODY_MAX: usize = 8 * 1024 * 1024;
+/// The largest body that is read: 500 values of 255 escaped characters have 1.6 MiB. Its JSON tree can need 16 times as
+/// much memory.
+const BODY_MAX: usize = 2 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -65,6 +66,7 @@ impl Client {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(options.workers + 1)
             .tcp_nodelay(true);
+        // The proxy that the environment names is for other machines.
         if is_loopback(&url) {
             builder = builder.no_proxy();
         }
@@ -141,16 +143,7 @@ impl Transport for Client {
 
 /// The causes of an error, outermost first. Its own text only says that a request failed.
 fn chain(error: &reqwest::Error) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if texts.last() != Some(&text) {
-            texts.push(text);
-        }
-        source = cause.source();
-    }
-    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+    error.source().map_or_else(|| error.to_string(), with_causes)
 }
 
 /// Joins address and hash to `{api_url}/stores/{hash}`, if both are valid.
@@ -173,11 +166,4 @@ fn store_url(options: &BigCommerceOptions) -> Result<Url, BigCommerceError> {
     }
     let joined = format!("{}/stores/{hash}", url.as_str().trim_end_matches('/'));
     Url::parse(&joined).map_err(|_| address("it is not a URL"))
-}
-
-/// Whether the store is on this machine. Such a store is reached without the proxy that the environment names.
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

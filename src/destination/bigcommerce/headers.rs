@@ -36,8 +36,8 @@ pub(crate) fn ending(status: u16, headers: &HeaderMap) -> Ending {
     Ending::Responded { rate: rate(headers), good: status < 400 }
 }
 
-/// Reads how long a 429 asks to wait. The window's reset counts only if the quota is used up: a 429 with requests left is
-/// about concurrency or load, and waiting for the next window would not help.
+/// Reads how long a 429 asks to wait. The window's reset counts only if the quota is used up: a 429 with requests left
+/// is about concurrency or load, and waiting for the next window would not help.
 pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let reset = match count(headers, LEFT) {
         Some(left) if left > 0 => None,

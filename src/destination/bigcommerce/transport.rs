@@ -13,8 +13,8 @@ use crate::destination::Response;
 /// Sends one request at a time and returns its response unread.
 #[async_trait]
 pub(crate) trait Transport: Send + Sync {
-    /// Sends one request. `path` follows `/v3` and has the query. Ends `in_flight` as soon as the response's headers are
-    /// there.
+    /// Sends one request. `path` follows `/v3` and has the query. Ends `in_flight` as soon as the response's headers
+    /// are there.
     ///
     /// # Errors
     /// [`Response::Lost`] or [`Response::NotSent`] if no complete response arrived.

@@ -47,8 +47,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Returns at most `max` leaves with their paths: `{"0": {"value": "too long"}}` has the leaf `("0.value", "too long")`.
-    /// The index in an array is no part of a path, because it could be taken for an item's index.
+    /// Returns at most `max` leaves with their paths: `{"0": {"value": "too long"}}` has the leaf `("0.value", "too
+    /// long")`. The index in an array is no part of a path, because it could be taken for an item's index.
     pub(super) fn leaves(self, max: usize) -> Vec<(String, String)> {
         let mut leaves = Vec::new();
         self.collect(String::new(), max, &mut leaves);

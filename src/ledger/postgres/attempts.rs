@@ -224,7 +224,7 @@ pub(super) async fn record_intent(
     let mut distinct = customers.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    failpoint::reach("begin-not-committed");
+    failpoint::reach("intent-not-committed");
     let recorded = sqlx::query(RECORD_INTENT)
         .bind(fence.store_id)
         .bind(fence.run_id)
@@ -251,7 +251,7 @@ pub(super) async fn record_outcome(
     outcomes: Vec<ChangeOutcome>,
 ) -> Result<Counts> {
     const DOING: &str = "record an outcome";
-    failpoint::reach("finish-not-committed");
+    failpoint::reach("outcome-not-committed");
     let recorded = bind_outcomes(RECORD_OUTCOME, fence, &outcomes, end.at)
         .bind(request_id)
         .bind(end.http_status.map(i64::from))

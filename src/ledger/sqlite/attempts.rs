@@ -75,7 +75,7 @@ pub(super) fn record_intent(
     }
     let moves = Moves { requests: 1, deferred: -planned, unknown: planned, ..Moves::default() };
     let counts = moves.commit(transaction, run_id)?;
-    failpoint::reach("begin-not-committed");
+    failpoint::reach("intent-not-committed");
     Ok(RecordedIntent { request_id, counts })
 }
 
@@ -143,7 +143,7 @@ pub(super) fn record_outcome(
         moves.add(Outcome::Sending, &outcome.verdict);
     }
     let counts = moves.commit(transaction, run_id)?;
-    failpoint::reach("finish-not-committed");
+    failpoint::reach("outcome-not-committed");
     Ok(counts)
 }
 

@@ -6,7 +6,8 @@ use crate::config::{Relation, table_parts};
 use crate::record::Filter;
 use crate::source::SourceError;
 
-/// Opens the snapshot. A time-out of the role must not end a long read; a locked table must block the run for a bounded time.
+/// Opens the snapshot. A time-out of the role must not end a long read; a locked table must block the run for a bounded
+/// time.
 pub(super) const BEGIN: &str = "begin isolation level repeatable read read only; \
      set local statement_timeout = 0; \
      set local idle_in_transaction_session_timeout = 0; \
@@ -52,8 +53,8 @@ pub(super) fn column_types(relation: &str) -> String {
     )
 }
 
-/// Returns whether the relation is a table without large values: Postgres keeps a value that does not fit into a page in
-/// the table's TOAST table, which is then empty. It reads no row of the relation.
+/// Returns whether the relation is a table without large values: Postgres keeps a value that does not fit into a page
+/// in the table's TOAST table, which is then empty. It reads no row of the relation.
 pub(super) fn has_small_values(relation: &str) -> String {
     format!(
         "select (c.relkind = 'r' and not c.relhassubclass \
@@ -73,8 +74,9 @@ pub(super) fn rows(relation: &str, value: &str, filter: &Filter) -> String {
 }
 
 /// The value as text. A value that is too long for the store in any encoding is cut to 301 characters, which is still
-/// too long, so that a huge value is not transferred. The check is left out for a table without large values, because it
-/// costs time in each of ten million rows. A text's size is known without reading it; other types are converted once.
+/// too long, so that a huge value is not transferred. The check is left out for a table without large values, because
+/// it costs time in each of ten million rows. A text's size is known without reading it; other types are converted
+/// once.
 pub(super) const fn value(is_text: bool, small: bool) -> &'static str {
     match (is_text, small) {
         (true, true) => "s.value::text",

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::world::{Books, World};
+use super::world::{LedgerKind, World};
 
 #[test]
 fn promise_9_a_plan_writes_nothing_anywhere() {
-    let world = World::with_customers(Books::File, 30);
+    let world = World::with_customers(LedgerKind::File, 30);
     let plan = world.run(&["plan", "--json", "--detailed-exitcode"]).exits(2).json();
     assert_eq!((&plan["creates"], &plan["updates"], &plan["requests"]), (&30.into(), &0.into(), &3.into()));
     assert_eq!(plan["counts"]["planned"], 30);
@@ -44,7 +44,7 @@ fn promise_9_a_plan_writes_nothing_anywhere() {
 
 #[test]
 fn promise_9_a_plan_makes_no_ledger_in_postgres() {
-    let world = World::with_customers(Books::Postgres, 30);
+    let world = World::with_customers(LedgerKind::Postgres, 30);
     world.run(&["plan", "--detailed-exitcode"]).exits(2);
     world.execute_at(
         &world.ledger_url,
@@ -57,8 +57,8 @@ fn promise_9_a_plan_makes_no_ledger_in_postgres() {
 
 #[test]
 fn promise_12_the_history_is_shown() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 25);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 25);
         world.sync().exits(0);
         world.change("second", "7");
         world.change("!reject", "8");
@@ -116,8 +116,8 @@ fn promise_12_the_history_is_shown() {
 
 #[test]
 fn promise_12_a_row_that_cannot_be_sent_is_explained() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 5);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 5);
         world.execute(
             "insert into customer_attribute_values values (3, 99, 'x'), (3, 2, '1'), (3, 2, '2'), (3, null, 'y')",
         );
@@ -148,7 +148,7 @@ fn promise_12_a_row_that_cannot_be_sent_is_explained() {
 
 #[test]
 fn promise_12_the_runs_of_several_stores_are_distinguished() {
-    let world = World::with_customers(Books::File, 5);
+    let world = World::with_customers(LedgerKind::File, 5);
     world.sync().exits(0);
     let alone = world.run(&["runs"]).exits(0);
     assert!(!alone.out.contains("store"), "{alone:#?}");
@@ -164,8 +164,8 @@ fn promise_12_the_runs_of_several_stores_are_distinguished() {
 
 #[test]
 fn promise_3_sql_only_reads() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 5);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 5);
         world.sync().exits(0);
         let state = "select * from entries order by customer_id";
         let before = world.ask(state);
@@ -183,7 +183,7 @@ fn promise_3_sql_only_reads() {
             assert_eq!(said.code, Some(1), "{write}: {said:#?}");
             assert!(said.out.is_empty() && said.err.starts_with("error: "), "{write}: {said:#?}");
         }
-        if books == Books::Postgres {
+        if kind == LedgerKind::Postgres {
             world.run(&["sql", "with gone as (delete from entries returning *) select * from gone"]).exits(1);
         }
         assert_eq!(world.ask(state), before);
@@ -201,8 +201,8 @@ fn promise_3_sql_only_reads() {
 
 #[test]
 fn promise_7_entries_are_a_fold_of_the_changes() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 40);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 40);
         world.script(&[attrsync::sandbox::Fault::Lost, attrsync::sandbox::Fault::Missing]);
         world.sync().exits(0);
         world.execute("update customer_attribute_values set value = 'second' where customer_id % 3 = 0");
@@ -237,8 +237,8 @@ fn promise_7_entries_are_a_fold_of_the_changes() {
 
 #[test]
 fn beliefs_that_were_edited_are_explained() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 5);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 5);
         world.change("no !reject", "3");
         world.sync().exits(3);
         world.run(&["rejected", "--retry", "3:1"]).exits(0);
@@ -301,7 +301,7 @@ impl CountingProxy {
 
 #[test]
 fn a_command_reads_a_postgres_ledger_through_one_session() {
-    let world = World::with_customers(Books::Postgres, 30);
+    let world = World::with_customers(LedgerKind::Postgres, 30);
     world.change("no !reject", "3");
     world.sync().exits(3);
     let mut url = url::Url::parse(&world.ledger_url).expect("an address");

@@ -1,21 +1,21 @@
-//! Backups taken while runs go on, what `--full` makes of one that was restored, and a ledger that was lost.
+//! Backups during runs, a full sync after a restored backup, and a lost ledger.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::world::{Books, World, until};
+use super::world::{LedgerKind, World, until};
 
-/// Copies the ledger as the README says.
-fn back_up(world: &World, books: Books) {
+/// Copies the ledger as the documentation says.
+fn back_up(world: &World, kind: LedgerKind) {
     let copy = world.path().join("backup");
-    match books {
-        Books::File => {
+    match kind {
+        LedgerKind::File => {
             let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("opens");
             ledger.execute("vacuum into ?1", [copy.display().to_string()]).expect("copies");
         }
-        Books::Postgres => {
+        LedgerKind::Postgres => {
             let dump = ["--schema=attrsync", &world.ledger_url];
             fs::write(copy, program("pg_dump", &dump)).expect("a file");
         }
@@ -23,32 +23,32 @@ fn back_up(world: &World, books: Books) {
 }
 
 /// Puts the copy in the ledger's place.
-fn restore(world: &World, books: Books) {
+fn restore(world: &World, kind: LedgerKind) {
     let copy = world.path().join("backup");
-    lose(world, books);
-    match books {
-        Books::File => drop(fs::copy(copy, world.path().join("ledger.db")).expect("copies")),
-        Books::Postgres => {
+    lose(world, kind);
+    match kind {
+        LedgerKind::File => drop(fs::copy(copy, world.path().join("ledger.db")).expect("copies")),
+        LedgerKind::Postgres => {
             let file = format!("--file={}", copy.display());
             program("psql", &["--quiet", "--set=ON_ERROR_STOP=1", &file, &world.ledger_url]);
         }
     }
 }
 
-/// The ledger is gone.
-fn lose(world: &World, books: Books) {
-    match books {
-        Books::File => {
+/// Deletes the ledger.
+fn lose(world: &World, kind: LedgerKind) {
+    match kind {
+        LedgerKind::File => {
             for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
                 let path = world.path().join(name);
                 assert!(!Path::new(&path).exists() || fs::remove_file(path).is_ok(), "{name}");
             }
         }
-        Books::Postgres => world.execute_at(&world.ledger_url, "drop schema attrsync cascade"),
+        LedgerKind::Postgres => world.execute_at(&world.ledger_url, "drop schema attrsync cascade"),
     }
 }
 
-/// What a program of Postgres says.
+/// The output of a Postgres client program.
 fn program(name: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(name).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("{name}, of the Postgres client programs: {error}"));
@@ -57,25 +57,25 @@ fn program(name: &str, arguments: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn a_backup_is_taken_while_a_run_goes_on_and_restored_with_distrust() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 100);
+fn a_backup_of_an_active_run_is_restored_with_a_full_sync() {
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 100);
         world.sync().exits(0);
         world.change("second", "select generate_series(1, 100)");
         world.store().options.latency = Duration::from_millis(600);
         world.store().reset_log();
         let mut running = world.start(&["sync"]);
-        until("calls are made", || world.writes().len() > 4);
-        back_up(&world, books);
-        assert!(!running.has_ended(), "the run was over at once");
+        until("requests are sent", || world.writes().len() > 4);
+        back_up(&world, kind);
+        assert!(!running.has_ended(), "the run has ended already");
         assert_eq!(running.end().code, Some(0));
         world.store().options.latency = Duration::from_millis(2);
-        // The store goes on: the backup knows nothing of these.
+        // The backup does not have the next changes.
         world.change("third", "select generate_series(1, 50)");
         world.sync().exits(0);
         world.change("second", "select generate_series(1, 50)");
 
-        restore(&world, books);
+        restore(&world, kind);
         world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was cut off"]);
         let said = world.run(&["sync", "--json", "--full"]).exits(0).balances();
         assert_eq!(said.count("confirmed"), 100);
@@ -88,27 +88,27 @@ fn a_backup_is_taken_while_a_run_goes_on_and_restored_with_distrust() {
 }
 
 #[test]
-fn a_new_ledger_on_a_full_store_ends_in_step() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 100);
-        world.be_patient();
+fn a_new_ledger_for_a_store_with_values_ends_with_both_equal() {
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 100);
+        world.use_long_timeout();
         world.sync().exits(0);
-        lose(&world, books);
+        lose(&world, kind);
         world.change("second", "select generate_series(1, 100)");
         world.store().options.latency = Duration::from_millis(100);
         world.store().reset_log();
         let running = world.start(&["sync"]);
-        until("calls are made", || world.writes().len() > 4);
+        until("requests are sent", || world.writes().len() > 4);
         running.signal("KILL");
         running.end();
-        let held = world.held();
+        let values = world.values();
         let believed = world.ask("select customer_id as id, value from entries where belief = 'confirmed'");
         for entry in &believed {
             let id = entry["id"].as_i64().expect("an id");
             assert_eq!(
-                held.get(&id).map(String::as_str),
+                values.get(&id).map(String::as_str),
                 entry["value"].as_str(),
-                "claimed before it was confirmed"
+                "confirmed before the store had it"
             );
         }
         assert!(believed.len() < 100);

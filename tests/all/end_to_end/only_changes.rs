@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use attrsync::sandbox::{Counting, SizeRefusal};
 
-use super::world::{Books, World};
+use super::world::{LedgerKind, World};
 
 /// A thousand customers with three values each.
-fn thousand(books: Books) -> World {
-    let world = World::new(books);
+fn thousand(kind: LedgerKind) -> World {
+    let world = World::new(kind);
     world.execute(
         "insert into customer_attribute_values
          select c, a, 'value ' || a || ' of ' || c from generate_series(1, 1000) c, generate_series(1, 3) a",
     );
     world.store().options.latency = Duration::from_millis(50);
-    world.be_patient();
+    world.use_long_timeout();
     world
 }
 
-fn only_what_changed(books: Books) {
-    let world = thousand(books);
+fn only_what_changed(kind: LedgerKind) {
+    let world = thousand(kind);
     let said = world.sync().exits(0).balances();
     assert_eq!(said.count("confirmed"), 3000);
     let tally = world.store().tally();
@@ -52,16 +52,16 @@ fn only_what_changed(books: Books) {
 
 #[test]
 fn promise_1_only_what_changed_is_sent_with_a_ledger_file() {
-    only_what_changed(Books::File);
+    only_what_changed(LedgerKind::File);
 }
 
 #[test]
 fn promise_1_only_what_changed_is_sent_with_a_ledger_in_postgres() {
-    only_what_changed(Books::Postgres);
+    only_what_changed(LedgerKind::Postgres);
 }
 
-fn a_smaller_size_is_learnt_once(books: Books, refusal: SizeRefusal) {
-    let world = thousand(books);
+fn a_smaller_size_is_learned_once(kind: LedgerKind, refusal: SizeRefusal) {
+    let world = thousand(kind);
     {
         let mut store = world.store();
         store.options.limits.counting = Counting::Items;
@@ -72,7 +72,7 @@ fn a_smaller_size_is_learnt_once(books: Books, refusal: SizeRefusal) {
     assert_eq!(said.count("confirmed"), 3000);
     let tally = world.store().tally();
     assert!((1..=4).contains(&tally.over_size), "{tally:?}");
-    // A batch that was cut to ten may leave a smaller part.
+    // A batch that was split to ten values may leave a smaller part.
     assert!(tally.writes <= 300 + 3 * tally.over_size, "{tally:?}");
     assert!(tally.max_in_flight <= 3 && tally.over_in_flight == 0, "{tally:?}");
     let learned =
@@ -90,21 +90,11 @@ fn a_smaller_size_is_learnt_once(books: Books, refusal: SizeRefusal) {
 }
 
 #[test]
-fn promise_2_the_size_is_learnt_and_remembered_from_413() {
-    a_smaller_size_is_learnt_once(Books::File, SizeRefusal::TooLarge);
+fn promise_2_the_size_is_learned_once_from_413() {
+    a_smaller_size_is_learned_once(LedgerKind::File, SizeRefusal::TooLarge);
 }
 
 #[test]
-fn promise_2_the_size_is_learnt_and_remembered_from_422() {
-    a_smaller_size_is_learnt_once(Books::Postgres, SizeRefusal::Unprocessable);
-}
-
-#[test]
-fn promise_2_a_customer_with_more_values_than_fit_is_spread_over_calls() {
-    let world = World::new(Books::File);
-    world.store().options.limits =
-        attrsync::sandbox::Limits { max_per_request: 2, ..attrsync::sandbox::Limits::default() };
-    world.execute("insert into customer_attribute_values select 7, a, 'x' from generate_series(1, 3) a");
-    assert_eq!(world.sync().exits(0).balances().count("confirmed"), 3);
-    assert_eq!(world.store().values().count(), 3);
+fn promise_2_the_size_is_learned_once_from_422() {
+    a_smaller_size_is_learned_once(LedgerKind::Postgres, SizeRefusal::Unprocessable);
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::world::{Books, World, until};
+use super::world::{LedgerKind, World, until};
 use crate::support::machine::needed;
 use crate::support::postgres::Postgres;
 
@@ -65,7 +65,7 @@ impl Drop for PgBouncer {
 #[test]
 fn a_ledger_behind_a_pooler_in_transaction_mode_is_refused_with_the_reason() {
     for mode in ["transaction", "statement"] {
-        let world = World::with_customers(Books::Postgres, 20);
+        let world = World::with_customers(LedgerKind::Postgres, 20);
         let Some(pooler) = PgBouncer::start(&world, mode) else { return };
         let config = world.config("");
         world.write_config(&config.replace(&world.ledger_url, &pooler.before(&world.ledger_url)));
@@ -83,7 +83,7 @@ fn a_ledger_behind_a_pooler_in_transaction_mode_is_refused_with_the_reason() {
 
 #[test]
 fn a_ledger_behind_a_pooler_in_session_mode_holds_its_lock() {
-    let world = World::with_customers(Books::Postgres, 400);
+    let world = World::with_customers(LedgerKind::Postgres, 400);
     let Some(pooler) = PgBouncer::start(&world, "session") else { return };
     let config = world.config("");
     world.write_config(&config.replace(&world.ledger_url, &pooler.before(&world.ledger_url)));
@@ -97,7 +97,7 @@ fn a_ledger_behind_a_pooler_in_session_mode_holds_its_lock() {
 
 #[test]
 fn a_source_behind_a_pooler_in_transaction_mode_is_read() {
-    let world = World::with_customers(Books::File, 20);
+    let world = World::with_customers(LedgerKind::File, 20);
     let Some(pooler) = PgBouncer::start(&world, "transaction") else { return };
     world.write_config(&world.config("").replace(&world.source_url, &pooler.before(&world.source_url)));
     for _ in 0..3 {

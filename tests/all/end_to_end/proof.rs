@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::world::{Books, World, until};
+use super::world::{LedgerKind, World, until};
 
 /// The names of the checks that failed.
 fn flaws(world: &World) -> Vec<String> {
@@ -16,13 +16,13 @@ fn flaws(world: &World) -> Vec<String> {
 }
 
 /// Edits the ledger by hand.
-fn edit(world: &World, books: Books, sql: &str) {
-    match books {
-        Books::File => {
+fn edit(world: &World, kind: LedgerKind, sql: &str) {
+    match kind {
+        LedgerKind::File => {
             let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("opens");
             ledger.execute_batch(&format!("pragma foreign_keys = off; {sql}")).expect("edits");
         }
-        Books::Postgres => {
+        LedgerKind::Postgres => {
             world.execute_at(&world.ledger_url, &format!("set search_path to attrsync; {sql}"))
         }
     }
@@ -30,8 +30,8 @@ fn edit(world: &World, books: Books, sql: &str) {
 
 #[test]
 fn an_edit_by_hand_is_found() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 20);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 20);
         world.run(&["check", "--ledger"]).exits(0).tells(&["none yet"]);
         world.change("no !reject", "7");
         world.change("!poison", "9");
@@ -90,23 +90,23 @@ fn an_edit_by_hand_is_found() {
             ),
         ];
         for (change, undo, expected) in edits {
-            edit(&world, books, change);
+            edit(&world, kind, change);
             assert_eq!(flaws(&world), expected, "{change}");
-            edit(&world, books, undo);
+            edit(&world, kind, undo);
         }
         assert_eq!(flaws(&world), [""; 0]);
-        edit(&world, books, "update entries set belief = 'confirmed' where customer_id = 9");
+        edit(&world, kind, "update entries set belief = 'confirmed' where customer_id = 9");
         world.run(&["check", "--ledger"]).exits(1).tells(&["customer 9 · attribute 1", "sync --full"]);
     }
 }
 
 #[test]
 fn broken_references_and_pages_are_found() {
-    let world = World::with_customers(Books::File, 200);
+    let world = World::with_customers(LedgerKind::File, 200);
     world.sync().exits(0);
-    edit(&world, Books::File, "insert into invalid_rows (run_id, reason) values (77, 'lost')");
+    edit(&world, LedgerKind::File, "insert into invalid_rows (run_id, reason) values (77, 'lost')");
     assert_eq!(flaws(&world), ["database"]);
-    edit(&world, Books::File, "delete from invalid_rows; pragma wal_checkpoint(truncate)");
+    edit(&world, LedgerKind::File, "delete from invalid_rows; pragma wal_checkpoint(truncate)");
     assert_eq!(flaws(&world), [""; 0]);
 
     let path = world.path().join("ledger.db");
@@ -121,9 +121,9 @@ fn broken_references_and_pages_are_found() {
 
 #[test]
 fn a_ledger_passes_while_a_run_is_active_and_after_it_was_killed() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 100);
-        world.be_patient();
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 100);
+        world.use_long_timeout();
         world.store().options.latency = std::time::Duration::from_millis(150);
         let mut running = world.start(&["sync"]);
         until("a call is made", || !world.writes().is_empty());

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::world::{Books, World, until};
+use super::world::{LedgerKind, World, until};
 
 #[test]
 fn values_are_requeued_by_hand() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 30);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 30);
         world.run(&["rejected", "--retry"]).exits(1).tells(&["no ledger yet"]);
         assert_eq!(world.ledger_files(), 0, "requeueing makes no ledger");
         world.change("no !reject", "7, 8, 9");
@@ -56,13 +56,13 @@ fn values_are_requeued_by_hand() {
 
 #[test]
 fn a_locked_store_requeues_nothing() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 5);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 5);
         world.change("no !reject", "3");
         world.sync().exits(3);
         world.change("second", "4");
         world.script(&[attrsync::sandbox::Fault::Silent]);
-        world.be_patient();
+        world.use_long_timeout();
         let running = world.start(&["sync"]);
         until("a call is in flight", || {
             world.store().requests().any(|request| request.fault.as_deref() == Some("silent"))
@@ -75,8 +75,8 @@ fn a_locked_store_requeues_nothing() {
 }
 
 /// A run that found values of deleted customers: two were deleted with all their values.
-fn with_deleted_customers(books: Books) -> World {
-    let world = World::with_customers(books, 12);
+fn with_deleted_customers(kind: LedgerKind) -> World {
+    let world = World::with_customers(kind, 12);
     world.execute("insert into customer_attribute_values select c, 2, '1' from generate_series(1, 12) c");
     world.sync().exits(0);
     world.store().delete_customer(4);
@@ -106,8 +106,8 @@ fn asks(world: &World) -> usize {
 
 #[test]
 fn values_of_a_deleted_customer_are_sent_again_when_it_is_restored() {
-    for books in Books::BOTH {
-        let world = with_deleted_customers(books);
+    for kind in LedgerKind::BOTH {
+        let world = with_deleted_customers(kind);
         assert_eq!(deleted_customers(&world), 2);
         world.store().reset_log();
         let said = world.sync().exits(3);
@@ -133,12 +133,15 @@ fn values_of_a_deleted_customer_are_sent_again_when_it_is_restored() {
 
 #[test]
 fn promise_5_customers_that_a_killed_or_stopped_run_did_not_check_are_checked_by_the_next() {
-    for (books, signal) in
-        [(Books::File, "KILL"), (Books::File, "TERM"), (Books::Postgres, "KILL"), (Books::Postgres, "TERM")]
-    {
-        let world = World::with_customers(books, 600);
+    for (kind, signal) in [
+        (LedgerKind::File, "KILL"),
+        (LedgerKind::File, "TERM"),
+        (LedgerKind::Postgres, "KILL"),
+        (LedgerKind::Postgres, "TERM"),
+    ] {
+        let world = World::with_customers(kind, 600);
         world.sync().exits(0);
-        world.be_patient();
+        world.use_long_timeout();
         world.store().delete_customer(1);
         world.store().delete_customer(2);
         world.change("second", "select generate_series(1, 600)");
@@ -169,8 +172,8 @@ fn promise_5_customers_that_a_killed_or_stopped_run_did_not_check_are_checked_by
 
 #[test]
 fn promise_3_values_of_a_deleted_customer_are_not_believed_when_it_is_restored() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 12);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 12);
         world.execute("insert into customer_attribute_values select c, 2, '1' from generate_series(1, 12) c");
         world.sync().exits(0);
         world.store().delete_customer(5);
@@ -194,8 +197,8 @@ fn promise_3_values_of_a_deleted_customer_are_not_believed_when_it_is_restored()
 
 #[test]
 fn rejected_values_are_sent_again_when_their_attribute_is_redefined() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 12);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 12);
         world.change("no !reject", "3, 4");
         world.sync().exits(3);
         world.store().options.rules.reject_marker = String::new();
@@ -224,8 +227,8 @@ fn rejected_values_are_sent_again_when_their_attribute_is_redefined() {
 
 #[test]
 fn an_attribute_that_was_deleted_and_made_again_is_reported_with_a_remedy() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 5);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 5);
         world.execute(
             "insert into customer_attribute_values select c, 3, '2026-01-01' from generate_series(1, 5) c",
         );
@@ -266,7 +269,7 @@ fn an_attribute_that_was_deleted_and_made_again_is_reported_with_a_remedy() {
 
 #[test]
 fn an_attribute_that_was_deleted_for_a_while_is_sent_again() {
-    let world = World::with_customers(Books::File, 5);
+    let world = World::with_customers(LedgerKind::File, 5);
     world.execute("insert into customer_attribute_values values (1, 2, '1')");
     world.sync().exits(0);
     let known = world.store().attributes().iter().find(|known| known.id == 1).cloned().expect("is there");

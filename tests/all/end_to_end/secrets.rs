@@ -4,9 +4,9 @@ use std::fs;
 
 use attrsync::sandbox::Fault;
 
-use super::world::{Books, PASSWORD, Said, TOKEN, World, until};
+use super::world::{LedgerKind, PASSWORD, Said, TOKEN, World, until};
 
-/// Stands in every value of this test.
+/// Every value of this test contains this word.
 const VALUE: &str = "private-9d3f";
 
 struct Watch<'a>(&'a World);
@@ -25,7 +25,7 @@ impl Watch<'_> {
         self.said(self.0.run(&[&["-vvv", "--log-format", "json"], arguments].concat()))
     }
 
-    /// Nothing that was written down has a secret in it.
+    /// Asserts that no file and no table has a secret.
     fn files(&self) {
         for entry in fs::read_dir(self.0.path()).expect("the folder") {
             let path = entry.expect("an entry").path();
@@ -58,10 +58,10 @@ impl Watch<'_> {
 }
 
 #[test]
-fn the_ledger_is_its_owners_whatever_the_umask() {
+fn only_the_user_can_read_the_ledger_whatever_the_umask() {
     use std::os::unix::fs::PermissionsExt as _;
-    let world = World::with_customers(Books::File, 30);
-    world.be_patient();
+    let world = World::with_customers(LedgerKind::File, 30);
+    world.use_long_timeout();
     world.script(&[Fault::Silent]);
     let mut command = std::process::Command::new("/bin/sh");
     let line = format!("umask 000; exec {} sync", env!("CARGO_BIN_EXE_attrsync"));
@@ -71,7 +71,7 @@ fn the_ledger_is_its_owners_whatever_the_umask() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the program starts");
-    until("a call is in flight", || !world.writes().is_empty());
+    until("a request is in flight", || !world.writes().is_empty());
     for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock"] {
         let mode = fs::metadata(world.path().join(name)).expect(name).permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
@@ -80,27 +80,27 @@ fn the_ledger_is_its_owners_whatever_the_umask() {
 }
 
 #[test]
-fn the_token_travels_in_clear_only_where_that_is_allowed() {
-    let world = World::with_customers(Books::File, 2);
+fn the_token_is_sent_without_tls_only_if_that_is_allowed() {
+    let world = World::with_customers(LedgerKind::File, 2);
     world.write_config(&world.config("").replace(&format!("http://{}", world.address), "http://192.0.2.1:9"));
     for arguments in [&["sync"][..], &["plan"], &["check"]] {
         let said = world.run(arguments).exits(64);
         said.tells(&["in clear", "--allow-http"]);
     }
     assert_eq!(world.ledger_files(), 0);
-    // Commands that do not speak with the store need no leave.
+    // Commands that do not use the store need no permission.
     world.run(&["check", "--ledger"]).exits(0);
 }
 
 #[test]
 fn the_list_of_processes_shows_no_secret() {
-    let mut world = World::with_customers(Books::File, 5);
+    let mut world = World::with_customers(LedgerKind::File, 5);
     world.source_url = world.guarded(&world.source_url);
     world.configure("");
-    world.be_patient();
+    world.use_long_timeout();
     world.script(&[Fault::Silent]);
     let running = world.start(&["-vvv", "sync"]);
-    until("a call is in flight", || !world.writes().is_empty());
+    until("a request is in flight", || !world.writes().is_empty());
     let listed =
         std::process::Command::new("ps").args(["-ww", "-A", "-o", "args"]).output().expect("ps can be run");
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
@@ -111,9 +111,9 @@ fn the_list_of_processes_shows_no_secret() {
 }
 
 #[test]
-fn promise_11_secrets_and_values_are_told_to_nobody() {
-    for books in Books::BOTH {
-        let mut world = World::with_customers(books, 40);
+fn promise_11_no_output_has_a_secret_and_no_log_has_a_value() {
+    for kind in LedgerKind::BOTH {
+        let mut world = World::with_customers(kind, 40);
         world.change(&format!("{VALUE} of many"), "select generate_series(1, 40)");
         world.execute(&format!(
             "insert into customer_attribute_values values (1, 99, '{VALUE}'), (null, 1, '{VALUE}'), (50, 1, '{VALUE}'),
@@ -121,7 +121,7 @@ fn promise_11_secrets_and_values_are_told_to_nobody() {
         ));
         let open = world.source_url.clone();
         world.source_url = world.guarded(&open);
-        if books == Books::Postgres {
+        if kind == LedgerKind::Postgres {
             world.ledger_url = world.guarded(&world.ledger_url);
         }
         world.configure("max_attempts = 2");
@@ -144,13 +144,13 @@ fn promise_11_secrets_and_values_are_told_to_nobody() {
             "update customer_attribute_values set value = value || ' anew' where customer_id < 40",
         );
         world.script(&[Fault::Silent, Fault::Silent]);
-        let running = world.start_heard(&["-vvv", "sync"], "heard");
-        until("a call is in flight", || {
+        let running = world.start_heard(&["-vvv", "sync"], "stderr");
+        until("a request is in flight", || {
             world.store().requests().any(|request| request.fault.as_deref() == Some("silent"))
         });
         running.signal("KILL");
         let said = running.end();
-        watch.said(Said { err: world.heard("heard"), ..said });
+        watch.said(Said { err: world.heard("stderr"), ..said });
         watch.run(&["sync", "--retry-rejected"]).exits(3);
         for arguments in [
             &["runs"][..],
@@ -163,7 +163,7 @@ fn promise_11_secrets_and_values_are_told_to_nobody() {
         }
         watch.files();
 
-        // Doors that stay shut.
+        // Failures: a revoked token, broken configurations, an unreachable store.
         world.store().options.rules.revoked = true;
         watch.run(&["sync"]).exits(1);
         watch.run(&["check"]).exits(1);
@@ -184,20 +184,27 @@ fn promise_11_secrets_and_values_are_told_to_nobody() {
     }
 }
 
-/// Panics at several points of a run, on every thread that a run has, with all that the program can be made to say.
+/// Panics at several points of a run, on each of its threads, with the most detailed log and a backtrace.
 #[cfg(feature = "failpoints")]
-fn panics_tell_nothing(books: Books) {
-    let mut world = World::with_customers(books, 25);
+fn panics_show_no_secret(kind: LedgerKind) {
+    let mut world = World::with_customers(kind, 25);
     let open = world.source_url.clone();
     world.source_url = world.guarded(&open);
-    if books == Books::Postgres {
+    if kind == LedgerKind::Postgres {
         world.ledger_url = world.guarded(&world.ledger_url);
     }
     world.configure("");
-    for (round, name) in
-        ["locked", "run-opened", "page-saved", "begin-not-committed", "request-leaves", "finished", "closed"]
-            .iter()
-            .enumerate()
+    for (round, name) in [
+        "locked",
+        "run-opened",
+        "page-saved",
+        "intent-not-committed",
+        "before-request",
+        "outcome-committed",
+        "closed",
+    ]
+    .iter()
+    .enumerate()
     {
         let value = format!("{VALUE} of round {round}");
         world.execute_at(&open, &format!("update customer_attribute_values set value = '{value}'"));
@@ -205,8 +212,8 @@ fn panics_tell_nothing(books: Books) {
         let mut command = world.program(&["-vvv", "--log-format", format, "sync", "--json"]);
         command.env("ATTRSYNC_FAILPOINT", format!("{name}:1:panic")).env("RUST_BACKTRACE", "full");
         let said = Watch(&world).said(Said::from(command.output().expect("the program runs")));
-        let told = format!("the fail-point {name} was reached");
-        assert!(said.err.contains(&told) && said.err.contains("stack backtrace"), "{name}: {said:#?}");
+        let message = format!("the fail-point {name} was reached");
+        assert!(said.err.contains(&message) && said.err.contains("stack backtrace"), "{name}: {said:#?}");
         assert_ne!(said.code, Some(0), "{name}: {said:#?}");
         Watch(&world).said(world.sync()).exits(0).balances();
         world.assert_landed(25, &value);
@@ -216,12 +223,12 @@ fn panics_tell_nothing(books: Books) {
 
 #[cfg(feature = "failpoints")]
 #[test]
-fn promise_11_a_panic_tells_no_secret_with_a_file_as_ledger() {
-    panics_tell_nothing(Books::File);
+fn promise_11_a_panic_shows_no_secret_with_a_ledger_file() {
+    panics_show_no_secret(LedgerKind::File);
 }
 
 #[cfg(feature = "failpoints")]
 #[test]
-fn promise_11_a_panic_tells_no_secret_with_a_ledger_in_postgres() {
-    panics_tell_nothing(Books::Postgres);
+fn promise_11_a_panic_shows_no_secret_with_a_ledger_in_postgres() {
+    panics_show_no_secret(LedgerKind::Postgres);
 }

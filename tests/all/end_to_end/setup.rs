@@ -5,11 +5,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use super::world::{Books, Said, World};
+use super::world::{LedgerKind, Said, World};
 
 #[test]
 fn promise_12_all_faults_of_a_configuration_are_shown_at_once() {
-    let world = World::with_customers(Books::File, 1);
+    let world = World::with_customers(LedgerKind::File, 1);
     world.write_config(
         "[source]\nurl = \"mysql://x\"\ntable = \"a\"\nquery = \"select 1\"\n\
          [store]\nhash = \"not a hash\"\napi_url = \"ftp://example.com\"\n\
@@ -43,7 +43,7 @@ fn promise_12_all_faults_of_a_configuration_are_shown_at_once() {
 
 #[test]
 fn promise_12_wrong_arguments_are_64_and_nothing_is_done() {
-    let world = World::with_customers(Books::File, 1);
+    let world = World::with_customers(LedgerKind::File, 1);
     for arguments in [
         &["sync", "--frobnicate"][..],
         &["sync", "--customer", "0"],
@@ -60,16 +60,16 @@ fn promise_12_wrong_arguments_are_64_and_nothing_is_done() {
 }
 
 /// Changes the newest version number of the ledger.
-fn set_version(world: &World, books: Books, version: i64) {
+fn set_version(world: &World, kind: LedgerKind, version: i64) {
     let newest = "(select max(version) from refinery_schema_history)";
     let statement =
         format!("update refinery_schema_history set version = {version} where version = {newest}");
-    match books {
-        Books::File => {
+    match kind {
+        LedgerKind::File => {
             let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("the ledger");
             ledger.execute_batch(&statement).expect("the SQL is right");
         }
-        Books::Postgres => {
+        LedgerKind::Postgres => {
             world.execute_at(&world.ledger_url, &format!("set search_path = attrsync; {statement}"));
         }
     }
@@ -77,10 +77,10 @@ fn set_version(world: &World, books: Books, version: i64) {
 
 #[test]
 fn promise_12_a_ledger_of_another_version_is_refused() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 3);
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 3);
         world.sync().exits(0);
-        set_version(&world, books, 999);
+        set_version(&world, kind, 999);
         world.store().reset_log();
         for arguments in
             [&["sync"][..], &["plan"], &["runs"], &["rejected"], &["sql", "select 1"], &["explain", "1"]]
@@ -91,7 +91,7 @@ fn promise_12_a_ledger_of_another_version_is_refused() {
         world.run(&["check"]).exits(1).tells(&["999"]);
         assert!(world.writes().is_empty());
 
-        set_version(&world, books, 0);
+        set_version(&world, kind, 0);
         for arguments in [&["plan"][..], &["runs"]] {
             world.run(arguments).exits(1).tells(&["attrsync sync"]);
         }
@@ -100,7 +100,7 @@ fn promise_12_a_ledger_of_another_version_is_refused() {
 
 #[test]
 fn promise_12_a_ledger_that_cannot_be_one_is_explained() {
-    let world = World::with_customers(Books::File, 3);
+    let world = World::with_customers(LedgerKind::File, 3);
     fs::write(world.path().join("ledger.db"), "this is a shopping list, not a database\n".repeat(50))
         .expect("a file");
     for command in ["sync", "plan", "runs"] {
@@ -130,8 +130,8 @@ fn promise_12_a_ledger_that_cannot_be_one_is_explained() {
 
 #[test]
 fn promise_12_check_says_where_no_ledger_can_be_made_and_makes_nothing() {
-    let world = World::with_customers(Books::File, 3);
-    fs::create_dir(world.path().join("books")).expect("a folder");
+    let world = World::with_customers(LedgerKind::File, 3);
+    fs::create_dir(world.path().join("folder")).expect("a folder");
     let files = || {
         let entries = fs::read_dir(world.path()).expect("the folder");
         let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
@@ -143,7 +143,7 @@ fn promise_12_check_says_where_no_ledger_can_be_made_and_makes_nothing() {
     for (url, words) in [
         ("sqlite:no/such/folder/ledger.db", ["no folder to be in", "create "]),
         ("sqlite:sync.toml/ledger.db", ["is not a folder", "[ledger]"]),
-        ("sqlite:books", ["is a folder", "books/ledger.db"]),
+        ("sqlite:folder", ["is a folder", "folder/ledger.db"]),
     ] {
         world.write_config(&config.replace("sqlite:ledger.db", url));
         for arguments in [&["check", "--json"][..], &["check", "--ledger", "--json"]] {
@@ -155,15 +155,15 @@ fn promise_12_check_says_where_no_ledger_can_be_made_and_makes_nothing() {
         }
         assert_eq!(files(), before, "{url}");
     }
-    world.write_config(&config.replace("sqlite:ledger.db", "sqlite:books/ledger.db"));
+    world.write_config(&config.replace("sqlite:ledger.db", "sqlite:folder/ledger.db"));
     world.run(&["check"]).exits(0).tells(&["the first sync makes it"]);
     assert_eq!(files(), before);
-    assert_eq!(fs::read_dir(world.path().join("books")).expect("the folder").count(), 0);
+    assert_eq!(fs::read_dir(world.path().join("folder")).expect("the folder").count(), 0);
 }
 
 #[test]
 fn promise_12_another_programs_file_is_no_ledger() {
-    let world = World::with_customers(Books::File, 3);
+    let world = World::with_customers(LedgerKind::File, 3);
     let other = rusqlite::Connection::open(world.path().join("ledger.db")).expect("a database");
     other.execute_batch("create table notes (text)").expect("a table");
     for arguments in [&["check"][..], &["plan"], &["runs"], &["sync"]] {
@@ -176,7 +176,7 @@ fn promise_12_another_programs_file_is_no_ledger() {
 
 #[test]
 fn promise_12_a_schema_that_may_not_be_made_is_explained() {
-    let mut world = World::with_customers(Books::Postgres, 3);
+    let mut world = World::with_customers(LedgerKind::Postgres, 3);
     let role = format!("nobody_{}", std::process::id());
     world.execute_at(&world.ledger_url, &format!("create role {role} login"));
     let admin = world.ledger_url.clone();
@@ -191,7 +191,7 @@ fn promise_12_a_schema_that_may_not_be_made_is_explained() {
 
 #[test]
 fn promise_12_a_folder_that_cannot_be_written_is_explained() {
-    let world = World::with_customers(Books::File, 3);
+    let world = World::with_customers(LedgerKind::File, 3);
     let program = world.path().join("attrsync");
     fs::copy(env!("CARGO_BIN_EXE_attrsync"), &program).expect("a copy of the program");
     let metadata = fs::metadata(world.path()).expect("the folder");
@@ -216,7 +216,7 @@ fn promise_12_a_folder_that_cannot_be_written_is_explained() {
 
 #[test]
 fn promise_12_with_json_logs_every_line_on_stderr_is_json() {
-    let world = World::with_customers(Books::File, 5);
+    let world = World::with_customers(LedgerKind::File, 5);
     world.change("!reject", "3");
     let lines_of = |said: &Said| -> Vec<(String, String)> {
         let lines = said.err.lines().map(|line| {

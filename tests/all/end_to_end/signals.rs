@@ -1,26 +1,29 @@
-//! A run that is asked to end, and two runs that want the same store.
+//! Signals, and two runs for the same store.
 
 use std::time::Duration;
 
 use attrsync::sandbox::Fault;
 
-use super::world::{Books, World, until};
+use super::world::{LedgerKind, World, until};
 
 #[test]
-fn promise_7_a_polite_stop_finishes_what_is_in_flight_and_balances() {
-    for (books, signal) in
-        [(Books::File, "TERM"), (Books::File, "INT"), (Books::Postgres, "TERM"), (Books::Postgres, "INT")]
-    {
-        let world = World::with_customers(books, 300);
+fn promise_7_a_polite_stop_records_the_requests_in_flight_and_balances() {
+    for (kind, signal) in [
+        (LedgerKind::File, "TERM"),
+        (LedgerKind::File, "INT"),
+        (LedgerKind::Postgres, "TERM"),
+        (LedgerKind::Postgres, "INT"),
+    ] {
+        let world = World::with_customers(kind, 300);
         world.store().options.latency = Duration::from_millis(60);
-        world.be_patient();
+        world.use_long_timeout();
         let running = world.start(&["sync", "--json"]);
-        until("some calls were answered", || world.store().tally().applied >= 4);
+        until("some requests were applied", || world.store().tally().applied >= 4);
         running.signal(signal);
         let said = running.end().exits(1).balances().tells(&["stopping"]);
         assert_eq!(said.json()["status"], "stopped");
         assert!(said.count("deferred") > 100 && said.count("unknown") == 0, "{said:#?}");
-        assert_eq!(said.count("confirmed"), world.held().len() as i64);
+        assert_eq!(said.count("confirmed"), world.values().len() as i64);
         assert!(world.writes().iter().all(|write| write.status == Some(200)));
         world.store().options.latency = Duration::from_millis(2);
         let rest = world.sync().exits(0).balances();
@@ -30,14 +33,14 @@ fn promise_7_a_polite_stop_finishes_what_is_in_flight_and_balances() {
 }
 
 #[test]
-fn promise_5_a_second_signal_leaves_at_once() {
-    let world = World::with_customers(Books::File, 100);
+fn promise_5_a_second_signal_ends_the_program_at_once() {
+    let world = World::with_customers(LedgerKind::File, 100);
     world.script(&[Fault::Silent; 3]);
-    world.be_patient();
+    world.use_long_timeout();
     let mut running = world.start(&["sync", "--json"]);
-    until("calls are in flight", || world.writes().len() == 3);
-    // Two signals that come together count as one, so they are repeated until it has left.
-    until("it has left", || {
+    until("requests are in flight", || world.writes().len() == 3);
+    // Two signals at the same time count as one, so they are repeated until the program has ended.
+    until("the program ends", || {
         let ended = running.has_ended();
         if !ended {
             running.signal("TERM");
@@ -52,23 +55,23 @@ fn promise_5_a_second_signal_leaves_at_once() {
 }
 
 #[test]
-fn promise_2_a_second_run_is_told_who_holds_the_store() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 600);
-        world.be_patient();
+fn promise_2_a_second_run_names_the_run_that_has_the_store() {
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 600);
+        world.use_long_timeout();
         world.store().options.latency = Duration::from_millis(400);
         let first = world.start(&["sync", "--json"]);
         until("it sends", || world.store().tally().applied >= 1);
         let second =
             world.run(&["sync"]).exits(5).tells(&["another run holds this store", "run 1", "--wait"]);
         assert!(second.out.is_empty());
-        // Reading goes on meanwhile.
+        // Reading commands run meanwhile.
         world.run(&["runs"]).exits(0).tells(&["running"]);
         world.run(&["plan"]).exits(0);
 
         world.change("second", "1, 2, 3");
-        let waiting = world.start_heard(&["sync", "--json", "--wait"], "heard");
-        until("the second waits", || world.heard("heard").contains("waiting for run 1"));
+        let waiting = world.start_heard(&["sync", "--json", "--wait"], "stderr");
+        until("the second waits", || world.heard("stderr").contains("waiting for run 1"));
         world.store().options.latency = Duration::from_millis(10);
         let first = first.end().exits(0).balances();
         let waited = waiting.end().exits(0).balances();
@@ -80,40 +83,29 @@ fn promise_2_a_second_run_is_told_who_holds_the_store() {
 }
 
 #[test]
-fn promise_5_a_killed_run_keeps_nobody_waiting() {
-    for books in Books::BOTH {
-        let world = World::with_customers(books, 20);
-        world.script(&[Fault::Silent; 2]);
-        let running = world.start(&["sync"]);
-        until("calls are in flight", || world.writes().len() == 2);
-        running.signal("KILL");
-        running.end();
-        world.sync().exits(0).balances();
-        world.assert_landed(20, "first");
-    }
-}
-
-#[test]
 fn a_report_that_cannot_be_printed_does_not_change_how_the_run_ended() {
-    let world = World::with_customers(Books::File, 3);
+    let world = World::with_customers(LedgerKind::File, 3);
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
     for arguments in [&["sync"][..], &["sync", "--json"]] {
         let mut program = world.program(arguments);
         let output = program.stdout(full()).output().expect("the program runs");
-        let told = String::from_utf8(output.stderr).expect("UTF-8");
-        assert_eq!(output.status.code(), Some(0), "{told}");
-        assert!(told.contains("report could not be printed") && told.contains("itself succeeded"), "{told}");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        assert!(
+            stderr.contains("report could not be printed") && stderr.contains("itself succeeded"),
+            "{stderr}"
+        );
     }
     world.assert_landed(3, "first");
 }
 
 #[test]
-fn a_report_that_nobody_reads_is_not_spoken_of() {
-    let world = World::with_customers(Books::File, 3);
+fn a_report_without_a_reader_is_no_error() {
+    let world = World::with_customers(LedgerKind::File, 3);
     let mut child = world.program(&["sync", "--quiet"]).spawn().expect("the program starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(!told.contains("printed"), "{told}");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("printed"), "{stderr}");
 }

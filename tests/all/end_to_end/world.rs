@@ -1,12 +1,12 @@
-//! What a run of the program needs: a folder, a configuration, a source, a ledger, and a store that tests can hurt.
+//! What a run of the program needs: a folder, a configuration, a source, a ledger, and a store with faults.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use attrsync::config::Secret;
 use attrsync::record::Key;
@@ -16,15 +16,16 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+pub(super) use super::program::{Running, Said, until};
 use crate::support::postgres::Postgres;
 
-/// The store's token. It must not be found anywhere.
+/// The store's token. No output or file may contain it.
 pub(super) const TOKEN: &str = "token-5e6c2e7f00d";
 
-/// The password of the role `guarded`. It must not be found anywhere.
+/// The password of the role `guarded`. No output or file may contain it.
 pub(super) const PASSWORD: &str = "password-71aa0b5e";
 
-/// Asks for the password of the role `guarded`, and lets everybody else in as before.
+/// Makes the server ask for the password of the role `guarded`. Every other role still needs none.
 const GUARD: &str = r"
 create role guarded login password 'password-71aa0b5e';
 do $$ begin
@@ -35,17 +36,14 @@ do $$ begin
 end $$;
 select pg_reload_conf();";
 
-/// How long anything that a test waits for may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Where the ledger is.
+/// The database of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Books {
+pub(super) enum LedgerKind {
     File,
     Postgres,
 }
 
-impl Books {
+impl LedgerKind {
     pub(super) const BOTH: [Self; 2] = [Self::File, Self::Postgres];
 }
 
@@ -57,74 +55,21 @@ pub(super) struct World {
     pub(super) ledger_url: String,
     pub(super) address: SocketAddr,
     server: Option<Server>,
-    // Ends after the server.
+    // Dropped after the server.
     runtime: Runtime,
 }
 
-/// What a command ended with.
-#[derive(Debug)]
-pub(super) struct Said {
-    pub(super) code: Option<i32>,
-    pub(super) out: String,
-    pub(super) err: String,
-}
-
-impl Said {
-    pub(super) fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    /// The result, which was asked for as JSON.
-    #[track_caller]
-    pub(super) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
-    }
-
-    /// A count of the run.
-    #[track_caller]
-    pub(super) fn count(&self, name: &str) -> i64 {
-        self.json()["counts"][name].as_i64().unwrap_or_else(|| panic!("no count {name}: {self:#?}"))
-    }
-
-    /// The command ended so.
-    #[track_caller]
-    pub(super) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
-
-    /// The run's books balance.
-    #[track_caller]
-    pub(super) fn balances(self) -> Self {
-        let decided: i64 =
-            ["confirmed", "rejected", "unknown", "deferred"].iter().map(|name| self.count(name)).sum();
-        assert_eq!(self.count("planned"), decided, "{self:#?}");
-        self
-    }
-
-    /// All of these words stand in what a person reads.
-    #[track_caller]
-    pub(super) fn tells(self, words: &[&str]) -> Self {
-        let all = format!("{}{}", self.out, self.err);
-        for word in words {
-            assert!(all.contains(word), "{word:?} is not in {self:#?}");
-        }
-        self
-    }
-}
-
 impl World {
-    /// A store of a thousand customers and three attributes that counts customers and answers in two milliseconds.
-    pub(super) fn new(books: Books) -> Self {
-        let ledger_url = match books {
-            Books::File => "sqlite:ledger.db".to_owned(),
-            Books::Postgres => Postgres::start().database(),
+    /// A store with 1,000 customers and 3 attributes, which counts customers and responds in 2 ms.
+    pub(super) fn new(kind: LedgerKind) -> Self {
+        let ledger_url = match kind {
+            LedgerKind::File => "sqlite:ledger.db".to_owned(),
+            LedgerKind::Postgres => Postgres::start().database(),
         };
         Self::among(Postgres::start().database(), ledger_url)
     }
 
-    /// The same, between this source and this ledger.
+    /// The same with this source and this ledger.
     pub(super) fn among(source_url: String, ledger_url: String) -> Self {
         let store = SandboxOptions {
             token: Secret::new(TOKEN),
@@ -158,16 +103,16 @@ impl World {
         world
     }
 
-    /// The same, with so many customers in the source, each with the value `first` of attribute 1.
-    pub(super) fn with_customers(books: Books, customers: usize) -> Self {
-        let world = Self::new(books);
+    /// The same with this number of customers in the source, each with the value `first` of attribute 1.
+    pub(super) fn with_customers(kind: LedgerKind, customers: usize) -> Self {
+        let world = Self::new(kind);
         world.execute(&format!(
             "insert into customer_attribute_values select c, 1, 'first' from generate_series(1, {customers}) c"
         ));
         world
     }
 
-    /// Writes the configuration; `push` is added to its last section.
+    /// Writes the configuration. `push` is added to the section `[push]`.
     pub(super) fn configure(&self, push: &str) {
         self.write_config(&self.config(push));
     }
@@ -182,12 +127,12 @@ impl World {
         )
     }
 
-    /// Time-outs long enough that a busy machine does not cause one, for tests that count calls.
-    pub(super) fn be_patient(&self) {
+    /// Sets a time-out that a busy machine does not reach, for tests that count requests.
+    pub(super) fn use_long_timeout(&self) {
         self.time_out_after(60);
     }
 
-    /// Waits so long for an answer; the store's late answers, and late copies, come between once and twice that.
+    /// Sets the time-out. The store applies its delayed requests between once and twice this time.
     pub(super) fn time_out_after(&self, seconds: u64) {
         let timeout = format!("request_timeout = \"{seconds}s\"");
         self.write_config(&self.config("").replace("request_timeout = \"1s\"", &timeout));
@@ -202,7 +147,7 @@ impl World {
         self.folder.path()
     }
 
-    /// How many ledgers there are in the folder.
+    /// The number of ledgers in the folder.
     pub(super) fn ledger_files(&self) -> usize {
         let entries = fs::read_dir(self.path()).expect("the folder");
         entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name() == "ledger.db")).count()
@@ -226,18 +171,18 @@ impl World {
         });
     }
 
-    /// The same database, entered with a password.
+    /// The address of the same database with a password.
     pub(super) fn guarded(&self, url: &str) -> String {
         static DONE: Once = Once::new();
-        let entered = |password: &str| url.replace("postgres@", &format!("guarded:{password}@"));
+        let with = |password: &str| url.replace("postgres@", &format!("guarded:{password}@"));
         DONE.call_once(|| {
             self.execute_at(url, GUARD);
-            until("the server asks for the password", || !self.opens(&entered("wrong")));
+            until("the server asks for the password", || !self.opens(&with("wrong")));
         });
         let database = url.rsplit('/').next().expect("a database");
         self.execute_at(url, &format!("grant create on database {database} to guarded"));
         self.execute_at(url, "grant select on all tables in schema public to guarded");
-        entered(PASSWORD)
+        with(PASSWORD)
     }
 
     fn opens(&self, url: &str) -> bool {
@@ -254,23 +199,23 @@ impl World {
         ));
     }
 
-    /// The store, to look at and to hurt.
+    /// The state of the store.
     pub(super) fn store(&self) -> MutexGuard<'_, Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What befalls the next writes.
+    /// Sets the faults of the next writes.
     pub(super) fn script(&self, faults: &[Fault]) {
         self.store().script.extend(faults);
     }
 
-    /// The write calls seen so far.
+    /// The write requests so far.
     pub(super) fn writes(&self) -> Vec<Logged> {
         self.store().requests().filter(|request| request.method == "PUT").cloned().collect()
     }
 
-    /// What the store holds for attribute 1, by customer.
-    pub(super) fn held(&self) -> BTreeMap<i64, String> {
+    /// The store's values of attribute 1, by customer.
+    pub(super) fn values(&self) -> BTreeMap<i64, String> {
         let store = self.store();
         let values = store.values().filter(|(key, _)| key.attribute_id == 1);
         values.map(|(key, value)| (key.customer_id, value.to_owned())).collect()
@@ -280,38 +225,38 @@ impl World {
         self.store().value(Key::new(customer, attribute)).map(str::to_owned)
     }
 
-    /// Every one of these customers has this value in the store and a confirmed entry in the ledger.
+    /// Asserts that this number of customers has the value in the store and a confirmed entry in the ledger.
     #[track_caller]
     pub(super) fn assert_landed(&self, customers: usize, value: &str) {
-        let held = self.held();
-        assert_eq!(held.values().filter(|held| *held == value).count(), customers, "{held:?}");
+        let values = self.values();
+        assert_eq!(values.values().filter(|found| *found == value).count(), customers, "{values:?}");
         let sql = format!(
             "select count(*) as n from entries where belief = 'confirmed' and attribute_id = 1 and value = '{value}'"
         );
         assert_eq!(self.number(&sql), customers as i64);
     }
 
-    /// The store goes away.
+    /// Stops the store.
     pub(super) fn stop_store(&mut self) {
         if let Some(server) = self.server.take() {
             self.runtime.block_on(server.stop());
         }
     }
 
-    /// The store comes back where it was.
+    /// Starts the store again at the same address.
     pub(super) fn start_store(&mut self) {
         let started = self.runtime.block_on(Server::start(self.address, Arc::clone(&self.model)));
         self.server = Some(started.expect("the store listens again"));
     }
 
-    /// Another store beside this one, of the same hash and token.
+    /// Starts another store with the same hash and token.
     pub(super) fn second_store(&self) -> (Server, Arc<Mutex<Model>>) {
         let model = Arc::new(Mutex::new(Model::new(self.store().options.clone())));
         let server = self.runtime.block_on(Server::start("127.0.0.1:0", Arc::clone(&model)));
         (server.expect("the second store listens"), model)
     }
 
-    /// The program with these arguments, to be started.
+    /// The program with these arguments, not started yet.
     pub(super) fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_attrsync"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
@@ -336,21 +281,21 @@ impl World {
 
     /// Starts the program in the background.
     pub(super) fn start(&self, arguments: &[&str]) -> Running {
-        Running(Some(self.program(arguments).spawn().expect("the program starts")))
+        Running::start(&mut self.program(arguments))
     }
 
-    /// Starts the program in the background with a file to talk to, so that it can be listened to meanwhile.
+    /// Starts the program in the background. Its stderr goes to a file, so that it can be read meanwhile.
     pub(super) fn start_heard(&self, arguments: &[&str], file: &str) -> Running {
-        let talk = fs::File::create(self.path().join(file)).expect("a file");
-        Running(Some(self.program(arguments).stderr(talk).spawn().expect("the program starts")))
+        let file = fs::File::create(self.path().join(file)).expect("a file");
+        Running::start(self.program(arguments).stderr(file))
     }
 
-    /// What was said to the file so far.
+    /// The content of the file so far.
     pub(super) fn heard(&self, file: &str) -> String {
         fs::read_to_string(self.path().join(file)).expect("the file")
     }
 
-    /// The rows of a question to the ledger, asked through the program.
+    /// The rows of a query, run with `attrsync sql`.
     #[track_caller]
     pub(super) fn ask(&self, sql: &str) -> Vec<Value> {
         let said = self.run(&["sql", sql, "--json"]).exits(0);
@@ -362,46 +307,5 @@ impl World {
     pub(super) fn number(&self, sql: &str) -> i64 {
         let rows = self.ask(sql);
         rows[0]["n"].as_i64().unwrap_or_else(|| panic!("{rows:?}"))
-    }
-}
-
-/// The program while it runs. One that a test forgets is ended.
-pub(super) struct Running(Option<Child>);
-
-impl Running {
-    /// Sends a signal by its name: `TERM`, `INT`, `KILL`.
-    pub(super) fn signal(&self, name: &str) {
-        let id = self.0.as_ref().expect("it runs").id().to_string();
-        let status = Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill can be run");
-        assert!(status.success(), "kill -{name} {id}");
-    }
-
-    /// Whether it has ended.
-    pub(super) fn has_ended(&mut self) -> bool {
-        self.0.as_mut().expect("it was started").try_wait().expect("it can be asked").is_some()
-    }
-
-    /// Waits for its end.
-    pub(super) fn end(mut self) -> Said {
-        Said::from(self.0.take().expect("it runs").wait_with_output().expect("it ends"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// Waits until something is so, and fails when it takes too long.
-#[track_caller]
-pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "waited too long until {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }

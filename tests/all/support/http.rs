@@ -170,8 +170,8 @@ fn serve(mut stream: TcpStream, connection: usize, state: &Shared) -> io::Result
     }
 }
 
-/// A socket that is closed while some of what came was not read is reset by the system, once its last handle
-/// is gone. Of this request, the headers were not read.
+/// Resets a connection: the system sends a reset when the last handle of a socket with unread bytes is closed. The
+/// headers of this request are unread.
 fn reset(stream: TcpStream, request: Request, state: &Shared) {
     let mut locked = lock(state);
     locked.connections[request.connection] = None;

@@ -1,4 +1,4 @@
-//! What is done to a run, and to everything around it.
+//! The faults that strike a run and everything around it.
 
 use std::process::Command;
 use std::thread::sleep;
@@ -8,18 +8,18 @@ use attrsync::sandbox::{Fault as Mishap, Faults};
 
 use super::life::{Ended, Life, Run};
 use super::proofs;
-use crate::end_to_end::world::{Books, until};
+use crate::end_to_end::world::{LedgerKind, until};
 
-/// What a mean moment is made of.
+/// The rates of the store's faults on a bad night.
 const BAD_NIGHT: &str = "dropped=0.05,html=0.05,lost=0.05,refused=0.05,429-bare=0.03,shuffled=0.05,missing=0.05,\
      skipped=0.03,stale=0.03,doubled=0.05,conflicting=0.03,no-ids=0.05,slow=0.01,silent=0.01,late=0.01,reads=0.1";
 
-/// One thing that befalls a run.
+/// One kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     Kill,
     KillAgain,
-    KillUnanswered,
+    KillWithoutResponse,
     KillWhileAnotherWaits,
     Point(&'static str),
     Term,
@@ -38,12 +38,11 @@ pub(super) enum Fault {
     DiskFull,
 }
 
-/// What came of it.
+/// Whether a fault struck.
 pub(super) enum Struck {
-    /// The run was through before it struck.
+    /// The run ended before the fault struck.
     Missed,
-    /// It struck. `resent`: so many calls had left whose answers were not written down, where the process died in
-    /// a healthy world.
+    /// The fault struck. `resent` is the number of requests without a recorded outcome, if only the process died.
     Hit { resent: Option<usize> },
 }
 
@@ -53,7 +52,7 @@ impl Fault {
         match self {
             Self::Kill => "SIGKILL at a random moment".to_owned(),
             Self::KillAgain => "SIGKILL again and again".to_owned(),
-            Self::KillUnanswered => "SIGKILL while calls go unanswered".to_owned(),
+            Self::KillWithoutResponse => "SIGKILL while requests get no response".to_owned(),
             Self::KillWhileAnotherWaits => "SIGKILL while another run waits".to_owned(),
             Self::Point(name) => format!("fail-point {name}"),
             Self::Term => "SIGTERM".to_owned(),
@@ -63,7 +62,7 @@ impl Fault {
             Self::LedgerStopped => "ledger Postgres stopped hard".to_owned(),
             Self::LedgerSessionEnded => "ledger session ended".to_owned(),
             Self::StoreRefuses => "store stops accepting".to_owned(),
-            Self::StoreDeaf => "store accepts, never answers".to_owned(),
+            Self::StoreDeaf => "store accepts, never responds".to_owned(),
             Self::ConnectionsCut => "live connections reset".to_owned(),
             Self::BodiesCut => "reset before, in and after the body".to_owned(),
             Self::BadNight => "a bad night of the store".to_owned(),
@@ -73,12 +72,12 @@ impl Fault {
         }
     }
 
-    /// All that can befall a run with this ledger, the fail-points last.
-    pub(super) fn all(books: Books) -> Vec<Self> {
+    /// All faults that can strike a run with this kind of ledger, the fail-points last.
+    pub(super) fn all(kind: LedgerKind) -> Vec<Self> {
         let mut all = vec![
             Self::Kill,
             Self::KillAgain,
-            Self::KillUnanswered,
+            Self::KillWithoutResponse,
             Self::KillWhileAnotherWaits,
             Self::Term,
             Self::TermTwice,
@@ -90,50 +89,58 @@ impl Fault {
             Self::BodiesCut,
             Self::BadNight,
         ];
-        all.extend(match books {
-            Books::File => &[Self::FileTooLarge, Self::FileTooLargeSignal, Self::DiskFull][..],
-            Books::Postgres => &[Self::LedgerStopped, Self::LedgerSessionEnded],
+        all.extend(match kind {
+            LedgerKind::File => &[Self::FileTooLarge, Self::FileTooLargeSignal, Self::DiskFull][..],
+            LedgerKind::Postgres => &[Self::LedgerStopped, Self::LedgerSessionEnded],
         });
         all.extend(points().iter().map(|name| Self::Point(name)));
         all
     }
 
-    /// Whether it needs a ledger that is yet to be made.
-    pub(super) fn wants_new_ledger(self) -> bool {
+    /// Whether the fault needs a ledger that does not exist yet.
+    pub(super) fn needs_new_ledger(self) -> bool {
         matches!(self, Self::Point("migrating" | "migrated"))
     }
 
-    /// How often a run of this harness surely comes by, if it is a fail-point.
+    /// How often every run of this harness reaches the fail-point.
     pub(super) fn arrivals(self) -> u32 {
-        const AT_EVERY_CALL: [&str; 6] = [
-            "begin-not-committed",
-            "begun",
-            "request-leaves",
-            "answered",
-            "finish-not-committed",
-            "finished",
+        const AT_EVERY_REQUEST: [&str; 6] = [
+            "intent-not-committed",
+            "intent-committed",
+            "before-request",
+            "response-read",
+            "outcome-not-committed",
+            "outcome-committed",
         ];
         match self {
             Self::Point("migrating") => 2,
-            Self::Point(name) if AT_EVERY_CALL.contains(&name) => 12,
+            Self::Point(name) if AT_EVERY_REQUEST.contains(&name) => 12,
             _ => 1,
         }
     }
 
-    /// Whether it takes a run of many calls to strike.
-    pub(super) fn wants_much(self) -> bool {
-        let others = [Self::KillUnanswered, Self::KillWhileAnotherWaits, Self::LedgerStopped];
+    /// Whether the fault needs a run of many requests.
+    pub(super) fn needs_many_requests(self) -> bool {
+        let others = [
+            Self::KillWithoutResponse,
+            Self::KillWhileAnotherWaits,
+            Self::LedgerStopped,
+            // Only a long write-ahead log reaches the limit of a file or a disk.
+            Self::FileTooLarge,
+            Self::FileTooLargeSignal,
+            Self::DiskFull,
+        ];
         self.arrivals() > 2 || others.contains(&self)
     }
 
-    /// Lets a run begin, and strikes. `arrival` is that of a fail-point which counts.
+    /// Starts a run and strikes. `arrival` says at which arrival a fail-point strikes.
     pub(super) fn strike(self, life: &mut Life<'_>, arrival: u32) -> Struck {
         let from = life.written();
         life.world.store().options.latency = Duration::from_millis(life.rng.u64(2..25));
         let struck = match self {
             Self::Kill => kill(life),
             Self::KillAgain => (0..life.rng.u8(2..5)).map(|_| kill(life)).fold(false, |any, one| any | one),
-            Self::KillUnanswered => kill_unanswered(life),
+            Self::KillWithoutResponse => kill_without_response(life),
             Self::KillWhileAnotherWaits => kill_while_another_waits(life),
             Self::Point(name) => die_at(life, name, arrival),
             Self::Term => terminate(life, 1),
@@ -151,11 +158,11 @@ impl Fault {
             Self::FileTooLargeSignal => limit_files(life, ""),
             Self::DiskFull => fill_disk(life),
         };
-        life.note_the_late(from);
-        let died = matches!(self, Self::Kill | Self::KillUnanswered | Self::Point(_));
+        life.note_delayed_requests(from);
+        let died = matches!(self, Self::Kill | Self::KillWithoutResponse | Self::Point(_));
         match struck {
             false => Struck::Missed,
-            true => Struck::Hit { resent: died.then(|| proofs::unfinished(life, from)) },
+            true => Struck::Hit { resent: died.then(|| proofs::without_outcome(life, from)) },
         }
     }
 }
@@ -165,22 +172,22 @@ fn points() -> &'static [&'static str] {
     attrsync::failpoint::NAMES
 }
 
-/// The program has none.
+/// A program without the feature has no fail-points.
 #[cfg(not(feature = "failpoints"))]
 fn points() -> &'static [&'static str] {
     &[]
 }
 
-/// A run that was not killed ends with one of these codes; one that says it is done is believed at its word.
+/// Asserts that a run that was not killed ended with one of these codes. After code 0 everything has landed.
 #[track_caller]
 fn ended_well(life: &Life<'_>, ended: &Ended, codes: &[i32]) {
     assert!(ended.code.is_some_and(|code| codes.contains(&code)), "none of {codes:?}: {ended:#?}");
     if ended.code == Some(0) {
-        proofs::landed(life);
+        proofs::landed(life, &life.ledger().expect("a ledger"));
     }
 }
 
-/// Whether it was killed before it came to its end.
+/// Kills the run and returns whether it was killed before its end.
 #[track_caller]
 fn killed(life: &Life<'_>, run: Run) -> bool {
     run.signal("KILL");
@@ -197,7 +204,7 @@ fn kill(life: &mut Life<'_>) -> bool {
     killed(life, run)
 }
 
-fn kill_unanswered(life: &mut Life<'_>) -> bool {
+fn kill_without_response(life: &mut Life<'_>) -> bool {
     let others = [Mishap::Slow, Mishap::Late, Mishap::Silent];
     let mut silences = vec![Mishap::Late];
     silences.extend((0..life.rng.usize(..3)).map(|_| others[life.rng.usize(..others.len())]));
@@ -205,7 +212,7 @@ fn kill_unanswered(life: &mut Life<'_>) -> bool {
     life.world.script(&silences);
     let from = life.written();
     let mut run = life.sync();
-    run.until("calls are in flight", || life.written() >= from + many);
+    run.until("requests are in flight", || life.written() >= from + many);
     killed(life, run)
 }
 
@@ -223,8 +230,8 @@ fn kill_while_another_waits(life: &mut Life<'_>) -> bool {
     let struck = killed(life, first);
     ended_well(life, &second.end(), &[0, 3]);
     if struck {
-        let books = life.books().expect("a ledger");
-        let waited = books.runs.last().expect("a run").started_at - at;
+        let ledger = life.ledger().expect("a ledger");
+        let waited = ledger.runs.last().expect("a run").started_at - at;
         assert!(waited.num_milliseconds() <= 2_000, "promise 5: the next run waited {waited}");
     }
     struck
@@ -243,7 +250,7 @@ fn die_at(life: &mut Life<'_>, name: &str, arrival: u32) -> bool {
 fn terminate(life: &mut Life<'_>, times: u32) -> bool {
     let mut run = life.sync();
     life.doze();
-    let late = run.has_ended();
+    let has_ended = run.has_ended();
     for _ in 0..times {
         run.signal("TERM");
         sleep(Duration::from_millis(life.rng.u64(0..30)));
@@ -252,9 +259,9 @@ fn terminate(life: &mut Life<'_>, times: u32) -> bool {
     if ended.signal.is_none() {
         ended_well(life, &ended, &[0, 1, 3]);
     }
-    // Before it listens for signals it ends by the first.
+    // Before the program listens for signals, the first one kills it.
     assert!(matches!(ended.signal, None | Some(15)), "{ended:#?}");
-    !late
+    !has_ended
 }
 
 fn two_at_once(life: &mut Life<'_>) -> bool {
@@ -263,7 +270,7 @@ fn two_at_once(life: &mut Life<'_>) -> bool {
     let second = life.sync();
     let ends = [first.end(), second.end()];
     ends.iter().for_each(|ended| ended_well(life, ended, &[0, 3, 5]));
-    assert!(ends.iter().any(|ended| ended.code != Some(5)), "neither had the store: {ends:#?}");
+    assert!(ends.iter().any(|ended| ended.code != Some(5)), "neither run had the store: {ends:#?}");
     true
 }
 
@@ -286,12 +293,12 @@ fn stop_ledger(life: &mut Life<'_>) -> bool {
     let from = life.written() + life.rng.usize(0..12);
     let mut run = life.sync();
     run.until("it sends", || life.written() > from);
-    let late = run.has_ended();
+    let has_ended = run.has_ended();
     server.crash();
     let ended = run.end();
     server.recover();
     ended_well(life, &ended, &[0, 1, 3]);
-    !late && ended.code == Some(1)
+    !has_ended && ended.code == Some(1)
 }
 
 fn end_session(life: &mut Life<'_>) -> bool {
@@ -309,18 +316,18 @@ fn end_session(life: &mut Life<'_>) -> bool {
     ended.code == Some(1)
 }
 
-/// The store is out of reach for a while, or until the run gives up.
+/// Makes the store unreachable for a while, or until the run ends.
 fn cut_off(life: &mut Life<'_>, cut: impl Fn(&Life<'_>)) -> bool {
     let mut run = life.sync();
     life.doze();
-    let late = run.has_ended();
+    let has_ended = run.has_ended();
     cut(life);
     let most = life.rng.u64(50..1_500);
     let began = std::time::Instant::now();
-    run.until("the store is back", || began.elapsed() > Duration::from_millis(most));
+    run.until("the store is reachable again", || began.elapsed() > Duration::from_millis(most));
     life.proxy.open();
     ended_well(life, &run.end(), &[0, 1, 3]);
-    !late
+    !has_ended
 }
 
 fn cut_connections(life: &mut Life<'_>) -> bool {
@@ -343,7 +350,7 @@ fn suffer(life: &mut Life<'_>, rates: &str) -> bool {
     life.writes_from(before).iter().any(|write| write.fault.is_some())
 }
 
-/// No file of the process may grow beyond a little more than the ledger has now.
+/// Limits the size of the process's files to a little more than the ledger's size now.
 fn limit_files(life: &mut Life<'_>, trap: &str) -> bool {
     let file = life.ledger_file().expect("a file");
     let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());

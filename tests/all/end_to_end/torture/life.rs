@@ -1,4 +1,4 @@
-//! One store with its table, its ledger and its bad luck, all drawn from one seed.
+//! One store with its table, its ledger and its faults, all drawn from one seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -12,32 +12,32 @@ use attrsync::sandbox::{AttributeSpec, Logged, Model, QuotaRule, SandboxOptions}
 use chrono::{DateTime, Utc};
 use tokio::runtime::Runtime;
 
-use super::books::{Books as Read, Shelf};
 use super::disk::Disk;
 use super::faults::Fault;
+use super::ledger::{self, Ledger};
 use super::proxy::Proxy;
-use crate::end_to_end::world::{Books, World, until};
+use crate::end_to_end::world::{LedgerKind, World, until};
 use crate::support::machine::needed;
 use crate::support::postgres::Postgres;
 
-/// Values come back, so that a store that was left behind can agree with a ledger by chance.
+/// Few values, so that a store can agree with a wrong ledger by chance.
 const VALUES: [&str; 4] = ["red", "green", "blue", "gold"];
 
-/// A value that the store refuses.
+/// The start of a value that the store rejects.
 const BAD: &str = "!reject";
 
-/// The databases of a life, which it may stop.
+/// The database servers of a life, which its faults may stop.
 pub(super) struct Servers {
     pub(super) source: Postgres,
     pub(super) ledger: Option<Postgres>,
 }
 
 impl Servers {
-    pub(super) fn start(books: Books) -> Self {
-        Self { source: Postgres::own(), ledger: (books == Books::Postgres).then(Postgres::own) }
+    pub(super) fn start(kind: LedgerKind) -> Self {
+        Self { source: Postgres::own(), ledger: (kind == LedgerKind::Postgres).then(Postgres::own) }
     }
 
-    /// Starts what a fault left stopped.
+    /// Starts the servers that a fault left stopped.
     pub(super) fn mend(&self) {
         let stopped = |server: &&Postgres| !server.is_running();
         [Some(&self.source), self.ledger.as_ref()]
@@ -50,33 +50,34 @@ impl Servers {
 
 pub(super) struct Life<'a> {
     pub(super) rng: fastrand::Rng,
-    // Goes before the folder that it is mounted in.
+    // Dropped before the folder that it is mounted in.
     pub(super) disk: Option<Disk>,
     pub(super) world: World,
     pub(super) servers: &'a Servers,
     pub(super) proxy: Proxy,
-    /// What the source wants.
+    /// The rows of the source.
     pub(super) desired: BTreeMap<Key, String>,
-    /// How long a run takes that nothing befalls.
+    /// How long a run without a fault takes.
     pub(super) usual: Duration,
     request_timeout: Duration,
-    late_until: Instant,
+    in_doubt_until: Instant,
     customers: i64,
-    shelf: Shelf,
+    /// The ledger's file, unless it is in Postgres.
+    ledger_file: Option<PathBuf>,
     ledgers: u32,
     runs: u32,
-    // Ends after everything that runs on it.
-    pub(super) runtime: Runtime,
+    // Dropped last, after everything that runs on it.
+    _runtime: Runtime,
 }
 
 impl<'a> Life<'a> {
-    pub(super) fn new(seed: u64, books: Books, servers: &'a Servers, request_timeout: Duration) -> Self {
+    pub(super) fn new(seed: u64, kind: LedgerKind, servers: &'a Servers, request_timeout: Duration) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let ledger_url = match &servers.ledger {
             Some(server) => server.database(),
             None => "sqlite:disk/ledger-0.db".to_owned(),
         };
-        let world = World::among(servers.source.database(), ledger_url.clone());
+        let world = World::among(servers.source.database(), ledger_url);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let proxy = Proxy::start(runtime.handle(), world.address);
@@ -86,22 +87,19 @@ impl<'a> Life<'a> {
         {
             let mut store = world.store();
             let client_timeout = request_timeout;
-            // A store that asks to wait is waited for to the end of its window.
+            // A short window, because a run waits to its end if the store asks it to.
             let quota = QuotaRule { window_ms: 1_000, ..store.options.quota };
             *store = Model::new(SandboxOptions { seed, client_timeout, quota, ..store.options.clone() });
             (1..=3)
                 .for_each(|id| store.add_attribute(AttributeSpec::new(id, &format!("text_{id}"), "string")));
         }
-        let disk = match books {
-            Books::File => {
+        let disk = match kind {
+            LedgerKind::File => {
                 needed("mount", Disk::mount(&folder), "run the tests as a user that may mount a tmpfs")
             }
-            Books::Postgres => None,
+            LedgerKind::Postgres => None,
         };
-        let shelf = match books {
-            Books::File => Shelf::File(folder.join("ledger-0.db")),
-            Books::Postgres => Shelf::Postgres(ledger_url),
-        };
+        let ledger_file = (kind == LedgerKind::File).then(|| folder.join("ledger-0.db"));
         let life = Self {
             customers: rng.i64(150..=300),
             rng,
@@ -112,17 +110,17 @@ impl<'a> Life<'a> {
             desired: BTreeMap::new(),
             usual: Duration::from_millis(300),
             request_timeout,
-            late_until: Instant::now(),
-            shelf,
+            in_doubt_until: Instant::now(),
+            ledger_file,
             ledgers: 0,
             runs: 0,
-            runtime,
+            _runtime: runtime,
         };
         life.configure(false);
         life
     }
 
-    /// Writes the configuration, maybe with a source that is slow to give its first row.
+    /// Writes the configuration. A slow source waits 20 seconds before its first row.
     pub(super) fn configure(&self, slow_source: bool) {
         let world = &self.world;
         let timeout = format!("request_timeout = \"{}s\"\nmax_attempts = 3", self.request_timeout.as_secs());
@@ -136,21 +134,18 @@ impl<'a> Life<'a> {
         world.write_config(&text);
     }
 
-    /// Goes on with a ledger and a store that have seen nothing, and to which nothing old is still on its way.
-    pub(super) fn begin_anew(&mut self) {
-        self.wait_for_the_late();
+    /// Continues with an empty store and a new ledger, when no older request can still be applied.
+    pub(super) fn start_over(&mut self) {
+        self.wait_for_delayed_requests();
         self.ledgers += 1;
         let name = format!("ledger-{}.db", self.ledgers);
-        match &mut self.shelf {
-            Shelf::File(path) => {
+        self.world.ledger_url = match &mut self.ledger_file {
+            Some(path) => {
                 path.set_file_name(&name);
-                self.world.ledger_url = format!("sqlite:disk/{name}");
+                format!("sqlite:disk/{name}")
             }
-            Shelf::Postgres(url) => {
-                *url = self.servers.ledger.as_ref().expect("a server").database();
-                self.world.ledger_url.clone_from(url);
-            }
-        }
+            None => self.servers.ledger.as_ref().expect("a server").database(),
+        };
         self.configure(false);
         let mut store = self.world.store();
         let keys: Vec<_> = store.values().map(|(key, _)| key).collect();
@@ -158,26 +153,23 @@ impl<'a> Life<'a> {
         store.reset_log();
     }
 
-    /// The file of the ledger, where it is one.
+    /// The file of the ledger, unless it is in Postgres.
     pub(super) fn ledger_file(&self) -> Option<&PathBuf> {
-        match &self.shelf {
-            Shelf::File(path) => Some(path),
-            Shelf::Postgres(_) => None,
-        }
+        self.ledger_file.as_ref()
     }
 
-    /// The ledger as it stands.
-    pub(super) fn books(&self) -> Option<Read> {
-        self.shelf.look(self.runtime.handle())
+    /// Reads the ledger; `None` if there is none yet.
+    pub(super) fn ledger(&self) -> Option<Ledger> {
+        ledger::read(&self.world)
     }
 
-    /// The source changes: many customers, or only a few of them. At times there is a bad value among them.
+    /// Changes this share of the source's values, and sometimes one of them to a bad value.
     pub(super) fn edit(&mut self, share: f64) {
         for customer in 1..=self.customers {
             for attribute in 1..=2 {
                 let key = Key::new(customer, attribute);
-                let held_bad = self.desired.get(&key).is_some_and(|value| value.starts_with(BAD));
-                if held_bad || !self.desired.contains_key(&key) || self.rng.f64() < share {
+                let is_bad = self.desired.get(&key).is_some_and(|value| value.starts_with(BAD));
+                if is_bad || !self.desired.contains_key(&key) || self.rng.f64() < share {
                     self.desired.insert(key, VALUES[self.rng.usize(..VALUES.len())].to_owned());
                 }
             }
@@ -196,28 +188,28 @@ impl<'a> Life<'a> {
         ));
     }
 
-    /// The keys whose value the store refuses.
+    /// The keys whose value the store rejects.
     pub(super) fn bad(&self) -> BTreeSet<Key> {
         let bad = self.desired.iter().filter(|(_, value)| value.starts_with(BAD));
         bad.map(|(key, _)| *key).collect()
     }
 
-    /// The write calls that the store saw, from this number of them on.
+    /// The write requests that the store saw after the first `number`.
     pub(super) fn writes_from(&self, number: usize) -> Vec<Logged> {
         self.world.writes().split_off(number)
     }
 
-    /// How many write calls the store has seen.
+    /// How many write requests the store has seen.
     pub(super) fn written(&self) -> usize {
         self.world.store().requests().filter(|request| request.method == "PUT").count()
     }
 
-    /// `attrsync sync`, started.
+    /// Starts `attrsync sync`.
     pub(super) fn sync(&mut self) -> Run {
         self.start(self.world.program(&["sync", "--json"]))
     }
 
-    /// Starts the program, which talks into files of its own.
+    /// Starts the program. Its output goes to files of its own.
     pub(super) fn start(&mut self, mut command: Command) -> Run {
         self.runs += 1;
         let path = self.world.path().join("runs").join(format!("{:03}", self.runs));
@@ -232,7 +224,7 @@ impl<'a> Life<'a> {
         std::thread::sleep(self.usual.mul_f64(self.rng.f64() * 1.1));
     }
 
-    /// Puts everything right that a fault may have left.
+    /// Undoes what a fault may have left.
     pub(super) fn heal(&mut self) {
         self.proxy.open();
         if let Some(disk) = &self.disk {
@@ -243,27 +235,27 @@ impl<'a> Life<'a> {
         store.options.latency = Duration::from_millis(3);
     }
 
-    /// Whether this fault can be had on this machine.
+    /// Whether this machine can produce the fault.
     pub(super) fn allows(&self, fault: Fault) -> bool {
         fault != Fault::DiskFull || self.disk.is_some()
     }
 
-    /// Looks whether the store holds back a call of those since `from`.
-    pub(super) fn note_the_late(&mut self, from: usize) {
-        let is_late = |write: &Logged| matches!(write.fault.as_deref(), Some("late" | "slow"));
-        if self.writes_from(from).iter().any(is_late) {
-            self.late_until = Instant::now() + self.request_timeout * 2;
+    /// Notes whether the store delays a request that came after the first `from`.
+    pub(super) fn note_delayed_requests(&mut self, from: usize) {
+        let is_delayed = |write: &Logged| matches!(write.fault.as_deref(), Some("late" | "slow"));
+        if self.writes_from(from).iter().any(is_delayed) {
+            self.in_doubt_until = Instant::now() + self.request_timeout * 2;
         }
     }
 
-    /// Waits until nothing that was sent can still arrive.
-    pub(super) fn wait_for_the_late(&self) {
-        let rest = self.late_until.saturating_duration_since(Instant::now());
+    /// Waits until no request can still be applied.
+    pub(super) fn wait_for_delayed_requests(&self) {
+        let rest = self.in_doubt_until.saturating_duration_since(Instant::now());
         std::thread::sleep(rest.max(Duration::from_millis(50)));
     }
 
-    /// Takes the databases of this life away.
-    pub(super) fn leave(self) {
+    /// Drops the databases of this life.
+    pub(super) fn end(self) {
         let drop = |server: &Postgres, url: &str| {
             let (server_url, name) = url.rsplit_once('/').expect("a database");
             debug_assert!(server_url.ends_with(&server.port().to_string()));
@@ -276,20 +268,20 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Leaves the folder for inspection, with all that the store and the ledger know, and says where it is.
+    /// Keeps the folder for inspection, with what the store and the ledger hold, and returns its path.
     pub(super) fn keep(mut self, why: &str) -> PathBuf {
         let folder = self.world.path().to_owned();
         let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("a file");
         write("failure.txt", format!("{why}\n"));
         {
             let store = self.world.store();
-            let held: Vec<_> = store.values().map(|(key, value)| format!("{key}: {value}")).collect();
-            write("store-values.txt", held.join("\n"));
+            let values: Vec<_> = store.values().map(|(key, value)| format!("{key}: {value}")).collect();
+            write("store-values.txt", values.join("\n"));
             let seen: Vec<_> = store.requests().map(|request| format!("{request:?}")).collect();
             write("store-requests.txt", seen.join("\n"));
         }
-        let wanted: Vec<_> = self.desired.iter().map(|(key, value)| format!("{key}: {value}")).collect();
-        write("source.txt", wanted.join("\n"));
+        let rows: Vec<_> = self.desired.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        write("source.txt", rows.join("\n"));
         for table in ["runs", "requests", "changes", "entries"] {
             let told = self.world.run(&["sql", &format!("select * from {table}"), "--csv"]);
             write(&format!("ledger-{table}.csv"), told.out);
@@ -304,11 +296,11 @@ impl<'a> Life<'a> {
     }
 }
 
-/// A run of the program. One that is forgotten is ended.
+/// A run of the program. Dropping it kills the program.
 pub(super) struct Run {
     child: Child,
     path: PathBuf,
-    /// When it was started, by the wall clock.
+    /// The wall-clock time of its start.
     pub(super) since: DateTime<Utc>,
     pub(super) began: Instant,
 }
@@ -333,16 +325,16 @@ impl Run {
         self.child.try_wait().expect("it can be asked").is_some()
     }
 
-    /// What it has said on stderr.
+    /// What it has printed to stderr.
     pub(super) fn heard(&self) -> String {
         fs::read_to_string(self.path.with_extension("err")).expect("the file")
     }
 
-    /// Waits until something is so, or until it has ended; tells which.
-    pub(super) fn until(&mut self, what: &str, mut is_so: impl FnMut() -> bool) -> bool {
+    /// Waits until the condition is true or the run has ended, and returns whether the condition is true.
+    pub(super) fn until(&mut self, what: &str, mut condition: impl FnMut() -> bool) -> bool {
         let mut so = false;
         until(what, || {
-            so = is_so();
+            so = condition();
             so || self.has_ended()
         });
         so

@@ -1,81 +1,81 @@
-//! What is looked at from outside: the store's state and its log of requests, against the source and the ledger.
+//! What is checked from outside: the store's values and its log of requests, against the source and the ledger.
+//!
+//! `attrsync check --ledger` checks the ledger by itself. The rules here compare it with what it cannot know: the store.
 
 use std::collections::BTreeMap;
 
 use attrsync::record::Key;
 use attrsync::sandbox::Logged;
 
-use super::books::{Books, Run};
+use super::ledger::{Ledger, Run};
 use super::life::Life;
 
-/// What holds at every moment, whatever has just happened; nothing runs now.
-pub(super) fn always(life: &Life<'_>) {
-    the_limits_held(life);
-    let Some(books) = life.books() else {
+/// Checks what holds at every moment while no run is active, and returns the ledger, if there is one.
+pub(super) fn always(life: &Life<'_>) -> Option<Ledger> {
+    limits_are_kept(life);
+    let Some(ledger) = life.ledger() else {
         assert_eq!(life.written(), 0, "something was sent before there was a ledger");
-        return;
+        return None;
     };
-    nothing_is_claimed(life, &books);
-    nothing_left_in_silence(life, &books);
-    the_entries_are_a_fold(&books);
-    books.runs.iter().for_each(the_books_balance);
+    life.world.run(&["check", "--ledger"]).exits(0);
+    nothing_is_claimed_that_the_store_did_not_confirm(life, &ledger);
+    nothing_is_sent_that_the_ledger_does_not_know(life, &ledger);
+    ledger.runs.iter().for_each(the_status_of_a_run_is_true);
+    Some(ledger)
 }
 
-/// What holds after a run that says it is through: the store is the source.
-pub(super) fn landed(life: &Life<'_>) {
-    let books = life.books().expect("a ledger");
-    let (store, bad) = (held(life), life.bad());
-    for (key, wanted) in &life.desired {
-        let (value, belief) = books.entries.get(key).unwrap_or_else(|| panic!("no entry for {key}"));
-        assert_eq!(value, wanted, "promise 5: the entry of {key}");
+/// Checks what holds after a run that reports success: the store equals the source.
+pub(super) fn landed(life: &Life<'_>, ledger: &Ledger) {
+    let (store, bad) = (values(life), life.bad());
+    for (key, desired) in &life.desired {
+        let (value, belief) = ledger.entries.get(key).unwrap_or_else(|| panic!("no entry for {key}"));
+        assert_eq!(value, desired, "promise 5: the entry of {key}");
         if bad.contains(key) {
             assert_eq!(belief, "rejected", "promise 6: {key}");
-            assert_ne!(store.get(key), Some(wanted), "promise 6: {key}");
+            assert_ne!(store.get(key), Some(desired), "promise 6: {key}");
         } else {
-            assert_eq!(
-                store.get(key),
-                Some(wanted),
-                "promise 5: {key} in the store ({belief} in the ledger)"
-            );
+            let found = store.get(key);
+            assert_eq!(found, Some(desired), "promise 5: {key} in the store ({belief} in the ledger)");
             assert_eq!(belief, "confirmed", "promise 5: {key}");
         }
     }
-    let open: Vec<_> = books.runs.iter().filter(|run| !run.finished).map(|run| run.id).collect();
+    let open: Vec<_> = ledger.runs.iter().filter(|run| !run.finished).map(|run| run.id).collect();
     assert!(open.is_empty(), "promise 7: runs {open:?} were never closed");
 }
 
-/// Of the calls since `from`, those whose answers the newest run did not write down.
-pub(super) fn unfinished(life: &Life<'_>, from: usize) -> usize {
-    let Some(books) = life.books() else { return 0 };
-    let newest = books.runs.last().map(|run| run.id);
-    let answered = books.requests.iter().filter(|request| Some(request.run_id) == newest && request.answered);
-    life.written().saturating_sub(from + answered.count())
+/// Returns how many requests after the first `from` have no recorded outcome in the newest run.
+pub(super) fn without_outcome(life: &Life<'_>, from: usize) -> usize {
+    let Some(ledger) = life.ledger() else { return 0 };
+    let newest = ledger.runs.last().map(|run| run.id);
+    let recorded =
+        ledger.requests.iter().filter(|request| Some(request.run_id) == newest && request.responded);
+    life.written().saturating_sub(from + recorded.count())
 }
 
 /// Promise 2.
-fn the_limits_held(life: &Life<'_>) {
+fn limits_are_kept(life: &Life<'_>) {
     let tally = life.world.store().tally();
     assert!(tally.max_in_flight <= 3 && tally.over_in_flight == 0, "promise 2: {tally:?}");
     assert!(tally.max_customers <= 10 && tally.over_size == 0, "promise 2: {tally:?}");
 }
 
-/// Promise 3: what the ledger calls confirmed is in the store, and came of a call that was applied and answered.
-fn nothing_is_claimed(life: &Life<'_>, books: &Books) {
-    let store = held(life);
-    for (key, (value, belief)) in &books.entries {
+/// Promise 3: a confirmed value is in the store, and its request was applied and got a response.
+fn nothing_is_claimed_that_the_store_did_not_confirm(life: &Life<'_>, ledger: &Ledger) {
+    let store = values(life);
+    for (key, (value, belief)) in &ledger.entries {
         if belief == "confirmed" {
             assert_eq!(store.get(key), Some(value), "promise 3: {key} is confirmed");
         }
     }
     let log = life.world.writes();
     let log: BTreeMap<&str, &Logged> = log.iter().map(|write| (write.request_id.as_str(), write)).collect();
-    for request in &books.requests {
+    for request in &ledger.requests {
         let Some(id) = &request.store_request_id else {
-            assert_eq!(request.confirmed, 0, "promise 3: a call without an answer confirmed something");
+            assert_eq!(request.confirmed, 0, "promise 3: a request without a response confirmed a value");
             continue;
         };
-        let write = log.get(id.as_str()).unwrap_or_else(|| panic!("the store never saw the call {id}"));
-        assert_eq!(request.status, write.status, "the answer of {write:?}");
+        let write = log.get(id.as_str()).unwrap_or_else(|| panic!("the store never saw the request {id}"));
+        assert_eq!(request.status, write.status, "the status of {write:?}");
         assert!(
             request.confirmed == 0 || (write.applied && write.status == Some(200)),
             "promise 3: confirmed by {write:?}"
@@ -83,56 +83,28 @@ fn nothing_is_claimed(life: &Life<'_>, books: &Books) {
     }
 }
 
-/// Promise 4: every call that the store saw has its row, and every value that the store holds its entry.
-fn nothing_left_in_silence(life: &Life<'_>, books: &Books) {
-    let (seen, known) = (life.written(), books.requests.len());
-    assert!(seen <= known, "promise 4: the store saw {seen} calls, the ledger knows of {known}");
-    for (key, value) in held(life) {
+/// Promise 4: each request that the store saw has its row, and each value that the store holds has its entry.
+fn nothing_is_sent_that_the_ledger_does_not_know(life: &Life<'_>, ledger: &Ledger) {
+    let (seen, known) = (life.written(), ledger.requests.len());
+    assert!(seen <= known, "promise 4: the store saw {seen} requests, the ledger knows of {known}");
+    for (key, value) in values(life) {
         let (known, belief) =
-            books.entries.get(&key).unwrap_or_else(|| panic!("promise 4: no entry for {key}"));
+            ledger.entries.get(&key).unwrap_or_else(|| panic!("promise 4: no entry for {key}"));
         assert!(belief != "confirmed" || *known == value, "promise 4: the store holds {value} for {key}");
     }
 }
 
-fn the_entries_are_a_fold(books: &Books) {
-    let belief = |outcome: &str| match outcome {
-        "confirmed" | "rejected" => outcome.to_owned(),
-        _ => "unconfirmed".to_owned(),
-    };
-    for (key, (value, outcome)) in &books.fold {
-        let folded = (value.clone(), belief(outcome));
-        assert_eq!(
-            books.entries.get(key),
-            Some(&folded),
-            "the entry of {key}, whose last change is {outcome}"
-        );
-    }
-    assert_eq!(books.entries.len(), books.fold.len(), "entries that no change accounts for");
-}
-
-/// Promise 7, for runs that go on or were killed too.
-fn the_books_balance(run: &Run) {
-    let [planned, confirmed, rejected, unknown, deferred, _] = run.told;
-    assert_eq!(
-        planned,
-        confirmed + rejected + unknown + deferred,
-        "promise 7: run {} ({})",
-        run.id,
-        run.status
-    );
-    if run.sealed {
-        assert_eq!(run.told, run.counted, "promise 7: run {} ({}) and its rows", run.id, run.status);
-    } else {
-        assert_eq!(run.told, [0; 6], "promise 7: run {} ({}) was never sealed", run.id, run.status);
-    }
-    let closed = !matches!(run.status.as_str(), "planning" | "running");
-    assert_eq!(run.finished, closed, "run {} is {}", run.id, run.status);
+/// Promise 7, for runs that are active or were killed too. `check --ledger` compares the counts of the changes.
+fn the_status_of_a_run_is_true(run: &Run) {
+    let is_closed = !matches!(run.status.as_str(), "planning" | "running");
+    assert_eq!(run.finished, is_closed, "run {} is {}", run.id, run.status);
+    assert_eq!(run.requests, run.sent, "promise 7: run {} and the rows of its requests", run.id);
     if run.status == "succeeded" {
-        assert_eq!(planned, confirmed, "promise 7: run {}", run.id);
+        assert_eq!(run.planned, run.confirmed, "promise 7: run {}", run.id);
     }
 }
 
-fn held(life: &Life<'_>) -> BTreeMap<Key, String> {
+fn values(life: &Life<'_>) -> BTreeMap<Key, String> {
     let store = life.world.store();
     store.values().map(|(key, value)| (key, value.to_owned())).collect()
 }

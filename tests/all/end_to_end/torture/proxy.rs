@@ -1,4 +1,4 @@
-//! A way to the store that can be closed, left without answers, or torn.
+//! A TCP proxy in front of the store that can refuse, ignore or reset connections.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// What becomes of who comes.
+/// What happens to new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Mode {
     Open,
     Deaf,
     Closed,
@@ -18,44 +18,44 @@ enum Way {
 
 #[derive(Debug, Clone, Copy)]
 struct Orders {
-    way: Way,
+    mode: Mode,
     cuts: u32,
 }
 
-/// The way. It ends with the runtime that it was started on.
+/// The proxy. It ends with the runtime that it was started on.
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
     orders: watch::Sender<Orders>,
 }
 
 impl Proxy {
-    /// Leads to `store`.
+    /// Starts a proxy that forwards to `store`.
     pub(super) fn start(runtime: &Handle, store: SocketAddr) -> Self {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("a bound port");
-        let (orders, received) = watch::channel(Orders { way: Way::Open, cuts: 0 });
+        let (orders, received) = watch::channel(Orders { mode: Mode::Open, cuts: 0 });
         runtime.spawn(receive(listener, address, store, received));
         Self { address, orders }
     }
 
-    /// All is well again.
+    /// Forwards connections again.
     pub(super) fn open(&self) {
-        self.orders.send_modify(|orders| orders.way = Way::Open);
+        self.orders.send_modify(|orders| orders.mode = Mode::Open);
     }
 
-    /// Connections are cut off, and new ones are refused.
+    /// Resets connections and refuses new ones.
     pub(super) fn close(&self) {
-        self.orders.send_modify(|orders| orders.way = Way::Closed);
+        self.orders.send_modify(|orders| orders.mode = Mode::Closed);
         self.cut();
     }
 
-    /// Connections are cut off; new ones are taken, and nothing is ever said on them.
+    /// Resets connections. New ones are accepted and get no response.
     pub(super) fn go_deaf(&self) {
-        self.orders.send_modify(|orders| orders.way = Way::Deaf);
+        self.orders.send_modify(|orders| orders.mode = Mode::Deaf);
         self.cut();
     }
 
-    /// Every connection is reset, wherever it is.
+    /// Resets every connection.
     pub(super) fn cut(&self) {
         self.orders.send_modify(|orders| orders.cuts += 1);
     }
@@ -69,8 +69,8 @@ async fn receive(
 ) {
     let mut listener = Some(listener);
     loop {
-        let way = orders.borrow_and_update().way;
-        if way == Way::Closed {
+        let mode = orders.borrow_and_update().mode;
+        if mode == Mode::Closed {
             listener = None;
         } else if listener.is_none() {
             listener = TcpListener::bind(address).await.ok();
@@ -82,20 +82,20 @@ async fn receive(
             }
         };
         tokio::select! {
-            Ok((client, _)) = accepted => drop(tokio::spawn(carry(client, store, way, orders.clone()))),
+            Ok((client, _)) = accepted => drop(tokio::spawn(carry(client, store, mode, orders.clone()))),
             changed = orders.changed() => if changed.is_err() { return },
-            // The port may be somebody else's for a moment.
-            () = tokio::time::sleep(Duration::from_millis(20)), if listener.is_none() && way != Way::Closed => {}
+            // Another process may have the port for a moment.
+            () = tokio::time::sleep(Duration::from_millis(20)), if listener.is_none() && mode != Mode::Closed => {}
         }
     }
 }
 
-/// Carries bytes both ways until either side ends or the connection is cut. The store's side ends first, so that it
-/// never sees a client come back before it has left.
-async fn carry(mut client: TcpStream, store: SocketAddr, way: Way, mut orders: watch::Receiver<Orders>) {
+/// Forwards bytes both ways until either side ends or the connection is reset. The store's side ends first, so that the
+/// store never sees a client reconnect before the old connection has ended.
+async fn carry(mut client: TcpStream, store: SocketAddr, mode: Mode, mut orders: watch::Receiver<Orders>) {
     let cuts = orders.borrow_and_update().cuts;
     let cut = async { drop(orders.wait_for(|orders| orders.cuts != cuts).await) };
-    let torn = if way == Way::Deaf {
+    let is_reset = if mode == Mode::Deaf {
         let mut nowhere = sink();
         tokio::select! {
             () = cut => true,
@@ -103,7 +103,7 @@ async fn carry(mut client: TcpStream, store: SocketAddr, way: Way, mut orders: w
         }
     } else {
         let Ok(mut store) = TcpStream::connect(store).await else { return };
-        // Small answers must not wait for acknowledgements; where it cannot be had they do.
+        // Small responses should not wait for acknowledgements. Without the option the test is only slower.
         let _ = (client.set_nodelay(true), store.set_nodelay(true));
         let (mut from_client, mut to_client) = client.split();
         let (mut from_store, mut to_store) = store.split();
@@ -113,9 +113,9 @@ async fn carry(mut client: TcpStream, store: SocketAddr, way: Way, mut orders: w
             _ = copy(&mut from_store, &mut to_client) => false,
         }
     };
-    if torn {
+    if is_reset {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        // Closing with nothing lingering sends a reset instead of an orderly end.
+        // Closing without lingering sends a reset.
         let _ = client.set_zero_linger();
     }
 }

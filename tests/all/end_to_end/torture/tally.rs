@@ -1,4 +1,4 @@
-//! What was survived, in a table.
+//! The table of survived faults.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::life::Life;
 #[derive(Default)]
 pub(super) struct Tally {
     survived: BTreeMap<Fault, u64>,
-    calls: u64,
+    requests: u64,
     values: u64,
     longest_wait: Option<(TimeDelta, Fault)>,
     most_resent: usize,
@@ -29,20 +29,20 @@ impl Tally {
         self.survived.values().sum()
     }
 
-    /// The store of a life is done with: what it saw.
+    /// Adds what the store of a life saw.
     pub(super) fn stored(&mut self, life: &Life<'_>) {
         let seen = life.world.store().tally();
-        self.calls += seen.writes;
+        self.requests += seen.writes;
         self.values += seen.items;
     }
 
-    /// The run after a fault was opened so long after its program was started.
+    /// Notes how long after the start of its program the run after a fault was opened.
     pub(super) fn waited(&mut self, waited: TimeDelta, fault: Fault) {
         self.longest_wait = self.longest_wait.max(Some((waited, fault)));
     }
 
-    pub(super) fn resent(&mut self, calls: usize) {
-        self.most_resent = self.most_resent.max(calls);
+    pub(super) fn resent(&mut self, requests: usize) {
+        self.most_resent = self.most_resent.max(requests);
     }
 }
 
@@ -54,8 +54,8 @@ impl fmt::Display for Tally {
         }
         writeln!(f, "| all | {} |\n", self.survived())?;
         writeln!(f, "lives in which a promise was broken: {}", self.failures.len())?;
-        writeln!(f, "write calls: {}, values in them: {}", self.calls, self.values)?;
-        writeln!(f, "most calls sent again after a kill: {}", self.most_resent)?;
+        writeln!(f, "write requests: {}, values in them: {}", self.requests, self.values)?;
+        writeln!(f, "most requests sent again after a kill: {}", self.most_resent)?;
         let Some((waited, fault)) = self.longest_wait else { return Ok(()) };
         let (waited, fault) = (waited.num_milliseconds(), fault.name());
         writeln!(
