@@ -25,10 +25,10 @@ use crate::record::{
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another run owns this store now; nothing was written.
-    #[error("another run has taken over this store: run {owner} owns it now")]
+    #[error("another run has taken over this store: run {run_id} owns it now")]
     LostLock {
         /// The run that owns the store.
-        owner: i64,
+        run_id: i64,
     },
     /// Another process holds the lock.
     #[error("another run holds this store: {holder}")]

@@ -194,7 +194,7 @@ impl Ledger for PostgresLedger {
         if cold::mark_unconfirmed(&self.writer, store_id, keys, at).await.is_ok() {
             return Ok(());
         }
-        // A run that lost its session may still take back what it claimed, over a session without the lock.
+        // A run that lost its session may still write this, over a session without the lock.
         cold::mark_unconfirmed(&self.writer.another().await?, store_id, keys, at).await
     }
 

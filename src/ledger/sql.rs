@@ -73,12 +73,13 @@ pub(super) struct Fence {
 }
 
 impl Fence {
-    /// The error if the store is owned by `owner` (0: by no run), where `newest` is the store's newest run.
-    pub(super) fn check(self, owner: i64, newest: i64) -> Result<()> {
-        if owner == self.run_id {
+    /// Fails unless the token of the store is this run. `token` is 0 if no run owns the store; then the store's `newest` run was
+    /// the last to own it.
+    pub(super) fn check(self, token: i64, newest: i64) -> Result<()> {
+        if token == self.run_id {
             return Ok(());
         }
-        Err(LedgerError::LostLock { owner: if owner == 0 { newest } else { owner } })
+        Err(LedgerError::LostLock { run_id: if token == 0 { newest } else { token } })
     }
 }
 

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use self::file::OpenFile;
-pub(crate) use self::lock::{is_held, makeable};
+pub(crate) use self::lock::{is_locked, makeable};
 use self::open::Opened;
 pub(crate) use self::open::refuse_foreign;
 pub(crate) use self::scan::scan;

@@ -3,7 +3,7 @@
 //! Parameters are written `$1`, `$2`; both databases take them so. Nothing here is specific to a dialect: `coalesce` and
 //! `case` stand in for `greatest`, and numbers for truth values.
 
-/// The owner of the store `$1` and its newest run, 0 for none.
+/// The fencing token of the store `$1` and its newest run, 0 for none.
 pub(super) const FENCE: &str = "
     select coalesce(owner_run_id, 0), coalesce((select max(id) from runs where store_id = $1), 0)
     from stores where id = $1";
@@ -16,7 +16,7 @@ pub(super) const OPEN_RUN: &str = "
     insert into runs (store_id, kind, trigger, status, started_at, version)
     values ($1, $2, $3, 'planning', $4, $5)";
 
-/// The lock is held, so the newest run is the one that was just inserted.
+/// Makes the newest run the owner: this process has the store's lock, so it is the run that was just inserted.
 pub(super) const OWN: &str = "
     update stores set owner_run_id = (select max(id) from runs where store_id = $1) where id = $1
     returning owner_run_id";

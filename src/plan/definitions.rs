@@ -1,21 +1,21 @@
-//! The store's attributes, compared with what the ledger knew of them: renamed, deleted, made anew.
+//! Compares the store's attributes with those that the ledger knows: redefined, deleted, created again.
 
 use std::collections::BTreeMap;
 
 use crate::record::KnownAttribute;
 
-/// What became of the attributes.
+/// How the attributes have changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Definitions {
-    /// Those that have another name or type now, by their ids, with what changed.
+    /// Attributes with another name or type, by id, with a sentence that says so.
     pub changed: BTreeMap<i64, String>,
-    /// Those that were there when it was last looked, with what to do.
-    pub gone: BTreeMap<i64, String>,
-    /// All that the store had once and has no more: why their rows cannot be sent.
-    pub missing: BTreeMap<i64, String>,
+    /// Attributes that were deleted since the last run, by id, with what to do.
+    pub deleted: BTreeMap<i64, String>,
+    /// All attributes that were ever deleted, by id, with the reason why their rows cannot be sent.
+    pub absent: BTreeMap<i64, String>,
 }
 
-/// Compares what the ledger knew with what the store lists now.
+/// Compares the attributes that the ledger knows with those that the store lists now.
 #[must_use]
 pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitions {
     let mut definitions = Definitions::default();
@@ -27,7 +27,7 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
             let (reason, advice) = if others.is_empty() {
                 (
                     String::new(),
-                    "take its rows out of the source, or make it again and use its new id".to_owned(),
+                    "take its rows out of the source, or create it again and use its new id".to_owned(),
                 )
             } else {
                 let reason =
@@ -39,14 +39,12 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
                     ),
                 )
             };
-            definitions
-                .missing
-                .insert(id, format!("the store has no attribute {id} ({name}) any more{reason}"));
+            definitions.absent.insert(id, format!("the store no longer has attribute {id} ({name}){reason}"));
             if !before.deleted {
                 let notice = format!(
                     "attribute {id} ({name}) was deleted from the store with all its values: its rows are not sent; {advice}"
                 );
-                definitions.gone.insert(id, notice);
+                definitions.deleted.insert(id, notice);
             }
             continue;
         };
@@ -58,7 +56,7 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
             differences.push(format!("is of type {} instead of {}", now.kind, before.kind));
         }
         if before.deleted {
-            differences.push("is there again".to_owned());
+            differences.push("exists again".to_owned());
         }
         if !differences.is_empty() {
             definitions.changed.insert(id, format!("attribute {id} {}", differences.join(" and ")));
@@ -75,20 +73,20 @@ mod tests {
         KnownAttribute { id, name: name.to_owned(), kind: kind.to_owned(), deleted: false }
     }
 
-    fn gone(id: i64, name: &str) -> KnownAttribute {
+    fn deleted(id: i64, name: &str) -> KnownAttribute {
         KnownAttribute { deleted: true, ..attribute(id, name, "string") }
     }
 
     #[test]
-    fn the_same_attributes_are_no_news() {
+    fn the_same_attributes_have_not_changed() {
         let same = [attribute(1, "tier", "string"), attribute(2, "spent", "number")];
         assert_eq!(compare(&same, &same), Definitions::default());
         assert_eq!(compare(&[], &same), Definitions::default(), "new ones have no entries");
     }
 
     #[test]
-    fn a_change_is_told() {
-        let known = [attribute(1, "tier", "string"), attribute(2, "spent", "string"), gone(3, "last")];
+    fn a_change_is_described() {
+        let known = [attribute(1, "tier", "string"), attribute(2, "spent", "string"), deleted(3, "last")];
         let listed = [
             attribute(1, "level", "string"),
             attribute(2, "spent", "number"),
@@ -100,26 +98,34 @@ mod tests {
             [
                 "attribute 1 is named level instead of tier",
                 "attribute 2 is of type number instead of string",
-                "attribute 3 is there again",
+                "attribute 3 exists again",
             ]
         );
     }
 
     #[test]
-    fn a_deleted_attribute_is_told_once_and_its_rows_are_explained_for_ever() {
+    fn a_deleted_attribute_is_announced_once_and_its_rows_are_always_explained() {
         let listed = [attribute(1, "tier", "string")];
         let first = compare(&[attribute(1, "tier", "string"), attribute(2, "spent", "string")], &listed);
-        assert!(first.gone[&2].contains("(spent) was deleted") && first.gone[&2].contains("make it again"));
-        assert_eq!(first.missing[&2], "the store has no attribute 2 (spent) any more");
-        let later = compare(&[attribute(1, "tier", "string"), gone(2, "spent")], &listed);
-        assert!(later.gone.is_empty());
-        assert_eq!(later.missing, first.missing);
+        assert!(
+            first.deleted[&2].contains("(spent) was deleted")
+                && first.deleted[&2].contains("create it again")
+        );
+        assert_eq!(first.absent[&2], "the store no longer has attribute 2 (spent)");
+        let later = compare(&[attribute(1, "tier", "string"), deleted(2, "spent")], &listed);
+        assert!(later.deleted.is_empty());
+        assert_eq!(later.absent, first.absent);
     }
 
     #[test]
-    fn a_recreated_attribute_is_named_with_its_new_id() {
-        let made_anew = compare(&[attribute(2, "spent", "string")], &[attribute(17, "spent", "number")]);
-        assert!(made_anew.gone[&2].contains("let the source use attribute_id 17"), "{made_anew:?}");
-        assert!(made_anew.missing[&2].ends_with("another of that name: let the source use attribute_id 17"));
+    fn an_attribute_that_was_created_again_is_named_with_its_new_id() {
+        let created_again = compare(&[attribute(2, "spent", "string")], &[attribute(17, "spent", "number")]);
+        assert!(
+            created_again.deleted[&2].contains("let the source use attribute_id 17"),
+            "{created_again:?}"
+        );
+        assert!(
+            created_again.absent[&2].ends_with("another of that name: let the source use attribute_id 17")
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! The merge of two streams in key order: what the source wants, and what the ledger believes.
+//! The diff: a merge of two streams in key order, the desired values of the source and the entries of the ledger.
 //!
-//! [`Diff::step`] is fed page by page and keeps no more than the row it is at, so a table of any size goes through.
-//! Rows that cannot be sent are set apart with a reason and never stop the others.
+//! [`Diff::step`] takes the streams page by page and keeps one row only, so a table of any size streams through. Rows that
+//! cannot be sent are invalid rows with a reason and never stop the others.
 
 mod cursor;
 mod page;
@@ -24,12 +24,12 @@ const ID_MAX: i64 = i32::MAX as i64;
 /// How much of an invalid value is kept, in characters.
 const INVALID_VALUE_KEPT: usize = 300;
 
-/// What the diff judges by.
+/// The rules of a diff.
 #[derive(Debug, Clone)]
 pub struct DiffPolicy {
     /// The attributes that the store defines.
     pub attributes: BTreeSet<i64>,
-    /// Why the store has some attributes no more that it had once; what is not here it never had.
+    /// The attributes that the store once defined and no longer does, with the reason for their invalid rows.
     pub deleted_attributes: BTreeMap<i64, String>,
     /// The scopes in which rejected values are sent again, because the store has changed.
     pub requeued: BTreeSet<KeyScope>,
@@ -50,31 +50,31 @@ pub enum Need {
     Entries,
     /// The page of the plan is full: take it.
     Room,
-    /// Nothing: both streams are through.
+    /// Nothing: both streams have ended.
     Nothing,
 }
 
-/// A stream broke its promise of key order; comparing further would invent differences.
+/// The error of a stream that is not in key order. Comparing further would find false differences.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the rows of the {stream} are not in key order at {key}")]
 pub struct OutOfOrder {
     /// `source` or `ledger`.
     pub stream: &'static str,
-    /// Where.
+    /// The first key out of order.
     pub key: Key,
 }
 
-/// What the source wants of one key.
+/// What the source says about one key.
 #[derive(Debug, Clone, Copy)]
-struct Wanted<'a> {
+struct Desired<'a> {
     key: Key,
     /// How many rows it has.
     copies: u32,
-    /// That of its first row.
+    /// The value of its first row.
     value: Option<&'a str>,
 }
 
-/// The same, of a key whose rows may not all have been seen.
+/// The same for a key that may have more rows.
 #[derive(Debug)]
 struct Open {
     key: Key,
@@ -93,7 +93,7 @@ pub struct Diff {
     last_customer: Option<i64>,
     invalid_kept: i64,
     last_key: Option<Key>,
-    /// The key whose rows are being collected; judged when another key, or the end, is met.
+    /// The key whose rows are being collected; compared when another key or the end follows.
     open: Option<Open>,
     last_entry: Option<Key>,
 }
@@ -122,19 +122,19 @@ impl Diff {
         self.counts
     }
 
-    /// How many customers and values the source wants, whether changed or not.
+    /// How many customers and values the source asks for, changed or not.
     #[must_use]
     pub const fn desired(&self) -> (u64, u64) {
         (self.customers, self.desired)
     }
 
-    /// Whether some of the changes have to wait until an older request can no longer arrive.
+    /// Whether some changes have to wait until an older request can no longer be applied.
     #[must_use]
     pub const fn has_in_doubt(&self) -> bool {
         self.has_in_doubt
     }
 
-    /// Merges as far as the two pages reach and adds to `out`.
+    /// Merges as far as the two pages reach, and adds to `out`.
     ///
     /// # Errors
     /// A stream was not in key order.
@@ -152,7 +152,7 @@ impl Diff {
                 if !source.ended {
                     return Ok(Need::Source);
                 }
-                return self.finish(entries, out);
+                return self.end_of_source(entries, out);
             };
             let Some(key) = self.key_of(row, out) else {
                 self.counts.source_rows += 1;
@@ -169,8 +169,8 @@ impl Diff {
                     return Ok(Need::Entries);
                 }
                 if source.peek_beyond().is_some_and(|beyond| !beyond.is_of(key)) {
-                    // As nearly every key it has one row, which is judged where it lies.
-                    if !self.settle(Wanted { key, copies: 1, value: row.value }, entries, out)? {
+                    // Nearly every key has one row, which is compared without a copy.
+                    if !self.match_entry(Desired { key, copies: 1, value: row.value }, entries, out)? {
                         return Ok(Need::Entries);
                     }
                 } else {
@@ -183,8 +183,12 @@ impl Diff {
         }
     }
 
-    /// What is left when the source is through: the last key, then entries that nobody wants any more.
-    fn finish(&mut self, entries: &mut Cursor<EntryPage>, out: &mut PlanPage) -> Result<Need, OutOfOrder> {
+    /// Handles the rest after the end of the source: the last key, then the orphans.
+    fn end_of_source(
+        &mut self,
+        entries: &mut Cursor<EntryPage>,
+        out: &mut PlanPage,
+    ) -> Result<Need, OutOfOrder> {
         if !self.close(entries, out)? {
             return Ok(Need::Entries);
         }
@@ -195,7 +199,7 @@ impl Diff {
         Ok(if entries.ended { Need::Nothing } else { Need::Entries })
     }
 
-    /// The key of a row, or `None` after it was set apart as having no usable one.
+    /// Returns the key of a row; `None` if it has none, after adding it to the invalid rows.
     fn key_of(&mut self, row: SourceRow<'_>, out: &mut PlanPage) -> Option<Key> {
         let problem = match (row.customer_id, row.attribute_id) {
             (None, _) => "it has no customer id".to_owned(),
@@ -208,52 +212,52 @@ impl Diff {
             }
             (Some(customer_id), Some(attribute_id)) => return Some(Key { customer_id, attribute_id }),
         };
-        self.set_apart(row, problem, out);
+        self.add_invalid(row, problem, out);
         None
     }
 
-    /// Another row of the open key: none of them can be sent, since none is more right than the other.
+    /// Takes another row of the open key. None of its rows is sent, because it is not known which one is right.
     fn repeat(&mut self, row: SourceRow<'_>, out: &mut PlanPage) {
         let Some(mut open) = self.open.take() else { return };
         if open.copies == 1 {
-            self.set_apart(open.wanted().row(), REPEATED.to_owned(), out);
+            self.add_invalid(open.desired().row(), REPEATED.to_owned(), out);
         }
-        self.set_apart(row, REPEATED.to_owned(), out);
+        self.add_invalid(row, REPEATED.to_owned(), out);
         open.copies += 1;
         self.open = Some(open);
     }
 
-    /// Judges the open key, if there is one. `false` when the next page of entries is needed first.
+    /// Compares the open key, if there is one. Returns `false` if the next page of entries is needed first.
     fn close(&mut self, entries: &mut Cursor<EntryPage>, out: &mut PlanPage) -> Result<bool, OutOfOrder> {
         let Some(open) = self.open.take() else { return Ok(true) };
-        let settled = self.settle(open.wanted(), entries, out)?;
-        if !settled {
+        let compared = self.match_entry(open.desired(), entries, out)?;
+        if !compared {
             self.open = Some(open);
         }
-        Ok(settled)
+        Ok(compared)
     }
 
-    /// Judges a key against its entry. `false` when the next page of entries is needed first.
-    fn settle(
+    /// Finds the entry of a key and compares them. Returns `false` if the next page of entries is needed first.
+    fn match_entry(
         &mut self,
-        wanted: Wanted<'_>,
+        desired: Desired<'_>,
         entries: &mut Cursor<EntryPage>,
         out: &mut PlanPage,
     ) -> Result<bool, OutOfOrder> {
         loop {
             match self.next_entry(entries)? {
                 None if !entries.ended => return Ok(false),
-                Some(entry) if entry.key < wanted.key => {
+                Some(entry) if entry.key < desired.key => {
                     self.counts.orphans += i64::from(self.may_be_stored(&entry));
                     entries.at += 1;
                 }
-                Some(entry) if entry.key == wanted.key => {
-                    self.judge(wanted, Some(entry), out);
+                Some(entry) if entry.key == desired.key => {
+                    self.take_key(desired, Some(entry), out);
                     entries.at += 1;
                     return Ok(true);
                 }
                 _ => {
-                    self.judge(wanted, None, out);
+                    self.take_key(desired, None, out);
                     return Ok(true);
                 }
             }
@@ -269,31 +273,31 @@ impl Diff {
         Ok(Some(entry))
     }
 
-    fn judge(&mut self, wanted: Wanted<'_>, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
-        if wanted.copies > 1 {
+    fn take_key(&mut self, desired: Desired<'_>, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
+        if desired.copies > 1 {
             return;
         }
-        let Some(value) = wanted.value else {
+        let Some(value) = desired.value else {
             self.counts.no_value += 1;
             self.counts.orphans += i64::from(entry.is_some_and(|entry| self.may_be_stored(&entry)));
             return;
         };
-        let Key { customer_id, attribute_id } = wanted.key;
+        let Key { customer_id, attribute_id } = desired.key;
         if !self.policy.attributes.contains(&attribute_id) {
             let gone = self.policy.deleted_attributes.get(&attribute_id).cloned();
             let problem = gone.unwrap_or_else(|| format!("the store has no attribute {attribute_id}"));
-            return self.set_apart(wanted.row(), problem, out);
+            return self.add_invalid(desired.row(), problem, out);
         }
         // Fewer bytes than the limit cannot be more characters.
         if value.len() > VALUE_MAX_CHARS && value.chars().count() > VALUE_MAX_CHARS {
             let problem = format!("its value is longer than {VALUE_MAX_CHARS} characters");
-            return self.set_apart(wanted.row(), problem, out);
+            return self.add_invalid(desired.row(), problem, out);
         }
         self.desired += 1;
         if self.last_customer.replace(customer_id) != Some(customer_id) {
             self.customers += 1;
         }
-        match self.compare(wanted.key, value, entry) {
+        match self.compare(desired.key, value, entry) {
             Found::Unchanged => self.counts.unchanged += 1,
             Found::StillRejected => self.counts.still_rejected += 1,
             Found::Changed(change) => {
@@ -346,20 +350,20 @@ impl Diff {
         (until > self.policy.now).then_some(until)
     }
 
-    /// Whether the store may hold something for this entry: a value refused at its first try is nowhere, nor is one of
-    /// an attribute that was deleted.
+    /// Whether the store may hold a value for this entry. It holds none if the value was rejected at its first try, or if the
+    /// attribute was deleted.
     fn may_be_stored(&self, entry: &EntryRow<'_>) -> bool {
         (entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some())
             && !self.policy.deleted_attributes.contains_key(&entry.key.attribute_id)
     }
 
-    fn set_apart(&mut self, row: SourceRow<'_>, reason: String, out: &mut PlanPage) {
+    fn add_invalid(&mut self, row: SourceRow<'_>, reason: String, out: &mut PlanPage) {
         self.counts.invalid += 1;
         if self.invalid_kept < INVALID_ROWS_KEPT {
             self.invalid_kept += 1;
             let value = row.value.map(|value| value.chars().take(INVALID_VALUE_KEPT).collect());
             let SourceRow { customer_id, attribute_id, .. } = row;
-            out.set_apart(InvalidRow { customer_id, attribute_id, value, reason });
+            out.add_invalid(InvalidRow { customer_id, attribute_id, value, reason });
         }
     }
 }
@@ -372,7 +376,7 @@ enum Found {
     Changed(Change),
 }
 
-impl Wanted<'_> {
+impl Desired<'_> {
     /// Its first row.
     fn row(&self) -> SourceRow<'_> {
         let Key { customer_id, attribute_id } = self.key;
@@ -381,8 +385,8 @@ impl Wanted<'_> {
 }
 
 impl Open {
-    fn wanted(&self) -> Wanted<'_> {
-        Wanted { key: self.key, copies: self.copies, value: self.value.as_deref() }
+    fn desired(&self) -> Desired<'_> {
+        Desired { key: self.key, copies: self.copies, value: self.value.as_deref() }
     }
 }
 

@@ -209,7 +209,7 @@ impl AuditLog {
     /// Whether a process holds the lock of the store.
     async fn is_locked(&self, store_id: i64) -> Result<bool> {
         match &self.location {
-            Location::Sqlite(path) => Ok(sqlite::is_held(path)),
+            Location::Sqlite(path) => Ok(sqlite::is_locked(path)),
             Location::Postgres(_) => {
                 let sql = "select count(*) from pg_locks
                     where locktype = 'advisory' and granted and objsubid = 2 and classid::bigint = $1

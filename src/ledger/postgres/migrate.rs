@@ -1,6 +1,6 @@
 //! The schema and its migrations, through refinery over the ledger's own connection.
 //!
-//! refinery takes no lock between two migrators, so an advisory lock is held around it.
+//! refinery takes no lock between two migrators, so this takes an advisory lock.
 
 use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
 use refinery_core::{Migration, SchemaVersion};
@@ -17,7 +17,7 @@ mod embedded {
     refinery::embed_migrations!("migrations/postgres");
 }
 
-/// The connection as refinery wants to see it.
+/// The connection as refinery needs it.
 struct Migrator<'a>(&'a mut PgConnection);
 
 impl AsyncTransaction for Migrator<'_> {
@@ -62,7 +62,7 @@ pub(in crate::ledger) fn known_version() -> SchemaVersion {
     embedded::migrations::runner().get_migrations().iter().map(Migration::version).max().unwrap_or_default()
 }
 
-/// The version of the schema that the database has; `None` where there is no ledger.
+/// The version of the schema in the database; `None` if there is no ledger.
 pub(in crate::ledger) async fn present_version(
     connection: &mut PgConnection,
 ) -> Result<Option<SchemaVersion>> {
@@ -81,7 +81,7 @@ pub(in crate::ledger) async fn present_version(
         .map_err(doing)
 }
 
-/// Brings the schema to this build's version, and says whether it made it. Refuses one that a newer build has made.
+/// Migrates the schema to this build's version, and returns whether it was created. Refuses a schema of a newer build.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<bool> {
     session::lock_migrations(connection).await?;
     let migrated = migrate_locked(connection).await;
@@ -97,7 +97,7 @@ async fn migrate_locked(connection: &mut PgConnection) -> Result<bool> {
             return Ok(false);
         }
     }
-    // `create schema if not exists` asks for the right to create one even where it exists.
+    // `create schema if not exists` needs the right to create a schema even if it exists.
     let there: bool = sqlx::query_scalar("select to_regnamespace('attrsync') is not null")
         .fetch_one(&mut *connection)
         .await
@@ -115,7 +115,7 @@ async fn migrate_locked(connection: &mut PgConnection) -> Result<bool> {
     Ok(present.is_none())
 }
 
-/// Whether the schema or its tables could be made where they are not, as far as rights tell.
+/// Checks whether this user may create the schema and its tables.
 pub(in crate::ledger) async fn makeable(url: &str) -> Result<()> {
     let mut connection = session::connect_unpooled(url).await?;
     session::refuse_other_encodings(&mut connection).await?;

@@ -1,4 +1,4 @@
-//! The entries of a store in key order, by COPY over a session of their own.
+//! Reads the entries of a store in key order, by COPY over a session of its own.
 
 use chrono::DateTime;
 use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::liveness::Liveness;
 use super::session::{connect, failed};
 use crate::ledger::entry_extras::EntryExtras;
-use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
+use crate::ledger::page_channel::{self, READING, ReceivedPages, Sent};
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::pgcopy::{CopyDecoder, CopyError, Field, int, not_null, text};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
@@ -15,25 +15,25 @@ use crate::worker_thread::WorkerThread;
 
 const PAGE_ROWS: usize = 2_000;
 
-/// Reads the entries that the filter leaves in. Takes no lock and needs none.
+/// Reads the entries that the filter lets through. Takes no lock and needs none.
 pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
     let (url, statement) = (url.to_owned(), statement(store_id, filter));
     let (sender, pages) = page_channel::channel();
     let reading = WorkerThread::start("ledger-scan", move || async move {
         let last = read(&url, &statement, &sender).await.map(|()| None);
-        // Whoever wanted the pages may be gone; then nobody needs to know.
+        // The plan may have stopped reading.
         let _ = sender.send(last).await;
     });
     let reading =
         reading.map_err(|error| LedgerError::Database { doing: READING, source: Box::new(error) })?;
-    // Whoever stops taking pages ends the session too.
-    Ok(Box::new(HandedPages::new(pages, reading)))
+    // A plan that stops reading ends the session too.
+    Ok(Box::new(ReceivedPages::new(pages, reading)))
 }
 
-/// COPY takes no parameters; all that is written into it are numbers.
+/// The COPY statement. It takes no parameters; only numbers are written into it.
 ///
-/// Nearly every entry is confirmed and has nothing to add. What the others have is one column more, as JSON, since a
-/// column that nobody needs costs as much as one that is full.
+/// Nearly every entry is confirmed and has only a value. The columns that the others have are one more column, as JSON,
+/// because an empty column costs as much as a full one.
 fn statement(store_id: i64, filter: &Filter) -> String {
     let mut statement = format!(
         "copy (select customer_id, attribute_id, value, value_id,
@@ -55,8 +55,8 @@ fn statement(store_id: i64, filter: &Filter) -> String {
     statement + " order by customer_id, attribute_id) to stdout (format binary)"
 }
 
-/// Sends all pages. It returns early, and without an error, only if nobody takes them any more.
-async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Result<()> {
+/// Sends all pages. Returns early, without an error, only if the plan has stopped reading.
+async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Sent>) -> Result<()> {
     let doing = failed(READING);
     let mut connection = connect(url).await?;
     let liveness = Liveness::of(url, &mut connection).await?;
@@ -65,7 +65,7 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Resul
     let mut decoder = CopyDecoder::default();
     let mut page = EntryPage::with_capacity(PAGE_ROWS);
     loop {
-        // A clock is looked at only where there is something to wait for.
+        // The clock is read only if there is something to wait for.
         let next = match chunks.try_next().now_or_never() {
             Some(next) => next.map_err(doing)?,
             None => liveness.wait(chunks.try_next().map_err(doing)).await?,
@@ -87,18 +87,18 @@ async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Handed>) -> Resul
 }
 
 fn push(page: &mut EntryPage, fields: [Field<'_>; 5]) -> Result<(), CopyError> {
-    let [customer, attribute, value, value_id, more] = fields;
+    let [customer, attribute, value, value_id, extras] = fields;
     let key = Key::new(not_null(int(customer)?)?, not_null(int(attribute)?)?);
     let value = not_null(text(value)?)?;
     let value_id = int(value_id)?;
-    let Some(more) = more else {
+    let Some(extras) = extras else {
         page.push(EntryRow::confirmed(key, value, value_id));
         return Ok(());
     };
     // Times are microseconds since 1970.
-    let more: EntryExtras<'_, i64> =
-        serde_json::from_slice(more).map_err(|_| CopyError("what an entry has is not JSON"))?;
-    let in_doubt_until = more.in_doubt_until.and_then(DateTime::from_timestamp_micros);
-    page.push(more.entry(key, value, value_id, in_doubt_until).ok_or(CopyError("a belief is not known"))?);
+    let extras: EntryExtras<'_, i64> =
+        serde_json::from_slice(extras).map_err(|_| CopyError("the columns of an entry are not JSON"))?;
+    let in_doubt_until = extras.in_doubt_until.and_then(DateTime::from_timestamp_micros);
+    page.push(extras.entry(key, value, value_id, in_doubt_until).ok_or(CopyError("a belief is not known"))?);
     Ok(())
 }

@@ -16,20 +16,20 @@ const MIGRATIONS: i32 = 0;
 /// How long a session may take to be opened and set up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often the probe for a transaction pooler is made, each time with one statement more in between: a pool that
-/// hands its sessions out in turn may by chance give the same one back, but not after every number of turns.
+/// How often a transaction pooler is probed for, each time with one statement more in between: a pool that assigns its
+/// sessions in turn may assign the same one again by chance, but not after every number of statements.
 const POOLER_PROBES: usize = 3;
 
 const PROBE: &str = "probe for a pooler";
 
-/// What an address that leads to such a pooler is refused with.
+/// The error of an address that leads to such a pooler.
 const POOLED: &str = "[ledger] url leads to a pooler in transaction mode, through which no lock can be held: \
      use the database's own address, or a pool in session mode";
 
-/// Keep-alives give up after 10 + 3 × 5 seconds: a dead client's session ends within 30 seconds. Settings that the server does
-/// not know are left out.
+/// The settings of every session. With these keep-alives the session of a dead client ends after 10 + 3 × 5 seconds. Settings
+/// that the server does not know are left out.
 const SETTINGS: &str = "
-    select set_config(wanted.name, wanted.value, false)
+    select set_config(setting.name, setting.value, false)
     from (values
         ('search_path', 'attrsync'),
         ('synchronous_commit', 'on'),
@@ -42,28 +42,28 @@ const SETTINGS: &str = "
         ('idle_in_transaction_session_timeout', '0'),
         ('idle_session_timeout', '0'),
         ('transaction_timeout', '0')
-    ) as wanted (name, value)
+    ) as setting (name, value)
     join pg_settings using (name)";
 
-/// So does that of a dead client that has not acknowledged something, and with it the store's lock. Not for a session that
-/// only reads: whoever takes its rows may have reason to take none for minutes, which looks the same.
+/// The session of a dead client that has not acknowledged some bytes ends too, and the store's lock with it. Not for a session
+/// that only reads: its client may take no rows for minutes, which looks the same.
 const LOCK_SETTINGS: &str =
     "select set_config(name, '25000', false) from pg_settings where name = 'tcp_user_timeout'";
 
-/// The statements of a run find rows by key, some tens or hundreds at a time, in tables that may grow from nothing to
-/// millions of rows within it: a plan that was good for an empty table must not be kept, so only walks along an index are
-/// allowed. A page of the plan that is sorted first would read all that is left of it.
+/// The statements of a run find rows by key, some tens or hundreds at a time, in tables that may grow from nothing to millions
+/// of rows during the run. A query plan that was good for an empty table must not be kept, so only index scans are allowed.
+/// Sorting a page of the plan would read all of the rest.
 const WRITER_SETTINGS: &str = "
     set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
     set enable_bitmapscan = off; set enable_sort = off; set enable_memoize = off;
     set plan_cache_mode = force_generic_plan";
 
-/// An error of the database with what was being done.
+/// Makes a database error the ledger's, with the operation that failed.
 pub(in crate::ledger) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError + Copy {
     move |error| LedgerError::Database { doing, source: Box::new(error) }
 }
 
-/// Opens a session at an address that [`connect_unpooled`] has found to be good.
+/// Opens a session at an address that [`connect_unpooled`] has accepted.
 pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
     in_time(async { set_up(reach(url).await?).await }).await
 }
@@ -71,8 +71,8 @@ pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
 /// Opens a session that stays the same one from statement to statement.
 ///
 /// # Errors
-/// [`LedgerError::Unusable`] for the address of a pooler in transaction mode. Nothing has been set by then, since
-/// behind such a pooler a setting stays with the next client.
+/// [`LedgerError::Unusable`] for the address of a pooler in transaction mode. No setting was made by then, because behind such
+/// a pooler a setting stays with the next client.
 pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnection> {
     in_time(async {
         let mut connection = reach(url).await?;
@@ -82,7 +82,7 @@ pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnectio
     .await
 }
 
-/// Opens the session that is to hold a store's lock and to write.
+/// Opens the session that will hold a store's lock and write.
 pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
     let mut writer = connect_unpooled(url).await?;
     in_time(async {
@@ -100,17 +100,17 @@ async fn set_up_writer(writer: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// A session that is not there in time will not be: a network may have fallen silent in the middle of it.
+/// Bounds the opening of a session: the network may fall silent in the middle of it.
 pub(super) async fn in_time<T>(opening: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(CONNECT_TIMEOUT, opening).await.unwrap_or_else(|_| {
         Err(LedgerError::Unusable(format!(
-            "the ledger's database did not answer within {} seconds: check the host and port in [ledger] url",
+            "the ledger's database sent no response within {} seconds: check the host and port in [ledger] url",
             CONNECT_TIMEOUT.as_secs()
         )))
     })
 }
 
-/// A database of another encoding would fail at the first value that it has no characters for, in mid-run.
+/// Refuses a database of another encoding, which would fail in the middle of a run at the first value that it cannot hold.
 pub(super) async fn refuse_other_encodings(connection: &mut PgConnection) -> Result<()> {
     let encoding: String = sqlx::query_scalar("select current_setting('server_encoding')")
         .fetch_one(connection)
@@ -135,24 +135,24 @@ async fn reach(url: &str) -> Result<PgConnection> {
 
 async fn set_up(mut connection: PgConnection) -> Result<PgConnection> {
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(failed("set up its session"))?;
-    // Postgres 14 and later, and not on every system; without it a killed client whose statement waits for somebody's lock is
-    // noticed when that is given up.
+    // Postgres 14 and later, and not on every system. Without it the server notices a killed client whose statement waits for a
+    // lock only when it gets the lock.
     let _ = sqlx::raw_sql("set client_connection_check_interval = '500ms'").execute(&mut connection).await;
     Ok(connection)
 }
 
-/// A pooler that hands a server session to another client after each transaction would let two runs share
-/// one lock. It gives itself away when a second client in a transaction displaces the first one.
+/// Refuses a pooler that assigns a server session to another client after each transaction, because two runs could share one
+/// lock. Such a pooler shows when a second client in a transaction displaces the first one.
 async fn refuse_transaction_pooler(url: &str, first: &mut PgConnection) -> Result<()> {
     let mut second = reach(url).await?;
-    for turns in 0..POOLER_PROBES {
+    for statements in 0..POOLER_PROBES {
         let before = backend(first).await?;
-        for _ in 0..turns {
+        for _ in 0..statements {
             backend(&mut second).await?;
         }
         match sqlx::raw_sql("begin").execute(&mut second).await {
             Ok(_) => {}
-            // A pooler that changes sessions after each statement takes no transactions at all.
+            // A pooler in statement mode accepts no transactions at all.
             Err(sqlx::Error::Database(_)) => return Err(LedgerError::Unusable(POOLED.to_owned())),
             Err(error) => return Err(failed(PROBE)(error)),
         }
@@ -167,7 +167,7 @@ async fn refuse_transaction_pooler(url: &str, first: &mut PgConnection) -> Resul
 }
 
 async fn backend(connection: &mut PgConnection) -> Result<i32> {
-    // The simple protocol, since prepared statements do not survive such a pooler.
+    // The simple protocol, because prepared statements do not survive such a pooler.
     let row = sqlx::raw_sql("select pg_backend_pid()").fetch_one(connection).await;
     row.and_then(|row| row.try_get(0)).map_err(failed(PROBE))
 }
@@ -190,10 +190,10 @@ pub(super) async fn unlock_migrations(connection: &mut PgConnection) -> Result<(
         .execute(connection)
         .await
         .map(|_| ())
-        .map_err(failed("give up its migration lock"))
+        .map_err(failed("unlock its migration lock"))
 }
 
-/// Takes the store's lock. Waits a second, since the session of a run that was just killed needs a moment to end.
+/// Takes the store's lock. Waits a second, because the session of a run that was just killed needs a moment to end.
 pub(super) async fn lock_store(connection: &mut PgConnection, store_id: i64) -> Result<()> {
     let key = i32::try_from(store_id).map_err(|_| LedgerError::Unusable("too many stores".to_owned()))?;
     if lock(connection, key, "1s").await? {
@@ -216,10 +216,10 @@ pub(super) async fn lock_store(connection: &mut PgConnection, store_id: i64) -> 
     })
 }
 
-/// Whether the lock was had within `patience`.
-async fn lock(connection: &mut PgConnection, key: i32, patience: &str) -> Result<bool> {
+/// Takes a lock, and returns whether it did within `wait`.
+async fn lock(connection: &mut PgConnection, key: i32, wait: &str) -> Result<bool> {
     let doing = failed("take its lock");
-    set_lock_timeout(connection, patience).await?;
+    set_lock_timeout(connection, wait).await?;
     let taken = sqlx::query("select pg_advisory_lock($1, $2)")
         .bind(LOCK_CLASS)
         .bind(key)

@@ -87,9 +87,7 @@ impl Writer {
             check_fence(&mut another, Fence { store_id: self.store_id, run_id }, "").await
         });
         match asked.await {
-            Ok(Err(LedgerError::LostLock { owner })) if owner != run_id => {
-                Err(LedgerError::LostLock { owner })
-            }
+            Ok(Err(lost @ LedgerError::LostLock { run_id: other })) if other != run_id => Err(lost),
             _ => written,
         }
     }

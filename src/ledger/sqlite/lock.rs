@@ -1,4 +1,4 @@
-//! The lock beside the file: one writer a ledger, gone with the process however that ends.
+//! The lock beside the file: one writer per ledger. It ends with the process, however the process ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -11,9 +11,9 @@ use rustix::fs::{Access, access};
 use super::stamp;
 use crate::ledger::{LedgerError, Result};
 
-/// The lock, held until it is dropped. The file stays: removing it would let two runs lock two files of one name.
+/// The lock, until it is dropped. Its file stays, because removing it would let two runs lock two files of one name.
 #[derive(Debug)]
-pub(super) struct FileLock(#[allow(dead_code, reason = "held for its lock, never read")] File);
+pub(super) struct FileLock(#[allow(dead_code, reason = "has the lock, is never read")] File);
 
 impl FileLock {
     /// Takes the lock of the ledger at `path`, without waiting. However the path is spelled, the lock is the same.
@@ -33,14 +33,13 @@ impl FileLock {
     }
 }
 
-/// Whether a process holds the lock of the ledger at `path`. To find that out is to have it, together with others who
-/// look, for a moment.
-pub(crate) fn is_held(path: &Path) -> bool {
+/// Whether a process holds the lock of the ledger at `path`. The check itself shares the lock for a moment.
+pub(crate) fn is_locked(path: &Path) -> bool {
     let file = resolved(path).and_then(|path| File::open(beside(&path, ".lock")));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Creates the ledger's file where there is none, readable by its owner only. Tells whether it did.
+/// Creates the ledger's file if there is none, readable by this user only. Returns whether it did.
 pub(super) fn create(path: &Path) -> Result<bool> {
     match private(OpenOptions::new().write(true).create_new(true)).open(path) {
         Ok(_) => Ok(true),
@@ -49,7 +48,7 @@ pub(super) fn create(path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether the ledger could be made at `path`, where there is none. Looks only, and makes nothing.
+/// Checks whether the ledger could be created at `path`, and creates nothing.
 ///
 /// # Errors
 /// Why it could not, with what to do.
@@ -69,7 +68,7 @@ fn unusable(path: &Path, error: &io::Error) -> LedgerError {
             folder.display()
         ),
         io::ErrorKind::NotADirectory => format!(
-            "the ledger {} cannot be there, since {} is not a folder: change `url` in [ledger]",
+            "the ledger {} cannot be there, because {} is not a folder: change `url` in [ledger]",
             path.display(),
             folder.display()
         ),
@@ -81,7 +80,7 @@ fn unusable(path: &Path, error: &io::Error) -> LedgerError {
     })
 }
 
-/// Who holds the lock, as far as the ledger's runs tell.
+/// The run that holds the lock, as far as the ledger knows.
 fn holder(path: &Path) -> String {
     match newest_open_run(path) {
         Ok(Some((id, kind, started_at))) => {
@@ -111,7 +110,7 @@ fn newest_open_run(path: &Path) -> rusqlite::Result<Option<(i64, String, String)
 /// The path without symbolic links: two names of one ledger must not have two locks.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     match (fs::canonicalize(path), path.file_name()) {
-        // The file is yet to be made.
+        // The file does not exist yet.
         (Err(error), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
             Ok(fs::canonicalize(folder(path))?.join(name))
         }
@@ -134,7 +133,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The ledger holds customers' values, so nobody but its owner may read it.
+/// The ledger holds customers' values, so only this user may read it.
 #[cfg(unix)]
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;

@@ -16,10 +16,10 @@ mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
 }
 
-/// How long a writer waits for somebody with an SQL prompt who holds the database.
+/// How long a writer waits for another program that locks the database, such as an SQL prompt.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the settings cost: a commit is one fsync of the WAL, which survives a power cut.
+/// With these settings a commit is one fsync of the WAL, which survives a power cut.
 const SETTINGS: &str = "
     pragma journal_mode = wal;
     pragma synchronous = full;
@@ -27,23 +27,23 @@ const SETTINGS: &str = "
     pragma journal_size_limit = 67108864;
     pragma cache_size = -8192;";
 
-/// What opening a ledger makes besides the connection.
+/// What else opening a ledger makes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opened {
-    /// Which file it is.
+    /// The identity of the file.
     pub(super) file: OpenFile,
     /// The store's row.
     pub(super) store_id: i64,
-    /// Whether the file was not there before.
+    /// Whether the file was created.
     pub(super) created: bool,
 }
 
-/// Takes the lock, opens the file (made if need be), brings its tables up to date, finds or makes the store's row.
+/// Takes the lock, opens or creates the file, migrates its tables, and finds or inserts the store's row.
 pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connection, Opened)> {
     let lock = FileLock::take(path)?;
     failpoint::reach("locked");
     let created = lock::create(path)?;
-    let mut connection = connect(path).map_err(|error| refused(path, error))?;
+    let mut connection = connect(path).map_err(|error| open_error(path, error))?;
     let file = OpenFile::at(path)
         .map_err(|error| LedgerError::Database { doing: "look at its file", source: error.into() })?;
     migrate(path, &mut connection)?;
@@ -59,13 +59,13 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.execute_batch(SETTINGS)?;
-    // Reads the file's header, which a file of something else does not have.
+    // Reads the file's header, which a file of another kind does not have.
     connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
 
-/// The error of a file that SQLite would not open.
-fn refused(path: &Path, error: rusqlite::Error) -> LedgerError {
+/// The error of a file that SQLite cannot open.
+fn open_error(path: &Path, error: rusqlite::Error) -> LedgerError {
     let path = path.display();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => LedgerError::Unusable(format!(
@@ -86,8 +86,8 @@ fn refused(path: &Path, error: rusqlite::Error) -> LedgerError {
 
 /// Applies the migrations that the file lacks; refuses a file of a newer build, or of another program.
 fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
-    // Grouped, a migration and the record of it are one transaction; else a kill between the two left tables behind that the
-    // next run could not make again.
+    // Grouped, a migration and its record are one transaction. Otherwise a kill between the two would leave tables that the next
+    // run could not create again.
     let runner = embedded::migrations::runner().set_grouped(true);
     let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
     let found = version(connection).map_err(|error| Failure::from(error).into_error("read its version"))?;
@@ -110,7 +110,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     reach_in_commits(connection, false);
     applied
         .map(drop)
-        .map_err(|error| LedgerError::Database { doing: "bring its tables up to date", source: error.into() })
+        .map_err(|error| LedgerError::Database { doing: "migrate its tables", source: error.into() })
 }
 
 /// The fail-point inside of a migration, which refinery commits by itself.
@@ -120,11 +120,11 @@ fn reach_in_commits(connection: &Connection, on: bool) {
         failpoint::reach("migrating");
         false
     };
-    // Where it cannot be set the point is not reached, which the harness finds.
+    // If the hook cannot be set, the point is not reached, which the crash tests find.
     let _ = connection.commit_hook(on.then_some(hook));
 }
 
-/// What the file holds.
+/// The version of the tables in the file.
 enum Version {
     /// Tables, but no record of our migrations.
     Foreign,
@@ -132,7 +132,7 @@ enum Version {
     Of(i64),
 }
 
-/// Fails where the file that is there is another program's.
+/// Fails if the file is of another program.
 pub(crate) fn refuse_foreign(path: &Path) -> Result<()> {
     let failed = |error| Failure::from(error).into_error("read its version");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

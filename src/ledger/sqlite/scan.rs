@@ -1,8 +1,8 @@
-//! Reading all entries of a store, in key order, past the writer and without its lock.
+//! Reads all entries of a store in key order, beside the writer and without its lock.
 //!
-//! A thread of its own steps rows straight into pages: going through the runtime row by row costs eight times as
-//! much. Every page is a read transaction of its own, so that the WAL can be checkpointed meanwhile; it ends with a
-//! customer, since to seek a customer is free, and to compare whole keys costs something at every row.
+//! A thread of its own steps rows straight into pages: going through the runtime row by row costs eight times as much.
+//! Every page is a read transaction of its own, so that the WAL can be checkpointed meanwhile. A page ends with a customer:
+//! seeking a customer costs nothing, but comparing whole keys costs something at every row.
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,15 @@ use tokio::sync::mpsc;
 use super::failure::Failure;
 use super::stamp;
 use crate::ledger::entry_extras::EntryExtras;
-use crate::ledger::page_channel::{self, Handed, HandedPages, READING};
+use crate::ledger::page_channel::{self, READING, ReceivedPages, Sent};
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
 
-/// Rows of a page, before its last customer's are complete: small enough for a processor's cache, and few enough hand-overs that they cost nothing.
+/// Rows of a page, without the rest of its last customer: small enough for a processor's cache, large enough that passing
+/// pages on costs nothing.
 const PAGE_ROWS: usize = 2_000;
 
-/// The entries that the filter leaves in, read by a thread that ends with them or with their reader.
+/// Reads the entries that the filter lets through, on a thread that ends with them or with their reader.
 pub(crate) fn scan(path: &Path, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
     let (pages, receiver) = page_channel::channel();
     let (path, filter) = (PathBuf::from(path), filter.clone());
@@ -34,19 +35,14 @@ pub(crate) fn scan(path: &Path, store_id: i64, filter: &Filter) -> Result<Box<dy
                 Ok(()) => Ok(None),
                 Err(failure) => Err(failure.into_error(READING)),
             };
-            // Nobody is told where the reader has gone.
+            // The reader may have stopped reading.
             let _ = pages.blocking_send(last);
         })
         .map_err(|error| LedgerError::Database { doing: READING, source: error.into() })?;
-    Ok(Box::new(HandedPages::new(receiver, ())))
+    Ok(Box::new(ReceivedPages::new(receiver, ())))
 }
 
-fn read_all(
-    path: &Path,
-    store_id: i64,
-    filter: &Filter,
-    pages: &mpsc::Sender<Handed>,
-) -> Result<(), Failure> {
+fn read_all(path: &Path, store_id: i64, filter: &Filter, pages: &mpsc::Sender<Sent>) -> Result<(), Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -62,7 +58,7 @@ fn read_all(
     }
 }
 
-/// Some thousand entries of whole customers, of those after the one given.
+/// Reads some thousand entries of whole customers, starting after the customer `after`.
 fn read_page(
     connection: &Connection,
     store_id: i64,
@@ -92,11 +88,11 @@ fn read_page(
     Ok(page)
 }
 
-/// The query of a page, which is read as far as it is wanted.
+/// The query of a page; the reader stops it when the page is full.
 ///
-/// Nearly every entry is confirmed and has nothing to add but its value. What the others have comes in the value's place, as
-/// a blob of JSON, since a column that nobody needs costs as much as one that is full. With customers named, each is looked up: the `+` keeps SQLite from walking the
-/// whole table after the last one instead.
+/// Nearly every entry is confirmed and has only a value. The columns that the others have are a blob of JSON in the value's
+/// place, because an empty column costs as much as a full one. If the filter names customers, each is looked up: the `+`
+/// prevents SQLite from walking the whole table after the last one.
 fn page_sql(filter: &Filter) -> String {
     let (customers, attributes) = (!filter.customers.is_empty(), !filter.attributes.is_empty());
     let after = match customers {
@@ -124,7 +120,7 @@ fn page_sql(filter: &Filter) -> String {
     )
 }
 
-/// A list of any length as one bound value.
+/// Formats a list of any length as one bound value.
 fn json_list<'ids>(ids: impl Iterator<Item = &'ids i64>) -> String {
     let ids: Vec<String> = ids.map(i64::to_string).collect();
     format!("[{}]", ids.join(","))

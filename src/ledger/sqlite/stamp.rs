@@ -4,12 +4,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::failure::Failure;
 
-/// The text of a time.
+/// Formats a time.
 pub(super) fn text(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// The time of a text that the ledger, or a person with an SQL prompt, wrote.
+/// Parses a time that the ledger, or a person with an SQL prompt, wrote.
 pub(super) fn parse(text: &str) -> Result<DateTime<Utc>, Failure> {
     DateTime::parse_from_rfc3339(text)
         .map(|at| at.with_timezone(&Utc))
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_comes_back_to_the_microsecond() {
+    fn a_time_is_kept_to_the_microsecond() {
         let at = DateTime::from_timestamp_micros(1_767_323_045_000_007).expect("in range");
         assert_eq!(text(at), "2026-01-02T03:04:05.000007Z");
         assert_eq!(parse(&text(at)).ok(), Some(at));

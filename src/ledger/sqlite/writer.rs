@@ -1,8 +1,8 @@
 //! One connection on a thread of its own: SQLite blocks, and the runtime's threads must not.
 //!
-//! The thread also keeps the file's lock, so that the lock outlives every write that was handed over, and the
-//! next process never meets one that is still being committed. Writes that wait together are committed together: the
-//! disk is waited for once, and each still fails or succeeds by itself.
+//! The thread also keeps the file's lock, so that the lock outlives every write that was queued, and the next process never
+//! meets a write that is still being committed. Writes that wait together are committed together: the disk is waited for
+//! once, and each write still fails or succeeds by itself.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver};
@@ -15,51 +15,50 @@ use super::failure::Failure;
 use super::lock::FileLock;
 use crate::ledger::{LedgerError, Result};
 
-/// How many writes share a commit at the most.
+/// The most writes that share a commit.
 const GROUP_MAX: usize = 16;
 
-/// What the thread is asked to do.
+/// A job for the thread.
 enum Job {
-    /// Runs on the connection by itself.
+    /// Runs on the connection alone.
     Alone(Box<dyn FnOnce(&mut Connection) + Send>),
-    /// Runs in a transaction, maybe beside others.
+    /// Runs in a transaction, which it may share with others.
     Write(Box<dyn Write>),
 }
 
-/// A write, and the one who waits for it.
+/// A write whose caller waits for its result.
 trait Write: Send {
-    /// Runs it; says whether what it wrote is to be kept.
+    /// Runs it, and returns whether its changes are to be kept.
     fn run(&mut self, transaction: &Transaction<'_>) -> bool;
 
-    /// Tells what became of it, after the commit; `uncommitted` says why there was none.
-    fn answer(self: Box<Self>, uncommitted: Option<&str>);
+    /// Sends its result to the caller, after the commit; `uncommitted` says why there was none.
+    fn respond(self: Box<Self>, uncommitted: Option<&str>);
 }
 
-struct Asked<T, F> {
+struct PendingWrite<T, F> {
     job: Option<F>,
     result: Option<Result<T, Failure>>,
-    answer: oneshot::Sender<Result<T, Failure>>,
+    caller: oneshot::Sender<Result<T, Failure>>,
 }
 
-impl<T: Send, F: FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send> Write for Asked<T, F> {
+impl<T: Send, F: FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send> Write for PendingWrite<T, F> {
     fn run(&mut self, transaction: &Transaction<'_>) -> bool {
         self.result = self.job.take().map(|job| job(transaction));
         matches!(self.result, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, uncommitted: Option<&str>) {
-        let undone = || Err(Failure::Wrong(uncommitted.unwrap_or("it was not tried").to_owned()));
+    fn respond(self: Box<Self>, uncommitted: Option<&str>) {
         let result = match self.result {
             Some(Ok(done)) if uncommitted.is_none() => Ok(done),
             Some(Err(failure)) => Err(failure),
-            _ => undone(),
+            _ => Err(Failure::Wrong(uncommitted.unwrap_or("it was not tried").to_owned())),
         };
-        // Nobody waits for the answer of a caller that was dropped.
-        let _ = self.answer.send(result);
+        // The caller may have stopped waiting.
+        let _ = self.caller.send(result);
     }
 }
 
-/// The thread that has the connection. Dropping it waits for the writes handed over, and closes the file.
+/// The thread that has the connection. Dropping this waits for the queued writes and closes the file.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
@@ -67,25 +66,25 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread and opens the connection on it; also gives what `open` made besides.
+    /// Starts the thread and opens the connection on it. Also returns what else `open` made.
     pub(super) async fn start<T: Send + 'static>(
         open: impl FnOnce() -> Result<(FileLock, Connection, T)> + Send + 'static,
     ) -> Result<(Self, T)> {
-        let (answer, opened) = oneshot::channel();
+        let (caller, opened) = oneshot::channel();
         let (jobs, queue) = mpsc::channel::<Job>();
         let thread = thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
-                // Locals drop in reverse order: the connection closes before the lock is given up.
+                // Locals drop in reverse order: the connection closes before the lock is unlocked.
                 let (_lock, mut connection, made) = match open() {
                     Ok(opened) => opened,
                     Err(error) => {
-                        let _ = answer.send(Err(error));
+                        let _ = caller.send(Err(error));
                         return;
                     }
                 };
-                if answer.send(Ok(made)).is_ok() {
-                    work(&queue, &mut connection);
+                if caller.send(Ok(made)).is_ok() {
+                    run_jobs(&queue, &mut connection);
                 }
             })
             .map_err(|error| LedgerError::Database { doing: "start its thread", source: error.into() })?;
@@ -94,41 +93,40 @@ impl Writer {
         Ok((writer, made))
     }
 
-    /// Runs `job` on the connection. It runs to its end even where the caller stops waiting.
+    /// Runs `job` on the connection. It runs to its end even if the caller stops waiting.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         doing: &'static str,
         job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
+        let (caller, result) = oneshot::channel();
         let job = Job::Alone(Box::new(move |connection| {
-            // Nobody waits for the answer of a caller that was dropped.
-            let _ = answer.send(job(connection));
+            // The caller may have stopped waiting.
+            let _ = caller.send(job(connection));
         }));
-        self.hand_over(doing, job, answered).await
+        self.queue(doing, job, result).await
     }
 
-    /// Runs `job` as a transaction of its own, as far as anybody can see: what it wrote is taken back if it fails, and
-    /// durable when this returns.
+    /// Runs `job` as a transaction of its own: its changes are undone if it fails, and durable when this returns.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
         job: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job::Write(Box::new(Asked { job: Some(job), result: None, answer }));
-        self.hand_over(doing, job, answered).await
+        let (caller, result) = oneshot::channel();
+        let job = Job::Write(Box::new(PendingWrite { job: Some(job), result: None, caller }));
+        self.queue(doing, job, result).await
     }
 
-    async fn hand_over<T>(
+    async fn queue<T>(
         &self,
         doing: &'static str,
         job: Job,
-        answered: oneshot::Receiver<Result<T, Failure>>,
+        result: oneshot::Receiver<Result<T, Failure>>,
     ) -> Result<T> {
         let jobs = self.jobs.as_ref().ok_or_else(|| ended(doing))?;
         jobs.send(job).map_err(|_| ended(doing))?;
-        answered.await.map_err(|_| ended(doing))?.map_err(|failure| failure.into_error(doing))
+        result.await.map_err(|_| ended(doing))?.map_err(|failure| failure.into_error(doing))
     }
 }
 
@@ -136,14 +134,14 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has told its caller so already.
+            // If the thread panicked, its callers have an error already.
             let _ = thread.join();
         }
     }
 }
 
-/// Does what is asked until nobody can ask any more.
-fn work(queue: &Receiver<Job>, connection: &mut Connection) {
+/// Runs jobs until the queue is closed.
+fn run_jobs(queue: &Receiver<Job>, connection: &mut Connection) {
     let mut waiting = VecDeque::new();
     while let Some(job) = waiting.pop_front().or_else(|| queue.recv().ok()) {
         match job {
@@ -167,25 +165,25 @@ fn work(queue: &Receiver<Job>, connection: &mut Connection) {
     }
 }
 
-/// Runs a group of writes and commits those that succeed. Each is answered when that is done.
+/// Runs a group of writes, commits those that succeed, and then sends each result.
 fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Write>>) {
     let uncommitted = run(connection, &mut group).err().map(|error| error.to_string());
     for write in group {
-        write.answer(uncommitted.as_deref());
+        write.respond(uncommitted.as_deref());
     }
 }
 
 fn run(connection: &mut Connection, group: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if let [alone] = group {
-        // To undo it is to undo the transaction, so it needs no savepoint, for which every page would be copied.
+        // A single write needs no savepoint, for which SQLite would copy every page.
         return if alone.run(&transaction) { transaction.commit() } else { transaction.rollback() };
     }
     for write in group {
         transaction.prepare_cached("savepoint write")?.execute([])?;
         let good = write.run(&transaction);
         if !good {
-            // Where the disk failed the whole transaction is undone already, and this says so to all of the group.
+            // If the disk failed, the whole transaction is undone already, and this fails for all of the group.
             transaction.prepare_cached("rollback to write")?.execute([])?;
         }
         transaction.prepare_cached("release write")?.execute([])?;
@@ -219,33 +217,36 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_together_is_committed_together_and_fails_by_itself() {
+    fn writes_that_wait_together_are_committed_together_and_fail_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("t.db");
         let mut connection = Connection::open(&path).expect("a database");
         connection.execute_batch("create table t (n integer primary key)").expect("a table");
         let (jobs, queue) = mpsc::channel();
-        let mut answers = Vec::new();
+        let mut results = Vec::new();
         // The second repeats a number of the first, after it has written one of its own.
         for (first, second) in [(1, 10), (2, 10), (3, 30)] {
-            let (answer, answered) = oneshot::channel();
-            jobs.send(Job::Write(Box::new(Asked { job: Some(insert(first, second)), result: None, answer })))
-                .expect("sent");
-            answers.push(answered);
+            let (caller, result) = oneshot::channel();
+            jobs.send(Job::Write(Box::new(PendingWrite {
+                job: Some(insert(first, second)),
+                result: None,
+                caller,
+            })))
+            .expect("sent");
+            results.push(result);
         }
-        // Before the commit nobody else sees what the first has written.
-        let (answer, seen) = oneshot::channel();
+        // Before the commit no other connection sees what the first has written.
+        let (caller, seen) = oneshot::channel();
         let look = move |_: &Transaction<'_>| Ok(numbers(&Connection::open(&path).expect("a database")));
-        jobs.send(Job::Write(Box::new(Asked { job: Some(look), result: None, answer }))).expect("sent");
+        jobs.send(Job::Write(Box::new(PendingWrite { job: Some(look), result: None, caller })))
+            .expect("sent");
         drop(jobs);
-        work(&queue, &mut connection);
+        run_jobs(&queue, &mut connection);
 
-        let ended: Vec<bool> = answers
-            .into_iter()
-            .map(|answered| answered.blocking_recv().expect("an answer").is_ok())
-            .collect();
+        let ended: Vec<bool> =
+            results.into_iter().map(|result| result.blocking_recv().expect("a result").is_ok()).collect();
         assert_eq!(ended, [true, false, true]);
-        assert_eq!(seen.blocking_recv().expect("an answer").expect("it reads"), Vec::<i64>::new());
+        assert_eq!(seen.blocking_recv().expect("a result").expect("it reads"), Vec::<i64>::new());
         assert_eq!(numbers(&connection), [1, 3, 10, 30]);
     }
 
@@ -261,38 +262,46 @@ mod tests {
         connection
     }
 
-    /// Asks for one write, which meets nobody else.
+    /// Runs one write alone.
     fn write_alone(connection: &mut Connection, first: i64, second: i64) -> Result<(), Failure> {
         let (jobs, queue) = mpsc::channel();
-        let (answer, answered) = oneshot::channel();
-        jobs.send(Job::Write(Box::new(Asked { job: Some(insert(first, second)), result: None, answer })))
-            .expect("sent");
+        let (caller, result) = oneshot::channel();
+        jobs.send(Job::Write(Box::new(PendingWrite {
+            job: Some(insert(first, second)),
+            result: None,
+            caller,
+        })))
+        .expect("sent");
         drop(jobs);
-        work(&queue, connection);
-        answered.blocking_recv().expect("an answer")
+        run_jobs(&queue, connection);
+        result.blocking_recv().expect("a result")
     }
 
     #[test]
-    fn a_group_that_cannot_be_committed_is_told_so_to_each() {
+    fn every_write_of_a_group_that_cannot_be_committed_fails() {
         let mut connection = with_parents();
         let (jobs, queue) = mpsc::channel();
-        let mut answers = Vec::new();
+        let mut results = Vec::new();
         for (first, second) in [(1, 10), (2, 20)] {
-            let (answer, answered) = oneshot::channel();
-            jobs.send(Job::Write(Box::new(Asked { job: Some(insert(first, second)), result: None, answer })))
-                .expect("sent");
-            answers.push(answered);
+            let (caller, result) = oneshot::channel();
+            jobs.send(Job::Write(Box::new(PendingWrite {
+                job: Some(insert(first, second)),
+                result: None,
+                caller,
+            })))
+            .expect("sent");
+            results.push(result);
         }
         drop(jobs);
-        work(&queue, &mut connection);
-        for answered in answers {
-            assert!(answered.blocking_recv().expect("an answer").is_err());
+        run_jobs(&queue, &mut connection);
+        for result in results {
+            assert!(result.blocking_recv().expect("a result").is_err());
         }
         assert_eq!(numbers(&connection), Vec::<i64>::new());
     }
 
     #[test]
-    fn a_write_alone_that_fails_half_way_leaves_nothing() {
+    fn a_single_write_that_fails_half_way_leaves_nothing() {
         let mut connection = Connection::open_in_memory().expect("a database");
         connection.execute_batch("create table t (n integer primary key)").expect("a table");
         let failure = write_alone(&mut connection, 1, 1).expect_err("the number is there already");
@@ -303,12 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn a_write_alone_that_cannot_be_committed_leaves_nothing() {
+    fn a_single_write_that_cannot_be_committed_leaves_nothing() {
         let mut connection = with_parents();
         connection.execute_batch("insert into p values (3), (30)").expect("parents");
         let failure = write_alone(&mut connection, 1, 3).expect_err("1 has no parent");
-        let told = failure.into_error("try").source().expect("a cause").to_string();
-        assert_eq!(told, "FOREIGN KEY constraint failed");
+        let cause = failure.into_error("try").source().expect("a cause").to_string();
+        assert_eq!(cause, "FOREIGN KEY constraint failed");
         assert_eq!(numbers(&connection), Vec::<i64>::new());
         write_alone(&mut connection, 3, 30).expect("the next is not hindered");
         assert_eq!(numbers(&connection), [3, 30]);

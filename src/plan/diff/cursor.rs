@@ -1,4 +1,4 @@
-//! Where the merge stands in a page.
+//! The position of the merge in a page.
 
 use crate::record::{EntryPage, EntryRow, SourcePage, SourceRow};
 
@@ -17,8 +17,8 @@ impl<P: Default> Default for Cursor<P> {
 }
 
 impl<P> Cursor<P> {
-    /// Goes on with the next page, or with `None` learns that there is none.
-    pub fn turn(&mut self, page: Option<P>) {
+    /// Continues with the next page; `None` is the end.
+    pub fn next_page(&mut self, page: Option<P>) {
         match page {
             Some(page) => (self.page, self.at) = (page, 0),
             None => self.ended = true,

@@ -2,10 +2,10 @@
 
 use crate::record::{Change, InvalidRow};
 
-/// How many changes and invalid rows a page holds: to save a page costs some round trips, whatever is in it.
+/// How many changes and invalid rows a page holds. Saving a page costs some round trips, whatever its size.
 const PAGE_ROWS: usize = 8_000;
 
-/// How many bytes of text, about, so that long values make shorter pages.
+/// About how many bytes of text a page holds, so that long values make shorter pages.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// A page of the plan.
@@ -19,7 +19,7 @@ pub struct PlanPage {
 }
 
 impl PlanPage {
-    /// Whether it is to be taken before more is added.
+    /// Whether it must be taken before more is added.
     pub(super) const fn is_full(&self) -> bool {
         self.changes.len() + self.invalid.len() >= PAGE_ROWS || self.bytes >= PAGE_BYTES
     }
@@ -32,7 +32,7 @@ impl PlanPage {
     }
 
     /// Adds a row that cannot be sent.
-    pub(super) fn set_apart(&mut self, row: InvalidRow) {
+    pub(super) fn add_invalid(&mut self, row: InvalidRow) {
         self.bytes += row.reason.len() + row.value.as_ref().map_or(0, String::len);
         self.invalid.push(row);
     }
@@ -44,7 +44,7 @@ mod tests {
     use crate::record::{Action, Key};
 
     #[test]
-    fn a_page_is_full_of_rows_or_of_bytes() {
+    fn a_page_is_bounded_by_rows_and_by_bytes() {
         let change = |value: &str| Change {
             key: Key::new(1, 1),
             action: Action::Create,

@@ -65,8 +65,8 @@ fn merge(rules: DiffPolicy, rows: &[Row], entries: &BTreeMap<Key, Known>, page: 
     loop {
         let need = diff.step(&mut source, &mut ledger, &mut out).expect("streams in order");
         match need {
-            Need::Source => source.turn(source_pages.next()),
-            Need::Entries => ledger.turn(entry_pages.next()),
+            Need::Source => source.next_page(source_pages.next()),
+            Need::Entries => ledger.next_page(entry_pages.next()),
             Need::Room | Need::Nothing => {
                 let page = std::mem::take(&mut out);
                 whole.changes.extend(page.changes);
@@ -103,7 +103,7 @@ fn a_new_value_is_created_and_a_changed_one_updated() {
 }
 
 #[test]
-fn an_unconfirmed_value_is_sent_again_even_if_it_is_the_wanted_one() {
+fn an_unconfirmed_value_is_sent_again_even_if_it_is_the_desired_one() {
     let (counts, plan) = plan_one(&[row(5, 1, "gold")], Some(known("gold", Belief::Unconfirmed)));
     assert_eq!((counts.planned, counts.unchanged, plan.changes.len()), (1, 0, 1));
     assert_eq!(plan.changes[0].value.as_deref(), Some("gold"));
@@ -125,7 +125,7 @@ fn a_change_waits_while_an_older_request_is_in_doubt() {
 }
 
 #[test]
-fn a_rejected_value_is_held_until_it_changes_or_is_requeued() {
+fn a_rejected_value_is_not_sent_until_it_changes_or_is_requeued() {
     let rejected = || Some(known("bad", Belief::Rejected));
     assert_eq!(plan_one(&[row(5, 1, "bad")], rejected()).0.still_rejected, 1);
     assert_eq!(plan_one(&[row(5, 1, "good")], rejected()).0.planned, 1);
@@ -156,7 +156,7 @@ fn null_means_no_desired_value_and_an_empty_text_is_a_value() {
 }
 
 #[test]
-fn rows_that_cannot_be_sent_are_set_apart_and_are_neither_changed_nor_gone() {
+fn rows_that_cannot_be_sent_are_invalid_and_neither_changes_nor_orphans() {
     let long = "é".repeat(256);
     let rows = [
         row(-1, 1, "x"),
@@ -188,7 +188,7 @@ fn rows_that_cannot_be_sent_are_set_apart_and_are_neither_changed_nor_gone() {
 }
 
 #[test]
-fn a_value_refused_at_its_first_try_and_gone_from_the_source_is_no_orphan() {
+fn a_value_rejected_at_its_first_try_that_left_the_source_is_no_orphan() {
     let never = Known { value_id: None, ..known("bad", Belief::Rejected) };
     assert_eq!(plan_one(&[], Some(never)).0.orphans, 0);
     assert_eq!(plan_one(&[], Some(known("bad", Belief::Rejected))).0.orphans, 1);
@@ -201,13 +201,13 @@ fn rows_out_of_order_are_an_error() {
         page.push(SourceRow { customer_id: Some(customer), attribute_id: Some(1), value: Some("x") });
     }
     let (mut source, mut entries) = (Cursor::default(), Cursor::<EntryPage>::default());
-    source.turn(Some(page));
-    entries.turn(None);
+    source.next_page(Some(page));
+    entries.next_page(None);
     let end = Diff::new(rules()).step(&mut source, &mut entries, &mut PlanPage::default());
     assert_eq!(end, Err(OutOfOrder { stream: "source", key: Key::new(1, 1) }));
 }
 
-/// What a plain reading of the rules says, over whole maps.
+/// A plain implementation of the rules over whole maps.
 fn oracle(rows: &[Row], entries: &BTreeMap<Key, Known>) -> (BTreeMap<Key, String>, Counts) {
     let mut groups: BTreeMap<Key, Vec<&Option<String>>> = BTreeMap::new();
     let mut counts = Counts { source_rows: rows.len() as i64, ..Counts::default() };

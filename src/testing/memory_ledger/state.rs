@@ -65,7 +65,7 @@ impl State {
         let owner = self.stores[store].owner;
         if owner != Some(run_id) {
             let newest = self.newest_run(store).map_or(0, |run| run.id);
-            return Err(LedgerError::LostLock { owner: owner.unwrap_or(newest) });
+            return Err(LedgerError::LostLock { run_id: owner.unwrap_or(newest) });
         }
         row_index(run_id)
             .and_then(|index| self.runs.get_mut(index))

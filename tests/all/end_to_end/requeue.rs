@@ -237,7 +237,7 @@ fn an_attribute_that_was_deleted_and_made_again_is_reported_with_a_remedy() {
             world.store().attributes().iter().find(|known| known.id == 1).map(|known| known.name.clone());
         let name = name.expect("it has a name");
         world.store().delete_attribute(1);
-        let words = [&format!("attribute 1 ({name}) was deleted"), "make it again"];
+        let words = [&format!("attribute 1 ({name}) was deleted"), "create it again"];
         world.run(&["plan"]).exits(0).tells(&words);
         let said = world.run(&["sync"]).exits(3).tells(&words);
         assert!(said.out.contains("was deleted"), "the run's message: {said:#?}");
@@ -276,7 +276,7 @@ fn an_attribute_that_was_deleted_for_a_while_is_sent_again() {
     world.store().delete_attribute(1);
     world.sync().exits(3);
     world.store().add_attribute(known);
-    let said = world.sync().exits(0).tells(&["attribute 1 is there again"]).balances();
+    let said = world.sync().exits(0).tells(&["attribute 1 exists again"]).balances();
     assert_eq!((said.count("confirmed"), said.count("unchanged")), (5, 1));
     world.assert_landed(5, "first");
 }

@@ -184,7 +184,7 @@ async fn a_run_that_lost_its_session_marks_entries_unconfirmed_and_nothing_else(
     ledger.mark_unconfirmed(&[Key::new(1, 1)], at(9)).await.unwrap();
     assert_eq!(entries(&successor, &Filter::default()).await[0].row(0).belief, Belief::Unconfirmed);
     match successor.record_intent(run, &FIRST, &changes[1..]).await {
-        Err(LedgerError::LostLock { owner }) => assert_eq!(owner, next),
+        Err(LedgerError::LostLock { run_id }) => assert_eq!(run_id, next),
         other => panic!("{other:?}"),
     }
     let status: String = sqlx::query_scalar("select status from attrsync.runs where id = $1")

@@ -74,7 +74,7 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner: i64) 
     ];
     for refusal in refusals {
         match refusal {
-            Err(LedgerError::LostLock { owner: named }) => assert_eq!(named, owner),
+            Err(LedgerError::LostLock { run_id }) => assert_eq!(run_id, owner),
             other => panic!("not refused: {other:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! The store's lock in Postgres ends with the process that held it.
+//! The store's lock in Postgres ends with the process that has it.
 
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -14,11 +14,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 
 use crate::support::postgres::Postgres;
 
-/// Ends the child however the test ends.
+/// Ends the child process, however the test ends.
 struct Killed(std::process::Child);
 
 impl Killed {
-    /// As `kill -9` does it; returns when the process is gone.
+    /// Kills the process as `kill -9` does, and waits for its end.
     fn kill(&mut self) {
         self.0.kill().expect("is there to be killed");
         self.0.wait().expect("has ended");
@@ -36,8 +36,8 @@ async fn connect(url: &str) -> PgConnection {
     url.parse::<PgConnectOptions>().expect("an address").connect().await.expect("connects")
 }
 
-/// Comes back when a session of the database waits for a lock on a table.
-async fn somebody_waits_for_a_table(watch: &mut PgConnection) {
+/// Waits until a session of the database waits for a lock on a table.
+async fn wait_until_a_session_waits_for_a_table(watch: &mut PgConnection) {
     let waiting = "select exists (select from pg_stat_activity where datname = current_database()
             and wait_event_type = 'Lock' and wait_event = 'relation')";
     let seen = async {
@@ -49,22 +49,22 @@ async fn somebody_waits_for_a_table(watch: &mut PgConnection) {
 }
 
 #[tokio::test]
-async fn a_killed_run_keeps_nobody_waiting() {
-    killed_while_it_waits_for("wanted").await;
+async fn the_lock_of_a_killed_run_is_free() {
+    killed_while_it_waits_for("desired").await;
 }
 
-/// The session is at work on a statement then, and does not hear of its client's end by itself.
+/// The session is busy with a statement then, and does not notice its client's end by itself.
 #[tokio::test]
-async fn one_whose_write_waits_for_a_lock_neither() {
+async fn the_lock_of_a_killed_run_that_waited_for_a_table_is_free() {
     killed_while_it_waits_for("attrsync.changes").await;
 }
 
-/// The run holds the store's lock, and is kept from going on by a lock on this table.
+/// Kills a run that has the store's lock and waits for a lock on this table.
 async fn killed_while_it_waits_for(table: &str) {
     let url = Postgres::start().database();
     let mut admin = connect(&url).await;
     admin
-        .execute("create table wanted (customer_id int, attribute_id int, value text); insert into wanted values (1, 1, 'a')")
+        .execute("create table desired (customer_id int, attribute_id int, value text); insert into desired values (1, 1, 'a')")
         .await
         .expect("creates the source");
     let model = Arc::new(Mutex::new(Model::new(SandboxOptions::default())));
@@ -79,7 +79,7 @@ async fn killed_while_it_waits_for(table: &str) {
     kept.execute(AssertSqlSafe(lock)).await.expect("locks the table");
     let folder = tempfile::tempdir().expect("a folder");
     let config = format!(
-        "[source]\nurl = \"{url}\"\ntable = \"wanted\"\n\
+        "[source]\nurl = \"{url}\"\ntable = \"desired\"\n\
          [store]\nhash = \"{}\"\naccess_token = \"sandbox-token\"\napi_url = \"{}\"\n[ledger]\nurl = \"{url}\"\n",
         store.hash, store.api_url
     );
@@ -94,7 +94,7 @@ async fn killed_while_it_waits_for(table: &str) {
             .spawn()
             .expect("the program starts"),
     );
-    somebody_waits_for_a_table(&mut admin).await;
+    wait_until_a_session_waits_for_a_table(&mut admin).await;
     let held = PostgresLedger::open(&url, &store).await;
     assert!(
         matches!(&held, Err(LedgerError::Locked { holder }) if holder.starts_with("run 1 (sync)")),
