@@ -13,8 +13,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use attrsync::clock::SystemClock;
 use attrsync::config::{PushConfig, Relation, Secret, SourceConfig};
-use attrsync::engine::{self, Options, Ports, Progress};
+use attrsync::engine::{self, ForecastPorts, Options, Ports, Progress};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger, LedgerReader};
@@ -145,9 +146,18 @@ impl Bench {
 
     async fn diff(&self, ledger: &dyn LedgerReader, rows: u64, percent: u64) -> Duration {
         let started = Instant::now();
-        let forecast =
-            engine::plan(&self.source, Some(ledger), &self.destination, &self.push, &Options::default(), 20)
-                .await;
+        let forecast = engine::plan(
+            ForecastPorts {
+                source: &self.source,
+                entries: Some(ledger),
+                destination: &self.destination,
+                clock: &SystemClock,
+            },
+            &self.push,
+            &Options::default(),
+            20,
+        )
+        .await;
         let counts = forecast.expect("a forecast").counts;
         let took = started.elapsed();
         assert_eq!(counts.source_rows as u64, rows);
@@ -182,9 +192,13 @@ impl Bench {
             ask.send_replace(true);
             asked
         };
-        let now = chrono::Utc::now;
-        let ports =
-            Ports { source: &self.source, ledger, destination: &destination, now: &now, progress: &progress };
+        let ports = Ports {
+            source: &self.source,
+            ledger,
+            destination: &destination,
+            clock: &SystemClock,
+            progress: &progress,
+        };
         let started = Instant::now();
         let options = Options::default();
         let (report, asked) = tokio::join!(engine::sync(ports, &self.push, &options, stop), asking);
