@@ -42,11 +42,12 @@ create table runs (
 create index runs_by_store on runs (store_id, id);
 
 -- One row per HTTP request that writes. outcome is sending until the outcome is recorded, then accepted, refused,
--- limited, in_doubt, not_sent or fatal. answered_at stays NULL for a request that was not sent.
+-- limited, in_doubt, not_sent or fatal. answered_at stays NULL for a request that was not sent. run_id and parent_id refer to
+-- runs and requests. They are no foreign keys, because each check would cost time for each request.
 create table requests (
     id bigint generated always as identity primary key,
-    run_id bigint not null references runs (id),
-    parent_id bigint references requests (id),
+    run_id bigint not null,
+    parent_id bigint,
     method text not null,
     attempt bigint not null,
     customers bigint not null,
@@ -62,7 +63,8 @@ create table requests (
 create index requests_by_run on requests (run_id, id);
 
 -- The plan, the intent log and the audit in one table. A value of NULL means a delete. in_doubt_until: until then an
--- older request for the key may still be applied, so a change with another value is not sent before.
+-- older request for the key may still be applied, so a change with another value is not sent before. Every
+-- change is updated twice: one half of each page is left free for the new rows, so that the index need not change.
 create table changes (
     run_id bigint not null,
     customer_id bigint not null,
@@ -77,11 +79,11 @@ create table changes (
     decided_at timestamptz,
     in_doubt_until timestamptz,
     primary key (run_id, customer_id, attribute_id)
-);
+) with (fillfactor = 50);
 
 -- What the ledger believes of each value: a fold of changes and belief_edits. stored_value: the value that the store
 -- held, as far as is known, if it differs from value. in_doubt_until: until then a request for the key may still be
--- applied.
+-- applied. An entry whose value is sent is updated twice too, but a diff reads all entries: less of each page is left free.
 create table entries (
     store_id bigint not null,
     customer_id bigint not null,
@@ -96,7 +98,7 @@ create table entries (
     updated_at timestamptz not null,
     in_doubt_until timestamptz,
     primary key (store_id, customer_id, attribute_id)
-);
+) with (fillfactor = 85);
 
 -- One row per change of beliefs without a request. A NULL id means any. edit: requeue made rejected entries
 -- unconfirmed; invalidate made all entries unconfirmed and in doubt; clear made all entries unconfirmed without value_id,

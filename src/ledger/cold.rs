@@ -87,8 +87,10 @@ pub(super) async fn seal_plan(
     session.write("complete the plan", Some(fence), vec![seal]).await.map(drop)
 }
 
+/// `sql` is a [`planned!`](super::statements::planned).
 pub(super) async fn planned(
     session: &dyn Rows,
+    sql: &'static str,
     store_id: i64,
     run_id: i64,
     in_doubt: bool,
@@ -98,7 +100,7 @@ pub(super) async fn planned(
     let after = after.unwrap_or(Key::new(0, 0));
     let (customer_id, attribute_id) = (after.customer_id, after.attribute_id);
     let page =
-        statement!(PLANNED, store_id, run_id, customer_id, attribute_id, i64::from(in_doubt), count(limit));
+        statement!(sql, store_id, run_id, customer_id, attribute_id, i64::from(in_doubt), count(limit));
     let rows = session.rows("read the plan", page).await?;
     rows.into_iter().map(|row| planned_change(Cells::of(row))).collect()
 }

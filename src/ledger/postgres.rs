@@ -136,7 +136,7 @@ impl Ledger for PostgresLedger {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
-        cold::planned(&self.writer, self.writer.store_id, run_id, in_doubt, after, limit).await
+        cold::planned(&self.writer, plan::PLANNED, self.writer.store_id, run_id, in_doubt, after, limit).await
     }
 
     async fn record_intent(

@@ -112,7 +112,7 @@ impl Ledger for SqliteLedger {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
-        cold::planned(&self.writer, self.store_id, run_id, in_doubt, after, limit).await
+        cold::planned(&self.writer, plan::PLANNED, self.store_id, run_id, in_doubt, after, limit).await
     }
 
     async fn record_intent(

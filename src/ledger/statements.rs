@@ -35,16 +35,25 @@ pub(super) const SEAL_PLAN: &str = "
         still_rejected = $6, invalid = $7, orphans = $8, planned = $9, deferred = $9
     where id = $1";
 
-pub(super) const PLANNED: &str = "
+/// A page of a run's plan with what the entries `e` say now. `$entries` joins them.
+macro_rules! planned {
+    ($entries:literal) => {
+        concat!(
+            "
     select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.in_doubt_until,
         case when e.belief <> 'confirmed' then e.value end, case when e.value = c.value then e.observed_value end
     from changes c
-    left join entries e
-        on e.store_id = $1 and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id
+    left join ",
+            $entries,
+            "
     where c.run_id = $2 and (c.customer_id, c.attribute_id) > ($3, $4) and c.outcome = 'planned'
         and case when c.in_doubt_until is null then 0 else 1 end = $5
     order by c.customer_id, c.attribute_id
-    limit $6";
+    limit $6"
+        )
+    };
+}
+pub(super) use planned;
 
 /// Completes a statement about the entries of store `$1` in a scope: customer `$2` and attribute `$3`, NULL for any.
 macro_rules! in_scope {

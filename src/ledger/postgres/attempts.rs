@@ -2,10 +2,17 @@
 //! statement, and so one round trip and one commit.
 //!
 //! All parts of a statement see the same snapshot, so the parts pass rows on by `returning`. A change that does not have the
-//! outcome that it must have makes the closing `select` divide by zero, which undoes the whole statement.
+//! outcome that it must have makes the closing `returning` divide by zero, which undoes the whole statement.
 //!
-//! Rows are found key by key (`lateral … offset 0`) and then updated by their place (`ctid`): otherwise a query plan that was
-//! made while a table was small goes through all of a run's rows for every request.
+//! The rows of a batch lie side by side in the primary keys. A statement therefore reads them in one walk along the index, and
+//! joins them to its parameters by a hash join: the writer's session has no other join ([`super::session`]). To find each row
+//! by its key instead costs the server a third more, and a query plan that was made while a table was small could go
+//! through all of a run's rows for every request. Here it reads at most the rows between the batch's first and last customer.
+//!
+//! The first parameters are the same in all statements: `$1` the store, `$2` the run, `$3` the time, `$4` the customers in
+//! ascending order, `$5` and `$6` the customer and the attribute of each change.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -30,6 +37,27 @@ macro_rules! fenced {
     };
 }
 
+/// The rows `a` of the customers `$4` that have the keys of `b`. The bounds alone keep the walk along the index short: for a
+/// small table, Postgres does not use the list.
+macro_rules! same_keys {
+    ($a:literal, $b:literal) => {
+        concat!(
+            $a,
+            ".customer_id between ($4::bigint[])[1] and ($4::bigint[])[cardinality($4::bigint[])] and ",
+            $a,
+            ".customer_id = any ($4::bigint[]) and ",
+            $a,
+            ".customer_id = ",
+            $b,
+            ".customer_id and ",
+            $a,
+            ".attribute_id = ",
+            $b,
+            ".attribute_id"
+        )
+    };
+}
+
 /// The counts of a run `r`, in the order of [`Counts`].
 macro_rules! counts {
     () => {
@@ -38,97 +66,107 @@ macro_rules! counts {
     };
 }
 
-/// Gives entries `e` a new value. What the store held is kept if it is another value; the observed value is kept only if the
-/// value stays the same.
-macro_rules! on_conflict_write_entry {
-    () => {
-        " on conflict (store_id, customer_id, attribute_id) do update set
-            value = excluded.value,
-            stored_value = case when e.belief = 'confirmed'
-                then nullif(coalesce(e.stored_value, e.value), excluded.value) else e.stored_value end,
-            observed_value = case when e.value = excluded.value then e.observed_value end,
-            value_id = coalesce(e.value_id, excluded.value_id),
-            belief = excluded.belief, reason = excluded.reason, run_id = excluded.run_id,
-            updated_at = excluded.updated_at,
-            in_doubt_until = greatest(e.in_doubt_until, excluded.in_doubt_until)"
+/// What an entry `e` that gets the value of a row `n` keeps. What the store held is kept if it is another value; the observed
+/// value is kept only if the value stays the same.
+macro_rules! keep_beside_new_value {
+    ($n:literal) => {
+        concat!(
+            "stored_value = case when e.belief = 'confirmed'
+                then nullif(coalesce(e.stored_value, e.value), ",
+            $n,
+            ".value) else e.stored_value end,
+            observed_value = case when e.value = ",
+            $n,
+            ".value then e.observed_value end"
+        )
     };
 }
 
+/// Entries that exist are updated, and the others are inserted: `on conflict` would look up each key by itself.
 const RECORD_INTENT: &str = fenced!(
     ", request as (
         insert into requests (run_id, parent_id, method, attempt, customers, items, sent_at, outcome)
-        select $2, $3, 'PUT', $4, $5, cardinality($7::bigint[]), $6, 'sending' from fence
+        select $2, $7, 'PUT', $8, cardinality($4::bigint[]), cardinality($5::bigint[]), $3, 'sending' from fence
         returning id
     ),
     found as (
-        select c.place, c.outcome from unnest($7::bigint[], $8::bigint[]) as k (customer_id, attribute_id)
-        cross join lateral (
-            select ctid as place, outcome from changes
-            where run_id = $2 and customer_id = k.customer_id and attribute_id = k.attribute_id
-                and outcome in ('planned', 'sending')
-            offset 0
-        ) c
-    ),
+        select c.ctid as place, c.outcome as before
+        from unnest($5::bigint[], $6::bigint[]) as k (customer_id, attribute_id), changes c
+        where c.run_id = $2 and c.outcome in ('planned', 'sending') and ",
+    same_keys!("c", "k"),
+    "),
     sent as (
         update changes c set outcome = 'sending', request_id = request.id
-        from request, found where c.ctid = found.place
-        returning c.customer_id, c.attribute_id, c.value, c.value_id, found.outcome as before
+        from request where c.ctid = any (array(select place from found))
+        returning c.customer_id, c.attribute_id, coalesce(c.value, '') as value, c.value_id
     ),
-    written as (
-        insert into entries as e
+    updated as (
+        update entries e set
+            value = s.value, ",
+    keep_beside_new_value!("s"),
+    ",
+            value_id = coalesce(e.value_id, s.value_id),
+            belief = 'unconfirmed', reason = null, run_id = $2, updated_at = $3,
+            in_doubt_until = greatest(e.in_doubt_until, $9)
+        from sent s where e.store_id = $1 and ",
+    same_keys!("e", "s"),
+    " returning e.customer_id, e.attribute_id
+    ),
+    inserted as (
+        insert into entries
             (store_id, customer_id, attribute_id, value, value_id, belief, run_id, updated_at, in_doubt_until)
-        select $1, customer_id, attribute_id, coalesce(value, ''), value_id, 'unconfirmed', $2, $6, $9 from sent",
-    on_conflict_write_entry!(),
-    "),
-    counted as (
-        update runs r set requests = r.requests + 1, deferred = r.deferred - n.planned, unknown = r.unknown + n.planned
-        from fence, (select count(*) filter (where before = 'planned') as planned from sent) n
-        where r.id = $2
-        returning ",
+        select $1, s.customer_id, s.attribute_id, s.value, s.value_id, 'unconfirmed', $2, $3, $9 from sent s
+        where not exists (
+            select from updated u where u.customer_id = s.customer_id and u.attribute_id = s.attribute_id
+        )
+    )
+    update runs r set requests = r.requests + 1, deferred = r.deferred - n.planned, unknown = r.unknown + n.planned
+    from request, (select count(*) filter (where before = 'planned') as planned from found) n
+    where r.id = $2
+    returning request.id, ",
     counts!(),
-    ")
-    select request.id, counted.*,
-        1 / (case when (select count(*) from sent) = cardinality($7::bigint[]) then 1 else 0 end)
-    from request, counted"
+    ", 1 / (case when (select count(*) from sent) = cardinality($5::bigint[]) then 1 else 0 end)"
 );
 
-/// The outcomes, one array per column, each with the place of its change and of its entry. The entry is found only if this run
-/// was the last to send its value.
+/// The outcomes, one array per column.
 macro_rules! outcomes {
     () => {
-        "(
-        select c.place, c.before, c.value, e.place as entry, v.*
-        from unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[],
-                $10::timestamptz[])
-            as v (customer_id, attribute_id, outcome, reason, value_id, stored_value, observed_value, in_doubt_until)
-        cross join lateral (
-            select ctid as place, outcome as before, value from changes
-            where run_id = $2 and customer_id = v.customer_id and attribute_id = v.attribute_id
-                and outcome in ('planned', 'sending')
-            offset 0
-        ) c
-        left join lateral (
-            select ctid as place from entries
-            where store_id = $1 and customer_id = v.customer_id and attribute_id = v.attribute_id and run_id = $2
-            offset 0
-        ) e on true
-    )"
+        "unnest($5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[],
+                $12::timestamptz[])
+            as v (customer_id, attribute_id, outcome, reason, value_id, stored_value, observed_value, in_doubt_until)"
     };
 }
 
-/// Writes `decided` outcomes of changes that were sent into their entries, and remembers the customers of rejected ones.
+/// What an outcome `v` writes into its change.
+macro_rules! decide {
+    () => {
+        "update changes c set
+            outcome = v.outcome, reason = v.reason, value_id = coalesce(v.value_id, c.value_id), decided_at = $3"
+    };
+}
+
+/// Writes `decided` outcomes of changes that were sent into their entries, if this run was the last to send the value.
 macro_rules! write_beliefs {
     () => {
-        "believed as (
+        concat!(
+            "believed as (
         update entries e set
             belief = case when d.outcome in ('confirmed', 'rejected') then d.outcome else e.belief end,
             value_id = coalesce(d.value_id, e.value_id),
             stored_value = case when d.outcome = 'confirmed' then d.stored_value else e.stored_value end,
             observed_value = case when d.outcome in ('confirmed', 'unknown') then d.observed_value else e.observed_value end,
-            reason = d.reason, updated_at = $11, in_doubt_until = d.in_doubt_until
-        from decided d where e.ctid = d.entry and d.before = 'sending'
-    ),
-    to_check as (
+            reason = d.reason, updated_at = $3, in_doubt_until = d.in_doubt_until
+        from decided d where e.store_id = $1 and e.run_id = $2 and d.before = 'sending' and ",
+            same_keys!("e", "d"),
+            ")"
+        )
+    };
+}
+
+/// Remembers the customers of `decided` rejections.
+macro_rules! remember_customers {
+    () => {
+        ", to_check as (
         insert into rejected_customers (store_id, customer_id)
         select distinct $1, customer_id from decided where outcome = 'rejected'
         on conflict do nothing
@@ -136,12 +174,11 @@ macro_rules! write_beliefs {
     };
 }
 
-/// Moves the run's counts from the column of the outcome before to the column of the outcome.
+/// Moves the run's counts from the column of the outcome before to the column of the outcome, and returns them.
 macro_rules! move_counts {
-    ($requests:literal) => {
+    ($requests:literal, $condition:literal) => {
         concat!(
-            "counted as (
-        update runs r set
+            " update runs r set
             confirmed = r.confirmed + n.confirmed, altered = r.altered + n.altered, rejected = r.rejected + n.rejected,
             unknown = r.unknown + n.unknown - n.before_sending,
             deferred = r.deferred + n.deferred - n.before_planned,
@@ -149,6 +186,7 @@ macro_rules! move_counts {
             $requests,
             " from fence, (
             select
+                count(*) as decided,
                 count(*) filter (where outcome = 'confirmed') as confirmed,
                 count(*) filter (where outcome = 'confirmed' and stored_value is not null) as altered,
                 count(*) filter (where outcome = 'rejected') as rejected,
@@ -161,53 +199,71 @@ macro_rules! move_counts {
         where r.id = $2
         returning ",
             counts!(),
-            ")"
+            ", 1 / (case when n.decided = cardinality($5::bigint[]) and ",
+            $condition,
+            " then 1 else 0 end)"
         )
     };
 }
 
-const RECORD_OUTCOME: &str = fenced!(
-    ", ended as (
-        update requests set answered_at = case when $16 = 'not_sent' then null else $11 end, http_status = $13,
-            store_request_id = $14, error = $15, outcome = $16
-        from fence where requests.id = $12 and run_id = $2
+macro_rules! record_outcome {
+    ($remember_customers:expr) => {
+        fenced!(
+            ", ended as (
+        update requests set answered_at = case when $17 = 'not_sent' then null else $3 end, http_status = $14,
+            store_request_id = $15, error = $16, outcome = $17
+        from fence where requests.id = $13 and run_id = $2
         returning requests.id
     ),
-    decided as (
-        update changes c set
-            outcome = v.outcome, reason = v.reason, value_id = coalesce(v.value_id, c.value_id), decided_at = $11
-        from ended, ",
-    outcomes!(),
-    " v where c.ctid = v.place and v.before = 'sending'
-        returning v.*
+    decided as (",
+            decide!(),
+            " from ended, ",
+            outcomes!(),
+            " where c.run_id = $2 and c.outcome = 'sending' and ",
+            same_keys!("c", "v"),
+            " returning v.*, 'sending' as before
     ),",
-    write_beliefs!(),
-    ",",
-    move_counts!("case when $16 = 'not_sent' then 1 else 0 end"),
-    "select counted.*, 1 / (case when (select count(*) from decided) = cardinality($3::bigint[])
-        and exists (select 1 from ended) then 1 else 0 end)
-    from counted"
-);
+            write_beliefs!(),
+            $remember_customers,
+            move_counts!("case when $17 = 'not_sent' then 1 else 0 end", "exists (select from ended)")
+        )
+    };
+}
+
+/// The usual outcome has no rejection. A part of a statement costs time also where it writes nothing.
+const RECORD_OUTCOME: &str = record_outcome!("");
+const RECORD_OUTCOME_WITH_REJECTIONS: &str = record_outcome!(remember_customers!());
 
 const RECORD_UNSENT: &str = fenced!(
-    ", decided as (
-        update changes c set
-            outcome = v.outcome, reason = v.reason, value_id = coalesce(v.value_id, c.value_id), decided_at = $11
-        from fence, ",
+    ", found as (
+        select c.customer_id, c.attribute_id, c.outcome as before
+        from unnest($5::bigint[], $6::bigint[]) as k (customer_id, attribute_id), changes c
+        where c.run_id = $2 and c.outcome in ('planned', 'sending') and ",
+    same_keys!("c", "k"),
+    "),
+    decided as (",
+    decide!(),
+    " from fence, ",
     outcomes!(),
-    " v where c.ctid = v.place
-        returning v.*
+    " join found f using (customer_id, attribute_id)
+        where c.run_id = $2 and ",
+    same_keys!("c", "v"),
+    " returning v.*, f.before, coalesce(c.value, '') as value
     ),",
     write_beliefs!(),
+    remember_customers!(),
     ", rejected as (
         insert into entries as e (store_id, customer_id, attribute_id, value, belief, reason, run_id, updated_at)
-        select $1, customer_id, attribute_id, coalesce(value, ''), 'rejected', reason, $2, $11 from decided
-        where before = 'planned' and outcome = 'rejected'",
-    on_conflict_write_entry!(),
-    "),",
-    move_counts!("0"),
-    "select counted.*, 1 / (case when (select count(*) from decided) = cardinality($3::bigint[]) then 1 else 0 end)
-    from counted"
+        select $1, customer_id, attribute_id, value, 'rejected', reason, $2, $3 from decided
+        where before = 'planned' and outcome = 'rejected'
+        on conflict (store_id, customer_id, attribute_id) do update set
+            value = excluded.value, ",
+    keep_beside_new_value!("excluded"),
+    ",
+            belief = excluded.belief, reason = excluded.reason, run_id = excluded.run_id,
+            updated_at = excluded.updated_at
+    )",
+    move_counts!("0", "true")
 );
 
 /// The writing session.
@@ -220,20 +276,10 @@ pub(super) async fn record_intent(
     changes: Vec<Change>,
 ) -> Result<RecordedIntent> {
     const DOING: &str = "record an intent";
-    let (customers, attributes) = columns(changes.iter().map(|change| change.key));
-    let mut distinct = customers.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
     failpoint::reach("intent-not-committed");
-    let recorded = sqlx::query(RECORD_INTENT)
-        .bind(fence.store_id)
-        .bind(fence.run_id)
+    let recorded = bind_keys(RECORD_INTENT, fence, request.at, changes.iter().map(|change| change.key))
         .bind(request.parent_id)
         .bind(i64::from(request.attempt))
-        .bind(i64::try_from(distinct.len()).unwrap_or(i64::MAX))
-        .bind(request.at)
-        .bind(customers)
-        .bind(attributes)
         .bind(request.in_doubt_until)
         .fetch_optional(&mut *connection)
         .await
@@ -252,7 +298,9 @@ pub(super) async fn record_outcome(
 ) -> Result<Counts> {
     const DOING: &str = "record an outcome";
     failpoint::reach("outcome-not-committed");
-    let recorded = bind_outcomes(RECORD_OUTCOME, fence, &outcomes, end.at)
+    let rejects = outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Rejected { .. }));
+    let sql = if rejects { RECORD_OUTCOME_WITH_REJECTIONS } else { RECORD_OUTCOME };
+    let recorded = bind_outcomes(sql, fence, end.at, &outcomes)
         .bind(request_id)
         .bind(end.http_status.map(i64::from))
         .bind(end.store_request_id.as_deref().map(text))
@@ -272,7 +320,7 @@ pub(super) async fn record_unsent(
     at: DateTime<Utc>,
 ) -> Result<Counts> {
     const DOING: &str = "record an outcome";
-    let recorded = bind_outcomes(RECORD_UNSENT, fence, &outcomes, at)
+    let recorded = bind_outcomes(RECORD_UNSENT, fence, at, &outcomes)
         .fetch_optional(&mut *connection)
         .await
         .map_err(unexpected_outcome(DOING))?;
@@ -305,15 +353,24 @@ fn unexpected_outcome(doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerErro
     }
 }
 
-fn columns(keys: impl Iterator<Item = Key>) -> (Vec<i64>, Vec<i64>) {
-    keys.map(|key| (key.customer_id, key.attribute_id)).unzip()
-}
-
 type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-/// Binds the store, the run, the outcomes as one array per column, and the time.
-fn bind_outcomes(sql: &'static str, fence: Fence, outcomes: &[ChangeOutcome], at: DateTime<Utc>) -> Query {
-    let (customers, attributes) = columns(outcomes.iter().map(|outcome| outcome.key));
+/// Binds the parameters that all statements have.
+fn bind_keys(sql: &'static str, fence: Fence, at: DateTime<Utc>, keys: impl Iterator<Item = Key>) -> Query {
+    let (customers, attributes): (Vec<i64>, Vec<i64>) =
+        keys.map(|key| (key.customer_id, key.attribute_id)).unzip();
+    let distinct: BTreeSet<i64> = customers.iter().copied().collect();
+    sqlx::query(sql)
+        .bind(fence.store_id)
+        .bind(fence.run_id)
+        .bind(at)
+        .bind(distinct.into_iter().collect::<Vec<_>>())
+        .bind(customers)
+        .bind(attributes)
+}
+
+/// Binds the outcomes too, as one array per column.
+fn bind_outcomes(sql: &'static str, fence: Fence, at: DateTime<Utc>, outcomes: &[ChangeOutcome]) -> Query {
     let (mut value_ids, mut stored_values, mut observed_values) = (Vec::new(), Vec::new(), Vec::new());
     for outcome in outcomes {
         let (value_id, stored_value, observed_value) = match &outcome.verdict {
@@ -325,16 +382,11 @@ fn bind_outcomes(sql: &'static str, fence: Fence, outcomes: &[ChangeOutcome], at
         stored_values.push(stored_value.map(text));
         observed_values.push(observed_value.map(text));
     }
-    sqlx::query(sql)
-        .bind(fence.store_id)
-        .bind(fence.run_id)
-        .bind(customers)
-        .bind(attributes)
+    bind_keys(sql, fence, at, outcomes.iter().map(|outcome| outcome.key))
         .bind(outcomes.iter().map(|outcome| outcome.verdict.outcome().as_str()).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.verdict.reason().map(text)).collect::<Vec<_>>())
         .bind(value_ids)
         .bind(stored_values)
         .bind(observed_values)
         .bind(outcomes.iter().map(|outcome| outcome.in_doubt_until).collect::<Vec<_>>())
-        .bind(at)
 }

@@ -1,4 +1,4 @@
-//! Saving the pages of a plan, by COPY.
+//! A run's plan: its pages are saved by COPY, and read back with their entries.
 
 use sqlx::{Acquire, PgConnection};
 use tokio::sync::OwnedMutexGuard;
@@ -8,6 +8,16 @@ use super::session::failed;
 use super::writer::check_fence;
 use crate::ledger::Result;
 use crate::ledger::sql::Fence;
+use crate::ledger::statements::planned;
+
+/// The entries are found key by key: `lateral … offset 0` asks for the nested loop that the writer's session has only then.
+pub(super) const PLANNED: &str = planned!(
+    "lateral (
+        select value, belief, observed_value from entries
+        where store_id = $1 and customer_id = c.customer_id and attribute_id = c.attribute_id
+        offset 0
+    ) e on true"
+);
 
 /// Adds rows to the plan that [`copy`] has encoded.
 pub(super) async fn save_plan(

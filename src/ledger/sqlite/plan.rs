@@ -1,4 +1,4 @@
-//! Saving the pages of a plan.
+//! A run's plan: saving its pages, and the statement that reads them back.
 
 use rusqlite::{Transaction, params};
 
@@ -6,7 +6,12 @@ use super::failure::Failure;
 use super::session::check_fence;
 use super::stamp;
 use crate::ledger::sql::Fence;
+use crate::ledger::statements::planned;
 use crate::record::{Change, InvalidRow};
+
+pub(super) const PLANNED: &str = planned!(
+    "entries e on e.store_id = $1 and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id"
+);
 
 /// Adds changes and invalid rows to the plan.
 pub(super) fn save_plan(

@@ -68,6 +68,7 @@ on_every_backend! {
         an_intent_keeps_the_value_that_the_store_held,
         an_intent_keeps_the_observed_value_of_the_same_value_only,
         changes_may_be_sent_again,
+        a_request_touches_no_other_value_of_its_customers,
         an_intent_needs_changes_without_an_outcome,
         the_later_end_of_the_in_doubt_window_counts,
         a_write_that_nobody_polls_goes_on,

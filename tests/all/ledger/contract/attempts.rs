@@ -110,6 +110,28 @@ pub(crate) async fn changes_may_be_sent_again(backend: &dyn Backend) {
     assert_eq!(scene.counts(run).await.requests, 3);
 }
 
+/// A store that counts values, or a refused batch, makes requests that hold only some values of a customer.
+pub(crate) async fn a_request_touches_no_other_value_of_its_customers(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let keys = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)];
+    let plan: Vec<Change> =
+        keys.iter().map(|(customer, attribute)| change(*customer, *attribute, "a")).collect();
+    let run = scene.planned_run(0, plan.clone()).await;
+    let sent = [plan[0].clone(), plan[3].clone()];
+    let rest = [plan[1].clone(), plan[2].clone()];
+    let request = scene.intent(run, 1, &sent).await;
+    let other = scene.intent(run, 2, &rest).await;
+    scene.outcome(run, request, 3, &outcomes(&sent, [confirmed(), rejected()])).await;
+
+    let changes = backend.changes(run).await;
+    let found: Vec<_> = changes.iter().map(|change| (change.outcome, change.request_id)).collect();
+    assert_eq!(found[0], (Outcome::Confirmed, Some(request)));
+    assert_eq!(found[1..3], [(Outcome::Sending, Some(other)); 2]);
+    assert_eq!(found[3..], [(Outcome::Rejected, Some(request)), (Outcome::Planned, None)]);
+    let beliefs: Vec<_> = scene.entries().await.iter().map(|entry| entry.belief).collect();
+    assert_eq!(beliefs, [Belief::Confirmed, Belief::Unconfirmed, Belief::Unconfirmed, Belief::Rejected]);
+}
+
 pub(crate) async fn an_intent_needs_changes_without_an_outcome(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let plan = vec![change(1, 1, "a"), change(2, 1, "b")];

@@ -1,0 +1,165 @@
+//! A ledger whose commits while pushing take longer, as on a slow disk or behind a slow network.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result};
+use attrsync::record::{
+    BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, LearnedSize,
+    NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunStatus,
+};
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+
+/// Delays every intent and every outcome. Only one is written at a time: two that wait do not share a commit, which is
+/// the worst that a ledger may do.
+pub(crate) struct SlowCommit {
+    ledger: Arc<dyn Ledger>,
+    delay: Duration,
+    writer: Arc<Mutex<()>>,
+}
+
+impl SlowCommit {
+    pub(crate) fn new(ledger: Box<dyn Ledger>, delay: Duration) -> Self {
+        Self { ledger: ledger.into(), delay, writer: Arc::default() }
+    }
+
+    /// Runs in a task, because a write must not depend on the caller polling it.
+    async fn slowly<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(Arc<dyn Ledger>) -> BoxFuture<'static, Result<T>>,
+    ) -> Result<T> {
+        let (writer, delay, write) = (Arc::clone(&self.writer), self.delay, write(Arc::clone(&self.ledger)));
+        let written = tokio::spawn(async move {
+            let _writing = writer.lock().await;
+            // A thread sleeps more exactly than the runtime's timer.
+            let slept = tokio::task::spawn_blocking(move || std::thread::sleep(delay)).await;
+            slept.expect("a sleep");
+            write.await
+        });
+        written.await.expect("a write")
+    }
+}
+
+#[async_trait]
+impl LedgerReader for SlowCommit {
+    async fn attributes(&self) -> Result<Vec<KnownAttribute>> {
+        self.ledger.attributes().await
+    }
+
+    async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>> {
+        self.ledger.customers_to_check(before_run, limit).await
+    }
+
+    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
+        self.ledger.learned_size().await
+    }
+
+    async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+        self.ledger.entries(filter).await
+    }
+}
+
+#[async_trait]
+impl Ledger for SlowCommit {
+    async fn open_run(&self, run: &NewRun) -> Result<i64> {
+        self.ledger.open_run(run).await
+    }
+
+    async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
+        self.ledger.save_plan(run_id, changes, invalid).await
+    }
+
+    async fn discard_plan(&self, run_id: i64) -> Result<()> {
+        self.ledger.discard_plan(run_id).await
+    }
+
+    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
+        self.ledger.seal_plan(run_id, counts, at).await
+    }
+
+    async fn planned(
+        &self,
+        run_id: i64,
+        in_doubt: bool,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<PlannedChange>> {
+        self.ledger.planned(run_id, in_doubt, after, limit).await
+    }
+
+    async fn record_intent(
+        &self,
+        run_id: i64,
+        request: &NewRequest,
+        changes: &[Change],
+    ) -> Result<RecordedIntent> {
+        let (request, changes) = (request.clone(), changes.to_vec());
+        self.slowly(move |ledger| {
+            Box::pin(async move { ledger.record_intent(run_id, &request, &changes).await })
+        })
+        .await
+    }
+
+    async fn record_outcome(
+        &self,
+        run_id: i64,
+        request_id: i64,
+        end: &RequestEnd,
+        outcomes: &[ChangeOutcome],
+    ) -> Result<Counts> {
+        let (end, outcomes) = (end.clone(), outcomes.to_vec());
+        self.slowly(move |ledger| {
+            Box::pin(async move { ledger.record_outcome(run_id, request_id, &end, &outcomes).await })
+        })
+        .await
+    }
+
+    async fn record_unsent(
+        &self,
+        run_id: i64,
+        outcomes: &[ChangeOutcome],
+        at: DateTime<Utc>,
+    ) -> Result<Counts> {
+        let outcomes = outcomes.to_vec();
+        self.slowly(move |ledger| Box::pin(async move { ledger.record_unsent(run_id, &outcomes, at).await }))
+            .await
+    }
+
+    async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64> {
+        self.ledger.edit_beliefs(run_id, edit, at).await
+    }
+
+    async fn record_attributes(
+        &self,
+        run_id: i64,
+        listed: &[KnownAttribute],
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.ledger.record_attributes(run_id, listed, at).await
+    }
+
+    async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()> {
+        self.ledger.record_customers(run_id, deleted, existing).await
+    }
+
+    async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {
+        self.ledger.mark_unconfirmed(keys, at).await
+    }
+
+    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
+        self.ledger.learn_size(size).await
+    }
+
+    async fn close_run(
+        &self,
+        run_id: i64,
+        status: RunStatus,
+        message: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.ledger.close_run(run_id, status, message, at).await
+    }
+}
