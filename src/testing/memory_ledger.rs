@@ -1,7 +1,7 @@
-//! The ledger in memory: the reference for what the other two mean.
+//! The ledger in memory: the reference implementation of the port.
 //!
-//! A [`MemoryStore`] is the database; it outlives its handles, so that a test can drop a run half-way and open
-//! the ledger again, as after a crash.
+//! A [`MemoryStore`] is the database. It outlives its ledgers, so that a test can drop a run half-way and open the ledger again,
+//! as after a crash.
 
 mod attempts;
 mod catalog;
@@ -11,14 +11,14 @@ mod rows;
 mod state;
 
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use self::pages::MemoryPages;
 pub use self::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
-use self::state::State;
+use self::state::{State, lock};
 use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
     Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
@@ -37,14 +37,14 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Takes the lock of one store; it is given up when the handle is dropped.
+    /// Takes the lock of one store. Dropping the ledger unlocks it.
     ///
     /// # Errors
-    /// [`LedgerError::Locked`] where another handle has it.
+    /// [`LedgerError::Locked`] if another ledger has it.
     pub fn lock(&self, name: &StoreName) -> Result<MemoryLedger> {
         let mut state = self.state();
         let store = state.store(name);
-        if state.stores[store].held_by.is_some() {
+        if state.stores[store].locked_by.is_some() {
             let holder = match state.newest_run(store).filter(|run| run.finished_at.is_none()) {
                 Some(run) => {
                     let started = run.started_at.format("%Y-%m-%d %H:%M:%S UTC");
@@ -58,14 +58,14 @@ impl MemoryStore {
         Ok(self.seize(name))
     }
 
-    /// Takes the lock although another handle may have it, as if that one's session had ended without its knowing.
+    /// Takes the lock even if another ledger has it, as if the other's session had ended unnoticed.
     #[must_use]
     pub fn seize(&self, name: &StoreName) -> MemoryLedger {
         let mut state = self.state();
         let store = state.store(name);
         state.handles += 1;
         let handle = state.handles;
-        state.stores[store].held_by = Some(handle);
+        state.stores[store].locked_by = Some(handle);
         drop(state);
         MemoryLedger { database: self.clone(), store, handle }
     }
@@ -129,8 +129,8 @@ impl MemoryStore {
         self.state().belief_edits.iter().filter(|row| row.run_id == run_id).cloned().collect()
     }
 
-    /// What the changes of a run came to, as the view `outcomes` says it: nothing where its plan was never
-    /// completed, and no change of a closed run is undecided.
+    /// The outcomes of a run's changes, as in the view `outcomes`: none if its plan was never completed, and no change of a closed
+    /// run is `planned` or `sending`.
     #[must_use]
     pub fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
         let state = self.state();
@@ -145,12 +145,11 @@ impl MemoryStore {
         .collect()
     }
 
-    /// A panic of another test thread leaves whole rows behind, since every write checks first.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
-    /// The state, for a write: fails where that was asked for.
+    /// The state for a write; fails if the test asked for that.
     fn writable(&self, doing: &'static str) -> Result<MutexGuard<'_, State>> {
         let mut state = self.state();
         match &mut state.writes_left {
@@ -164,7 +163,7 @@ impl MemoryStore {
     }
 }
 
-/// The write side of one store in memory. Having it is having the store's lock.
+/// The write side of one store in memory. It holds the store's lock.
 #[derive(Debug)]
 pub struct MemoryLedger {
     database: MemoryStore,
@@ -174,8 +173,8 @@ pub struct MemoryLedger {
 
 impl Drop for MemoryLedger {
     fn drop(&mut self) {
-        let held_by = &mut self.database.state().stores[self.store].held_by;
-        held_by.take_if(|handle| *handle == self.handle);
+        let locked_by = &mut self.database.state().stores[self.store].locked_by;
+        locked_by.take_if(|handle| *handle == self.handle);
     }
 }
 
@@ -194,7 +193,7 @@ impl LedgerReader for MemoryLedger {
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
-        let (database, filter) = (self.database.clone(), filter.clone());
+        let (database, filter) = (Arc::clone(&self.database.0), filter.clone());
         Ok(Box::new(MemoryPages::new(database, self.store, filter)))
     }
 }

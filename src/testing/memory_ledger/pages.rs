@@ -1,26 +1,27 @@
-//! Reading all entries of a store in memory, in key order.
+//! Reads all entries of a store in memory, in key order.
 
 use std::ops::Bound;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::MemoryStore;
+use super::state::{State, lock};
 use crate::ledger::{EntryPages, Result};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
 
-/// Rows a page; small, so that a simulation crosses pages.
+/// Rows per page; few, so that a simulation reads several pages.
 const PAGE_ROWS: usize = 1_000;
 
-/// The entries of a store that the filter leaves in.
+/// The entries of a store that the filter lets through.
 pub(super) struct MemoryPages {
-    database: MemoryStore,
+    database: Arc<Mutex<State>>,
     store: usize,
     filter: Filter,
     after: Option<Key>,
 }
 
 impl MemoryPages {
-    pub(super) const fn new(database: MemoryStore, store: usize, filter: Filter) -> Self {
+    pub(super) const fn new(database: Arc<Mutex<State>>, store: usize, filter: Filter) -> Self {
         Self { database, store, filter, after: None }
     }
 }
@@ -28,7 +29,7 @@ impl MemoryPages {
 #[async_trait]
 impl EntryPages for MemoryPages {
     async fn next(&mut self) -> Result<Option<EntryPage>> {
-        let state = self.database.state();
+        let state = lock(&self.database);
         let lowest = Key::new(i64::MIN, i64::MIN);
         let start = self
             .after

@@ -1,8 +1,9 @@
-//! The database of the ledger in memory: its tables, and what every write does to them.
+//! The database of the ledger in memory: its tables, and the effect of every write.
 //!
-//! Every function checks all that it needs before it changes anything, which makes it a transaction.
+//! Every function checks everything before it changes anything, which makes it a transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
@@ -11,16 +12,16 @@ use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::LearnedSize;
 use crate::record::{Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName};
 
-/// A row of `stores`, and the handle that holds its lock.
+/// A row of `stores`, and the handle that has its lock.
 #[derive(Debug)]
 pub(super) struct StoreRow {
     pub(super) name: StoreName,
     pub(super) learned: Option<LearnedSize>,
     pub(super) owner: Option<i64>,
-    pub(super) held_by: Option<u64>,
+    pub(super) locked_by: Option<u64>,
 }
 
-/// All tables. A store is known by its place in `stores`; runs and requests by their place plus one.
+/// All tables. A store is known by its index in `stores`, runs and requests by their index plus one.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) stores: Vec<StoreRow>,
@@ -35,7 +36,7 @@ pub(super) struct State {
     pub(super) rejected_customers: BTreeMap<(usize, i64), (bool, i64)>,
     /// How many handles there were.
     pub(super) handles: u64,
-    /// How many writes still succeed before all fail, where that was asked for.
+    /// How many writes still succeed before all fail, if the test asked for that.
     pub(super) writes_left: Option<u64>,
 }
 
@@ -45,7 +46,12 @@ impl State {
         match self.stores.iter().position(|store| store.name == *name) {
             Some(place) => place,
             None => {
-                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, held_by: None });
+                self.stores.push(StoreRow {
+                    name: name.clone(),
+                    learned: None,
+                    owner: None,
+                    locked_by: None,
+                });
                 self.stores.len() - 1
             }
         }
@@ -180,9 +186,14 @@ fn row_of(run_id: i64, change: Change) -> ChangeRow {
     }
 }
 
-/// What was asked does not fit what the ledger holds.
+/// The error of a request that does not fit what the ledger holds.
 pub(super) fn wrong(doing: &'static str, problem: String) -> LedgerError {
     LedgerError::Database { doing, source: problem.into() }
+}
+
+/// Locks the database. A panic of another test thread leaves whole rows behind, because every write checks first.
+pub(super) fn lock(database: &Mutex<State>) -> MutexGuard<'_, State> {
+    database.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The id of a row that is about to be added.
@@ -190,7 +201,7 @@ pub(super) fn next_id(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX - 1) + 1
 }
 
-/// Where the row of an id is.
+/// The index of the row with this id.
 pub(super) fn row_index(id: i64) -> Option<usize> {
     usize::try_from(id).ok()?.checked_sub(1)
 }
