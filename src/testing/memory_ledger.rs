@@ -16,13 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use self::pages::MemoryPages;
 pub use self::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use self::state::State;
 use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
-    Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
-    Outcome, PlannedChange, RunStatus, StoreName,
+    Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, EntryPage, Filter, InvalidRow, Key,
+    KnownAttribute, Outcome, PlannedChange, RunStatus, StoreName,
 };
 use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
@@ -195,7 +194,25 @@ impl LedgerReader for MemoryLedger {
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         let (database, filter) = (self.database.clone(), filter.clone());
-        Ok(Box::new(MemoryPages::new(database, self.store, filter)))
+        Ok(Box::new(MemoryPages { database, store: self.store, filter, after: None }))
+    }
+}
+
+/// The entries of a store that the filter leaves in.
+struct MemoryPages {
+    database: MemoryStore,
+    store: usize,
+    filter: Filter,
+    after: Option<Key>,
+}
+
+#[async_trait]
+impl EntryPages for MemoryPages {
+    async fn next(&mut self) -> Result<Option<EntryPage>> {
+        let page = self.database.state().entry_page(self.store, &self.filter, self.after);
+        let last = page.len().checked_sub(1).map(|index| page.row(index).key);
+        self.after = last.or(self.after);
+        Ok(last.map(|_| page))
     }
 }
 

@@ -1,43 +1,23 @@
-//! Reading all entries of a store in memory, in key order.
+//! Reads the entries of a store in memory, in key order.
 
 use std::ops::Bound;
 
-use async_trait::async_trait;
-
-use super::MemoryStore;
-use crate::ledger::{EntryPages, Result};
+use super::state::State;
 use crate::record::{EntryPage, EntryRow, Filter, Key};
 
 /// Rows a page; small, so that a simulation crosses pages.
 const PAGE_ROWS: usize = 1_000;
 
-/// The entries of a store that the filter leaves in.
-pub(super) struct MemoryPages {
-    database: MemoryStore,
-    store: usize,
-    filter: Filter,
-    after: Option<Key>,
-}
-
-impl MemoryPages {
-    pub(super) const fn new(database: MemoryStore, store: usize, filter: Filter) -> Self {
-        Self { database, store, filter, after: None }
-    }
-}
-
-#[async_trait]
-impl EntryPages for MemoryPages {
-    async fn next(&mut self) -> Result<Option<EntryPage>> {
-        let state = self.database.state();
+impl State {
+    /// Returns the entries after a key (`None` for the first page) that the filter leaves in. The page after the last
+    /// is empty.
+    pub(super) fn entry_page(&self, store: usize, filter: &Filter, after: Option<Key>) -> EntryPage {
         let lowest = Key::new(i64::MIN, i64::MIN);
-        let start = self
-            .after
-            .map_or(Bound::Included((self.store, lowest)), |after| Bound::Excluded((self.store, after)));
-        let rows = state.entries.range((start, Bound::Excluded((self.store + 1, lowest))));
-        let rows = rows.map(|(_, entry)| entry).filter(|entry| lets_in(&self.filter, entry.key));
+        let start = after.map_or(Bound::Included((store, lowest)), |after| Bound::Excluded((store, after)));
+        let rows = self.entries.range((start, Bound::Excluded((store + 1, lowest))));
+        let rows = rows.map(|(_, entry)| entry).filter(|entry| lets_in(filter, entry.key));
         let mut page = EntryPage::default();
         for entry in rows.take(PAGE_ROWS) {
-            self.after = Some(entry.key);
             page.push(EntryRow {
                 key: entry.key,
                 value: &entry.value,
@@ -48,7 +28,7 @@ impl EntryPages for MemoryPages {
                 in_doubt_until: entry.in_doubt_until,
             });
         }
-        Ok(Some(page).filter(|page| !page.is_empty()))
+        page
     }
 }
 
