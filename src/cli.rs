@@ -44,32 +44,32 @@ use crate::failpoint;
 #[command(name = "attrsync", version, propagate_version = true, after_help = exit::TABLE)]
 struct Program {
     #[command(flatten)]
-    common: Common,
+    global: GlobalOptions,
     #[command(subcommand)]
     command: Command,
 }
 
 /// The heading of the options that every command takes, in `--help` below the options of the command itself.
-const COMMON: &str = "Common options";
+const GLOBAL_HEADING: &str = "Common options";
 
 /// The options that every command takes.
 #[derive(Debug, clap::Args)]
-struct Common {
+struct GlobalOptions {
     /// The configuration file
-    #[arg(long, global = true, help_heading = COMMON, value_name = "FILE", default_value = "sync.toml")]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "FILE", default_value = "sync.toml")]
     config: PathBuf,
     /// Log more: -v progress, -vv every call, -vvv everything
-    #[arg(short, long, global = true, help_heading = COMMON, action = ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, action = ArgAction::Count)]
     verbose: u8,
     /// Write results and errors only
-    #[arg(short, long, global = true, help_heading = COMMON, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, conflicts_with = "verbose")]
     quiet: bool,
     /// How log lines, notes, hints and errors are written to stderr
-    #[arg(long, global = true, help_heading = COMMON, value_name = "FORMAT", value_enum)]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "FORMAT", value_enum)]
     #[arg(default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     /// When to use colours; NO_COLOR turns them off too
-    #[arg(long, global = true, help_heading = COMMON, value_name = "WHEN", value_enum)]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "WHEN", value_enum)]
     #[arg(default_value_t = ColorWhen::Auto)]
     color: ColorWhen,
 }
@@ -104,12 +104,12 @@ enum Command {
 
 /// Runs the command that the arguments name and returns the exit code of the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let Program { common, command } = match parse(arguments) {
+    let Program { global, command } = match parse(arguments) {
         Ok(program) => program,
         Err(error) => return usage(&error),
     };
-    let console = Console::new(common.color, common.log_format, common.quiet);
-    trace::start(&console, common.verbose);
+    let console = Console::new(global.color, global.log_format, global.quiet);
+    trace::start(&console, global.verbose);
     if let Err(problem) = failpoint::check() {
         return Failure::usage(problem).show(&console);
     }
@@ -119,7 +119,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).show(&console),
     };
-    let context = Context { config: common.config, console };
+    let context = Context { config: global.config, console };
     let exit = runtime
         .block_on(dispatch(&context, &command))
         .unwrap_or_else(|failure| failure.show(&context.console));
@@ -131,7 +131,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 /// Returns the command line reference as Markdown.
 #[must_use]
 pub fn reference() -> String {
-    reference::markdown(Program::command(), COMMON)
+    reference::markdown(Program::command(), GLOBAL_HEADING)
 }
 
 async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
@@ -156,7 +156,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
 /// Runs a command of the demo in this process.
 async fn perform(console: &Console, arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let program = parse(arguments).map_err(Failure::usage)?;
-    let context = Context { config: program.common.config, console: console.clone() };
+    let context = Context { config: program.global.config, console: console.clone() };
     dispatch(&context, &program.command).await
 }
 
@@ -166,7 +166,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Program, clap:
 
 /// Shows the parser's message. The parser's own exit code for wrong usage is 2, which means pending changes here.
 fn usage(error: &clap::Error) -> Exit {
-    // A closed terminal leaves nobody to tell.
+    // If stdout and stderr are closed, the message cannot be shown anywhere.
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,

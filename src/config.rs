@@ -90,14 +90,6 @@ pub struct StoreConfig {
     pub access_token: Secret,
 }
 
-impl StoreConfig {
-    /// Whether the token would be sent over a network without encryption.
-    #[must_use]
-    pub fn sends_token_unencrypted(&self) -> bool {
-        address::is_unencrypted(&self.name.api_url)
-    }
-}
-
 /// `[ledger]`
 #[derive(Debug, Clone)]
 pub enum LedgerConfig {

@@ -69,7 +69,7 @@ fn bad(name: &'static str, failure: &Failure) -> Finding {
     Finding::bad(name, failure.whole(), failure.hint.clone())
 }
 
-/// The database answers, and the table or query has the right columns.
+/// Connects to the source and inspects the columns of the table or query.
 async fn source(config: &Config) -> Finding {
     let inspected = match wiring::source(config) {
         Ok(source) => source.inspect().await.map_err(Failure::from),

@@ -12,9 +12,6 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::signals;
 
-#[cfg(test)]
-pub(super) use story::steps;
-
 /// What `--help` adds.
 const EXAMPLES: &str = "\
 It needs the programs of PostgreSQL 14 or later; ATTRSYNC_PG_BIN names their folder.
@@ -59,4 +56,10 @@ async fn tell(context: &Context, args: &Args, perform: &Perform<'_>) -> Result<E
     let environment = Environment::create(&args.dir).await?;
     story::tell(&context.console, &environment, perform).await?;
     Ok(Exit::Done)
+}
+
+/// The command lines of all steps.
+#[cfg(test)]
+pub(super) fn steps() -> impl Iterator<Item = &'static [&'static str]> {
+    story::STEPS.iter().map(|step| step.command)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use url::{Host, Url};
 
-use super::{LedgerConfig, Secret};
+use super::{LedgerConfig, Secret, StoreConfig};
 
 /// A problem and what to do about it.
 pub(super) type Flaw = (String, String);
@@ -116,12 +116,20 @@ pub(super) fn api_url(text: &str) -> Result<String, Flaw> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// Whether requests to this address cross a network without encryption.
-pub(super) fn is_unencrypted(api_url: &str) -> bool {
+impl StoreConfig {
+    /// Returns whether the token would be sent over a network without encryption.
+    #[must_use]
+    pub fn sends_token_unencrypted(&self) -> bool {
+        is_unencrypted(&self.name.api_url)
+    }
+}
+
+/// Returns whether requests to this address cross a network without encryption.
+fn is_unencrypted(api_url: &str) -> bool {
     Url::parse(api_url).is_ok_and(|url| url.scheme() != "https" && !is_loopback(&url))
 }
 
-/// Whether the address is on this machine.
+/// Returns whether the address is on this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -13,10 +13,10 @@ use crate::cli::view::console::Console;
 pub(super) type Perform<'a> = dyn Fn(Vec<OsString>) -> LocalBoxFuture<'a, Result<Exit, Failure>> + 'a;
 
 /// A step: an edit of the table, an explanation, and a command.
-struct Step {
+pub(super) struct Step {
     edit: Option<&'static str>,
     text: &'static str,
-    command: &'static [&'static str],
+    pub(super) command: &'static [&'static str],
 }
 
 /// Changes the tier of one customer in a hundred.
@@ -28,7 +28,7 @@ const ONE_BAD: &str = "update customer_attribute_values set value = 'gold !rejec
     where attribute_id = 1 and customer_id = 12; \
     update customer_attribute_values set value = 'gold' where attribute_id = 1 and customer_id = 13";
 
-const STEPS: &[Step] = &[
+pub(super) const STEPS: &[Step] = &[
     Step { edit: None, text: "What would a sync do?", command: &["plan"] },
     Step { edit: None, text: "Do it: ten customers a call, three calls at a time.", command: &["sync"] },
     Step { edit: None, text: "Again: nothing has changed, so nothing is sent.", command: &["sync"] },
@@ -130,10 +130,4 @@ fn typed(command: &[&str]) -> String {
         .map(|word| if word.contains(' ') { format!("\"{word}\"") } else { (*word).to_owned() })
         .collect();
     format!("$ attrsync {}", words.join(" "))
-}
-
-/// The command lines of all steps.
-#[cfg(test)]
-pub(in crate::cli) fn steps() -> impl Iterator<Item = &'static [&'static str]> {
-    STEPS.iter().map(|step| step.command)
 }

@@ -139,7 +139,7 @@ impl Console {
     }
 
     fn write_stderr(&self, text: &str) {
-        // A closed stderr leaves nobody to tell.
+        // If stderr is closed, the message cannot be shown anywhere.
         let write = || drop(io::stderr().lock().write_all(text.as_bytes()));
         match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(bar) => bar.suspend(write),

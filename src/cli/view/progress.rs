@@ -83,8 +83,8 @@ fn done(counts: &Counts) -> u64 {
 }
 
 fn details(counts: &Counts) -> String {
-    let calls = format!("{} calls", number(counts.requests));
-    if counts.rejected > 0 { format!("{calls}, {} rejected", number(counts.rejected)) } else { calls }
+    let requests = format!("{} calls", number(counts.requests));
+    if counts.rejected > 0 { format!("{requests}, {} rejected", number(counts.rejected)) } else { requests }
 }
 
 /// Describes a step in one sentence, without values. `None` for what is only logged.

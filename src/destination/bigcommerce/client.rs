@@ -14,10 +14,10 @@ use super::headers;
 use super::pacing::InFlight;
 use super::quota::Ending;
 use super::transport::{RawResponse, Transport};
-use super::{BigCommerceError, BigCommerceOptions};
 use crate::config::{Secret, is_loopback};
 use crate::destination::Response;
 use crate::error_chain::with_causes;
+use crate::record::StoreName;
 
 /// The largest body that is read: 500 values of 255 escaped characters have 1.6 MiB. Its JSON tree can need 16 times as
 /// much memory.
@@ -33,6 +33,50 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Shorter tokens occur in tests only. Removing them could change unrelated text.
 const TOKEN_MIN: usize = 8;
+
+/// Where the store is, and how requests are made.
+#[derive(Debug, Clone)]
+pub struct BigCommerceOptions {
+    /// Address and hash.
+    pub name: StoreName,
+    /// The API account's token.
+    pub token: Secret,
+    /// How long to wait for a complete response.
+    pub request_timeout: Duration,
+    /// The share of the store's rate quota that is left to other apps, 0 to 0.95.
+    pub quota_reserve: f64,
+    /// The largest number of write requests in flight. As many connections are kept open, and one for reads.
+    pub workers: usize,
+}
+
+/// Why no requests can be made to a store. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BigCommerceError {
+    /// The API's address cannot be used. It is not shown, because it may contain a password.
+    #[error("[store] api_url cannot be used: {problem}; BigCommerce's is https://api.bigcommerce.com")]
+    Address {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The store's hash cannot be a part of an address.
+    #[error("[store] hash {hash:?} is not a store hash: it has letters and digits only, such as n01g2yx1l4")]
+    Hash {
+        /// The hash.
+        hash: String,
+    },
+    /// The token cannot be sent in a header.
+    #[error("[store] access_token contains characters that no token has: check for line breaks")]
+    Token,
+    /// TLS cannot be set up.
+    #[error(
+        "TLS could not be set up: {reason}; install the system's CA certificates (ca-certificates), or name a \
+         file of them in SSL_CERT_FILE"
+    )]
+    Tls {
+        /// What happened.
+        reason: String,
+    },
+}
 
 /// The connections to one store.
 pub(super) struct Client {

@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 
-use super::BigCommerce;
-use super::transport::RawResponse;
+use super::transport::{PacedTransport, RawResponse};
 use super::tree::Tree;
 use super::wire::{self, Page};
 use crate::destination::{Body, HttpResponse, ReadError, Response};
@@ -31,7 +30,7 @@ const PATH_MAX: usize = 1900;
 /// # Errors
 /// The first response that is not a readable 200, and a list without an end.
 pub(super) async fn all_pages<T: PartialEq>(
-    store: &BigCommerce,
+    transport: &PacedTransport,
     path: &str,
     read: impl Fn(&Tree<'_>) -> Option<T>,
 ) -> Result<Vec<T>, ReadError> {
@@ -39,9 +38,9 @@ pub(super) async fn all_pages<T: PartialEq>(
     let mut all: Vec<T> = Vec::new();
     let mut previous = 0..0;
     for number in 1..=PAGES_MAX {
-        store.pacer.acquire_permit().await;
+        transport.acquire_permit().await;
         let path = format!("{path}{glue}limit={LIMIT}&page={number}");
-        let received = store.request(Method::GET, &path, None).await.map_err(ReadError)?;
+        let received = transport.send(Method::GET, &path, None).await.map_err(ReadError)?;
         let page = readable(received, &read)?;
         if page.items.is_empty() {
             return Ok(all);

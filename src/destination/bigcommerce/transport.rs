@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 
 use super::headers;
-use super::pacing::InFlight;
+use super::pacing::{InFlight, Pacer};
 use crate::destination::Response;
 
 /// Sends one request at a time and returns its response unread.
@@ -25,6 +25,31 @@ pub(crate) trait Transport: Send + Sync {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<RawResponse, Response>;
+}
+
+/// A transport with the rate limiter of its store.
+pub(super) struct PacedTransport {
+    pub(super) transport: Box<dyn Transport>,
+    pub(super) pacer: Pacer,
+}
+
+impl PacedTransport {
+    pub(super) async fn acquire_permit(&self) {
+        self.pacer.acquire_permit().await;
+    }
+
+    /// Sends one request, for which the caller has acquired a permit.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<RawResponse, Response> {
+        self.transport.send(self.pacer.start_request(), method, path, body).await
+    }
 }
 
 /// A complete response, with its body as text.

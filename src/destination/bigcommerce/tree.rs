@@ -47,29 +47,29 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Returns at most `max` leaves with their paths: `{"0": {"value": "too long"}}` has the leaf `("0.value", "too
-    /// long")`. The index in an array is no part of a path, because it could be taken for an item's index.
-    pub(super) fn leaves(self, max: usize) -> Vec<(String, String)> {
-        let mut leaves = Vec::new();
-        self.collect(String::new(), max, &mut leaves);
-        leaves
+    /// Returns at most `max` scalars, each with its path and as text: for `{"0": {"value": "too long"}}`, the scalar
+    /// `("0.value", "too long")`. A path has no index of an array, because it could be taken for an item's index.
+    pub(super) fn scalars(self, max: usize) -> Vec<(String, String)> {
+        let mut scalars = Vec::new();
+        self.collect(String::new(), max, &mut scalars);
+        scalars
     }
 
-    fn collect(self, path: String, max: usize, leaves: &mut Vec<(String, String)>) {
-        if leaves.len() >= max {
+    fn collect(self, path: String, max: usize, scalars: &mut Vec<(String, String)>) {
+        if scalars.len() >= max {
             return;
         }
-        let leaf = match self {
+        let text = match self {
             Self::List(items) => {
                 for item in items {
-                    item.collect(path.clone(), max, leaves);
+                    item.collect(path.clone(), max, scalars);
                 }
                 return;
             }
             Self::Map(fields) => {
                 for (name, value) in fields {
                     let path = if path.is_empty() { name.into_owned() } else { format!("{path}.{name}") };
-                    value.collect(path, max, leaves);
+                    value.collect(path, max, scalars);
                 }
                 return;
             }
@@ -78,8 +78,8 @@ impl<'a> Tree<'a> {
             Self::Number(number) => number.to_string(),
             Self::Text(text) => text.into_owned(),
         };
-        if !(path.is_empty() && leaf.is_empty()) {
-            leaves.push((path, leaf));
+        if !(path.is_empty() && text.is_empty()) {
+            scalars.push((path, text));
         }
     }
 }

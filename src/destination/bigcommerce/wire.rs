@@ -113,7 +113,7 @@ fn problem(text: &str) -> Option<Body> {
         match (&*name, value) {
             ("title", Tree::Text(text)) => title = Some(text),
             ("detail", Tree::Text(text)) => detail = Some(text),
-            ("errors", tree) => errors = Some(tree.leaves(ERRORS_MAX)),
+            ("errors", tree) => errors = Some(tree.scalars(ERRORS_MAX)),
             _ => {}
         }
     }

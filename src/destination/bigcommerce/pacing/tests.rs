@@ -47,12 +47,12 @@ impl Store {
 /// One request, which takes random times to the store and back.
 async fn request(pacer: &Pacer, store: &Store, random: &Mutex<fastrand::Rng>, slowest_ms: u64) {
     let some_time = || Duration::from_millis(random.lock().unwrap().u64(0..=slowest_ms));
-    let (to_store, back) = (some_time(), some_time());
+    let (to_store, from_store) = (some_time(), some_time());
     pacer.acquire_permit().await;
     let in_flight = pacer.start_request();
     sleep(to_store).await;
     let rate = store.count();
-    sleep(back).await;
+    sleep(from_store).await;
     in_flight.end(Ending::Responded { rate: Some(rate), good: true });
 }
 
