@@ -164,10 +164,16 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Program, clap:
     Program::from_arg_matches(&Program::command().try_get_matches_from(arguments)?)
 }
 
-/// Shows the parser's message. The parser's own exit code for wrong usage is 2, which means pending changes here.
+/// Shows the parser's message and returns the exit code.
 fn usage(error: &clap::Error) -> Exit {
     // If stdout and stderr are closed, the message cannot be shown anywhere.
     let _ = error.print();
+    exit_of(error)
+}
+
+/// Returns the exit code for a message of the parser. The parser's own code for wrong usage is 2, which means pending
+/// changes here.
+fn exit_of(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
@@ -194,11 +200,7 @@ mod tests {
             ("attrsync --version", Exit::Done),
         ] {
             let error = parse(line.split(' ').map(OsString::from)).expect_err(line);
-            let found = match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-                _ => Exit::Usage,
-            };
-            assert_eq!(found, exit, "{line}");
+            assert_eq!(exit_of(&error), exit, "{line}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The port to the store: the requests that the engine makes, and the responses to them.
 //!
-//! An implementation reports a response as it is. [`crate::retry`] tells what it means, so that one table holds for
-//! every implementation.
+//! An implementation reports a response as it is. [`crate::retry`] interprets it, by one table for all
+//! implementations.
 
 pub mod bigcommerce;
 mod describe;

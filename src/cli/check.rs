@@ -109,7 +109,7 @@ async fn verifications(audit: &AuditLog) -> Vec<Finding> {
     verifications.into_iter().map(finding).collect()
 }
 
-/// Address and hash lead to a store, the token is accepted, and the store has attributes.
+/// Lists the store's attributes. A list proves that address, hash and token are right.
 async fn store(config: &Config) -> Vec<Finding> {
     let listed = match wiring::store(config) {
         Ok(store) => store.attributes().await,
@@ -125,7 +125,7 @@ async fn store(config: &Config) -> Vec<Finding> {
     }
 }
 
-/// What a failed listing shows of store and token.
+/// Returns what a failed listing proves: a 401 or 403 concerns the token, any other response the store.
 fn not_listed(config: &Config, error: &ReadError) -> Vec<Finding> {
     let failed = |name| Finding::bad(name, Failure::new(error).whole(), store_hint(error).map(str::to_owned));
     match &error.0 {
@@ -148,7 +148,7 @@ fn listing(attributes: &[Attribute]) -> Finding {
     Finding::good("attributes", list.join(", "))
 }
 
-/// How much a call may carry: as configured, or as learned from the store.
+/// Returns the largest size of a call, as configured or as learned from the store.
 async fn size(config: &Config, audit: Option<&AuditLog>) -> Finding {
     if let Some(values) = config.push.values_per_request {
         return Finding::good("size", format!("{values} values a call, as configured"));

@@ -1,12 +1,12 @@
 //! `attrsync demo`: the main commands on this machine, with a private Postgres and the simulator.
 
 mod environment;
-mod story;
+mod steps;
 
 use std::path::PathBuf;
 
 use self::environment::Environment;
-use self::story::Perform;
+use self::steps::Perform;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
@@ -33,9 +33,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: &Args, perform: &Perform<'_>) -> Result<Exit, Failure> {
-    // A signal ends this future, and with it the demo's servers.
+    // A signal drops the future of the demo, which stops its servers.
     tokio::select! {
-        told = tell(context, args, perform) => told,
+        done = run_or_serve(context, args, perform) => done,
         ended = signals::wait_for_end() => {
             ended?;
             if args.serve {
@@ -47,19 +47,19 @@ pub(super) async fn run(context: &Context, args: &Args, perform: &Perform<'_>) -
     }
 }
 
-async fn tell(context: &Context, args: &Args, perform: &Perform<'_>) -> Result<Exit, Failure> {
+async fn run_or_serve(context: &Context, args: &Args, perform: &Perform<'_>) -> Result<Exit, Failure> {
     if args.serve {
         let environment = Environment::restart(&args.dir).await?;
-        story::invite(&context.console, &environment)?;
+        steps::show_access(&context.console, &environment)?;
         std::future::pending::<()>().await;
     }
     let environment = Environment::create(&args.dir).await?;
-    story::tell(&context.console, &environment, perform).await?;
+    steps::run(&context.console, &environment, perform).await?;
     Ok(Exit::Done)
 }
 
 /// The command lines of all steps.
 #[cfg(test)]
 pub(super) fn steps() -> impl Iterator<Item = &'static [&'static str]> {
-    story::STEPS.iter().map(|step| step.command)
+    steps::STEPS.iter().map(|step| step.command)
 }

@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         None => None,
     };
     let known = audit.explain(store_id, args.customer, attribute, args.limit).await?;
-    // Without the source the ledger is still worth showing.
+    // A source that cannot be read does not prevent the ledger's part of the explanation.
     let desired = match desired(&config, args.customer, attribute).await {
         Ok(rows) => Some(rows),
         Err(failure) => {

@@ -1,4 +1,4 @@
-//! What keeps a command from its result: an exit code, an error with its causes, and what to do about it.
+//! The failure of a command: an exit code, an error with its causes, and what to do about it.
 
 use anyhow::anyhow;
 
@@ -19,17 +19,17 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// A failure of the command itself, in a sentence.
+    /// Makes a failure of a sentence.
     pub(super) fn new(problem: impl std::fmt::Display) -> Self {
         Self::of(Exit::Failed, anyhow!("{problem}"))
     }
 
-    /// A failure with its causes.
+    /// Makes a failure of an error, which keeps its causes.
     pub(super) fn caused_by(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::of(Exit::Failed, error)
     }
 
-    /// Wrong usage or configuration.
+    /// Makes a failure for wrong usage or configuration.
     pub(super) fn usage(problem: impl std::fmt::Display) -> Self {
         Self::of(Exit::Usage, anyhow!("{problem}"))
     }
@@ -43,11 +43,12 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    fn maybe_hint(self, hint: Option<&str>) -> Self {
+    /// Sets what to do about it, if that is known.
+    pub(super) fn maybe_hint(self, hint: Option<&str>) -> Self {
         Self { hint: hint.map(str::to_owned), ..self }
     }
 
-    /// The error with all its causes, in one line.
+    /// Returns the error with all its causes, in one line.
     pub(super) fn whole(&self) -> String {
         with_causes(self.error.as_ref())
     }

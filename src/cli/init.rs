@@ -8,9 +8,7 @@ use std::path::Path;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
-
-/// The shipped configuration: every key with its default and a comment.
-const TEMPLATE: &str = include_str!("../../sync.toml");
+use crate::config::ANNOTATED;
 
 /// The table that the shipped configuration reads.
 pub(super) const DDL: &str = "\
@@ -60,7 +58,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Writes the configuration, readable by all, because it names secrets and does not hold them.
+/// Writes the configuration. All users may read the file, because it has the names of secrets and no secret.
 fn write(path: &Path, force: bool) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o644);
@@ -70,7 +68,7 @@ fn write(path: &Path, force: bool) -> std::io::Result<()> {
         options.create_new(true);
     }
     let mut file = options.open(path)?;
-    file.write_all(TEMPLATE.as_bytes())?;
+    file.write_all(ANNOTATED.as_bytes())?;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
@@ -86,6 +84,6 @@ mod tests {
         let error = write(&path, false).expect_err("the second is refused");
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         write(&path, true).expect("asked for");
-        assert_eq!(std::fs::read_to_string(&path).expect("readable"), TEMPLATE);
+        assert_eq!(std::fs::read_to_string(&path).expect("readable"), ANNOTATED);
     }
 }

@@ -93,7 +93,7 @@ async fn list(console: &Console, config: &Config, args: &Args) -> Result<Exit, F
 
 /// Requeues values under the store's lock. Exits with 1 if there was none to requeue.
 async fn retry(console: &Console, config: &Config, keys: &[KeyArg], json: bool) -> Result<Exit, Failure> {
-    // Requeueing makes no ledger, and no store in one.
+    // Opening the ledger for writing would make it, or add the store to it.
     wiring::store_id(&wiring::existing_audit(config).await?, config).await?;
     let locked = wiring::ledger(config).await?;
     let scopes: Vec<KeyScope> = keys.iter().map(|key| key.0).collect();

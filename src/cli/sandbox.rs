@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// Which faults happen, and how often: lost=0.01,429=0.05,reads=0.01
     #[arg(long, value_name = "NAME=RATE,…", default_value = "")]
     faults: String,
-    /// The seed of all chance: the same seed gives the same faults
+    /// The seed of the random faults: the same seed gives the same faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// What the limit of 10 per call counts
@@ -91,7 +91,7 @@ fn options(args: &Args) -> Result<SandboxOptions, Failure> {
     Ok(options)
 }
 
-/// The section of sync.toml that leads here.
+/// Returns the section of sync.toml for this sandbox.
 fn lines(address: SocketAddr, hash: &str, token: &str) -> String {
     format!("[store]\nhash = {hash:?}\naccess_token = {token:?}\napi_url = \"http://{address}\"\n")
 }

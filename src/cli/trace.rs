@@ -1,7 +1,7 @@
 //! Log lines on stderr.
 //!
-//! `-v` makes attrsync's own lines louder. Of other crates only errors are written, because their other lines may hold
-//! headers, values or whole statements.
+//! `-v` adds lines of attrsync itself. Other crates write errors only, because their other lines may hold headers,
+//! values or whole statements.
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -11,7 +11,7 @@ use tracing_subscriber::{Layer as _, fmt};
 
 use super::view::console::{Console, LogFormat};
 
-/// Starts logging. A second start, as in tests of one process, leaves the first in place.
+/// Starts logging. A second start in the same process, which happens in tests, has no effect.
 pub(super) fn start(console: &Console, verbose: u8) {
     let writer = console.clone();
     let lines = fmt::layer().with_writer(move || writer.log_writer());
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_lines_get_louder() {
+    fn verbosity_adds_only_our_own_lines() {
         let loudest = targets(9, false);
         assert!(loudest.would_enable("attrsync::engine", &Level::TRACE));
         assert!(!loudest.would_enable("hyper::proto", &Level::INFO));

@@ -30,7 +30,7 @@ pub(super) struct TransportPolicy {
 /// Reads the configuration of a command that calls the store.
 ///
 /// # Errors
-/// Wrong usage, if the token would travel unencrypted and that is not allowed.
+/// Wrong configuration, or wrong usage if the token would travel unencrypted without permission.
 pub(super) fn config_to_send(path: &Path, transport: TransportPolicy) -> Result<Config, Failure> {
     let config = config(path)?;
     if !config.store.sends_token_unencrypted() {
@@ -46,12 +46,12 @@ pub(super) fn config_to_send(path: &Path, transport: TransportPolicy) -> Result<
     Ok(config)
 }
 
-/// The reader of the desired values.
+/// Makes the reader of the desired values.
 pub(super) fn source(config: &Config) -> Result<PostgresSource, Failure> {
     Ok(PostgresSource::new(&config.source)?)
 }
 
-/// The store's client.
+/// Makes the store's client.
 pub(super) fn store(config: &Config) -> Result<BigCommerce, Failure> {
     let options = BigCommerceOptions {
         name: config.store.name.clone(),
@@ -67,7 +67,7 @@ pub(super) fn store(config: &Config) -> Result<BigCommerce, Failure> {
 pub(super) struct LockedLedger {
     /// The ledger.
     pub(super) ledger: Box<dyn Ledger>,
-    /// Where it was made just now, if it was.
+    /// Where the ledger is, if it was made by this call.
     pub(super) created: Option<String>,
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn audit(config: &Config) -> Result<Option<AuditLog>, Failure> 
     Ok(AuditLog::open(&config.ledger).await?)
 }
 
-/// Opens the ledger for reading, for a command that shows nothing without one.
+/// Opens the ledger for reading. Fails if there is none yet.
 pub(super) async fn existing_audit(config: &Config) -> Result<AuditLog, Failure> {
     audit(config).await?.ok_or_else(|| {
         Failure::new(format!("there is no ledger yet at {}", ledger_place(config)))
@@ -103,7 +103,7 @@ pub(super) async fn existing_audit(config: &Config) -> Result<AuditLog, Failure>
     })
 }
 
-/// Where the ledger is, for a person.
+/// Returns where the ledger is, for a person.
 pub(super) fn ledger_place(config: &Config) -> String {
     match &config.ledger {
         LedgerConfig::Sqlite(path) => path.display().to_string(),
@@ -111,7 +111,7 @@ pub(super) fn ledger_place(config: &Config) -> String {
     }
 }
 
-/// The id of the configured store in the ledger.
+/// Returns the id of the configured store in the ledger.
 ///
 /// # Errors
 /// The ledger does not know the store.

@@ -15,7 +15,7 @@ fn flaw<T>(problem: impl Into<String>, hint: impl Into<String>) -> Result<T, Fla
     Err((problem.into(), hint.into()))
 }
 
-/// A `postgres://` address.
+/// Checks a `postgres://` address.
 pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
     const SHAPE: &str = "it must be postgres://user:password@host:5432/database";
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
@@ -26,8 +26,8 @@ pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
         Ok(url) => url,
         Err(error) => return flaw(format!("cannot be read as an address: {error}"), escaped()),
     };
-    // A password with a special character ends the address too early: its rest would be shown as host, database or
-    // parameter.
+    // A special character in the password ends the password too early. Errors would then show the rest of it as host,
+    // database or parameter.
     let parts = [Some(url.path()), url.query()];
     if parts.into_iter().flatten().any(|part| part.contains('@')) || url.fragment().is_some() {
         return flaw("has an @ or a # after the host's name", escaped());
@@ -42,7 +42,7 @@ pub(super) fn postgres_url(text: &str) -> Result<Secret, Flaw> {
 /// The values of libpq's `sslmode`.
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
-/// `sqlite:PATH` or a `postgres://` address.
+/// Checks the ledger's address: `sqlite:PATH`, relative to `folder`, or a `postgres://` address.
 pub(super) fn ledger(text: &str, folder: &Path) -> Result<LedgerConfig, Flaw> {
     const SHAPE: &str = "it must be sqlite:ledger.db or postgres://user:password@host:5432/database";
     if text.starts_with("postgres") {
@@ -68,7 +68,7 @@ fn sqlite_path(path: &str, folder: &Path) -> PathBuf {
     folder.join(path.strip_prefix("./").unwrap_or(path))
 }
 
-/// The store's hash.
+/// Checks the store's hash.
 pub(super) fn store_hash(text: &str) -> Result<String, Flaw> {
     let is_hash = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_hash(text) && text.len() <= 64 {
@@ -85,7 +85,7 @@ pub(super) fn store_hash(text: &str) -> Result<String, Flaw> {
     )
 }
 
-/// The API account's token: any text that can be sent in a header.
+/// Checks the API account's token: any text that can be sent in a header.
 pub(super) fn access_token(text: &str) -> Result<Secret, Flaw> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Secret::new(text));
@@ -96,7 +96,7 @@ pub(super) fn access_token(text: &str) -> Result<Secret, Flaw> {
     )
 }
 
-/// The API's address: scheme, host, port.
+/// Checks the API's address: scheme, host, port.
 pub(super) fn api_url(text: &str) -> Result<String, Flaw> {
     const SHAPE: &str = "the live one is https://api.bigcommerce.com";
     let url = match Url::parse(text) {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pasted_hash_is_told_how_to_be_written() {
+    fn a_pasted_hash_has_a_hint_with_the_bare_hash() {
         assert_eq!(store_hash("abc123"), Ok("abc123".to_owned()));
         for text in ["store-abc123", "{abc123}", "stores/abc123", "{store-abc123}"] {
             assert_eq!(store_hash(text).map_err(|flaw| flaw.1), Err("write \"abc123\"".to_owned()), "{text}");

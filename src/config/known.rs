@@ -75,7 +75,7 @@ fn outside_section(key: &str) -> Problem {
     Problem::new(shown(key), "is outside of any section").hint(hint)
 }
 
-/// The beginning of an unknown name: it may be a secret in the wrong place.
+/// Returns the beginning of an unknown name. Only that is shown, because the name may be a secret in the wrong place.
 fn shown(name: &str) -> String {
     name.chars().take(40).flat_map(char::escape_debug).collect()
 }

@@ -164,7 +164,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The type of a value, for a person. Never the value itself.
+/// Returns the type of a value, for a person. The value itself may be a secret.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a string",

@@ -1,4 +1,4 @@
-//! One request's time in the store: it arrives, takes its latency, is served, and ends.
+//! Passes one request through the model: it arrives, takes its latency, is served, and ends.
 //!
 //! The client may close the connection at any moment. That frees its slot, but the store still serves the request.
 
@@ -35,7 +35,8 @@ pub(crate) fn lock(model: &SharedModel) -> MutexGuard<'_, Model> {
 
 /// Starts the model's clock with the first client, and returns its time.
 ///
-/// A runtime whose paused time ran ahead may have ended. Then a new clock goes on from the last request.
+/// A model can outlive a runtime whose paused time was ahead. In the next runtime its time would go backwards, so a new
+/// clock starts at the time of the last request.
 pub(crate) fn start_clock(model: &SharedModel) {
     now(&mut lock(model));
 }

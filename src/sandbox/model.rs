@@ -74,7 +74,7 @@ pub struct Model {
     in_flight: BTreeSet<u64>,
     rng: fastrand::Rng,
     now: u64,
-    /// The clock of those who pass requests to the model. The model itself reads no clock.
+    /// The clock of the callers that pass requests to the model. The model itself reads no clock.
     pub(super) clock: Option<ModelClock>,
 }
 
@@ -311,7 +311,7 @@ impl Model {
         self.now
     }
 
-    /// The same as a date, in whole seconds as in the API.
+    /// The time of the last request as a date, in whole seconds as in the API.
     pub(super) fn date(&self) -> DateTime<Utc> {
         (self.options.started_at + Duration::from_millis(self.now)).trunc_subsecs(0)
     }

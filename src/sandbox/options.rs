@@ -1,7 +1,7 @@
 //! The options of a sandbox, with a switch for every behaviour of the real API that is not known.
 //!
-//! The defaults are the most likely behaviour. Each switch is another reading of the API's documentation, so that tests
-//! can show that a client is correct under all of them.
+//! The defaults are the most likely behaviour. Each switch selects another interpretation of the API's documentation,
+//! so that tests can show that a client is correct under all of them.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl Default for QuotaRule {
 pub enum Blame {
     /// By its index: `3.value`.
     Index,
-    /// Not at all: `value`.
+    /// By its field only: `value`.
     FieldOnly,
     /// By the index of its neighbour.
     WrongIndex,

@@ -46,7 +46,7 @@ pub struct SourceShape {
     pub columns: Vec<(&'static str, String)>,
     /// The planner's estimate of the number of rows.
     pub estimated_rows: Option<u64>,
-    /// Whether every read sorts the rows, because no index has their order.
+    /// Whether every read sorts the rows, because no index returns them in key order.
     pub sorted: bool,
 }
 
@@ -248,7 +248,7 @@ impl SourcePages for PostgresPages {
         if let Some(page) = self.pages.recv().await {
             return Ok(Some(page));
         }
-        // The channel also closes when the reader fails: half a table must not pass for a whole one.
+        // The channel also closes when the reader fails. Only the reader's result shows that all rows were read.
         let Some(mut reader) = self.reader.take() else { return Ok(None) };
         reader.result().await.map_err(unreadable)?.map(|()| None)
     }

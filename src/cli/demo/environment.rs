@@ -28,7 +28,7 @@ const DATABASE: &str = "postgres";
 const HASH: &str = "demo";
 const TOKEN: &str = "demo-token";
 
-/// The demo's folder with its servers running. They end with this value.
+/// The demo's folder and its running servers. Dropping it stops the servers.
 #[derive(Debug)]
 pub(crate) struct Environment {
     folder: PathBuf,
@@ -59,7 +59,7 @@ impl Environment {
         let store = serve(Model::new(store_options()), ([127, 0, 0, 1], 0).into()).await?;
         let config = configuration(&postgres.url("postgres"), store.addr);
         let path = folder.join("sync.toml");
-        // The database's password is in there.
+        // The file has the database's password, so only this user may read it.
         fs::OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -108,11 +108,7 @@ async fn blocking(
 
 fn database_failure(error: ServerError) -> Failure {
     let hint = error.hint();
-    let failure = Failure::caused_by(error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::caused_by(error).maybe_hint(hint)
 }
 
 fn store_options() -> SandboxOptions {
@@ -124,7 +120,7 @@ fn store_options() -> SandboxOptions {
         ..SandboxOptions::default()
     };
     options.limits.counting = Counting::Customers;
-    // The demo takes seconds, so the rate limit is left to `attrsync sandbox`.
+    // The demo shows no rate limit, because waiting for the quota would make it slow.
     options.quota.requests = 100_000;
     options
 }
@@ -151,7 +147,7 @@ async fn restored_model(config: &Config) -> Result<Model, Failure> {
 }
 
 fn address(text: &str) -> Result<Url, Failure> {
-    // The text may hold the password; the error does not.
+    // The message shows the parser's error, and not the text, which may have a password.
     Url::parse(text).map_err(|error| Failure::new(format!("an address in the demo's sync.toml: {error}")))
 }
 

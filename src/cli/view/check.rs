@@ -44,7 +44,7 @@ pub(crate) fn text(findings: &[Finding], paint: Paint) -> String {
     let mut text = String::new();
     for finding in findings {
         let mark = if finding.ok { paint.good("ok    ") } else { paint.bad("FAILED") };
-        // A list of problems stays a list.
+        // Each problem of a list has a line of its own.
         let detail: Vec<String> = finding.detail.lines().map(tame).collect();
         text += &format!("{mark}  {:<13}  {}\n", finding.name, detail.join("\n                       "));
         if let Some(hint) = &finding.hint {

@@ -84,26 +84,26 @@ impl Console {
         self.out(&format!("{}\n", serde_json::to_string_pretty(value)?))
     }
 
-    /// Says something about the result.
+    /// Writes a note about the result.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             self.say("INFO", "note", text, text);
         }
     }
 
-    /// Says what to do next.
+    /// Writes a hint: what to do next.
     pub(crate) fn hint(&self, text: &str) {
         if !self.quiet {
             self.remedy(text);
         }
     }
 
-    /// Says what to do about an error, also when quiet.
+    /// Writes a hint about an error, also when quiet.
     pub(crate) fn remedy(&self, text: &str) {
         self.say("INFO", "hint", text, &format!("{} {text}", self.stderr.strong("hint:")));
     }
 
-    /// Says what failed.
+    /// Writes an error.
     pub(crate) fn error(&self, text: &str) {
         self.say("ERROR", "error", text, &format!("{} {text}", self.stderr.bad("error:")));
     }
@@ -113,14 +113,14 @@ impl Console {
         LogWriter(self.clone())
     }
 
-    /// The bar that `make` makes, if stderr is a terminal and progress may be shown.
+    /// Makes the bar and shows it, if stderr is a terminal and progress may be shown.
     pub(super) fn start_bar(&self, make: impl FnOnce() -> ProgressBar) -> Option<ProgressBar> {
         let bar = (io::stderr().is_terminal() && !self.quiet).then(make);
         self.set_bar(bar.clone());
         bar
     }
 
-    /// Changes what lines are written above.
+    /// Sets the bar that lines are written above, or removes it.
     pub(super) fn set_bar(&self, bar: Option<ProgressBar>) {
         *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar;
     }

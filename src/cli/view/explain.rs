@@ -68,7 +68,8 @@ fn history(known: &EntryHistory, attribute: Option<i64>) -> Vec<String> {
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-/// Whether the edit met the value's entry, which its newest earlier change made. The scope of the edit may be wider.
+/// Returns whether the edit changed the value's entry. The edit's scope may include values that have no entry. The
+/// newest change before the edit shows the state of the entry: a requeue edits rejected entries only.
 fn concerns(edit: &BeliefEditRow, newest_first: &[&PastChange]) -> bool {
     let made_entry = |change: &&&PastChange| {
         change.run_id < edit.run_id && (change.request.is_some() || change.outcome == "rejected")

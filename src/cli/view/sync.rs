@@ -20,8 +20,8 @@ pub(crate) struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// How many requests the ledger saved, compared with sending every value. None if the run ended early, because a
-    /// request that is still to come is not saved.
+    /// Returns how many requests the ledger saved, compared with sending every value. Returns 0 if the run ended early,
+    /// because the next run makes the requests that this one did not.
     fn requests_saved(&self) -> u64 {
         if !matches!(self.report.status, RunStatus::Succeeded | RunStatus::Partial) {
             return 0;

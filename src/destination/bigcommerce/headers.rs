@@ -31,7 +31,7 @@ fn rate(headers: &HeaderMap) -> Option<Rate> {
     Some(Rate { window, reset, quota: count(headers, QUOTA)?, left: count(headers, LEFT)? })
 }
 
-/// The end of a request with this response, for the rate limiter.
+/// Returns how a request with this response ended, for the rate limiter.
 pub(crate) fn ending(status: u16, headers: &HeaderMap) -> Ending {
     Ending::Responded { rate: rate(headers), good: status < 400 }
 }

@@ -1,7 +1,7 @@
 //! Reads lists from the store: the paths of a list, and all its pages.
 //!
-//! A read tells whether a value exists, so it is strict, unlike the reading of a write's response: a page that repeats
-//! the page before it, or has an item that cannot be read, is an error and never a shorter list.
+//! A list proves which values do not exist, so its pages are read strictly: a page that repeats the page before it, or
+//! has an item that cannot be read, is an error and never a shorter list.
 
 use std::collections::BTreeSet;
 
@@ -34,12 +34,12 @@ pub(super) async fn all_pages<T: PartialEq>(
     path: &str,
     read: impl Fn(&Tree<'_>) -> Option<T>,
 ) -> Result<Vec<T>, ReadError> {
-    let glue = if path.contains('?') { '&' } else { '?' };
+    let separator = if path.contains('?') { '&' } else { '?' };
     let mut all: Vec<T> = Vec::new();
     let mut previous = 0..0;
     for number in 1..=PAGES_MAX {
         transport.acquire_permit().await;
-        let path = format!("{path}{glue}limit={LIMIT}&page={number}");
+        let path = format!("{path}{separator}limit={LIMIT}&page={number}");
         let received = transport.send(Method::GET, &path, None).await.map_err(ReadError)?;
         let page = readable(received, &read)?;
         if page.items.is_empty() {

@@ -27,7 +27,7 @@ pub(crate) struct Rate {
 /// No request may be made now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TryAgain {
-    /// When to try again, if no request ends before; `None` is not before a request ends.
+    /// When to try again, unless a request ends earlier. `None` if only the end of a request can help.
     pub(super) at: Option<Instant>,
 }
 
@@ -90,7 +90,7 @@ impl Quota {
         let taken = self.in_flight + self.permits.len() as u64;
         let blocked_until = match &mut self.knowledge {
             Knowledge::Unlimited => None,
-            // The first response tells the quota: a burst before it could exceed it.
+            // The first response reports the quota. Several requests before it could exceed the quota.
             Knowledge::Nothing if taken > 0 => Some(None),
             Knowledge::Nothing => None,
             Knowledge::Window(window) => {
@@ -109,7 +109,7 @@ impl Quota {
         Ok(())
     }
 
-    /// Uses the newest permit for a request, so that one that is never used stays in front and expires.
+    /// Uses the newest permit for a request, so that the oldest one expires if a permit is never used.
     pub(super) fn start_request(&mut self) {
         self.permits.pop();
         self.in_flight += 1;
@@ -166,8 +166,8 @@ impl Window {
         finds_out || self.left.saturating_sub(taken) as f64 > reserve * self.quota as f64
     }
 
-    /// Updates the window from a response. The window that it reports ends between `sent` and `now`, each plus the
-    /// reset, which tells the windows apart to within a quarter of their length.
+    /// Updates the window from a response. The response may be about this window, an earlier or a later one. The window
+    /// that it reports ends between `sent + reset` and `now + reset`; a quarter of a window is allowed as inaccuracy.
     fn learn(&mut self, now: Instant, sent: Instant, rate: Rate) {
         let slack = self.length / 4;
         if self.assumed {

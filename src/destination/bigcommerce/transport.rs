@@ -1,4 +1,4 @@
-//! The way of a request to the store and of its response back: HTTP, or a sandbox in the same process.
+//! The port that carries requests to the store: HTTP, or a sandbox in the same process.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::headers;
 use super::pacing::{InFlight, Pacer};
 use crate::destination::Response;
 
-/// Sends one request at a time and returns its response unread.
+/// Sends requests and returns their responses with the bodies as text.
 #[async_trait]
 pub(crate) trait Transport: Send + Sync {
     /// Sends one request. `path` follows `/v3` and has the query. Ends `in_flight` as soon as the response's headers

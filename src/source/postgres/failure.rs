@@ -37,7 +37,7 @@ pub(super) fn place(options: &PgConnectOptions) -> String {
     }
 }
 
-/// The error that a person can act upon, by SQLSTATE; otherwise the cause as it is.
+/// Explains an error by its SQLSTATE. Returns the cause as the error if a person cannot act upon it.
 fn explained(error: sqlx::Error) -> Result<SourceError, Cause> {
     let Some(database) = error.as_database_error().and_then(|error| error.try_downcast_ref()) else {
         return Err(Box::new(error));
@@ -45,7 +45,7 @@ fn explained(error: sqlx::Error) -> Result<SourceError, Cause> {
     let message = PgDatabaseError::message(database);
     let with = |lead: &str, hint: &str| unusable(format!("{lead}: {message}"), hint);
     Ok(match database.code() {
-        // Nothing else conflicts with a transaction that only reads.
+        // Replay is the only conflict of a transaction that only reads.
         "40001" | "40P01" => SourceError::RecoveryConflict,
         "28P01" | "28000" => with(
             "the source refused the log-in",

@@ -64,7 +64,7 @@ pub(super) fn has_small_values(relation: &str) -> String {
     )
 }
 
-/// The ordered query. It orders by the raw columns, so that an index over them serves.
+/// The ordered query. It orders by the raw columns, so that Postgres can use an index over them.
 pub(super) fn rows(relation: &str, value: &str, filter: &Filter) -> String {
     format!(
         "select s.customer_id::int8, s.attribute_id::int8, {value} from {relation} as s{} \

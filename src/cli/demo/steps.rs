@@ -1,4 +1,4 @@
-//! The steps of the demo. Each step runs a command as a person would type it.
+//! The steps of the demo. Each step shows a command as a person would type it, and runs it.
 
 use std::ffi::OsString;
 
@@ -71,7 +71,7 @@ pub(super) const STEPS: &[Step] = &[
 ];
 
 /// Runs all steps.
-pub(super) async fn tell(
+pub(super) async fn run(
     console: &Console,
     environment: &Environment,
     perform: &Perform<'_>,
@@ -107,8 +107,8 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// Says what to do while the servers are up.
-pub(super) fn invite(console: &Console, environment: &Environment) -> Result<(), Failure> {
+/// Tells how to use the servers while they are up.
+pub(super) fn show_access(console: &Console, environment: &Environment) -> Result<(), Failure> {
     let (folder, attrsync) = (environment.folder().display(), program());
     console.out(&format!(
         "The demo's database and simulator are up until Ctrl-C. In another terminal:\n  \
@@ -118,12 +118,12 @@ pub(super) fn invite(console: &Console, environment: &Environment) -> Result<(),
     Ok(())
 }
 
-/// The path of this program, because it may not be installed.
+/// Returns the path of this program. Its bare name may not be in the search path.
 fn program() -> String {
     std::env::current_exe().map_or_else(|_| "attrsync".to_owned(), |path| path.display().to_string())
 }
 
-/// The command as a person would type it.
+/// Returns the command as a person would type it.
 fn typed(command: &[&str]) -> String {
     let words: Vec<String> = command
         .iter()
