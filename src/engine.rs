@@ -141,7 +141,7 @@ fn policy(
     DiffPolicy {
         attributes: attributes.iter().map(|attribute| attribute.id).collect(),
         requeued: changes.requeued(),
-        deleted_attributes: changes.definitions.missing,
+        deleted_attributes: changes.definitions.deleted,
         retry_rejected: options.retry_rejected,
         full: options.full,
         now,

@@ -1,21 +1,21 @@
-//! The store's attributes, compared with what the ledger knew of them: renamed, deleted, made anew.
+//! Compares the store's attributes with those in the ledger, to find renamed, deleted and recreated ones.
 
 use std::collections::BTreeMap;
 
 use crate::record::KnownAttribute;
 
-/// What became of the attributes.
+/// The differences between the attributes in the ledger and in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Definitions {
-    /// Those that have another name or type now, by their ids, with what changed.
+    /// Attributes with another name or type than before, by id, with a description of the difference.
     pub changed: BTreeMap<i64, String>,
-    /// Those that were there when it was last looked, with what to do.
-    pub gone: BTreeMap<i64, String>,
-    /// All that the store had once and has no more: why their rows cannot be sent.
-    pub missing: BTreeMap<i64, String>,
+    /// Attributes that were deleted after the last run, by id, with a notice that says what to do.
+    pub newly_deleted: BTreeMap<i64, String>,
+    /// All attributes that the store had once and has no more, by id, with the reason why their rows cannot be sent.
+    pub deleted: BTreeMap<i64, String>,
 }
 
-/// Compares what the ledger knew with what the store lists now.
+/// Compares the attributes in the ledger (`known`) with the attributes that the store lists now.
 #[must_use]
 pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitions {
     let mut definitions = Definitions::default();
@@ -40,13 +40,13 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
                 )
             };
             definitions
-                .missing
+                .deleted
                 .insert(id, format!("the store has no attribute {id} ({name}) any more{reason}"));
             if !before.deleted {
                 let notice = format!(
                     "attribute {id} ({name}) was deleted from the store with all its values: its rows are not sent; {advice}"
                 );
-                definitions.gone.insert(id, notice);
+                definitions.newly_deleted.insert(id, notice);
             }
             continue;
         };
@@ -75,20 +75,20 @@ mod tests {
         KnownAttribute { id, name: name.to_owned(), kind: kind.to_owned(), deleted: false }
     }
 
-    fn gone(id: i64, name: &str) -> KnownAttribute {
+    fn deleted(id: i64, name: &str) -> KnownAttribute {
         KnownAttribute { deleted: true, ..attribute(id, name, "string") }
     }
 
     #[test]
-    fn the_same_attributes_are_no_news() {
+    fn the_same_attributes_have_no_differences() {
         let same = [attribute(1, "tier", "string"), attribute(2, "spent", "number")];
         assert_eq!(compare(&same, &same), Definitions::default());
         assert_eq!(compare(&[], &same), Definitions::default(), "new ones have no entries");
     }
 
     #[test]
-    fn a_change_is_told() {
-        let known = [attribute(1, "tier", "string"), attribute(2, "spent", "string"), gone(3, "last")];
+    fn a_change_is_described() {
+        let known = [attribute(1, "tier", "string"), attribute(2, "spent", "string"), deleted(3, "last")];
         let listed = [
             attribute(1, "level", "string"),
             attribute(2, "spent", "number"),
@@ -106,20 +106,23 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_attribute_is_told_once_and_its_rows_are_explained_for_ever() {
+    fn a_deletion_has_one_notice_and_a_lasting_reason() {
         let listed = [attribute(1, "tier", "string")];
         let first = compare(&[attribute(1, "tier", "string"), attribute(2, "spent", "string")], &listed);
-        assert!(first.gone[&2].contains("(spent) was deleted") && first.gone[&2].contains("make it again"));
-        assert_eq!(first.missing[&2], "the store has no attribute 2 (spent) any more");
-        let later = compare(&[attribute(1, "tier", "string"), gone(2, "spent")], &listed);
-        assert!(later.gone.is_empty());
-        assert_eq!(later.missing, first.missing);
+        assert!(
+            first.newly_deleted[&2].contains("(spent) was deleted")
+                && first.newly_deleted[&2].contains("make it again")
+        );
+        assert_eq!(first.deleted[&2], "the store has no attribute 2 (spent) any more");
+        let later = compare(&[attribute(1, "tier", "string"), deleted(2, "spent")], &listed);
+        assert!(later.newly_deleted.is_empty());
+        assert_eq!(later.deleted, first.deleted);
     }
 
     #[test]
     fn a_recreated_attribute_is_named_with_its_new_id() {
-        let made_anew = compare(&[attribute(2, "spent", "string")], &[attribute(17, "spent", "number")]);
-        assert!(made_anew.gone[&2].contains("let the source use attribute_id 17"), "{made_anew:?}");
-        assert!(made_anew.missing[&2].ends_with("another of that name: let the source use attribute_id 17"));
+        let recreated = compare(&[attribute(2, "spent", "string")], &[attribute(17, "spent", "number")]);
+        assert!(recreated.newly_deleted[&2].contains("let the source use attribute_id 17"), "{recreated:?}");
+        assert!(recreated.deleted[&2].ends_with("another of that name: let the source use attribute_id 17"));
     }
 }
