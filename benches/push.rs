@@ -1,9 +1,9 @@
-//! How near sending comes to its limit, three calls in flight: 3 / latency. The ledger is on and fully durable.
+//! Measures the rate of requests against its limit, 3 / latency for three requests in flight. Ledgers are fully durable.
 //!
-//! `cargo bench --bench push -- [SECONDS]` (5 a case unless given). A ledger in memory, which is no ledger, shows what
-//! is left to the others: HTTP and the sandbox. The store is the sandbox over HTTP, on a thread of its own. Its timer is coarse: what a
-//! latency really takes is measured first, and the limit is taken from that. What the disk takes to make a write durable is measured
-//! too, since every answer waits for that once before its slot is free.
+//! `cargo bench --bench push -- [SECONDS]` (5 seconds a case by default). The case with the ledger in memory shows the
+//! cost of HTTP and the sandbox alone. The store is the sandbox over HTTP, on its own thread. Its timer is coarse, so the
+//! real latency is measured first, and the limit is computed from it. The time of a durable write to the disk is measured
+//! too; the last column adds it to the latency.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 
@@ -83,11 +83,11 @@ async fn case(ledger: &str, latency: Duration, seconds: f64) {
     let report = engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await.expect("a run");
     let took = planned.lock().expect("one thread").expect("a plan").elapsed().as_secs_f64();
     assert_eq!(report.status, RunStatus::Succeeded, "{report:?}");
-    let calls = model.lock().expect("a model").tally().writes;
-    let rate = calls as f64 / took;
+    let requests = model.lock().expect("a model").tally().writes;
+    let rate = requests as f64 / took;
     let share = |latency: f64| format!("{:.1} %", 100.0 * rate * latency / WORKERS as f64);
     println!(
-        "{ledger:<10} {:>7} ms {:>8.2} ms {:>7.2} ms {calls:>7} {:>9} {rate:>9.1} {:>11} {:>17}",
+        "{ledger:<10} {:>7} ms {:>8.2} ms {:>7.2} ms {requests:>7} {:>9} {rate:>9.1} {:>11} {:>17}",
         latency.as_millis(),
         real.as_secs_f64() * 1e3,
         fsync.as_secs_f64() * 1e3,
@@ -108,7 +108,7 @@ async fn open(ledger: &str, path: &Path, name: &StoreName) -> Box<dyn Ledger> {
     }
 }
 
-/// A store on a thread of its own that counts customers and has no quota to speak of.
+/// Starts a store on its own thread. It counts customers, and its quota is never used up.
 fn sandbox(customers: i64, latency: Duration) -> (Arc<Mutex<Model>>, std::net::SocketAddr) {
     let mut options = SandboxOptions { customers, latency, ..SandboxOptions::default() };
     options.limits.counting = Counting::Customers;
@@ -120,14 +120,14 @@ fn sandbox(customers: i64, latency: Duration) -> (Arc<Mutex<Model>>, std::net::S
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let server = Server::start("127.0.0.1:0", served).await.expect("a server");
-            tell.send(server.addr).expect("somebody waits");
+            tell.send(server.addr).expect("the caller waits");
             std::future::pending::<()>().await;
         });
     });
     (model, told.recv().expect("an address"))
 }
 
-/// What the disk takes for a commit at the least: the mean of some small writes, each made durable.
+/// Returns the mean time of some small durable writes, which is the least time of a commit.
 fn disk(folder: &Path) -> Duration {
     const WRITES: u32 = 100;
     let mut file = std::fs::File::create(folder.join("fsync")).expect("a file");
@@ -144,7 +144,7 @@ fn disk(folder: &Path) -> Duration {
     took / WRITES
 }
 
-/// What the sandbox's timer makes of a latency: the mean of some sleeps, three at a time as in the run.
+/// Returns the real latency of the sandbox's timer: the mean of some sleeps, three at a time as in the run.
 fn real_latency(latency: Duration) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let rounds = (Duration::from_secs(1).as_millis() / latency.as_millis()).max(5) as u32;

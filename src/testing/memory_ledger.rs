@@ -1,7 +1,7 @@
-//! The ledger in memory: the reference for what the other two mean.
+//! The ledger in memory, which tests use.
 //!
-//! A [`MemoryStore`] is the database; it outlives its handles, so that a test can drop a run half-way and open
-//! the ledger again, as after a crash.
+//! A [`MemoryStore`] is the database. It outlives its handles, so that a test can drop a run in the middle and open the
+//! ledger again, as after a crash.
 
 mod attempts;
 mod catalog;
@@ -26,25 +26,25 @@ use crate::record::{
 };
 use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
-/// A database of any number of stores.
+/// The database in memory, for any number of stores.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore(Arc<Mutex<State>>);
 
 impl MemoryStore {
-    /// An empty database.
+    /// Returns an empty database.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the lock of one store; it is given up when the handle is dropped.
+    /// Takes the lock of one store. The lock ends when the handle is dropped.
     ///
     /// # Errors
-    /// [`LedgerError::Locked`] where another handle has it.
+    /// [`LedgerError::Locked`] if another handle has the lock.
     pub fn lock(&self, name: &StoreName) -> Result<MemoryLedger> {
         let mut state = self.state();
         let store = state.store(name);
-        if state.stores[store].held_by.is_some() {
+        if state.stores[store].lock_handle.is_some() {
             let holder = match state.newest_run(store).filter(|run| run.finished_at.is_none()) {
                 Some(run) => {
                     let started = run.started_at.format("%Y-%m-%d %H:%M:%S UTC");
@@ -58,19 +58,19 @@ impl MemoryStore {
         Ok(self.seize(name))
     }
 
-    /// Takes the lock although another handle may have it, as if that one's session had ended without its knowing.
+    /// Takes the lock even if another handle has it, as if the session of the other handle had ended unnoticed.
     #[must_use]
     pub fn seize(&self, name: &StoreName) -> MemoryLedger {
         let mut state = self.state();
         let store = state.store(name);
         state.handles += 1;
         let handle = state.handles;
-        state.stores[store].held_by = Some(handle);
+        state.stores[store].lock_handle = Some(handle);
         drop(state);
         MemoryLedger { database: self.clone(), store, handle }
     }
 
-    /// Makes the `nth` write from now on (1 is the next) and all after it fail, until [`mend`](Self::mend).
+    /// Makes all writes fail from the `nth` on (1 is the next write), until [`mend`](Self::mend).
     pub fn fail_writes_from(&self, nth: u64) {
         self.state().writes_left = Some(nth.saturating_sub(1));
     }
@@ -80,7 +80,7 @@ impl MemoryStore {
         self.state().writes_left = None;
     }
 
-    /// One entry of a store.
+    /// Returns one entry of a store.
     #[must_use]
     pub fn entry(&self, name: &StoreName, key: Key) -> Option<Entry> {
         let mut state = self.state();
@@ -88,7 +88,7 @@ impl MemoryStore {
         state.entries.get(&(store, key)).cloned()
     }
 
-    /// The entries of a store, in key order.
+    /// Returns the entries of a store, in key order.
     #[must_use]
     pub fn entries(&self, name: &StoreName) -> Vec<Entry> {
         let mut state = self.state();
@@ -96,7 +96,7 @@ impl MemoryStore {
         state.entries.iter().filter(|((of, _), _)| *of == store).map(|(_, entry)| entry.clone()).collect()
     }
 
-    /// The runs of a store, oldest first.
+    /// Returns the runs of a store, oldest first.
     #[must_use]
     pub fn runs(&self, name: &StoreName) -> Vec<RunRow> {
         let mut state = self.state();
@@ -104,33 +104,33 @@ impl MemoryStore {
         state.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run.clone()).collect()
     }
 
-    /// The changes of a run, in key order.
+    /// Returns the changes of a run, in key order.
     #[must_use]
     pub fn changes(&self, run_id: i64) -> Vec<ChangeRow> {
         let state = self.state();
         state.changes.values().filter(|change| change.run_id == run_id).cloned().collect()
     }
 
-    /// The requests of a run, oldest first.
+    /// Returns the requests of a run, oldest first.
     #[must_use]
     pub fn requests(&self, run_id: i64) -> Vec<RequestRow> {
         self.state().requests.iter().filter(|request| request.run_id == run_id).cloned().collect()
     }
 
-    /// The invalid rows of a run, in the order they were saved.
+    /// Returns the invalid rows of a run, in the order in which they were saved.
     #[must_use]
     pub fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow> {
         self.state().invalid.iter().filter(|(of, _)| *of == run_id).map(|(_, row)| row.clone()).collect()
     }
 
-    /// The edits of beliefs that a run made, in that order.
+    /// Returns the belief edits of a run, in the order in which they were made.
     #[must_use]
     pub fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow> {
         self.state().belief_edits.iter().filter(|row| row.run_id == run_id).cloned().collect()
     }
 
-    /// What the changes of a run came to, as the view `outcomes` says it: nothing where its plan was never
-    /// completed, and no change of a closed run is undecided.
+    /// Returns the outcomes of a run as the view `outcomes` shows them: none if the plan was never sealed, and a final
+    /// outcome for every change of a closed run.
     #[must_use]
     pub fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
         let state = self.state();
@@ -174,8 +174,8 @@ pub struct MemoryLedger {
 
 impl Drop for MemoryLedger {
     fn drop(&mut self) {
-        let held_by = &mut self.database.state().stores[self.store].held_by;
-        held_by.take_if(|handle| *handle == self.handle);
+        let lock_handle = &mut self.database.state().stores[self.store].lock_handle;
+        lock_handle.take_if(|handle| *handle == self.handle);
     }
 }
 

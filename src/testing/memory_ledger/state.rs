@@ -1,6 +1,6 @@
-//! The database of the ledger in memory: its tables, and what every write does to them.
+//! The tables of the ledger in memory, and the writes to them.
 //!
-//! Every function checks all that it needs before it changes anything, which makes it a transaction.
+//! Every function checks everything before its first change, so it changes all or nothing, as a transaction does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,16 @@ use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::LearnedSize;
 use crate::record::{Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName};
 
-/// A row of `stores`, and the handle that holds its lock.
+/// A row of `stores`, and the handle that has its lock.
 #[derive(Debug)]
 pub(super) struct StoreRow {
     pub(super) name: StoreName,
     pub(super) learned: Option<LearnedSize>,
-    pub(super) owner: Option<i64>,
-    pub(super) held_by: Option<u64>,
+    pub(super) owner_run_id: Option<i64>,
+    pub(super) lock_handle: Option<u64>,
 }
 
-/// All tables. A store is known by its place in `stores`; runs and requests by their place plus one.
+/// All tables. A store's id is its index in `stores`; the ids of runs and requests are their index plus one.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) stores: Vec<StoreRow>,
@@ -31,21 +31,26 @@ pub(super) struct State {
     pub(super) invalid: Vec<(i64, InvalidRow)>,
     pub(super) belief_edits: Vec<BeliefEditRow>,
     pub(super) attributes: BTreeMap<(usize, i64), KnownAttribute>,
-    /// Customers with rejected values: whether each is deleted, and the run that checked last (0 for none).
+    /// Customers with rejected values: whether the customer is deleted, and the run that checked it last (0: none).
     pub(super) rejected_customers: BTreeMap<(usize, i64), (bool, i64)>,
-    /// How many handles there were.
+    /// The number of handles so far.
     pub(super) handles: u64,
-    /// How many writes still succeed before all fail, where that was asked for.
+    /// The number of writes that still succeed before all writes fail; `None`: writes do not fail.
     pub(super) writes_left: Option<u64>,
 }
 
 impl State {
-    /// The place of a store, which is made if it is not there.
+    /// Returns the index of a store, and adds the store if it is new.
     pub(super) fn store(&mut self, name: &StoreName) -> usize {
         match self.stores.iter().position(|store| store.name == *name) {
             Some(place) => place,
             None => {
-                self.stores.push(StoreRow { name: name.clone(), learned: None, owner: None, held_by: None });
+                self.stores.push(StoreRow {
+                    name: name.clone(),
+                    learned: None,
+                    owner_run_id: None,
+                    lock_handle: None,
+                });
                 self.stores.len() - 1
             }
         }
@@ -62,10 +67,10 @@ impl State {
 
     /// The run, if it owns the store.
     pub(super) fn owned(&mut self, store: usize, run_id: i64, doing: &'static str) -> Result<&mut RunRow> {
-        let owner = self.stores[store].owner;
-        if owner != Some(run_id) {
+        let owner_run_id = self.stores[store].owner_run_id;
+        if owner_run_id != Some(run_id) {
             let newest = self.newest_run(store).map_or(0, |run| run.id);
-            return Err(LedgerError::LostLock { owner: owner.unwrap_or(newest) });
+            return Err(LedgerError::LostLock { owner: owner_run_id.unwrap_or(newest) });
         }
         row_index(run_id)
             .and_then(|index| self.runs.get_mut(index))
@@ -74,13 +79,13 @@ impl State {
     }
 
     pub(super) fn open_run(&mut self, store: usize, run: &NewRun) -> i64 {
-        let owner = self.stores[store].owner.and_then(row_index);
-        if let Some((_, left)) = owner.and_then(|index| self.runs.get_mut(index)) {
+        let previous = self.stores[store].owner_run_id.and_then(row_index);
+        if let Some((_, left)) = previous.and_then(|index| self.runs.get_mut(index)) {
             left.status = RunStatus::Interrupted;
             left.finished_at = Some(run.started_at);
         }
         let id = next_id(self.runs.len());
-        self.stores[store].owner = Some(id);
+        self.stores[store].owner_run_id = Some(id);
         self.runs.push((
             store,
             RunRow {
@@ -110,7 +115,7 @@ impl State {
         run.status = status;
         run.message = message.map(str::to_owned);
         run.finished_at = Some(at);
-        self.stores[store].owner = None;
+        self.stores[store].owner_run_id = None;
         Ok(())
     }
 
