@@ -1,4 +1,4 @@
-//! What is special to the ledger in Postgres. What every ledger must do is in the contract suite.
+//! Rules that apply to the ledger in Postgres only. The rules for every ledger are in the contract suite.
 
 mod liveness;
 mod lock;
@@ -58,7 +58,7 @@ pub(crate) const FIRST: NewRequest = NewRequest {
     in_doubt_until: DateTime::UNIX_EPOCH,
 };
 
-/// The end of an accepted request.
+/// Returns the end of an accepted request.
 pub(crate) fn ended() -> RequestEnd {
     RequestEnd { at: at(3), ..request_end(0) }
 }
@@ -202,7 +202,7 @@ async fn a_new_ledger_is_announced_once() {
     let other = StoreName { hash: "other".to_owned(), ..store() };
     assert!(!PostgresLedger::open(&url, &other).await.unwrap().created(), "a new store, but no new ledger");
 
-    // An administrator may have made the schema, empty, for a user who may make none.
+    // An administrator may have created the empty schema for a user who has no right to create one.
     let url = Postgres::start().database();
     connect(&url).await.execute("create schema attrsync").await.unwrap();
     assert!(PostgresLedger::open(&url, &store()).await.unwrap().created());

@@ -1,4 +1,4 @@
-//! The plan: saved, sealed, read back, discarded, and left by a closed run.
+//! The plan: it is saved, sealed, read, discarded, and kept when its run is closed.
 
 use attrsync::record::{Action, Change, Counts, InvalidRow, Key, Outcome, PlannedChange, RunStatus};
 
@@ -74,7 +74,7 @@ pub(crate) async fn changes_in_doubt_are_read_apart(backend: &dyn Backend) {
         in_doubt_value: Some("b".to_owned()),
         observed_value: Some("B".to_owned()),
     };
-    // What was observed for another value says nothing about this one.
+    // A value observed for another desired value says nothing about this one.
     let other = PlannedChange { change: other, in_doubt_value: Some("c".to_owned()), observed_value: None };
     assert_eq!(read, [same.clone(), other.clone()], "with what the entry says now");
     assert_eq!(scene.ledger.planned(run, true, Some(same.key()), 9).await.expect("reads"), [other]);
