@@ -1,9 +1,10 @@
-//! Measures the rate of requests against its limit, 3 / latency for three requests in flight. Ledgers are fully durable.
+//! Measures the rate of requests against its limit, 3 / latency for three requests in flight. Ledgers are fully
+//! durable.
 //!
 //! `cargo bench --bench push -- [SECONDS]` (5 seconds a case by default). The case with the ledger in memory shows the
-//! cost of HTTP and the sandbox alone. The store is the sandbox over HTTP, on its own thread. Its timer is coarse, so the
-//! real latency is measured first, and the limit is computed from it. The time of a durable write to the disk is measured
-//! too; the last column adds it to the latency.
+//! cost of HTTP and the sandbox alone. The store is the sandbox over HTTP, on its own thread. Its timer is coarse, so
+//! the real latency is measured first, and the limit is computed from it. The time of a durable write to the disk is
+//! measured too; the last column adds it to the latency.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 

@@ -216,7 +216,7 @@ impl Diff {
         None
     }
 
-    /// Adds another row of the pending key. All rows of the key become invalid, because nothing says which one is right.
+    /// Adds another row of the pending key. All rows of the key become invalid, because any of them may be wrong.
     fn add_repeated(&mut self, row: SourceRow<'_>, out: &mut PlanPage) {
         let Some(mut pending) = self.pending.take() else { return };
         if pending.copies == 1 {
@@ -349,15 +349,15 @@ impl Diff {
         !self.policy.requeued.is_empty() && self.policy.requeued.contains(&customer)
     }
 
-    /// Returns until when an older request for the entry may still be applied, if that is after now. The time is at most
-    /// `IN_DOUBT_MAX` from now, because a later one means that the clock was set back.
+    /// Returns until when an older request for the entry may still be applied, if that is after now. The time is at
+    /// most `IN_DOUBT_MAX` from now, because a later one means that the clock was set back.
     fn in_doubt_until(&self, entry: EntryRow<'_>) -> Option<DateTime<Utc>> {
         let until = entry.in_doubt_until?.min(self.policy.now + IN_DOUBT_MAX);
         (until > self.policy.now).then_some(until)
     }
 
-    /// Returns whether the store may hold a value for this entry. It holds none if the first value was rejected, or if the
-    /// attribute was deleted.
+    /// Returns whether the store may hold a value for this entry. It holds none if the first value was rejected, or if
+    /// the attribute was deleted.
     fn may_be_stored(&self, entry: &EntryRow<'_>) -> bool {
         (entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some())
             && !self.policy.deleted_attributes.contains_key(&entry.key.attribute_id)

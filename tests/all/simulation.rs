@@ -1,9 +1,9 @@
 //! Simulates the lives of stores under paused time, with the memory ledger and the sandbox in one process. Each life is
-//! drawn from a seed: tables, edits, faults, crashes and changes by others. After every sync a naive oracle checks what the
-//! ledger claims. At the end all faults stop, and the store must then equal the source.
+//! drawn from a seed: tables, edits, faults, crashes and changes by others. After every sync a naive oracle checks what
+//! the ledger claims. At the end all faults stop, and the store must then equal the source.
 //!
-//! `ATTRSYNC_SEED=n` plays the story of one seed and prints it; `ATTRSYNC_SEEDS=n` plays the stories of the first n seeds. A
-//! story that breaks a promise is shortened and printed as a test for `simulation/kept.rs`. See
+//! `ATTRSYNC_SEED=n` plays the story of one seed and prints it; `ATTRSYNC_SEEDS=n` plays the stories of the first n
+//! seeds. A story that breaks a promise is shortened and printed as a test for `simulation/kept.rs`. See
 //! `docs/operations/reliability.md`.
 
 #![allow(clippy::print_stdout, reason = "one story is printed on request")]

@@ -280,8 +280,9 @@ impl CountingProxy {
                 counter.fetch_add(1, Ordering::SeqCst);
                 let client = client.expect("a connection");
                 let server = TcpStream::connect(("127.0.0.1", server)).expect("the server listens");
-                let back = (server.try_clone().expect("a stream"), client.try_clone().expect("a stream"));
-                for (from, to) in [(client, server), back] {
+                let returning =
+                    (server.try_clone().expect("a stream"), client.try_clone().expect("a stream"));
+                for (from, to) in [(client, server), returning] {
                     thread::spawn(move || {
                         let _ = std::io::copy(&mut &from, &mut &to);
                         let _ = to.shutdown(Shutdown::Write);

@@ -152,7 +152,7 @@ fn promise_5_customers_that_a_killed_or_stopped_run_did_not_check_are_checked_by
         running.signal(signal);
         running.end();
         world.store().options.latency = Duration::from_millis(2);
-        assert_eq!(deleted_customers(&world), 0, "the run checked nobody");
+        assert_eq!(deleted_customers(&world), 0, "the run checked no customer");
 
         world.store().reset_log();
         let said = world.sync().exits(3).balances().tells(&["the store no longer has these customers"]);

@@ -76,8 +76,8 @@ impl Destination for RecordingStore {
     }
 }
 
-/// Syncs one value for each of 130 customers. The store refuses the values of customers 51 to 100, and customers from 101
-/// on do not exist.
+/// Syncs one value for each of 130 customers. The store refuses the values of customers 51 to 100, and customers from
+/// 101 on do not exist.
 async fn sync(ledger: &dyn Ledger, store: &RecordingStore) -> Report {
     let value = |customer| if (51..=100).contains(&customer) { "no !reject" } else { "gold" };
     let rows = (1..=130).map(|customer| (Some(customer), Some(1), Some(value(customer).to_owned())));
@@ -119,13 +119,13 @@ async fn checks_each_customer_once(ledger: &dyn Ledger) {
 }
 
 #[tokio::test]
-async fn a_run_checks_each_customer_with_a_rejected_value_once() {
+async fn a_run_in_memory_checks_each_customer_once() {
     let ledger = MemoryStore::new().lock(&store()).expect("the lock is free");
     checks_each_customer_once(&ledger).await;
 }
 
 #[tokio::test]
-async fn a_run_over_sqlite_does_so_too() {
+async fn a_run_over_sqlite_checks_each_customer_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = SqliteLedger::open(&folder.path().join("ledger.db"), &store()).await.expect("opens");
     checks_each_customer_once(&ledger).await;

@@ -69,7 +69,7 @@ async fn entries(ledger: &dyn LedgerReader, filter: &Filter) -> Vec<EntryPage> {
     while let Some(page) = pages.next().await.unwrap() {
         all.push(page);
     }
-    assert!(pages.next().await.unwrap().is_none(), "the end stays the end");
+    assert!(pages.next().await.unwrap().is_none(), "there is no page after the end");
     all
 }
 
@@ -144,7 +144,7 @@ async fn a_step_in_the_wrong_state_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_has_one_holder_and_others_are_told_which() {
+async fn the_error_of_a_locked_store_names_its_run() {
     let url = Postgres::start().database();
     let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
     let run = planned_run(&ledger, &[]).await;

@@ -127,8 +127,9 @@ impl Drawing {
         }
     }
 
-    /// Draws a change between two syncs. Nothing is restored during a sync: a bisection concludes that a value is bad when
-    /// the store accepts the rest of its batch, which is wrong if the customer was restored between the two requests.
+    /// Draws a change between two syncs. Nothing is restored during a sync: a bisection concludes that a value is bad
+    /// when the store accepts the rest of its batch, which is wrong if the customer was restored between the two
+    /// requests.
     fn between(&mut self) -> Step {
         if self.deleted.is_empty() || self.rng.bool() {
             return self.disturbance();

@@ -8,8 +8,8 @@ fn holds(story: &str) {
     assert_eq!(play(&story).err(), None, "{story}");
 }
 
-/// A request times out, its retry is confirmed, and the table changes. The next run must not send the new value inside the
-/// in-doubt window of the first request; otherwise the old value could be applied last and stay in the store.
+/// A request times out, its retry is confirmed, and the table changes. The next run must not send the new value inside
+/// the in-doubt window of the first request; otherwise the old value could be applied last and stay in the store.
 #[test]
 fn a_request_applied_after_its_retry_was_confirmed_overwrites_nothing() {
     holds(
@@ -22,8 +22,8 @@ fn a_request_applied_after_its_retry_was_confirmed_overwrites_nothing() {
     );
 }
 
-/// The store ignores the bad value of a refused batch and accepts the request. That it accepted this part of the batch does
-/// not show that the rest of the batch is bad.
+/// The store ignores the bad value of a refused batch and accepts the request. That it accepted this part of the batch
+/// does not show that the rest of the batch is bad.
 #[test]
 fn an_ignored_bad_value_rejects_no_neighbour() {
     holds(
@@ -40,8 +40,8 @@ fn an_ignored_bad_value_rejects_no_neighbour() {
     );
 }
 
-/// The first of three runs is killed while a request is in doubt. The second run confirms the same value. The third sends
-/// another value, and the first request may be applied after it. So the second run must keep the in-doubt window.
+/// The first of three runs is killed while a request is in doubt. The second run confirms the same value. The third
+/// sends another value, and the first request may be applied after it. So the second run must keep the in-doubt window.
 #[test]
 fn a_request_in_doubt_before_a_crash_overwrites_nothing_two_runs_later() {
     holds(
@@ -56,8 +56,8 @@ fn a_request_in_doubt_before_a_crash_overwrites_nothing_two_runs_later() {
     );
 }
 
-/// The store ignores the bad value of a batch and returns 200. The bad value is empty and its customer was deleted, so a
-/// read-back shows no row, which confirms the value. This says nothing about the other values of its batch.
+/// The store ignores the bad value of a batch and returns 200. The bad value is empty and its customer was deleted, so
+/// a read-back shows no row, which confirms the value. This says nothing about the other values of its batch.
 #[test]
 fn an_ignored_empty_value_rejects_no_neighbour() {
     holds(
@@ -77,8 +77,8 @@ fn an_ignored_empty_value_rejects_no_neighbour() {
     );
 }
 
-/// The store ignores the bad value of a batch in two runs, and each time shows the value that it had before. The value is
-/// then confirmed as altered. This says nothing about the other values of its batch.
+/// The store ignores the bad value of a batch in two runs, and each time shows the value that it had before. The value
+/// is then confirmed as altered. This says nothing about the other values of its batch.
 #[test]
 fn a_value_ignored_twice_rejects_no_neighbour() {
     holds(
@@ -97,8 +97,8 @@ fn a_value_ignored_twice_rejects_no_neighbour() {
     );
 }
 
-/// A run uses up the quota, and the first request of the next run is limited. A limited request is no failed attempt; one
-/// attempt is allowed here.
+/// A run uses up the quota, and the first request of the next run is limited. A limited request is no failed attempt;
+/// one attempt is allowed here.
 #[test]
 fn a_used_up_quota_ends_no_run() {
     holds(
@@ -139,7 +139,8 @@ fn the_observed_value_of_another_desired_value_proves_nothing() {
     );
 }
 
-/// The store keeps a number in its own form. Then this form is the desired value: the store ignores it, but holds it already.
+/// The store keeps a number in its own form. Then this form is the desired value: the store ignores it, but holds it
+/// already.
 #[test]
 fn the_stored_form_of_the_previous_value_may_be_the_desired_value() {
     holds(
@@ -158,8 +159,9 @@ fn the_stored_form_of_the_previous_value_may_be_the_desired_value() {
     );
 }
 
-/// The store keeps a value trimmed, and its response is lost. A run whose ledger fails sends the next value, and the store
-/// ignores it later. The echo then shows the older value in a form that no response has shown before.
+/// The store keeps a value trimmed, and its response is lost. Then the desired value changes, a run's ledger fails, and a
+/// later run sends the new value, which the store ignores. The echo shows the older value in a form that no response
+/// has shown before.
 #[test]
 fn the_stored_form_of_an_older_value_without_a_response_does_not_confirm_the_new_one() {
     holds(
@@ -199,8 +201,8 @@ fn the_stored_form_of_an_older_value_without_a_response_does_not_confirm_the_new
     );
 }
 
-/// A full sync records the intent for a value and then loses its lock. The next run does not know the value that the store
-/// held before, and must not take it for the store's form of the new value.
+/// A full sync records the intent for a value and then loses its lock. The next run does not know the value that the
+/// store held before, and must not take it for the store's form of the new value.
 #[test]
 fn after_a_lost_lock_the_previous_value_does_not_confirm_the_new_one() {
     holds(

@@ -20,8 +20,8 @@ struct Known {
     written: Option<String>,
     /// The form in which the store keeps that value.
     stored: Option<String>,
-    /// Another program changed the value after the store's last write of ours, or the last write is an older copy that no
-    /// clock could have foreseen.
+    /// Another program changed the value after our last write, or an older copy was written last and no run could
+    /// prevent this because the clock was set forward.
     is_disturbed: bool,
     /// The values that responses showed after the last request was sent; no row counts as the empty value.
     observed: BTreeSet<String>,
@@ -269,8 +269,8 @@ impl Known {
             return Some(format!("promise 3: confirmed, but no later response showed {form:?}"));
         }
         // The store may hold a value that it never wrote for us: the value equals the store's form of the previous one,
-        // another program wrote it, or it is empty and the store has no value. Two runs that observed the same form also
-        // show that the store keeps the value in this form.
+        // another program wrote it, or it is empty and the store has no value. Two runs that observed the same form
+        // also show that the store keeps the value in this form.
         let is_there =
             [&self.written, &self.stored].into_iter().any(|written| written.as_ref() == Some(value));
         let is_empty = form.is_empty() && self.written.is_none();

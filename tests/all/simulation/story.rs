@@ -1,5 +1,5 @@
-//! A story: everything that happens to a store, its table and its syncs, as data. A story can be written as text, played
-//! again, and played without some of its parts.
+//! A story: everything that happens to a store, its table and its syncs, as data. A story can be written as text,
+//! played again, and played without some of its parts.
 
 use std::collections::BTreeMap;
 use std::fmt;

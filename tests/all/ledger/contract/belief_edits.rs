@@ -20,7 +20,8 @@ fn edit_of(scope: KeyScope, edit: EditKind, reason: &str) -> BeliefEdit {
     BeliefEdit { scope, edit, reason: reason.to_owned(), in_doubt_until: None }
 }
 
-/// Sends four values of two customers and two attributes: one is confirmed as altered, two are rejected, one is confirmed.
+/// Sends four values of two customers and two attributes: one is confirmed as altered, two are rejected, one is
+/// confirmed.
 async fn four_entries(scene: &Scene<'_>) -> Vec<Entry> {
     scene.send(0, Change { value_id: Some(9), ..change(1, 1, "a ") }, altered("a")).await;
     scene.send(3, change(1, 2, "b"), rejected()).await;
@@ -111,7 +112,7 @@ pub(crate) async fn a_full_sync_leaves_nothing_confirmed(backend: &dyn Backend) 
     );
 }
 
-pub(crate) async fn an_edit_meets_its_scope_only(backend: &dyn Backend) {
+pub(crate) async fn an_edit_affects_its_scope_only(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let keys =
         [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)].map(|(customer, attribute)| Key::new(customer, attribute));

@@ -47,7 +47,7 @@ async fn believed(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
 }
 
 /// Asserts that `check --ledger` finds nothing.
-async fn assert_proven(backend: &dyn Backend) {
+async fn assert_verified(backend: &dyn Backend) {
     let Some(config) = backend.config() else { return };
     let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
     let proofs = audit.verify().await.expect("can be looked at");
@@ -112,7 +112,7 @@ pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backen
             _ => scene.close(run, seconds).await,
         }
         assert_eq!(believed(backend).await, fold(backend).await, "after run {run}");
-        assert_proven(backend).await;
+        assert_verified(backend).await;
     }
 }
 

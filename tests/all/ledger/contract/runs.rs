@@ -153,12 +153,12 @@ pub(crate) async fn two_stores_of_one_ledger_do_not_touch_each_other(backend: &d
     scene.intent(run, 11, &[change(2, 1, "later")]).await;
 }
 
-pub(crate) async fn a_store_is_locked_by_one(backend: &dyn Backend) {
+pub(crate) async fn a_store_has_one_lock(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let refused = |result: Result<_, LedgerError>| match result {
         Err(LedgerError::Locked { holder }) => holder,
         Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("two runs hold one store"),
+        Ok(_) => panic!("two runs have the lock of one store"),
     };
     assert_eq!(refused(backend.open(&store()).await), "a run that is just starting");
     let run = scene.open_run(0).await;

@@ -1,4 +1,5 @@
-//! The network route to the ledger in Postgres is dropped while a run sends: no FIN, no RST and no byte arrives any more.
+//! The network route to the ledger in Postgres is dropped while a run sends: no FIN, no RST and no byte arrives any
+//! more.
 
 mod operations;
 mod planning;
@@ -40,7 +41,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Starts a proxy in front of a new database. Returns it with the database's address and the address through the proxy.
+    /// Starts a proxy in front of a new database. Returns it with the database's address and the address through the
+    /// proxy.
     pub(crate) fn to_a_database() -> (Self, String, String) {
         let url = Postgres::start().database();
         let server = Postgres::start().port();

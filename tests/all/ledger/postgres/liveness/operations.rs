@@ -95,8 +95,8 @@ async fn fill(url: &str) {
     direct.execute(AssertSqlSafe(entries)).await.expect("entries");
 }
 
-/// The network drops the connection while entries are read, so that neither bytes nor its end arrive. The server's session
-/// ends soon, because the proxy still reads its rows and drops them.
+/// The network drops the connection while entries are read, so that neither bytes nor its end arrive. The server's
+/// session ends soon, because the proxy still reads its rows and drops them.
 async fn a_silent_scan() {
     let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
