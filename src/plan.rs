@@ -1,7 +1,7 @@
-//! Comparing source and ledger, and cutting the difference into calls. Pure: no I/O, no clock.
+//! Compares source and ledger, and divides the difference into requests. Pure: no I/O, no clock.
 //!
-//! [`diff`] merges two streams in key order, [`batch`] fills calls with changes, [`summary`] counts what a
-//! plan would do.
+//! [`diff`] merges two streams in key order, [`batch`] fills requests with changes, [`summary`] counts the changes of
+//! a plan, and [`definitions`] compares the store's attributes with the ledger's.
 
 pub mod batch;
 pub mod definitions;

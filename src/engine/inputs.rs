@@ -38,7 +38,7 @@ pub(super) fn policy(
     DiffPolicy {
         attributes: attributes.iter().map(|attribute| attribute.id).collect(),
         requeued: changes.requeued(),
-        deleted_attributes: changes.definitions.absent,
+        deleted_attributes: changes.definitions.deleted,
         retry_rejected: options.retry_rejected,
         full: options.full,
         now,

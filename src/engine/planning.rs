@@ -81,10 +81,10 @@ async fn merge(
         match diff.step(&mut desired, &mut known, &mut page)? {
             Need::Source => {
                 let next = writer.while_saving(timeout(SILENCE_MAX, source_pages.next())).await?;
-                desired.next_page(next.map_err(|_| silent())??);
+                desired.advance(next.map_err(|_| silent())??);
                 progress(diff.counts());
             }
-            Need::Entries => known.next_page(match entry_pages.as_mut() {
+            Need::Entries => known.advance(match entry_pages.as_mut() {
                 Some(pages) => writer.while_saving(pages.next()).await??,
                 None => None,
             }),

@@ -29,7 +29,7 @@ impl StoreChanges {
 
     /// What a person should know.
     pub(super) fn notices(&self) -> impl Iterator<Item = &String> {
-        self.definitions.deleted.values().chain(self.definitions.changed.values())
+        self.definitions.newly_deleted.values().chain(self.definitions.changed.values())
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn record(
         let requeued = edit(*id, EditKind::Requeue, notice.clone()).await?;
         tracing::warn!(requeued, "{notice}; its rejected values are sent again");
     }
-    for (id, notice) in &definitions.deleted {
+    for (id, notice) in &definitions.newly_deleted {
         let cleared =
             edit(*id, EditKind::Clear, format!("attribute {id} was deleted from the store")).await?;
         tracing::warn!(cleared, "{notice}");

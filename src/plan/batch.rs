@@ -1,20 +1,20 @@
-//! Cuts a plan into batches: at most so many distinct customers, and no more values than the store takes.
+//! Fills requests with changes, up to a limit of distinct customers and of values.
 
 use std::collections::VecDeque;
 
 use crate::record::PlannedChange;
 
-/// How much one request may carry.
+/// The most that one request may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     /// Distinct customers, at least one.
     pub customers: usize,
-    /// Values, at least one; `None` unless the store is known to count them.
+    /// Values, at least one; `None` as long as the store is not known to limit the number of values.
     pub values: Option<usize>,
 }
 
 impl Limit {
-    /// The least number of requests for this many customers with this many values in total.
+    /// Returns the least number of requests for `customers` customers that have `values` values in all.
     #[must_use]
     pub fn requests(&self, customers: u64, values: u64) -> u64 {
         let by_customers = customers.div_ceil(self.customers as u64);
@@ -22,7 +22,7 @@ impl Limit {
     }
 }
 
-/// A batch that is being filled in key order.
+/// Counts the content of a request while changes are added in key order.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Fill {
     customers: usize,
@@ -31,7 +31,7 @@ pub struct Fill {
 }
 
 impl Fill {
-    /// Adds one more value to the batch, and returns whether it fits.
+    /// Adds one value to the request, or returns `false` if the value does not fit.
     pub fn take(&mut self, customer_id: i64, limit: Limit) -> bool {
         let another = self.last_customer != Some(customer_id);
         if another && self.customers == limit.customers {
@@ -47,8 +47,8 @@ impl Fill {
     }
 }
 
-/// Takes the next batch from the queue. `None` if the queue is empty, or if all of it fits and more is to come (`ended` is
-/// false): a batch is not sent half full.
+/// Removes the changes of the next request from the queue. Returns `None` if the queue is empty, or if it fits into one
+/// request and more changes may follow (`ended` is false), because a request is sent full.
 pub fn next(queue: &mut VecDeque<PlannedChange>, ended: bool, limit: Limit) -> Option<Vec<PlannedChange>> {
     let mut fill = Fill::default();
     let count = queue.iter().take_while(|change| fill.take(change.key().customer_id, limit)).count();
@@ -86,48 +86,48 @@ mod tests {
     }
 
     #[test]
-    fn ten_customers_with_all_their_values_fill_a_batch() {
-        let batches = all(queue(&[3; 25]), Limit { customers: 10, values: None });
-        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [30, 30, 15]);
+    fn ten_customers_with_all_their_values_fill_a_request() {
+        let requests = all(queue(&[3; 25]), Limit { customers: 10, values: None });
+        assert_eq!(requests.iter().map(Vec::len).collect::<Vec<_>>(), [30, 30, 15]);
     }
 
     #[test]
-    fn a_store_that_counts_values_gets_full_batches_and_a_large_customer_is_split() {
-        let batches = all(queue(&[3, 25, 1]), Limit { customers: 10, values: Some(10) });
-        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 9]);
+    fn a_limit_of_values_fills_requests_and_divides_a_large_customer() {
+        let requests = all(queue(&[3, 25, 1]), Limit { customers: 10, values: Some(10) });
+        assert_eq!(requests.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 9]);
     }
 
     #[test]
-    fn a_batch_is_not_cut_while_more_may_come() {
-        let mut changes = queue(&[1; 10]);
-        assert_eq!(next(&mut changes, false, Limit { customers: 10, values: None }), None);
-        assert_eq!(changes.len(), 10);
-        changes.push_back(change(11, 1));
+    fn a_request_is_not_filled_before_the_queue_has_enough() {
+        let mut waiting = queue(&[1; 10]);
+        assert_eq!(next(&mut waiting, false, Limit { customers: 10, values: None }), None);
+        assert_eq!(waiting.len(), 10);
+        waiting.push_back(change(11, 1));
         assert_eq!(
-            next(&mut changes, false, Limit { customers: 10, values: None }).map(|c| c.len()),
+            next(&mut waiting, false, Limit { customers: 10, values: None }).map(|c| c.len()),
             Some(10)
         );
     }
 
     proptest! {
         #[test]
-        fn every_change_is_in_one_batch_and_no_batch_is_over_the_limit(
+        fn every_change_is_in_one_request_and_no_request_exceeds_the_limit(
             sizes in prop::collection::vec(1_usize..6, 0..60),
             customers in 1_usize..11,
             values in prop::option::of(1_usize..30),
         ) {
             let limit = Limit { customers, values };
             let before = queue(&sizes);
-            let batches = all(before.clone(), limit);
-            prop_assert_eq!(batches.concat(), Vec::from(before));
-            for batch in &batches {
-                let mut distinct: Vec<_> = batch.iter().map(|c| c.key().customer_id).collect();
+            let requests = all(before.clone(), limit);
+            prop_assert_eq!(requests.concat(), Vec::from(before));
+            for request in &requests {
+                let mut distinct: Vec<_> = request.iter().map(|c| c.key().customer_id).collect();
                 distinct.dedup();
                 prop_assert!(distinct.len() <= customers);
-                prop_assert!(values.is_none_or(|most| batch.len() <= most));
+                prop_assert!(values.is_none_or(|most| request.len() <= most));
             }
             if values.is_none() {
-                prop_assert_eq!(batches.len() as u64, limit.requests(sizes.len() as u64, 0));
+                prop_assert_eq!(requests.len() as u64, limit.requests(sizes.len() as u64, 0));
             }
         }
     }

@@ -1,21 +1,21 @@
-//! Compares the store's attributes with those that the ledger knows: redefined, deleted, created again.
+//! Compares the store's attributes with those in the ledger, to find renamed, deleted and recreated ones.
 
 use std::collections::BTreeMap;
 
 use crate::record::KnownAttribute;
 
-/// How the attributes have changed.
+/// The differences between the attributes in the ledger and in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Definitions {
-    /// Attributes with another name or type, by id, with a sentence that says so.
+    /// Attributes with another name or type than before, by id, with a description of the difference.
     pub changed: BTreeMap<i64, String>,
-    /// Attributes that were deleted since the last run, by id, with what to do.
+    /// Attributes that were deleted after the last run, by id, with a notice that says what to do.
+    pub newly_deleted: BTreeMap<i64, String>,
+    /// All attributes that the store had once and has no more, by id, with the reason why their rows cannot be sent.
     pub deleted: BTreeMap<i64, String>,
-    /// All attributes that were ever deleted, by id, with the reason why their rows cannot be sent.
-    pub absent: BTreeMap<i64, String>,
 }
 
-/// Compares the attributes that the ledger knows with those that the store lists now.
+/// Compares the attributes in the ledger (`known`) with the attributes that the store lists now.
 #[must_use]
 pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitions {
     let mut definitions = Definitions::default();
@@ -27,7 +27,7 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
             let (reason, advice) = if others.is_empty() {
                 (
                     String::new(),
-                    "take its rows out of the source, or create it again and use its new id".to_owned(),
+                    "take its rows out of the source, or make it again and use its new id".to_owned(),
                 )
             } else {
                 let reason =
@@ -39,12 +39,14 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
                     ),
                 )
             };
-            definitions.absent.insert(id, format!("the store no longer has attribute {id} ({name}){reason}"));
+            definitions
+                .deleted
+                .insert(id, format!("the store has no attribute {id} ({name}) any more{reason}"));
             if !before.deleted {
                 let notice = format!(
                     "attribute {id} ({name}) was deleted from the store with all its values: its rows are not sent; {advice}"
                 );
-                definitions.deleted.insert(id, notice);
+                definitions.newly_deleted.insert(id, notice);
             }
             continue;
         };
@@ -56,7 +58,7 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
             differences.push(format!("is of type {} instead of {}", now.kind, before.kind));
         }
         if before.deleted {
-            differences.push("exists again".to_owned());
+            differences.push("is there again".to_owned());
         }
         if !differences.is_empty() {
             definitions.changed.insert(id, format!("attribute {id} {}", differences.join(" and ")));
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_attributes_have_not_changed() {
+    fn the_same_attributes_have_no_differences() {
         let same = [attribute(1, "tier", "string"), attribute(2, "spent", "number")];
         assert_eq!(compare(&same, &same), Definitions::default());
         assert_eq!(compare(&[], &same), Definitions::default(), "new ones have no entries");
@@ -98,34 +100,29 @@ mod tests {
             [
                 "attribute 1 is named level instead of tier",
                 "attribute 2 is of type number instead of string",
-                "attribute 3 exists again",
+                "attribute 3 is there again",
             ]
         );
     }
 
     #[test]
-    fn a_deleted_attribute_is_announced_once_and_its_rows_are_always_explained() {
+    fn a_deletion_has_one_notice_and_a_lasting_reason() {
         let listed = [attribute(1, "tier", "string")];
         let first = compare(&[attribute(1, "tier", "string"), attribute(2, "spent", "string")], &listed);
         assert!(
-            first.deleted[&2].contains("(spent) was deleted")
-                && first.deleted[&2].contains("create it again")
+            first.newly_deleted[&2].contains("(spent) was deleted")
+                && first.newly_deleted[&2].contains("make it again")
         );
-        assert_eq!(first.absent[&2], "the store no longer has attribute 2 (spent)");
+        assert_eq!(first.deleted[&2], "the store has no attribute 2 (spent) any more");
         let later = compare(&[attribute(1, "tier", "string"), deleted(2, "spent")], &listed);
-        assert!(later.deleted.is_empty());
-        assert_eq!(later.absent, first.absent);
+        assert!(later.newly_deleted.is_empty());
+        assert_eq!(later.deleted, first.deleted);
     }
 
     #[test]
-    fn an_attribute_that_was_created_again_is_named_with_its_new_id() {
-        let created_again = compare(&[attribute(2, "spent", "string")], &[attribute(17, "spent", "number")]);
-        assert!(
-            created_again.deleted[&2].contains("let the source use attribute_id 17"),
-            "{created_again:?}"
-        );
-        assert!(
-            created_again.absent[&2].ends_with("another of that name: let the source use attribute_id 17")
-        );
+    fn a_recreated_attribute_is_named_with_its_new_id() {
+        let recreated = compare(&[attribute(2, "spent", "string")], &[attribute(17, "spent", "number")]);
+        assert!(recreated.newly_deleted[&2].contains("let the source use attribute_id 17"), "{recreated:?}");
+        assert!(recreated.deleted[&2].ends_with("another of that name: let the source use attribute_id 17"));
     }
 }

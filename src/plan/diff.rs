@@ -1,7 +1,7 @@
-//! The diff: a merge of two streams in key order, the desired values of the source and the entries of the ledger.
+//! Merges two streams in key order: the rows of the source and the entries of the ledger.
 //!
-//! [`Diff::step`] takes the streams page by page and keeps one row only, so a table of any size streams through. Rows that
-//! cannot be sent are invalid rows with a reason and never stop the others.
+//! [`Diff::step`] reads both streams page by page and keeps only the current row, so its memory does not grow with the
+//! table. A row that cannot be sent becomes an invalid row with a reason; the other rows are not affected.
 
 mod cursor;
 mod page;
@@ -18,65 +18,65 @@ use crate::record::{
 pub use cursor::Cursor;
 pub use page::PlanPage;
 
-/// The largest id that the store knows: its ids are 32-bit integers.
+/// The largest id in the store. The store's ids are 32-bit integers.
 const ID_MAX: i64 = i32::MAX as i64;
 
-/// How much of an invalid value is kept, in characters.
+/// The part of an invalid value that is kept, in characters.
 const INVALID_VALUE_KEPT: usize = 300;
 
-/// The rules of a diff.
+/// The rules and facts that the diff uses.
 #[derive(Debug, Clone)]
 pub struct DiffPolicy {
     /// The attributes that the store defines.
     pub attributes: BTreeSet<i64>,
-    /// The attributes that the store once defined and no longer does, with the reason for their invalid rows.
+    /// The reasons why the rows of deleted attributes cannot be sent, by attribute id.
     pub deleted_attributes: BTreeMap<i64, String>,
     /// The scopes in which rejected values are sent again, because the store has changed.
     pub requeued: BTreeSet<KeyScope>,
-    /// Send values again that the store rejected.
+    /// Send rejected values again.
     pub retry_rejected: bool,
-    /// Believe no entry, so that every value is sent again.
+    /// Ignore the beliefs of all entries, so that every value is sent again.
     pub full: bool,
     /// The time of planning.
     pub now: DateTime<Utc>,
 }
 
-/// What the diff needs before it can go on.
+/// The next thing that the diff needs from its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// The next page of the source.
     Source,
     /// The next page of the ledger.
     Entries,
-    /// The page of the plan is full: take it.
+    /// An empty page of the plan, because the current one is full.
     Room,
-    /// Nothing: both streams have ended.
+    /// Nothing, because both streams have ended.
     Nothing,
 }
 
-/// The error of a stream that is not in key order. Comparing further would find false differences.
+/// A stream was not in key order, so that the merge would find wrong differences.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the rows of the {stream} are not in key order at {key}")]
 pub struct OutOfOrder {
     /// `source` or `ledger`.
     pub stream: &'static str,
-    /// The first key out of order.
+    /// The first key that is out of order.
     pub key: Key,
 }
 
-/// What the source says about one key.
+/// The desired value of one key.
 #[derive(Debug, Clone, Copy)]
 struct Desired<'a> {
     key: Key,
-    /// How many rows it has.
+    /// The number of source rows of the key.
     copies: u32,
-    /// The value of its first row.
+    /// The value of the first row.
     value: Option<&'a str>,
 }
 
-/// The same for a key that may have more rows.
+/// A key that may have more rows on the next page. The value is owned because its page may be replaced.
 #[derive(Debug)]
-struct Open {
+struct PendingKey {
     key: Key,
     copies: u32,
     value: Option<String>,
@@ -93,13 +93,13 @@ pub struct Diff {
     last_customer: Option<i64>,
     invalid_kept: i64,
     last_key: Option<Key>,
-    /// The key whose rows are being collected; compared when another key or the end follows.
-    open: Option<Open>,
+    /// The key that may have more rows; it is compared when another key or the end of the source is read.
+    pending: Option<PendingKey>,
     last_entry: Option<Key>,
 }
 
 impl Diff {
-    /// A merge at its beginning.
+    /// Returns a diff that has read nothing yet.
     #[must_use]
     pub fn new(policy: DiffPolicy) -> Self {
         Self {
@@ -111,30 +111,30 @@ impl Diff {
             last_customer: None,
             invalid_kept: 0,
             last_key: None,
-            open: None,
+            pending: None,
             last_entry: None,
         }
     }
 
-    /// The counts so far: those of planning, the rest zero.
+    /// Returns the counts so far. Only the counts of planning are set.
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// How many customers and values the source asks for, changed or not.
+    /// Returns how many customers and how many values the source desires, changed or not.
     #[must_use]
     pub const fn desired(&self) -> (u64, u64) {
         (self.customers, self.desired)
     }
 
-    /// Whether some changes have to wait until an older request can no longer be applied.
+    /// Returns whether some of the changes must wait because an older request for their key is in doubt.
     #[must_use]
     pub const fn has_in_doubt(&self) -> bool {
         self.has_in_doubt
     }
 
-    /// Merges as far as the two pages reach, and adds to `out`.
+    /// Merges the two pages until one of them ends, and adds changes and invalid rows to `out`.
     ///
     /// # Errors
     /// A stream was not in key order.
@@ -152,29 +152,29 @@ impl Diff {
                 if !source.ended {
                     return Ok(Need::Source);
                 }
-                return self.end_of_source(entries, out);
+                return self.end_source(entries, out);
             };
             let Some(key) = self.key_of(row, out) else {
                 self.counts.source_rows += 1;
                 source.at += 1;
                 continue;
             };
-            if self.open.as_ref().is_some_and(|open| open.key == key) {
-                self.repeat(row, out);
+            if self.pending.as_ref().is_some_and(|pending| pending.key == key) {
+                self.add_repeated(row, out);
             } else {
                 if self.last_key.is_some_and(|last| last >= key) {
                     return Err(OutOfOrder { stream: "source", key });
                 }
-                if !self.close(entries, out)? {
+                if !self.compare_pending(entries, out)? {
                     return Ok(Need::Entries);
                 }
-                if source.peek_beyond().is_some_and(|beyond| !beyond.is_of(key)) {
-                    // Nearly every key has one row, which is compared without a copy.
-                    if !self.match_entry(Desired { key, copies: 1, value: row.value }, entries, out)? {
+                if source.peek_second().is_some_and(|second| !second.is_of(key)) {
+                    // The key has one row, as nearly every key has. Its value need not be copied.
+                    if !self.compare_key(Desired { key, copies: 1, value: row.value }, entries, out)? {
                         return Ok(Need::Entries);
                     }
                 } else {
-                    self.open = Some(Open { key, copies: 1, value: row.value.map(str::to_owned) });
+                    self.pending = Some(PendingKey { key, copies: 1, value: row.value.map(str::to_owned) });
                 }
                 self.last_key = Some(key);
             }
@@ -183,13 +183,13 @@ impl Diff {
         }
     }
 
-    /// Handles the rest after the end of the source: the last key, then the orphans.
-    fn end_of_source(
+    /// Compares the last key of the source, then counts the entries after it as orphans.
+    fn end_source(
         &mut self,
         entries: &mut Cursor<EntryPage>,
         out: &mut PlanPage,
     ) -> Result<Need, OutOfOrder> {
-        if !self.close(entries, out)? {
+        if !self.compare_pending(entries, out)? {
             return Ok(Need::Entries);
         }
         while let Some(entry) = self.next_entry(entries)? {
@@ -199,7 +199,7 @@ impl Diff {
         Ok(if entries.ended { Need::Nothing } else { Need::Entries })
     }
 
-    /// Returns the key of a row; `None` if it has none, after adding it to the invalid rows.
+    /// Returns the key of a row. A row without a valid key is added to the invalid rows and gives `None`.
     fn key_of(&mut self, row: SourceRow<'_>, out: &mut PlanPage) -> Option<Key> {
         let problem = match (row.customer_id, row.attribute_id) {
             (None, _) => "it has no customer id".to_owned(),
@@ -216,29 +216,33 @@ impl Diff {
         None
     }
 
-    /// Takes another row of the open key. None of its rows is sent, because it is not known which one is right.
-    fn repeat(&mut self, row: SourceRow<'_>, out: &mut PlanPage) {
-        let Some(mut open) = self.open.take() else { return };
-        if open.copies == 1 {
-            self.add_invalid(open.desired().row(), REPEATED.to_owned(), out);
+    /// Adds another row of the pending key. All rows of the key become invalid, because any of them may be wrong.
+    fn add_repeated(&mut self, row: SourceRow<'_>, out: &mut PlanPage) {
+        let Some(mut pending) = self.pending.take() else { return };
+        if pending.copies == 1 {
+            self.add_invalid(pending.desired().row(), REPEATED.to_owned(), out);
         }
         self.add_invalid(row, REPEATED.to_owned(), out);
-        open.copies += 1;
-        self.open = Some(open);
+        pending.copies += 1;
+        self.pending = Some(pending);
     }
 
-    /// Compares the open key, if there is one. Returns `false` if the next page of entries is needed first.
-    fn close(&mut self, entries: &mut Cursor<EntryPage>, out: &mut PlanPage) -> Result<bool, OutOfOrder> {
-        let Some(open) = self.open.take() else { return Ok(true) };
-        let compared = self.match_entry(open.desired(), entries, out)?;
+    /// Compares the pending key, if there is one. Returns `false` if the next page of entries is needed first.
+    fn compare_pending(
+        &mut self,
+        entries: &mut Cursor<EntryPage>,
+        out: &mut PlanPage,
+    ) -> Result<bool, OutOfOrder> {
+        let Some(pending) = self.pending.take() else { return Ok(true) };
+        let compared = self.compare_key(pending.desired(), entries, out)?;
         if !compared {
-            self.open = Some(open);
+            self.pending = Some(pending);
         }
         Ok(compared)
     }
 
-    /// Finds the entry of a key and compares them. Returns `false` if the next page of entries is needed first.
-    fn match_entry(
+    /// Compares a key with its entry. Returns `false` if the next page of entries is needed first.
+    fn compare_key(
         &mut self,
         desired: Desired<'_>,
         entries: &mut Cursor<EntryPage>,
@@ -252,18 +256,19 @@ impl Diff {
                     entries.at += 1;
                 }
                 Some(entry) if entry.key == desired.key => {
-                    self.take_key(desired, Some(entry), out);
+                    self.add_key(desired, Some(entry), out);
                     entries.at += 1;
                     return Ok(true);
                 }
                 _ => {
-                    self.take_key(desired, None, out);
+                    self.add_key(desired, None, out);
                     return Ok(true);
                 }
             }
         }
     }
 
+    /// Returns the current entry, or `None` at the end of the page. Checks the order of pages.
     fn next_entry<'a>(&mut self, entries: &'a Cursor<EntryPage>) -> Result<Option<EntryRow<'a>>, OutOfOrder> {
         let Some(entry) = entries.peek() else { return Ok(None) };
         if entries.at == 0 && self.last_entry.is_some_and(|last| last > entry.key) {
@@ -273,7 +278,8 @@ impl Diff {
         Ok(Some(entry))
     }
 
-    fn take_key(&mut self, desired: Desired<'_>, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
+    /// Counts a key and adds its change or its invalid row.
+    fn add_key(&mut self, desired: Desired<'_>, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
         if desired.copies > 1 {
             return;
         }
@@ -284,11 +290,11 @@ impl Diff {
         };
         let Key { customer_id, attribute_id } = desired.key;
         if !self.policy.attributes.contains(&attribute_id) {
-            let gone = self.policy.deleted_attributes.get(&attribute_id).cloned();
-            let problem = gone.unwrap_or_else(|| format!("the store has no attribute {attribute_id}"));
+            let deleted = self.policy.deleted_attributes.get(&attribute_id).cloned();
+            let problem = deleted.unwrap_or_else(|| format!("the store has no attribute {attribute_id}"));
             return self.add_invalid(desired.row(), problem, out);
         }
-        // Fewer bytes than the limit cannot be more characters.
+        // A text has at least as many bytes as characters, so short texts need no count.
         if value.len() > VALUE_MAX_CHARS && value.chars().count() > VALUE_MAX_CHARS {
             let problem = format!("its value is longer than {VALUE_MAX_CHARS} characters");
             return self.add_invalid(desired.row(), problem, out);
@@ -297,18 +303,18 @@ impl Diff {
         if self.last_customer.replace(customer_id) != Some(customer_id) {
             self.customers += 1;
         }
-        match self.compare(desired.key, value, entry) {
+        match self.compare_value(desired.key, value, entry) {
             Found::Unchanged => self.counts.unchanged += 1,
             Found::StillRejected => self.counts.still_rejected += 1,
             Found::Changed(change) => {
                 self.counts.planned += 1;
                 self.has_in_doubt |= change.in_doubt_until.is_some();
-                out.change(change);
+                out.add_change(change);
             }
         }
     }
 
-    fn compare(&self, key: Key, value: &str, entry: Option<EntryRow<'_>>) -> Found {
+    fn compare_value(&self, key: Key, value: &str, entry: Option<EntryRow<'_>>) -> Found {
         let same = !self.policy.full && entry.is_some_and(|entry| entry.value == value);
         match entry.map(|entry| entry.belief) {
             Some(Belief::Confirmed) if same && !self.was_deleted(key) => return Found::Unchanged,
@@ -331,32 +337,33 @@ impl Diff {
         })
     }
 
-    /// Whether a rejected value of this key is sent again.
+    /// Returns whether a rejected value of this key is sent again.
     fn is_requeued(&self, key: Key) -> bool {
         let attribute = KeyScope { customer_id: None, attribute_id: Some(key.attribute_id) };
         self.policy.retry_rejected || self.was_deleted(key) || self.policy.requeued.contains(&attribute)
     }
 
-    /// Whether its customer was deleted and exists again: the store lost the customer's values.
+    /// Returns whether the key's customer was deleted and restored, so that the store lost the customer's values.
     fn was_deleted(&self, key: Key) -> bool {
         let customer = KeyScope { customer_id: Some(key.customer_id), attribute_id: None };
         !self.policy.requeued.is_empty() && self.policy.requeued.contains(&customer)
     }
 
-    /// Until when an older request for the entry may still be applied, if that is after now. No window is longer than the
-    /// longest one, so a later time means that the clock was set back.
+    /// Returns until when an older request for the entry may still be applied, if that is after now. The time is at
+    /// most `IN_DOUBT_MAX` from now, because a later one means that the clock was set back.
     fn in_doubt_until(&self, entry: EntryRow<'_>) -> Option<DateTime<Utc>> {
         let until = entry.in_doubt_until?.min(self.policy.now + IN_DOUBT_MAX);
         (until > self.policy.now).then_some(until)
     }
 
-    /// Whether the store may hold a value for this entry. It holds none if the value was rejected at its first try, or if the
-    /// attribute was deleted.
+    /// Returns whether the store may hold a value for this entry. It holds none if the first value was rejected, or if
+    /// the attribute was deleted.
     fn may_be_stored(&self, entry: &EntryRow<'_>) -> bool {
         (entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some())
             && !self.policy.deleted_attributes.contains_key(&entry.key.attribute_id)
     }
 
+    /// Counts a row that cannot be sent, and adds it to the page unless enough rows were kept.
     fn add_invalid(&mut self, row: SourceRow<'_>, reason: String, out: &mut PlanPage) {
         self.counts.invalid += 1;
         if self.invalid_kept < INVALID_ROWS_KEPT {
@@ -377,14 +384,13 @@ enum Found {
 }
 
 impl Desired<'_> {
-    /// Its first row.
     fn row(&self) -> SourceRow<'_> {
         let Key { customer_id, attribute_id } = self.key;
         SourceRow { customer_id: Some(customer_id), attribute_id: Some(attribute_id), value: self.value }
     }
 }
 
-impl Open {
+impl PendingKey {
     fn desired(&self) -> Desired<'_> {
         Desired { key: self.key, copies: self.copies, value: self.value.as_deref() }
     }

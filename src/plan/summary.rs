@@ -1,4 +1,4 @@
-//! What a plan would do, counted while it is made: the forecast of `attrsync plan`.
+//! Counts the changes of a plan page by page, for the output of `attrsync plan`.
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,33 @@ use super::batch::{Fill, Limit};
 use super::diff::PlanPage;
 use crate::record::{Action, Change, InvalidRow};
 
-/// How often each action is planned for one attribute.
+/// The planned actions of one attribute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Actions {
-    /// Values to be created.
+    /// Number of values to create.
     pub creates: u64,
-    /// Values to be updated.
+    /// Number of values to update.
     pub updates: u64,
 }
 
-/// The running count of a plan.
+/// The counts and the first rows of a plan.
 #[derive(Debug)]
 pub struct Summary {
     limit: Limit,
     keep: usize,
     fill: Fill,
-    /// Write calls needed if nothing goes wrong.
+    /// Write requests needed if no request fails.
     pub requests: u64,
-    /// By attribute id.
+    /// The planned actions by attribute id.
     pub attributes: BTreeMap<i64, Actions>,
-    /// The first changes.
+    /// The first changes, at most `keep`.
     pub sample: Vec<Change>,
-    /// The first invalid rows.
+    /// The first invalid rows, at most `keep`.
     pub invalid_sample: Vec<InvalidRow>,
 }
 
 impl Summary {
-    /// A count at its beginning that keeps the first `keep` changes and invalid rows.
+    /// Returns an empty summary that will keep the first `keep` changes and invalid rows.
     #[must_use]
     pub fn new(limit: Limit, keep: usize) -> Self {
         Self {
@@ -46,19 +46,19 @@ impl Summary {
         }
     }
 
-    /// How much a call may carry.
+    /// Returns the most that one request may carry.
     #[must_use]
     pub const fn limit(&self) -> Limit {
         self.limit
     }
 
-    /// How many changes and invalid rows it keeps.
+    /// Returns how many changes and invalid rows it keeps.
     #[must_use]
     pub const fn keep(&self) -> usize {
         self.keep
     }
 
-    /// Counts a page of the plan.
+    /// Adds a page of the plan.
     pub fn add(&mut self, page: &PlanPage) {
         for change in &page.changes {
             let actions = self.attributes.entry(change.key.attribute_id).or_default();

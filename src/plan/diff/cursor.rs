@@ -1,8 +1,8 @@
-//! The position of the merge in a page.
+//! The position of the merge in a page of a stream.
 
 use crate::record::{EntryPage, EntryRow, SourcePage, SourceRow};
 
-/// A page that is being read.
+/// The current page of a stream, and the position in it.
 #[derive(Debug)]
 pub struct Cursor<P> {
     pub(super) page: P,
@@ -17,8 +17,8 @@ impl<P: Default> Default for Cursor<P> {
 }
 
 impl<P> Cursor<P> {
-    /// Continues with the next page; `None` is the end.
-    pub fn next_page(&mut self, page: Option<P>) {
+    /// Moves to the next page; `None` means that the stream has ended.
+    pub fn advance(&mut self, page: Option<P>) {
         match page {
             Some(page) => (self.page, self.at) = (page, 0),
             None => self.ended = true,
@@ -27,17 +27,19 @@ impl<P> Cursor<P> {
 }
 
 impl Cursor<SourcePage> {
+    /// Returns the current row, or `None` at the end of the page.
     pub(super) fn peek(&self) -> Option<SourceRow<'_>> {
         (self.at < self.page.len()).then(|| self.page.row(self.at))
     }
 
-    /// The row after the one that [`peek`](Self::peek) shows, if it is on the same page.
-    pub(super) fn peek_beyond(&self) -> Option<SourceRow<'_>> {
+    /// Returns the row after the current one, or `None` if it is not on this page.
+    pub(super) fn peek_second(&self) -> Option<SourceRow<'_>> {
         (self.at + 1 < self.page.len()).then(|| self.page.row(self.at + 1))
     }
 }
 
 impl Cursor<EntryPage> {
+    /// Returns the current entry, or `None` at the end of the page.
     pub(super) fn peek(&self) -> Option<EntryRow<'_>> {
         (self.at < self.page.len()).then(|| self.page.row(self.at))
     }

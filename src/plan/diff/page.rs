@@ -1,14 +1,14 @@
-//! A page of the plan, bounded by rows and by bytes.
+//! A page of the plan, with a limit of rows and of bytes.
 
 use crate::record::{Change, InvalidRow};
 
-/// How many changes and invalid rows a page holds. Saving a page costs some round trips, whatever its size.
+/// The largest number of changes and invalid rows in a page. Saving a page costs a few round trips, whatever its size.
 const PAGE_ROWS: usize = 8_000;
 
-/// About how many bytes of text a page holds, so that long values make shorter pages.
+/// The approximate limit of text in a page, in bytes, so that a page of long values stays small.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// A page of the plan.
+/// Changes and invalid rows that are saved together.
 #[derive(Debug, Default)]
 pub struct PlanPage {
     /// Changes in key order.
@@ -19,13 +19,13 @@ pub struct PlanPage {
 }
 
 impl PlanPage {
-    /// Whether it must be taken before more is added.
+    /// Returns whether the page must be saved before more rows are added.
     pub(super) const fn is_full(&self) -> bool {
         self.changes.len() + self.invalid.len() >= PAGE_ROWS || self.bytes >= PAGE_BYTES
     }
 
     /// Adds a change.
-    pub(super) fn change(&mut self, change: Change) {
+    pub(super) fn add_change(&mut self, change: Change) {
         self.bytes +=
             [&change.value, &change.previous_value].into_iter().flatten().map(String::len).sum::<usize>();
         self.changes.push(change);
@@ -44,7 +44,7 @@ mod tests {
     use crate::record::{Action, Key};
 
     #[test]
-    fn a_page_is_bounded_by_rows_and_by_bytes() {
+    fn a_page_is_full_at_either_limit() {
         let change = |value: &str| Change {
             key: Key::new(1, 1),
             action: Action::Create,
@@ -56,7 +56,7 @@ mod tests {
         let fit = |value: &str| {
             let mut page = PlanPage::default();
             while !page.is_full() {
-                page.change(change(value));
+                page.add_change(change(value));
             }
             page.changes.len()
         };

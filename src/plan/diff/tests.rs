@@ -20,7 +20,7 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).expect("a valid time")
 }
 
-fn rules() -> DiffPolicy {
+fn policy() -> DiffPolicy {
     DiffPolicy {
         attributes: BTreeSet::from([1, 2, 3]),
         deleted_attributes: BTreeMap::from([(8, "attribute 8 was deleted".to_owned())]),
@@ -31,8 +31,13 @@ fn rules() -> DiffPolicy {
     }
 }
 
-/// Runs a whole merge, the streams cut into pages of `page` rows.
-fn merge(rules: DiffPolicy, rows: &[Row], entries: &BTreeMap<Key, Known>, page: usize) -> (Counts, PlanPage) {
+/// Runs a whole merge of streams in pages of `page` rows.
+fn merge(
+    policy: DiffPolicy,
+    rows: &[Row],
+    entries: &BTreeMap<Key, Known>,
+    page: usize,
+) -> (Counts, PlanPage) {
     let mut source_pages = rows.chunks(page).map(|rows| {
         let mut page = SourcePage::default();
         for (customer_id, attribute_id, value) in rows {
@@ -60,13 +65,13 @@ fn merge(rules: DiffPolicy, rows: &[Row], entries: &BTreeMap<Key, Known>, page: 
         }
         page
     });
-    let (mut diff, mut out, mut whole) = (Diff::new(rules), PlanPage::default(), PlanPage::default());
+    let (mut diff, mut out, mut whole) = (Diff::new(policy), PlanPage::default(), PlanPage::default());
     let (mut source, mut ledger) = (Cursor::default(), Cursor::default());
     loop {
         let need = diff.step(&mut source, &mut ledger, &mut out).expect("streams in order");
         match need {
-            Need::Source => source.next_page(source_pages.next()),
-            Need::Entries => ledger.next_page(entry_pages.next()),
+            Need::Source => source.advance(source_pages.next()),
+            Need::Entries => ledger.advance(entry_pages.next()),
             Need::Room | Need::Nothing => {
                 let page = std::mem::take(&mut out);
                 whole.changes.extend(page.changes);
@@ -89,7 +94,7 @@ fn known(value: &str, belief: Belief) -> Known {
 
 fn plan_one(rows: &[Row], entry: Option<Known>) -> (Counts, PlanPage) {
     let entries = entry.map(|known| (Key::new(5, 1), known)).into_iter().collect();
-    merge(rules(), rows, &entries, 100)
+    merge(policy(), rows, &entries, 100)
 }
 
 #[test]
@@ -118,7 +123,7 @@ fn a_change_waits_while_an_older_request_is_in_doubt() {
     let planned = |value, seconds| plan_one(&[row(5, 1, value)], Some(in_doubt(seconds))).1.changes.remove(0);
     let until = |value, seconds| planned(value, seconds).in_doubt_until;
     assert_eq!(until("a", 100), Some(now() + TimeDelta::seconds(100)));
-    assert_eq!(until("b", 100), until("a", 100), "its outcome has to keep the time");
+    assert_eq!(until("b", 100), until("a", 100), "the outcome must keep the time");
     assert_eq!(until("a", 0), None);
     assert_eq!(until("a", -5), None);
     assert_eq!(until("a", 100_000), Some(now() + IN_DOUBT_MAX), "the clock was set back");
@@ -130,7 +135,7 @@ fn a_rejected_value_is_not_sent_until_it_changes_or_is_requeued() {
     assert_eq!(plan_one(&[row(5, 1, "bad")], rejected()).0.still_rejected, 1);
     assert_eq!(plan_one(&[row(5, 1, "good")], rejected()).0.planned, 1);
     let entries = BTreeMap::from([(Key::new(5, 1), known("bad", Belief::Rejected))]);
-    let requeued = DiffPolicy { retry_rejected: true, ..rules() };
+    let requeued = DiffPolicy { retry_rejected: true, ..policy() };
     assert_eq!(merge(requeued, &[row(5, 1, "bad")], &entries, 9).0.planned, 1);
 }
 
@@ -141,9 +146,9 @@ fn a_full_sync_plans_confirmed_and_rejected_values_too() {
         (Key::new(6, 1), known("bad", Belief::Rejected)),
     ]);
     let rows = [row(5, 1, "gold"), row(6, 1, "bad")];
-    let counts = merge(rules(), &rows, &entries, 9).0;
+    let counts = merge(policy(), &rows, &entries, 9).0;
     assert_eq!((counts.unchanged, counts.still_rejected), (1, 1));
-    let counts = merge(DiffPolicy { full: true, ..rules() }, &rows, &entries, 9).0;
+    let counts = merge(DiffPolicy { full: true, ..policy() }, &rows, &entries, 9).0;
     assert_eq!((counts.unchanged, counts.still_rejected, counts.planned), (0, 0, 2));
 }
 
@@ -188,7 +193,7 @@ fn rows_that_cannot_be_sent_are_invalid_and_neither_changes_nor_orphans() {
 }
 
 #[test]
-fn a_value_rejected_at_its_first_try_that_left_the_source_is_no_orphan() {
+fn a_value_rejected_at_its_first_attempt_that_left_the_source_is_no_orphan() {
     let never = Known { value_id: None, ..known("bad", Belief::Rejected) };
     assert_eq!(plan_one(&[], Some(never)).0.orphans, 0);
     assert_eq!(plan_one(&[], Some(known("bad", Belief::Rejected))).0.orphans, 1);
@@ -201,13 +206,13 @@ fn rows_out_of_order_are_an_error() {
         page.push(SourceRow { customer_id: Some(customer), attribute_id: Some(1), value: Some("x") });
     }
     let (mut source, mut entries) = (Cursor::default(), Cursor::<EntryPage>::default());
-    source.next_page(Some(page));
-    entries.next_page(None);
-    let end = Diff::new(rules()).step(&mut source, &mut entries, &mut PlanPage::default());
+    source.advance(Some(page));
+    entries.advance(None);
+    let end = Diff::new(policy()).step(&mut source, &mut entries, &mut PlanPage::default());
     assert_eq!(end, Err(OutOfOrder { stream: "source", key: Key::new(1, 1) }));
 }
 
-/// A plain implementation of the rules over whole maps.
+/// Computes the expected changes and counts from whole maps.
 fn oracle(rows: &[Row], entries: &BTreeMap<Key, Known>) -> (BTreeMap<Key, String>, Counts) {
     let mut groups: BTreeMap<Key, Vec<&Option<String>>> = BTreeMap::new();
     let mut counts = Counts { source_rows: rows.len() as i64, ..Counts::default() };
@@ -265,7 +270,7 @@ proptest! {
         rows.sort_by_key(|(c, a, _)| (c.is_none(), *c, a.is_none(), *a));
         let entries: BTreeMap<_, _> = entries.into_iter().collect();
         let (expected, expected_counts) = oracle(&rows, &entries);
-        let (counts, plan) = merge(rules(), &rows, &entries, page);
+        let (counts, plan) = merge(policy(), &rows, &entries, page);
         prop_assert_eq!(counts, expected_counts);
         let changes: BTreeMap<_, _> = plan.changes.iter().map(|c| (c.key, c.value.clone().unwrap_or_default())).collect();
         prop_assert_eq!(changes, expected);

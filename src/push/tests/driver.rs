@@ -1,4 +1,4 @@
-//! A shell without futures: it executes the actions of a push at once, except what a test holds back.
+//! A shell without futures: it executes the actions of a push at once, except those that a test delays.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Sent {
     }
 }
 
-/// What a test holds back: the actions are kept until it lets them happen.
+/// The kinds of actions that a test delays. They stay pending until the test performs them.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
     pub(super) intents: bool,
@@ -43,7 +43,7 @@ pub(super) struct Driver {
     plan: Vec<PlannedChange>,
     counts: Counts,
     /// Events that happened and were not fed yet.
-    pending: VecDeque<Event>,
+    pending_events: VecDeque<Event>,
     /// Requests by id: what was recorded of them, in order of their intents.
     pub(super) requests: BTreeMap<i64, (NewRequest, Option<RequestEnd>)>,
     /// Outcomes by key, as they were recorded last.
@@ -54,7 +54,7 @@ pub(super) struct Driver {
     pub(super) in_flight: VecDeque<Sent>,
     /// Everything that was ever sent.
     pub(super) sent: Vec<Sent>,
-    pub(super) held: VecDeque<Action>,
+    pub(super) pending_actions: VecDeque<Action>,
     pub(super) read_backs: VecDeque<(i64, Vec<Key>)>,
     pub(super) existence_checks: VecDeque<Vec<Subject>>,
     pub(super) reads_to_check: usize,
@@ -107,13 +107,13 @@ impl Driver {
             hold,
             plan,
             counts,
-            pending: VecDeque::new(),
+            pending_events: VecDeque::new(),
             requests: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             sending: Vec::new(),
             in_flight: VecDeque::new(),
             sent: Vec::new(),
-            held: VecDeque::new(),
+            pending_actions: VecDeque::new(),
             read_backs: VecDeque::new(),
             existence_checks: VecDeque::new(),
             reads_to_check: 0,
@@ -135,12 +135,12 @@ impl Driver {
 
     /// Feeds an event and executes what follows.
     pub(super) fn event(&mut self, event: Event) {
-        self.pending.push_back(event);
+        self.pending_events.push_back(event);
         self.feed();
     }
 
     fn feed(&mut self) {
-        while let Some(event) = self.pending.pop_front() {
+        while let Some(event) = self.pending_events.pop_front() {
             let mut actions = Vec::new();
             self.push.on(event, self.now(), &mut actions);
             self.execute(actions);
@@ -150,23 +150,23 @@ impl Driver {
     fn execute(&mut self, actions: Vec<Action>) {
         for action in actions {
             assert!(self.end.is_none(), "{action:?} after the end");
-            let held = match action {
+            let is_delayed = match action {
                 Action::AcquirePermit => self.hold.permits,
                 Action::RecordIntent { .. } => self.hold.intents,
                 Action::RecordOutcome { .. } | Action::RecordUnsent { .. } => self.hold.outcomes,
                 _ => false,
             };
-            if held {
-                self.held.push_back(action);
+            if is_delayed {
+                self.pending_actions.push_back(action);
             } else {
                 self.perform(action);
             }
         }
     }
 
-    /// Lets the oldest held action happen.
-    pub(super) fn release_held(&mut self) {
-        let action = self.held.pop_front().expect("a held action");
+    /// Performs the oldest pending action.
+    pub(super) fn perform_pending(&mut self) {
+        let action = self.pending_actions.pop_front().expect("a pending action");
         self.perform(action);
         self.feed();
     }
@@ -179,9 +179,9 @@ impl Driver {
                         && after.is_none_or(|after| planned.key() > after)
                 };
                 let page = self.plan.iter().filter(is_due).take(limit).cloned().collect();
-                self.pending.push_back(Event::PageLoaded(page));
+                self.pending_events.push_back(Event::PageLoaded(page));
             }
-            Action::AcquirePermit => self.pending.push_back(Event::PermitGranted),
+            Action::AcquirePermit => self.pending_events.push_back(Event::PermitGranted),
             Action::RecordIntent { token, request, changes } => {
                 let request_id = 1 + i64::try_from(self.requests.len()).expect("few requests");
                 for change in &changes {
@@ -199,7 +199,7 @@ impl Driver {
                 self.counts.requests += 1;
                 self.requests.insert(request_id, (request, None));
                 let intent = RecordedIntent { request_id, counts: self.counts };
-                self.pending.push_back(Event::IntentRecorded { token, intent });
+                self.pending_events.push_back(Event::IntentRecorded { token, intent });
             }
             Action::Send { request_id, items, .. } => {
                 assert!(
@@ -215,15 +215,15 @@ impl Driver {
                 self.counts.requests -= i64::from(end.outcome == RequestOutcome::NotSent);
                 self.requests.get_mut(&request_id).expect("a request").1 = Some(end);
                 self.record(outcomes);
-                self.pending.push_back(Event::Recorded { token, counts: Some(self.counts) });
+                self.pending_events.push_back(Event::Recorded { token, counts: Some(self.counts) });
             }
             Action::RecordUnsent { token, outcomes } => {
                 self.record(outcomes);
-                self.pending.push_back(Event::Recorded { token, counts: Some(self.counts) });
+                self.pending_events.push_back(Event::Recorded { token, counts: Some(self.counts) });
             }
             Action::LearnSize { token, size } => {
                 self.learned.push(size);
-                self.pending.push_back(Event::Recorded { token, counts: None });
+                self.pending_events.push_back(Event::Recorded { token, counts: None });
             }
             Action::CheckExistence(subjects) => self.existence_checks.push_back(subjects),
             Action::CheckReads => self.reads_to_check += 1,
@@ -258,7 +258,7 @@ impl Driver {
         sent
     }
 
-    /// Answers the oldest read-back.
+    /// Gives the values to the oldest read-back.
     pub(super) fn read_back(&mut self, values: impl Fn(&[Key]) -> Result<Vec<Echo>, ReadError>) {
         let (request_id, keys) = self.read_backs.pop_front().expect("a read-back");
         self.event(Event::ReadBack { request_id, values: values(&keys) });

@@ -26,8 +26,12 @@ fn promise_2_three_requests_are_in_flight_and_never_a_fourth() {
 #[test]
 fn promise_4_nothing_is_sent_before_its_intent_is_committed() {
     let mut driver = holding(Hold { intents: true, ..Hold::default() }, 50);
-    assert_eq!((driver.held.len(), driver.sent.len()), (3, 0), "three intents are being committed");
-    driver.release_held();
+    assert_eq!(
+        (driver.pending_actions.len(), driver.sent.len()),
+        (3, 0),
+        "three intents are being committed"
+    );
+    driver.perform_pending();
     assert_eq!(driver.sent.len(), 1, "the one whose intent is committed is sent");
     assert_eq!(driver.sent[0].request_id, 1);
 }
@@ -40,7 +44,7 @@ fn a_slot_is_free_when_the_response_is_read_and_not_before() {
     driver.respond(accepted);
     assert_eq!(driver.in_flight.len(), 3, "the next is sent although no outcome is committed");
     assert!(driver.sent[3].request_id > third);
-    assert_eq!(driver.held.len(), 1);
+    assert_eq!(driver.pending_actions.len(), 1);
 }
 
 #[test]
@@ -49,12 +53,16 @@ fn at_most_workers_outcomes_wait_for_their_commit() {
     for _ in 0..5 {
         driver.respond(accepted);
     }
-    assert_eq!((driver.held.len(), driver.in_flight.len()), (5, 0), "with three waiting nothing new is sent");
+    assert_eq!(
+        (driver.pending_actions.len(), driver.in_flight.len()),
+        (5, 0),
+        "with three waiting nothing new is sent"
+    );
     let sent = driver.sent.len();
-    driver.release_held();
-    driver.release_held();
+    driver.perform_pending();
+    driver.perform_pending();
     assert_eq!(driver.sent.len(), sent, "three still wait");
-    driver.release_held();
+    driver.perform_pending();
     assert!(driver.sent.len() > sent, "one commit lets the next be sent");
 }
 
@@ -63,10 +71,10 @@ fn promise_5_at_most_six_requests_are_sent_again_after_a_kill() {
     let mut driver = holding(Hold { outcomes: true, ..Hold::default() }, 500);
     let mut most = 0;
     for step in 0..60 {
-        let uncommitted = driver.in_flight.len() + driver.held.len();
+        let uncommitted = driver.in_flight.len() + driver.pending_actions.len();
         most = most.max(uncommitted);
-        if step % 3 == 2 && !driver.held.is_empty() || driver.in_flight.is_empty() {
-            driver.release_held();
+        if step % 3 == 2 && !driver.pending_actions.is_empty() || driver.in_flight.is_empty() {
+            driver.perform_pending();
         } else {
             driver.respond(accepted);
         }
@@ -158,8 +166,8 @@ fn a_run_that_lost_its_lock_knows_which_keys_it_may_have_sent() {
     assert_eq!(keys(&driver), sent, "an intent ahead was not sent");
     assert!(driver.requests.len() > driver.sent.len());
     driver.hold.outcomes = false;
-    while !driver.held.is_empty() {
-        driver.release_held();
+    while !driver.pending_actions.is_empty() {
+        driver.perform_pending();
     }
     assert!(keys(&driver).iter().all(|customer| *customer > 20), "two outcomes are committed");
 }
@@ -168,8 +176,12 @@ fn a_run_that_lost_its_lock_knows_which_keys_it_may_have_sent() {
 fn a_permit_is_acquired_for_each_request_and_one_at_a_time() {
     let mut driver = holding(Hold { permits: true, ..Hold::default() }, 100);
     for sent in 0..3 {
-        assert_eq!((driver.held.len(), driver.sent.len()), (1, sent));
-        driver.release_held();
+        assert_eq!((driver.pending_actions.len(), driver.sent.len()), (1, sent));
+        driver.perform_pending();
     }
-    assert_eq!((driver.held.len(), driver.sent.len()), (0, 3), "no permit is asked for without a free slot");
+    assert_eq!(
+        (driver.pending_actions.len(), driver.sent.len()),
+        (0, 3),
+        "no permit is asked for without a free slot"
+    );
 }

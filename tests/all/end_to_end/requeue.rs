@@ -152,7 +152,7 @@ fn promise_5_customers_that_a_killed_or_stopped_run_did_not_check_are_checked_by
         running.signal(signal);
         running.end();
         world.store().options.latency = Duration::from_millis(2);
-        assert_eq!(deleted_customers(&world), 0, "the run checked a customer");
+        assert_eq!(deleted_customers(&world), 0, "the run checked no customer");
 
         world.store().reset_log();
         let said = world.sync().exits(3).balances().tells(&["the store no longer has these customers"]);
@@ -237,7 +237,7 @@ fn an_attribute_that_was_deleted_and_made_again_is_reported_with_a_remedy() {
             world.store().attributes().iter().find(|known| known.id == 1).map(|known| known.name.clone());
         let name = name.expect("it has a name");
         world.store().delete_attribute(1);
-        let words = [&format!("attribute 1 ({name}) was deleted"), "create it again"];
+        let words = [&format!("attribute 1 ({name}) was deleted"), "make it again"];
         world.run(&["plan"]).exits(0).tells(&words);
         let said = world.run(&["sync"]).exits(3).tells(&words);
         assert!(said.out.contains("was deleted"), "the run's message: {said:#?}");
@@ -276,7 +276,7 @@ fn an_attribute_that_was_deleted_for_a_while_is_sent_again() {
     world.store().delete_attribute(1);
     world.sync().exits(3);
     world.store().add_attribute(known);
-    let said = world.sync().exits(0).tells(&["attribute 1 exists again"]).balances();
+    let said = world.sync().exits(0).tells(&["attribute 1 is there again"]).balances();
     assert_eq!((said.count("confirmed"), said.count("unchanged")), (5, 1));
     world.assert_landed(5, "first");
 }

@@ -1,4 +1,4 @@
-//! A run checks whether customers with rejected values exist: forty at a time, each once.
+//! A run checks whether customers with rejected values exist: forty customers a request, each customer once.
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
@@ -20,14 +20,14 @@ use tokio::sync::watch;
 
 use crate::ledger::postgres::store;
 
-/// A store of a hundred customers that remembers about whom it was asked.
-struct Asked {
+/// A store of a hundred customers that records its existence checks.
+struct RecordingStore {
     model: Arc<Mutex<Model>>,
     store: SandboxDestination,
-    questions: Mutex<Vec<Vec<i64>>>,
+    checks: Mutex<Vec<Vec<i64>>>,
 }
 
-impl Asked {
+impl RecordingStore {
     fn new() -> Self {
         let quota = QuotaRule { requests: 10_000, ..QuotaRule::default() };
         let options =
@@ -36,7 +36,7 @@ impl Asked {
         Self {
             model: Arc::clone(&model),
             store: SandboxDestination::new(model, Duration::from_secs(60), 0.2),
-            questions: Mutex::default(),
+            checks: Mutex::default(),
         }
     }
 
@@ -46,14 +46,14 @@ impl Asked {
         ids.for_each(|id| model.add_customer(id));
     }
 
-    /// The questions since the last look.
-    fn questions(&self) -> Vec<Vec<i64>> {
-        std::mem::take(&mut self.questions.lock().expect("no panic"))
+    /// Returns the existence checks after the previous call of this method.
+    fn take_checks(&self) -> Vec<Vec<i64>> {
+        std::mem::take(&mut self.checks.lock().expect("no panic"))
     }
 }
 
 #[async_trait]
-impl Destination for Asked {
+impl Destination for RecordingStore {
     async fn acquire_permit(&self) {
         self.store.acquire_permit().await;
     }
@@ -71,13 +71,14 @@ impl Destination for Asked {
     }
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
-        self.questions.lock().expect("no panic").push(ids.to_vec());
+        self.checks.lock().expect("no panic").push(ids.to_vec());
         self.store.customers(ids).await
     }
 }
 
-/// A value each for 130 customers: the store refuses those of customers from 51 on, and has none from 101 on.
-async fn sync(ledger: &dyn Ledger, store: &Asked) -> Report {
+/// Syncs one value for each of 130 customers. The store refuses the values of customers 51 to 100, and customers from
+/// 101 on do not exist.
+async fn sync(ledger: &dyn Ledger, store: &RecordingStore) -> Report {
     let value = |customer| if (51..=100).contains(&customer) { "no !reject" } else { "gold" };
     let rows = (1..=130).map(|customer| (Some(customer), Some(1), Some(value(customer).to_owned())));
     let source = MemorySource::new(rows.collect());
@@ -86,45 +87,45 @@ async fn sync(ledger: &dyn Ledger, store: &Asked) -> Report {
     engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await.expect("ends")
 }
 
-/// The customers that a later run would check, with what is known of them.
+/// Returns the customers that a later run would check, and whether each is known to be deleted.
 async fn to_check(ledger: &dyn Ledger) -> Vec<(i64, bool)> {
     let customers = ledger.customers_to_check(i64::MAX, 1_000).await.expect("reads").into_iter();
     customers.map(|customer| (customer.customer_id, customer.deleted)).collect()
 }
 
-/// Syncs three times over the same table; between the second and the third some of the customers are created.
+/// Syncs the same table three times. Some of the customers are created between the second and the third sync.
 async fn checks_each_customer_once(ledger: &dyn Ledger) {
-    let store = Asked::new();
+    let store = RecordingStore::new();
     let first = sync(ledger, &store).await;
     let counts = first.counts;
     assert_eq!((first.status, counts.confirmed, counts.rejected), (RunStatus::Partial, 50, 80));
-    let questions = store.questions();
+    let checks = store.take_checks();
     let (existing, deleted): (Vec<i64>, Vec<i64>) = ((51..=100).collect(), (101..=130).collect());
-    assert_eq!(questions.concat(), [existing, deleted.clone()].concat(), "each once, in order");
-    assert_eq!(questions.len(), 2, "forty at a time");
+    assert_eq!(checks.concat(), [existing, deleted.clone()].concat(), "each once, in order");
+    assert_eq!(checks.len(), 2, "forty at a time");
     let known: Vec<_> = deleted.iter().map(|id| (*id, true)).collect();
     assert_eq!(to_check(ledger).await, known);
 
     let second = sync(ledger, &store).await;
     assert_eq!((second.counts.planned, second.counts.still_rejected), (0, 80));
-    assert_eq!(store.questions(), [deleted.as_slice()], "only whether those exist again");
+    assert_eq!(store.take_checks(), [deleted.as_slice()], "only whether those exist again");
     assert_eq!(to_check(ledger).await, known);
 
     store.create(101..=120);
     let third = sync(ledger, &store).await;
     assert_eq!((third.counts.planned, third.counts.confirmed, third.counts.still_rejected), (20, 20, 60));
-    assert_eq!(store.questions(), [deleted.as_slice()], "once, before the plan is made");
+    assert_eq!(store.take_checks(), [deleted.as_slice()], "once, before the plan is made");
     assert_eq!(to_check(ledger).await, known[20..]);
 }
 
 #[tokio::test]
-async fn a_run_checks_each_customer_with_a_rejected_value_once() {
-    let ledger = MemoryStore::new().lock(&store()).expect("nobody has it");
+async fn a_run_in_memory_checks_each_customer_once() {
+    let ledger = MemoryStore::new().lock(&store()).expect("the lock is free");
     checks_each_customer_once(&ledger).await;
 }
 
 #[tokio::test]
-async fn a_run_over_sqlite_does_so_too() {
+async fn a_run_over_sqlite_checks_each_customer_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = SqliteLedger::open(&folder.path().join("ledger.db"), &store()).await.expect("opens");
     checks_each_customer_once(&ledger).await;

@@ -1,4 +1,4 @@
-//! The read side of a ledger: the same queries on both databases.
+//! The audit of a ledger: the same queries give the same rows on both databases.
 
 use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::{AuditLog, Value};
@@ -12,7 +12,7 @@ use crate::ledger::postgres::{FIRST, at, change, ended, planned_run, store};
 use crate::support::migrations;
 use crate::support::postgres::Postgres;
 
-/// A run with a confirmed, a rejected and an unsent value.
+/// Records a run with a confirmed, a rejected and an unsent value.
 async fn fill(ledger: &dyn Ledger) -> i64 {
     let changes = [change(1, 1, "a"), change(2, 1, "b"), change(3, 1, "c")];
     let run = planned_run(ledger, &changes).await;
@@ -88,7 +88,7 @@ async fn a_postgres_ledger_is_read() {
     assert_eq!(left.rows, [[Value::Int(2)]]);
 }
 
-/// What [`fill`] leaves, as rows.
+/// The rows that [`fill`] writes, as SQL.
 pub(crate) const FILLED: &str = "
     insert into stores (id, api_url, hash) values (4, 'https://api.example.com', 'abc123');
     insert into runs (id, store_id, kind, trigger, status, started_at, planned_at, finished_at, invalid, planned,

@@ -1,15 +1,16 @@
-//! One suite of rules for every ledger: what the port's documentation promises, each implementation must do.
+//! Tests every ledger against the contract in the documentation of the port.
 //!
-//! A rule sees a [`Backend`]: a ledger that can be opened, dropped as by a crash, opened again, and read back
-//! as plain rows. Another database is one more backend and one more line in `on_every_backend`.
+//! Each rule takes a [`Backend`]: a ledger that can be opened, dropped as by a crash, opened again, and read back as
+//! plain rows. A new database needs a backend and a module in `on_every_backend`.
 
-mod attempts;
 pub(crate) mod backend;
 mod belief_edits;
 mod entries;
 pub(crate) mod fixture;
 mod history;
+mod intents;
 pub(crate) mod memory;
+mod outcomes;
 mod plan;
 pub(crate) mod postgres;
 mod runs;
@@ -54,16 +55,16 @@ on_every_backend! {
         a_closed_run_writes_nothing,
         the_size_that_a_store_accepts_is_learned_and_forgotten,
         two_stores_of_one_ledger_do_not_touch_each_other,
-        a_store_is_locked_by_one,
+        a_store_has_one_lock,
     },
     plan::{
         a_plan_is_saved_sealed_and_read_in_pages,
-        changes_in_doubt_are_read_apart,
+        changes_in_doubt_are_read_separately,
         a_plan_is_discarded,
         a_key_is_planned_once,
         every_change_of_a_closed_run_has_an_outcome,
     },
-    attempts::{
+    intents::{
         an_intent_is_recorded_before_a_request,
         an_intent_keeps_the_value_that_the_store_held,
         an_intent_keeps_the_observed_value_of_the_same_value_only,
@@ -71,7 +72,9 @@ on_every_backend! {
         a_request_touches_no_other_value_of_its_customers,
         an_intent_needs_changes_without_an_outcome,
         the_later_end_of_the_in_doubt_window_counts,
-        a_write_that_nobody_polls_goes_on,
+    },
+    outcomes::{
+        an_unpolled_write_does_not_block_others,
         every_outcome_is_recorded,
         a_request_may_end_without_an_outcome_of_its_changes,
         a_request_that_was_not_sent_is_not_counted,
@@ -93,12 +96,12 @@ on_every_backend! {
         a_requeue_makes_rejected_entries_unconfirmed,
         a_clear_forgets_what_the_store_held,
         a_full_sync_leaves_nothing_confirmed,
-        an_edit_meets_its_scope_only,
+        an_edit_affects_its_scope_only,
         attributes_are_recorded_until_they_are_deleted,
-        customers_are_checked_in_turn,
+        the_customers_checked_longest_ago_come_first,
     },
     history::{
         entries_are_a_fold_of_changes_and_edits,
-        a_value_that_comes_back_is_sent_again,
+        a_value_that_returns_is_sent_again,
     },
 }

@@ -1,4 +1,4 @@
-//! What is special to the ledger in Postgres. What every ledger must do is in the contract suite.
+//! Rules that apply to the ledger in Postgres only. The rules for every ledger are in the contract suite.
 
 mod liveness;
 mod lock;
@@ -58,7 +58,7 @@ pub(crate) const FIRST: NewRequest = NewRequest {
     in_doubt_until: DateTime::UNIX_EPOCH,
 };
 
-/// The end of an accepted request.
+/// Returns the end of an accepted request.
 pub(crate) fn ended() -> RequestEnd {
     RequestEnd { at: at(3), ..request_end(0) }
 }
@@ -69,7 +69,7 @@ async fn entries(ledger: &dyn LedgerReader, filter: &Filter) -> Vec<EntryPage> {
     while let Some(page) = pages.next().await.unwrap() {
         all.push(page);
     }
-    assert!(pages.next().await.unwrap().is_none(), "the end stays the end");
+    assert!(pages.next().await.unwrap().is_none(), "there is no page after the end");
     all
 }
 
@@ -144,7 +144,7 @@ async fn a_step_in_the_wrong_state_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_has_one_holder_and_others_are_told_which() {
+async fn the_error_of_a_locked_store_names_its_run() {
     let url = Postgres::start().database();
     let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
     let run = planned_run(&ledger, &[]).await;
@@ -202,7 +202,7 @@ async fn a_new_ledger_is_announced_once() {
     let other = StoreName { hash: "other".to_owned(), ..store() };
     assert!(!PostgresLedger::open(&url, &other).await.unwrap().created(), "a new store, but no new ledger");
 
-    // An administrator may have made the schema, empty, for a user who may make none.
+    // An administrator may have created the empty schema for a user who has no right to create one.
     let url = Postgres::start().database();
     connect(&url).await.execute("create schema attrsync").await.unwrap();
     assert!(PostgresLedger::open(&url, &store()).await.unwrap().created());

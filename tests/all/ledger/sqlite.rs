@@ -1,4 +1,4 @@
-//! What only a file can get wrong.
+//! Rules that apply to a ledger in a file only.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::contract::fixture::*;
 use super::contract::sqlite::SqliteBackend;
 
-/// What opening the ledger at `path` is refused with.
+/// Returns the error of opening the ledger at `path`.
 async fn refusal(path: &Path) -> LedgerError {
     SqliteLedger::open(path, &store()).await.expect_err("opens")
 }
@@ -98,7 +98,7 @@ async fn another_name_of_the_file_is_the_same_lock() {
     let folder = backend.path().with_file_name("folder");
     symlink(backend.path().parent().expect("a folder"), &folder).expect("links");
     let through_folder = folder.join(backend.path().file_name().expect("a name"));
-    // The first of them makes the file, by way of the linked folder.
+    // The first of them creates the file through the linked folder.
     let ledger = SqliteLedger::open(&through_folder, &store()).await.expect("opens");
     let file = backend.path().with_file_name("link.db");
     symlink(backend.path(), &file).expect("links");
@@ -117,8 +117,8 @@ async fn no_intent_is_recorded_in_a_file_that_was_moved_or_replaced() {
     scene.send(0, change(1, 1, "a"), confirmed()).await;
     let second = [change(2, 1, "b")];
     let run = scene.planned_run(3, second.to_vec()).await;
-    let aside = backend.path().with_file_name("aside.db");
-    std::fs::rename(backend.path(), &aside).expect("moves");
+    let moved = backend.path().with_file_name("moved.db");
+    std::fs::rename(backend.path(), &moved).expect("moves");
     for replaced in [false, true] {
         if replaced {
             std::fs::write(backend.path(), "").expect("writes");
@@ -129,6 +129,6 @@ async fn no_intent_is_recorded_in_a_file_that_was_moved_or_replaced() {
             "{error}"
         );
     }
-    std::fs::rename(&aside, backend.path()).expect("moves back");
+    std::fs::rename(&moved, backend.path()).expect("moves back");
     scene.try_intent(run, None, 3, &second).await.expect("records again");
 }

@@ -1,4 +1,4 @@
-//! Stories drawn from a seed.
+//! Draws stories from a seed.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,27 @@ use attrsync::sandbox::Fault;
 
 use super::story::{Naming, Push, Step, Store, Story, Sync};
 
-/// So many of the first requests of a sync may meet a fault.
+/// The number of first writes of a sync that may have a fault.
 const FAULTY_WRITES: usize = 60;
+
+/// The number of first reads of a sync that may have a fault.
 const FAULTY_READS: usize = 12;
 
 const READ_FAULTS: [Fault; 6] =
     [Fault::Refused, Fault::Dropped, Fault::Html, Fault::Cut, Fault::Limited, Fault::LimitedBare];
 
-/// The luck of one life.
-struct Luck {
+/// The random source of one story, and the settings that were drawn first.
+struct Drawing {
     rng: fastrand::Rng,
     faults: Vec<Fault>,
-    /// How often a write meets one of them.
-    harm: f64,
-    /// How often a read fails.
-    read_harm: f64,
-    /// Whether anybody else meddles with the store, so that lives in peace are told too.
-    meddled: bool,
-    gone: Vec<i64>,
+    /// The probability that a write has one of the faults.
+    fault_rate: f64,
+    /// The probability that a read fails.
+    read_fault_rate: f64,
+    /// Whether others change the store. Some stories are drawn without such changes.
+    is_disturbed: bool,
+    /// The ids of deleted customers, and of deleted attributes as negative numbers.
+    deleted: Vec<i64>,
 }
 
 impl Story {
@@ -35,24 +38,25 @@ impl Story {
             max_attempts: Some(rng.u32(1..=6)),
             values_per_request: rng.bool().then(|| rng.usize(1..=12)),
         };
-        let harm = rng.f64() * 0.4;
+        let rate = rng.f64() * 0.4;
         let faults = faults(&mut rng);
-        let (harm, read_harm) = (harm / 5.0 * faults.len() as f64, harm / 4.0);
-        let meddled = rng.bool();
-        let mut luck = Luck { rng, faults, harm, read_harm, meddled, gone: Vec::new() };
+        let (fault_rate, read_fault_rate) = (rate / 5.0 * faults.len() as f64, rate / 4.0);
+        let is_disturbed = rng.bool();
+        let mut drawing =
+            Drawing { rng, faults, fault_rate, read_fault_rate, is_disturbed, deleted: Vec::new() };
         let mut steps = Vec::new();
-        for _ in 0..luck.rng.usize(1..6) {
-            for _ in 0..luck.rng.usize(0..40) {
-                steps.push(luck.edit());
+        for _ in 0..drawing.rng.usize(1..6) {
+            for _ in 0..drawing.rng.usize(0..40) {
+                steps.push(drawing.edit());
             }
-            if luck.meddled {
-                for _ in 0..luck.rng.usize(0..4) {
-                    steps.push(luck.between());
+            if drawing.is_disturbed {
+                for _ in 0..drawing.rng.usize(0..4) {
+                    steps.push(drawing.between());
                 }
             }
-            steps.push(Step::Sync(Box::new(luck.sync())));
-            if luck.rng.bool() {
-                steps.push(Step::Pause(luck.rng.u64(0..300)));
+            steps.push(Step::Sync(Box::new(drawing.sync())));
+            if drawing.rng.bool() {
+                steps.push(Step::Pause(drawing.rng.u64(0..300)));
             }
         }
         Self { seed, store, push, steps }
@@ -65,7 +69,7 @@ fn store(rng: &mut fastrand::Rng) -> Store {
         latency_ms: rng.u64(1..500),
         jitter: f64::from(rng.u8(0..=10)) / 10.0,
         counts_items,
-        most_per_call: (counts_items && rng.bool()).then(|| rng.usize(1..=10)),
+        max_per_request: (counts_items && rng.bool()).then(|| rng.usize(1..=10)),
         size_by_422: rng.bool(),
         quota: Some(rng.u32(5..200)),
         blame: [Naming::Rightly, Naming::NotAtAll, Naming::Wrongly][rng.usize(..3)],
@@ -77,8 +81,8 @@ fn store(rng: &mut fastrand::Rng) -> Store {
     }
 }
 
-/// Up to four kinds of trouble. A store whose echoes are sometimes lies and that also passes values over in silence
-/// cannot be found out by anybody: it shows something else, and so would a store that keeps a value in another form.
+/// Draws up to four kinds of faults. A store that both ignores values and echoes wrong ones is not drawn, because its
+/// responses equal those of a store that keeps values in another form.
 fn faults(rng: &mut fastrand::Rng) -> Vec<Fault> {
     let possible: Vec<_> = Fault::ALL.iter().copied().filter(|fault| *fault != Fault::None).collect();
     let mut faults: Vec<Fault> =
@@ -89,8 +93,8 @@ fn faults(rng: &mut fastrand::Rng) -> Vec<Fault> {
     faults
 }
 
-impl Luck {
-    /// Edits the table as a merchant would, bad values among the good.
+impl Drawing {
+    /// Draws an edit of the table, with bad values among the good ones.
     fn edit(&mut self) -> Step {
         let rng = &mut self.rng;
         let (customer, attribute) = (rng.i64(1..=30), rng.i64(1..=4));
@@ -107,30 +111,32 @@ impl Luck {
         Step::Row(customer, attribute, Some(value))
     }
 
-    /// What others do, at any time. One attribute always stays: a store that lists none ends every run.
-    fn meddling(&mut self) -> Step {
+    /// Draws a change that others make at any time. Attribute 3 always stays, because a store without attributes ends
+    /// every run.
+    fn disturbance(&mut self) -> Step {
         let rng = &mut self.rng;
         match rng.u8(0..10) {
             0..=4 => {
                 let value = rng.bool().then(|| rng.u8(0..7).to_string());
-                Step::Theirs(rng.i64(1..=30), rng.i64(1..=3), value)
+                Step::StoreValue(rng.i64(1..=30), rng.i64(1..=3), value)
             }
-            5 => Step::CustomerGone(rng.i64(1..=30)).remembered(&mut self.gone),
-            6 => Step::AttributeGone(rng.i64(1..=2)).remembered(&mut self.gone),
+            5 => Step::CustomerDeleted(rng.i64(1..=30)).remember_in(&mut self.deleted),
+            6 => Step::AttributeDeleted(rng.i64(1..=2)).remember_in(&mut self.deleted),
             7 => Step::OtherApp(rng.u32(0..150)),
             _ => Step::Clock([-90_000, -3_600, -100, -1, 1, 30, 100, 3_600, 90_000][rng.usize(..9)]),
         }
     }
 
-    /// What happens between two syncs only: while values are being refused nothing comes back, or "the rest of its set
-    /// was taken, so this one is bad" would prove nothing.
+    /// Draws a change between two syncs. Nothing is restored during a sync: a bisection concludes that a value is bad
+    /// when the store accepts the rest of its batch, which is wrong if the customer was restored between the two
+    /// requests.
     fn between(&mut self) -> Step {
-        if self.gone.is_empty() || self.rng.bool() {
-            return self.meddling();
+        if self.deleted.is_empty() || self.rng.bool() {
+            return self.disturbance();
         }
-        match self.gone.swap_remove(self.rng.usize(..self.gone.len())) {
-            id if id < 0 => Step::AttributeBack(-id),
-            id => Step::CustomerBack(id),
+        match self.deleted.swap_remove(self.rng.usize(..self.deleted.len())) {
+            id if id < 0 => Step::AttributeRecreated(-id),
+            id => Step::CustomerRestored(id),
         }
     }
 
@@ -149,8 +155,8 @@ impl Luck {
         if rng.u8(0..4) == 0 {
             for _ in 0..rng.usize(1..6) {
                 let after = self.rng.u64(0..3_000);
-                let edited = !self.meddled || self.rng.bool();
-                let step = if edited { self.edit() } else { self.meddling() };
+                let edited = !self.is_disturbed || self.rng.bool();
+                let step = if edited { self.edit() } else { self.disturbance() };
                 sync.during.push((after, step));
             }
         }
@@ -166,29 +172,29 @@ impl Luck {
         if self.faults.is_empty() {
             return BTreeMap::new();
         }
-        let struck = (0..FAULTY_WRITES).filter_map(|nth| {
+        let faults = (0..FAULTY_WRITES).filter_map(|nth| {
             let fault =
-                (self.rng.f64() < self.harm).then(|| self.faults[self.rng.usize(..self.faults.len())]);
+                (self.rng.f64() < self.fault_rate).then(|| self.faults[self.rng.usize(..self.faults.len())]);
             Some((nth, fault?.name()))
         });
-        struck.collect()
+        faults.collect()
     }
 
     fn reads(&mut self) -> BTreeMap<usize, String> {
-        let struck = (0..FAULTY_READS).filter_map(|nth| {
-            let fault = (self.rng.f64() < self.read_harm).then(|| READ_FAULTS[self.rng.usize(..6)]);
+        let faults = (0..FAULTY_READS).filter_map(|nth| {
+            let fault = (self.rng.f64() < self.read_fault_rate).then(|| READ_FAULTS[self.rng.usize(..6)]);
             Some((nth, fault?.name()))
         });
-        struck.collect()
+        faults.collect()
     }
 }
 
 impl Step {
-    /// Notes who is gone, attributes below zero, so that they can come back.
-    fn remembered(self, gone: &mut Vec<i64>) -> Self {
+    /// Adds a deleted customer or attribute to `deleted`, so that it can be restored later.
+    fn remember_in(self, deleted: &mut Vec<i64>) -> Self {
         match self {
-            Self::CustomerGone(id) => gone.push(id),
-            Self::AttributeGone(id) => gone.push(-id),
+            Self::CustomerDeleted(id) => deleted.push(id),
+            Self::AttributeDeleted(id) => deleted.push(-id),
             _ => {}
         }
         self

@@ -1,17 +1,17 @@
-//! Stories that once broke a promise, shrunk.
+//! Stories that once broke a promise, shortened.
 
 use super::story::Story;
-use super::world::tell;
+use super::world::play;
 
 fn holds(story: &str) {
     let story: Story = story.parse().expect("a story");
-    assert_eq!(tell(&story).err(), None, "{story}");
+    assert_eq!(play(&story).err(), None, "{story}");
 }
 
-/// A request times out, its retry is confirmed, and the table changes. The next run must not send the new value before
-/// the older copy can have arrived, or that one stays in the store.
+/// A request times out, its retry is confirmed, and the table changes. The next run must not send the new value inside
+/// the in-doubt window of the first request; otherwise the old value could be applied last and stay in the store.
 #[test]
-fn a_copy_that_arrives_after_its_retry_was_confirmed_overtakes_nothing() {
+fn a_request_applied_after_its_retry_was_confirmed_overwrites_nothing() {
     holds(
         r#"{"seed": 939, "store": {}, "push": {}, "steps": [
   {"row":[30,1,"2"]},
@@ -22,10 +22,10 @@ fn a_copy_that_arrives_after_its_retry_was_confirmed_overtakes_nothing() {
     );
 }
 
-/// The store passes over the bad value of a refused batch in silence. That it took the others of its part does not show
-/// that the rest of the batch is bad.
+/// The store ignores the bad value of a refused batch and accepts the request. That it accepted this part of the batch
+/// does not show that the rest of the batch is bad.
 #[test]
-fn a_bad_value_that_was_passed_over_rejects_no_neighbour() {
+fn an_ignored_bad_value_rejects_no_neighbour() {
     holds(
         r#"{"seed": 5, "store": {"blame":"wrongly"}, "push": {}, "steps": [
   {"row":[2,2,"1"]},
@@ -40,10 +40,10 @@ fn a_bad_value_that_was_passed_over_rejects_no_neighbour() {
     );
 }
 
-/// Three runs: the first dies and leaves a late request behind, the second confirms the same value, the third sends
-/// another one, which the late request overtakes. The second has to note that something may still arrive.
+/// The first of three runs is killed while a request is in doubt. The second run confirms the same value. The third
+/// sends another value, and the first request may be applied after it. So the second run must keep the in-doubt window.
 #[test]
-fn a_late_copy_from_before_a_crash_overtakes_nothing_two_runs_later() {
+fn a_request_in_doubt_before_a_crash_overwrites_nothing_two_runs_later() {
     holds(
         r#"{"seed": 6748, "store": {}, "push": {}, "steps": [
   {"row":[7,1,"!reject1"]},
@@ -56,10 +56,10 @@ fn a_late_copy_from_before_a_crash_overtakes_nothing_two_runs_later() {
     );
 }
 
-/// The store passes over the bad value of a batch and says 200. The bad one is empty and its customer gone, so reading it
-/// back shows no row, which confirms it; but that says nothing of the rest of its set.
+/// The store ignores the bad value of a batch and returns 200. The bad value is empty and its customer was deleted, so
+/// a read-back shows no row, which confirms the value. This says nothing about the other values of its batch.
 #[test]
-fn an_empty_value_that_was_passed_over_rejects_no_neighbour() {
+fn an_ignored_empty_value_rejects_no_neighbour() {
     holds(
         r#"{"seed": 11404, "store": {"blame":"wrongly","names_all":true}, "push": {}, "steps": [
   {"row":[30,2,"4"]},
@@ -71,16 +71,16 @@ fn an_empty_value_that_was_passed_over_rejects_no_neighbour() {
   {"row":[7,1,"4"]},
   {"row":[3,2," 1.0 "]},
   {"row":[30,3,""]},
-  {"customer_gone":21},
+  {"customer_deleted":21},
   {"sync":{"writes":{"11":"skipped"}}}
 ]}"#,
     );
 }
 
-/// The bad value of a batch is passed over in two runs, and each time the store shows what it had before. That this
-/// is taken for the form in which the store keeps it says nothing of the rest of its set.
+/// The store ignores the bad value of a batch in two runs, and each time shows the value that it had before. The value
+/// is then confirmed as altered. This says nothing about the other values of its batch.
 #[test]
-fn a_value_that_was_passed_over_twice_rejects_no_neighbour() {
+fn a_value_ignored_twice_rejects_no_neighbour() {
     holds(
         r#"{"seed": 5488, "store": {"blame":"wrongly","names_all":true}, "push": {}, "steps": [
   {"row":[11,1," 3.0 "]},
@@ -97,10 +97,10 @@ fn a_value_that_was_passed_over_twice_rejects_no_neighbour() {
     );
 }
 
-/// A run uses up the quota, and the next one is told to wait at its first question. That is no failed attempt, of which
-/// one is allowed here.
+/// A run uses up the quota, and the first request of the next run is limited. A limited request is no failed attempt;
+/// one attempt is allowed here.
 #[test]
-fn a_quota_that_is_used_up_ends_no_run() {
+fn a_used_up_quota_ends_no_run() {
     holds(
         r#"{"seed": 1202, "store": {"quota":5,"blame":"wrongly"}, "push": {"max_attempts":1}, "steps": [
   {"sync":{"during":[[1748,{"row":[17,2,"1"]}],[2258,{"row":[3,1,"!reject1"]}]]}}
@@ -108,12 +108,12 @@ fn a_quota_that_is_used_up_ends_no_run() {
     );
 }
 
-/// A bad value is passed over, and the store shows what it had before. Another value takes its place and is passed over
-/// too: that the store shows the same again is no second meeting, since it is of another value.
+/// The store ignores a bad value and shows the value that it had before. Then another desired value is ignored too. The
+/// store shows the same value again, but this is the first observation for the new desired value.
 #[test]
-fn what_was_seen_of_another_value_proves_nothing() {
+fn the_observed_value_of_another_desired_value_proves_nothing() {
     holds(
-        r#"{"seed": 23463, "store": {"most_per_call":5,"blame":"wrongly"}, "push": {}, "steps": [
+        r#"{"seed": 23463, "store": {"max_per_request":5,"blame":"wrongly"}, "push": {}, "steps": [
   {"row":[13,3,"1"]},
   {"row":[30,1,"1"]},
   {"row":[7,2,""]},
@@ -139,11 +139,12 @@ fn what_was_seen_of_another_value_proves_nothing() {
     );
 }
 
-/// The store keeps a number in its own form, and then the table wants just that: the store passes it over, and has it.
+/// The store keeps a number in its own form. Then this form is the desired value: the store ignores it, but holds it
+/// already.
 #[test]
-fn the_stores_form_of_the_value_before_may_be_what_is_wanted() {
+fn the_stored_form_of_the_previous_value_may_be_the_desired_value() {
     holds(
-        r#"{"seed": 17583, "store": {"most_per_call":2,"shortens_numbers":true}, "push": {}, "steps": [
+        r#"{"seed": 17583, "store": {"max_per_request":2,"shortens_numbers":true}, "push": {}, "steps": [
   {"row":[10,1,"0"]},
   {"row":[4,1,"4"]},
   {"row":[19,2," 1.0 "]},
@@ -158,10 +159,11 @@ fn the_stores_form_of_the_value_before_may_be_what_is_wanted() {
     );
 }
 
-/// A value is kept trimmed and its answer is lost; the next, in a run whose ledger fails, and then passed over: the echo shows the
-/// older one in a form that nobody has heard of.
+/// The store keeps a value trimmed, and its response is lost. Then the desired value changes, a run's ledger fails, and a
+/// later run sends the new value, which the store ignores. The echo shows the older value in a form that no response
+/// has shown before.
 #[test]
-fn the_form_of_an_older_value_that_went_unanswered_is_not_taken_for_the_new_ones() {
+fn the_stored_form_of_an_older_value_without_a_response_does_not_confirm_the_new_one() {
     holds(
         r#"{"seed": 63818, "store": {"trims":true}, "push": {"values_per_request":1}, "steps": [
   {"row":[3,1,"4"]},
@@ -199,10 +201,10 @@ fn the_form_of_an_older_value_that_went_unanswered_is_not_taken_for_the_new_ones
     );
 }
 
-/// A ledger that is not trusted, a value begun by a run that loses its store: the next run no longer knows what was there, and must
-/// not take it for the store's form of the new value.
+/// A full sync records the intent for a value and then loses its lock. The next run does not know the value that the
+/// store held before, and must not take it for the store's form of the new value.
 #[test]
-fn after_a_run_that_was_robbed_what_was_there_before_is_not_taken_for_the_new_value() {
+fn after_a_lost_lock_the_previous_value_does_not_confirm_the_new_one() {
     holds(
         r#"{"seed": 94718, "store": {"latency_ms":308,"jitter":0.4}, "push": {}, "steps": [
   {"sync":{}},

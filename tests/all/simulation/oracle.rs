@@ -1,5 +1,6 @@
-//! The whole promise once more, naively: maps of what was sent, what the store really did and what it was heard to say,
-//! and from these what the ledger may claim. It knows nothing of plans, batches, retries or isolation.
+//! A naive second implementation of the promises. It records in maps which values were sent, what the store really did
+//! and which values its responses showed, and derives from them what the ledger may claim. It knows nothing of plans,
+//! batches, retries or bisections.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,31 +8,32 @@ use attrsync::destination::{Echo, Item};
 use attrsync::record::{Belief, Entry, Key};
 use attrsync::sandbox::Event;
 
-/// A request is applied so long after it was sent, or never: twice the time for which an answer is waited.
-const LATEST_MS: u64 = 120_000;
+/// The in-doubt window: a request is applied within this time after it was sent, or never.
+const IN_DOUBT_WINDOW_MS: u64 = 120_000;
 
-/// What is known of one key without asking the ledger.
+/// The facts about one key that do not come from the ledger.
 #[derive(Debug, Default)]
 struct Known {
-    /// What was last sent, and when.
+    /// The value that was sent last, and the time of its last request in milliseconds.
     sent: Option<(String, u64)>,
     /// The last value of ours that the store wrote.
-    ours: Option<String>,
-    /// The form in which the store keeps it.
-    kept: Option<String>,
-    /// Somebody else had a hand in it since.
-    touched: bool,
-    /// What answers showed for it since it was last sent; no row is the empty value.
-    shown: BTreeSet<String>,
-    /// The runs in which a value was shown since the present one was first sent.
-    shown_in: BTreeMap<String, BTreeSet<usize>>,
-    /// The last answer showed just what was sent.
-    proved: bool,
-    /// Values of it that the store refused.
+    written: Option<String>,
+    /// The form in which the store keeps that value.
+    stored: Option<String>,
+    /// Another program changed the value after our last write, or an older copy was written last and no run could
+    /// prevent this because the clock was set forward.
+    is_disturbed: bool,
+    /// The values that responses showed after the last request was sent; no row counts as the empty value.
+    observed: BTreeSet<String>,
+    /// The numbers of the runs in which a value was shown, by that value, for as long as the same value was sent.
+    observed_in_runs: BTreeMap<String, BTreeSet<usize>>,
+    /// The last response echoed exactly the value that was sent.
+    is_echoed: bool,
+    /// The values of this key that the store refused.
     refused: BTreeSet<String>,
 }
 
-/// What one run began with, and has done.
+/// The state before one run, and what the run has done.
 #[derive(Debug)]
 pub(super) struct Run {
     number: usize,
@@ -39,64 +41,67 @@ pub(super) struct Run {
     full: bool,
     retry_rejected: bool,
     sent: BTreeMap<Key, String>,
-    answered: BTreeSet<Key>,
+    /// The keys whose request was accepted in this run.
+    accepted: BTreeSet<Key>,
 }
 
 impl Run {
     pub(super) fn new(number: usize, before: Vec<Entry>, full: bool, retry_rejected: bool) -> Self {
         let before = before.into_iter().map(|entry| (entry.key, entry)).collect();
-        let (sent, answered) = (BTreeMap::new(), BTreeSet::new());
-        Self { number, before, full, retry_rejected, sent, answered }
+        let (sent, accepted) = (BTreeMap::new(), BTreeSet::new());
+        Self { number, before, full, retry_rejected, sent, accepted }
     }
 }
 
-/// The judge. What it finds first it keeps.
+/// Checks the promises and keeps the first broken one.
 #[derive(Debug, Default)]
 pub(super) struct Oracle {
     keys: BTreeMap<Key, Known>,
-    /// What was sent since the ledger was last judged. A batch may be begun, and the run end before it was sent.
+    /// The keys that were sent after the last check of the entries. A run may record an intent and end before it sends.
     sent: BTreeSet<Key>,
-    /// Every value that the table has had since the present step began.
-    pub(super) wanted: BTreeMap<Key, BTreeSet<String>>,
-    /// When the clock was set forward: for a while nobody can tell how old a request is.
+    /// Every value that the table has had since the present step started.
+    pub(super) desired: BTreeMap<Key, BTreeSet<String>>,
+    /// The times in milliseconds at which the clock was set forward. A run cannot know the age of a request over them.
     pub(super) forward: Vec<u64>,
-    pub(super) gone_customers: BTreeSet<i64>,
-    pub(super) gone_attributes: BTreeSet<i64>,
-    /// A second process took the store from the first in the present step.
-    pub(super) robbed: bool,
+    pub(super) deleted_customers: BTreeSet<i64>,
+    pub(super) deleted_attributes: BTreeSet<i64>,
+    /// A second process took the lock from the first in the present step.
+    pub(super) is_lock_lost: bool,
     broken: Option<String>,
 }
 
 impl Oracle {
-    fn claim(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+    /// Records the message as the broken promise if the claim does not hold.
+    fn claim(&mut self, holds: bool, message: impl FnOnce() -> String) {
         if !holds && self.broken.is_none() {
-            self.broken = Some(otherwise());
+            self.broken = Some(message());
         }
     }
 
-    pub(super) fn verdict(&self) -> Result<(), String> {
+    /// Returns the first broken promise as an error.
+    pub(super) fn result(&self) -> Result<(), String> {
         self.broken.clone().map_or(Ok(()), Err)
     }
 
-    /// What the store really did.
+    /// Records what the store really did.
     pub(super) fn learn(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
-                Event::Edited { key } => self.keys.entry(key).or_default().touched = true,
+                Event::Edited { key } => self.keys.entry(key).or_default().is_disturbed = true,
                 Event::Refused { key, value } => {
                     self.keys.entry(key).or_default().refused.insert(value);
                 }
                 Event::Written { at_ms, arrived_ms, key, value, stored } => {
                     assert!(
-                        at_ms - arrived_ms <= LATEST_MS,
-                        "the sandbox is later than anybody has to expect"
+                        at_ms - arrived_ms <= IN_DOUBT_WINDOW_MS,
+                        "the sandbox applied a request after the in-doubt window"
                     );
                     let known = self.keys.entry(key).or_default();
                     let newer = known.sent.as_ref().filter(|(sent, _)| *sent != value).map(|(_, at)| *at);
-                    // An older copy came last. That is excused where no clock could have told.
-                    known.touched = newer
+                    // An older copy was applied last. A run cannot prevent this if the clock was set forward meanwhile.
+                    known.is_disturbed = newer
                         .is_some_and(|newer| self.forward.iter().any(|at| (arrived_ms..=newer).contains(at)));
-                    (known.ours, known.kept) = (Some(value), Some(stored));
+                    (known.written, known.stored) = (Some(value), Some(stored));
                     let was_sent = known.sent.is_some();
                     self.claim(was_sent, || format!("promise 4: {key} was written and never sent"));
                 }
@@ -104,16 +109,19 @@ impl Oracle {
         }
     }
 
-    /// Whether its customer or its attribute was once away: what was refused then may be sent again now.
-    fn was_gone(&self, key: Key) -> bool {
-        self.gone_customers.contains(&key.customer_id) || self.gone_attributes.contains(&key.attribute_id)
+    /// Returns whether the key's customer or attribute was ever deleted. A value refused then may be sent again later.
+    fn was_deleted(&self, key: Key) -> bool {
+        self.deleted_customers.contains(&key.customer_id)
+            || self.deleted_attributes.contains(&key.attribute_id)
     }
 
-    pub(super) fn in_flight(&mut self, calls: usize, workers: usize) {
-        self.claim(calls <= workers, || format!("promise 2: {calls} calls in flight with {workers} workers"));
+    pub(super) fn in_flight(&mut self, requests: usize, workers: usize) {
+        self.claim(requests <= workers, || {
+            format!("promise 2: {requests} requests in flight with {workers} workers")
+        });
     }
 
-    /// A request leaves. `entry` is what the ledger says at this moment.
+    /// Checks a request that is about to be sent. `entry` returns the present entry of a key in the ledger.
     pub(super) fn sending(
         &mut self,
         run: &mut Run,
@@ -122,110 +130,117 @@ impl Oracle {
         entry: impl Fn(Key) -> Option<Entry>,
     ) {
         let customers: BTreeSet<_> = items.iter().map(|item| item.key.customer_id).collect();
-        self.claim(customers.len() <= 10, || format!("promise 2: {} customers in a call", customers.len()));
+        self.claim(customers.len() <= 10, || {
+            format!("promise 2: {} customers in a request", customers.len())
+        });
         for &Item { key, value } in items {
-            let robbed = self.robbed;
+            let is_lock_lost = self.is_lock_lost;
             let recorded = entry(key);
-            let intent = recorded
-                .as_ref()
-                .is_some_and(|entry| entry.value == value && (entry.belief == Belief::Unconfirmed || robbed));
-            self.claim(intent, || format!("promise 4: {key} = {value:?} is sent, on record is {recorded:?}"));
-            let wanted = self.wanted.get(&key).is_some_and(|values| values.contains(value));
-            self.claim(wanted, || format!("promise 5: {key} = {value:?} is sent, and nobody wants it"));
-            let reason = match run.before.get(&key).filter(|entry| entry.value == value) {
-                Some(entry) if entry.belief == Belief::Confirmed => run.full || self.was_gone(key),
+            let intent = recorded.as_ref().is_some_and(|entry| {
+                entry.value == value && (entry.belief == Belief::Unconfirmed || is_lock_lost)
+            });
+            self.claim(intent, || {
+                format!("promise 4: {key} = {value:?} is sent, but the ledger has {recorded:?}")
+            });
+            let is_desired = self.desired.get(&key).is_some_and(|values| values.contains(value));
+            self.claim(is_desired, || format!("promise 5: {key} = {value:?} is sent, but is not desired"));
+            let has_reason = match run.before.get(&key).filter(|entry| entry.value == value) {
+                Some(entry) if entry.belief == Belief::Confirmed => run.full || self.was_deleted(key),
                 Some(entry) if entry.belief == Belief::Rejected => {
-                    run.full || run.retry_rejected || self.was_gone(key)
+                    run.full || run.retry_rejected || self.was_deleted(key)
                 }
                 _ => true,
             };
-            self.claim(reason || robbed, || {
-                format!("promises 1 and 6: {key} = {value:?} is sent for nothing")
+            self.claim(has_reason || is_lock_lost, || {
+                format!("promises 1 and 6: {key} = {value:?} is sent without a reason")
             });
-            let done = run.answered.contains(&key);
-            self.claim(!done, || format!("promise 1: {key} was answered in this run and is sent again"));
+            let done = run.accepted.contains(&key);
+            self.claim(!done, || format!("promise 1: {key} was accepted in this run and is sent again"));
             let first = run.sent.entry(key).or_insert_with(|| value.to_owned()) == value;
             self.claim(first, || format!("{key} is sent two values in one run"));
             self.sent.insert(key);
             let known = self.keys.entry(key).or_default();
             let again = known.sent.as_ref().is_some_and(|(sent, _)| sent == value);
             if !again {
-                known.shown_in.clear();
+                known.observed_in_runs.clear();
             }
-            if !(again && robbed) {
-                known.shown.clear();
-                known.proved = false;
+            if !(again && is_lock_lost) {
+                known.observed.clear();
+                known.is_echoed = false;
             }
             known.sent = Some((value.to_owned(), at_ms));
         }
     }
 
-    /// An answer to a request was delivered.
-    pub(super) fn answered(&mut self, run: &mut Run, items: &[Item<'_>], echoes: &[Echo]) {
+    /// Records an accepted response that the engine has received.
+    pub(super) fn accepted(&mut self, run: &mut Run, items: &[Item<'_>], echoes: &[Echo]) {
         for item in items {
-            run.answered.insert(item.key);
-            self.hear(run, item.key, echoes);
+            run.accepted.insert(item.key);
+            self.observe(run, item.key, echoes);
             let mut of_key = echoes.iter().filter(|echo| echo.key == item.key).peekable();
-            let proved = of_key.peek().is_some() && of_key.all(|echo| echo.value == item.value);
-            self.keys.entry(item.key).or_default().proved = proved;
+            let is_echoed = of_key.peek().is_some() && of_key.all(|echo| echo.value == item.value);
+            self.keys.entry(item.key).or_default().is_echoed = is_echoed;
         }
     }
 
-    /// An answer to a read was delivered.
+    /// Records the result of a read that the engine has received.
     pub(super) fn read(&mut self, run: &Run, keys: &[Key], rows: &[Echo]) {
         for &key in keys {
-            self.hear(run, key, rows);
+            self.observe(run, key, rows);
             if !rows.iter().any(|row| row.key == key) {
-                self.keys.entry(key).or_default().shown.insert(String::new());
+                self.keys.entry(key).or_default().observed.insert(String::new());
             }
         }
     }
 
-    fn hear(&mut self, run: &Run, key: Key, rows: &[Echo]) {
+    /// Records the values that a response shows for a key.
+    fn observe(&mut self, run: &Run, key: Key, rows: &[Echo]) {
         let known = self.keys.entry(key).or_default();
         for row in rows.iter().filter(|row| row.key == key) {
-            known.shown.insert(row.value.clone());
-            known.shown_in.entry(row.value.clone()).or_default().insert(run.number);
+            known.observed.insert(row.value.clone());
+            known.observed_in_runs.entry(row.value.clone()).or_default().insert(run.number);
         }
     }
 
-    /// What the ledger may say now. `closed` is the run that has just ended in good order.
-    pub(super) fn judge(&mut self, entries: &[Entry], closed: Option<i64>) {
+    /// Checks every belief of the ledger. `closed` is the run that has just ended without an error.
+    pub(super) fn check_entries(&mut self, entries: &[Entry], closed: Option<i64>) {
         for entry in entries {
             let key = entry.key;
-            let gone = self.was_gone(key);
+            let was_deleted = self.was_deleted(key);
             let known = self.keys.entry(key).or_default();
-            let otherwise = match entry.belief {
+            let objection = match entry.belief {
                 Belief::Confirmed => known.objection(entry),
                 Belief::Rejected => {
-                    let refused = gone || known.refused.contains(&entry.value);
+                    let refused = was_deleted || known.refused.contains(&entry.value);
                     (!refused).then(|| "promise 6: the store never refused it".to_owned())
                 }
                 Belief::Unconfirmed => {
                     let sent = known.sent.as_ref().is_some_and(|(sent, _)| *sent == entry.value);
                     let now = closed == Some(entry.run_id) && self.sent.contains(&key);
-                    let proved = known.proved && sent && now && !self.robbed;
-                    proved.then(|| "promise 1: the answer showed it, and it will be sent again".to_owned())
+                    let is_echoed = known.is_echoed && sent && now && !self.is_lock_lost;
+                    is_echoed
+                        .then(|| "promise 1: the response echoed it, and it will be sent again".to_owned())
                 }
             };
-            if let Some(otherwise) = otherwise {
+            if let Some(objection) = objection {
                 let known = format!("{known:?}");
                 self.claim(false, || {
-                    format!("{otherwise}: {key}: the ledger says {entry:?}; known is {known}")
+                    format!("{objection}: {key}: the ledger says {entry:?}; the oracle knows {known}")
                 });
             }
         }
         self.sent.clear();
         let recorded: BTreeSet<_> = entries.iter().map(|entry| entry.key).collect();
-        let unknown = self.keys.iter().find(|(key, known)| known.ours.is_some() && !recorded.contains(key));
+        let unknown =
+            self.keys.iter().find(|(key, known)| known.written.is_some() && !recorded.contains(key));
         let unknown = unknown.map(|(key, _)| *key);
         self.claim(unknown.is_none(), || {
-            format!("promise 4: the store has a value of ours for {unknown:?}, the ledger no entry")
+            format!("promise 4: the store has a value of ours for {unknown:?}, the ledger has no entry")
         });
     }
 
-    /// Whether the store has what the table wants, as far as it is in our hands. `entry` is what the ledger confirmed.
-    pub(super) fn landed(&mut self, key: Key, value: &str, entry: Option<&Entry>) {
+    /// Checks that the ledger has confirmed a desired value, and that it may do so. `entry` is the ledger's entry.
+    pub(super) fn check_confirmed(&mut self, key: Key, value: &str, entry: Option<&Entry>) {
         let confirmed = entry.is_some_and(|entry| entry.belief == Belief::Confirmed && entry.value == value);
         self.claim(confirmed, || format!("promise 5: {key} = {value:?}: the ledger says {entry:?}"));
         if let Some(objection) = entry.and_then(|entry| self.keys.entry(key).or_default().objection(entry)) {
@@ -233,30 +248,34 @@ impl Oracle {
         }
     }
 
-    /// Whether this value of ours is the last that the store was given for a key.
-    pub(super) fn is_ours(&self, key: Key, value: &str) -> bool {
-        self.keys.get(&key).is_some_and(|known| !known.touched && known.ours.as_deref() == Some(value))
+    /// Returns whether this value was the last one written for the key, and it was written by us.
+    pub(super) fn is_last_written(&self, key: Key, value: &str) -> bool {
+        self.keys
+            .get(&key)
+            .is_some_and(|known| !known.is_disturbed && known.written.as_deref() == Some(value))
     }
 }
 
 impl Known {
-    /// Why the ledger may not call this entry confirmed.
+    /// Returns the reason why the ledger may not call this entry confirmed.
     fn objection(&self, entry: &Entry) -> Option<String> {
         let Entry { value, stored_value, .. } = entry;
         let form = stored_value.as_ref().unwrap_or(value);
         let last_sent = self.sent.as_ref().map(|(sent, _)| sent);
         if last_sent != Some(value) {
-            return Some(format!("promise 3: confirmed, and {last_sent:?} was sent last"));
+            return Some(format!("promise 3: confirmed, but {last_sent:?} was sent last"));
         }
-        if !self.shown.contains(form) {
-            return Some(format!("promise 3: confirmed, and no answer since showed {form:?}"));
+        if !self.observed.contains(form) {
+            return Some(format!("promise 3: confirmed, but no later response showed {form:?}"));
         }
-        // A value that was passed over may be there all the same: it is the store's form of the one before, somebody else
-        // wrote it, it is empty and there is none, or the store showed in two runs that this is what it makes of the value.
-        let there = [&self.ours, &self.kept].into_iter().any(|written| written.as_ref() == Some(value));
-        let none = form.is_empty() && self.ours.is_none();
-        let twice = self.shown_in.get(form).is_some_and(|runs| runs.len() > 1);
-        (!(there || none || self.touched || twice))
-            .then(|| format!("promise 3: confirmed, and the store has our {:?}", self.ours))
+        // The store may hold a value that it never wrote for us: the value equals the store's form of the previous one,
+        // another program wrote it, or it is empty and the store has no value. Two runs that observed the same form
+        // also show that the store keeps the value in this form.
+        let is_there =
+            [&self.written, &self.stored].into_iter().any(|written| written.as_ref() == Some(value));
+        let is_empty = form.is_empty() && self.written.is_none();
+        let is_seen_twice = self.observed_in_runs.get(form).is_some_and(|runs| runs.len() > 1);
+        (!(is_there || is_empty || self.is_disturbed || is_seen_twice))
+            .then(|| format!("promise 3: confirmed, but the store has our {:?}", self.written))
     }
 }

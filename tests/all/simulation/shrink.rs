@@ -1,12 +1,12 @@
-//! The shortest story that still breaks the same promise, found by leaving parts out and telling it again.
+//! Shortens a failing story: leaves parts out and plays the rest again, as long as the same promise breaks.
 
 use super::story::{Push, Step, Store, Story, Sync};
-use super::world::tell;
+use super::world::play;
 
-/// So often a story is told again at most.
+/// The most attempts to shorten one story.
 const TRIES: usize = 1_500;
 
-/// A failing story, shrunk, and what it breaks.
+/// Returns a failing story, shortened, and the message of the promise that it breaks.
 pub(super) fn shrunk(story: &Story, broken: String) -> (Story, String) {
     let mut shrinking =
         Shrinking { story: story.clone(), promise: promise(&broken).to_owned(), broken, tries: TRIES };
@@ -19,7 +19,7 @@ pub(super) fn shrunk(story: &Story, broken: String) -> (Story, String) {
     }
 }
 
-/// The part of a complaint that says which promise it is about.
+/// Returns the part of a message that names the promise.
 fn promise(broken: &str) -> &str {
     broken.split([':', ',']).next().unwrap_or(broken)
 }
@@ -32,13 +32,13 @@ struct Shrinking {
 }
 
 impl Shrinking {
-    /// Goes on with `shorter` if it breaks the same promise.
+    /// Replaces the story with `shorter` if that one breaks the same promise.
     fn take(&mut self, shorter: Story) -> bool {
         if self.tries == 0 || shorter == self.story {
             return false;
         }
         self.tries -= 1;
-        match tell(&shorter) {
+        match play(&shorter) {
             Err(broken) if promise(&broken) == self.promise => {
                 (self.story, self.broken) = (shorter, broken);
                 true
@@ -47,7 +47,7 @@ impl Shrinking {
         }
     }
 
-    /// Leaves out stretches of steps, long ones first.
+    /// Leaves out sequences of steps, long ones first.
     fn drop_steps(&mut self) -> bool {
         let mut shorter = false;
         let mut stretch = self.story.steps.len();
@@ -77,7 +77,7 @@ impl Shrinking {
         shorter
     }
 
-    /// Takes one thing from a sync that may be taken.
+    /// Leaves out one part of a sync, if the promise still breaks without it.
     fn simplify_sync(&mut self, at: usize) -> bool {
         let Some(Step::Sync(sync)) = self.story.steps.get(at) else { return false };
         let simpler = simpler(sync);
@@ -88,7 +88,7 @@ impl Shrinking {
         })
     }
 
-    /// The store and the pushing as usual, as far as it goes; smaller numbers.
+    /// Uses the default settings of the store and the push, and shorter pauses, if the promise still breaks.
     fn simplify_the_rest(&mut self) -> bool {
         let Story { store, push, steps, .. } = self.story.clone();
         let mut stories = vec![
@@ -103,7 +103,7 @@ impl Shrinking {
         };
         with_store(|store| store.latency_ms = 0);
         with_store(|store| store.jitter = 0.0);
-        with_store(|store| store.most_per_call = None);
+        with_store(|store| store.max_per_request = None);
         with_store(|store| store.quota = None);
         with_store(|store| (store.counts_items, store.size_by_422) = (false, false));
         with_store(|store| (store.blame, store.names_all) = (Default::default(), false));
@@ -125,12 +125,12 @@ impl Shrinking {
                 stories.push(story);
             }
         }
-        // One at a time: each was made from the story as it is now.
+        // Only the first success counts, because each of these stories is made from the present one.
         stories.into_iter().any(|story| self.take(story))
     }
 }
 
-/// All ways to make a sync simpler by one thing.
+/// Returns all syncs that have one part less.
 fn simpler(sync: &Sync) -> Vec<Sync> {
     let mut all = vec![Sync::default()];
     let mut with = |change: &dyn Fn(&mut Sync)| {

@@ -1,5 +1,5 @@
-//! A story: everything that befalls a store, its table and its syncs, as data. It can be written down, told again,
-//! and told with parts left out.
+//! A story: everything that happens to a store, its table and its syncs, as data. A story can be written as text,
+//! played again, and played without some of its parts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,18 +10,18 @@ use attrsync::config::PushConfig;
 use attrsync::sandbox::{Blame, Counting, Keeping, QuotaRule, SandboxOptions, SizeRefusal};
 use serde::{Deserialize, Serialize};
 
-/// Written down as JSON, a step a line; what is not said is false, zero, or as usual.
+/// A story. Its text is JSON with one step a line; a missing field has its default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Story {
-    /// What latencies, back-offs and the details of faults are drawn from.
+    /// The seed of the latencies, the back-offs and the details of faults.
     pub(super) seed: u64,
     pub(super) store: Store,
     pub(super) push: Push,
     pub(super) steps: Vec<Step>,
 }
 
-/// How the store reads the API.
+/// The settings of the store, where they differ from the usual ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Store {
@@ -32,7 +32,7 @@ pub(super) struct Store {
     #[serde(skip_serializing_if = "usual")]
     pub(super) counts_items: bool,
     #[serde(skip_serializing_if = "usual")]
-    pub(super) most_per_call: Option<usize>,
+    pub(super) max_per_request: Option<usize>,
     #[serde(skip_serializing_if = "usual")]
     pub(super) size_by_422: bool,
     #[serde(skip_serializing_if = "usual")]
@@ -51,7 +51,7 @@ pub(super) struct Store {
     pub(super) drops_empty: bool,
 }
 
-/// How a refusal names the bad item.
+/// How the store names the bad item of a refused request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Naming {
@@ -61,6 +61,7 @@ pub(super) enum Naming {
     Wrongly,
 }
 
+/// The settings of the push, where they differ from the usual ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Push {
@@ -72,41 +73,41 @@ pub(super) struct Push {
     pub(super) values_per_request: Option<usize>,
 }
 
-/// What happens next. A value is of a customer and an attribute.
+/// One event. The first two numbers of a value or a row are the ids of its customer and its attribute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Step {
-    /// The table gets a row, or loses it.
+    /// The table gets a row, or loses it if there is no value.
     Row(i64, i64, Option<String>),
-    /// The row stands in the table twice, or once again.
+    /// The table has this row twice from now on, or once if it had the row twice.
     Twice(i64, i64),
-    /// Somebody else writes a value in the store, or deletes it.
-    Theirs(i64, i64, Option<String>),
-    CustomerGone(i64),
-    CustomerBack(i64),
-    AttributeGone(i64),
-    /// An attribute is made with the id of one that is gone.
-    AttributeBack(i64),
-    /// Another app uses up so many requests of every window.
+    /// Another program writes a value to the store, or deletes it if there is no value.
+    StoreValue(i64, i64, Option<String>),
+    CustomerDeleted(i64),
+    CustomerRestored(i64),
+    AttributeDeleted(i64),
+    /// An attribute is created with the id of a deleted one.
+    AttributeRecreated(i64),
+    /// Another app uses this many requests of every quota window.
     OtherApp(u32),
-    /// The clock is set forward or, below zero, back by so many seconds.
+    /// The clock is set forward by this many seconds; a negative number sets it back.
     Clock(i64),
-    /// So many seconds pass.
+    /// This many seconds pass.
     Pause(u64),
     Sync(Box<Sync>),
 }
 
-/// One sync and what befalls it. One that begins during another is that of a second process.
+/// One sync and the faults during it. A sync that starts during another one belongs to a second process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Sync {
-    /// The process dies after so many milliseconds.
+    /// The process is killed after this many milliseconds.
     #[serde(skip_serializing_if = "usual")]
     pub(super) killed_ms: Option<u64>,
-    /// It is asked to stop after so many milliseconds.
+    /// The process is asked to stop after this many milliseconds.
     #[serde(skip_serializing_if = "usual")]
     pub(super) stopped_ms: Option<u64>,
-    /// This write of the ledger and all after it fail, from 1.
+    /// The number of the first write to the ledger that fails, from 1. All later writes fail too.
     #[serde(skip_serializing_if = "usual")]
     pub(super) ledger_fails_from: Option<u64>,
     /// The source is a standby that cancels the first read.
@@ -116,7 +117,7 @@ pub(super) struct Sync {
     pub(super) full: bool,
     #[serde(skip_serializing_if = "usual")]
     pub(super) retry_rejected: bool,
-    /// It gets the lock although another process believes to hold it.
+    /// The sync gets the lock although another process believes that it has the lock.
     #[serde(skip_serializing_if = "usual")]
     pub(super) seizes: bool,
     /// Faults by the number of the write, from 0.
@@ -125,7 +126,7 @@ pub(super) struct Sync {
     /// Faults by the number of the read, from 0.
     #[serde(skip_serializing_if = "usual")]
     pub(super) reads: BTreeMap<usize, String>,
-    /// What happens meanwhile, each after so many milliseconds more.
+    /// Steps during the sync, each with the milliseconds after the step before it.
     #[serde(skip_serializing_if = "usual")]
     pub(super) during: Vec<(u64, Step)>,
 }
@@ -140,7 +141,7 @@ impl Store {
         options.latency = Duration::from_millis(self.latency_ms);
         options.jitter = self.jitter;
         options.limits.counting = if self.counts_items { Counting::Items } else { Counting::Customers };
-        options.limits.max_per_request = self.most_per_call.unwrap_or(10);
+        options.limits.max_per_request = self.max_per_request.unwrap_or(10);
         options.limits.size_refusal =
             if self.size_by_422 { SizeRefusal::Unprocessable } else { SizeRefusal::TooLarge };
         options.quota = QuotaRule { requests: self.quota.unwrap_or(150), ..QuotaRule::default() };

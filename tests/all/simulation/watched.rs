@@ -1,4 +1,4 @@
-//! The store as the engine sees it, with the oracle looking on.
+//! A destination that passes every request and response to the oracle.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::oracle::{Oracle, Run};
 
-/// What the engine, the store and the oracle have in common.
+/// The ledger, the store and the oracle of one story.
 #[derive(Debug, Clone)]
 pub(super) struct Scene {
     pub(super) name: StoreName,
@@ -27,7 +27,7 @@ impl Scene {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The oracle, told of everything that the store has done.
+    /// Returns the oracle after it has learned all events of the store so far.
     pub(super) fn oracle(&self) -> MutexGuard<'_, Oracle> {
         let events = self.model().events();
         let mut oracle = self.oracle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,12 +36,13 @@ impl Scene {
     }
 }
 
-/// The store of one run.
+/// The destination of one run.
 pub(super) struct Watched {
     pub(super) scene: Scene,
     pub(super) store: SandboxDestination,
     pub(super) run: Mutex<Run>,
-    pub(super) born: Instant,
+    /// The start of the story.
+    pub(super) start: Instant,
     pub(super) workers: usize,
     pub(super) in_flight: AtomicUsize,
 }
@@ -52,9 +53,10 @@ impl Watched {
     }
 }
 
-struct Leaves<'a>(&'a AtomicUsize);
+/// Counts a request as in flight until it is dropped.
+struct InFlight<'a>(&'a AtomicUsize);
 
-impl Drop for Leaves<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -68,7 +70,7 @@ impl Destination for Watched {
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        let leaves = Leaves(&self.in_flight);
+        let counted = InFlight(&self.in_flight);
         {
             let entry = |key| self.scene.ledger.entry(&self.scene.name, key);
             let mut oracle = self.scene.oracle();
@@ -76,18 +78,18 @@ impl Destination for Watched {
             oracle.sending(
                 &mut self.run(),
                 items,
-                u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX),
+                u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
                 entry,
             );
         }
-        let reply = self.store.upsert(items).await;
-        drop(leaves);
-        if let Response::Received(answer) = &reply
-            && let (200, Body::Echoes(echoes)) = (answer.status, &answer.body)
+        let response = self.store.upsert(items).await;
+        drop(counted);
+        if let Response::Received(received) = &response
+            && let (200, Body::Echoes(echoes)) = (received.status, &received.body)
         {
-            self.scene.oracle().answered(&mut self.run(), items, echoes);
+            self.scene.oracle().accepted(&mut self.run(), items, echoes);
         }
-        reply
+        response
     }
 
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {

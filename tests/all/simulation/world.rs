@@ -1,4 +1,4 @@
-//! A story comes to pass: one store with its table and its ledger, on paused time.
+//! Plays a story: one store with its table and its ledger, on paused time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,54 +24,59 @@ use super::oracle::{Oracle, Run};
 use super::story::{Step, Story, Sync};
 use super::watched::{Scene, Watched};
 
-/// No run takes longer, whatever befalls it.
-const ENDLESS: Duration = Duration::from_secs(12 * 3_600);
+/// The longest time of a run, whatever its faults.
+const LONGEST_RUN: Duration = Duration::from_secs(12 * 3_600);
 
-/// What the runs of a life came to, or which promise was broken.
-pub(super) type Told = Result<Vec<String>, String>;
+/// The ends of a story's runs, or the message of the first broken promise.
+pub(super) type Played = Result<Vec<String>, String>;
 
-/// Tells a story on paused time, one thread, no other clock. The same story always ends the same.
-pub(super) fn tell(story: &Story) -> Told {
+/// Plays a story on paused time and one thread. The same story always has the same end.
+pub(super) fn play(story: &Story) -> Played {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
-    let told = catch_unwind(AssertUnwindSafe(|| {
+    let played = catch_unwind(AssertUnwindSafe(|| {
         fastrand::seed(story.seed);
         runtime.block_on(async {
             let world = World::new(story);
-            world.live(story).await.map(|()| world.ends.into_inner())
+            world.play(story).await.map(|()| world.ends.into_inner())
         })
     }));
-    told.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().map(String::as_str);
-        Err(format!("panic: {}", words.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without words")))
+    played.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        Err(format!(
+            "panic: {}",
+            message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+        ))
     })
 }
 
-/// The paused clock, and by how many seconds it is off.
+/// The paused clock, with an offset in seconds.
 struct SimulatedClock {
     base: DateTime<Utc>,
     start: Instant,
-    off: Arc<AtomicI64>,
+    offset: Arc<AtomicI64>,
 }
 
 impl Clock for SimulatedClock {
     fn now(&self) -> DateTime<Utc> {
-        self.base + self.start.elapsed() + TimeDelta::seconds(self.off.load(Ordering::SeqCst))
+        self.base + self.start.elapsed() + TimeDelta::seconds(self.offset.load(Ordering::SeqCst))
     }
 }
 
+/// The state of a story that is being played.
 struct World {
     scene: Scene,
     table: RefCell<BTreeMap<Key, String>>,
     twice: RefCell<BTreeSet<Key>>,
     source: MemorySource,
     push: PushConfig,
-    born: (DateTime<Utc>, Instant),
-    /// By how many seconds the clock is off.
+    /// The start of the story by the simulated clock, and by the paused one.
+    start: (DateTime<Utc>, Instant),
+    /// The offset of the simulated clock in seconds.
     clock: Arc<AtomicI64>,
     runs: Cell<usize>,
-    /// A second process has taken the store from the first at some time.
-    robbed: Cell<bool>,
+    /// A second process took the lock from the first at any time in the story.
+    was_lock_lost: Cell<bool>,
     ends: RefCell<Vec<String>>,
 }
 
@@ -83,7 +88,7 @@ impl World {
         model.watch();
         let model = Arc::new(Mutex::new(model));
         let push = story.push.config();
-        // The model's clock begins with its first client: it is to begin with the life.
+        // The model's clock starts with its first client, so a client is created at the start of the story.
         drop(SandboxDestination::new(Arc::clone(&model), push.request_timeout, push.quota_reserve));
         Self {
             scene: Scene {
@@ -96,22 +101,22 @@ impl World {
             twice: RefCell::default(),
             source: MemorySource::new(Vec::new()),
             push,
-            born: (DateTime::from_timestamp(1_800_000_000, 0).expect("a time"), Instant::now()),
+            start: (DateTime::from_timestamp(1_800_000_000, 0).expect("a time"), Instant::now()),
             clock: Arc::default(),
             runs: Cell::new(0),
-            robbed: Cell::new(false),
+            was_lock_lost: Cell::new(false),
             ends: RefCell::default(),
         }
     }
 
-    async fn live(&self, story: &Story) -> Result<(), String> {
+    async fn play(&self, story: &Story) -> Result<(), String> {
         for step in &story.steps {
             let Step::Sync(sync) = step else {
-                self.befall(step).await;
+                self.perform(step).await;
                 continue;
             };
-            self.scene.oracle().wanted.clear();
-            self.scene.oracle().robbed = false;
+            self.scene.oracle().desired.clear();
+            self.scene.oracle().is_lock_lost = false;
             let ended = self.sync(sync).await;
             self.ends.borrow_mut().push(format!("{ended:?}"));
             let alone = sync.during.is_empty();
@@ -120,8 +125,8 @@ impl World {
         self.heal_and_check().await
     }
 
-    /// Anything but a sync between others; inside of one also that of a second process.
-    fn befall<'a>(&'a self, step: &'a Step) -> LocalBoxFuture<'a, ()> {
+    /// Performs a step. A sync here is that of a second process; the other syncs are started by [`Self::play`].
+    fn perform<'a>(&'a self, step: &'a Step) -> LocalBoxFuture<'a, ()> {
         let scene = &self.scene;
         match step {
             Step::Sync(sync) => return async { drop(self.sync(sync).await) }.boxed_local(),
@@ -141,23 +146,23 @@ impl World {
                     twice.insert(key);
                 }
             }
-            Step::Theirs(customer, attribute, value) => {
+            Step::StoreValue(customer, attribute, value) => {
                 let mut model = scene.model();
                 if model.has_customer(*customer) && model.attributes().iter().any(|a| a.id == *attribute) {
                     model.set_value(Key::new(*customer, *attribute), value.as_deref());
                 }
             }
-            Step::CustomerGone(id) => {
+            Step::CustomerDeleted(id) => {
                 scene.model().delete_customer(*id);
-                scene.oracle().gone_customers.insert(*id);
+                scene.oracle().deleted_customers.insert(*id);
             }
-            Step::CustomerBack(id) => scene.model().add_customer(*id),
-            Step::AttributeGone(id) => {
+            Step::CustomerRestored(id) => scene.model().add_customer(*id),
+            Step::AttributeDeleted(id) => {
                 scene.model().delete_attribute(*id);
-                scene.oracle().gone_attributes.insert(*id);
+                scene.oracle().deleted_attributes.insert(*id);
             }
-            Step::AttributeBack(id) => {
-                scene.model().add_attribute(AttributeSpec::new(*id, "made anew", "number"));
+            Step::AttributeRecreated(id) => {
+                scene.model().add_attribute(AttributeSpec::new(*id, "recreated", "number"));
             }
             Step::OtherApp(requests) => scene.model().options.quota.others = *requests,
             Step::Clock(seconds) => {
@@ -171,9 +176,10 @@ impl World {
     }
 
     fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.born.1.elapsed().as_millis()).expect("a life is not that long")
+        u64::try_from(self.start.1.elapsed().as_millis()).expect("a story is not that long")
     }
 
+    /// Copies the table to the source, and tells the oracle which values are desired now.
     fn publish(&self) {
         let (table, twice) = (self.table.borrow(), self.twice.borrow());
         let mut rows = Vec::new();
@@ -184,12 +190,13 @@ impl World {
                 rows.push((Some(key.customer_id), Some(key.attribute_id), Some(value.clone())));
             }
             if copies == 1 {
-                oracle.wanted.entry(*key).or_default().insert(value.clone());
+                oracle.desired.entry(*key).or_default().insert(value.clone());
             }
         }
         self.source.replace(rows);
     }
 
+    /// Takes the lock for a sync; `None` if another process has it.
     fn lock(&self, sync: &Sync) -> Option<MemoryLedger> {
         let Scene { ledger, name, .. } = &self.scene;
         let free = ledger.lock(name);
@@ -197,14 +204,14 @@ impl World {
             return free.ok();
         }
         if free.is_err() {
-            self.scene.oracle().robbed = true;
-            self.robbed.set(true);
+            self.scene.oracle().is_lock_lost = true;
+            self.was_lock_lost.set(true);
         }
         drop(free);
         Some(ledger.seize(name))
     }
 
-    /// One sync with all that befalls it; `None` if it was killed, or if another one holds the store.
+    /// Performs one sync with its faults. Returns `None` if it was killed, or if another process has the lock.
     async fn sync(&self, sync: &Sync) -> Option<Result<Report, EngineError>> {
         let ledger = self.lock(sync)?;
         self.publish();
@@ -218,8 +225,8 @@ impl World {
         if let Some(nth) = sync.ledger_fails_from {
             scene.ledger.fail_writes_from(nth);
         }
-        let (base, start) = self.born;
-        let clock = SimulatedClock { base, start, off: Arc::clone(&self.clock) };
+        let (base, start) = self.start;
+        let clock = SimulatedClock { base, start, offset: Arc::clone(&self.clock) };
         self.runs.set(self.runs.get() + 1);
         let before = scene.ledger.entries(&scene.name);
         let run = Run::new(self.runs.get(), before, sync.full, sync.retry_rejected);
@@ -231,7 +238,7 @@ impl World {
                 self.push.quota_reserve,
             ),
             run: Mutex::new(run),
-            born: start,
+            start,
             workers: self.push.workers,
             in_flight: AtomicUsize::new(0),
         };
@@ -255,12 +262,12 @@ impl World {
         let whole = async {
             tokio::select! { ended = run => ended, () = asking => unreachable!("asking never ends") }
         };
-        let dies = sync.killed_ms.map_or(ENDLESS, Duration::from_millis);
-        let mut whole = Box::pin(timeout(dies, whole));
+        let lifetime = sync.killed_ms.map_or(LONGEST_RUN, Duration::from_millis);
+        let mut whole = Box::pin(timeout(lifetime, whole));
         let meanwhile = async {
             for (after, step) in &sync.during {
                 sleep(Duration::from_millis(*after)).await;
-                self.befall(step).await;
+                self.perform(step).await;
                 self.publish();
             }
         };
@@ -273,36 +280,36 @@ impl World {
         ended.ok()
     }
 
-    /// What must hold after every sync, whatever happened. `alone` says that nothing happened beside it.
+    /// Checks what must hold after every sync. `alone` says that there were no steps during the sync.
     fn check(&self, report: Option<&Report>, alone: bool) -> Result<(), String> {
         let Scene { ledger, name, .. } = &self.scene;
         let tally = self.scene.model().tally();
-        if tally.max_in_flight > 3 && !self.robbed.get() {
-            return Err(format!("promise 2: {} calls in flight", tally.max_in_flight));
+        if tally.max_in_flight > 3 && !self.was_lock_lost.get() {
+            return Err(format!("promise 2: {} requests in flight", tally.max_in_flight));
         }
         for run in ledger.runs(name).iter().rev().take(3) {
             let counts = run.counts;
             let outcomes = ledger.outcomes(run.id);
             let of = |outcome| outcomes.iter().filter(|(_, o)| *o == outcome).count() as i64;
             let unknown = of(Outcome::Unknown) + of(Outcome::Sending);
-            let booked = (counts.planned, counts.confirmed, counts.rejected, counts.unknown);
+            let counted = (counts.planned, counts.confirmed, counts.rejected, counts.unknown);
             let real = (outcomes.len() as i64, of(Outcome::Confirmed), of(Outcome::Rejected), unknown);
-            if !counts.balance() || (run.planned_at.is_some() && booked != real) {
+            if !counts.balance() || (run.planned_at.is_some() && counted != real) {
                 return Err(format!("promise 7: run {}: {counts:?} and {real:?}", run.id));
             }
         }
         let entries = ledger.entries(name);
         let mut oracle = self.scene.oracle();
-        oracle.judge(&entries, report.map(|report| report.run_id));
+        oracle.check_entries(&entries, report.map(|report| report.run_id));
         if report.is_some_and(|report| report.status == RunStatus::Succeeded) && alone {
             for (key, value) in self.table.borrow().iter() {
-                oracle.landed(*key, value, entries.iter().find(|entry| entry.key == *key));
+                oracle.check_confirmed(*key, value, entries.iter().find(|entry| entry.key == *key));
             }
         }
-        oracle.verdict()
+        oracle.result()
     }
 
-    /// Everything heals; the next run needs no help and ends with store = source.
+    /// Ends all faults, and checks that the next runs need no help and end with store = source.
     async fn heal_and_check(&self) -> Result<(), String> {
         let scene = &self.scene;
         scene.model().heal();
@@ -310,19 +317,19 @@ impl World {
         sleep(self.push.request_timeout * 3).await;
         self.table.borrow_mut().retain(|_, value| value != "!poison");
         self.twice.borrow_mut().clear();
-        // A form in which the store keeps a value may take a second meeting to be believed.
+        // A value that the store keeps in another form may be confirmed only in the second run that observes this form.
         for last in [false, false, true] {
             scene.model().reset_log();
-            scene.oracle().wanted.clear();
-            scene.oracle().robbed = false;
+            scene.oracle().desired.clear();
+            scene.oracle().is_lock_lost = false;
             let report = match self.sync(&Sync::default()).await {
                 Some(Ok(report)) => report,
-                ended => return Err(format!("promise 5: everything is well, and a run ended {ended:?}")),
+                ended => return Err(format!("promise 5: without any fault a run ended {ended:?}")),
             };
             self.check(Some(&report), true)?;
             let finished = matches!(report.status, RunStatus::Succeeded | RunStatus::Partial);
             if !finished || report.counts.deferred > 0 {
-                return Err(format!("promise 5: everything is well, and a run ended {report:?}"));
+                return Err(format!("promise 5: without any fault a run ended {report:?}"));
             }
             if last && scene.model().tally().writes > 0 {
                 return Err(format!("promise 1: nothing changed, and values were sent: {report:?}"));
@@ -331,7 +338,7 @@ impl World {
         self.check_store()
     }
 
-    /// The store is the source, as far as it is in our hands.
+    /// Checks that the store equals the source, except for values that others changed.
     fn check_store(&self) -> Result<(), String> {
         let Scene { ledger, name, .. } = &self.scene;
         let model = self.scene.model();
@@ -344,29 +351,29 @@ impl World {
         for (key, value) in self.table.borrow().iter() {
             let Some(is_number) = attributes.get(&key.attribute_id) else { continue };
             let entry = ledger.entry(name, *key);
-            let held = entry.as_ref().is_some_and(|entry| entry.belief == Belief::Rejected);
-            if held || value.chars().count() > 255 {
+            let is_rejected = entry.as_ref().is_some_and(|entry| entry.belief == Belief::Rejected);
+            if is_rejected || value.chars().count() > 255 {
                 continue;
             }
-            oracle.landed(*key, value, entry.as_ref());
-            let kept = kept(&options, value, *is_number);
-            if oracle.is_ours(*key, value) && *stored.get(key).map_or("", String::as_str) != kept {
-                return Err(format!("promise 5: {key} is {:?}, not {kept:?}", stored.get(key)));
+            oracle.check_confirmed(*key, value, entry.as_ref());
+            let form = stored_form(&options, value, *is_number);
+            if oracle.is_last_written(*key, value) && *stored.get(key).map_or("", String::as_str) != form {
+                return Err(format!("promise 5: {key} is {:?}, not {form:?}", stored.get(key)));
             }
         }
-        oracle.verdict()
+        oracle.result()
     }
 }
 
-/// The faults of a sync as the model takes them: one for each request, most of them none.
+/// Returns the faults of a sync in the form of the model: one for each request, mostly `Fault::None`.
 fn script(faults: &BTreeMap<usize, String>) -> VecDeque<Fault> {
     let last = faults.keys().next_back().map_or(0, |last| last + 1);
     let fault = |nth| faults.get(&nth).map_or(Fault::None, |name| name.parse().expect("the name of a fault"));
     (0..last).map(fault).collect()
 }
 
-/// What the store makes of a value; nothing at all counts as the empty value.
-fn kept(options: &SandboxOptions, value: &str, is_number: bool) -> String {
+/// Returns the form in which the store keeps a value.
+fn stored_form(options: &SandboxOptions, value: &str, is_number: bool) -> String {
     let keeping = options.rules.keeping;
     let value = if keeping.trim { value.trim() } else { value };
     match value.trim().parse::<f64>() {

@@ -9,7 +9,7 @@ use sqlx::postgres::PgListener;
 use super::{MANY, Shop, VALUES, row, table};
 
 #[tokio::test]
-async fn a_query_leaves_nothing_behind() {
+async fn nothing_of_a_query_remains() {
     let mut shop = Shop::new(VALUES).await;
     let mut listener = PgListener::connect(&shop.url).await.expect("a session");
     listener.listen("seen").await.expect("a channel");

@@ -1,4 +1,4 @@
-//! Edits of beliefs, and what is known of attributes and customers.
+//! Belief edits, and the records of attributes and customers.
 
 use attrsync::ledger::LedgerReader;
 use attrsync::ledger::audit::AuditLog;
@@ -20,7 +20,8 @@ fn edit_of(scope: KeyScope, edit: EditKind, reason: &str) -> BeliefEdit {
     BeliefEdit { scope, edit, reason: reason.to_owned(), in_doubt_until: None }
 }
 
-/// An altered value, two rejected ones and a confirmed one, of two customers and two attributes.
+/// Sends four values of two customers and two attributes: one is confirmed as altered, two are rejected, one is
+/// confirmed.
 async fn four_entries(scene: &Scene<'_>) -> Vec<Entry> {
     scene.send(0, Change { value_id: Some(9), ..change(1, 1, "a ") }, altered("a")).await;
     scene.send(3, change(1, 2, "b"), rejected()).await;
@@ -111,7 +112,7 @@ pub(crate) async fn a_full_sync_leaves_nothing_confirmed(backend: &dyn Backend) 
     );
 }
 
-pub(crate) async fn an_edit_meets_its_scope_only(backend: &dyn Backend) {
+pub(crate) async fn an_edit_affects_its_scope_only(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let keys =
         [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)].map(|(customer, attribute)| Key::new(customer, attribute));
@@ -181,7 +182,7 @@ pub(crate) async fn attributes_are_recorded_until_they_are_deleted(backend: &dyn
     assert!(sandbox.ledger.attributes().await.expect("reads").is_empty(), "another store's");
 }
 
-pub(crate) async fn customers_are_checked_in_turn(backend: &dyn Backend) {
+pub(crate) async fn the_customers_checked_longest_ago_come_first(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let to_check = async |reader: &dyn LedgerReader, before_run, limit| {
         let customers = reader.customers_to_check(before_run, limit).await.expect("reads").into_iter();

@@ -1,4 +1,4 @@
-//! Reading the entries back, page after page.
+//! Scans: the entries are read page by page.
 
 use attrsync::ledger::LedgerReader;
 use attrsync::ledger::audit::AuditLog;
@@ -7,7 +7,7 @@ use attrsync::record::{Belief, Change, ChangeOutcome, Filter, Key};
 use super::backend::Backend;
 use super::fixture::*;
 
-/// Some entries, confirmed in plans of a few thousand.
+/// Confirms many entries, in plans of a few thousand changes.
 async fn fill(scene: &Scene<'_>, keys: impl Iterator<Item = Key>) {
     let changes: Vec<Change> = keys.map(|key| change(key.customer_id, key.attribute_id, "v")).collect();
     for (seconds, page) in (0..).zip(changes.chunks(5_000)) {
@@ -21,7 +21,7 @@ async fn fill(scene: &Scene<'_>, keys: impl Iterator<Item = Key>) {
 
 pub(crate) async fn entries_come_in_key_order_across_pages(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
-    // Customers of seven values each, so that pages end inside of a customer.
+    // Each customer has seven values, so that pages end between the values of a customer.
     let keys: Vec<Key> = (0..50_000).map(|n| Key::new(n / 7 + 1, n % 7 + 1)).collect();
     fill(&scene, keys.iter().rev().copied()).await;
     let (rows, sizes) = scene.scan(&Filter::default()).await;
@@ -29,7 +29,7 @@ pub(crate) async fn entries_come_in_key_order_across_pages(backend: &dyn Backend
     assert!(sizes.len() > 1 && sizes.iter().all(|size| (1..=10_000).contains(size)), "{sizes:?}");
 
     let even: Vec<i64> = (1..=6_000).filter(|id| id % 2 == 0).collect();
-    // One value a customer, and some, so that pages would end inside of a customer there too.
+    // Most customers have one value and some have more, so that pages could end between the values of a customer too.
     let (one, some) = ([3].as_slice(), [1, 4, 7].as_slice());
     for (customers, attributes) in [(even.as_slice(), [].as_slice()), (&[], one), (&[], some), (&even, some)]
     {
@@ -73,7 +73,7 @@ pub(crate) async fn an_empty_ledger_has_no_page(backend: &dyn Backend) {
     assert!(rows.is_empty() && sizes.is_empty(), "a page is never empty");
 }
 
-/// Sends a value whose earlier copy stays in doubt.
+/// Sends a value; its first request stays in doubt.
 async fn send_in_doubt(scene: &Scene<'_>, seconds: i64, change: Change, verdict: attrsync::record::Verdict) {
     let run = scene.planned_run(seconds, vec![change.clone()]).await;
     let request = scene.intent(run, seconds, std::slice::from_ref(&change)).await;
@@ -116,7 +116,7 @@ pub(crate) async fn a_scan_returns_every_column_that_the_diff_needs(backend: &dy
     assert_eq!(scene.entry(Key::new(4, 1)).await.in_doubt_until, None);
 }
 
-/// Every row of a scan, whole.
+/// Returns every row of a scan with all its columns, as text.
 async fn rows(scan: &dyn LedgerReader, filter: &Filter) -> Vec<String> {
     let mut pages = scan.entries(filter).await.expect("scans");
     let mut rows = Vec::new();
@@ -134,7 +134,7 @@ pub(crate) async fn the_audit_reads_the_same_entries(backend: &dyn Backend) {
     send_in_doubt(&scene, 9, change(3, 1, "d"), confirmed()).await;
     let Some(config) = backend.config() else { return };
 
-    // The ledger is held meanwhile, as it is when somebody looks on.
+    // The ledger stays open and locked, as during a run.
     let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
     let store_id = audit.store_id(&store()).await.expect("reads").expect("is known");
     let entries = audit.entries_of(store_id);

@@ -1,4 +1,4 @@
-//! Times, changes and verdicts for the rules, and a scene that checks the counts after every write.
+//! Times, changes and verdicts for the rules, and a ledger that checks the counts after every write.
 
 use attrsync::ledger::{Ledger, LedgerError, NewRun};
 use attrsync::record::{
@@ -14,12 +14,12 @@ pub(crate) fn store() -> StoreName {
     StoreName::new("https://api.example.com", "abc")
 }
 
-/// The same store in a sandbox, which is another.
+/// The store with the same hash at the address of a sandbox, which is a different store.
 pub(crate) fn other_store() -> StoreName {
     StoreName::new("http://127.0.0.1:1", "abc")
 }
 
-/// So many seconds into the test.
+/// The time this many seconds after the start of the test.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(1_767_323_045_000_007).expect("in range") + TimeDelta::seconds(seconds)
 }
@@ -39,7 +39,7 @@ pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change
     }
 }
 
-/// Changes as they are read back if nothing of them is in doubt.
+/// Returns changes as they are read back if no value is in doubt.
 pub(crate) fn planned(changes: &[Change]) -> Vec<PlannedChange> {
     let planned = |change: &Change| PlannedChange {
         change: change.clone(),
@@ -49,12 +49,12 @@ pub(crate) fn planned(changes: &[Change]) -> Vec<PlannedChange> {
     changes.iter().map(planned).collect()
 }
 
-/// The outcome of a change of whose key no request is in doubt any more.
+/// Returns the outcome of a change; no request for its key is in doubt any more.
 pub(crate) fn outcome(key: Key, verdict: Verdict) -> ChangeOutcome {
     ChangeOutcome { key, verdict, in_doubt_until: None }
 }
 
-/// One outcome for each change.
+/// Returns one outcome for each change.
 pub(crate) fn outcomes(
     changes: &[Change],
     verdicts: impl IntoIterator<Item = Verdict>,
@@ -92,7 +92,7 @@ pub(crate) fn request_end(seconds: i64) -> RequestEnd {
     }
 }
 
-/// An open ledger, with shortcuts that fail the test if the ledger fails.
+/// An open ledger. Its methods fail the test if the ledger fails.
 pub(crate) struct Scene<'a> {
     backend: &'a dyn Backend,
     store: StoreName,
@@ -112,7 +112,7 @@ impl<'a> Scene<'a> {
         self.ledger.open_run(&new_run(seconds)).await.expect("opens a run")
     }
 
-    /// A run with this plan, sealed.
+    /// Opens a run and seals this plan for it.
     pub(crate) async fn planned_run(&self, seconds: i64, changes: Vec<Change>) -> i64 {
         let run = self.open_run(seconds).await;
         let counts = Counts { planned: i64::try_from(changes.len()).expect("few"), ..Counts::default() };
@@ -122,7 +122,7 @@ impl<'a> Scene<'a> {
         run
     }
 
-    /// The request's in-doubt window is two minutes.
+    /// Tries to record an intent. The request's in-doubt window is two minutes.
     pub(crate) async fn try_intent(
         &self,
         run: i64,
@@ -135,7 +135,7 @@ impl<'a> Scene<'a> {
         self.ledger.record_intent(run, &NewRequest { parent_id, attempt, at, in_doubt_until }, changes).await
     }
 
-    /// Records the intent of a first attempt, and returns the request.
+    /// Records the intent of a first attempt, and returns the id of the request.
     pub(crate) async fn intent(&self, run: i64, seconds: i64, changes: &[Change]) -> i64 {
         let intent = self.try_intent(run, None, seconds, changes).await.expect("records the intent");
         assert_eq!(intent.counts, self.counts(run).await, "the counts returned are the run's");
@@ -157,7 +157,7 @@ impl<'a> Scene<'a> {
         self.counts(run).await;
     }
 
-    /// Makes a whole run that sends one value, with this outcome.
+    /// Performs a whole run that sends one value and records this outcome.
     pub(crate) async fn send(&self, seconds: i64, change: Change, verdict: Verdict) -> i64 {
         let run = self.planned_run(seconds, vec![change.clone()]).await;
         let request = self.intent(run, seconds, std::slice::from_ref(&change)).await;
@@ -166,7 +166,7 @@ impl<'a> Scene<'a> {
         run
     }
 
-    /// The counts of the run's row, which balance.
+    /// Returns the counts of a run and asserts that they balance.
     pub(crate) async fn counts(&self, run: i64) -> Counts {
         let runs = self.backend.runs(&self.store).await.into_iter();
         let counts = runs.filter(|row| row.id == run).map(|row| row.counts).next().expect("a run");
@@ -178,12 +178,12 @@ impl<'a> Scene<'a> {
         self.backend.entries(&self.store).await
     }
 
-    /// The entry of a key that has one.
+    /// Returns the entry of a key.
     pub(crate) async fn entry(&self, key: Key) -> Entry {
         self.entries().await.into_iter().find(|entry| entry.key == key).expect("an entry")
     }
 
-    /// What a scan returns: key, value, belief and whether the key is in doubt; and the sizes of its pages.
+    /// Scans the entries. Returns key, value, belief and whether the key is in doubt, and the sizes of the pages.
     pub(crate) async fn scan(&self, filter: &Filter) -> (Vec<(Key, String, Belief, bool)>, Vec<usize>) {
         let mut pages = self.ledger.entries(filter).await.expect("scans");
         let (mut rows, mut sizes) = (Vec::new(), Vec::new());

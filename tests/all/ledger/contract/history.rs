@@ -8,10 +8,10 @@ use attrsync::record::{Belief, BeliefEdit, EditKind, Key, KeyScope, Outcome, Ver
 use super::backend::Backend;
 use super::fixture::*;
 
-/// What a fold of changes can know of an entry.
+/// The part of an entry that follows from the changes.
 type Believed = (String, Belief, Option<String>, i64);
 
-/// The entries as the runs and changes alone tell them.
+/// Computes the entries from the runs, changes and belief edits.
 async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     let mut entries: BTreeMap<Key, Believed> = BTreeMap::new();
     for run in backend.runs(&store()).await {
@@ -31,7 +31,7 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
             let belief = match change.outcome {
                 Outcome::Confirmed => Belief::Confirmed,
                 Outcome::Rejected => Belief::Rejected,
-                // Never sent: the entry is as true as it was.
+                // The change was never sent, so the entry does not change.
                 _ if change.request_id.is_none() => continue,
                 _ => Belief::Unconfirmed,
             };
@@ -46,8 +46,8 @@ async fn believed(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     entries.map(|entry| (entry.key, (entry.value, entry.belief, entry.reason, entry.run_id))).collect()
 }
 
-/// What `check --ledger` looks at is in order.
-async fn assert_proven(backend: &dyn Backend) {
+/// Asserts that `check --ledger` finds nothing.
+async fn assert_verified(backend: &dyn Backend) {
     let Some(config) = backend.config() else { return };
     let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
     let proofs = audit.verify().await.expect("can be looked at");
@@ -55,7 +55,7 @@ async fn assert_proven(backend: &dyn Backend) {
     assert!(proofs.iter().all(|proof| proof.flaws.is_empty()), "{proofs:#?}");
 }
 
-/// A generator of small numbers that is the same in every run of the test.
+/// A generator of small numbers, the same in every run of the test.
 struct Dice(u64);
 
 impl Dice {
@@ -97,9 +97,9 @@ pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backen
 
         let (sent, rest) = plan.split_at(plan.len() / 2);
         let request = scene.intent(run, seconds, sent).await;
-        let answered = sent.iter().filter(|_| dice.roll(4) > 0).cloned().collect::<Vec<_>>();
-        let verdicts: Vec<_> = answered.iter().map(|_| dice.verdict()).collect();
-        scene.outcome(run, request, seconds, &outcomes(&answered, verdicts)).await;
+        let with_outcome = sent.iter().filter(|_| dice.roll(4) > 0).cloned().collect::<Vec<_>>();
+        let verdicts: Vec<_> = with_outcome.iter().map(|_| dice.verdict()).collect();
+        scene.outcome(run, request, seconds, &outcomes(&with_outcome, verdicts)).await;
         let unsent: Vec<_> = rest.iter().filter(|_| dice.roll(2) == 0).cloned().collect();
         let verdicts: Vec<_> =
             unsent.iter().map(|_| if dice.roll(2) == 0 { rejected() } else { deferred() }).collect();
@@ -112,11 +112,11 @@ pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backen
             _ => scene.close(run, seconds).await,
         }
         assert_eq!(believed(backend).await, fold(backend).await, "after run {run}");
-        assert_proven(backend).await;
+        assert_verified(backend).await;
     }
 }
 
-pub(crate) async fn a_value_that_comes_back_is_sent_again(backend: &dyn Backend) {
+pub(crate) async fn a_value_that_returns_is_sent_again(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let key = Key::new(1, 1);
     scene.send(0, change(1, 1, "A"), confirmed()).await;

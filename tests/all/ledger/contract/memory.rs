@@ -1,4 +1,4 @@
-//! The reference.
+//! The memory ledger as a backend.
 
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;

@@ -1,4 +1,4 @@
-//! The plan: saved, sealed, read back, discarded, and left by a closed run.
+//! The plan: it is saved, sealed, read, discarded, and kept when its run is closed.
 
 use attrsync::record::{Action, Change, Counts, InvalidRow, Key, Outcome, PlannedChange, RunStatus};
 
@@ -50,7 +50,7 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
     assert_eq!(read, planned(&plan[3..]));
     assert!(scene.ledger.planned(run, false, Some(plan[3].key), 3).await.expect("reads").is_empty());
     let read = scene.ledger.planned(run, false, Some(Key::new(1, 5)), 1).await.expect("reads");
-    assert_eq!(read, planned(&plan[1..2]), "the key to read after need not be there");
+    assert_eq!(read, planned(&plan[1..2]), "the key to read after need not be in the plan");
 
     scene.intent(run, 2, &plan[..1]).await;
     scene.unsent(run, 3, &[outcome(plan[2].key, deferred())]).await;
@@ -58,7 +58,7 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
     assert_eq!(read, planned(&[plan[1].clone(), plan[3].clone()]), "only what is still planned");
 }
 
-pub(crate) async fn changes_in_doubt_are_read_apart(backend: &dyn Backend) {
+pub(crate) async fn changes_in_doubt_are_read_separately(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     scene.send(0, change(2, 1, "b"), unknown(Some("B"))).await;
     scene.send(1, change(4, 1, "c"), unknown(Some("C"))).await;
@@ -74,9 +74,9 @@ pub(crate) async fn changes_in_doubt_are_read_apart(backend: &dyn Backend) {
         in_doubt_value: Some("b".to_owned()),
         observed_value: Some("B".to_owned()),
     };
-    // What was observed for another value says nothing about this one.
+    // A value observed for another desired value says nothing about this one.
     let other = PlannedChange { change: other, in_doubt_value: Some("c".to_owned()), observed_value: None };
-    assert_eq!(read, [same.clone(), other.clone()], "with what the entry says now");
+    assert_eq!(read, [same.clone(), other.clone()], "with the present values of the entry");
     assert_eq!(scene.ledger.planned(run, true, Some(same.key()), 9).await.expect("reads"), [other]);
 }
 

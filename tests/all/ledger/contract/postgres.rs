@@ -1,4 +1,4 @@
-//! The Postgres ledger.
+//! The Postgres ledger as a backend.
 
 use async_trait::async_trait;
 use attrsync::config::{LedgerConfig, Secret};
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row as _, TypeInfo
 use super::tables::{Cell, Database, Row, Tables};
 use crate::support::postgres::Postgres;
 
-/// A database of its own.
+/// A new, empty database.
 pub(crate) struct PostgresDatabase {
     url: String,
 }
@@ -35,7 +35,7 @@ impl Database for PostgresDatabase {
         LedgerConfig::Postgres(Secret::new(self.url.as_str()))
     }
 
-    /// Rows that were only ever added lie in the order of their places.
+    /// Rows of a table that is only appended to are stored in the order in which they were added.
     fn row_order(&self) -> &'static str {
         "ctid"
     }

@@ -1,4 +1,4 @@
-//! Who owns a store, and how runs begin and end.
+//! Runs: the fencing token of a store, and the start and end of runs.
 
 use attrsync::ledger::{LedgerError, NewRun};
 use attrsync::record::LearnedSize;
@@ -50,8 +50,8 @@ pub(crate) async fn an_open_run_is_interrupted_by_the_next(backend: &dyn Backend
     assert_eq!((row.counts.unknown, row.counts.deferred), (1, 1));
 }
 
-/// Calls every method that checks the fencing token, as `run`; all must fail, naming `owner`.
-async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner: i64) {
+/// Calls every method that checks the fencing token, with the token `run`. All must fail and name `owner_run_id`.
+async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner_run_id: i64) {
     let (ledger, key) = (&scene.ledger, Key::new(1, 1));
     let invalid = InvalidRow { customer_id: None, attribute_id: None, value: None, reason: String::new() };
     let edit = |edit| {
@@ -74,7 +74,7 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner: i64) 
     ];
     for refusal in refusals {
         match refusal {
-            Err(LedgerError::LostLock { run_id }) => assert_eq!(run_id, owner),
+            Err(LedgerError::LostLock { run_id: named }) => assert_eq!(named, owner_run_id),
             other => panic!("not refused: {other:?}"),
         }
     }
@@ -153,12 +153,12 @@ pub(crate) async fn two_stores_of_one_ledger_do_not_touch_each_other(backend: &d
     scene.intent(run, 11, &[change(2, 1, "later")]).await;
 }
 
-pub(crate) async fn a_store_is_locked_by_one(backend: &dyn Backend) {
+pub(crate) async fn a_store_has_one_lock(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     let refused = |result: Result<_, LedgerError>| match result {
         Err(LedgerError::Locked { holder }) => holder,
         Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("two runs hold one store"),
+        Ok(_) => panic!("two runs have the lock of one store"),
     };
     assert_eq!(refused(backend.open(&store()).await), "a run that is just starting");
     let run = scene.open_run(0).await;

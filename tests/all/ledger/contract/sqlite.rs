@@ -1,4 +1,4 @@
-//! The SQLite ledger.
+//! The SQLite ledger as a backend.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::tables::{Cell, Database, Row, Tables};
 
-/// A file in a folder of its own.
+/// A database file in its own temporary folder.
 pub(crate) struct SqliteFile(TempDir);
 
 pub(crate) type SqliteBackend = Tables<SqliteFile>;

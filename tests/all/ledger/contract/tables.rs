@@ -1,4 +1,4 @@
-//! The tables of a database ledger, read back by plain SQL: one reader for both databases.
+//! Reads the tables of a database ledger with plain SQL, for both databases.
 
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::backend::Backend;
 
-/// A cell; times are text.
+/// A value in a column. Times are text.
 #[derive(Debug, Clone)]
 pub(crate) enum Cell {
     Null,
@@ -20,17 +20,17 @@ pub(crate) enum Cell {
     Text(String),
 }
 
-/// A row, by the names of its columns.
+/// A row: its values by column name.
 pub(crate) struct Row(pub(crate) Vec<(String, Cell)>);
 
-/// What differs between the databases.
+/// The operations that differ between the databases.
 #[async_trait]
 pub(crate) trait Database: Sync {
     async fn open(&self, store: &StoreName) -> Result<Box<dyn Ledger>, LedgerError>;
 
     fn config(&self) -> LedgerConfig;
 
-    /// The column that tells in which order rows were added.
+    /// The column that gives the order in which rows were added.
     fn row_order(&self) -> &'static str;
 
     async fn select(&self, sql: &str) -> Vec<Row>;
@@ -40,7 +40,7 @@ pub(crate) trait Database: Sync {
 pub(crate) struct Tables<D>(pub(crate) D);
 
 impl<D: Database> Tables<D> {
-    /// The rows of a table that belong to a store.
+    /// Returns the rows of a table for one store.
     async fn of_store(&self, table: &str, store: &StoreName, order: &str) -> Vec<Row> {
         let StoreName { api_url, hash } = store;
         let sql = format!(
@@ -50,7 +50,7 @@ impl<D: Database> Tables<D> {
         self.0.select(&sql).await
     }
 
-    /// The rows of a table that belong to a run.
+    /// Returns the rows of a table for one run.
     async fn of_run(&self, table: &str, run_id: i64, order: &str) -> Vec<Row> {
         self.0.select(&format!("select * from {table} where run_id = {run_id} order by {order}")).await
     }
@@ -209,7 +209,7 @@ impl Row {
         self.maybe_text(column).unwrap_or_else(|| panic!("{column} is NULL"))
     }
 
-    /// Reads a time in the one form in which the order of texts is the order of times.
+    /// Parses a time. Times have one fixed format, so that texts sort as times do.
     fn maybe_time(&self, column: &str) -> Option<DateTime<Utc>> {
         let text = self.maybe_text(column)?;
         let at = DateTime::parse_from_rfc3339(&text).expect("RFC 3339").with_timezone(&Utc);

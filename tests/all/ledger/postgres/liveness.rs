@@ -1,4 +1,5 @@
-//! A ledger in Postgres whose route is dropped while a run sends: no FIN, no RST, no byte arrives any more.
+//! The network route to the ledger in Postgres is dropped while a run sends: no FIN, no RST and no byte arrives any
+//! more.
 
 mod operations;
 mod planning;
@@ -28,19 +29,20 @@ use tokio::time::{Instant, timeout};
 use crate::ledger::postgres::store;
 use crate::support::postgres::Postgres;
 
-/// A proxy before a server. Its threads carry the bytes until it falls silent, without a word to either end.
+/// A proxy in front of a server. When it falls silent, it drops all bytes and notifies neither end.
 #[derive(Clone)]
 pub(crate) struct Wire {
     port: u16,
-    /// How many connections have been made.
+    /// The number of connections so far.
     made: Arc<AtomicUsize>,
-    /// The connections before this one are silent.
+    /// The number of the first connection that is not silent.
     silent: Arc<AtomicUsize>,
     ends: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Wire {
-    /// Starts one before a new database. Returns it with the database's address and the address through the proxy.
+    /// Starts a proxy in front of a new database. Returns it with the database's address and the address through the
+    /// proxy.
     pub(crate) fn to_a_database() -> (Self, String, String) {
         let url = Postgres::start().database();
         let server = Postgres::start().port();
@@ -73,17 +75,17 @@ impl Wire {
         wire
     }
 
-    /// Drops the route: no byte of any connection passes any more. Returns whether it was not dropped before.
+    /// Drops the route: no byte of any connection passes any more. Returns `false` if it was dropped before.
     fn fall_silent(&self) -> bool {
         self.silent.swap(usize::MAX, Ordering::SeqCst) < usize::MAX
     }
 
-    /// Drops the connections that exist; new ones pass.
+    /// Drops all bytes of the present connections; bytes of new ones pass.
     pub(crate) fn forget_connections(&self) {
         self.silent.store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Closes all connections, so that both ends learn of it.
+    /// Closes all connections, so that both ends notice it.
     fn cut(&self) {
         for end in self.ends.lock().expect("no panic").drain(..) {
             let _ = end.shutdown(Shutdown::Both);
@@ -103,12 +105,12 @@ fn carry(mut from: TcpStream, mut to: TcpStream, is_silent: impl Fn() -> bool) {
     }
 }
 
-/// A store that drops the route to the ledger at its second request. From then on time is paused: it passes as soon as no task
-/// has anything to do.
+/// A store that drops the route to the ledger at its second request. From then on time is paused, and advances only
+/// when no task is ready.
 struct Silencer {
     store: SandboxDestination,
     wire: Option<Wire>,
-    calls: AtomicUsize,
+    requests: AtomicUsize,
     fell_silent: Mutex<Option<Instant>>,
 }
 
@@ -119,7 +121,7 @@ impl Destination for Silencer {
     }
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {
-        if self.calls.fetch_add(1, Ordering::SeqCst) == 1
+        if self.requests.fetch_add(1, Ordering::SeqCst) == 1
             && let Some(wire) = &self.wire
         {
             wire.fall_silent();
@@ -167,35 +169,35 @@ async fn a_run_whose_database_falls_silent_ends_with_the_reason() {
     let silencer = |wire| Silencer {
         store: SandboxDestination::new(Arc::clone(&model), Duration::from_secs(60), 0.2),
         wire,
-        calls: AtomicUsize::new(0),
+        requests: AtomicUsize::new(0),
         fell_silent: Mutex::new(None),
     };
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
     let falls = silencer(Some(wire.clone()));
-    // The kernel's patience.
+    // The kernel closes a silent connection after about 15 minutes; the run must end earlier.
     let ended = timeout(Duration::from_secs(900), sync(&ledger, &falls)).await.expect("it does not hang");
     let error = ended.expect_err("its ledger cannot be written");
     let fell_silent = falls.fell_silent.lock().expect("no panic").expect("it did");
     let took = fell_silent.elapsed();
     tokio::time::resume();
     let EngineError::Ledger(error @ LedgerError::Database { .. }) = error else { panic!("{error:?}") };
-    let told = format!("{error}: {}", error.source().expect("a cause"));
+    let message = format!("{error}: {}", error.source().expect("a cause"));
     let expected = "the ledger failed to reach its database: no response for 30 seconds";
-    assert!(told.starts_with(expected), "{told}");
-    // Half a minute for the write, one to ask what became of it, and one to look whether another run has taken over.
+    assert!(message.starts_with(expected), "{message}");
+    // Each of three steps waits half a minute: the write, the read of its result, and the check of the fencing token.
     assert!((30..=95).contains(&took.as_secs()), "{took:?}");
-    let calls = falls.calls.load(Ordering::SeqCst);
-    assert!(calls <= 5, "what was begun may go, and nothing else: {calls} calls");
+    let requests = falls.requests.load(Ordering::SeqCst);
+    assert!(requests <= 5, "only requests with an intent may be sent, but {requests} were");
 
     drop(ledger);
     wire.cut();
     let next = PostgresLedger::open(&url, &store()).await.expect("the lock is free");
-    let held = confirmed(&next).await.len();
+    let known = confirmed(&next).await.len();
     assert!(
-        held < 10 * calls,
-        "{held} are confirmed after {calls} calls, of which the last were not written down"
+        known < 10 * requests,
+        "{known} values are confirmed after {requests} requests, although the last outcomes were not recorded"
     );
     let report = sync(&next, &silencer(None)).await.expect("ends");
-    assert_eq!((report.status, report.counts.confirmed), (RunStatus::Succeeded, 100 - held as i64));
+    assert_eq!((report.status, report.counts.confirmed), (RunStatus::Succeeded, 100 - known as i64));
     assert_eq!(confirmed(&next).await.len(), 100);
 }

@@ -1,4 +1,4 @@
-//! The store's lock in Postgres ends with the process that has it.
+//! The store's lock in Postgres ends when its process ends.
 
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -14,11 +14,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 
 use crate::support::postgres::Postgres;
 
-/// Ends the child process, however the test ends.
+/// A child process that is killed when the test ends.
 struct Killed(std::process::Child);
 
 impl Killed {
-    /// Kills the process as `kill -9` does, and waits for its end.
+    /// Kills the process as `kill -9` does, and waits until it has ended.
     fn kill(&mut self) {
         self.0.kill().expect("is there to be killed");
         self.0.wait().expect("has ended");
@@ -36,12 +36,12 @@ async fn connect(url: &str) -> PgConnection {
     url.parse::<PgConnectOptions>().expect("an address").connect().await.expect("connects")
 }
 
-/// Waits until a session of the database waits for a lock on a table.
-async fn wait_until_a_session_waits_for_a_table(watch: &mut PgConnection) {
+/// Returns when a session of the database waits for the lock on a table.
+async fn until_a_session_waits_for_a_table(watch: &mut PgConnection) {
     let waiting = "select exists (select from pg_stat_activity where datname = current_database()
             and wait_event_type = 'Lock' and wait_event = 'relation')";
     let seen = async {
-        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut *watch).await.expect("answers") {
+        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut *watch).await.expect("reads") {
             tokio::task::yield_now().await;
         }
     };
@@ -49,17 +49,17 @@ async fn wait_until_a_session_waits_for_a_table(watch: &mut PgConnection) {
 }
 
 #[tokio::test]
-async fn the_lock_of_a_killed_run_is_free() {
+async fn a_killed_run_loses_the_lock_while_it_reads_the_source() {
     killed_while_it_waits_for("desired").await;
 }
 
-/// The session is busy with a statement then, and does not notice its client's end by itself.
+/// A session that executes a statement does not notice by itself that its client has ended.
 #[tokio::test]
-async fn the_lock_of_a_killed_run_that_waited_for_a_table_is_free() {
+async fn a_killed_run_loses_the_lock_while_it_writes_the_ledger() {
     killed_while_it_waits_for("attrsync.changes").await;
 }
 
-/// Kills a run that has the store's lock and waits for a lock on this table.
+/// Kills a run that has the store's lock and waits for the lock on `table`, then opens the ledger again.
 async fn killed_while_it_waits_for(table: &str) {
     let url = Postgres::start().database();
     let mut admin = connect(&url).await;
@@ -71,7 +71,7 @@ async fn killed_while_it_waits_for(table: &str) {
     let server = Server::start("127.0.0.1:0", model).await.expect("the sandbox listens");
     let store = StoreName::new(&format!("http://{}", server.addr), "sandbox");
 
-    // The ledger is there before its tables are locked.
+    // The tables of the ledger must exist before one of them is locked.
     drop(PostgresLedger::open(&url, &store).await.expect("makes a ledger"));
     let mut keeper = connect(&url).await;
     let mut kept = keeper.begin().await.expect("begins");
@@ -94,15 +94,15 @@ async fn killed_while_it_waits_for(table: &str) {
             .spawn()
             .expect("the program starts"),
     );
-    wait_until_a_session_waits_for_a_table(&mut admin).await;
-    let held = PostgresLedger::open(&url, &store).await;
+    until_a_session_waits_for_a_table(&mut admin).await;
+    let second = PostgresLedger::open(&url, &store).await;
     assert!(
-        matches!(&held, Err(LedgerError::Locked { holder }) if holder.starts_with("run 1 (sync)")),
-        "{held:?}"
+        matches!(&second, Err(LedgerError::Locked { holder }) if holder.starts_with("run 1 (sync)")),
+        "{second:?}"
     );
 
     run.kill();
-    // Opening waits for a lock no longer than a second, so that it succeeds is all there is to prove.
+    // Opening waits for the lock for at most a second, so this success shows that the lock is free.
     let ledger = PostgresLedger::open(&url, &store).await.expect("the lock is free");
     let next = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: Utc::now() };
     assert_eq!(ledger.open_run(&next).await.expect("opens a run"), 2);

@@ -1,4 +1,4 @@
-//! Single operations on a slow database, which is waited for, and on a silent one, which is not.
+//! Single operations wait for a slow database, but not for a silent one.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::ledger::contract::fixture::{confirmed, outcome};
 use crate::ledger::postgres::{FIRST, at, change, ended, planned_run, store};
 use crate::support::postgres::Postgres;
 
-/// Longer than a session may be silent before another one asks about it.
+/// Longer than a session may be silent before a second session checks it.
 const LOCKED: Duration = Duration::from_secs(33);
 
-// One test, because each part waits for most of a minute.
+// This is one test, because each part waits for most of a minute and all parts can wait at the same time.
 #[tokio::test]
 async fn a_busy_session_is_waited_for_and_a_silent_one_is_not() {
     tokio::join!(a_locked_table(), a_silent_scan(), a_scan_that_waits(), a_silent_save());
@@ -28,15 +28,12 @@ async fn a_locked_table() {
     let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
     let changes = [change(1, 1, "a")];
     let run = planned_run(&ledger, &changes).await;
-    let mut somebody = PgConnection::connect(&url).await.expect("connects");
-    somebody
-        .execute("begin; lock table attrsync.requests in access exclusive mode")
-        .await
-        .expect("is locked");
+    let mut other = PgConnection::connect(&url).await.expect("connects");
+    other.execute("begin; lock table attrsync.requests in access exclusive mode").await.expect("is locked");
     let start = Instant::now();
     let unlocking = async {
         sleep(LOCKED).await;
-        somebody.execute("rollback").await.expect("releases the lock");
+        other.execute("rollback").await.expect("releases the lock");
     };
     let (recorded, ()) = tokio::join!(ledger.record_intent(run, &FIRST, &changes), unlocking);
     let request = recorded.expect("is recorded when the table is free").request_id;
@@ -45,7 +42,7 @@ async fn a_locked_table() {
     ledger.record_outcome(run, request, &ended(), &confirmed).await.expect("and the run goes on");
 }
 
-/// The reader takes no entries for some time, as while the source prepares its first row.
+/// The reader takes no entries for some time, for example while the source computes its first row.
 async fn a_scan_that_waits() {
     let url = Postgres::start().database();
     let ledger = PostgresLedger::open(&url, &store()).await.expect("opens");
@@ -59,7 +56,7 @@ async fn a_scan_that_waits() {
     assert_eq!(read, ENTRIES);
 }
 
-/// The network swallows a page of the plan that is being copied in: the server waits for it for ever.
+/// The network drops a page of the plan during its COPY, so that the server waits forever.
 async fn a_silent_save() {
     let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
@@ -98,8 +95,8 @@ async fn fill(url: &str) {
     direct.execute(AssertSqlSafe(entries)).await.expect("entries");
 }
 
-/// The network forgets the connection while entries are read: no byte arrives any more, nor its end. The server's session soon
-/// ends its work, because its rows are still taken and thrown away.
+/// The network drops the connection while entries are read, so that neither bytes nor its end arrive. The server's
+/// session ends soon, because the proxy still reads its rows and drops them.
 async fn a_silent_scan() {
     let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");

@@ -24,10 +24,10 @@ const CUSTOMERS: i64 = 360;
 const ATTRIBUTES: i64 = 50;
 const VALUES: i64 = CUSTOMERS * ATTRIBUTES;
 
-/// How many changes a page of the plan has.
+/// The number of changes in a page of the plan.
 const PAGE: i64 = 8_000;
 
-/// A store without latency that takes all values of ten customers in a call.
+/// A store without latency that accepts all values of ten customers in one request.
 fn quick() -> Silencer {
     let attributes = (1..=ATTRIBUTES).map(|id| AttributeSpec::new(id, &format!("attribute_{id}"), "string"));
     let options = SandboxOptions {
@@ -41,12 +41,12 @@ fn quick() -> Silencer {
     Silencer {
         store: SandboxDestination::new(model, Duration::from_secs(60), 0.2),
         wire: None,
-        calls: AtomicUsize::new(0),
+        requests: AtomicUsize::new(0),
         fell_silent: Mutex::new(None),
     }
 }
 
-/// `planned` is told how many changes there are so far.
+/// Runs a sync. Calls `planned` with the number of changes so far.
 async fn sync(
     ledger: &dyn Ledger,
     store: &Silencer,
@@ -89,7 +89,7 @@ async fn a_run_whose_database_falls_silent_while_it_plans_sends_nothing() {
     assert!(took <= Duration::from_secs(600), "{took:?}");
     let planned = planned.into_inner();
     assert!(planned > 2 * PAGE, "two pages were under way: {planned} are planned");
-    assert_eq!(sandbox.calls.load(Ordering::SeqCst), 0, "a plan that is not sealed is not sent");
+    assert_eq!(sandbox.requests.load(Ordering::SeqCst), 0, "a plan that is not sealed is not sent");
 
     drop(ledger);
     wire.cut();
