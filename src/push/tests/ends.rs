@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::driver::{Driver, Hold, accepted, changes, html, lost, refusing};
+use super::driver::{Driver, Hold, accepted, change, changes, html, lost, refusing};
 use crate::config::PushConfig;
 use crate::push::Event;
 use crate::record::{Counts, RunStatus, Verdict};
@@ -79,4 +79,13 @@ fn promise_7_a_run_succeeds_only_if_every_change_is_accounted_for() {
     ] {
         assert_eq!(counts(partial), RunStatus::Partial, "{partial:?}");
     }
+}
+
+#[test]
+fn a_batch_larger_than_a_page_of_the_plan_is_sent_whole() {
+    let plan =
+        (1..=25).flat_map(|customer| (1..=50).map(move |attribute| change(customer, attribute))).collect();
+    let mut driver = Driver::new(plan);
+    driver.run(accepted);
+    assert_eq!(driver.sent.iter().map(|sent| sent.items.len()).collect::<Vec<_>>(), [500, 500, 250]);
 }
