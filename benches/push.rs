@@ -1,4 +1,4 @@
-//! How near pushing comes to its limit of 3 / latency with three calls in flight, and what it costs a Postgres server.
+//! How near pushing comes to its limit of 3 / latency with three requests in flight, and what it costs a Postgres server.
 //!
 //! `cargo bench --bench push -- [SECONDS] [--slow-commit 5ms]`: 5 seconds for each case unless given. Each ledger is durable,
 //! and is compared with a ledger in memory of the same run: at 20, 50 and 200 ms, SQLite reaches 98, 99 and 99.5 % of it, and
@@ -58,11 +58,11 @@ fn main() {
     let slow = slow.and_then(|index| arguments.get(index + 1)).map_or(Duration::ZERO, |delay| {
         humantime::parse_duration(delay).expect("--slow-commit takes a duration like 5ms")
     });
-    println!("three calls in flight, ten customers with three values a call; {seconds} s a case;");
+    println!("three requests in flight, ten customers with three values a call; {seconds} s a case;");
     println!("commits of SQLite and Postgres {} ms slower\n", slow.as_millis());
     println!(
         "{:<10} {:>10} {:>11} {:>10} {:>7} {:>9} {:>9} {:>11} {:>10}",
-        "ledger", "latency", "real", "fsync", "calls", "needed", "calls/s", "of 3/real", "of memory"
+        "ledger", "latency", "real", "fsync", "requests", "needed", "requests/s", "of 3/real", "of memory"
     );
     for latency in [20, 50, 200].map(Duration::from_millis) {
         let memory = runtime.block_on(case("memory", latency, seconds, Duration::ZERO, None));
@@ -85,12 +85,12 @@ async fn case(ledger: &str, latency: Duration, seconds: f64, slow: Duration, mem
         ledger_of_run = Box::new(SlowCommit::new(ledger_of_run, slow));
     }
     let (planned, pushed) = push(ledger_of_run.as_ref(), &name, customers, "value", Instant::now).await;
-    let calls = model.lock().expect("a model").tally().writes;
-    let rate = calls as f64 / (pushed - planned).as_secs_f64();
+    let requests = model.lock().expect("a model").tally().writes;
+    let rate = requests as f64 / (pushed - planned).as_secs_f64();
     let share = rate * real.as_secs_f64() / WORKERS as f64;
     let of_memory = memory.map_or_else(String::new, |memory| format!("{:.1} %", 100.0 * share / memory));
     println!(
-        "{ledger:<10} {:>7} ms {:>8.2} ms {:>7.2} ms {calls:>7} {:>9} {rate:>9.1} {:>9.1} % {of_memory:>10}",
+        "{ledger:<10} {:>7} ms {:>8.2} ms {:>7.2} ms {requests:>7} {:>9} {rate:>9.1} {:>9.1} % {of_memory:>10}",
         latency.as_millis(),
         real.as_secs_f64() * 1e3,
         fsync.as_secs_f64() * 1e3,
@@ -163,7 +163,7 @@ fn sandbox(customers: i64, latency: Duration) -> (Arc<Mutex<Model>>, StoreName) 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let server = Server::start("127.0.0.1:0", served).await.expect("a server");
-            tell.send(server.addr).expect("somebody waits");
+            tell.send(server.addr).expect("the benchmark waits");
             std::future::pending::<()>().await;
         });
     });

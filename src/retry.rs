@@ -1,6 +1,6 @@
 //! What a response means, and what to do next. Pure: no I/O, no clock.
 //!
-//! [`meaning`] is the one table from responses to consequences; [`echo`] judges what the store shows; [`bisection`] finds
+//! [`meaning`] is the one table from responses to consequences; [`echo`] compares what the store shows with what was sent; [`bisection`] finds
 //! the bad values of a refused batch; [`CircuitBreaker`] says when to stop.
 
 pub mod bisection;
@@ -14,7 +14,7 @@ use crate::record::{Counts, RequestOutcome};
 /// The longest wait at once that a store's 429 can ask for.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// What a response means for the request that it answers.
+/// What a response means for its request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meaning<'a> {
     /// 2xx: confirm by echo.

@@ -31,9 +31,9 @@ impl End {
 
     /// Returns the end of a run whose every request failed, though not every value of it had failed before.
     pub(super) fn no_response(requests: i64) -> Self {
-        let calls =
+        let which =
             if requests == 1 { "its one call".to_owned() } else { format!("any of {requests} calls") };
-        Self::failed(format!("the store gave no clear response to {calls}"), UNWELL)
+        Self::failed(format!("the store gave no clear response to {which}"), UNWELL)
     }
 
     /// Returns the end by the run's counts: a run succeeds only if every change is accounted for and the store equals the

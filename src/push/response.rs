@@ -16,7 +16,7 @@ use crate::retry::{self, Meaning, echo};
 const ATTEMPTS_OF_A_PART: u32 = 2;
 
 impl Push {
-    /// Judges a response: has its outcome committed, and decides what happens to its batch.
+    /// Handles a response: has its outcome committed, and chooses what happens to its batch.
     pub(super) fn response_read(
         &mut self,
         request_id: i64,

@@ -90,7 +90,7 @@ async fn postgres_table(url: &str, query: &str) -> Result<Table> {
     let prepared = connection.prepare(AssertSqlSafe(query).into_sql_str()).await.map_err(query_error)?;
     let columns: Vec<String> = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
     // A statement without columns has side effects only, and some of them work in a read-only session: `do` can switch
-    // the session back. A procedure can have columns, but cannot end the transaction that is begun here.
+    // the session back. A procedure can have columns, but cannot end the transaction of this query.
     if columns.is_empty() {
         return Err(refused(ONE_ONLY));
     }

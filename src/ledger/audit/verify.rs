@@ -187,9 +187,9 @@ impl AuditLog {
         let (mut good, mut flaws) = (Vec::new(), Vec::new());
         match self.query(OPEN_RUNS, Vec::new(), |row| Ok((row.int()?, row.int()?, row.maybe_int()?))).await {
             Ok(open) => {
-                for (run, store_id, owner) in open {
+                for (run, store_id, owner_run_id) in open {
                     match self.is_locked(store_id).await {
-                        _ if owner != Some(run) => flaws.push(format!(
+                        _ if owner_run_id != Some(run) => flaws.push(format!(
                             "run {run} never ended, and its store belongs to another run or to none"
                         )),
                         Ok(true) => good.push(format!("run {run} is going on")),

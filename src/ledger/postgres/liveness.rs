@@ -1,5 +1,5 @@
-//! How long a run waits for its database. A connection whose route was dropped stays open for some 15 minutes without a
-//! word. A database that is slow, or waits for a lock, is waited for as long as it takes: another session asks the server
+//! How long a run waits for its database. A connection whose route was dropped stays open for some 15 minutes, and
+//! no error shows it. A database that is slow, or waits for a lock, is waited for as long as it takes: another session asks the server
 //! which of the two it is.
 
 use std::pin::pin;
@@ -16,7 +16,7 @@ use crate::ledger::{LedgerError, Result};
 
 /// How long a session may be silent before another one asks about it, and how long that may take. The server ends a session
 /// whose client it cannot reach after 25 s, so nothing is left of a dead route by then.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The time is counted in steps, so that a process that was stopped, or whose machine slept, has waited for one step only.
 const STEP: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ impl Liveness {
 
     /// Asks another session what this one is doing.
     async fn ask(&self) -> Found {
-        let asked = timeout(PATIENCE, async {
+        let asked = timeout(SILENCE_MAX, async {
             let mut another = session::connect(self.url.expose()).await?;
             let activity = sqlx::query_scalar(ACTIVITY).bind(self.pid).fetch_optional(&mut another).await;
             activity.map_err(failed("ask what its session is doing"))
@@ -114,12 +114,12 @@ async fn wait_while_busy<T, Asked: Future<Output = Found>>(
     let mut operation = pin!(operation);
     let (mut seconds, mut refusals) = (0, 0);
     loop {
-        for _ in 0..PATIENCE.as_secs() / STEP.as_secs() {
+        for _ in 0..SILENCE_MAX.as_secs() / STEP.as_secs() {
             if let Ok(done) = timeout(STEP, &mut operation).await {
                 return Ok(done);
             }
         }
-        seconds += PATIENCE.as_secs();
+        seconds += SILENCE_MAX.as_secs();
         let found = tokio::select! {
             biased;
             done = &mut operation => return Ok(done),
@@ -145,7 +145,7 @@ async fn wait_while_busy<T, Asked: Future<Output = Found>>(
 
 /// The error of a database that sends nothing.
 pub(super) fn silent(why: &str) -> LedgerError {
-    let problem = format!("no response for {} seconds: {why}", PATIENCE.as_secs());
+    let problem = format!("no response for {} seconds: {why}", SILENCE_MAX.as_secs());
     LedgerError::Database { doing: "reach its database", source: problem.into() }
 }
 
@@ -169,15 +169,15 @@ mod tests {
     async fn a_dead_session_is_waited_for_once() {
         let (liveness, start) = (liveness(), Instant::now());
         let slow = liveness.wait(async {
-            sleep(PATIENCE - STEP).await;
+            sleep(SILENCE_MAX - STEP).await;
             Ok(5)
         });
         assert_eq!(slow.await.expect("a result"), 5);
-        assert_eq!(start.elapsed(), PATIENCE - STEP);
+        assert_eq!(start.elapsed(), SILENCE_MAX - STEP);
 
         let start = Instant::now();
         let error = liveness.wait(pending::<Result<()>>()).await.expect_err("is abandoned");
-        assert!((PATIENCE..=2 * PATIENCE).contains(&start.elapsed()), "{:?}", start.elapsed());
+        assert!((SILENCE_MAX..=2 * SILENCE_MAX).contains(&start.elapsed()), "{:?}", start.elapsed());
         let text = with_causes(&error);
         assert!(text.contains("reach its database: no response for 30 seconds"), "{text}");
         let start = Instant::now();
@@ -197,11 +197,11 @@ mod tests {
             }
         };
         let slow = async {
-            sleep(3 * PATIENCE).await;
+            sleep(3 * SILENCE_MAX).await;
             5
         };
         assert_eq!(wait_while_busy(slow, &ask).await, Ok(5));
-        assert_eq!((start.elapsed(), asked.get()), (3 * PATIENCE, 2));
+        assert_eq!((start.elapsed(), asked.get()), (3 * SILENCE_MAX, 2));
 
         let ended = wait_while_busy(pending::<()>(), &ask).await;
         assert_eq!(ended, Err("its session 7 has ended".to_owned()), "until it is not busy any more");
@@ -214,7 +214,7 @@ mod tests {
         let ask = async || Found::Refused("sorry, too many clients already".to_owned());
         let ended = wait_while_busy(pending::<()>(), ask).await;
         assert_eq!(ended, Err("sorry, too many clients already".to_owned()), "not for ever");
-        assert_eq!(start.elapsed(), PATIENCE * (REFUSALS_MAX + 1));
+        assert_eq!(start.elapsed(), SILENCE_MAX * (REFUSALS_MAX + 1));
     }
 
     #[tokio::test(start_paused = true)]

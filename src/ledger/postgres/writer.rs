@@ -10,7 +10,7 @@ use sqlx::{Acquire, PgConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
-use super::liveness::{Liveness, PATIENCE};
+use super::liveness::{Liveness, SILENCE_MAX};
 use super::query::{bind, cells};
 use super::session::{self, failed};
 use crate::config::Secret;
@@ -82,7 +82,7 @@ impl Writer {
         if run_id == 0 {
             return written;
         }
-        let asked = timeout(PATIENCE, async {
+        let asked = timeout(SILENCE_MAX, async {
             let mut another = session::connect(self.url.expose()).await?;
             check_fence(&mut another, Fence { store_id: self.store_id, run_id }, "").await
         });

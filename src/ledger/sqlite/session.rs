@@ -15,7 +15,7 @@ use crate::ledger::statements::FENCE;
 #[async_trait]
 impl Rows for Writer {
     async fn rows(&self, doing: &'static str, statement: Statement) -> Result<Vec<Vec<Value>>> {
-        self.call(doing, move |connection| Ok(rows(connection, statement.sql, &statement.params)?)).await
+        self.run(doing, move |connection| Ok(rows(connection, statement.sql, &statement.params)?)).await
     }
 }
 
@@ -43,10 +43,10 @@ impl Sql for Writer {
 
 /// Fails unless the run owns the store.
 pub(super) fn check_fence(connection: &Connection, fence: Fence) -> Result<(), Failure> {
-    let owners: (i64, i64) = connection
+    let run_ids: (i64, i64) = connection
         .prepare_cached(FENCE)?
         .query_row([fence.store_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(fence.check(owners.0, owners.1)?)
+    Ok(fence.check(run_ids.0, run_ids.1)?)
 }
 
 /// Runs a statement and reads its rows.

@@ -94,7 +94,7 @@ impl Writer {
     }
 
     /// Runs `job` on the connection. It runs to its end even if the caller stops waiting.
-    pub(super) async fn call<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         doing: &'static str,
         job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,

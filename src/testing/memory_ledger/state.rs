@@ -17,7 +17,7 @@ use crate::record::{Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outc
 pub(super) struct StoreRow {
     pub(super) name: StoreName,
     pub(super) learned: Option<LearnedSize>,
-    pub(super) owner: Option<i64>,
+    pub(super) owner_run_id: Option<i64>,
     pub(super) locked_by: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ impl State {
                 self.stores.push(StoreRow {
                     name: name.clone(),
                     learned: None,
-                    owner: None,
+                    owner_run_id: None,
                     locked_by: None,
                 });
                 self.stores.len() - 1
@@ -68,10 +68,10 @@ impl State {
 
     /// The run, if it owns the store.
     pub(super) fn owned(&mut self, store: usize, run_id: i64, doing: &'static str) -> Result<&mut RunRow> {
-        let owner = self.stores[store].owner;
-        if owner != Some(run_id) {
+        let owner_run_id = self.stores[store].owner_run_id;
+        if owner_run_id != Some(run_id) {
             let newest = self.newest_run(store).map_or(0, |run| run.id);
-            return Err(LedgerError::LostLock { run_id: owner.unwrap_or(newest) });
+            return Err(LedgerError::LostLock { run_id: owner_run_id.unwrap_or(newest) });
         }
         row_index(run_id)
             .and_then(|index| self.runs.get_mut(index))
@@ -80,13 +80,13 @@ impl State {
     }
 
     pub(super) fn open_run(&mut self, store: usize, run: &NewRun) -> i64 {
-        let owner = self.stores[store].owner.and_then(row_index);
-        if let Some((_, left)) = owner.and_then(|index| self.runs.get_mut(index)) {
+        let interrupted = self.stores[store].owner_run_id.and_then(row_index);
+        if let Some((_, left)) = interrupted.and_then(|index| self.runs.get_mut(index)) {
             left.status = RunStatus::Interrupted;
             left.finished_at = Some(run.started_at);
         }
         let id = next_id(self.runs.len());
-        self.stores[store].owner = Some(id);
+        self.stores[store].owner_run_id = Some(id);
         self.runs.push((
             store,
             RunRow {
@@ -116,7 +116,7 @@ impl State {
         run.status = status;
         run.message = message.map(str::to_owned);
         run.finished_at = Some(at);
-        self.stores[store].owner = None;
+        self.stores[store].owner_run_id = None;
         Ok(())
     }
 
