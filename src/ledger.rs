@@ -172,7 +172,7 @@ pub trait Ledger: LedgerReader {
         outcomes: &[ChangeOutcome],
     ) -> Result<Counts>;
 
-    /// Commits outcomes of `planned` or `sending` changes that are sent no (further) request. Returns the run's counts.
+    /// Commits outcomes of `planned` or `sending` changes for which no request is sent any more. Returns the run's counts.
     ///
     /// A rejection of a `planned` change gives the entry the change's value as `record_intent` would, and creates it if there is
     /// none; its `in_doubt_until` stays. Any other outcome of a `planned` change leaves the entry alone, because nothing was

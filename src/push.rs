@@ -4,7 +4,7 @@
 //! every rule can be tested as a table of events and actions. The shell in [`crate::engine`] executes the actions and
 //! feeds their results back as events.
 //!
-//! A batch goes through these states: waiting in the plan or to be sent again, `chosen` (a permit is being acquired),
+//! A batch is in the plan or `waiting` (to be sent again, or not yet). Then it is `chosen` (a permit is being acquired),
 //! `recording` (its intent is being committed), `ahead` (committed, waits for a slot), `in_flight` (sent), maybe
 //! `reading_back`, and `uncommitted` (its outcome is being committed). A slot is free when the response is read.
 
@@ -78,7 +78,7 @@ pub struct Push {
     pace: Pace,
     breaker: CircuitBreaker,
     deleted: Deleted,
-    /// Whether a value was sent that no earlier run had sent without a clear response.
+    /// Whether anything was sent besides repetitions of values that an earlier run left in doubt.
     sent_new_value: bool,
     /// Requests accepted so far.
     accepted: u64,
@@ -200,7 +200,7 @@ impl Push {
         }
     }
 
-    /// Ends the run where its time is over or the circuit breaker tripped.
+    /// Ends the run if its time is over or the circuit breaker tripped.
     fn check_end(&mut self, now: Now) {
         if self.end.is_some() {
             return;

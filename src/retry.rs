@@ -1,7 +1,7 @@
 //! What a response means, and what to do next. Pure: no I/O, no clock.
 //!
-//! [`meaning`] is the one table from responses to consequences; [`echo`] compares what the store shows with what was sent; [`bisection`] finds
-//! the bad values of a refused batch; [`CircuitBreaker`] says when to stop.
+//! [`meaning`] is the one table from responses to their meanings. [`echo`] compares what the store shows with what was
+//! sent. [`bisection`] finds the bad values of a refused batch. [`CircuitBreaker`] says when to stop.
 
 pub mod bisection;
 pub mod echo;
@@ -23,13 +23,15 @@ pub enum Meaning<'a> {
     Unreadable,
     /// The request is larger than the store accepts.
     TooLarge,
-    /// Something in the batch is refused, and nothing of it was applied. The indexes of the items that the store named.
+    /// Something in the batch is refused, and nothing of it was applied. The list has the indexes of the items that
+    /// the store named.
     Refused(Vec<usize>),
-    /// Something before the store refused the request, with this status: about its content, if reads succeed.
+    /// Something before the store, such as a firewall, refused the request with this status. If reads succeed, the
+    /// content of the request is the cause.
     Filtered(u16),
-    /// Nothing else can succeed. What to do about it.
+    /// No other request can succeed either. The text says what to do about it.
     Fatal(&'static str),
-    /// The store asks for fewer requests. How long to wait, if it says.
+    /// The store asks for fewer requests. The time says how long to wait, if the store named one.
     Limited(Option<Duration>),
     /// The request may or may not have been applied, or may still be.
     InDoubt,
@@ -128,7 +130,7 @@ pub fn without_positions(words: &str) -> String {
 }
 
 /// Returns the size to try after a request of `carried` values was refused for its size. `known` is the size that was
-/// believed to fit. `None`: nothing is learned, because the request was larger than that.
+/// believed to fit. If the request was larger than `known`, its refusal teaches nothing: `None`.
 #[must_use]
 pub fn learn_size(carried: usize, known: Option<usize>) -> Option<usize> {
     /// What the service most likely counts: ten array items.
@@ -148,7 +150,7 @@ pub fn backoff(n: u32, first: Duration, most: Duration, random: f64) -> Duration
     doubled.min(most).mul_f64(0.5 + random / 2.0)
 }
 
-/// What to do about a store that does not respond.
+/// What to do about a store that does not respond, or not clearly.
 pub const UNWELL: &str =
     "`attrsync runs` shows the responses; when the store responds again, run `attrsync sync`";
 
@@ -170,7 +172,8 @@ impl CircuitBreaker {
     /// Responses of 429 in a row that stop a run.
     const LIMITED: u32 = 100;
 
-    /// Returns a breaker that lets the batch of every worker use up its attempts, and some parts of a split batch theirs.
+    /// Returns a breaker that allows `max_attempts` × (`workers` + 1) failures in a row, and at least 18. So the batch of
+    /// every slot can use up its attempts, and some parts of a split batch theirs.
     #[must_use]
     pub fn new(max_attempts: u32, workers: usize) -> Self {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX);

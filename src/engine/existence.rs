@@ -11,7 +11,7 @@ use crate::ledger::{CustomerToCheck, LedgerReader};
 use crate::push::Subject;
 use crate::record::{BeliefEdit, EditKind, KeyScope};
 
-/// How many customers one check asks about, before a plan is made and at the end of a run.
+/// How many customers one check asks about. A run has two checks: before it plans, and at its end.
 const CHECKED_AT_ONCE: usize = 500;
 
 /// How many customers one request asks about.

@@ -31,7 +31,7 @@ pub(super) struct Planned {
 }
 
 /// Plans by comparing source and ledger. `entries` is `None` where there is no ledger yet. `progress` is told the counts
-/// after each page. A recovery conflict of a standby is forgiven once: the source is read again.
+/// after each page. After a recovery conflict of a standby the source is read once more.
 pub(super) async fn diff(
     source: &dyn Source,
     entries: Option<&dyn LedgerReader>,

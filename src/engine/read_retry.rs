@@ -1,4 +1,5 @@
-//! Reads of the store are repeated where that may help: a read changes nothing, and one bad minute must not cost a night.
+//! Reads of the store are repeated if that may help, because a read changes nothing, and a short failure must not end
+//! the run.
 
 use std::time::Duration;
 

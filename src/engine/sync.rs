@@ -40,7 +40,7 @@ pub struct Report {
 /// The longest in-doubt window covers every allowed `request_timeout`.
 const _: () = assert!(IN_DOUBT_MAX.num_seconds() as u64 == 2 * REQUEST_TIMEOUT_MAX.as_secs());
 
-/// Plans, then pushes. A run that was opened is always closed: as failed where this returns an error. `stop` turns true when
+/// Plans, then pushes. A run that was opened is closed if the ledger can be written: as failed if this returns an error. `stop` turns true when
 /// the run is asked to end: requests on the wire are completed, and nothing new is prepared.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ pub(super) struct Batch {
     pub(super) attempts: u32,
     /// Requests so far that are in doubt.
     pub(super) failures: u32,
-    /// How many such requests are made before the batch is split.
+    /// How many requests may be in doubt before the batch is split.
     pub(super) max_failures: u32,
     /// Until when a request of this run for these changes may still be applied.
     pub(super) in_doubt_until: Option<DateTime<Utc>>,
@@ -60,7 +60,7 @@ pub(super) struct ReadBack {
     pub(super) outcomes: Vec<ChangeOutcome>,
     /// What it left open.
     pub(super) open: Vec<PlannedChange>,
-    /// Until when the request may still be applied, where its response could not be read.
+    /// If its response could not be read: until when the request may still be applied.
     pub(super) unreadable_until: Option<DateTime<Utc>>,
 }
 

@@ -10,7 +10,7 @@ impl Push {
             self.concluded = true;
             self.waiting.extend(self.chosen.take());
             if self.counts.deferred == 0 && self.waiting.is_empty() {
-                // Asked to stop when nothing was left to stop, or every value was refused, which is a response to each.
+                // Nothing was left to stop, or every value has a clear outcome: the run ends by its counts.
                 let all_responded = self.counts.unknown == 0;
                 self.end.take_if(|end| end.status == RunStatus::Stopped || all_responded);
             }

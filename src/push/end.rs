@@ -29,7 +29,7 @@ impl End {
         Self { status: RunStatus::Failed, message: Some(message), hint: Some(hint.to_owned()) }
     }
 
-    /// Returns the end of a run whose every request failed, though not every value of it had failed before.
+    /// Returns the end of a run in which no request got a clear response.
     pub(super) fn no_response(requests: i64) -> Self {
         let which =
             if requests == 1 { "its one call".to_owned() } else { format!("any of {requests} calls") };

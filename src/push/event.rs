@@ -53,10 +53,10 @@ pub enum Event {
     Recorded {
         /// The token of the action.
         token: u64,
-        /// The run's counts, where the commit changed them.
+        /// The run's counts, if the commit changed them.
         counts: Option<Counts>,
     },
-    /// The store was asked which of the subjects it no longer has.
+    /// The store was asked for subjects. The list has those that it no longer has.
     ExistenceChecked(Result<Vec<Subject>, ReadError>),
     /// The store was read, to find out whether it refuses reads as well.
     ReadsChecked(Result<(), ReadError>),
@@ -66,12 +66,12 @@ pub enum Event {
     StopAsked,
 }
 
-/// Something to be executed. Each but `SetTimer`, `Notify` and `End` leads to one event.
+/// Something to be executed. Each one leads to one event, except `SetTimer`, `Notify` and `End`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Load changes of the plan that are still `planned`, in key order.
     LoadPage {
-        /// Those that wait for older requests, or the others.
+        /// Whether those that have an in-doubt time are loaded, or the others.
         in_doubt: bool,
         /// After this key.
         after: Option<Key>,

@@ -6,7 +6,7 @@ use super::Now;
 use crate::config::PushConfig;
 use crate::retry;
 
-/// Accepted requests after which a store that asked for fewer requests gets one more at a time again.
+/// After a store asked for fewer requests: how many accepted requests give one slot back to the run.
 const ACCEPTED_FOR_A_SLOT: u32 = 20;
 
 /// The first pause after a 429 that names no time.
@@ -72,8 +72,8 @@ impl Pace {
         }
     }
 
-    /// Takes note of the `n`-th 429 in a row, and returns the pause before the request is sent again. All requests pause
-    /// where the store said how long, else one slot less is used.
+    /// Takes note of the `n`-th 429 in a row, and returns the pause before the request is sent again. If the store said
+    /// how long, all requests pause. Otherwise one slot less is used.
     pub(super) fn limited(&mut self, n: u32, wait: Option<Duration>, now: Now) -> Duration {
         self.accepted_since_limited = 0;
         let own = retry::backoff(n, LIMITED_PAUSE, self.backoff_max, self.random.f64());

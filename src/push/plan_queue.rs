@@ -17,12 +17,12 @@ const LOW: usize = 256;
 pub(super) struct PlanQueue {
     changes: VecDeque<PlannedChange>,
     has_in_doubt: bool,
-    /// Whether the changes that have to wait are being loaded.
+    /// Whether the loading has come to the changes that have to wait.
     in_doubt: bool,
     after: Option<Key>,
     is_loading: bool,
     is_loaded: bool,
-    /// Whether the queue holds less than a batch, which may have more values than a page.
+    /// Whether the queue holds less than a batch. A batch may have more values than a page.
     is_short: bool,
 }
 

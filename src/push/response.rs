@@ -129,8 +129,8 @@ impl Push {
         self.failed_in_a_row = 0;
     }
 
-    /// Confirms by echo; what the echoes leave open is read from the store. `echoes` is `None` where the response could
-    /// not be read.
+    /// Confirms by echo; what the echoes leave open is read from the store. `echoes` is `None` if the response could not
+    /// be read.
     #[allow(clippy::too_many_arguments, reason = "each is a part of the response")]
     fn accepted(
         &mut self,
@@ -153,7 +153,7 @@ impl Push {
         let keys: Vec<Key> = open.iter().map(|planned| planned.change.key).collect();
         let read_back = ReadBack { request_id, batch, end, outcomes, open, unreadable_until };
         if keys.is_empty() {
-            self.all_proved(read_back, now, actions);
+            self.finish_accepted(read_back, now, actions);
         } else {
             self.reading_back.push(read_back);
             actions.push(Action::ReadBack { request_id, keys });
@@ -187,11 +187,12 @@ impl Push {
                 read_back.outcomes.push(planned.outcome(verdict, read_back.batch.in_doubt_until, now));
             }
         }
-        self.all_proved(read_back, now, actions);
+        self.finish_accepted(read_back, now, actions);
     }
 
-    /// Has the outcomes of an accepted request committed. What an unreadable response and a read left open is in doubt.
-    fn all_proved(&mut self, read_back: ReadBack, now: Now, actions: &mut Vec<Action>) {
+    /// Has the outcomes of an accepted request committed. Changes that neither an unreadable response nor a read proved
+    /// are in doubt.
+    fn finish_accepted(&mut self, read_back: ReadBack, now: Now, actions: &mut Vec<Action>) {
         let ReadBack { request_id, mut batch, mut end, outcomes, open, unreadable_until } = read_back;
         if open.is_empty() {
             self.responded();

@@ -31,9 +31,9 @@ words! {
         Confirmed = "confirmed",
         /// The store refused it for good.
         Rejected = "rejected",
-        /// Sent, and what became of it could not be learnt.
+        /// Sent, and it could not be found out whether the store applied it.
         Unknown = "unknown",
-        /// Not sent in this run, or known not to have been applied.
+        /// Not sent, or surely not applied. The next run sends it.
         Deferred = "deferred",
     }
 }
@@ -51,8 +51,8 @@ pub struct Change {
     pub previous_value: Option<String>,
     /// The store's id of the value, if the ledger knows it.
     pub value_id: Option<i64>,
-    /// Until this time an older request for the key may still be applied. A change with another value than that
-    /// request's is not sent before.
+    /// Until this time an older request for the key may still be applied. If this change has another value than that
+    /// request, it is not sent before.
     pub in_doubt_until: Option<DateTime<Utc>>,
 }
 
@@ -61,7 +61,7 @@ pub struct Change {
 pub struct PlannedChange {
     /// The change.
     pub change: Change,
-    /// The entry's value, if the entry is not confirmed: it was sent before and the store may or may not hold it.
+    /// The entry's value, if the entry is not confirmed: it was sent before, and the store may hold it.
     pub in_doubt_value: Option<String>,
     /// The entry's observed value, if the entry's value equals the change's. If the store shows it once more, the store
     /// keeps the value in that form.
@@ -110,7 +110,7 @@ pub enum Verdict {
         /// The other value that the store showed, if it was read back.
         observed_value: Option<String>,
     },
-    /// The value was not applied, and is left to the next run.
+    /// The value was not sent, or surely not applied. The next run sends it.
     Deferred {
         /// Why it was left.
         reason: String,

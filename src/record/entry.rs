@@ -26,7 +26,7 @@ pub struct Entry {
     /// The customer and the attribute.
     #[serde(flatten)]
     pub key: Key,
-    /// The value that was sent last.
+    /// The value that was last sent or rejected.
     pub value: String,
     /// The value that the store held, as far as the ledger knows, if it differs from `value`.
     pub stored_value: Option<String>,

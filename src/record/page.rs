@@ -85,7 +85,7 @@ impl SourcePage {
 pub struct EntryRow<'a> {
     /// The customer and the attribute.
     pub key: Key,
-    /// The value that was sent last.
+    /// The value that was last sent or rejected.
     pub value: &'a str,
     /// The value that the store held, as far as the ledger knows, if it differs from `value`.
     pub stored_value: Option<&'a str>,

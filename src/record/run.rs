@@ -19,7 +19,7 @@ words! {
         Planning = "planning",
         /// The plan is complete and is being sent.
         Running = "running",
-        /// The store is the source.
+        /// The store equals the source.
         Succeeded = "succeeded",
         /// Finished, but some values were rejected, invalid or unknown.
         Partial = "partial",
@@ -29,7 +29,7 @@ words! {
         Stopped = "stopped",
         /// Ended by a crash; the next run found it so.
         Interrupted = "interrupted",
-        /// Stopped by a guard before the first write.
+        /// Stopped by a guard before the first write. Not built yet.
         Blocked = "blocked",
     }
 }
@@ -39,9 +39,9 @@ words! {
     Trigger {
         /// A person, or their cron.
         Manual = "manual",
-        /// The built-in scheduler.
+        /// A built-in scheduler. Not built yet.
         Schedule = "schedule",
-        /// A change seen in the source.
+        /// A change seen in the source. Not built yet.
         Change = "change",
     }
 }
@@ -54,9 +54,9 @@ pub struct Counts {
     pub source_rows: i64,
     /// Rows whose value is NULL: no desired value.
     pub no_value: i64,
-    /// Values that the store is believed to hold already.
+    /// Rows that equal their confirmed entry.
     pub unchanged: i64,
-    /// Values that the store rejected before and the source still asks for; they are not sent.
+    /// Rows whose value was rejected in an earlier run. They are not sent.
     pub still_rejected: i64,
     /// Rows that cannot be sent.
     pub invalid: i64,
@@ -74,7 +74,7 @@ pub struct Counts {
     pub unknown: i64,
     /// Changes left to the next run.
     pub deferred: i64,
-    /// Write requests made.
+    /// Write requests, without those that were not sent.
     pub requests: i64,
 }
 

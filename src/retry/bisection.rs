@@ -152,8 +152,8 @@ impl Bisection {
         removed
     }
 
-    /// How many spare requests are left after `named` values were left out and that proved nothing. `None`: the names
-    /// must not be followed, or there are none, or they name everything.
+    /// Returns how many spare requests are left if the set without the `named` values is sent and refused. Returns
+    /// `None` if the names must not be followed, because there are none, they name everything, or no request is spare.
     fn spare_after_following(&self, named: usize) -> Option<u32> {
         let count = self.guilty.len();
         let rest = count.checked_sub(named).filter(|rest| named > 0 && *rest > 0)?;

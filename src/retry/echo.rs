@@ -14,7 +14,8 @@ pub fn verdict(planned: &PlannedChange, echoes: &[Echo]) -> Option<Verdict> {
     if echo.value == planned.value() {
         return Some(confirmed(echo, None));
     }
-    // The store may have skipped the write and show what it held before. After a value in doubt it is not known what the store held.
+    // The store may have skipped the write and show what it held before. If the last value is in doubt, it is not known
+    // what the store held.
     let was_there =
         planned.change.previous_value.as_ref() == Some(&echo.value) || planned.in_doubt_value.is_some();
     if was_there && planned.observed_value.as_ref() != Some(&echo.value) {
