@@ -119,8 +119,8 @@ impl Bench {
         copy_ordered(&self.url).await
     }
 
-    /// What a diff with a ledger in Postgres cannot be faster than: two COPYs of the table, each read on a thread of its own,
-    /// and neither decoded nor compared.
+    /// What a diff with a ledger in Postgres cannot be faster than: two COPYs of the table, each read on a thread of
+    /// its own, and neither decoded nor compared.
     async fn copy_twice(&self) -> Duration {
         let started = Instant::now();
         let reading = [(), ()].map(|()| {

@@ -1,15 +1,17 @@
-//! How near pushing comes to its limit of 3 / latency with three requests in flight, and what it costs a Postgres server.
+//! How near pushing comes to its limit of 3 / latency with three requests in flight, and what it costs a Postgres
+//! server.
 //!
-//! `cargo bench --bench push -- [SECONDS] [--slow-commit 5ms]`: 5 seconds for each case unless given. Each ledger is durable,
-//! and is compared with a ledger in memory of the same run: at 20, 50 and 200 ms, SQLite reaches 98, 99 and 99.5 % of it, and
-//! Postgres 96, 98.5 and 99.5 %. `--slow-commit` makes every intent and every outcome of SQLite and Postgres take so much
-//! longer, one after the other; at 50 ms and with commits 5 ms slower, both reach 97 %.
+//! `cargo bench --bench push -- [SECONDS] [--slow-commit 5ms]`: 5 seconds for each case unless given. Each ledger is
+//! durable, and is compared with a ledger in memory of the same run: at 20, 50 and 200 ms, SQLite reaches 98, 99 and
+//! 99.5 % of it, and Postgres 96, 98.5 and 99.5 %. `--slow-commit` makes every intent and every outcome of SQLite and
+//! Postgres take so much longer, one after the other; at 50 ms and with commits 5 ms slower, both reach 97 %.
 //!
 //! `cargo bench --bench push -- cpu [VALUES]`: the processor time of the Postgres server for each pushed value
 //! (300,000 values unless given; Linux only).
 //!
-//! The store is the sandbox over HTTP, on a thread of its own. The sandbox's timer is coarse: the real duration of a latency is
-//! measured first, and the limit is computed from that. The duration of a durable write to the disk is measured too.
+//! The store is the sandbox over HTTP, on a thread of its own. The sandbox's timer is coarse: the real duration of a
+//! latency is measured first, and the limit is computed from that. The duration of a durable write to the disk is
+//! measured too.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 
@@ -72,8 +74,8 @@ fn main() {
     }
 }
 
-/// Pushes for so many seconds, prints a line, and returns the share of the limit that was reached. `memory` is the share that
-/// the ledger in memory reached.
+/// Pushes for so many seconds, prints a line, and returns the share of the limit that was reached. `memory` is the
+/// share that the ledger in memory reached.
 async fn case(ledger: &str, latency: Duration, seconds: f64, slow: Duration, memory: Option<f64>) -> f64 {
     let customers = (seconds * WORKERS as f64 / latency.as_secs_f64()) as i64 * CUSTOMERS;
     let (model, name) = sandbox(customers, latency);

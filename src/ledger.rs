@@ -89,8 +89,8 @@ pub trait LedgerReader: Send + Sync {
     /// The attributes that the store was found to define, deleted ones included, by id.
     async fn attributes(&self) -> Result<Vec<KnownAttribute>>;
 
-    /// At most `limit` customers with rejected values that no run from `before_run` on has checked: first those that were
-    /// never checked, then those that were checked longest ago, each group by customer id.
+    /// At most `limit` customers with rejected values that no run from `before_run` on has checked: first those that
+    /// were never checked, then those that were checked longest ago, each group by customer id.
     async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>>;
 
     /// The size that this store was found to accept, if it was learned.
@@ -100,18 +100,19 @@ pub trait LedgerReader: Send + Sync {
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
 }
 
-/// The write side for one store. A value of this type holds the store's lock: the lock is taken when the ledger is opened,
-/// and released when the value is dropped or the process ends.
+/// The write side for one store. A value of this type holds the store's lock: the lock is taken when the ledger is
+/// opened, and released when the value is dropped or the process ends.
 ///
 /// Every method is one durable transaction. Except where noted, it checks in that transaction that the run still owns
 /// the store (the fencing token), and otherwise fails with [`LedgerError::LostLock`], having written nothing.
 ///
-/// `save_plan`, `planned`, `record_intent`, `record_outcome` and `record_unsent` may run side by side. Once polled, each
-/// runs to its end even if it is not polled again: one that waits for another must not depend on the caller polling both.
+/// `save_plan`, `planned`, `record_intent`, `record_outcome` and `record_unsent` may run side by side. Once polled,
+/// each runs to its end even if it is not polled again: one that waits for another must not depend on the caller
+/// polling both.
 #[async_trait]
 pub trait Ledger: LedgerReader {
-    /// Opens a run (status `planning`), makes it the owner of the store, and returns its id. A run that owned the store and
-    /// was never closed becomes `interrupted`, finished now; its changes stay as they are. Checks no fencing token.
+    /// Opens a run (status `planning`), makes it the owner of the store, and returns its id. A run that owned the store
+    /// and was never closed becomes `interrupted`, finished now; its changes stay as they are. Checks no fencing token.
     async fn open_run(&self, run: &NewRun) -> Result<i64>;
 
     /// Adds changes (outcome `planned`) and invalid rows to the plan. Keys come in rising order over all calls.
@@ -125,8 +126,8 @@ pub trait Ledger: LedgerReader {
     /// Completes the plan: status `running`, `planned_at` = `at`, the counts of planning, and `deferred` = `planned`.
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()>;
 
-    /// Returns up to `limit` changes that are still `planned`, in key order, after `after`: with `in_doubt` those that have an
-    /// `in_doubt_until`, otherwise those that have none. Checks no fencing token.
+    /// Returns up to `limit` changes that are still `planned`, in key order, after `after`: with `in_doubt` those that
+    /// have an `in_doubt_until`, otherwise those that have none. Checks no fencing token.
     async fn planned(
         &self,
         run_id: i64,
@@ -135,15 +136,16 @@ pub trait Ledger: LedgerReader {
         limit: usize,
     ) -> Result<Vec<PlannedChange>>;
 
-    /// Commits the intent before a request is sent. Inserts the request (outcome `sending`). Its changes, which were `planned`
-    /// or `sending`, become `sending` with this request. Their entries become unconfirmed with the change's value and this
-    /// run; `reason` is cleared.
+    /// Commits the intent before a request is sent. Inserts the request (outcome `sending`). Its changes, which were
+    /// `planned` or `sending`, become `sending` with this request. Their entries become unconfirmed with the change's
+    /// value and this run; `reason` is cleared.
     ///
     /// An entry that was confirmed keeps in `stored_value` what the store held: its stored form, or its value if that
-    /// differs from the new one. An unconfirmed or rejected entry keeps its `stored_value`. `observed_value` is kept only if
-    /// the value stays the same. `in_doubt_until` becomes the later of the entry's and the request's.
+    /// differs from the new one. An unconfirmed or rejected entry keeps its `stored_value`. `observed_value` is kept
+    /// only if the value stays the same. `in_doubt_until` becomes the later of the entry's and the request's.
     ///
-    /// The run's `requests` grows by one; `deferred` shrinks and `unknown` grows by the number of changes that were `planned`.
+    /// The run's `requests` grows by one; `deferred` shrinks and `unknown` grows by the number of changes that were
+    /// `planned`.
     ///
     /// # Errors
     /// A change is neither `planned` nor `sending`; nothing is written.
@@ -157,10 +159,11 @@ pub trait Ledger: LedgerReader {
     /// Commits how a request ended, and the outcomes of some or none of its changes. Returns the run's counts.
     ///
     /// Changes: outcome, reason, `value_id` if given, `decided_at`. Entries, only if their `run_id` is this run:
-    /// `in_doubt_until` as given; confirmed → belief, `value_id` if given, `stored_value` as given, `observed_value` and
-    /// `reason` cleared; rejected → belief and reason; unknown → reason and `observed_value`; deferred → reason.
-    /// The run's counts move from `unknown` to the outcome's column (to `altered` too if `stored_value` is given); `requests`
-    /// shrinks by one if the request was not sent. Customers of rejected changes are added to those to check.
+    /// `in_doubt_until` as given; confirmed → belief, `value_id` if given, `stored_value` as given, `observed_value`
+    /// and `reason` cleared; rejected → belief and reason; unknown → reason and `observed_value`; deferred → reason.
+    /// The run's counts move from `unknown` to the outcome's column (to `altered` too if `stored_value` is given);
+    /// `requests` shrinks by one if the request was not sent. Customers of rejected changes are added to those to
+    /// check.
     ///
     /// # Errors
     /// The request is not of this run, or a change is not `sending`: a recorded outcome never changes.
@@ -172,12 +175,13 @@ pub trait Ledger: LedgerReader {
         outcomes: &[ChangeOutcome],
     ) -> Result<Counts>;
 
-    /// Commits outcomes of `planned` or `sending` changes for which no request is sent any more. Returns the run's counts.
+    /// Commits outcomes of `planned` or `sending` changes for which no request is sent any more. Returns the run's
+    /// counts.
     ///
-    /// A rejection of a `planned` change gives the entry the change's value as `record_intent` would, and creates it if there is
-    /// none; its `in_doubt_until` stays. Any other outcome of a `planned` change leaves the entry alone, because nothing was
-    /// sent. Outcomes of `sending` changes are written as by `record_outcome`. Counts move from `deferred` (planned) or
-    /// `unknown` (sending) to the outcome's column.
+    /// A rejection of a `planned` change gives the entry the change's value as `record_intent` would, and creates it if
+    /// there is none; its `in_doubt_until` stays. Any other outcome of a `planned` change leaves the entry alone,
+    /// because nothing was sent. Outcomes of `sending` changes are written as by `record_outcome`. Counts move from
+    /// `deferred` (planned) or `unknown` (sending) to the outcome's column.
     ///
     /// # Errors
     /// A change is neither `planned` nor `sending`; nothing is written.
@@ -188,9 +192,9 @@ pub trait Ledger: LedgerReader {
         at: DateTime<Utc>,
     ) -> Result<Counts>;
 
-    /// Edits the beliefs of all entries in a scope without sending anything, and adds one row to `belief_edits`. Returns how
-    /// many entries were edited. Their `reason` becomes the edit's; `run_id` and `updated_at` stay; `in_doubt_until` becomes
-    /// the later of the entry's and the edit's.
+    /// Edits the beliefs of all entries in a scope without sending anything, and adds one row to `belief_edits`.
+    /// Returns how many entries were edited. Their `reason` becomes the edit's; `run_id` and `updated_at` stay;
+    /// `in_doubt_until` becomes the later of the entry's and the edit's.
     async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64>;
 
     /// Records which attributes the store defines now. Known attributes that are not listed become deleted.
@@ -201,7 +205,8 @@ pub trait Ledger: LedgerReader {
         at: DateTime<Utc>,
     ) -> Result<()>;
 
-    /// Records which of the customers to check the store no longer has, and which it has; the latter need no further check.
+    /// Records which of the customers to check the store no longer has, and which it has; the latter need no further
+    /// check.
     async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()>;
 
     /// Makes entries unconfirmed. Checks no fencing token: a run that lost its lock may still write this.

@@ -2,10 +2,11 @@
 //!
 //! The modules in reading order: [`record`] holds the nouns, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`retry`] tells what a
-//! response means, [`push`] decides what is sent, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`] simulates a store, [`testing`] holds
-//! adapters for tests only, [`cli`] holds the commands. `worker_thread` runs the readers of Postgres, `pgcopy` decodes what
-//! they read, `error_chain` writes an error with its causes in one line, [`failpoint`] lets the crash harness end a run at
-//! a named place. [`private_postgres`] starts a Postgres server for the demo, tests and benchmarks.
+//! response means, [`push`] decides what is sent, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
+//! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `worker_thread` runs the
+//! readers of Postgres, `pgcopy` decodes what they read, `error_chain` writes an error with its causes in one line,
+//! [`failpoint`] lets the crash harness end a run at a named place. [`private_postgres`] starts a Postgres server for
+//! the demo, tests and benchmarks.
 
 mod worker_thread;
 mod error_chain;

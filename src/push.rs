@@ -4,9 +4,9 @@
 //! every rule can be tested as a table of events and actions. The shell in [`crate::engine`] executes the actions and
 //! feeds their results back as events.
 //!
-//! A batch is in the plan or `waiting` (to be sent again, or not yet). Then it is `chosen` (a permit is being acquired),
-//! `recording` (its intent is being committed), `ahead` (committed, waits for a slot), `in_flight` (sent), maybe
-//! `reading_back`, and `uncommitted` (its outcome is being committed). A slot is free when the response is read.
+//! A batch is in the plan or `waiting` (to be sent again, or not yet). Then it is `chosen` (a permit is being
+//! acquired), `recording` (its intent is being committed), `ahead` (committed, waits for a slot), `in_flight` (sent),
+//! maybe `reading_back`, and `uncommitted` (its outcome is being committed). A slot is free when the response is read.
 
 mod batch;
 mod commit;

@@ -115,8 +115,8 @@ fn named(errors: &[(String, String)], items: usize) -> Vec<usize> {
     named
 }
 
-/// Returns the store's words without the positions of items in their batch (`3.value: …`), so that one cause reads the same
-/// for every value.
+/// Returns the store's words without the positions of items in their batch (`3.value: …`), so that one cause reads the
+/// same for every value.
 #[must_use]
 pub fn without_positions(words: &str) -> String {
     let part = |part: &str| match part.split_once('.') {
@@ -172,8 +172,8 @@ impl CircuitBreaker {
     /// Responses of 429 in a row that stop a run.
     const LIMITED: u32 = 100;
 
-    /// Returns a breaker that allows `max_attempts` × (`workers` + 1) failures in a row, and at least 18. So the batch of
-    /// every slot can use up its attempts, and some parts of a split batch theirs.
+    /// Returns a breaker that allows `max_attempts` × (`workers` + 1) failures in a row, and at least 18. So the batch
+    /// of every slot can use up its attempts, and some parts of a split batch theirs.
     #[must_use]
     pub fn new(max_attempts: u32, workers: usize) -> Self {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX);

@@ -6,8 +6,8 @@ use super::{Body, HttpResponse, Response};
 const WORDS_MAX: usize = 2_048;
 
 impl Response {
-    /// Returns the store's words, at most 2 KiB, for the ledger and for a person. Not for logs, because a store may repeat a
-    /// value in them.
+    /// Returns the store's words, at most 2 KiB, for the ledger and for a person. Not for logs, because a store may
+    /// repeat a value in them.
     #[must_use]
     pub fn describe(&self) -> String {
         let Self::Received(HttpResponse { status, body, .. }) = self else { return self.to_string() };

@@ -1,7 +1,7 @@
 //! Checks whether customers and attributes still exist.
 //!
-//! A customer with a rejected value is checked once, at the end of its run or at the start of the next, and again by every
-//! run while the store no longer has the customer. The values of a customer that exists again are sent again.
+//! A customer with a rejected value is checked once, at the end of its run or at the start of the next, and again by
+//! every run while the store no longer has the customer. The values of a customer that exists again are sent again.
 
 use super::ports::{EngineError, Ports};
 use super::read_retry;
@@ -77,8 +77,8 @@ pub(super) async fn check_before_planning(
     check(ports, config, run_id, &due).await
 }
 
-/// Checks the customers of values that this run found to be rejected. Customers that are known to be deleted are left to the
-/// next run: to clear their entries now would forget what this run confirmed.
+/// Checks the customers of values that this run found to be rejected. Customers that are known to be deleted are left
+/// to the next run: to clear their entries now would forget what this run confirmed.
 pub(super) async fn check_after_push(
     ports: Ports<'_>,
     config: &PushConfig,

@@ -28,8 +28,9 @@ struct Shell<'a> {
     timer: Option<Instant>,
 }
 
-/// Sends a sealed plan, and returns how the run ends with its last counts. Once the ledger cannot be written nothing more is
-/// sent. A run that lost its lock waits for the requests that are on the wire, then makes their keys unconfirmed.
+/// Sends a sealed plan, and returns how the run ends with its last counts. Once the ledger cannot be written nothing
+/// more is sent. A run that lost its lock waits for the requests that are on the wire, then makes their keys
+/// unconfirmed.
 pub(super) async fn push(
     ports: Ports<'_>,
     config: &PushConfig,

@@ -16,7 +16,8 @@ pub struct Requeued {
     pub counts: Vec<(KeyScope, i64)>,
 }
 
-/// Makes the rejected entries in these scopes unconfirmed, or all of the store if no scope is given: the next sync sends them.
+/// Makes the rejected entries in these scopes unconfirmed, or all of the store if no scope is given: the next sync
+/// sends them.
 ///
 /// # Errors
 /// The ledger could not be written. The scopes before the failure are requeued.

@@ -1,5 +1,5 @@
-//! What the store did by itself since the run before: attributes that were redefined, deleted or created again, customers
-//! that were deleted or restored. Values that were rejected because of it are sent again.
+//! What the store did by itself since the run before: attributes that were redefined, deleted or created again,
+//! customers that were deleted or restored. Values that were rejected because of it are sent again.
 
 use std::collections::BTreeSet;
 

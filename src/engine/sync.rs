@@ -40,8 +40,9 @@ pub struct Report {
 /// The longest in-doubt window covers every allowed `request_timeout`.
 const _: () = assert!(IN_DOUBT_MAX.num_seconds() as u64 == 2 * REQUEST_TIMEOUT_MAX.as_secs());
 
-/// Plans, then pushes. A run that was opened is closed if the ledger can be written: as failed if this returns an error. `stop` turns true when
-/// the run is asked to end: requests on the wire are completed, and nothing new is prepared.
+/// Plans, then pushes. A run that was opened is closed if the ledger can be written: as failed if this returns an
+/// error. `stop` turns true when the run is asked to end: requests on the wire are completed, and nothing new is
+/// prepared.
 ///
 /// # Errors
 /// What kept the run from being planned or recorded.
@@ -106,8 +107,8 @@ async fn run(
     Ok((End { message, ..end }, counts, limit.requests(desired.0, desired.1)))
 }
 
-/// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run that
-/// was asked to stop leaves the check to the next one.
+/// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run
+/// that was asked to stop leaves the check to the next one.
 async fn check_customers(
     ports: Ports<'_>,
     config: &PushConfig,
@@ -149,8 +150,8 @@ async fn plan(
     Ok((planned, notices))
 }
 
-/// Makes every entry unconfirmed for a full sync. A ledger that was restored from a backup may have forgotten requests, so
-/// every key is in doubt for one window.
+/// Makes every entry unconfirmed for a full sync. A ledger that was restored from a backup may have forgotten requests,
+/// so every key is in doubt for one window.
 async fn invalidate(ports: Ports<'_>, config: &PushConfig, run_id: i64) -> Result<(), EngineError> {
     let now = ports.clock.now();
     let edit = BeliefEdit {

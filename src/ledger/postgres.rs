@@ -1,7 +1,7 @@
 //! The ledger in a Postgres schema, `attrsync`.
 //!
-//! One session holds the store's lock and does the writing, so that a lost session is a lost lock. Every write checks in
-//! its own statement or transaction that its run still owns the store.
+//! One session holds the store's lock and does the writing, so that a lost session is a lost lock. Every write checks
+//! in its own statement or transaction that its run still owns the store.
 
 mod attempts;
 mod copy;

@@ -73,8 +73,8 @@ pub(super) struct Fence {
 }
 
 impl Fence {
-    /// Fails unless the token of the store is this run. `token` is 0 if no run owns the store; then the store's `newest` run was
-    /// the last to own it.
+    /// Fails unless the token of the store is this run. `token` is 0 if no run owns the store; then the store's
+    /// `newest` run was the last to own it.
     pub(super) fn check(self, token: i64, newest: i64) -> Result<()> {
         if token == self.run_id {
             return Ok(());

@@ -1,7 +1,7 @@
 //! The statements that are not hot, once for both databases.
 //!
-//! Parameters are written `$1`, `$2`; both databases take them so. Nothing here is specific to a dialect: `coalesce` and
-//! `case` stand in for `greatest`, and numbers for truth values.
+//! Parameters are written `$1`, `$2`; both databases take them so. Nothing here is specific to a dialect: `coalesce`
+//! and `case` stand in for `greatest`, and numbers for truth values.
 
 /// The fencing token of the store `$1` and its newest run, 0 for none.
 pub(super) const FENCE: &str = "

@@ -109,7 +109,8 @@ impl Batch {
         (until - now.utc).min(IN_DOUBT_MAX).to_std().ok().filter(|wait| !wait.is_zero())
     }
 
-    /// The last verdict on changes that are not sent again: deferred only if no request of theirs can have been applied.
+    /// The last verdict on changes that are not sent again: deferred only if no request of theirs can have been
+    /// applied.
     pub(super) fn last_verdict(&self, why: &str) -> Verdict {
         let reason = match self.last_error.as_str() {
             "" => why.to_owned(),

@@ -36,8 +36,8 @@ impl End {
         Self::failed(format!("the store gave no clear response to {which}"), UNWELL)
     }
 
-    /// Returns the end by the run's counts: a run succeeds only if every change is accounted for and the store equals the
-    /// source.
+    /// Returns the end by the run's counts: a run succeeds only if every change is accounted for and the store equals
+    /// the source.
     #[must_use]
     pub fn checked(self, counts: &Counts) -> Self {
         if self.status != RunStatus::Succeeded {

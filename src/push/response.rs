@@ -129,8 +129,8 @@ impl Push {
         self.failed_in_a_row = 0;
     }
 
-    /// Confirms by echo; what the echoes leave open is read from the store. `echoes` is `None` if the response could not
-    /// be read.
+    /// Confirms by echo; what the echoes leave open is read from the store. `echoes` is `None` if the response could
+    /// not be read.
     #[allow(clippy::too_many_arguments, reason = "each is a part of the response")]
     fn accepted(
         &mut self,

@@ -53,7 +53,8 @@ words! {
         Requeue = "requeue",
         /// All entries become unconfirmed and in doubt: a full sync.
         Invalidate = "invalidate",
-        /// All entries become unconfirmed and lose the value's id, its stored form and its observed value: the store lost them.
+        /// All entries become unconfirmed and lose the value's id, its stored form and its observed value: the store
+        /// lost them.
         Clear = "clear",
     }
 }

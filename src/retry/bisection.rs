@@ -1,15 +1,16 @@
 //! Finding the bad values of a refused batch with few requests.
 //!
-//! A set that was refused holds at least one bad value. One part of it is sent at a time: the set without the values that
-//! the store named, else half of it. If the part is accepted, the rest holds the bad value. If it is refused, the part
-//! holds a bad value, and nothing is known of the rest, which waits in a pool.
+//! A set that was refused holds at least one bad value. One part of it is sent at a time: the set without the values
+//! that the store named, else half of it. If the part is accepted, the rest holds the bad value. If it is refused, the
+//! part holds a bad value, and nothing is known of the rest, which waits in a pool.
 //!
 //! One bad value among `n` costs one request more where the store names it rightly, and never more than ⌈log₂ n⌉ + 3:
-//! halving takes ⌈log₂ n⌉, the pool one, a wrong name one, and one confirms a value that was only inferred to be bad. The
-//! store's names are followed only as far as that one spare request goes. Each further bad value costs no more than the
-//! first.
+//! halving takes ⌈log₂ n⌉, the pool one, a wrong name one, and one confirms a value that was only inferred to be bad.
+//! The store's names are followed only as far as that one spare request goes. Each further bad value costs no more than
+//! the first.
 //!
-//! A value is rejected only when it was refused alone, or when the store named it and then accepted the rest without it.
+//! A value is rejected only when it was refused alone, or when the store named it and then accepted the rest without
+//! it.
 
 use crate::record::PlannedChange;
 
@@ -36,8 +37,8 @@ pub struct Bisection {
     reason: String,
     /// Indexes into `guilty` that the store named.
     named: Vec<usize>,
-    /// Whether `guilty` is known to hold a bad value only because another part of its set was accepted, and the store did
-    /// not name it.
+    /// Whether `guilty` is known to hold a bad value only because another part of its set was accepted, and the store
+    /// did not name it.
     inferred: bool,
     /// Whether the set that was sent last is the one without the named values.
     follows_names: bool,

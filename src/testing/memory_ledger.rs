@@ -1,7 +1,7 @@
 //! The ledger in memory: the reference implementation of the port.
 //!
-//! A [`MemoryStore`] is the database. It outlives its ledgers, so that a test can drop a run half-way and open the ledger again,
-//! as after a crash.
+//! A [`MemoryStore`] is the database. It outlives its ledgers, so that a test can drop a run half-way and open the
+//! ledger again, as after a crash.
 
 mod attempts;
 mod catalog;
@@ -129,8 +129,8 @@ impl MemoryStore {
         self.state().belief_edits.iter().filter(|row| row.run_id == run_id).cloned().collect()
     }
 
-    /// The outcomes of a run's changes, as in the view `outcomes`: none if its plan was never completed, and no change of a closed
-    /// run is `planned` or `sending`.
+    /// The outcomes of a run's changes, as in the view `outcomes`: none if its plan was never completed, and no change
+    /// of a closed run is `planned` or `sending`.
     #[must_use]
     pub fn outcomes(&self, run_id: i64) -> Vec<(Key, Outcome)> {
         let state = self.state();

@@ -1,16 +1,17 @@
 //! The hot path: the intent before a request, the outcome after it, and outcomes without a request. Each is one
 //! statement, and so one round trip and one commit.
 //!
-//! All parts of a statement see the same snapshot, so the parts pass rows on by `returning`. A change that does not have the
-//! outcome that it must have makes the closing `returning` divide by zero, which undoes the whole statement.
+//! All parts of a statement see the same snapshot, so the parts pass rows on by `returning`. A change that does not
+//! have the outcome that it must have makes the closing `returning` divide by zero, which undoes the whole statement.
 //!
-//! The rows of a batch lie side by side in the primary keys. A statement therefore reads them in one walk along the index, and
-//! joins them to its parameters by a hash join: the writer's session has no other join ([`super::session`]). To find each row
-//! by its key instead costs the server a third more, and a query plan that was made while a table was small could go
-//! through all of a run's rows for every request. Here it reads at most the rows between the batch's first and last customer.
+//! The rows of a batch lie side by side in the primary keys. A statement therefore reads them in one walk along the
+//! index, and joins them to its parameters by a hash join: the writer's session has no other join ([`super::session`]).
+//! To find each row by its key instead costs the server a third more, and a query plan that was made while a table was
+//! small could go through all of a run's rows for every request. Here it reads at most the rows between the batch's
+//! first and last customer.
 //!
-//! The first parameters are the same in all statements: `$1` the store, `$2` the run, `$3` the time, `$4` the customers in
-//! ascending order, `$5` and `$6` the customer and the attribute of each change.
+//! The first parameters are the same in all statements: `$1` the store, `$2` the run, `$3` the time, `$4` the customers
+//! in ascending order, `$5` and `$6` the customer and the attribute of each change.
 
 use std::collections::BTreeSet;
 
@@ -29,16 +30,16 @@ use crate::ledger::{LedgerError, Result};
 use crate::record::{Change, ChangeOutcome, Counts, Key, Verdict};
 use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 
-/// Puts the check that the run `$2` owns the store `$1` before a statement. The row is locked, so that a run that takes over
-/// waits for this write, or this write sees it.
+/// Puts the check that the run `$2` owns the store `$1` before a statement. The row is locked, so that a run that takes
+/// over waits for this write, or this write sees it.
 macro_rules! fenced {
     ($($part:expr),+) => {
         concat!("with fence as (select id from stores where id = $1 and owner_run_id = $2 for share)", $($part),+)
     };
 }
 
-/// The rows `a` of the customers `$4` that have the keys of `b`. The bounds alone keep the walk along the index short: for a
-/// small table, Postgres does not use the list.
+/// The rows `a` of the customers `$4` that have the keys of `b`. The bounds alone keep the walk along the index short:
+/// for a small table, Postgres does not use the list.
 macro_rules! same_keys {
     ($a:literal, $b:literal) => {
         concat!(
@@ -66,8 +67,8 @@ macro_rules! counts {
     };
 }
 
-/// What an entry `e` that gets the value of a row `n` keeps. What the store held is kept if it is another value; the observed
-/// value is kept only if the value stays the same.
+/// What an entry `e` that gets the value of a row `n` keeps. What the store held is kept if it is another value; the
+/// observed value is kept only if the value stays the same.
 macro_rules! keep_beside_new_value {
     ($n:literal) => {
         concat!(

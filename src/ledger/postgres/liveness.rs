@@ -1,6 +1,6 @@
-//! How long a run waits for its database. A connection whose route was dropped stays open for some 15 minutes, and
-//! no error shows it. A database that is slow, or waits for a lock, is waited for as long as it takes: another session asks the server
-//! which of the two it is.
+//! How long a run waits for its database. A connection whose route was dropped stays open for some 15 minutes, and no
+//! error shows it. A database that is slow, or waits for a lock, is waited for as long as it takes: another session
+//! asks the server which of the two it is.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,12 @@ use crate::config::Secret;
 use crate::error_chain::with_causes;
 use crate::ledger::{LedgerError, Result};
 
-/// How long a session may be silent before another one asks about it, and how long that may take. The server ends a session
-/// whose client it cannot reach after 25 s, so nothing is left of a dead route by then.
+/// How long a session may be silent before another one asks about it, and how long that may take. The server ends a
+/// session whose client it cannot reach after 25 s, so nothing is left of a dead route by then.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// The time is counted in steps, so that a process that was stopped, or whose machine slept, has waited for one step only.
+/// The time is counted in steps, so that a process that was stopped, or whose machine slept, has waited for one step
+/// only.
 const STEP: Duration = Duration::from_secs(1);
 
 /// How often a server may refuse the other session before the run ends.

@@ -10,7 +10,8 @@ use crate::ledger::Result;
 use crate::ledger::sql::Fence;
 use crate::ledger::statements::planned;
 
-/// The entries are found key by key: `lateral … offset 0` asks for the nested loop that the writer's session has only then.
+/// The entries are found key by key: `lateral … offset 0` asks for the nested loop that the writer's session has only
+/// then.
 pub(super) const PLANNED: &str = planned!(
     "lateral (
         select value, belief, observed_value from entries
@@ -28,8 +29,8 @@ pub(super) async fn save_plan(
 ) -> Result<()> {
     let doing = failed("save the plan");
     let mut transaction = connection.begin().await.map_err(doing)?;
-    // A page need not be on the disk before the next one is made: the plan counts only once it is sealed, and what makes
-    // the seal durable makes all pages durable, because the log is written in order.
+    // A page need not be on the disk before the next one is made: the plan counts only once it is sealed, and what
+    // makes the seal durable makes all pages durable, because the log is written in order.
     sqlx::raw_sql("set local synchronous_commit = off").execute(&mut *transaction).await.map_err(doing)?;
     if let Err(lost) = check_fence(&mut transaction, fence, " for share").await {
         transaction.rollback().await.map_err(doing)?;

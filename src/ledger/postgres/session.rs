@@ -26,8 +26,8 @@ const PROBE: &str = "probe for a pooler";
 const POOLED: &str = "[ledger] url leads to a pooler in transaction mode, through which no lock can be held: \
      use the database's own address, or a pool in session mode";
 
-/// The settings of every session. With these keep-alives the session of a dead client ends after 10 + 3 × 5 seconds. Settings
-/// that the server does not know are left out.
+/// The settings of every session. With these keep-alives the session of a dead client ends after 10 + 3 × 5 seconds.
+/// Settings that the server does not know are left out.
 const SETTINGS: &str = "
     select set_config(setting.name, setting.value, false)
     from (values
@@ -45,15 +45,16 @@ const SETTINGS: &str = "
     ) as setting (name, value)
     join pg_settings using (name)";
 
-/// The session of a dead client that has not acknowledged some bytes ends too, and the store's lock with it. Not for a session
-/// that only reads: its client may take no rows for minutes, which looks the same.
+/// The session of a dead client that has not acknowledged some bytes ends too, and the store's lock with it. Not for a
+/// session that only reads: its client may take no rows for minutes, which looks the same.
 const LOCK_SETTINGS: &str =
     "select set_config(name, '25000', false) from pg_settings where name = 'tcp_user_timeout'";
 
-/// A run's statements touch some tens or hundreds of rows at a time, in tables that may grow from nothing to millions of rows
-/// while the run lasts. A query plan that was good for an empty table must not be kept, so tables are only read along an index,
-/// and a nested loop is made only where `lateral … offset 0` asks for one. Without sorting, a page of the plan never reads
-/// all that is left of the plan. The planner may still choose what is switched off where nothing else is possible.
+/// A run's statements touch some tens or hundreds of rows at a time, in tables that may grow from nothing to millions
+/// of rows while the run lasts. A query plan that was good for an empty table must not be kept, so tables are only read
+/// along an index, and a nested loop is made only where `lateral … offset 0` asks for one. Without sorting, a page of
+/// the plan never reads all that is left of the plan. The planner may still choose what is switched off where nothing
+/// else is possible.
 const WRITER_SETTINGS: &str = "
     set enable_seqscan = off; set enable_nestloop = off; set enable_mergejoin = off;
     set enable_bitmapscan = off; set enable_sort = off; set enable_memoize = off;
@@ -72,8 +73,8 @@ pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
 /// Opens a session that stays the same one from statement to statement.
 ///
 /// # Errors
-/// [`LedgerError::Unusable`] for the address of a pooler in transaction mode. No setting was made by then, because behind such
-/// a pooler a setting stays with the next client.
+/// [`LedgerError::Unusable`] for the address of a pooler in transaction mode. No setting was made by then, because
+/// behind such a pooler a setting stays with the next client.
 pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnection> {
     in_time(async {
         let mut connection = reach(url).await?;
@@ -111,7 +112,8 @@ pub(super) async fn in_time<T>(opening: impl Future<Output = Result<T>>) -> Resu
     })
 }
 
-/// Refuses a database of another encoding, which would fail in the middle of a run at the first value that it cannot hold.
+/// Refuses a database of another encoding, which would fail in the middle of a run at the first value that it cannot
+/// hold.
 pub(super) async fn refuse_other_encodings(connection: &mut PgConnection) -> Result<()> {
     let encoding: String = sqlx::query_scalar("select current_setting('server_encoding')")
         .fetch_one(connection)
@@ -136,14 +138,14 @@ async fn reach(url: &str) -> Result<PgConnection> {
 
 async fn set_up(mut connection: PgConnection) -> Result<PgConnection> {
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(failed("set up its session"))?;
-    // Postgres 14 and later, and not on every system. Without it the server notices a killed client whose statement waits for a
-    // lock only when it gets the lock.
+    // Postgres 14 and later, and not on every system. Without it the server notices a killed client whose statement
+    // waits for a lock only when it gets the lock.
     let _ = sqlx::raw_sql("set client_connection_check_interval = '500ms'").execute(&mut connection).await;
     Ok(connection)
 }
 
-/// Refuses a pooler that assigns a server session to another client after each transaction, because two runs could share one
-/// lock. Such a pooler shows when a second client in a transaction displaces the first one.
+/// Refuses a pooler that assigns a server session to another client after each transaction, because two runs could
+/// share one lock. Such a pooler shows when a second client in a transaction displaces the first one.
 async fn refuse_transaction_pooler(url: &str, first: &mut PgConnection) -> Result<()> {
     let mut second = reach(url).await?;
     for statements in 0..POOLER_PROBES {

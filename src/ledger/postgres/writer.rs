@@ -1,6 +1,7 @@
 //! The one session that holds the store's lock and writes.
 //!
-//! Every operation runs in a task of its own: it must not depend on being polled by a caller that waits for something else.
+//! Every operation runs in a task of its own: it must not depend on being polled by a caller that waits for something
+//! else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -54,8 +55,8 @@ impl Writer {
         self.run_id.store(run_id, Ordering::Relaxed);
     }
 
-    /// Runs an operation on the session to its end, also if the caller stops polling, and waits for it as long as the session is
-    /// alive. Operations wait for each other.
+    /// Runs an operation on the session to its end, also if the caller stops polling, and waits for it as long as the
+    /// session is alive. Operations wait for each other.
     pub(super) async fn run<T, F>(
         &self,
         operation: impl FnOnce(OwnedMutexGuard<PgConnection>) -> F + Send + 'static,
@@ -74,8 +75,8 @@ impl Writer {
         self.explain(ended.await.unwrap_or_else(failed)).await
     }
 
-    /// Asks another session who owns the store after a failure. A write that failed because its session ended has lost the
-    /// lock with it, and a run that was taken over has to know it.
+    /// Asks another session who owns the store after a failure. A write that failed because its session ended has lost
+    /// the lock with it, and a run that was taken over has to know it.
     async fn explain<T>(&self, written: Result<T>) -> Result<T> {
         let run_id = self.run_id.load(Ordering::Relaxed);
         let Err(LedgerError::Database { .. }) = &written else { return written };

@@ -86,8 +86,8 @@ fn open_error(path: &Path, error: rusqlite::Error) -> LedgerError {
 
 /// Applies the migrations that the file lacks; refuses a file of a newer build, or of another program.
 fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
-    // Grouped, a migration and its record are one transaction. Otherwise a kill between the two would leave tables that the next
-    // run could not create again.
+    // Grouped, a migration and its record are one transaction. Otherwise a kill between the two would leave tables that
+    // the next run could not create again.
     let runner = embedded::migrations::runner().set_grouped(true);
     let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
     let found = version(connection).map_err(|error| Failure::from(error).into_error("read its version"))?;

@@ -1,8 +1,8 @@
 //! Reads all entries of a store in key order, beside the writer and without its lock.
 //!
 //! A thread of its own steps rows straight into pages: going through the runtime row by row costs eight times as much.
-//! Every page is a read transaction of its own, so that the WAL can be checkpointed meanwhile. A page ends with a customer:
-//! seeking a customer costs nothing, but comparing whole keys costs something at every row.
+//! Every page is a read transaction of its own, so that the WAL can be checkpointed meanwhile. A page ends with a
+//! customer: seeking a customer costs nothing, but comparing whole keys costs something at every row.
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ use crate::ledger::page_channel::{self, READING, ReceivedPages, Sent};
 use crate::ledger::{EntryPages, LedgerError, Result};
 use crate::record::{EntryPage, EntryRow, Filter, Key};
 
-/// Rows of a page, without the rest of its last customer: small enough for a processor's cache, large enough that passing
-/// pages on costs nothing.
+/// Rows of a page, without the rest of its last customer: small enough for a processor's cache, large enough that
+/// passing pages on costs nothing.
 const PAGE_ROWS: usize = 2_000;
 
 /// Reads the entries that the filter lets through, on a thread that ends with them or with their reader.
@@ -90,9 +90,9 @@ fn read_page(
 
 /// The query of a page; the reader stops it when the page is full.
 ///
-/// Nearly every entry is confirmed and has only a value. The columns that the others have are a blob of JSON in the value's
-/// place, because an empty column costs as much as a full one. If the filter names customers, each is looked up: the `+`
-/// prevents SQLite from walking the whole table after the last one.
+/// Nearly every entry is confirmed and has only a value. The columns that the others have are a blob of JSON in the
+/// value's place, because an empty column costs as much as a full one. If the filter names customers, each is looked
+/// up: the `+` prevents SQLite from walking the whole table after the last one.
 fn page_sql(filter: &Filter) -> String {
     let (customers, attributes) = (!filter.customers.is_empty(), !filter.attributes.is_empty());
     let after = match customers {

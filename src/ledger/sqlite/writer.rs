@@ -1,8 +1,8 @@
 //! One connection on a thread of its own: SQLite blocks, and the runtime's threads must not.
 //!
-//! The thread also keeps the file's lock, so that the lock outlives every write that was queued, and the next process never
-//! meets a write that is still being committed. Writes that wait together are committed together: the disk is waited for
-//! once, and each write still fails or succeeds by itself.
+//! The thread also keeps the file's lock, so that the lock outlives every write that was queued, and the next process
+//! never meets a write that is still being committed. Writes that wait together are committed together: the disk is
+//! waited for once, and each write still fails or succeeds by itself.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver};

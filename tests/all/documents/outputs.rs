@@ -1,4 +1,5 @@
-//! Compares the outputs in the documents with what the commands print. A mark names an output, the block below shows it:
+//! Compares the outputs in the documents with what the commands print. A mark names an output, the block below shows
+//! it:
 //!
 //! ````text
 //! <!-- output: plan -->

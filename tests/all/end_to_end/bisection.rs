@@ -22,8 +22,8 @@ struct Costs {
     bisection: usize,
 }
 
-/// Syncs `customers` × `attributes` values, `BAD` of them bad, drawn from a fixed seed. All good ones land in one run, and
-/// the next run sends nothing.
+/// Syncs `customers` × `attributes` values, `BAD` of them bad, drawn from a fixed seed. All good ones land in one run,
+/// and the next run sends nothing.
 fn costs(customers: i64, attributes: i64, seed: u64) -> Costs {
     let world = World::new(LedgerKind::File);
     {

@@ -39,8 +39,8 @@ fn killed_with_a_delayed_request(world: &World) -> u64 {
     world.writes()[1].at_ms
 }
 
-/// Changes the three values to `third`. Asserts that they are sent no earlier than `window_ms` after `sent`, and that the
-/// delayed request does not overwrite them.
+/// Changes the three values to `third`. Asserts that they are sent no earlier than `window_ms` after `sent`, and that
+/// the delayed request does not overwrite them.
 fn assert_sent_after_the_window(world: &World, sent: u64, window_ms: u64) {
     let next = world.writes().len();
     world.change("third", "1, 2, 3");

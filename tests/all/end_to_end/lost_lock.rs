@@ -18,7 +18,8 @@ const RECORDS: [&str; 4] = [
     "select id, owner_run_id from stores order by id",
 ];
 
-/// Starts a run and stops its process with three requests in flight. The store has applied each, and no response is read.
+/// Starts a run and stops its process with three requests in flight. The store has applied each, and no response is
+/// read.
 fn stopped_run(world: &World) -> Running {
     world.store().options.latency = Duration::from_millis(250);
     let run = world.start(&["sync", "--json"]);
@@ -36,8 +37,8 @@ fn claims(world: &World) -> BTreeMap<i64, String> {
     world.ask(sql).iter().map(|row| claim(row).expect("a claim")).collect()
 }
 
-/// Asserts that a stopped run made the values of its three requests unconfirmed, and no others: an intent that was recorded
-/// ahead was not sent. Returns the number of these values.
+/// Asserts that a stopped run made the values of its three requests unconfirmed, and no others: an intent that was
+/// recorded ahead was not sent. Returns the number of these values.
 fn made_unconfirmed(world: &World) -> i64 {
     let claims = claims(world);
     assert_eq!(claims.keys().copied().collect::<Vec<_>>(), (31..=60).collect::<Vec<_>>());

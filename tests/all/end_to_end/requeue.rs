@@ -1,4 +1,5 @@
-//! Rejected values are sent again: requeued by hand, when their attribute is redefined, when their customer is restored.
+//! Rejected values are sent again: requeued by hand, when their attribute is redefined, when their customer is
+//! restored.
 
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ fn values_are_requeued_by_hand() {
         assert_eq!(world.writes().len(), 1);
         assert_eq!(world.value(8, 1).as_deref(), Some("no !reject"));
 
-        // Every request had a response, so nothing waits for an in-doubt window, not even a value that has changed since.
+        // Every request had a response, so nothing waits for an in-doubt window, not even a value that has changed
+        // since.
         world.run(&["rejected", "--retry", "9"]).exits(0);
         world.change("third", "9");
         world.sync().exits(0);

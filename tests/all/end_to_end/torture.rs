@@ -1,5 +1,5 @@
-//! The crash harness: the built program is killed, disconnected and starved at every fail-point and at random moments, on
-//! real databases. One plain run follows each fault, and the promises 2 to 7 are checked from outside.
+//! The crash harness: the built program is killed, disconnected and starved at every fail-point and at random moments,
+//! on real databases. One plain run follows each fault, and the promises 2 to 7 are checked from outside.
 //!
 //! As a test it produces each fault once. `scripts/torture` produces random faults for a given time.
 

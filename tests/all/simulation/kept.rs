@@ -159,8 +159,8 @@ fn the_stored_form_of_the_previous_value_may_be_the_desired_value() {
     );
 }
 
-/// The store keeps a value trimmed, and its response is lost. Then the desired value changes, a run's ledger fails, and a
-/// later run sends the new value, which the store ignores. The echo shows the older value in a form that no response
+/// The store keeps a value trimmed, and its response is lost. Then the desired value changes, a run's ledger fails, and
+/// a later run sends the new value, which the store ignores. The echo shows the older value in a form that no response
 /// has shown before.
 #[test]
 fn the_stored_form_of_an_older_value_without_a_response_does_not_confirm_the_new_one() {

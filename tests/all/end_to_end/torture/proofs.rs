@@ -1,6 +1,7 @@
 //! What is checked from outside: the store's values and its log of requests, against the source and the ledger.
 //!
-//! `attrsync check --ledger` checks the ledger by itself. The rules here compare it with what it cannot know: the store.
+//! `attrsync check --ledger` checks the ledger by itself. The rules here compare it with what it cannot know: the
+//! store.
 
 use std::collections::BTreeMap;
 
