@@ -151,10 +151,11 @@ pub fn backoff(n: u32, first: Duration, most: Duration, random: f64) -> Duration
 }
 
 /// What to do about a store that does not respond, or not clearly.
-pub const UNWELL: &str =
+pub const ADVICE_NO_RESPONSE: &str =
     "`attrsync runs` shows the responses; when the store responds again, run `attrsync sync`";
 
-const NOTHING_BUT_REJECTIONS: &str = "`attrsync rejected` shows the reasons; when their cause is fixed, in the source or the store, \
+/// What to do about a store that rejects every value.
+const ADVICE_ONLY_REJECTIONS: &str = "`attrsync rejected` shows the reasons; when their cause is fixed, in the source or the store, \
      run `attrsync rejected --retry` and `attrsync sync`";
 
 /// Stops a run after many failures in a row, many 429s in a row, or nothing but rejections.
@@ -214,15 +215,15 @@ impl CircuitBreaker {
     #[must_use]
     pub fn tripped(&self, counts: &Counts) -> Option<(String, &'static str)> {
         if self.failures >= self.failures_allowed {
-            return Some((format!("{} calls in a row failed", self.failures), UNWELL));
+            return Some((format!("{} calls in a row failed", self.failures), ADVICE_NO_RESPONSE));
         }
         if self.limited >= Self::LIMITED {
             let why = format!("the store refused {} calls in a row for being too many", self.limited);
-            return Some((why, UNWELL));
+            return Some((why, ADVICE_NO_RESPONSE));
         }
         (counts.confirmed == 0 && counts.rejected >= Self::REJECTIONS).then(|| {
             let why = format!("the store rejected {} values and confirmed none", counts.rejected);
-            (why, NOTHING_BUT_REJECTIONS)
+            (why, ADVICE_ONLY_REJECTIONS)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! How a run ends.
 
 use crate::record::{Counts, RunStatus};
-use crate::retry::UNWELL;
+use crate::retry::ADVICE_NO_RESPONSE;
 
 /// How a run ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl End {
     pub(super) fn no_response(requests: i64) -> Self {
         let which =
             if requests == 1 { "its one call".to_owned() } else { format!("any of {requests} calls") };
-        Self::failed(format!("the store gave no clear response to {which}"), UNWELL)
+        Self::failed(format!("the store gave no clear response to {which}"), ADVICE_NO_RESPONSE)
     }
 
     /// Returns the end by the run's counts: a run succeeds only if every change is accounted for and the store equals

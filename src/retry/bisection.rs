@@ -4,7 +4,7 @@
 //! that the store named, else half of it. If the part is accepted, the rest holds the bad value. If it is refused, the
 //! part holds a bad value, and nothing is known of the rest, which waits in a pool.
 //!
-//! One bad value among `n` costs one request more where the store names it rightly, and never more than ⌈log₂ n⌉ + 3:
+//! One bad value among `n` costs one request more if the store names it rightly, and never more than ⌈log₂ n⌉ + 3:
 //! halving takes ⌈log₂ n⌉, the pool one, a wrong name one, and one confirms a value that was only inferred to be bad.
 //! The store's names are followed only as far as that one spare request goes. Each further bad value costs no more than
 //! the first.
@@ -31,13 +31,13 @@ pub enum Step {
 /// A refused batch that is being sorted into good and bad values.
 #[derive(Debug)]
 pub struct Bisection {
-    /// A set that holds a bad value.
-    guilty: Vec<PlannedChange>,
+    /// A set that holds at least one bad value.
+    bad_set: Vec<PlannedChange>,
     /// The store's words for its refusal.
     reason: String,
-    /// Indexes into `guilty` that the store named.
+    /// Indexes into `bad_set` that the store named.
     named: Vec<usize>,
-    /// Whether `guilty` is known to hold a bad value only because another part of its set was accepted, and the store
+    /// Whether `bad_set` is known to hold a bad value only because another part of its set was accepted, and the store
     /// did not name it.
     inferred: bool,
     /// Whether the set that was sent last is the one without the named values.
@@ -46,7 +46,7 @@ pub struct Bisection {
     spare: u32,
     /// Values of which nothing is known.
     pool: Vec<PlannedChange>,
-    /// The set that was sent last, taken from `guilty` or from `pool`.
+    /// The set that was sent last, taken from `bad_set` or from `pool`.
     testing: Vec<PlannedChange>,
 }
 
@@ -55,7 +55,7 @@ impl Bisection {
     #[must_use]
     pub const fn new(batch: Vec<PlannedChange>, named: Vec<usize>, reason: String) -> Self {
         Self {
-            guilty: batch,
+            bad_set: batch,
             reason,
             named,
             inferred: false,
@@ -68,44 +68,44 @@ impl Bisection {
 
     /// Returns what to do next. At most `most` values are sent at once.
     pub fn next(&mut self, most: usize) -> Step {
-        if self.guilty.is_empty() {
+        if self.bad_set.is_empty() {
             let count = most.min(self.pool.len());
             self.testing = self.pool.drain(..count).collect();
             return if count == 0 { Step::Done } else { Step::Send(self.testing.clone()) };
         }
-        if self.guilty.len() == 1 {
+        if self.bad_set.len() == 1 {
             if self.inferred {
-                // A refusal that passed by itself must condemn no value: it is sent alone once.
+                // A refusal that passed by itself must reject no value, so the value is sent alone once.
                 self.inferred = false;
-                self.testing = std::mem::take(&mut self.guilty);
+                self.testing = std::mem::take(&mut self.bad_set);
                 return Step::Send(self.testing.clone());
             }
-            return match self.guilty.pop() {
+            return match self.bad_set.pop() {
                 Some(change) => Step::Reject(change, self.reason.clone()),
                 None => Step::Done,
             };
         }
         let named = std::mem::take(&mut self.named);
-        let count = self.guilty.len();
+        let count = self.bad_set.len();
         self.follows_names = false;
         if let Some(spare) = self.spare_after_following(named.len()) {
             self.spare = spare;
             self.follows_names = true;
-            self.testing = without(&mut self.guilty, &named);
+            self.testing = without(&mut self.bad_set, &named);
         } else {
-            // The named values go into the other half, so that this half is accepted at once where the names are right.
-            self.testing = without(&mut self.guilty, &named);
-            self.testing.append(&mut self.guilty);
-            self.guilty = self.testing.split_off(count / 2);
+            // The named values go into the other half, so that this half is accepted at once if the names are right.
+            self.testing = without(&mut self.bad_set, &named);
+            self.testing.append(&mut self.bad_set);
+            self.bad_set = self.testing.split_off(count / 2);
         }
         if self.testing.len() > most {
             self.follows_names = false;
-            self.guilty.extend(self.testing.drain(most..));
+            self.bad_set.extend(self.testing.drain(most..));
         }
         Step::Send(self.testing.clone())
     }
 
-    /// The set that was sent last was accepted, so what is left of the guilty set is bad.
+    /// The set that was sent last was accepted. If it was a part of `bad_set`, what is left there holds a bad value.
     pub fn accepted(&mut self) {
         self.testing.clear();
         self.inferred = !self.follows_names;
@@ -113,12 +113,12 @@ impl Bisection {
 
     /// The set that was sent last was refused, so nothing is known of the rest of its set.
     pub fn refused(&mut self, named: Vec<usize>, reason: String) {
-        if self.guilty.is_empty() {
+        if self.bad_set.is_empty() {
             // It came from the pool, so another search begins.
             self.spare = SPARE;
         }
-        self.pool.append(&mut self.guilty);
-        self.guilty = std::mem::take(&mut self.testing);
+        self.pool.append(&mut self.bad_set);
+        self.bad_set = std::mem::take(&mut self.testing);
         self.named = named;
         self.inferred = false;
         self.reason = reason;
@@ -126,27 +126,27 @@ impl Bisection {
 
     /// The set that was sent last proved nothing of the rest. Its own values are no part of the bisection any more.
     pub fn inconclusive(&mut self) {
-        self.pool.append(&mut self.guilty);
+        self.pool.append(&mut self.bad_set);
         self.testing.clear();
     }
 
     /// The set that was sent last is put back, to be sent in smaller parts.
     pub fn put_back(&mut self) {
-        if self.guilty.is_empty() {
+        if self.bad_set.is_empty() {
             self.pool.append(&mut self.testing);
         } else {
-            self.guilty.append(&mut self.testing);
+            self.bad_set.append(&mut self.testing);
         }
         self.named.clear();
     }
 
     /// Takes out the values that need not be sent, because their customer or attribute is deleted.
     pub fn remove(&mut self, deleted: impl Fn(&PlannedChange) -> bool) -> Vec<PlannedChange> {
-        let before = self.guilty.len();
-        let mut removed: Vec<_> = self.guilty.extract_if(.., |change| deleted(change)).collect();
-        if self.guilty.len() < before {
+        let before = self.bad_set.len();
+        let mut removed: Vec<_> = self.bad_set.extract_if(.., |change| deleted(change)).collect();
+        if self.bad_set.len() < before {
             // The bad value may be among the removed ones: nothing is known of the rest.
-            self.pool.append(&mut self.guilty);
+            self.pool.append(&mut self.bad_set);
             self.named.clear();
         }
         removed.extend(self.pool.extract_if(.., |change| deleted(change)));
@@ -156,7 +156,7 @@ impl Bisection {
     /// Returns how many spare requests are left if the set without the `named` values is sent and refused. Returns
     /// `None` if the names must not be followed, because there are none, they name everything, or no request is spare.
     fn spare_after_following(&self, named: usize) -> Option<u32> {
-        let count = self.guilty.len();
+        let count = self.bad_set.len();
         let rest = count.checked_sub(named).filter(|rest| named > 0 && *rest > 0)?;
         let gained = halvings(count) - halvings(named.max(rest));
         (self.spare + gained).checked_sub(1)
@@ -165,9 +165,9 @@ impl Bisection {
     /// Returns everything that has no result yet, when the run ends.
     #[must_use]
     pub fn into_remaining(mut self) -> Vec<PlannedChange> {
-        self.guilty.append(&mut self.pool);
-        self.guilty.append(&mut self.testing);
-        self.guilty
+        self.bad_set.append(&mut self.pool);
+        self.bad_set.append(&mut self.testing);
+        self.bad_set
     }
 }
 

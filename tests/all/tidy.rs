@@ -82,7 +82,7 @@ fn adapters_are_built_in_one_place() {
 }
 
 #[test]
-fn libraries_stay_in_their_rooms() {
+fn each_library_is_used_in_its_modules_only() {
     only_where(&["sqlx"], |source| source.is_in_any(&["source", "ledger", "private_postgres"]));
     only_where(&["rusqlite"], |source| source.is_in("ledger"));
     only_where(&["reqwest"], |source| source.is_in("destination"));

@@ -19,7 +19,7 @@ fn promise_6_both_halves_of_a_refused_batch_are_sent() {
 }
 
 #[test]
-fn a_refusal_that_passes_condemns_no_value() {
+fn a_refusal_that_passes_rejects_no_value() {
     let mut driver = Driver::new(changes(10));
     driver.respond(|_| problem(422, "Try again"));
     driver.run(accepted);
