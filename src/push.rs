@@ -257,7 +257,7 @@ impl Push {
         if let Some(index) = self.waiting.iter().position(|batch| batch.is_ready(now)) {
             return Some(self.waiting.remove(index));
         }
-        // While nothing succeeds no new batch is chosen, unless the others have used up their attempts.
+        // While nothing succeeds no new batch is chosen, unless a batch that waits has used up its attempts.
         let failing = self.failed_in_a_row >= self.config.workers;
         if failing && !self.waiting.is_empty() && !self.waiting.iter().any(Batch::is_exhausted) {
             return None;

@@ -1,6 +1,6 @@
 //! The nouns: keys, changes, beliefs, outcomes, runs. Plain data that every other module speaks of.
 //!
-//! Nothing here does I/O or knows a clock; times are values that another module read.
+//! Nothing here does I/O or reads a clock; times are values that another module read.
 
 mod attribute;
 mod change;

@@ -2,7 +2,7 @@
 //!
 //! [`client`] sends one request over HTTP, [`wire`] reads the response's body (with [`tree`]), [`headers`] its headers.
 //! [`pacing`] is the rate limiter, with the accounting of [`quota`]. [`paging`] reads the pages of a list.
-//! [`transport`] is the seam where the simulation puts a sandbox in the place of HTTP.
+//! [`transport`] is the port that carries requests: HTTP, or a sandbox in the simulation.
 
 mod client;
 pub(crate) mod headers;

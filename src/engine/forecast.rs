@@ -53,7 +53,7 @@ pub struct AttributeForecast {
 pub struct ForecastPorts<'a> {
     /// The desired values.
     pub source: &'a dyn Source,
-    /// The store's entries; `None` where there is no ledger yet.
+    /// The store's entries; `None` if there is no ledger yet.
     pub entries: Option<&'a dyn LedgerReader>,
     /// The store.
     pub destination: &'a dyn Destination,

@@ -14,7 +14,7 @@ use crate::record::Filter;
 /// How long a learned size is believed.
 const LEARNED_SIZE_VALID: TimeDelta = TimeDelta::days(7);
 
-/// How much a request may carry: as configured, or less where the store taught it and that is still believed.
+/// How much a request may carry: as configured, or less if a smaller size was learned and is still believed.
 pub(super) async fn request_limit(
     ledger: Option<&dyn LedgerReader>,
     config: &PushConfig,

@@ -30,7 +30,7 @@ pub(super) struct Planned {
     pub(super) summary: Summary,
 }
 
-/// Plans by comparing source and ledger. `entries` is `None` where there is no ledger yet. `progress` is told the
+/// Plans by comparing source and ledger. `entries` is `None` if there is no ledger yet. `progress` is told the
 /// counts after each page. After a recovery conflict of a standby the source is read once more.
 pub(super) async fn diff(
     source: &dyn Source,

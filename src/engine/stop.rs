@@ -1,4 +1,4 @@
-//! Hears that a run is asked to stop.
+//! Waits until a run is asked to stop.
 
 use tokio::sync::watch;
 
