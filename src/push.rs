@@ -142,7 +142,7 @@ impl Push {
             Event::ResponseRead { request_id, response, took } => {
                 self.response_read(request_id, &response, took, now, actions);
             }
-            Event::ReadBack { request_id, values } => self.values_read(request_id, values, now, actions),
+            Event::ReadBack { request_id, values } => self.read_back(request_id, values, now, actions),
             Event::Recorded { token, counts } => {
                 self.uncommitted.retain(|(waiting, _)| *waiting != token);
                 if let Some(counts) = counts {

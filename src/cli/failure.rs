@@ -103,7 +103,7 @@ impl From<LedgerError> for Failure {
                 ),
             ),
             LedgerError::LostLock { .. } => {
-                (Exit::Failed, Some("the other run carries on; start this one again when it has ended"))
+                (Exit::Failed, Some("the other run continues; start this one again when it has ended"))
             }
             LedgerError::Database { .. } => (
                 Exit::Failed,

@@ -18,7 +18,7 @@ pub(super) struct PlanQueue {
     changes: VecDeque<PlannedChange>,
     has_in_doubt: bool,
     /// Whether the loading has come to the changes that have to wait.
-    in_doubt: bool,
+    is_in_doubt_part: bool,
     after: Option<Key>,
     is_loading: bool,
     is_loaded: bool,
@@ -32,7 +32,7 @@ impl PlanQueue {
         Self {
             changes,
             has_in_doubt,
-            in_doubt: false,
+            is_in_doubt_part: false,
             after: None,
             is_loading: false,
             is_loaded: false,
@@ -44,8 +44,8 @@ impl PlanQueue {
     pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<PlannedChange>> {
         let batch = batch::next(&mut self.changes, self.is_loaded, limit);
         self.is_short = batch.is_none();
-        if batch.is_none() && self.is_loaded && self.has_in_doubt && !self.in_doubt {
-            (self.in_doubt, self.after, self.is_loaded) = (true, None, false);
+        if batch.is_none() && self.is_loaded && self.has_in_doubt && !self.is_in_doubt_part {
+            (self.is_in_doubt_part, self.after, self.is_loaded) = (true, None, false);
         }
         batch
     }
@@ -56,7 +56,7 @@ impl PlanQueue {
             return None;
         }
         self.is_loading = true;
-        Some(Action::LoadPage { in_doubt: self.in_doubt, after: self.after, limit: PAGE })
+        Some(Action::LoadPage { in_doubt: self.is_in_doubt_part, after: self.after, limit: PAGE })
     }
 
     /// Adds a loaded page.
@@ -69,6 +69,6 @@ impl PlanQueue {
 
     /// Whether nothing is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.in_doubt == self.has_in_doubt && self.is_loaded && self.changes.is_empty()
+        self.is_in_doubt_part == self.has_in_doubt && self.is_loaded && self.changes.is_empty()
     }
 }

@@ -161,7 +161,7 @@ impl Push {
     }
 
     /// Takes the store's values of the keys that a response left open.
-    pub(super) fn values_read(
+    pub(super) fn read_back(
         &mut self,
         request_id: i64,
         values: Result<Vec<Echo>, ReadError>,
