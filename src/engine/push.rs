@@ -175,6 +175,7 @@ impl<'a> Shell<'a> {
                     "the store accepts fewer values in a request; kept for this store"
                 );
             }
+            Notice::Waiting(Wait::InDoubt { .. }, at_most) if at_most.as_secs() == 0 => {}
             Notice::Waiting(Wait::InDoubt { values }, at_most) => {
                 let seconds = at_most.as_secs();
                 tracing::warn!(

@@ -18,7 +18,7 @@ use crate::failpoint;
 use crate::ledger::NewRun;
 use crate::plan::summary::Summary;
 use crate::push::{End, Start};
-use crate::record::{BeliefEdit, Counts, EditKind, IN_DOUBT_MAX, KeyScope, RunKind, RunStatus};
+use crate::record::{BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, RunKind, RunStatus};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -136,7 +136,7 @@ async fn plan(
     let attributes = read_retry::repeat(config, || ports.destination.attributes()).await?;
     let filter = resolve(options, &attributes)?;
     if options.full {
-        invalidate(ports, config, run_id).await?;
+        invalidate(ports, config, run_id, &filter).await?;
     }
     let changes = store_changes::record(ports, config, run_id, &attributes).await?;
     let notices = changes.notices().cloned().collect::<Vec<_>>().join("; ");
@@ -150,17 +150,21 @@ async fn plan(
     Ok((planned, notices))
 }
 
-/// Makes every entry unconfirmed for a full sync. A ledger that was restored from a backup may have forgotten requests,
-/// so every key is in doubt for one window.
-async fn invalidate(ports: Ports<'_>, config: &PushConfig, run_id: i64) -> Result<(), EngineError> {
+/// Makes the entries of a full sync unconfirmed: those that the filter leaves in. A ledger that was restored from a backup
+/// may have forgotten requests, so each of these keys is in doubt for one window.
+async fn invalidate(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+    filter: &Filter,
+) -> Result<(), EngineError> {
     let now = ports.clock.now();
-    let edit = BeliefEdit {
-        scope: KeyScope::default(),
-        edit: EditKind::Invalidate,
-        reason: "a full sync".to_owned(),
-        in_doubt_until: Some(in_doubt_until(config.request_timeout, now)),
-    };
-    ports.ledger.edit_beliefs(run_id, &edit, now).await?;
+    let until = in_doubt_until(config.request_timeout, now);
+    for scope in filter.scopes() {
+        let reason = "a full sync".to_owned();
+        let edit = BeliefEdit { scope, edit: EditKind::Invalidate, reason, in_doubt_until: Some(until) };
+        ports.ledger.edit_beliefs(run_id, &edit, now).await?;
+    }
     Ok(())
 }
 

@@ -37,8 +37,8 @@ impl Push {
             took,
         }));
         let mut meaning = retry::meaning(response, values);
-        if meaning == Meaning::TooLarge && values <= self.largest_accepted {
-            // A request of this size was accepted before: something between here and the store refused this one.
+        if meaning == Meaning::TooLarge && values <= self.largest_accepted.max(1) {
+            // The store accepts requests of this size: something between here and the store refused this one.
             meaning = Meaning::InDoubt;
         }
         batch.last_request = Some(request_id);
@@ -80,8 +80,7 @@ impl Push {
         actions: &mut Vec<Action>,
     ) {
         match meaning {
-            Meaning::TooLarge if batch.changes.len() > 1 => self.too_large(batch, now, actions),
-            Meaning::TooLarge => self.refused(batch, Vec::new(), now, actions),
+            Meaning::TooLarge => self.too_large(batch, now, actions),
             Meaning::Refused(named) => self.refused(batch, named, now, actions),
             Meaning::Filtered(status) => {
                 if self.filtered.is_empty() {

@@ -41,6 +41,19 @@ impl Filter {
     pub fn is_all(&self) -> bool {
         self.customers.is_empty() && self.attributes.is_empty()
     }
+
+    /// Returns scopes that together hold the same keys.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<KeyScope> {
+        let or_any = |ids: &BTreeSet<i64>| match ids.len() {
+            0 => vec![None],
+            _ => ids.iter().copied().map(Some).collect(),
+        };
+        let attributes = or_any(&self.attributes);
+        let of_customer =
+            |customer_id| attributes.iter().map(move |&attribute_id| KeyScope { customer_id, attribute_id });
+        or_any(&self.customers).into_iter().flat_map(of_customer).collect()
+    }
 }
 
 /// A set of keys: one key, all of a customer, all of an attribute, or all. `None` means any.
@@ -58,5 +71,29 @@ impl KeyScope {
     pub fn contains(self, key: Key) -> bool {
         self.customer_id.is_none_or(|id| id == key.customer_id)
             && self.attribute_id.is_none_or(|id| id == key.attribute_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scopes_of_a_filter_hold_its_keys() {
+        let filter = |customers: &[i64], attributes: &[i64]| Filter {
+            customers: customers.iter().copied().collect(),
+            attributes: attributes.iter().copied().collect(),
+        };
+        let scopes = |filter: Filter| {
+            let pairs = filter.scopes().into_iter().map(|scope| (scope.customer_id, scope.attribute_id));
+            pairs.collect::<Vec<_>>()
+        };
+        assert_eq!(scopes(Filter::default()), [(None, None)]);
+        assert_eq!(scopes(filter(&[4, 5], &[])), [(Some(4), None), (Some(5), None)]);
+        assert_eq!(scopes(filter(&[], &[2])), [(None, Some(2))]);
+        assert_eq!(
+            scopes(filter(&[4, 5], &[1, 2])),
+            [(Some(4), Some(1)), (Some(4), Some(2)), (Some(5), Some(1)), (Some(5), Some(2))]
+        );
     }
 }

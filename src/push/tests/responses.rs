@@ -116,6 +116,15 @@ fn a_size_refusal_of_a_request_no_larger_than_an_accepted_one_is_in_doubt() {
 }
 
 #[test]
+fn a_size_refusal_of_a_single_value_is_in_doubt() {
+    let mut driver = Driver::new(changes(1));
+    driver.respond(|_| html(413));
+    assert_eq!(driver.requests[&1].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::InDoubt));
+    driver.run(accepted);
+    assert_eq!((driver.confirmed(), driver.learned.len()), (vec![1], 0));
+}
+
+#[test]
 fn promise_6_a_refused_value_is_found_and_its_neighbours_are_confirmed() {
     for status in [400, 422] {
         let mut driver = Driver::new(changes(10));

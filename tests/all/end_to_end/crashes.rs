@@ -137,6 +137,16 @@ fn promise_3_the_beliefs_of_two_stores_are_separate() {
 }
 
 #[test]
+fn a_full_sync_of_one_customer_leaves_the_beliefs_of_the_others() {
+    let world = World::with_customers(LedgerKind::File, 20);
+    world.sync().exits(0);
+    let said = world.run(&["sync", "--json", "--full", "--customer", "4"]).exits(0).balances();
+    assert_eq!((said.count("planned"), said.count("confirmed")), (1, 1));
+    assert_eq!(world.number("select count(*) as n from entries where belief = 'confirmed'"), 20);
+    assert_eq!(world.sync().exits(0).count("planned"), 0);
+}
+
+#[test]
 fn promise_5_a_full_sync_sends_every_value() {
     let world = World::with_customers(LedgerKind::File, 20);
     world.sync().exits(0);
