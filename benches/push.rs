@@ -1,17 +1,15 @@
-//! How near pushing comes to its limit of 3 / latency with three requests in flight, and what it costs a Postgres
-//! server.
+//! How near pushing comes to its limit of 3 / latency with three requests in flight, and what it costs a Postgres server.
 //!
 //! `cargo bench --bench push -- [SECONDS] [--slow-commit 5ms]`: 5 seconds for each case unless given. Each ledger is
-//! durable, and is compared with a ledger in memory of the same run: at 20, 50 and 200 ms, SQLite reaches 98, 99 and
-//! 99.5 % of it, and Postgres 96, 98.5 and 99.5 %. `--slow-commit` makes every intent and every outcome of SQLite and
-//! Postgres take so much longer, one after the other; at 50 ms and with commits 5 ms slower, both reach 97 %.
+//! durable, and is compared with a ledger in memory of the same run. SQLite should reach at least 98, 99 and 99.5 % of it at
+//! 20, 50 and 200 ms, Postgres 96, 98.5 and 99.5 %. `--slow-commit` makes every intent and every outcome of SQLite and
+//! Postgres take so much longer, one after the other; with 5 ms, both should reach 97 % of the limit at 50 ms.
 //!
 //! `cargo bench --bench push -- cpu [VALUES]`: the processor time of the Postgres server for each pushed value
 //! (300,000 values unless given; Linux only).
 //!
-//! The store is the sandbox over HTTP, on a thread of its own. The sandbox's timer is coarse: the real duration of a
-//! latency is measured first, and the limit is computed from that. The duration of a durable write to the disk is
-//! measured too.
+//! The store is the sandbox over HTTP, on a thread of its own. The sandbox's timer is coarse: the real duration of a latency
+//! is measured first, and the limit is computed from that. The duration of a durable write to the disk is measured too.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 
