@@ -144,7 +144,7 @@ impl Push {
             }
             Event::ReadBack { request_id, values } => self.read_back(request_id, values, now, actions),
             Event::Recorded { token, counts } => {
-                self.uncommitted.retain(|(waiting, _)| *waiting != token);
+                self.uncommitted.retain(|(committing, _)| *committing != token);
                 if let Some(counts) = counts {
                     self.counts = counts;
                     actions.push(Action::Notify(Notice::Counted(counts)));

@@ -79,7 +79,7 @@ create table changes (
     decided_at timestamptz,
     in_doubt_until timestamptz,
     primary key (run_id, customer_id, attribute_id)
-) with (fillfactor = 50);
+) with (fillfactor = 70);
 
 -- What the ledger believes of each value: a fold of changes and belief_edits. stored_value: the value that the store
 -- held, as far as is known, if it differs from value. in_doubt_until: until then a request for the key may still be

@@ -1,5 +1,8 @@
 //! Executes what the push decides: requests, commits, reads and timers run side by side, and each result is an event.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -26,6 +29,8 @@ struct Shell<'a> {
     started: Instant,
     tasks: FuturesUnordered<Task<'a>>,
     timer: Option<Instant>,
+    /// Set when the run has lost its lock: a request that has not left yet is not sent.
+    lost: Arc<AtomicBool>,
 }
 
 /// Sends a sealed plan, and returns how the run ends with its last counts. Once the ledger cannot be written nothing
@@ -39,11 +44,13 @@ pub(super) async fn push(
     stop: watch::Receiver<bool>,
 ) -> Result<(End, Counts), EngineError> {
     let tasks = FuturesUnordered::new();
-    let mut shell = Shell { ports, config, run_id, started: Instant::now(), tasks, timer: None };
+    let mut shell =
+        Shell { ports, config, run_id, started: Instant::now(), tasks, timer: None, lost: Arc::default() };
     let mut push = Push::new(config.clone(), start);
     match shell.drive(&mut push, stop).await {
         Ok(end) => Ok((end, push.counts())),
         Err(lost @ LedgerError::LostLock { .. }) => {
+            shell.lost.store(true, Ordering::Relaxed);
             while push.has_requests_in_flight()
                 && let Some(ended) = shell.tasks.next().await
             {
@@ -107,11 +114,16 @@ impl<'a> Shell<'a> {
                 failpoint::reach("intent-committed");
                 Ok(Event::IntentRecorded { token, intent })
             }),
-            Action::Send { request_id, items, recorded_at } => Box::pin(async move {
-                let sent = Instant::now();
-                let response = send(destination, &items, started + recorded_at + INTENT_VALID).await;
-                Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
-            }),
+            Action::Send { request_id, items, recorded_at } => {
+                let lost = Arc::clone(&self.lost);
+                Box::pin(async move {
+                    let sent = Instant::now();
+                    let is_valid =
+                        sent <= started + recorded_at + INTENT_VALID && !lost.load(Ordering::Relaxed);
+                    let response = if is_valid { send(destination, &items).await } else { not_sent() };
+                    Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
+                })
+            }
             Action::ReadBack { request_id, keys } => Box::pin(async move {
                 let values = read_retry::repeat(config, || destination.fetch(&keys)).await;
                 Ok(Event::ReadBack { request_id, values })
@@ -192,11 +204,12 @@ impl<'a> Shell<'a> {
     }
 }
 
-/// Sends the values, unless their intent has expired: the process may have been suspended meanwhile.
-async fn send(destination: &dyn Destination, items: &[(Key, String)], expires: Instant) -> Response {
-    if Instant::now() > expires {
-        return Response::NotSent { reason: "it was not on the wire in time after its intent".to_owned() };
-    }
+/// The response to a request whose intent has expired: the process was suspended meanwhile, or lost its lock.
+fn not_sent() -> Response {
+    Response::NotSent { reason: "its intent was not valid any more".to_owned() }
+}
+
+async fn send(destination: &dyn Destination, items: &[(Key, String)]) -> Response {
     let items: Vec<_> = items.iter().map(|(key, value)| Item { key: *key, value }).collect();
     failpoint::reach("before-request");
     let response = destination.upsert(&items).await;

@@ -48,7 +48,7 @@ fn a_slot_is_free_when_the_response_is_read_and_not_before() {
 }
 
 #[test]
-fn at_most_workers_outcomes_wait_for_their_commit() {
+fn nothing_is_sent_while_workers_outcomes_wait_for_their_commit() {
     let mut driver = holding(Hold { outcomes: true, ..Hold::default() }, 200);
     for _ in 0..5 {
         driver.respond(accepted);
