@@ -78,7 +78,7 @@ pub struct Push {
     pace: Pace,
     breaker: CircuitBreaker,
     deleted: Deleted,
-    /// Whether anything was sent besides repetitions of values that an earlier run left in doubt.
+    /// Whether an intent was recorded for anything but repetitions of values that an earlier run left in doubt.
     sent_new_value: bool,
     /// Requests accepted so far.
     accepted: u64,
@@ -89,7 +89,7 @@ pub struct Push {
     timer: Option<Duration>,
     /// Why the run ends before the plan is through.
     end: Option<End>,
-    /// Whether what waits was given its last outcome.
+    /// Whether the waiting batches were given their last outcomes. The end only waits for those commits.
     concluded: bool,
 }
 

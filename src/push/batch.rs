@@ -95,7 +95,7 @@ impl Batch {
         self.ready_at.is_none_or(|at| at <= now.elapsed)
     }
 
-    /// Whether its attempts are used up.
+    /// Whether it has been in doubt as often as allowed.
     pub(super) const fn is_exhausted(&self) -> bool {
         self.failures >= self.max_failures
     }

@@ -10,7 +10,7 @@ impl Push {
             self.concluded = true;
             self.waiting.extend(self.chosen.take());
             if self.counts.deferred == 0 && self.waiting.is_empty() {
-                // Nothing was left to stop, or every value has a clear outcome: the run ends by its counts.
+                // The plan is through: a stop stopped nothing, and a failure does not matter if no value is unknown.
                 let all_responded = self.counts.unknown == 0;
                 self.end.take_if(|end| end.status == RunStatus::Stopped || all_responded);
             }

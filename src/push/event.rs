@@ -95,7 +95,7 @@ pub enum Action {
         request_id: i64,
         /// Keys and values.
         items: Vec<(Key, String)>,
-        /// When its intent was recorded: it must be on the wire within [`super::INTENT_VALID`].
+        /// When its intent was given to the ledger: the request must be on the wire within [`super::INTENT_VALID`].
         recorded_at: Duration,
     },
     /// Read the store's values of these keys.
@@ -116,7 +116,8 @@ pub enum Action {
         /// The outcomes of those of its changes that have one.
         outcomes: Vec<ChangeOutcome>,
     },
-    /// Commit outcomes that no request led to.
+    /// Commit outcomes apart from the end of a request: rejections that a bisection found, and the last outcomes of a
+    /// run.
     RecordUnsent {
         /// Repeated in the event.
         token: u64,

@@ -305,6 +305,7 @@ impl Push {
             return self.retry(batch, now);
         }
         if let Some(mut bisection) = batch.bisection.take() {
+            // The bisection continues without this part. The part itself is split or given its outcome below.
             bisection.inconclusive();
             self.continue_bisection(bisection, &batch, now, actions);
         }
