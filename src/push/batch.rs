@@ -17,9 +17,9 @@ pub(super) struct Batch {
     /// Requests so far, refused or failed.
     pub(super) attempts: u32,
     /// Requests so far that are in doubt.
-    pub(super) failures: u32,
+    pub(super) times_in_doubt: u32,
     /// How many requests may be in doubt before the batch is split.
-    pub(super) max_failures: u32,
+    pub(super) max_in_doubt: u32,
     /// Until when a request of this run for these changes may still be applied.
     pub(super) in_doubt_until: Option<DateTime<Utc>>,
     /// How many requests had been accepted when this batch first failed.
@@ -66,13 +66,13 @@ pub(super) struct ReadBack {
 
 impl Batch {
     /// Returns a batch of planned changes.
-    pub(super) const fn new(changes: Vec<PlannedChange>, max_failures: u32) -> Self {
+    pub(super) const fn new(changes: Vec<PlannedChange>, max_in_doubt: u32) -> Self {
         Self {
             changes,
             last_request: None,
             attempts: 0,
-            failures: 0,
-            max_failures,
+            times_in_doubt: 0,
+            max_in_doubt,
             in_doubt_until: None,
             accepted_before: 0,
             bisection: None,
@@ -82,12 +82,12 @@ impl Batch {
     }
 
     /// Returns a batch of some changes of this one, to be sent in its place.
-    pub(super) fn part(&self, changes: Vec<PlannedChange>, max_failures: u32) -> Self {
+    pub(super) fn part(&self, changes: Vec<PlannedChange>, max_in_doubt: u32) -> Self {
         Self {
             last_request: self.last_request,
             in_doubt_until: self.in_doubt_until,
             last_error: self.last_error.clone(),
-            ..Self::new(changes, max_failures)
+            ..Self::new(changes, max_in_doubt)
         }
     }
 
@@ -97,7 +97,7 @@ impl Batch {
 
     /// Whether it has been in doubt as often as allowed.
     pub(super) const fn is_exhausted(&self) -> bool {
-        self.failures >= self.max_failures
+        self.times_in_doubt >= self.max_in_doubt
     }
 
     /// How long it has to wait until no older request with another value can be applied. An older request with the same

@@ -234,7 +234,7 @@ impl Push {
         }
         let size = self.limit.values.unwrap_or(values).min(values - 1).max(1);
         for part in batch.changes.chunks(size) {
-            self.waiting.push(batch.part(part.to_vec(), batch.max_failures));
+            self.waiting.push(batch.part(part.to_vec(), batch.max_in_doubt));
         }
     }
 
@@ -291,8 +291,8 @@ impl Push {
 
     /// Sends a batch again whose last request may have been applied, and splits it when its attempts are used up.
     fn in_doubt(&mut self, mut batch: Batch, now: Now, actions: &mut Vec<Action>) {
-        batch.failures += 1;
-        if batch.failures == 1 {
+        batch.times_in_doubt += 1;
+        if batch.times_in_doubt == 1 {
             batch.accepted_before = self.accepted;
         }
         let others_left = !self.in_flight.is_empty()

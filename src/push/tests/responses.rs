@@ -247,6 +247,16 @@ fn a_429_without_a_time_takes_a_slot_away_until_requests_are_accepted_again() {
 }
 
 #[test]
+fn promise_3_a_lost_response_confirms_nothing() {
+    let mut driver = Driver::new(changes(10));
+    driver.respond(|_| lost());
+    assert_eq!(driver.requests[&1].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::InDoubt));
+    assert!(driver.outcomes.is_empty() && driver.end.is_none());
+    let counts = driver.counts();
+    assert_eq!((counts.confirmed, counts.unknown), (0, 10));
+}
+
+#[test]
 fn a_request_in_doubt_is_sent_again_after_a_growing_pause() {
     let responses =
         [html(500), html(502), html(503), html(504), problem(409, "No"), html(409), html(408), html(423)];
