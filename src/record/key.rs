@@ -36,12 +36,6 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether nothing is left out.
-    #[must_use]
-    pub fn is_all(&self) -> bool {
-        self.customers.is_empty() && self.attributes.is_empty()
-    }
-
     /// Returns scopes that together hold the same keys.
     #[must_use]
     pub fn scopes(&self) -> Vec<KeyScope> {
