@@ -83,7 +83,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// The store's id of the request, if the response has one.
     pub request_id: Option<String>,
-    /// How long the store asks to wait: the longer of the window's reset and retry-after. Only a 429 has it.
+    /// How long the store asks to wait: the longest of the headers `Retry-After` and, for a 429, the quota's reset.
+    /// A success has none.
     pub wait: Option<Duration>,
     /// The body.
     pub body: Body,

@@ -2,9 +2,10 @@
 //!
 //! Every header is optional. A header that cannot be read is treated as absent.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use chrono::{DateTime, Utc};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::quota::{Ending, Rate};
 
@@ -36,16 +37,48 @@ pub(crate) fn ending(status: u16, headers: &HeaderMap) -> Ending {
     Ending::Responded { rate: rate(headers), good: status < 400 }
 }
 
-/// Reads how long a 429 asks to wait. The window's reset counts only if the quota is used up: a 429 with requests left
-/// is about concurrency or load, and waiting for the next window would not help.
-pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
+/// Reads how long a response of this status asks to wait; a success asks for no wait. The window's reset counts only
+/// for a 429 whose quota is used up: a 429 with requests left is about concurrency or load, and waiting for the next
+/// window would not help. `now` is the reference of a date if the response has no date of its own.
+pub(super) fn wait(status: u16, headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    if status < 300 {
+        return None;
+    }
     let reset = match count(headers, LEFT) {
         Some(left) if left > 0 => None,
-        _ => millis(headers, RESET_MS),
+        _ if status == 429 => millis(headers, RESET_MS),
+        _ => None,
     };
-    let after = |name| count(headers, name).map(Duration::from_secs);
-    let longest = [reset, after(X_RETRY_AFTER), after(RETRY_AFTER.as_str())].into_iter().flatten().max();
-    longest.map(|wait| wait.min(WAIT_MAX))
+    let after = [X_RETRY_AFTER, RETRY_AFTER.as_str()];
+    let after = after.iter().filter_map(|name| retry_after(headers, name, now));
+    reset.into_iter().chain(after).max().map(|wait| wait.min(WAIT_MAX))
+}
+
+/// Reads the longest wait of all headers of this name.
+fn retry_after(headers: &HeaderMap, name: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let texts = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    texts.filter_map(|text| date_wait(headers, text.trim(), now).or_else(|| longest_seconds(text))).max()
+}
+
+/// Reads an HTTP date as the time from the response's own date to it. A clock that is wrong here does no harm then.
+fn date_wait(headers: &HeaderMap, text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let until = httpdate::parse_http_date(text).ok()?;
+    let sent = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?.trim()).ok());
+    Some(until.duration_since(sent.unwrap_or_else(|| SystemTime::from(now))).unwrap_or_default())
+}
+
+/// Reads seconds, which may have a fraction. A gateway may join several headers with commas.
+fn longest_seconds(text: &str) -> Option<Duration> {
+    text.split(',').filter_map(|part| seconds(part.trim())).max()
+}
+
+/// Reads a decimal number of seconds. A negative number is 0.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_decimal = text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        && text.ends_with(|c: char| c.is_ascii_digit())
+        && !text.contains(['e', 'E']);
+    let seconds: f64 = text.parse().ok().filter(|_| is_decimal)?;
+    Some(Duration::from_secs_f64(seconds.clamp(0.0, WAIT_MAX.as_secs_f64())))
 }
 
 /// Reads the store's id of the request.
@@ -121,24 +154,82 @@ mod tests {
         assert_eq!(of(&longest, &longest), Some((WINDOW_BOUNDS.1, WINDOW_BOUNDS.1)));
     }
 
+    /// The wait of a response of this status at 07:00:00, in milliseconds.
+    fn wait_ms(status: u16, pairs: &[(&str, &str)]) -> Option<u128> {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        let now = DateTime::parse_from_rfc3339("2026-10-21T07:00:00Z").unwrap().to_utc();
+        wait(status, &map, now).map(|wait| wait.as_millis())
+    }
+
     #[test]
     fn the_longest_wait_counts() {
-        let wait = |pairs: &[(&str, &str)]| wait(&headers(pairs)).map(|wait| wait.as_millis());
+        let wait = |pairs: &[(&str, &str)]| wait_ms(429, pairs);
         assert_eq!(wait(&[]), None);
         assert_eq!(wait(&[(RESET_MS, "15000"), (LEFT, "0")]), Some(15_000));
         assert_eq!(wait(&[(RESET_MS, "15000")]), Some(15_000));
         assert_eq!(wait(&[(RESET_MS, "15000"), (X_RETRY_AFTER, "20"), (LEFT, "0")]), Some(20_000));
         assert_eq!(wait(&[(RESET_MS, "15000"), ("Retry-After", "3"), (LEFT, "0")]), Some(15_000));
-        assert_eq!(wait(&[("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT")]), None);
         assert_eq!(wait(&[(X_RETRY_AFTER, "soon"), (RESET_MS, "1e3")]), None);
         assert_eq!(wait(&[(X_RETRY_AFTER, "9999999999")]), Some(WAIT_MAX.as_millis()));
     }
 
     #[test]
+    fn retry_after_is_read_in_every_form() {
+        let longest = Some(WAIT_MAX.as_millis());
+        for (text, wait) in [
+            ("0", Some(0)),
+            ("-1", Some(0)),
+            ("4.5", Some(4_500)),
+            (" 7 ", Some(7_000)),
+            ("1, 4", Some(4_000)),
+            ("99999999999999999999999", longest),
+            ("Wed, 21 Oct 2026 07:00:30 GMT", Some(30_000)),
+            ("Wednesday, 21-Oct-26 07:00:30 GMT", Some(30_000)),
+            ("Wed Oct 21 07:00:30 2026", Some(30_000)),
+            ("Wed, 21 Oct 2026 06:59:00 GMT", Some(0)),
+            ("Wed, 21 Oct 2037 07:28:00 GMT", longest),
+            ("", None),
+            ("soon", None),
+            ("1e3", None),
+            ("inf", None),
+            ("NaN", None),
+            ("-", None),
+            ("Wed, 99 Oct 2026 07:00:30 GMT", None),
+        ] {
+            assert_eq!(wait_ms(429, &[("Retry-After", text)]), wait, "{text:?}");
+            assert_eq!(wait_ms(503, &[("Retry-After", text)]), wait, "{text:?}");
+        }
+        assert_eq!(wait_ms(429, &[("Retry-After", "1"), ("Retry-After", "4")]), Some(4_000));
+        assert_eq!(wait_ms(429, &[("Retry-After", "soon"), ("Retry-After", "2")]), Some(2_000));
+    }
+
+    #[test]
+    fn a_date_counts_from_the_date_of_the_response() {
+        let date = ("Date", "Wed, 21 Oct 2020 01:00:00 GMT");
+        assert_eq!(wait_ms(429, &[date, ("Retry-After", "Wed, 21 Oct 2020 01:00:20 GMT")]), Some(20_000));
+        assert_eq!(
+            wait_ms(429, &[("Date", "?"), ("Retry-After", "Wed, 21 Oct 2026 07:00:20 GMT")]),
+            Some(20_000)
+        );
+    }
+
+    #[test]
+    fn only_a_429_waits_for_the_reset_and_a_success_for_nothing() {
+        let used_up = [(RESET_MS, "15000"), (LEFT, "0")];
+        assert_eq!(wait_ms(503, &used_up), None);
+        assert_eq!(wait_ms(200, &[("Retry-After", "20")]), None);
+        assert_eq!(wait_ms(408, &[("Retry-After", "20")]), Some(20_000));
+    }
+
+    #[test]
     fn with_requests_left_the_reset_does_not_count() {
-        let map = headers(&[(RESET_MS, "15000"), (LEFT, "35")]);
-        assert_eq!(wait(&map), None);
-        let map = headers(&[(RESET_MS, "15000"), (LEFT, "35"), (X_RETRY_AFTER, "2")]);
-        assert_eq!(wait(&map), Some(Duration::from_secs(2)));
+        assert_eq!(wait_ms(429, &[(RESET_MS, "15000"), (LEFT, "35")]), None);
+        assert_eq!(wait_ms(429, &[(RESET_MS, "15000"), (LEFT, "35"), (X_RETRY_AFTER, "2")]), Some(2_000));
     }
 }

@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 
 use super::headers;
 use super::pacing::{InFlight, Pacer};
+use crate::clock::{Clock as _, SystemClock};
 use crate::destination::Response;
 
 /// Sends requests and returns their responses with the bodies as text.
@@ -59,7 +60,7 @@ pub(crate) struct RawResponse {
     pub(crate) status: u16,
     /// The store's id of the request.
     pub(crate) request_id: Option<String>,
-    /// How long a 429 asks to wait.
+    /// How long the response asks to wait, if it is no success.
     pub(crate) wait: Option<Duration>,
     /// The body.
     pub(crate) text: String,
@@ -68,7 +69,7 @@ pub(crate) struct RawResponse {
 impl RawResponse {
     /// A response with these headers and this body.
     pub(crate) fn new(status: u16, headers: &HeaderMap, text: String) -> Self {
-        let wait = (status == 429).then(|| headers::wait(headers)).flatten();
+        let wait = headers::wait(status, headers, SystemClock.now());
         Self { status, request_id: headers::request_id(headers), wait, text }
     }
 }
