@@ -22,7 +22,10 @@ create table customer_attribute_values (
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-Example:
+An existing configuration is kept. The DDL is printed in any case.
+
+Examples:
+  attrsync init > table.sql               write sync.toml, and the DDL into a file
   attrsync init | psql \"$DATABASE_URL\"   write sync.toml and make the table";
 
 /// Arguments of `init`.
@@ -36,40 +39,54 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let path = &context.config;
-    write(path, args.force).map_err(|error| {
-        let failure = Failure::new(format!("could not write {}: {error}", path.display()));
-        match error.kind() {
-            ErrorKind::AlreadyExists => Failure::new(format!("{} exists already", path.display()))
-                .hint("keep it, or overwrite it with --force"),
-            ErrorKind::NotFound => failure.hint("make its folder first"),
-            _ => failure,
-        }
-    })?;
+    let name = path.display();
+    // The DDL comes first: a file or psql at the other end of a pipe gets it, also if the configuration cannot be written.
     context.console.out(DDL)?;
-    context.console.note(&format!(
-        "\nwrote {}. Next steps:\n  \
-         1. make the table above in your database, or name one of yours in [source]\n  \
-         2. set DATABASE_URL, BIGCOMMERCE_STORE_HASH and BIGCOMMERCE_ACCESS_TOKEN in the environment\n  \
-         3. attrsync check   verifies all of it\n  \
-         4. attrsync plan    shows what a sync would do\n  \
-         5. attrsync sync    does it",
-        path.display()
-    ));
+    let done = match write(path, args.force) {
+        Ok(()) => format!("wrote {name}"),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            format!("kept {name}, which exists already (--force overwrites it)")
+        }
+        Err(error) => {
+            let failure = Failure::new(format!("could not write {name}: {error}"));
+            return Err(match error.kind() {
+                ErrorKind::NotFound => failure.hint("make its folder first"),
+                _ => failure,
+            });
+        }
+    };
+    context.console.note(&format!("\n{done}. {NEXT_STEPS}"));
     Ok(Exit::Done)
 }
 
-/// Writes the configuration. All users may read the file, because it has the names of secrets and no secret.
+/// What a person does after `init`.
+const NEXT_STEPS: &str = "Next steps:
+  1. set DATABASE_URL, BIGCOMMERCE_STORE_HASH and BIGCOMMERCE_ACCESS_TOKEN in the environment
+  2. make the printed table in your database, or name a table or query of yours in [source]
+  3. attrsync check   verifies all of it, and lists the ids of the store's attributes
+  4. insert rows with the store's ids: insert into customer_attribute_values values (12, 1, 'gold')
+  5. attrsync plan    shows what a sync would do
+  6. attrsync sync    does it";
+
+/// Writes the configuration. All users may read the file, because it has the names of secrets and no secret. A failure
+/// leaves nothing behind, and leaves the file that was to be overwritten as it was.
 fn write(path: &Path, force: bool) -> std::io::Result<()> {
+    let mut target = path.as_os_str().to_owned();
+    if force {
+        target.push(".new");
+    }
     let mut options = OpenOptions::new();
     options.write(true).mode(0o644);
-    if force {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
+    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    let mut file = options.open(&target)?;
+    let written = file
+        .write_all(ANNOTATED.as_bytes())
+        .and_then(|()| file.set_permissions(std::fs::Permissions::from_mode(0o644)))
+        .and_then(|()| if force { std::fs::rename(&target, path) } else { Ok(()) });
+    if written.is_err() {
+        let _ = std::fs::remove_file(&target);
     }
-    let mut file = options.open(path)?;
-    file.write_all(ANNOTATED.as_bytes())?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+    written
 }
 
 #[cfg(test)]
