@@ -63,6 +63,17 @@ pub struct Config {
     pub push: PushConfig,
 }
 
+/// The configuration of a command that reads the ledger only. It needs neither the source's address nor the token.
+#[derive(Debug, Clone)]
+pub struct AuditConfig {
+    /// Where the desired values are read; or the variable of the environment that it needs and that is not set.
+    pub source: Result<SourceConfig, String>,
+    /// The store; `None` if it needs a variable of the environment that is not set.
+    pub store: Option<StoreName>,
+    /// Where the ledger is.
+    pub ledger: LedgerConfig,
+}
+
 /// `[source]`
 #[derive(Debug, Clone)]
 pub struct SourceConfig {

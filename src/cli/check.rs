@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::failure::{Failure, store_hint};
 use super::view::check::Finding;
 use super::{view, wiring};
-use crate::config::Config;
+use crate::config::{Config, LedgerConfig};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::ledger::audit::{AuditLog, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
@@ -33,25 +33,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
-    let config = match args.ledger {
-        true => wiring::config(&context.config),
-        false => wiring::config_to_send(&context.config, args.transport),
-    };
-    let (findings, exit) = match config {
-        Ok(config) => {
-            let mut findings = vec![Finding::good("configuration", context.config.display())];
-            let (ledger, audit) = ledger(&config).await;
-            if args.ledger {
-                findings.push(ledger);
-                if let Some(audit) = audit {
-                    findings.extend(verifications(&audit).await);
-                }
-            } else {
-                findings.push(source(&config).await);
-                findings.push(ledger);
-                findings.extend(store(&config).await);
-                findings.push(size(&config, audit.as_ref()).await);
-            }
+    let checked =
+        if args.ledger { ledger_only(context).await } else { everything(context, args.transport).await };
+    let (findings, exit) = match checked {
+        Ok(mut findings) => {
+            findings.insert(0, Finding::good("configuration", context.config.display()));
             let failed = findings.iter().any(|finding| !finding.ok);
             (findings, if failed { Exit::Failed } else { Exit::Done })
         }
@@ -65,13 +51,34 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     Ok(exit)
 }
 
+/// Checks everything that a sync needs. Fails if the configuration is wrong.
+async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Result<Vec<Finding>, Failure> {
+    let config = wiring::config_to_send(&context.config, transport)?;
+    let (ledger, audit) = ledger(&config.ledger).await;
+    let mut findings = vec![source(&config).await, ledger];
+    findings.extend(store(&config).await);
+    findings.push(size(&config, audit.as_ref()).await);
+    Ok(findings)
+}
+
+/// Checks the ledger itself. Fails if the configuration is wrong.
+async fn ledger_only(context: &Context) -> Result<Vec<Finding>, Failure> {
+    let config = wiring::audit_config(&context.config)?;
+    let (ledger, audit) = ledger(&config.ledger).await;
+    let mut findings = vec![ledger];
+    if let Some(audit) = audit {
+        findings.extend(verifications(&audit).await);
+    }
+    Ok(findings)
+}
+
 fn bad(name: &'static str, failure: &Failure) -> Finding {
     Finding::bad(name, failure.whole(), failure.hint.clone())
 }
 
 /// Connects to the source and inspects the columns of the table or query.
 async fn source(config: &Config) -> Finding {
-    let inspected = match wiring::source(config) {
+    let inspected = match wiring::source(&config.source) {
         Ok(source) => source.inspect().await.map_err(Failure::from),
         Err(failure) => Err(failure),
     };
@@ -82,11 +89,11 @@ async fn source(config: &Config) -> Finding {
 }
 
 /// This version can read the ledger, or make one. Takes no lock and makes nothing.
-async fn ledger(config: &Config) -> (Finding, Option<AuditLog>) {
+async fn ledger(config: &LedgerConfig) -> (Finding, Option<AuditLog>) {
     let place = wiring::ledger_place(config);
     match wiring::audit(config).await {
         Ok(Some(audit)) => (Finding::good("ledger", place), Some(audit)),
-        Ok(None) => match AuditLog::makeable(&config.ledger).await {
+        Ok(None) => match AuditLog::makeable(config).await {
             Ok(()) => {
                 (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None)
             }

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::view::explain::DesiredRow;
 use super::{view, wiring};
-use crate::config::Config;
+use crate::config::AuditConfig;
 use crate::ledger::LedgerReader as _;
 use crate::ledger::audit::AuditLog;
 use crate::record::Filter;
@@ -44,9 +44,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
-    let config = wiring::config(&context.config)?;
-    let audit = wiring::existing_audit(&config).await?;
-    let store_id = wiring::store_id(&audit, &config).await?;
+    let config = wiring::audit_config(&context.config)?;
+    let audit = wiring::existing_audit(&config.ledger).await?;
+    let store_id = wiring::known_store(&audit, &config).await?.id;
     let attribute = match &args.attribute {
         Some(name) => Some(attribute_id(&audit, store_id, name).await?),
         None => None,
@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let desired = match desired(&config, args.customer, attribute).await {
         Ok(rows) => Some(rows),
         Err(failure) => {
-            console.note(&format!("desired values not known: {}", failure.whole()));
+            console.note(&format!("the desired values were not looked up: {}", failure.whole()));
             None
         }
     };
@@ -93,9 +93,14 @@ async fn attribute_id(audit: &AuditLog, store_id: i64, name: &str) -> Result<i64
     })
 }
 
-async fn desired(config: &Config, customer: i64, attribute: Option<i64>) -> Result<Vec<DesiredRow>, Failure> {
+async fn desired(
+    config: &AuditConfig,
+    customer: i64,
+    attribute: Option<i64>,
+) -> Result<Vec<DesiredRow>, Failure> {
+    let source = config.source.as_ref().map_err(Failure::usage)?;
     let filter = Filter { customers: [customer].into(), attributes: attribute.into_iter().collect() };
-    let mut pages = wiring::source(config)?.read(&filter).await?;
+    let mut pages = wiring::source(source)?.read(&filter).await?;
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {
         for index in 0..page.len().min(ROWS_MAX.saturating_sub(rows.len())) {

@@ -77,7 +77,11 @@ fn write(path: &Path, force: bool) -> std::io::Result<()> {
     }
     let mut options = OpenOptions::new();
     options.write(true).mode(0o644);
-    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let mut file = options.open(&target)?;
     let written = file
         .write_all(ANNOTATED.as_bytes())

@@ -70,8 +70,8 @@ impl Selection {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
     let config = wiring::config_to_send(&context.config, args.transport)?;
-    let (source, store) = (wiring::source(&config)?, wiring::store(&config)?);
-    let audit = wiring::audit(&config).await?;
+    let (source, store) = (wiring::source(&config.source)?, wiring::store(&config)?);
+    let audit = wiring::audit(&config.ledger).await?;
     let entries = match &audit {
         Some(audit) => audit.store_id(&config.store.name).await?.map(|store_id| audit.entries_of(store_id)),
         None => None,

@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::view::console::Console;
 use super::{view, wiring};
-use crate::config::Config;
+use crate::config::AuditConfig;
 use crate::engine::requeue;
 use crate::record::KeyScope;
 
@@ -62,16 +62,16 @@ impl FromStr for KeyArg {
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    let config = wiring::config(&context.config)?;
+    let config = wiring::audit_config(&context.config)?;
     match &args.retry {
         Some(keys) => retry(&context.console, &config, keys, args.json).await,
         None => list(&context.console, &config, args).await,
     }
 }
 
-async fn list(console: &Console, config: &Config, args: &Args) -> Result<Exit, Failure> {
-    let audit = wiring::existing_audit(config).await?;
-    let store_id = wiring::store_id(&audit, config).await?;
+async fn list(console: &Console, config: &AuditConfig, args: &Args) -> Result<Exit, Failure> {
+    let audit = wiring::existing_audit(&config.ledger).await?;
+    let store_id = wiring::known_store(&audit, config).await?.id;
     let rejected = audit.rejected(store_id, args.limit).await?;
     if args.json {
         console.json(&json!({ "total": rejected.total, "rejected": rejected.values }))?;
@@ -92,10 +92,15 @@ async fn list(console: &Console, config: &Config, args: &Args) -> Result<Exit, F
 }
 
 /// Requeues values under the store's lock. Exits with 1 if there was none to requeue.
-async fn retry(console: &Console, config: &Config, keys: &[KeyArg], json: bool) -> Result<Exit, Failure> {
+async fn retry(
+    console: &Console,
+    config: &AuditConfig,
+    keys: &[KeyArg],
+    json: bool,
+) -> Result<Exit, Failure> {
     // Opening the ledger for writing would make it, or add the store to it.
-    wiring::store_id(&wiring::existing_audit(config).await?, config).await?;
-    let locked = wiring::ledger(config).await?;
+    let store = wiring::known_store(&wiring::existing_audit(&config.ledger).await?, config).await?;
+    let locked = wiring::ledger(&config.ledger, &store.name).await?;
     let scopes: Vec<KeyScope> = keys.iter().map(|key| key.0).collect();
     let done = requeue::by_hand(&*locked.ledger, &scopes, Utc::now()).await?;
     let total: i64 = done.counts.iter().map(|(_, count)| count).sum();

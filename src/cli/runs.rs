@@ -32,8 +32,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    let config = wiring::config(&context.config)?;
-    let audit = wiring::existing_audit(&config).await?;
+    let config = wiring::audit_config(&context.config)?;
+    let audit = wiring::existing_audit(&config.ledger).await?;
     match args.run {
         Some(run) => one(&context.console, &audit, run, args).await,
         None => all(&context.console, &audit, args).await,

@@ -40,8 +40,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
-    let config = wiring::config(&context.config)?;
-    let audit = wiring::existing_audit(&config).await?;
+    let config = wiring::audit_config(&context.config)?;
+    let audit = wiring::existing_audit(&config.ledger).await?;
     let table = audit.sql(&args.query).await?;
     if args.json {
         console.json(&view::table::objects(&table))?;

@@ -91,7 +91,7 @@ async fn push(
     if let Some(place) = &locked.created {
         console.note(&format!("made a new ledger: {place}"));
     }
-    let source = wiring::source(config)?;
+    let source = wiring::source(&config.source)?;
     let store = wiring::store(config)?;
     let display = ProgressDisplay::start(console);
     let ports = Ports {
@@ -113,7 +113,7 @@ async fn lock(
 ) -> Result<Option<LockedLedger>, Failure> {
     let mut was_told = false;
     loop {
-        match wiring::ledger(config).await {
+        match wiring::ledger(&config.ledger, &config.store.name).await {
             Ok(ledger) => return Ok(Some(ledger)),
             Err(LedgerError::Locked { holder }) if wait => {
                 if !was_told {

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::config::{Config, LedgerConfig};
+use crate::config::{AuditConfig, Config, LedgerConfig, SourceConfig};
 use crate::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
 use crate::ledger::audit::AuditLog;
 use crate::ledger::postgres::PostgresLedger;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, LedgerError};
+use crate::record::StoreName;
 use crate::source::postgres::PostgresSource;
 
 /// Reads the configuration.
@@ -17,6 +18,14 @@ use crate::source::postgres::PostgresSource;
 /// Wrong configuration, with all its problems.
 pub(super) fn config(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(Failure::usage)
+}
+
+/// Reads the configuration of a command that reads the ledger only.
+///
+/// # Errors
+/// Wrong configuration, with all its problems.
+pub(super) fn audit_config(path: &Path) -> Result<AuditConfig, Failure> {
+    AuditConfig::load(path).map_err(Failure::usage)
 }
 
 /// How the store may be reached.
@@ -47,8 +56,8 @@ pub(super) fn config_to_send(path: &Path, transport: TransportPolicy) -> Result<
 }
 
 /// Makes the reader of the desired values.
-pub(super) fn source(config: &Config) -> Result<PostgresSource, Failure> {
-    Ok(PostgresSource::new(&config.source)?)
+pub(super) fn source(config: &SourceConfig) -> Result<PostgresSource, Failure> {
+    Ok(PostgresSource::new(config)?)
 }
 
 /// Makes the store's client.
@@ -75,15 +84,15 @@ pub(super) struct LockedLedger {
 ///
 /// # Errors
 /// [`LedgerError::Locked`] while another process holds the lock, and whatever keeps the ledger from being opened.
-pub(super) async fn ledger(config: &Config) -> Result<LockedLedger, LedgerError> {
-    match &config.ledger {
+pub(super) async fn ledger(config: &LedgerConfig, store: &StoreName) -> Result<LockedLedger, LedgerError> {
+    match config {
         LedgerConfig::Sqlite(path) => {
-            let ledger = SqliteLedger::open(path, &config.store.name).await?;
+            let ledger = SqliteLedger::open(path, store).await?;
             let created = ledger.created().then(|| path.display().to_string());
             Ok(LockedLedger { ledger: Box::new(ledger), created })
         }
         LedgerConfig::Postgres(url) => {
-            let ledger = PostgresLedger::open(url.expose(), &config.store.name).await?;
+            let ledger = PostgresLedger::open(url.expose(), store).await?;
             let created = ledger.created().then(|| "schema attrsync in Postgres".to_owned());
             Ok(LockedLedger { ledger: Box::new(ledger), created })
         }
@@ -91,12 +100,12 @@ pub(super) async fn ledger(config: &Config) -> Result<LockedLedger, LedgerError>
 }
 
 /// Opens the ledger for reading; `None` if there is none yet.
-pub(super) async fn audit(config: &Config) -> Result<Option<AuditLog>, Failure> {
-    Ok(AuditLog::open(&config.ledger).await?)
+pub(super) async fn audit(config: &LedgerConfig) -> Result<Option<AuditLog>, Failure> {
+    Ok(AuditLog::open(config).await?)
 }
 
 /// Opens the ledger for reading. Fails if there is none yet.
-pub(super) async fn existing_audit(config: &Config) -> Result<AuditLog, Failure> {
+pub(super) async fn existing_audit(config: &LedgerConfig) -> Result<AuditLog, Failure> {
     audit(config).await?.ok_or_else(|| {
         Failure::new(format!("there is no ledger yet at {}", ledger_place(config)))
             .hint("the first `attrsync sync` makes it; `attrsync plan` shows what that would do")
@@ -104,20 +113,42 @@ pub(super) async fn existing_audit(config: &Config) -> Result<AuditLog, Failure>
 }
 
 /// Returns where the ledger is, for a person.
-pub(super) fn ledger_place(config: &Config) -> String {
-    match &config.ledger {
+pub(super) fn ledger_place(config: &LedgerConfig) -> String {
+    match config {
         LedgerConfig::Sqlite(path) => path.display().to_string(),
         LedgerConfig::Postgres(_) => "Postgres, schema attrsync".to_owned(),
     }
 }
 
-/// Returns the id of the configured store in the ledger.
+/// A store that the ledger knows.
+pub(super) struct KnownStore {
+    /// Its id in the ledger.
+    pub(super) id: i64,
+    /// Its name.
+    pub(super) name: StoreName,
+}
+
+/// Returns the configured store as the ledger knows it. If the configuration does not say which store it is, because a
+/// variable of the environment is not set, the only store of the ledger is meant.
 ///
 /// # Errors
-/// The ledger does not know the store.
-pub(super) async fn store_id(audit: &AuditLog, config: &Config) -> Result<i64, Failure> {
-    audit.store_id(&config.store.name).await?.ok_or_else(|| {
-        Failure::new(format!("the ledger does not know {} yet", config.store.name))
-            .hint("check [store] api_url and hash, or run `attrsync sync` first")
-    })
+/// The ledger does not know the store, or knows several.
+pub(super) async fn known_store(audit: &AuditLog, config: &AuditConfig) -> Result<KnownStore, Failure> {
+    if let Some(name) = &config.store {
+        let id = audit.store_id(name).await?.ok_or_else(|| {
+            Failure::new(format!("the ledger does not know {name} yet"))
+                .hint("check [store] api_url and hash, or run `attrsync sync` first")
+        })?;
+        return Ok(KnownStore { id, name: name.clone() });
+    }
+    let stores = audit.stores().await?;
+    match stores.as_slice() {
+        [store] => Ok(KnownStore { id: store.id, name: StoreName::new(&store.api_url, &store.hash) }),
+        [] => Err(Failure::new("the ledger knows no store yet").hint("run `attrsync sync` first")),
+        stores => {
+            let hashes: Vec<&str> = stores.iter().map(|store| store.hash.as_str()).collect();
+            Err(Failure::usage(format!("the ledger holds several stores: {}", hashes.join(", ")))
+                .hint("say which: set the environment variables that [store] hash and api_url name"))
+        }
+    }
 }

@@ -12,16 +12,22 @@ pub struct Problem {
     pub problem: String,
     /// What is allowed, or what to do.
     pub hint: Option<String>,
+    /// Whether only a variable of the environment is missing: a command that does not use the section can go on.
+    pub(super) unset: bool,
 }
 
 impl Problem {
     pub(super) fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { key: key.into(), problem: problem.into(), hint: None }
+        Self { key: key.into(), problem: problem.into(), hint: None, unset: false }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    pub(super) fn unset(self) -> Self {
+        Self { unset: true, ..self }
     }
 }
 

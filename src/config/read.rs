@@ -9,7 +9,10 @@ use super::address::{self, Flaw};
 use super::known::unknown_keys;
 use super::problem::{ConfigErrors, Problem};
 use super::section::Section;
-use super::{Config, LedgerConfig, PushConfig, REQUEST_TIMEOUT_MAX, Relation, SourceConfig, StoreConfig};
+use super::{
+    AuditConfig, Config, LedgerConfig, PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret, SourceConfig,
+    StoreConfig,
+};
 use crate::record::StoreName;
 
 const DEFAULT_API_URL: &str = "https://api.bigcommerce.com";
@@ -22,13 +25,7 @@ impl Config {
     /// # Errors
     /// All its problems.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let failed = |problem: Problem| ConfigErrors { path: Some(path.to_owned()), problems: vec![problem] };
-        let text = std::fs::read_to_string(path).map_err(|error| failed(unreadable(&error)))?;
-        let absolute = std::path::absolute(path)
-            .map_err(|error| failed(Problem::new("", format!("its folder cannot be found: {error}"))))?;
-        let folder = absolute.parent().unwrap_or(&absolute);
-        Self::parse(&text, folder, &|name| std::env::var(name).ok())
-            .map_err(|errors| ConfigErrors { path: Some(path.to_owned()), ..errors })
+        load(path, Self::parse)
     }
 
     /// Reads and checks a text. Relative paths in it are relative to `folder`; `env` returns variables of the
@@ -41,6 +38,82 @@ impl Config {
         folder: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigErrors> {
+        match Sections::read(text, folder, env)? {
+            Sections {
+                source: Some(source),
+                store: Some(name),
+                access_token: Some(access_token),
+                ledger: Some(ledger),
+                push,
+                problems,
+            } if problems.is_empty() => {
+                Ok(Self { source, store: StoreConfig { name, access_token }, ledger, push })
+            }
+            Sections { problems, .. } => Err(ConfigErrors { path: None, problems }),
+        }
+    }
+}
+
+impl AuditConfig {
+    /// Reads and checks a file, with the environment of the process.
+    ///
+    /// # Errors
+    /// All its problems, but for variables that are not set and that only `[source]` or `[store]` needs.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        load(path, Self::parse)
+    }
+
+    /// As [`Config::parse`].
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(
+        text: &str,
+        folder: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        let Sections { source, store, ledger, problems, .. } = Sections::read(text, folder, env)?;
+        let is_excused = |problem: &Problem| problem.unset && !problem.key.starts_with("ledger.");
+        match ledger {
+            Some(ledger) if problems.iter().all(is_excused) => {
+                let unset_source = problems.into_iter().find(|problem| problem.key.starts_with("source."));
+                let source = source.ok_or_else(|| {
+                    unset_source
+                        .map_or_else(String::new, |problem| format!("{}: {}", problem.key, problem.problem))
+                });
+                Ok(Self { source, store, ledger })
+            }
+            _ => Err(ConfigErrors { path: None, problems }),
+        }
+    }
+}
+
+/// Reads a file and parses it, with the environment of the process.
+fn load<T>(
+    path: &Path,
+    parse: impl FnOnce(&str, &Path, &dyn Fn(&str) -> Option<String>) -> Result<T, ConfigErrors>,
+) -> Result<T, ConfigErrors> {
+    let failed = |problem: Problem| ConfigErrors { path: Some(path.to_owned()), problems: vec![problem] };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(unreadable(&error)))?;
+    let absolute = std::path::absolute(path)
+        .map_err(|error| failed(Problem::new("", format!("its folder cannot be found: {error}"))))?;
+    let folder = absolute.parent().unwrap_or(&absolute);
+    parse(&text, folder, &|name| std::env::var(name).ok())
+        .map_err(|errors| ConfigErrors { path: Some(path.to_owned()), ..errors })
+}
+
+/// The sections of a file. What has a problem is `None`, or has its default.
+struct Sections {
+    source: Option<SourceConfig>,
+    store: Option<StoreName>,
+    access_token: Option<Secret>,
+    ledger: Option<LedgerConfig>,
+    push: PushConfig,
+    problems: Vec<Problem>,
+}
+
+impl Sections {
+    fn read(text: &str, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let file: Table = text
             .parse()
@@ -48,16 +121,11 @@ impl Config {
         let mut problems = unknown_keys(&file);
         let mut section = Section { name: "", file: &file, env, problems: &mut problems };
         let source = read_source(section.called("source"));
-        let store = read_store(section.called("store"));
+        let (store, access_token) = read_store(section.called("store"));
         let ledger = read_ledger(section.called("ledger"), folder);
         let push = read_push(section.called("push"));
         section.called("guard").flag("enabled");
-        match (source, store, ledger) {
-            (Some(source), Some(store), Some(ledger)) if problems.is_empty() => {
-                Ok(Self { source, store, ledger, push })
-            }
-            _ => Err(ConfigErrors { path: None, problems }),
-        }
+        Ok(Self { source, store, access_token, ledger, push, problems })
     }
 }
 
@@ -111,13 +179,13 @@ fn read_query(text: &str) -> Result<Relation, Flaw> {
     Ok(Relation::Query(query.to_owned()))
 }
 
-fn read_store(section: &mut Section<'_>) -> Option<StoreConfig> {
+/// Reads the store's name and the access token.
+fn read_store(section: &mut Section<'_>) -> (Option<StoreName>, Option<Secret>) {
     let hash = section.required("hash", "write hash = \"${BIGCOMMERCE_STORE_HASH}\"", address::store_hash);
     let hint = "write access_token = \"${BIGCOMMERCE_ACCESS_TOKEN}\"";
     let access_token = section.required("access_token", hint, address::access_token);
     let api_url = section.optional("api_url", DEFAULT_API_URL, address::api_url);
-    let name = StoreName::new(&api_url?, hash?);
-    Some(StoreConfig { name, access_token: access_token? })
+    (api_url.zip(hash).map(|(api_url, hash)| StoreName::new(&api_url, hash)), access_token)
 }
 
 fn read_ledger(section: &mut Section<'_>, folder: &Path) -> Option<LedgerConfig> {

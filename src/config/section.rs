@@ -45,13 +45,18 @@ impl<'a> Section<'a> {
         };
         match text {
             Ok(text) if text.trim().is_empty() => {
-                self.problem(key, "is empty", "give it a value, or set the environment variable it names");
+                let hint = "give it a value, or set the environment variable it names";
+                let problem = Problem::new(format!("{}.{key}", self.name), "is empty").hint(hint);
+                let names_variable =
+                    self.value(key).and_then(Value::as_str).is_some_and(|text| text.contains("${"));
+                self.problems.push(if names_variable { problem.unset() } else { problem });
                 None
             }
             Ok(text) => Some(text.trim().to_owned()),
             Err(ReferenceError::Missing(name)) => {
                 let hint = format!("set it, or give a default as ${{{name}:-default}}");
-                self.problem(key, format!("the environment variable {name} is not set"), hint);
+                let problem = format!("the environment variable {name} is not set");
+                self.problems.push(Problem::new(format!("{}.{key}", self.name), problem).hint(hint).unset());
                 None
             }
             Err(ReferenceError::Malformed) => {

@@ -128,24 +128,34 @@ fn the_help_of_sql_names_every_table_and_view() {
 }
 
 #[test]
-fn init_does_not_overwrite_unasked() {
+fn init_prints_the_ddl_in_any_case_and_does_not_overwrite_unasked() {
     let place = Place::new();
     let said = place.run(&["init"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.out.starts_with("create table customer_attribute_values"), "{}", said.out);
-    assert!(said.err.contains("attrsync check"), "{}", said.err);
+    let ddl = said.out;
+    assert!(ddl.starts_with("create table customer_attribute_values"), "{ddl}");
+    for words in ["wrote sync.toml", "insert rows", "lists the ids of the store's attributes"] {
+        assert!(said.err.contains(words), "{words}: {}", said.err);
+    }
     let path = place.path().join("sync.toml");
     let mode = fs::metadata(&path).expect("sync.toml").permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
 
+    // As in a clone of the repository, which has a sync.toml: `init > table.sql` must not make an empty file.
     place.write("sync.toml", "mine");
     let said = place.run(&["init"]);
-    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
-    assert!(said.err.contains("--force"), "{}", said.err);
+    assert_eq!((said.code, &said.out), (Some(0), &ddl));
+    assert!(said.err.contains("kept sync.toml") && said.err.contains("--force"), "{}", said.err);
     assert_eq!(fs::read_to_string(&path).expect("sync.toml"), "mine");
 
     assert_eq!(place.run(&["init", "--force"]).code, Some(0));
     assert_ne!(fs::read_to_string(&path).expect("sync.toml"), "mine");
+
+    let said = place.run(&["init", "--config", "nowhere/sync.toml"]);
+    assert_eq!((said.code, &said.out), (Some(1), &ddl));
+    assert!(said.err.contains("make its folder first"), "{}", said.err);
+    let files = fs::read_dir(place.path()).expect("the folder").count();
+    assert_eq!(files, 1, "only sync.toml");
 }
 
 #[test]
@@ -157,6 +167,21 @@ fn without_a_ledger_the_audit_says_so_and_makes_none() {
         assert!(said.err.contains("no ledger yet") && said.err.contains("hint:"), "{}", said.err);
     }
     assert!(!place.path().join("ledger.db").exists());
+}
+
+#[test]
+fn commands_that_read_the_ledger_need_no_secrets_of_the_environment() {
+    let place = Place::new();
+    assert_eq!(place.run(&["init"]).code, Some(0));
+    for arguments in [&["runs"][..], &["rejected"], &["explain", "12"], &["sql", "select 1"]] {
+        let said = place.run(arguments);
+        assert_eq!(said.code, Some(1), "{arguments:?}: {}", said.err);
+        assert!(said.err.contains("no ledger yet"), "{}", said.err);
+    }
+    assert_eq!(place.run(&["check", "--ledger"]).code, Some(0));
+    for command in ["plan", "sync", "check"] {
+        assert_eq!(place.run(&[command]).code, Some(64), "{command}");
+    }
 }
 
 #[test]

@@ -132,7 +132,7 @@ async fn serve(model: Model, address: SocketAddr) -> Result<Server, Failure> {
 /// Returns a store that holds what the ledger has confirmed.
 async fn restored_model(config: &Config) -> Result<Model, Failure> {
     let mut model = Model::new(store_options());
-    let Some(audit) = wiring::audit(config).await? else { return Ok(model) };
+    let Some(audit) = wiring::audit(&config.ledger).await? else { return Ok(model) };
     let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(model) };
     let mut pages = audit.entries_of(store_id).entries(&Filter::default()).await?;
     while let Some(page) = pages.next().await? {

@@ -79,7 +79,7 @@ fn concerns(edit: &BeliefEditRow, newest_first: &[&PastChange]) -> bool {
 }
 
 fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> String {
-    let Some(rows) = desired else { return "not known: the source could not be read".to_owned() };
+    let Some(rows) = desired else { return "not looked up".to_owned() };
     let values: Vec<String> = rows
         .iter()
         .filter(|row| row.attribute_id == attribute)
@@ -267,7 +267,7 @@ customer 12 · attribute 1
         }
         let later = DateTime::UNIX_EPOCH + TimeDelta::minutes(2);
         let shown = text(later, 12, None, &known(), Paint::default());
-        assert!(shown.contains("could not be read") && !shown.contains("in doubt"), "{shown}");
+        assert!(shown.contains("desired   not looked up") && !shown.contains("in doubt"), "{shown}");
     }
 
     #[test]
