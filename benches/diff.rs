@@ -23,6 +23,7 @@ use attrsync::record::{RunStatus, StoreName};
 use attrsync::sandbox::{Model, SandboxOptions};
 use attrsync::source::postgres::PostgresSource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
+use attrsync::waits::Waits;
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::watch;
@@ -151,6 +152,7 @@ impl Bench {
             entries: Some(ledger),
             destination: &self.destination,
             clock: &SystemClock,
+            waits: &Waits::default(),
         };
         let forecast = engine::plan(ports, &self.push, &Options::default(), 20).await;
         let counts = forecast.expect("a forecast").counts;
@@ -188,7 +190,8 @@ impl Bench {
             asked
         };
         let (clock, progress) = (&SystemClock, &progress);
-        let ports = Ports { source: &self.source, ledger, destination: &destination, clock, progress };
+        let waits = &Waits::default();
+        let ports = Ports { source: &self.source, ledger, destination: &destination, clock, progress, waits };
         let started = Instant::now();
         let options = Options::default();
         let (report, asked) = tokio::join!(engine::sync(ports, &self.push, &options, stop), asking);

@@ -131,6 +131,7 @@ async fn push<T: Copy + Send>(
         destination: &destination,
         clock: &SystemClock,
         progress: &progress,
+        waits: &attrsync::waits::Waits::default(),
     };
     let (_ask, stop) = watch::channel(false);
     let report = engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await.expect("a run");

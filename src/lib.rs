@@ -1,7 +1,7 @@
 //! attrsync keeps the customer attribute values of a BigCommerce store in step with a Postgres table.
 //!
 //! The modules in reading order: [`record`] holds the nouns, [`plan`] compares, [`source`], [`ledger`] and
-//! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`retry`] tells what a
+//! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`retry`] tells what a
 //! response means, [`push`] decides what is sent, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
 //! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `worker_thread` runs the
 //! readers of Postgres, `pgcopy` decodes what they read, `error_chain` writes an error with its causes in one line,
@@ -13,6 +13,7 @@ mod error_chain;
 mod pgcopy;
 
 pub mod clock;
+pub mod waits;
 pub mod record;
 pub mod plan;
 pub mod source;

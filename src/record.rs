@@ -10,6 +10,7 @@ mod page;
 mod request;
 mod run;
 mod store_name;
+mod wait;
 mod words;
 
 pub use attribute::KnownAttribute;
@@ -21,3 +22,4 @@ pub use page::{EntryPage, EntryRow, SourcePage, SourceRow};
 pub use request::{LearnedSize, NewRequest, RecordedIntent, RequestEnd, RequestOutcome};
 pub use run::{Counts, INVALID_ROWS_KEPT, InvalidRow, RunKind, RunStatus, Trigger};
 pub use store_name::StoreName;
+pub use wait::{WaitReason, WaitTotal};

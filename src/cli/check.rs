@@ -10,6 +10,7 @@ use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::ledger::audit::{AuditLog, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
 use crate::record::LearnedSize;
+use crate::waits::Waits;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -78,7 +79,7 @@ fn bad(name: &'static str, failure: &Failure) -> Finding {
 
 /// Connects to the source and inspects the columns of the table or query.
 async fn source(config: &Config) -> Finding {
-    let inspected = match wiring::source(&config.source) {
+    let inspected = match wiring::source(&config.source, &Waits::default()) {
         Ok(source) => source.inspect().await.map_err(Failure::from),
         Err(failure) => Err(failure),
     };
@@ -118,7 +119,7 @@ async fn verifications(audit: &AuditLog) -> Vec<Finding> {
 
 /// Lists the store's attributes. A list proves that address, hash and token are right.
 async fn store(config: &Config) -> Vec<Finding> {
-    let listed = match wiring::store(config) {
+    let listed = match wiring::store(config, &Waits::default()) {
         Ok(store) => store.attributes().await,
         Err(failure) => return vec![bad("store", &failure)],
     };

@@ -13,6 +13,7 @@ use crate::ledger::LedgerReader as _;
 use crate::ledger::audit::AuditLog;
 use crate::record::Filter;
 use crate::source::Source as _;
+use crate::waits::Waits;
 
 /// The most rows of one customer that are read from the source.
 const ROWS_MAX: usize = 1000;
@@ -100,7 +101,7 @@ async fn desired(
 ) -> Result<Vec<DesiredRow>, Failure> {
     let source = config.source.as_ref().map_err(Failure::usage)?;
     let filter = Filter { customers: [customer].into(), attributes: attribute.into_iter().collect() };
-    let mut pages = wiring::source(source)?.read(&filter).await?;
+    let mut pages = wiring::source(source, &Waits::default())?.read(&filter).await?;
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {
         for index in 0..page.len().min(ROWS_MAX.saturating_sub(rows.len())) {

@@ -7,6 +7,7 @@ use super::{view, wiring};
 use crate::clock::SystemClock;
 use crate::engine::{self, ForecastPorts, Options};
 use crate::ledger::LedgerReader;
+use crate::waits::Waits;
 
 /// The most changes and the most invalid rows that are shown.
 const SAMPLE: usize = 20;
@@ -70,7 +71,8 @@ impl Selection {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
     let config = wiring::config_to_send(&context.config, args.transport)?;
-    let (source, store) = (wiring::source(&config.source)?, wiring::store(&config)?);
+    let waits = Waits::default();
+    let (source, store) = (wiring::source(&config.source, &waits)?, wiring::store(&config, &waits)?);
     let audit = wiring::audit(&config.ledger).await?;
     let entries = match &audit {
         Some(audit) => audit.store_id(&config.store.name).await?.map(|store_id| audit.entries_of(store_id)),
@@ -84,6 +86,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         entries: entries.as_ref().map(|entries| entries as &dyn LedgerReader),
         destination: &store,
         clock: &SystemClock,
+        waits: &waits,
     };
     let forecast = engine::plan(ports, &config.push, &args.selection.options(), SAMPLE).await?;
     let workers = config.push.workers;

@@ -17,7 +17,8 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::{self, Options, Ports, Report};
 use crate::ledger::LedgerError;
-use crate::record::RunStatus;
+use crate::record::{RunStatus, WaitReason};
+use crate::waits::Waits;
 
 /// How often `--wait` tries to take the lock.
 const POLL: Duration = Duration::from_millis(250);
@@ -56,10 +57,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
          at once)",
     )?;
     let started = Instant::now();
-    let Some(locked) = lock(console, &config, args.wait, stop.clone()).await? else {
+    let waits = Waits::default();
+    let Some(locked) = lock(console, &config, args.wait, &waits, stop.clone()).await? else {
         return Err(Failure::new("stopped while waiting for the store; nothing was sent"));
     };
-    let report = push(console, &config, locked, &args.selection.options(), stop).await?;
+    let report = push(console, &config, locked, &args.selection.options(), &waits, stop).await?;
     let ending = Ending { report: &report, took: started.elapsed() };
     let printed = if args.json {
         console.json(&view::sync::json(ending))
@@ -86,13 +88,14 @@ async fn push(
     config: &Config,
     locked: LockedLedger,
     options: &Options,
+    waits: &Waits,
     stop: watch::Receiver<bool>,
 ) -> Result<Report, Failure> {
     if let Some(place) = &locked.created {
         console.note(&format!("made a new ledger: {place}"));
     }
-    let source = wiring::source(&config.source)?;
-    let store = wiring::store(config)?;
+    let source = wiring::source(&config.source, waits)?;
+    let store = wiring::store(config, waits)?;
     let display = ProgressDisplay::start(console);
     let ports = Ports {
         source: &source,
@@ -100,6 +103,7 @@ async fn push(
         destination: &store,
         clock: &SystemClock,
         progress: &|progress| display.update(&progress),
+        waits,
     };
     Ok(Box::pin(engine::sync(ports, &config.push, options, stop)).await?)
 }
@@ -109,16 +113,17 @@ async fn lock(
     console: &Console,
     config: &Config,
     wait: bool,
+    waits: &Waits,
     mut stop: watch::Receiver<bool>,
 ) -> Result<Option<LockedLedger>, Failure> {
-    let mut was_told = false;
+    let mut waiting = None;
     loop {
         match wiring::ledger(&config.ledger, &config.store.name).await {
             Ok(ledger) => return Ok(Some(ledger)),
             Err(LedgerError::Locked { holder }) if wait => {
-                if !was_told {
+                if waiting.is_none() {
                     console.note(&format!("waiting for {holder}, which holds this store"));
-                    was_told = true;
+                    waiting = Some(waits.begin(WaitReason::Lock, None, holder));
                 }
             }
             Err(error) => return Err(error.into()),

@@ -11,6 +11,7 @@ use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, LedgerError};
 use crate::record::StoreName;
 use crate::source::postgres::PostgresSource;
+use crate::waits::Waits;
 
 /// Reads the configuration.
 ///
@@ -56,12 +57,12 @@ pub(super) fn config_to_send(path: &Path, transport: TransportPolicy) -> Result<
 }
 
 /// Makes the reader of the desired values.
-pub(super) fn source(config: &SourceConfig) -> Result<PostgresSource, Failure> {
-    Ok(PostgresSource::new(config)?)
+pub(super) fn source(config: &SourceConfig, waits: &Waits) -> Result<PostgresSource, Failure> {
+    Ok(PostgresSource::new(config)?.with_waits(waits.clone()))
 }
 
 /// Makes the store's client.
-pub(super) fn store(config: &Config) -> Result<BigCommerce, Failure> {
+pub(super) fn store(config: &Config, waits: &Waits) -> Result<BigCommerce, Failure> {
     let options = BigCommerceOptions {
         name: config.store.name.clone(),
         token: config.store.access_token.clone(),
@@ -69,7 +70,7 @@ pub(super) fn store(config: &Config) -> Result<BigCommerce, Failure> {
         quota_reserve: config.push.quota_reserve,
         workers: config.push.workers,
     };
-    BigCommerce::new(options).map_err(Failure::caused_by)
+    Ok(BigCommerce::new(options).map_err(Failure::caused_by)?.with_waits(waits.clone()))
 }
 
 /// A ledger whose lock this process holds.

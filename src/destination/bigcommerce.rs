@@ -26,6 +26,7 @@ use self::pacing::Pacer;
 use self::transport::{PacedTransport, RawResponse, Transport};
 use super::{Attribute, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use crate::record::{Key, StoreName};
+use crate::waits::Waits;
 
 /// A BigCommerce store over HTTP.
 pub struct BigCommerce {
@@ -53,6 +54,13 @@ impl BigCommerce {
         // The caller of a write may record its intent between the permit and the request.
         let pacer = Pacer::new(quota_reserve, request_timeout * 2);
         Self { transport: PacedTransport { transport, pacer }, name }
+    }
+
+    /// Notes in `waits` when the rate quota makes requests wait.
+    #[must_use]
+    pub fn with_waits(mut self, waits: Waits) -> Self {
+        self.transport.pacer = self.transport.pacer.with_waits(waits);
+        self
     }
 }
 

@@ -9,7 +9,8 @@ use crate::config::PushConfig;
 use crate::destination::{Destination, ReadError};
 use crate::ledger::{CustomerToCheck, LedgerReader};
 use crate::push::Subject;
-use crate::record::{BeliefEdit, EditKind, KeyScope};
+use crate::record::{BeliefEdit, EditKind, KeyScope, WaitReason};
+use crate::waits::Waits;
 
 /// How many customers one check asks about. A run has two checks: before it plans, and at its end.
 const CHECKED_AT_ONCE: usize = 500;
@@ -31,18 +32,19 @@ struct Found {
 pub(super) async fn deleted_subjects(
     destination: &dyn Destination,
     config: &PushConfig,
+    waits: &Waits,
     subjects: Vec<Subject>,
 ) -> Result<Vec<Subject>, ReadError> {
     let mut deleted = Vec::new();
     for subject in subjects {
         let exists = match subject {
             Subject::Customer(id) => {
-                read_retry::repeat(config, || destination.customers(std::slice::from_ref(&id)))
-                    .await?
-                    .contains(&id)
+                let ask = || destination.customers(std::slice::from_ref(&id));
+                read_retry::repeat(config, waits, WaitReason::Existence, ask).await?.contains(&id)
             }
             Subject::Attribute(id) => {
-                let attributes = read_retry::repeat(config, || destination.attributes()).await?;
+                let list = || destination.attributes();
+                let attributes = read_retry::repeat(config, waits, WaitReason::Existence, list).await?;
                 attributes.iter().any(|attribute| attribute.id == id)
             }
         };
@@ -58,10 +60,11 @@ pub(super) async fn restored_customers(
     ledger: &dyn LedgerReader,
     destination: &dyn Destination,
     config: &PushConfig,
+    waits: &Waits,
 ) -> Result<Vec<i64>, EngineError> {
     let mut restored = Vec::new();
     for page in ledger.customers_to_check(i64::MAX, CHECKED_AT_ONCE).await?.chunks(PAGE) {
-        let Some(found) = ask(destination, config, page).await else { break };
+        let Some(found) = ask(destination, config, waits, page).await else { break };
         restored.extend(found.restored);
     }
     Ok(restored)
@@ -99,7 +102,7 @@ async fn check(
 ) -> Result<Vec<i64>, EngineError> {
     let mut restored = Vec::new();
     for page in due.chunks(PAGE) {
-        let Some(found) = ask(ports.destination, config, page).await else { break };
+        let Some(found) = ask(ports.destination, config, ports.waits, page).await else { break };
         let was_deleted =
             |id: &i64| page.iter().any(|customer| customer.customer_id == *id && customer.deleted);
         let newly_deleted = found.deleted.iter().filter(|id| !was_deleted(id)).count();
@@ -132,9 +135,15 @@ async fn requeue_restored(ports: Ports<'_>, run_id: i64, id: i64) -> Result<i64,
 }
 
 /// Asks the store about a page of customers. `None` if it could not be asked.
-async fn ask(destination: &dyn Destination, config: &PushConfig, page: &[CustomerToCheck]) -> Option<Found> {
+async fn ask(
+    destination: &dyn Destination,
+    config: &PushConfig,
+    waits: &Waits,
+    page: &[CustomerToCheck],
+) -> Option<Found> {
     let ids: Vec<i64> = page.iter().map(|customer| customer.customer_id).collect();
-    let existing = match read_retry::repeat(config, || destination.customers(&ids)).await {
+    let ask = || destination.customers(&ids);
+    let existing = match read_retry::repeat(config, waits, WaitReason::Existence, ask).await {
         Ok(existing) => existing,
         Err(error) => {
             tracing::warn!(%error, "could not check whether the customers of rejected values exist; the next run does");

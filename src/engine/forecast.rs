@@ -13,8 +13,9 @@ use crate::config::PushConfig;
 use crate::destination::Destination;
 use crate::ledger::LedgerReader;
 use crate::plan::summary::Summary;
-use crate::record::{Change, Counts, InvalidRow};
+use crate::record::{Change, Counts, InvalidRow, WaitReason};
 use crate::source::Source;
+use crate::waits::Waits;
 
 /// What a sync would do.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub struct ForecastPorts<'a> {
     pub destination: &'a dyn Destination,
     /// The wall clock.
     pub clock: &'a dyn Clock,
+    /// What the command waits for.
+    pub waits: &'a Waits,
 }
 
 /// Returns what a sync would do now, with at most `sample` changes and invalid rows.
@@ -71,11 +74,12 @@ pub async fn plan(
     options: &Options,
     sample: usize,
 ) -> Result<Forecast, EngineError> {
-    let ForecastPorts { source, entries, destination, clock } = ports;
-    let attributes = read_retry::repeat(config, || destination.attributes()).await?;
+    let ForecastPorts { source, entries, destination, clock, waits } = ports;
+    let list = || destination.attributes();
+    let attributes = read_retry::repeat(config, waits, WaitReason::Attributes, list).await?;
     let filter = resolve(options, &attributes)?;
     let changes = match entries {
-        Some(entries) => store_changes::look(entries, destination, config, &attributes).await?,
+        Some(entries) => store_changes::look(entries, destination, config, waits, &attributes).await?,
         None => StoreChanges::default(),
     };
     for notice in changes.notices() {

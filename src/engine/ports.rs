@@ -7,6 +7,7 @@ use crate::plan::diff::OutOfOrder;
 use crate::push::Notice;
 use crate::record::{Counts, Filter, Trigger};
 use crate::source::{Source, SourceError};
+use crate::waits::Waits;
 
 /// What ends a run, or prevents it, by an error.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,8 @@ pub struct Ports<'a> {
     pub clock: &'a dyn Clock,
     /// Told what happens in the run; must not block.
     pub progress: &'a (dyn Fn(Progress) + Send + Sync),
+    /// What the run waits for. The adapters note their waits in the same place.
+    pub waits: &'a Waits,
 }
 
 /// What was asked for.

@@ -17,7 +17,7 @@ use crate::destination::{Destination, Item, Response};
 use crate::failpoint;
 use crate::ledger::LedgerError;
 use crate::push::{Action, End, Event, INTENT_VALID, Notice, Now, Push, Start, Wait};
-use crate::record::{Counts, Key};
+use crate::record::{Counts, Key, WaitReason};
 
 type Task<'a> = BoxFuture<'a, Result<Event, LedgerError>>;
 
@@ -100,9 +100,10 @@ impl<'a> Shell<'a> {
     /// Executes an action, or sets a future off that yields its event. Returns the end of the push.
     fn execute(&mut self, action: Action) -> Option<End> {
         let Self { ports, config, run_id, started, .. } = *self;
-        let Ports { ledger, destination, clock, .. } = ports;
+        let Ports { ledger, destination, clock, waits, .. } = ports;
         let task: Task<'a> = match action {
             Action::LoadPage { in_doubt, after, limit } => Box::pin(async move {
+                let _waiting = waits.begin(WaitReason::Ledger, None, "");
                 ledger.planned(run_id, in_doubt, after, limit).await.map(Event::PageLoaded)
             }),
             Action::AcquirePermit => Box::pin(async move {
@@ -110,6 +111,7 @@ impl<'a> Shell<'a> {
                 Ok(Event::PermitGranted)
             }),
             Action::RecordIntent { token, request, changes } => Box::pin(async move {
+                let _waiting = waits.begin(WaitReason::Ledger, None, "");
                 let intent = ledger.record_intent(run_id, &request, &changes).await?;
                 failpoint::reach("intent-committed");
                 Ok(Event::IntentRecorded { token, intent })
@@ -120,20 +122,24 @@ impl<'a> Shell<'a> {
                     let sent = Instant::now();
                     let is_valid =
                         sent <= started + recorded_at + INTENT_VALID && !lost.load(Ordering::Relaxed);
+                    let _on_the_wire = waits.request_sent(config.request_timeout);
                     let response = if is_valid { send(destination, &items).await } else { not_sent() };
                     Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
                 })
             }
             Action::ReadBack { request_id, keys } => Box::pin(async move {
-                let values = read_retry::repeat(config, || destination.fetch(&keys)).await;
+                let fetch = || destination.fetch(&keys);
+                let values = read_retry::repeat(config, waits, WaitReason::ReadBack, fetch).await;
                 Ok(Event::ReadBack { request_id, values })
             }),
             Action::RecordOutcome { token, request_id, end, outcomes } => Box::pin(async move {
+                let _waiting = waits.begin(WaitReason::Ledger, None, "");
                 let counts = ledger.record_outcome(run_id, request_id, &end, &outcomes).await?;
                 failpoint::reach("outcome-committed");
                 Ok(Event::Recorded { token, counts: Some(counts) })
             }),
             Action::RecordUnsent { token, outcomes } => Box::pin(async move {
+                let _waiting = waits.begin(WaitReason::Ledger, None, "");
                 let counts = ledger.record_unsent(run_id, &outcomes, clock.now()).await?;
                 Ok(Event::Recorded { token, counts: Some(counts) })
             }),
@@ -142,10 +148,11 @@ impl<'a> Shell<'a> {
                 Ok(Event::Recorded { token, counts: None })
             }),
             Action::CheckExistence(subjects) => Box::pin(async move {
-                Ok(Event::ExistenceChecked(deleted_subjects(destination, config, subjects).await))
+                Ok(Event::ExistenceChecked(deleted_subjects(destination, config, waits, subjects).await))
             }),
             Action::CheckReads => Box::pin(async move {
-                let read = read_retry::repeat(config, || destination.attributes()).await;
+                let list = || destination.attributes();
+                let read = read_retry::repeat(config, waits, WaitReason::Existence, list).await;
                 Ok(Event::ReadsChecked(read.map(|_| ())))
             }),
             Action::SetTimer(at) => {

@@ -7,35 +7,48 @@ use futures_util::future::BoxFuture;
 
 use crate::config::PushConfig;
 use crate::destination::ReadError;
+use crate::record::WaitReason;
 use crate::retry::{self, Meaning};
+use crate::waits::Waits;
 
 /// How often a store may ask to wait before the read is given up. That is no failed attempt.
 const WAITS: u32 = 10;
 
-/// Reads until it succeeds, a response shows that repeating cannot help, or the attempts are used up.
+/// Reads until it succeeds, a response shows that repeating cannot help, or the attempts are used up. `reason` is why the
+/// run waits meanwhile.
 pub(super) async fn repeat<'a, T>(
     config: &PushConfig,
+    waits: &Waits,
+    reason: WaitReason,
     read: impl Fn() -> BoxFuture<'a, Result<T, ReadError>>,
 ) -> Result<T, ReadError> {
-    let (mut failures, mut waits) = (0, 0);
+    let (mut failures, mut waited) = (0, 0);
     loop {
+        let attempt = failures + waited + 1;
+        let reading = waits.begin(reason, None, tries(attempt, config.max_attempts));
         let error = match read().await {
             Ok(read) => return Ok(read),
             Err(error) => error,
         };
-        let attempt = failures + waits + 1;
+        drop(reading);
         let Some(pause) = pause(config, &error, attempt) else { return Err(error) };
-        let (count, most) = match retry::meaning(&error.0, 0) {
-            Meaning::Limited(_) => (&mut waits, WAITS),
-            _ => (&mut failures, config.max_attempts),
+        let (count, most, pausing) = match retry::meaning(&error.0, 0) {
+            Meaning::Limited(_) => (&mut waited, WAITS, WaitReason::Limited),
+            _ => (&mut failures, config.max_attempts, WaitReason::Backoff),
         };
         *count += 1;
         if *count >= most {
             return Err(error);
         }
-        tracing::info!(%error, attempt, "a read failed; trying again");
+        let next = tries(attempt + 1, config.max_attempts);
+        let _pausing = waits.begin(pausing, Some(pause), format!("{}; {next}", error.0.brief()));
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Returns `try 3 of 6`; nothing for the first try.
+fn tries(attempt: u32, most: u32) -> String {
+    if attempt > 1 { format!("try {attempt} of {}", most.max(attempt)) } else { String::new() }
 }
 
 /// Returns how long to wait before the read is repeated; `None` if that cannot help.

@@ -10,6 +10,7 @@ use crate::destination::{Attribute, Destination};
 use crate::ledger::LedgerReader;
 use crate::plan::definitions::{self, Definitions};
 use crate::record::{BeliefEdit, EditKind, KeyScope, KnownAttribute};
+use crate::waits::Waits;
 
 /// The store changes that a run found.
 #[derive(Debug, Default)]
@@ -46,10 +47,11 @@ pub(super) async fn look(
     ledger: &dyn LedgerReader,
     destination: &dyn Destination,
     config: &PushConfig,
+    waits: &Waits,
     listed: &[Attribute],
 ) -> Result<StoreChanges, EngineError> {
     let definitions = definitions::compare(&ledger.attributes().await?, &known(listed));
-    let restored = existence::restored_customers(ledger, destination, config).await?;
+    let restored = existence::restored_customers(ledger, destination, config, waits).await?;
     Ok(StoreChanges { definitions, restored })
 }
 

@@ -18,7 +18,7 @@ use crate::failpoint;
 use crate::ledger::NewRun;
 use crate::plan::summary::Summary;
 use crate::push::{End, Start};
-use crate::record::{BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, RunKind, RunStatus};
+use crate::record::{BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, RunKind, RunStatus, WaitReason};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -133,7 +133,10 @@ async fn plan(
     options: &Options,
     run_id: i64,
 ) -> Result<(Planned, String), EngineError> {
-    let attributes = read_retry::repeat(config, || ports.destination.attributes()).await?;
+    let attributes = {
+        let list = || ports.destination.attributes();
+        read_retry::repeat(config, ports.waits, WaitReason::Attributes, list).await?
+    };
     let filter = resolve(options, &attributes)?;
     if options.full {
         invalidate(ports, config, run_id, &filter).await?;

@@ -19,7 +19,8 @@ use self::failure::{connection_failure, failure, place, unusable};
 use super::{Operation, Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceConfig};
 use crate::pgcopy::{self, CopyDecoder, CopyError, Field};
-use crate::record::{Filter, PAGE_BYTES, SourcePage, SourceRow};
+use crate::record::{Filter, PAGE_BYTES, SourcePage, SourceRow, WaitReason};
+use crate::waits::Waits;
 use crate::worker_thread::WorkerThread;
 
 const PAGE_ROWS: usize = 2_000;
@@ -33,6 +34,7 @@ pub struct PostgresSource {
     options: PgConnectOptions,
     relation: String,
     is_query: bool,
+    waits: Waits,
 }
 
 /// What `attrsync check` shows of a source.
@@ -60,7 +62,14 @@ impl PostgresSource {
             options: connect_options(config.url.expose())?,
             relation: sql::relation(&config.relation)?,
             is_query: matches!(config.relation, Relation::Query(_)),
+            waits: Waits::default(),
         })
+    }
+
+    /// Notes in `waits` when the database makes a read wait.
+    #[must_use]
+    pub fn with_waits(self, waits: Waits) -> Self {
+        Self { waits, ..self }
     }
 
     /// Connects and reads the columns' types and the query plan, but no row.
@@ -90,6 +99,7 @@ impl PostgresSource {
 
     /// Connects, opens the snapshot, and checks the columns' types.
     async fn open(&self) -> Result<(PgConnection, ColumnTypes), SourceError> {
+        let _waiting = self.waits.begin(WaitReason::Source, Some(CONNECT_TIMEOUT), "connecting");
         let mut connection = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect())
             .await
             .map_err(|_| {

@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::quota::{Ending, Quota};
+use crate::record::WaitReason;
+use crate::waits::Waits;
 
 /// Paces the requests to one store.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub(crate) struct Pacer {
     queue: tokio::sync::Mutex<()>,
     /// A request ended, so a permit may have become available.
     ended: Notify,
+    waits: Waits,
 }
 
 impl Pacer {
@@ -28,15 +31,25 @@ impl Pacer {
             quota: Mutex::new(Quota::new(reserve, permit_life)),
             queue: tokio::sync::Mutex::new(()),
             ended: Notify::new(),
+            waits: Waits::default(),
         }
+    }
+
+    /// Notes its waits in `waits`.
+    pub(super) fn with_waits(self, waits: Waits) -> Self {
+        Self { waits, ..self }
     }
 
     /// Waits until one more request may be made, and counts it.
     pub(crate) async fn acquire_permit(&self) {
         let _first = self.queue.lock().await;
+        let mut _waiting = None;
         loop {
             let acquired = self.quota().try_acquire(Instant::now());
             let Err(try_again) = acquired else { return };
+            let until = try_again.at.map(|at| at.saturating_duration_since(Instant::now()));
+            // Replaced by the next one: a response may have told another time.
+            _waiting = Some(self.waits.begin(WaitReason::Quota, until, ""));
             let due = async {
                 match try_again.at {
                     Some(at) => sleep_until(at).await,

@@ -16,6 +16,7 @@ use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
 use attrsync::testing::memory_ledger::MemoryStore;
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
+use attrsync::waits::Waits;
 use tokio::sync::watch;
 
 use crate::ledger::postgres::store;
@@ -82,7 +83,14 @@ async fn sync(ledger: &dyn Ledger, store: &RecordingStore) -> Report {
     let value = |customer| if (51..=100).contains(&customer) { "no !reject" } else { "gold" };
     let rows = (1..=130).map(|customer| (Some(customer), Some(1), Some(value(customer).to_owned())));
     let source = MemorySource::new(rows.collect());
-    let ports = Ports { source: &source, ledger, destination: store, clock: &SystemClock, progress: &|_| {} };
+    let ports = Ports {
+        source: &source,
+        ledger,
+        destination: store,
+        clock: &SystemClock,
+        progress: &|_| {},
+        waits: &Waits::default(),
+    };
     let (_ask, stop) = watch::channel(false);
     engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await.expect("ends")
 }

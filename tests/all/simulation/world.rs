@@ -15,6 +15,7 @@ use attrsync::sandbox::{AttributeSpec, Fault, Model, SandboxOptions};
 use attrsync::testing::memory_ledger::{MemoryLedger, MemoryStore};
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
+use attrsync::waits::Waits;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use tokio::sync::watch;
@@ -248,6 +249,7 @@ impl World {
             destination: &destination,
             clock: &clock,
             progress: &|_| {},
+            waits: &Waits::default(),
         };
         let options = Options { full: sync.full, retry_rejected: sync.retry_rejected, ..Options::default() };
         let (ask, stop) = watch::channel(false);

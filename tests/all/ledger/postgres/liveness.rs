@@ -23,6 +23,7 @@ use attrsync::record::{Belief, Filter, Key, RunStatus};
 use attrsync::sandbox::{Model, SandboxOptions};
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
+use attrsync::waits::Waits;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -147,7 +148,14 @@ impl Destination for Silencer {
 async fn sync(ledger: &dyn Ledger, store: &Silencer) -> Result<Report, EngineError> {
     let rows = (1..=100).map(|customer| (Some(customer), Some(1), Some("first".to_owned())));
     let source = MemorySource::new(rows.collect());
-    let ports = Ports { source: &source, ledger, destination: store, clock: &SystemClock, progress: &|_| {} };
+    let ports = Ports {
+        source: &source,
+        ledger,
+        destination: store,
+        clock: &SystemClock,
+        progress: &|_| {},
+        waits: &Waits::default(),
+    };
     let (_ask, stop) = watch::channel(false);
     engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await
 }

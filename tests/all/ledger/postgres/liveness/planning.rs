@@ -14,6 +14,7 @@ use attrsync::record::RunStatus;
 use attrsync::sandbox::{AttributeSpec, Counting, Limits, Model, SandboxOptions};
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
+use attrsync::waits::Waits;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -60,8 +61,14 @@ async fn sync(
             planned(counts.planned);
         }
     };
-    let ports =
-        Ports { source: &source, ledger, destination: store, clock: &SystemClock, progress: &progress };
+    let ports = Ports {
+        source: &source,
+        ledger,
+        destination: store,
+        clock: &SystemClock,
+        progress: &progress,
+        waits: &Waits::default(),
+    };
     let (_ask, stop) = watch::channel(false);
     engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await
 }
