@@ -1,10 +1,12 @@
 //! What a response means, and what to do next. Pure: no I/O, no clock.
 //!
 //! [`meaning`] is the one table from responses to their meanings. [`echo`] compares what the store shows with what was
-//! sent. [`bisection`] finds the bad values of a refused batch. [`CircuitBreaker`] says when to stop.
+//! sent. [`words`] removes the positions of items from the store's words. [`bisection`] finds the bad values of a
+//! refused batch. [`CircuitBreaker`] says when to stop.
 
 pub mod bisection;
 pub mod echo;
+pub mod words;
 
 use std::time::Duration;
 
@@ -68,7 +70,7 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
         (413, _) => Meaning::TooLarge,
         (400 | 422, Body::Problem { title, .. }) if is_about_size(title) => Meaning::TooLarge,
         (400 | 422, Body::Problem { errors, .. }) => Meaning::Refused(named(errors, items)),
-        (403 | 406, Body::Unreadable(_)) => Meaning::Filtered(received.status),
+        (403 | 404 | 406, Body::Unreadable(_)) => Meaning::Filtered(received.status),
         (429, _) => Meaning::Limited(received.wait.map(|wait| wait.min(WAIT_MAX))),
         (408 | 409 | 423, _) => Meaning::InDoubt,
         (status @ (300..=399 | 401 | 403..=405 | 415 | 501 | 505 | 507), _) => Meaning::Fatal(advice(status)),
@@ -106,27 +108,14 @@ fn is_about_size(title: &str) -> bool {
         || has(&["too many", "at most", "no more than"]) && has(&["items", "elements", "records", "entries"])
 }
 
-/// The items that a refusal names by `{index}.{field}`, rising. An index that the batch does not have names nothing.
+/// The items that a refusal names by the position in their field, rising. A position that the batch does not have names
+/// nothing.
 fn named(errors: &[(String, String)], items: usize) -> Vec<usize> {
-    let index = |(field, _): &(String, String)| field.split('.').next()?.parse().ok();
-    let mut named: Vec<usize> = errors.iter().filter_map(index).filter(|index| *index < items).collect();
+    let position = |(field, _): &(String, String)| words::position(field);
+    let mut named: Vec<usize> = errors.iter().filter_map(position).filter(|index| *index < items).collect();
     named.sort_unstable();
     named.dedup();
     named
-}
-
-/// Returns the store's words without the positions of items in their batch (`3.value: …`), so that one cause reads the
-/// same for every value.
-#[must_use]
-pub fn without_positions(words: &str) -> String {
-    let part = |part: &str| match part.split_once('.') {
-        Some((index, field)) if !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()) => {
-            field.to_owned()
-        }
-        _ => part.to_owned(),
-    };
-    let details = |section: &str| section.split("; ").map(part).collect::<Vec<_>>().join("; ");
-    words.split(" · ").map(details).collect::<Vec<_>>().join(" · ")
 }
 
 /// Returns the size to try after a request of `carried` values was refused for its size. `known` is the size that was

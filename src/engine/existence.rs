@@ -28,7 +28,8 @@ struct Found {
     restored: Vec<i64>,
 }
 
-/// Returns which subjects the store does not have.
+/// Returns which subjects the store does not have. A subject counts as deleted only if two reads in a row lack it, because
+/// the rest of its values is rejected unsent.
 pub(super) async fn deleted_subjects(
     destination: &dyn Destination,
     config: &PushConfig,
@@ -37,22 +38,31 @@ pub(super) async fn deleted_subjects(
 ) -> Result<Vec<Subject>, ReadError> {
     let mut deleted = Vec::new();
     for subject in subjects {
-        let exists = match subject {
-            Subject::Customer(id) => {
-                let ask = || destination.customers(std::slice::from_ref(&id));
-                read_retry::repeat(config, waits, WaitReason::Existence, ask).await?.contains(&id)
-            }
-            Subject::Attribute(id) => {
-                let list = || destination.attributes();
-                let attributes = read_retry::repeat(config, waits, WaitReason::Existence, list).await?;
-                attributes.iter().any(|attribute| attribute.id == id)
-            }
-        };
-        if !exists {
+        let exists = || exists(destination, config, waits, subject);
+        if !exists().await? && !exists().await? {
             deleted.push(subject);
         }
     }
     Ok(deleted)
+}
+
+async fn exists(
+    destination: &dyn Destination,
+    config: &PushConfig,
+    waits: &Waits,
+    subject: Subject,
+) -> Result<bool, ReadError> {
+    match subject {
+        Subject::Customer(id) => {
+            let ask = || destination.customers(std::slice::from_ref(&id));
+            Ok(read_retry::repeat(config, waits, WaitReason::Existence, ask).await?.contains(&id))
+        }
+        Subject::Attribute(id) => {
+            let list = || destination.attributes();
+            let attributes = read_retry::repeat(config, waits, WaitReason::Existence, list).await?;
+            Ok(attributes.iter().any(|attribute| attribute.id == id))
+        }
+    }
 }
 
 /// Returns the customers that exist again, and writes nothing.

@@ -6,14 +6,13 @@ use super::inputs::{policy, request_limit, resolve};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
 use super::ports::{EngineError, Options};
-use super::read_retry;
 use super::store_changes::{self, StoreChanges};
 use crate::clock::Clock;
 use crate::config::PushConfig;
 use crate::destination::Destination;
 use crate::ledger::LedgerReader;
 use crate::plan::summary::Summary;
-use crate::record::{Change, Counts, InvalidRow, WaitReason};
+use crate::record::{Change, Counts, InvalidRow};
 use crate::source::Source;
 use crate::waits::Waits;
 
@@ -75,8 +74,7 @@ pub async fn plan(
     sample: usize,
 ) -> Result<Forecast, EngineError> {
     let ForecastPorts { source, entries, destination, clock, waits } = ports;
-    let list = || destination.attributes();
-    let attributes = read_retry::repeat(config, waits, WaitReason::Attributes, list).await?;
+    let attributes = store_changes::attributes(entries, destination, config, waits).await?;
     let filter = resolve(options, &attributes)?;
     let changes = match entries {
         Some(entries) => store_changes::look(entries, destination, config, waits, &attributes).await?,

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::existence;
 use super::ports::{EngineError, Ports};
+use super::{existence, read_retry};
 use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination};
 use crate::ledger::LedgerReader;
 use crate::plan::definitions::{self, Definitions};
-use crate::record::{BeliefEdit, EditKind, KeyScope, KnownAttribute};
+use crate::record::{BeliefEdit, EditKind, KeyScope, KnownAttribute, WaitReason};
 use crate::waits::Waits;
 
 /// The store changes that a run found.
@@ -40,6 +40,27 @@ const fn customer(id: i64) -> KeyScope {
 
 const fn attribute(id: i64) -> KeyScope {
     KeyScope { customer_id: None, attribute_id: Some(id) }
+}
+
+/// Lists the store's attributes. A list that lacks an attribute that the store had before is read once more: a single
+/// list that is not complete must not make all values of an attribute invalid.
+pub(super) async fn attributes(
+    ledger: Option<&dyn LedgerReader>,
+    destination: &dyn Destination,
+    config: &PushConfig,
+    waits: &Waits,
+) -> Result<Vec<Attribute>, EngineError> {
+    let list = || read_retry::repeat(config, waits, WaitReason::Attributes, || destination.attributes());
+    let mut listed = list().await?;
+    let Some(ledger) = ledger else { return Ok(listed) };
+    let before = ledger.attributes().await?;
+    let lacks = |listed: &[Attribute], id| !listed.iter().any(|attribute| attribute.id == id);
+    if before.iter().any(|before| !before.deleted && lacks(&listed, before.id)) {
+        let again = list().await?;
+        let missing: Vec<_> = again.into_iter().filter(|found| lacks(&listed, found.id)).collect();
+        listed.extend(missing);
+    }
+    Ok(listed)
 }
 
 /// Finds the store changes, and writes nothing.

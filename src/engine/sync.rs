@@ -11,14 +11,14 @@ use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::stop::asked_to_stop;
-use super::{existence, push, read_retry, store_changes};
+use super::{existence, push, store_changes};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
 use crate::error_chain::with_causes;
 use crate::failpoint;
 use crate::ledger::NewRun;
 use crate::plan::summary::Summary;
 use crate::push::{End, Start};
-use crate::record::{BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, RunKind, RunStatus, WaitReason};
+use crate::record::{BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, RunKind, RunStatus};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -133,10 +133,8 @@ async fn plan(
     options: &Options,
     run_id: i64,
 ) -> Result<(Planned, String), EngineError> {
-    let attributes = {
-        let list = || ports.destination.attributes();
-        read_retry::repeat(config, ports.waits, WaitReason::Attributes, list).await?
-    };
+    let Ports { ledger, destination, waits, .. } = ports;
+    let attributes = store_changes::attributes(Some(ledger), destination, config, waits).await?;
     let filter = resolve(options, &attributes)?;
     if options.full {
         invalidate(ports, config, run_id, &filter).await?;

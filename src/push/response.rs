@@ -10,7 +10,7 @@ use super::{Action, End, Notice, Now, Push, Wait};
 use crate::destination::{Echo, ReadError, Response};
 use crate::record::{ChangeOutcome, Key, LearnedSize, PlannedChange, RequestEnd, RequestOutcome, Verdict};
 use crate::retry::bisection::{Bisection, Step};
-use crate::retry::{self, Meaning, echo};
+use crate::retry::{self, Meaning, echo, words};
 
 /// Requests for each part of a batch that was split because it kept failing.
 const ATTEMPTS_OF_A_PART: u32 = 2;
@@ -239,7 +239,7 @@ impl Push {
     }
 
     fn refused(&mut self, mut batch: Batch, named: Vec<usize>, now: Now, actions: &mut Vec<Action>) {
-        let reason = retry::without_positions(&batch.last_error);
+        let reason = words::without_positions(&batch.last_error);
         let bisection = match batch.bisection.take() {
             Some(mut bisection) => {
                 bisection.refused(named, reason);

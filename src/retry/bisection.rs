@@ -9,8 +9,8 @@
 //! The store's names are followed only as far as that one spare request goes. Each further bad value costs no more than
 //! the first.
 //!
-//! A value is rejected only when it was refused alone, or when the store named it and then accepted the rest without
-//! it.
+//! A value is rejected only when it was refused twice, the second time alone, or when the store named it and then
+//! accepted the rest without it. So a refusal that passes rejects no value.
 
 use crate::record::PlannedChange;
 
@@ -37,8 +37,8 @@ pub struct Bisection {
     reason: String,
     /// Indexes into `bad_set` that the store named.
     named: Vec<usize>,
-    /// Whether `bad_set` is known to hold a bad value only because another part of its set was accepted, and the store
-    /// did not name it.
+    /// Whether the last value in `bad_set` has to be refused once more: the set is known to hold a bad value only because
+    /// another part of its batch was accepted and the store did not name it, or it is a batch of one value.
     inferred: bool,
     /// Whether the set that was sent last is the one without the named values.
     follows_names: bool,
@@ -55,10 +55,11 @@ impl Bisection {
     #[must_use]
     pub const fn new(batch: Vec<PlannedChange>, named: Vec<usize>, reason: String) -> Self {
         Self {
+            // A single value was refused once only, in this batch. A part of a batch was refused in the batch as well.
+            inferred: batch.len() == 1,
             bad_set: batch,
             reason,
             named,
-            inferred: false,
             follows_names: false,
             spare: SPARE,
             pool: Vec::new(),

@@ -16,12 +16,30 @@ pub fn verdict(planned: &PlannedChange, echoes: &[Echo]) -> Option<Verdict> {
     }
     // The store may have skipped the write and show what it held before. If the last value is in doubt, it is not known
     // what the store held.
-    let was_there =
-        planned.change.previous_value.as_ref() == Some(&echo.value) || planned.in_doubt_value.is_some();
-    if was_there && planned.observed_value.as_ref() != Some(&echo.value) {
+    let was_there = was_there(planned, &echo.value) || planned.in_doubt_value.is_some();
+    if was_there && !is_kept_so(planned, &echo.value) {
         return None;
     }
     Some(confirmed(echo, Some(echo.value.clone())))
+}
+
+/// Whether the ledger knew that the store held this value before.
+fn was_there(planned: &PlannedChange, shown: &str) -> bool {
+    planned.change.previous_value.as_deref() == Some(shown)
+}
+
+/// Whether the store keeps the sent value as `shown`: it showed the same in an earlier run. The value that it held
+/// before proves that only if it can be a form of the sent value, because a store that skips a write shows it every time.
+fn is_kept_so(planned: &PlannedChange, shown: &str) -> bool {
+    planned.observed_value.as_deref() == Some(shown)
+        && (!was_there(planned, shown) || may_be_form_of(shown, planned.value()))
+}
+
+/// Whether a store may keep `sent` as `shown`: the same number, or the same text apart from case and spaces.
+fn may_be_form_of(shown: &str, sent: &str) -> bool {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    words(shown) == words(sent) || number(shown).is_some_and(|shown| number(sent) == Some(shown))
 }
 
 /// Returns what reading the key back proves for one change.
@@ -40,10 +58,15 @@ pub fn read_back_verdict(planned: &PlannedChange, values: &[Echo]) -> Verdict {
     if first.value == planned.value() {
         return confirmed(first, None);
     }
-    if planned.observed_value.as_ref() == Some(&first.value) {
+    if is_kept_so(planned, &first.value) {
         return confirmed(first, Some(first.value.clone()));
     }
-    unknown("read back, the store shows another value than was sent", Some(first.value.clone()))
+    let reason = if was_there(planned, &first.value) {
+        "the store responded with success, and read back it still holds the value from before"
+    } else {
+        "read back, the store shows another value than was sent"
+    };
+    unknown(reason, Some(first.value.clone()))
 }
 
 fn confirmed(echo: &Echo, stored_value: Option<String>) -> Verdict {

@@ -1,3 +1,5 @@
 //! The engine over a ledger in memory or in a file, and the in-process sandbox.
 
+mod attributes;
 mod existence;
+mod store;

@@ -152,7 +152,7 @@ fn the_reason_of_a_rejection_has_no_position_in_the_batch() {
 
 #[test]
 fn a_page_of_a_firewall_is_about_the_content_while_reads_succeed() {
-    for status in [403, 406] {
+    for status in [403, 404, 406] {
         let mut driver = Driver::new(changes(10));
         let end = driver
             .run(|sent| if sent.customers().contains(&4) { html(status) } else { accepted(sent) })
@@ -161,6 +161,27 @@ fn a_page_of_a_firewall_is_about_the_content_while_reads_succeed() {
         let Verdict::Rejected { reason } = &driver.outcomes[&Key::new(4, 1)].verdict else { panic!() };
         assert!(reason.starts_with("refused by something before the store"), "{reason}");
         assert_eq!(end.status, RunStatus::Succeeded);
+    }
+}
+
+#[test]
+fn a_firewall_that_refuses_the_only_value_is_named_in_its_reason() {
+    let mut driver = Driver::new(changes(1));
+    driver.run(|_| html(403));
+    let Verdict::Rejected { reason } = &driver.outcomes[&Key::new(1, 1)].verdict else { panic!() };
+    assert!(reason.starts_with("refused by something before the store"), "{reason}");
+    assert_eq!(driver.sent.len(), 2);
+}
+
+#[test]
+fn promise_6_a_refusal_that_passes_rejects_no_value_of_a_batch_of_any_size() {
+    for customers in [1, 2, 10] {
+        for response in [html(403), html(406), problem(422, "No"), problem(400, "No")] {
+            let mut driver = Driver::new(changes(customers));
+            driver.respond(|_| response.clone());
+            driver.run(accepted);
+            assert_eq!(driver.confirmed().len() as i64, customers, "{response:?}");
+        }
     }
 }
 
@@ -183,7 +204,7 @@ fn a_response_after_which_nothing_can_succeed_stops_the_run_with_advice() {
         (problem(401, "No"), "access_token"),
         (html(401), "access_token"),
         (problem(403, "No"), "scope"),
-        (html(404), "hash"),
+        (problem(404, "No"), "hash"),
         (html(301), "api_url"),
         (html(405), "api_url"),
         (html(415), "api_url"),

@@ -1,0 +1,100 @@
+//! A store whose reads go wrong in the way that a test chooses.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use attrsync::clock::SystemClock;
+use attrsync::config::PushConfig;
+use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
+use attrsync::engine::{self, EngineError, Options, Ports, Report};
+use attrsync::ledger::Ledger;
+use attrsync::record::Key;
+use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
+use attrsync::testing::memory_source::MemorySource;
+use attrsync::testing::sandbox_destination::SandboxDestination;
+use attrsync::waits::Waits;
+use tokio::sync::watch;
+
+/// A store of a hundred customers and three attributes.
+pub(super) struct OddStore {
+    store: SandboxDestination,
+    /// The attribute that each of the next lists of attributes lacks.
+    pub(super) lacking: Mutex<VecDeque<i64>>,
+    /// Whether reads of values and customers get no response.
+    pub(super) silent_reads: AtomicBool,
+    /// How many reads of values and customers were made.
+    pub(super) reads: AtomicUsize,
+}
+
+impl OddStore {
+    pub(super) fn new() -> Self {
+        let quota = QuotaRule { requests: 10_000, ..QuotaRule::default() };
+        let options =
+            SandboxOptions { customers: 100, latency: Duration::ZERO, quota, ..SandboxOptions::default() };
+        let model = Arc::new(Mutex::new(Model::new(options)));
+        Self {
+            store: SandboxDestination::new(model, Duration::from_secs(60), 0.2),
+            lacking: Mutex::default(),
+            silent_reads: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
+        }
+    }
+
+    async fn read(&self) {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        if self.silent_reads.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Destination for OddStore {
+    async fn acquire_permit(&self) {
+        self.store.acquire_permit().await;
+    }
+
+    async fn upsert(&self, items: &[Item<'_>]) -> Response {
+        self.store.upsert(items).await
+    }
+
+    async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
+        self.read().await;
+        self.store.fetch(keys).await
+    }
+
+    async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
+        let lacking = self.lacking.lock().expect("no panic").pop_front();
+        let listed = self.store.attributes().await?;
+        Ok(listed.into_iter().filter(|attribute| Some(attribute.id) != lacking).collect())
+    }
+
+    async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
+        self.read().await;
+        self.store.customers(ids).await
+    }
+}
+
+/// Syncs these values of attribute 1, of customers 1, 2, and so on.
+pub(super) async fn sync(
+    ledger: &dyn Ledger,
+    store: &dyn Destination,
+    values: &[&str],
+    push: &PushConfig,
+    stop: watch::Receiver<bool>,
+) -> Result<Report, EngineError> {
+    let rows = values.iter().zip(1..).map(|(value, id)| (Some(id), Some(1), Some((*value).to_owned())));
+    let source = MemorySource::new(rows.collect());
+    let ports = Ports {
+        source: &source,
+        ledger,
+        destination: store,
+        clock: &SystemClock,
+        waits: &Waits::default(),
+        progress: &|_| {},
+    };
+    engine::sync(ports, push, &Options::default(), stop).await
+}
