@@ -1,13 +1,16 @@
 //! A BigCommerce store over HTTP.
 //!
-//! [`client`] sends one request over HTTP, [`wire`] reads the response's body (with [`tree`]), [`headers`] its headers.
+//! [`client`] sends one request over HTTP. [`wire`] and [`problem`] read the response's body (with [`tree`]), [`headers`]
+//! its headers. [`mask`] removes the token from both.
 //! [`pacing`] is the rate limiter, with the accounting of [`quota`]. [`paging`] reads the pages of a list.
 //! [`transport`] is the port that carries requests: HTTP, or a sandbox in the simulation.
 
 mod client;
 pub(crate) mod headers;
+pub(crate) mod mask;
 pub(crate) mod pacing;
 mod paging;
+pub(crate) mod problem;
 pub(crate) mod quota;
 pub(crate) mod transport;
 mod tree;
@@ -22,6 +25,7 @@ pub(crate) use reqwest::Method;
 
 use self::client::Client;
 pub use self::client::{BigCommerceError, BigCommerceOptions};
+use self::mask::Mask;
 use self::pacing::Pacer;
 use self::transport::{PacedTransport, RawResponse, Transport};
 use super::{Attribute, Destination, Echo, HttpResponse, Item, ReadError, Response};
@@ -41,19 +45,21 @@ impl BigCommerce {
     /// An address, hash or token that cannot be used, or a system without CA certificates.
     pub fn new(options: BigCommerceOptions) -> Result<Self, BigCommerceError> {
         let (name, reserve, timeout) = (options.name.clone(), options.quota_reserve, options.request_timeout);
-        Ok(Self::over(Box::new(Client::new(options)?), name, reserve, timeout))
+        let mask = Mask::new(options.token.clone());
+        Ok(Self::over(Box::new(Client::new(options)?), mask, name, reserve, timeout))
     }
 
     /// A store that is reached through this transport.
     pub(crate) fn over(
         transport: Box<dyn Transport>,
+        mask: Mask,
         name: StoreName,
         quota_reserve: f64,
         request_timeout: Duration,
     ) -> Self {
         // The caller of a write may record its intent between the permit and the request.
         let pacer = Pacer::new(quota_reserve, request_timeout * 2);
-        Self { transport: PacedTransport { transport, pacer }, name }
+        Self { transport: PacedTransport { transport, mask, pacer }, name }
     }
 
     /// Notes in `waits` when the rate quota makes requests wait.
@@ -86,7 +92,7 @@ impl Destination for BigCommerce {
         let path = "/customers/attribute-values";
         match self.transport.send(Method::PUT, path, Some(body)).await {
             Ok(RawResponse { status, request_id, wait, text }) => {
-                let body = wire::upsert_response(status, &text);
+                let body = wire::upsert_response(status, &text, &self.transport.mask);
                 Response::Received(HttpResponse { status, request_id, wait, body })
             }
             Err(response) => response,
@@ -96,22 +102,23 @@ impl Destination for BigCommerce {
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         let keys: BTreeSet<Key> = keys.iter().copied().collect();
         let mut echoes = Vec::new();
-        for path in paging::value_paths(&keys) {
-            let rows = paging::all_pages(&self.transport, &path, wire::echo).await?;
+        for (path, most) in paging::value_paths(&keys) {
+            let rows = paging::all_pages(&self.transport, &path, most, wire::echo).await?;
             echoes.extend(rows.into_iter().filter(|echo| keys.contains(&echo.key)));
         }
         Ok(echoes)
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
-        paging::all_pages(&self.transport, "/customers/attributes", wire::attribute).await
+        paging::all_pages(&self.transport, "/customers/attributes", paging::ATTRIBUTES_MAX, wire::attribute)
+            .await
     }
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
         let ids: BTreeSet<i64> = ids.iter().copied().collect();
         let mut found = BTreeSet::new();
-        for path in paging::customer_paths(&ids) {
-            found.extend(paging::all_pages(&self.transport, &path, wire::customer).await?);
+        for (path, most) in paging::customer_paths(&ids) {
+            found.extend(paging::all_pages(&self.transport, &path, most, wire::customer).await?);
         }
         Ok(found.intersection(&ids).copied().collect())
     }

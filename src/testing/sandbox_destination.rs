@@ -9,6 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::timeout;
 
+use crate::config::Secret;
+use crate::destination::bigcommerce::mask::Mask;
 use crate::destination::bigcommerce::pacing::InFlight;
 use crate::destination::bigcommerce::transport::{RawResponse, Transport};
 use crate::destination::bigcommerce::{BigCommerce, Method, headers};
@@ -34,8 +36,9 @@ impl SandboxDestination {
         };
         let name = StoreName::new("https://sandbox", &*hash);
         let base = format!("/stores/{hash}/v3");
+        let mask = Mask::new(Secret::new(&*token));
         let transport = InProcess { model, base, token, request_timeout };
-        Self(BigCommerce::over(Box::new(transport), name, quota_reserve, request_timeout))
+        Self(BigCommerce::over(Box::new(transport), mask, name, quota_reserve, request_timeout))
     }
 }
 

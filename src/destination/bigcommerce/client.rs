@@ -1,7 +1,6 @@
 //! Sends one HTTP request to the store and reads its response.
 //!
-//! No request is sent again and no redirect is followed, so the token is sent to the configured address only. The token
-//! is removed from the response, because a gateway may echo its request.
+//! No request is sent again and no redirect is followed, so the token is sent to the configured address only.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
 use super::headers;
+use super::mask::Mask;
 use super::pacing::InFlight;
 use super::quota::Ending;
 use super::transport::{RawResponse, Transport};
@@ -19,8 +19,7 @@ use crate::destination::Response;
 use crate::error_chain::with_causes;
 use crate::record::StoreName;
 
-/// The largest body that is read: 500 values of 255 escaped characters have 1.6 MiB. Its JSON tree can need 16 times as
-/// much memory.
+/// The largest body that is read: 500 values of 255 escaped characters have 1.6 MiB. What exceeds it is not read.
 const BODY_MAX: usize = 2 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,9 +29,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// Shorter tokens occur in tests only. Removing them could change unrelated text.
-const TOKEN_MIN: usize = 8;
 
 /// Where the store is, and how requests are made.
 #[derive(Debug, Clone)]
@@ -83,7 +79,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     /// `{api_url}/stores/{hash}/v3`
     base: String,
-    token: Secret,
+    mask: Mask,
     request_timeout: Duration,
 }
 
@@ -116,10 +112,10 @@ impl Client {
         }
         let http = builder.build().map_err(|error| BigCommerceError::Tls { reason: chain(&error) })?;
         let base = format!("{}/v3", url.as_str().trim_end_matches('/'));
-        Ok(Self { http, base, token: options.token, request_timeout: options.request_timeout })
+        Ok(Self { http, base, mask: Mask::new(options.token), request_timeout: options.request_timeout })
     }
 
-    async fn receive(&self, mut response: reqwest::Response) -> Result<RawResponse, reqwest::Error> {
+    async fn receive(mut response: reqwest::Response) -> Result<RawResponse, reqwest::Error> {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             let room = BODY_MAX - bytes.len();
@@ -130,8 +126,7 @@ impl Client {
         }
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        let raw = RawResponse::new(response.status().as_u16(), response.headers(), self.without_token(text));
-        Ok(RawResponse { request_id: raw.request_id.map(|id| self.without_token(id)), ..raw })
+        Ok(RawResponse::new(response.status().as_u16(), response.headers(), text))
     }
 
     fn lost(&self, error: reqwest::Error) -> Response {
@@ -144,12 +139,7 @@ impl Client {
     }
 
     fn reason(&self, error: reqwest::Error) -> String {
-        self.without_token(chain(&error.without_url()))
-    }
-
-    fn without_token(&self, text: String) -> String {
-        let token = self.token.expose();
-        if token.len() >= TOKEN_MIN && text.contains(token) { text.replace(token, "***") } else { text }
+        self.mask.clean(chain(&error.without_url())).into_owned()
     }
 }
 
@@ -169,7 +159,7 @@ impl Transport for Client {
         match request.send().await {
             Ok(response) => {
                 in_flight.end(headers::ending(response.status().as_u16(), response.headers()));
-                self.receive(response).await.map_err(|error| self.lost(error))
+                Self::receive(response).await.map_err(|error| self.lost(error))
             }
             // Both kinds of error happen before a byte of the request is written.
             Err(error) if error.is_connect() || error.is_builder() => {

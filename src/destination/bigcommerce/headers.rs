@@ -84,7 +84,12 @@ fn seconds(text: &str) -> Option<Duration> {
 /// Reads the store's id of the request.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?.trim();
-    (!id.is_empty()).then(|| id.chars().take(REQUEST_ID_MAX).collect())
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// Cuts an id to the length that is kept.
+pub(super) fn cut_request_id(id: &str) -> String {
+    id.chars().take(REQUEST_ID_MAX).collect()
 }
 
 /// Makes headers from names in lower case and values. A value that is not valid is left out.

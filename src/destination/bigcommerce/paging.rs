@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 
+use super::mask::Mask;
+use super::problem;
 use super::transport::{PacedTransport, RawResponse};
 use super::tree::Tree;
 use super::wire::{self, Page};
@@ -16,8 +18,8 @@ use crate::record::Key;
 /// Rows in a page: the API's maximum.
 const LIMIT: usize = 250;
 
-/// No list that is read here has so many pages.
-const PAGES_MAX: u64 = 100;
+/// The most attributes of a store. BigCommerce allows 50, and allowed 100 once.
+pub(super) const ATTRIBUTES_MAX: usize = 2_500;
 
 /// Customers in one path. The API's own limit is not documented.
 const CUSTOMERS_MAX: usize = 40;
@@ -25,25 +27,35 @@ const CUSTOMERS_MAX: usize = 40;
 /// The longest path. With the API's address and the page's number, it stays below the limit of common gateways.
 const PATH_MAX: usize = 1900;
 
-/// Reads all pages of the list at `path`, which may have a query.
+/// Reads all pages of the list at `path`, which may have a query. The list has at most `most` items.
 ///
 /// # Errors
-/// The first response that is not a readable 200, and a list without an end.
+/// The first response that is not a readable 200, a page of more items than were asked for, and a longer list.
 pub(super) async fn all_pages<T: PartialEq>(
     transport: &PacedTransport,
     path: &str,
+    most: usize,
     read: impl Fn(&Tree<'_>) -> Option<T>,
 ) -> Result<Vec<T>, ReadError> {
     let separator = if path.contains('?') { '&' } else { '?' };
     let mut all: Vec<T> = Vec::new();
     let mut previous = 0..0;
-    for number in 1..=PAGES_MAX {
+    for number in 1_u64.. {
         transport.acquire_permit().await;
         let path = format!("{path}{separator}limit={LIMIT}&page={number}");
         let received = transport.send(Method::GET, &path, None).await.map_err(ReadError)?;
-        let page = readable(received, &read)?;
+        let page = readable(received, &transport.mask, &read)?;
         if page.items.is_empty() {
             return Ok(all);
+        }
+        if page.items.len() > LIMIT {
+            let count = page.items.len();
+            return Err(invalid(format!(
+                "page {number} of the list has {count} items; {LIMIT} were asked for"
+            )));
+        }
+        if all.len() + page.items.len() > most {
+            break;
         }
         if page.items == all[previous] {
             return Err(invalid(format!("page {number} of the list repeats the page before it")));
@@ -54,19 +66,23 @@ pub(super) async fn all_pages<T: PartialEq>(
             return Ok(all);
         }
     }
-    Err(invalid(format!("the list has more than {PAGES_MAX} pages")))
+    Err(invalid(format!("the list has more than {most} items")))
 }
 
 /// Reads the page of a 200, if every item can be read.
-fn readable<T>(received: RawResponse, read: impl Fn(&Tree<'_>) -> Option<T>) -> Result<Page<T>, ReadError> {
+fn readable<T>(
+    received: RawResponse,
+    mask: &Mask,
+    read: impl Fn(&Tree<'_>) -> Option<T>,
+) -> Result<Page<T>, ReadError> {
     let RawResponse { status, request_id, wait, text } = received;
     let body = if status == 200 {
-        match wire::page(&text, read) {
+        match wire::page(&text, mask, read) {
             Some(page) if page.unread == 0 => return Ok(page),
-            _ => wire::unreadable(&text),
+            _ => problem::unreadable(&text, mask),
         }
     } else {
-        wire::error_body(&text)
+        problem::error_body(&text, mask)
     };
     Err(ReadError(Response::Received(HttpResponse { status, request_id, wait, body })))
 }
@@ -77,17 +93,17 @@ fn invalid(text: String) -> ReadError {
     ReadError(Response::Received(HttpResponse { status: 200, request_id: None, wait: None, body }))
 }
 
-/// Returns the paths that together read these keys. A path reads every named attribute of every named customer, so its
-/// list may have rows of other keys.
-pub(super) fn value_paths(keys: &BTreeSet<Key>) -> Vec<String> {
-    let mut paths: Vec<String> = Vec::new();
+/// Returns the paths that together read these keys, each with the largest number of rows of its list. A path reads every
+/// named attribute of every named customer, so its list may have rows of other keys. A row may be there twice.
+pub(super) fn value_paths(keys: &BTreeSet<Key>) -> Vec<(String, usize)> {
+    let mut paths: Vec<(String, usize)> = Vec::new();
     let (mut customers, mut attributes) = (BTreeSet::new(), BTreeSet::new());
     for key in keys {
         customers.insert(key.customer_id);
         attributes.insert(key.attribute_id);
         let path = value_path(&customers, &attributes);
         match paths.last_mut() {
-            Some(last) if customers.len() <= CUSTOMERS_MAX && path.len() <= PATH_MAX => *last = path,
+            Some(last) if customers.len() <= CUSTOMERS_MAX && path.0.len() <= PATH_MAX => *last = path,
             _ => {
                 (customers, attributes) = ([key.customer_id].into(), [key.attribute_id].into());
                 paths.push(value_path(&customers, &attributes));
@@ -97,15 +113,16 @@ pub(super) fn value_paths(keys: &BTreeSet<Key>) -> Vec<String> {
     paths
 }
 
-fn value_path(customers: &BTreeSet<i64>, attributes: &BTreeSet<i64>) -> String {
+fn value_path(customers: &BTreeSet<i64>, attributes: &BTreeSet<i64>) -> (String, usize) {
+    let most = 2 * customers.len() * attributes.len();
     let (customers, attributes) = (list(customers), list(attributes));
-    format!("/customers/attribute-values?customer_id:in={customers}&attribute_id:in={attributes}")
+    (format!("/customers/attribute-values?customer_id:in={customers}&attribute_id:in={attributes}"), most)
 }
 
-/// Returns the paths that together read these customers.
-pub(super) fn customer_paths(ids: &BTreeSet<i64>) -> Vec<String> {
+/// Returns the paths that together read these customers, each with the largest number of rows of its list.
+pub(super) fn customer_paths(ids: &BTreeSet<i64>) -> Vec<(String, usize)> {
     let ids: Vec<_> = ids.iter().copied().collect();
-    ids.chunks(CUSTOMERS_MAX).map(|ids| format!("/customers?id:in={}", list(ids))).collect()
+    ids.chunks(CUSTOMERS_MAX).map(|ids| (format!("/customers?id:in={}", list(ids)), 2 * ids.len())).collect()
 }
 
 fn list<'a>(ids: impl IntoIterator<Item = &'a i64>) -> String {

@@ -7,6 +7,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 
 use super::headers;
+use super::mask::Mask;
 use super::pacing::{InFlight, Pacer};
 use crate::clock::{Clock as _, SystemClock};
 use crate::destination::Response;
@@ -28,9 +29,10 @@ pub(crate) trait Transport: Send + Sync {
     ) -> Result<RawResponse, Response>;
 }
 
-/// A transport with the rate limiter of its store.
+/// A transport with the mask and the rate limiter of its store.
 pub(super) struct PacedTransport {
     pub(super) transport: Box<dyn Transport>,
+    pub(super) mask: Mask,
     pub(super) pacer: Pacer,
 }
 
@@ -49,12 +51,13 @@ impl PacedTransport {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<RawResponse, Response> {
-        self.transport.send(self.pacer.start_request(), method, path, body).await
+        let received = self.transport.send(self.pacer.start_request(), method, path, body).await?;
+        let request_id = received.request_id.map(|id| headers::cut_request_id(&self.mask.clean(id)));
+        Ok(RawResponse { request_id, ..received })
     }
 }
 
-/// A complete response, with its body as text.
-#[derive(Debug)]
+/// A complete response, with its body as text. Body and request id may have the token.
 pub(crate) struct RawResponse {
     /// The HTTP status.
     pub(crate) status: u16,

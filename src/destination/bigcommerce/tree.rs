@@ -1,13 +1,18 @@
 //! A JSON body as a tree, with borrowed strings and the fields of an object in the order of the text.
 //!
 //! The order matters: the API stops at the first bad item, so the first error names it. `serde_json`'s own tree sorts
-//! the fields and allocates each name.
+//! the fields, allocates each name, and takes as much memory as a hostile body asks for.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
+
+use super::mask::Mask;
+
+/// The largest number of values and names that are kept of a body. 500 values with all their fields have 10,000.
+const NODES_MAX: usize = 50_000;
 
 /// A JSON value.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,53 +51,105 @@ impl<'a> Tree<'a> {
             _ => None,
         }
     }
+}
 
-    /// Returns at most `max` scalars, each with its path and as text: for `{"0": {"value": "too long"}}`, the scalar
-    /// `("0.value", "too long")`. A path has no index of an array, because it could be taken for an item's index.
-    pub(super) fn scalars(self, max: usize) -> Vec<(String, String)> {
-        let mut scalars = Vec::new();
-        self.collect(String::new(), max, &mut scalars);
-        scalars
+/// How far a body could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// To its end.
+    Whole,
+    /// To its end, but it has more values than are kept.
+    TooMany,
+    /// To where it was cut.
+    Cut,
+    /// To a syntax error, or it is not an object.
+    Invalid,
+}
+
+/// Reads a body that is an object, as far as it can be read. The fields before an error are kept. The value of a field
+/// that was not read to its end is null.
+pub(super) fn object<'a>(text: &'a str, mask: &Mask) -> (Tree<'a>, Extent) {
+    let (mut fields, mut left) = (Vec::new(), NODES_MAX);
+    let seed = TreeSeed { mask, left: &mut left };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = json.deserialize_map(Object { seed, fields: &mut fields }).and_then(|()| json.end());
+    let extent = match read {
+        Ok(()) if left == 0 => Extent::TooMany,
+        Ok(()) => Extent::Whole,
+        Err(error) if error.is_eof() => Extent::Cut,
+        Err(_) => Extent::Invalid,
+    };
+    (Tree::Map(fields), extent)
+}
+
+struct Object<'s, 'f, 'a> {
+    seed: TreeSeed<'s>,
+    fields: &'f mut Vec<(Cow<'a, str>, Tree<'a>)>,
+}
+
+impl<'de> Visitor<'de> for Object<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
 
-    fn collect(self, path: String, max: usize, scalars: &mut Vec<(String, String)>) {
-        if scalars.len() >= max {
-            return;
-        }
-        let text = match self {
-            Self::List(items) => {
-                for item in items {
-                    item.collect(path.clone(), max, scalars);
-                }
-                return;
-            }
-            Self::Map(fields) => {
-                for (name, value) in fields {
-                    let path = if path.is_empty() { name.into_owned() } else { format!("{path}.{name}") };
-                    value.collect(path, max, scalars);
-                }
-                return;
-            }
-            Self::Null => String::new(),
-            Self::Bool(value) => value.to_string(),
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text.into_owned(),
-        };
-        if !(path.is_empty() && text.is_empty()) {
-            scalars.push((path, text));
-        }
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.seed.fields(&mut map, self.fields)
     }
 }
 
-impl<'de> Deserialize<'de> for Tree<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TreeVisitor)
+/// Reads a tree of at most `left` values. What exceeds them is skipped, so a tree takes a bounded amount of memory.
+/// The token is masked in every text.
+struct TreeSeed<'s> {
+    mask: &'s Mask,
+    left: &'s mut usize,
+}
+
+impl TreeSeed<'_> {
+    fn text<'de>(&self, text: Cow<'de, str>) -> Tree<'de> {
+        Tree::Text(self.mask.clean(text))
+    }
+
+    /// The seed of a value within this one; `None` if the tree has no room for it.
+    fn inner(&mut self) -> Option<TreeSeed<'_>> {
+        *self.left = self.left.checked_sub(1)?;
+        Some(TreeSeed { mask: self.mask, left: self.left })
+    }
+
+    /// Reads the fields of an object, as long as there is room.
+    fn fields<'de, A: MapAccess<'de>>(
+        &mut self,
+        map: &mut A,
+        fields: &mut Vec<(Cow<'de, str>, Tree<'de>)>,
+    ) -> Result<(), A::Error> {
+        // Serde reads a `Cow` as owned; a tree borrows the name if it can.
+        while let Some(seed) = self.inner() {
+            let Some(name) = map.next_key_seed(seed)? else { return Ok(()) };
+            let (Tree::Text(name), Some(seed)) = (name, self.inner()) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            fields.push((name, Tree::Null));
+            let value = map.next_value_seed(seed)?;
+            if let Some((_, field)) = fields.last_mut() {
+                *field = value;
+            }
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
     }
 }
 
-struct TreeVisitor;
+impl<'de> DeserializeSeed<'de> for TreeSeed<'_> {
+    type Value = Tree<'de>;
 
-impl<'de> Visitor<'de> for TreeVisitor {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TreeSeed<'_> {
     type Value = Tree<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,32 +173,76 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Tree<'de>, E> {
-        Ok(Tree::Text(Cow::Borrowed(value)))
+        Ok(self.text(Cow::Borrowed(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Tree<'de>, E> {
-        Ok(Tree::Text(Cow::Owned(value.to_owned())))
+        Ok(self.text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_unit<E>(self) -> Result<Tree<'de>, E> {
         Ok(Tree::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Tree<'de>, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
+        while let Some(seed) = self.inner() {
+            match seq.next_element_seed(seed)? {
+                Some(item) => items.push(item),
+                None => return Ok(Tree::List(items)),
+            }
         }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Tree::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Tree<'de>, A::Error> {
         let mut fields = Vec::new();
-        // Serde reads a `Cow` as owned; a tree borrows the name if it can.
-        while let Some(name) = map.next_key::<Tree<'de>>()? {
-            let Tree::Text(name) = name else { continue };
-            fields.push((name, map.next_value()?));
-        }
+        self.fields(&mut map, &mut fields)?;
         Ok(Tree::Map(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn read(text: &str) -> (Tree<'_>, Extent) {
+        object(text, &Mask::new(Secret::new("")))
+    }
+
+    #[test]
+    fn the_fields_before_an_error_are_kept() {
+        for (text, fields, extent) in [
+            (r#"{"a":true,"b":[null]}"#, r#"[("a", Bool(true)), ("b", List([Null]))]"#, Extent::Whole),
+            (r#"{"a":true,"b":[null"#, r#"[("a", Bool(true)), ("b", Null)]"#, Extent::Cut),
+            (r#"{"a":true,"b":[null}"#, r#"[("a", Bool(true)), ("b", Null)]"#, Extent::Invalid),
+            (r#"{"a":true}x"#, r#"[("a", Bool(true))]"#, Extent::Invalid),
+            ("", "[]", Extent::Cut),
+            ("[1]", "[]", Extent::Invalid),
+        ] {
+            let (tree, found) = read(text);
+            assert_eq!((format!("{tree:?}"), found), (format!("Map({fields})"), extent), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_no_more_values_than_are_kept() {
+        fn nodes(tree: &Tree<'_>) -> usize {
+            match tree {
+                Tree::List(items) => 1 + items.iter().map(nodes).sum::<usize>(),
+                Tree::Map(fields) => 1 + fields.iter().map(|(_, value)| 1 + nodes(value)).sum::<usize>(),
+                _ => 1,
+            }
+        }
+        for part in ["0,", "{},", r#"{"":0},"#, "[[[]]],", r#""x","#] {
+            let text = format!(r#"{{"data":[{}0]}}"#, part.repeat(NODES_MAX));
+            let (tree, extent) = read(&text);
+            assert_eq!(extent, Extent::TooMany, "{part}");
+            assert!(nodes(&tree) <= NODES_MAX + 1, "{part}");
+        }
+        let text = format!("{{{}\"a\":0}}", r#""a":0,"#.repeat(NODES_MAX));
+        assert_eq!(read(&text).1, Extent::TooMany);
     }
 }

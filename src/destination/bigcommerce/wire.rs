@@ -5,15 +5,15 @@
 
 use serde::Serialize;
 
-use super::tree::Tree;
+use super::mask::Mask;
+use super::problem::{error_body, unreadable};
+use super::tree::{self, Extent, Tree};
 use crate::destination::{Attribute, Body, Echo, Item};
-use crate::record::Key;
+use crate::record::{Key, VALUE_MAX_CHARS};
 
-/// The longest text that is kept of an error, in bytes.
-const EXCERPT_MAX: usize = 2048;
-
-/// The largest number of an error's fields that are kept.
-const ERRORS_MAX: usize = 500;
+/// The longest text that is kept of an item. A store that keeps to the API sends no value that is longer than a quarter
+/// of it.
+const TEXT_MAX_CHARS: usize = 4 * VALUE_MAX_CHARS;
 
 #[derive(Serialize)]
 struct WireItem<'a> {
@@ -40,15 +40,20 @@ pub(crate) fn upsert_body(items: &[Item<'_>]) -> serde_json::Result<Vec<u8>> {
 pub(crate) struct Page<T> {
     /// The items that could be read, in the order of the body.
     pub(crate) items: Vec<T>,
-    /// How many items could not be read.
+    /// How many items could not be read, at least.
     pub(crate) unread: usize,
     /// The number of pages, if the body has it.
     pub(crate) total_pages: Option<u64>,
 }
 
 /// Reads one page of a list; `None` unless the text is JSON with a `data` array.
-pub(crate) fn page<T>(text: &str, read: impl Fn(&Tree<'_>) -> Option<T>) -> Option<Page<T>> {
-    let body: Tree<'_> = serde_json::from_str(text).ok()?;
+pub(crate) fn page<T>(text: &str, mask: &Mask, read: impl Fn(&Tree<'_>) -> Option<T>) -> Option<Page<T>> {
+    let (body, extent) = tree::object(text, mask);
+    let skipped = match extent {
+        Extent::Whole => 0,
+        Extent::TooMany => 1,
+        Extent::Cut | Extent::Invalid => return None,
+    };
     let Tree::List(data) = body.get("data")? else { return None };
     let items: Vec<T> = data.iter().filter_map(read).collect();
     let pagination = body.get("meta").and_then(|meta| meta.get("pagination"));
@@ -56,13 +61,14 @@ pub(crate) fn page<T>(text: &str, read: impl Fn(&Tree<'_>) -> Option<T>) -> Opti
         Some(Tree::Number(pages)) => pages.as_u64(),
         _ => None,
     };
-    Some(Page { unread: data.len() - items.len(), items, total_pages })
+    Some(Page { unread: data.len() - items.len() + skipped, items, total_pages })
 }
 
-/// Reads a value. NUL becomes U+FFFD, because Postgres cannot save it.
+/// Reads a value. NUL becomes U+FFFD, because Postgres cannot save it. A value longer than any that the API allows is
+/// cut, and ends with `…`.
 pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
     let value = match item.get("attribute_value")? {
-        Tree::Text(text) => text.replace('\0', "\u{FFFD}"),
+        Tree::Text(text) => bounded(text).replace('\0', "\u{FFFD}"),
         Tree::Number(number) => number.to_string(),
         _ => return None,
     };
@@ -72,9 +78,17 @@ pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
 
 /// Reads an attribute.
 pub(crate) fn attribute(item: &Tree<'_>) -> Option<Attribute> {
-    let name = item.get("name")?.text()?.to_owned();
-    let kind = item.get("type").and_then(Tree::text).unwrap_or_default().to_owned();
+    let name = bounded(item.get("name")?.text()?);
+    let kind = bounded(item.get("type").and_then(Tree::text).unwrap_or_default());
     Some(Attribute { id: id(item, "id")?, name, kind })
+}
+
+/// The beginning of a text that is longer than the API allows.
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(TEXT_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Reads a customer's id.
@@ -88,51 +102,12 @@ fn id(item: &Tree<'_>, field: &str) -> Option<i64> {
 }
 
 /// Reads the body of the response to a write.
-pub(crate) fn upsert_response(status: u16, text: &str) -> Body {
+pub(crate) fn upsert_response(status: u16, text: &str, mask: &Mask) -> Body {
     if (200..300).contains(&status) {
-        return page(text, echo).map_or_else(|| unreadable(text), |page| Body::Echoes(page.items));
+        let page = page(text, mask, echo);
+        return page.map_or_else(|| unreadable(text, mask), |page| Body::Echoes(page.items));
     }
-    error_body(text)
-}
-
-/// Reads the body of a response that is no success.
-pub(crate) fn error_body(text: &str) -> Body {
-    problem(text).unwrap_or_else(|| unreadable(text))
-}
-
-/// The beginning of a body that cannot be read.
-pub(super) fn unreadable(text: &str) -> Body {
-    Body::Unreadable(excerpt(text))
-}
-
-/// Reads an error in the API's shape: an object with a title, a detail or errors.
-fn problem(text: &str) -> Option<Body> {
-    let Tree::Map(fields) = serde_json::from_str(text).ok()? else { return None };
-    let (mut title, mut detail, mut errors) = (None, None, None);
-    for (name, value) in fields {
-        match (&*name, value) {
-            ("title", Tree::Text(text)) => title = Some(text),
-            ("detail", Tree::Text(text)) => detail = Some(text),
-            ("errors", tree) => errors = Some(tree.scalars(ERRORS_MAX)),
-            _ => {}
-        }
-    }
-    if title.is_none() && detail.is_none() && errors.is_none() {
-        return None;
-    }
-    let title: Vec<_> = [title, detail].into_iter().flatten().filter(|text| !text.is_empty()).collect();
-    let errors = errors.unwrap_or_default();
-    Some(Body::Problem {
-        title: excerpt(&title.join(": ")),
-        errors: errors.into_iter().map(|(field, text)| (excerpt(&field), excerpt(&text))).collect(),
-    })
-}
-
-/// Cuts a text to at most 2 KiB, between characters, and replaces control characters, which a terminal could obey and
-/// Postgres could not save.
-pub(super) fn excerpt(text: &str) -> String {
-    let end = text.floor_char_boundary(EXCERPT_MAX);
-    text[..end].chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    error_body(text, mask)
 }
 
 #[cfg(test)]

@@ -57,11 +57,27 @@ async fn a_list_without_an_end_is_an_error() {
     let server = HttpServer::start([ok(&page), ok(&page)]);
     let text = unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
     assert_eq!(text, "page 2 of the list repeats the page before it");
+}
 
+#[tokio::test]
+async fn a_list_is_bounded() {
+    // Two rows of one key: the store has the value twice. More of them are no list of this key.
     let endless = (0..200).map(|page| ok(&json!({ "data": [row(7, 3, &page.to_string())] })));
     let server = HttpServer::start(endless);
     let text = unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
-    assert_eq!((text.as_str(), server.seen().len()), ("the list has more than 100 pages", 100));
+    assert_eq!((text.as_str(), server.seen().len()), ("the list has more than 2 items", 3));
+
+    let page = |page: i64, rows: i64| {
+        let rows: Vec<_> = (0..rows).map(|row| json!({ "id": page * 250 + row, "name": "a" })).collect();
+        ok(&list(&rows, 1_000_000))
+    };
+    let server = HttpServer::start((0..20).map(|number| page(number, 250)));
+    let text = unreadable(client(&server.url()).attributes().await.unwrap_err());
+    assert_eq!((text.as_str(), server.seen().len()), ("the list has more than 2500 items", 11));
+
+    let server = HttpServer::start([page(0, 251)]);
+    let text = unreadable(client(&server.url()).attributes().await.unwrap_err());
+    assert_eq!(text, "page 1 of the list has 251 items; 250 were asked for");
 }
 
 #[tokio::test]

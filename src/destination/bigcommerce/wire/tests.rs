@@ -2,16 +2,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::Secret;
 
-fn problem(text: &str) -> (String, Vec<(String, String)>) {
-    match error_body(text) {
-        Body::Problem { title, errors } => (title, errors),
-        other => panic!("{text} was read as {other:?}"),
-    }
-}
-
-fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(field, text)| ((*field).to_owned(), (*text).to_owned())).collect()
+fn mask() -> Mask {
+    Mask::new(Secret::new("tok_s3cret"))
 }
 
 #[test]
@@ -40,69 +34,56 @@ fn echoes_are_read_leniently() {
         value_id,
     };
     let expected = vec![echo(7, "a", Some(5)), echo(8, "10", None), echo(10, "x\u{FFFD}y", None)];
-    assert_eq!(upsert_response(200, text), Body::Echoes(expected));
-    assert_eq!(page(text, super::echo).unwrap().unread, 5);
+    assert_eq!(upsert_response(200, text, &mask()), Body::Echoes(expected));
+    assert_eq!(page(text, &mask(), super::echo).unwrap().unread, 5);
+}
+
+#[test]
+fn no_text_of_an_item_is_kept_whole_if_it_is_too_long() {
+    let long = "é".repeat(200_000);
+    let text = format!(
+        r#"{{"data":[{{"id":1,"customer_id":2,"attribute_id":3,"attribute_value":"{long}","name":"{long}","type":"{long}"}}]}}"#
+    );
+    let kept = format!("{}…", "é".repeat(TEXT_MAX_CHARS));
+    assert_eq!(page(&text, &mask(), echo).unwrap().items[0].value, kept);
+    let attribute = page(&text, &mask(), attribute).unwrap().items.remove(0);
+    assert_eq!((attribute.name, attribute.kind), (kept.clone(), kept));
+}
+
+#[test]
+fn a_list_of_too_many_values_has_unread_items() {
+    let page =
+        page(&format!(r#"{{"data":[{}0]}}"#, r#"{"":0},"#.repeat(100_000)), &mask(), |_| Some(())).unwrap();
+    assert!(page.unread > 0 && page.items.len() < 50_000);
+}
+
+#[test]
+fn promise_11_the_token_is_masked_in_every_text_of_an_item() {
+    let text = r#"{"data":[{"id":1,"customer_id":2,"attribute_id":3,
+        "attribute_value":"tok_\u0073\u0033cret","name":"a tok_s3cre\u0074","type":"tok_s3cret"}]}"#;
+    assert_eq!(page(text, &mask(), echo).unwrap().items[0].value, "***");
+    let attribute = page(text, &mask(), attribute).unwrap().items.remove(0);
+    assert_eq!((attribute.name.as_str(), attribute.kind.as_str()), ("a ***", "***"));
+    assert_eq!(
+        upsert_response(200, r#"{"more":"tok_\u00733cret"}"#, &mask()),
+        Body::Unreadable(r#"{"more":"***"}"#.to_owned())
+    );
 }
 
 #[test]
 fn a_success_without_a_list_is_unreadable() {
     for text in ["", "[]", "{}", r#"{"data":{}}"#, r#"{"data":[}"#, r#"{"title":"x","errors":{}}"#, "<html>"]
     {
-        assert_eq!(upsert_response(200, text), Body::Unreadable(text.to_owned()));
+        assert_eq!(upsert_response(200, text, &mask()), Body::Unreadable(text.to_owned()));
     }
-    assert_eq!(upsert_response(200, r#"{"data":[]}"#), Body::Echoes(vec![]));
-}
-
-#[test]
-fn errors_keep_their_order() {
-    let text = r#"{"status":422,"title":"Update failed.","type":"t",
-        "errors":{"9.value":"too long","0.customer_id":"unknown","":"whole"}}"#;
-    let expected = pairs(&[("9.value", "too long"), ("0.customer_id", "unknown"), ("", "whole")]);
-    assert_eq!(problem(text), ("Update failed.".to_owned(), expected));
-}
-
-#[test]
-fn errors_may_be_missing_empty_nested_or_a_list() {
-    let check = |text: &str, title: &str, errors: &[(&str, &str)]| {
-        assert_eq!(problem(text), (title.to_owned(), pairs(errors)), "{text}");
-    };
-    check(r#"{"status":403,"title":"Authentication Required"}"#, "Authentication Required", &[]);
-    check(r#"{"status":429,"title":"Too many requests","errors":{}}"#, "Too many requests", &[]);
-    check(r#"{"status":504,"title":"","errors":null}"#, "", &[]);
-    check(r#"{"status":422,"errors":{"0.id":"gone"}}"#, "", &[("0.id", "gone")]);
-    check(r#"{"title":"Input is invalid","detail":"Syntax error"}"#, "Input is invalid: Syntax error", &[]);
-    check(
-        r#"{"title":"t","errors":{"1":{"value":["long","odd"]},"n":3,"b":true}}"#,
-        "t",
-        &[("1.value", "long"), ("1.value", "odd"), ("n", "3"), ("b", "true")],
-    );
-    check(r#"{"title":"t","errors":["a",{"2.value":"b"}]}"#, "t", &[("", "a"), ("2.value", "b")]);
-    check(r#"{"title":"t","errors":"all"}"#, "t", &[("", "all")]);
-}
-
-#[test]
-fn other_bodies_are_unreadable() {
-    for text in ["", "null", "7", r#"[{"status":413,"message":"m"}]"#, r#"{"message":"m"}"#, "<h1>404</h1>"] {
-        assert_eq!(error_body(text), Body::Unreadable(text.to_owned()));
-    }
-}
-
-#[test]
-fn excerpts_are_cut_between_characters_and_clean() {
-    assert_eq!(excerpt("a\0b\r\n\u{1b}[31mc"), "a b \n [31mc");
-    let long = format!("a{}", "é".repeat(4000));
-    let cut = excerpt(&long);
-    assert_eq!(cut.len(), 2047);
-    assert!(long.starts_with(&cut));
-    let (title, errors) = problem(r#"{"title":"a\u0000b","errors":{"v\u0000":"c\u0000"}}"#);
-    assert_eq!((title.as_str(), errors), ("a b", pairs(&[("v ", "c ")])));
+    assert_eq!(upsert_response(200, r#"{"data":[]}"#, &mask()), Body::Echoes(vec![]));
 }
 
 #[test]
 fn a_page_has_the_number_of_pages() {
     let text = r#"{"data":[{"id":4,"name":"Tier","type":"string"},{"id":5,"name":"Age"}],
         "meta":{"pagination":{"total_pages":2}}}"#;
-    let page = page(text, attribute).unwrap();
+    let page = page(text, &mask(), attribute).unwrap();
     assert_eq!(page.total_pages, Some(2));
     let of = |id, name: &str, kind: &str| Attribute { id, name: name.to_owned(), kind: kind.to_owned() };
     assert_eq!(page.items, [of(4, "Tier", "string"), of(5, "Age", "")]);
@@ -164,7 +145,7 @@ proptest! {
         }));
         let data: Vec<Value> = data.into_iter().chain(items).collect();
         let text = json!({ "data": data, "meta": { "pagination": { "total_pages": pages } } }).to_string();
-        let page = page(&text, echo).expect("a list");
+        let page = page(&text, &mask(), echo).expect("a list");
         prop_assert_eq!((page.items, page.unread), plainly(&data));
         prop_assert_eq!(page.total_pages, pages.as_u64());
     }
@@ -172,6 +153,6 @@ proptest! {
     #[test]
     fn only_an_object_with_a_list_is_one(json in json()) {
         let is_list = json.get("data").is_some_and(Value::is_array);
-        prop_assert_eq!(page(&json.to_string(), echo).is_some(), is_list);
+        prop_assert_eq!(page(&json.to_string(), &mask(), echo).is_some(), is_list);
     }
 }
