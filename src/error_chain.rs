@@ -2,7 +2,10 @@
 
 use std::error::Error;
 
-/// Writes an error and its causes in one line. A cause that the text already contains is not repeated.
+use crate::one_line::one_line;
+
+/// Writes an error and its causes in one line, with control characters escaped: a cause may have text from outside. A
+/// cause that the text already contains is not repeated.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -13,5 +16,16 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    text
+    one_line(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_forges_no_line() {
+        let error = std::io::Error::other("x\n2026-11-26 ERROR forged\u{202e}");
+        assert_eq!(with_causes(&error), r"x\n2026-11-26 ERROR forged\u{202e}");
+    }
 }

@@ -9,6 +9,7 @@ use crate::destination::bigcommerce::mask::Mask;
 use crate::destination::bigcommerce::problem::error_body;
 use crate::destination::bigcommerce::wire;
 use crate::destination::{Body, HttpResponse, Item, Response};
+use crate::one_line::controls;
 use crate::pgcopy::{CopyDecoder, CopyError};
 use crate::record::{Key, SourcePage, VALUE_MAX_CHARS};
 use crate::retry::{self, Meaning};
@@ -117,7 +118,7 @@ pub fn problem(bytes: &[u8]) {
         }
         for words in [response.describe(), response.to_string()] {
             assert!(words.starts_with(&status.to_string()) && words.len() <= WORDS_MAX + 4, "{words}");
-            assert!(!words.contains(|c: char| c.is_control() && c != '\n'), "{words:?}");
+            assert!(!words.contains(controls), "{words:?}");
         }
         assert!(response.describe().len() <= WORDS_MAX);
     }

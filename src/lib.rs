@@ -4,12 +4,13 @@
 //! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`retry`] tells what a
 //! response means, [`push`] decides what is sent, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
 //! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `worker_thread` runs the
-//! readers of Postgres, `pgcopy` decodes what they read, `error_chain` writes an error with its causes in one line,
+//! readers of Postgres, `pgcopy` decodes what they read, `error_chain` writes an error with its causes, `one_line` makes text from outside harmless,
 //! [`failpoint`] lets the crash harness end a run at a named place. [`private_postgres`] starts a Postgres server for
 //! the demo, tests and benchmarks.
 
 mod worker_thread;
 mod error_chain;
+mod one_line;
 mod pgcopy;
 
 pub mod clock;

@@ -8,6 +8,7 @@ use crate::destination::{Body, ReadError, Response};
 use crate::engine::EngineError;
 use crate::error_chain::with_causes;
 use crate::ledger::LedgerError;
+use crate::one_line::{lines, one_line};
 use crate::source::SourceError;
 
 /// Why a command has no result.
@@ -48,16 +49,19 @@ impl Failure {
         Self { hint: hint.map(str::to_owned), ..self }
     }
 
-    /// Returns the error with all its causes, in one line.
+    /// Returns the error with all its causes, in one line. The problems of a configuration have a line each.
     pub(super) fn whole(&self) -> String {
-        with_causes(self.error.as_ref())
+        match self.exit {
+            Exit::Usage => lines(&self.error.to_string()),
+            _ => with_causes(self.error.as_ref()),
+        }
     }
 
     /// Writes the failure to stderr and returns its exit code.
     pub(super) fn show(&self, console: &Console) -> Exit {
         console.error(&self.whole());
         if let Some(hint) = &self.hint {
-            console.remedy(hint);
+            console.remedy(&one_line(hint));
         }
         self.exit
     }

@@ -28,7 +28,7 @@ pub use self::client::{BigCommerceError, BigCommerceOptions};
 use self::mask::Mask;
 use self::pacing::Pacer;
 use self::transport::{PacedTransport, RawResponse, Transport};
-use super::{Attribute, Destination, Echo, HttpResponse, Item, ReadError, Response};
+use super::{Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use crate::record::{Key, StoreName};
 use crate::waits::Waits;
 
@@ -92,7 +92,13 @@ impl Destination for BigCommerce {
         let path = "/customers/attribute-values";
         match self.transport.send(Method::PUT, path, Some(body)).await {
             Ok(RawResponse { status, request_id, wait, text }) => {
-                let body = wire::upsert_response(status, &text, &self.transport.mask);
+                let body = match wire::upsert_response(status, &text, &self.transport.mask) {
+                    Body::Problem { title, errors } => {
+                        let title = mask::without_values(&title, items.iter().map(|item| item.value));
+                        Body::Problem { title, errors }
+                    }
+                    body => body,
+                };
                 Response::Received(HttpResponse { status, request_id, wait, body })
             }
             Err(response) => response,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::one_line::one_line;
 use crate::record::KnownAttribute;
 
 /// The differences between the attributes in the ledger and in the store.
@@ -20,9 +21,10 @@ pub struct Definitions {
 pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitions {
     let mut definitions = Definitions::default();
     for before in known {
-        let (id, name) = (before.id, &before.name);
+        let (id, name) = (before.id, one_line(&before.name));
         let Some(now) = listed.iter().find(|now| now.id == id) else {
-            let others = listed.iter().filter(|other| other.name == *name).map(|other| other.id.to_string());
+            let others =
+                listed.iter().filter(|other| other.name == before.name).map(|other| other.id.to_string());
             let others = others.collect::<Vec<_>>().join(" or ");
             let (reason, advice) = if others.is_empty() {
                 (
@@ -51,11 +53,15 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
             continue;
         };
         let mut differences = Vec::new();
-        if now.name != *name {
-            differences.push(format!("is named {} instead of {name}", now.name));
+        if now.name != before.name {
+            differences.push(format!("is named {} instead of {name}", one_line(&now.name)));
         }
         if now.kind != before.kind {
-            differences.push(format!("is of type {} instead of {}", now.kind, before.kind));
+            differences.push(format!(
+                "is of type {} instead of {}",
+                one_line(&now.kind),
+                one_line(&before.kind)
+            ));
         }
         if before.deleted {
             differences.push("is there again".to_owned());

@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::paint::{ColorWhen, Paint};
+use crate::one_line::{self, lines};
 
 /// How lines on stderr are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -81,13 +82,13 @@ impl Console {
     /// # Errors
     /// As [`out`](Self::out).
     pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
-        self.out(&format!("{}\n", serde_json::to_string_pretty(value)?))
+        self.out(&format!("{}\n", one_line::json(&serde_json::to_string_pretty(value)?)))
     }
 
     /// Writes a note about the result.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            self.say("INFO", "note", text, text);
+            self.say("INFO", "note", text, &lines(text));
         }
     }
 
@@ -100,12 +101,12 @@ impl Console {
 
     /// Writes a hint about an error, also when quiet.
     pub(crate) fn remedy(&self, text: &str) {
-        self.say("INFO", "hint", text, &format!("{} {text}", self.stderr.strong("hint:")));
+        self.say("INFO", "hint", text, &format!("{} {}", self.stderr.strong("hint:"), lines(text)));
     }
 
     /// Writes an error.
     pub(crate) fn error(&self, text: &str) {
-        self.say("ERROR", "error", text, &format!("{} {text}", self.stderr.bad("error:")));
+        self.say("ERROR", "error", text, &format!("{} {}", self.stderr.bad("error:"), lines(text)));
     }
 
     /// The writer of log lines.
@@ -132,7 +133,7 @@ impl Console {
             serde_json::to_string(&Line { timestamp, level, kind, message, target }).ok()
         };
         let line = match self.format {
-            LogFormat::Json => json(),
+            LogFormat::Json => json().map(|json| one_line::json(&json)),
             LogFormat::Text => None,
         };
         self.write_stderr(&format!("{}\n", line.as_deref().unwrap_or(text)));
@@ -164,7 +165,15 @@ pub(crate) struct LogWriter(Console);
 
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write_stderr(&String::from_utf8_lossy(line));
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end_matches('\n');
+        let harmless = match self.0.format {
+            LogFormat::Json => one_line::json(text),
+            // The subscriber writes colours, and escapes those of others itself.
+            LogFormat::Text if self.0.colours_logs() => one_line::coloured(text),
+            LogFormat::Text => one_line::one_line(text),
+        };
+        self.0.write_stderr(&format!("{harmless}\n"));
         Ok(line.len())
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::one_line::controls;
+
 /// Returns a value in quotes, on one line, without anything that could control a terminal.
 pub(crate) fn quoted(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
@@ -30,20 +32,7 @@ pub(crate) fn brief(value: &str) -> String {
     }
 }
 
-/// Returns a text from outside on one line, without anything that could control a terminal.
-pub(crate) fn tame(text: &str) -> String {
-    let mut tame = String::with_capacity(text.len());
-    for char in text.chars() {
-        if controls(char) { tame.extend(char.escape_default()) } else { tame.push(char) }
-    }
-    tame
-}
-
-/// Whether a terminal does more than show the character: it controls, breaks the line, or changes the direction.
-fn controls(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
+pub(crate) use crate::one_line::one_line as tame;
 
 /// `12,345`.
 pub(crate) fn number(number: impl TryInto<i128>) -> String {

@@ -1,4 +1,5 @@
-//! Removes the access token from what the store sends, because a gateway may repeat its request.
+//! Removes the access token, and values where they must not be shown, from what the store sends: a gateway may repeat
+//! its request.
 //!
 //! Texts are masked after JSON is decoded and before they are cut, so that no part of the token stays.
 
@@ -26,31 +27,46 @@ impl Mask {
         if token.len() < TOKEN_MIN || text.len() < token.len() {
             return text;
         }
-        let mut clean = String::new();
-        let mut kept = 0;
-        while let Some((start, end)) = find(&text, kept, token) {
-            clean += &text[kept..start];
-            clean += "***";
-            kept = end;
+        match replace(&text, token, "***", |_, _| true) {
+            Some(clean) => Cow::Owned(clean),
+            None => text,
         }
-        if kept == 0 {
-            return text;
-        }
-        clean += &text[kept..];
-        Cow::Owned(clean)
     }
 }
 
-/// Finds the token at or after `from`, and returns where it starts and ends.
-fn find(text: &str, from: usize, token: &str) -> Option<(usize, usize)> {
-    let starts = text[from..].char_indices().map(|(at, _)| from + at);
-    starts.filter_map(|start| Some((start, start + token_length(&text[start..], token)?))).next()
+/// Replaces the values of a request by `…` in a title of the store, because titles are shown where values must not be.
+/// Shorter values than three characters say little of a customer and occur in any text; a value within a word is another
+/// word.
+pub(super) fn without_values<'v>(title: &str, values: impl Iterator<Item = &'v str>) -> String {
+    let is_inner = |c: char| c.is_alphanumeric();
+    let is_whole = |before: &str, after: &str| !(before.ends_with(is_inner) || after.starts_with(is_inner));
+    let values = values.filter(|value| value.chars().nth(2).is_some());
+    values.fold(title.to_owned(), |title, value| replace(&title, value, "…", is_whole).unwrap_or(title))
 }
 
-/// Returns the length of the token at the beginning of the text, if it is there.
-fn token_length(text: &str, token: &str) -> Option<usize> {
+/// Replaces what is secret wherever it is, if `accept` says so of the text before and after it. `None` if it is nowhere.
+fn replace(text: &str, secret: &str, by: &str, accept: impl Fn(&str, &str) -> bool) -> Option<String> {
+    let mut clean = String::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(next) = text[at..].chars().next() {
+        match length(&text[at..], secret).filter(|length| accept(&text[..at], &text[at + length..])) {
+            Some(length) => {
+                clean += &text[kept..at];
+                clean += by;
+                at += length;
+                kept = at;
+            }
+            None => at += next.len_utf8(),
+        }
+    }
+    clean += &text[kept..];
+    (kept > 0).then_some(clean)
+}
+
+/// Returns the length of what is secret at the beginning of the text, if it is there.
+fn length(text: &str, secret: &str) -> Option<usize> {
     let mut rest = text;
-    for expected in token.chars() {
+    for expected in secret.chars() {
         let matches = |c: char| c.eq_ignore_ascii_case(&expected);
         let escaped = escaped(rest).filter(|(found, _)| matches(*found)).map(|(_, rest)| rest);
         rest = escaped.or_else(|| rest.strip_prefix(matches))?;
@@ -131,6 +147,19 @@ mod tests {
             assert_eq!(clean(token, text), "***", "{token} in {text}");
             assert_eq!(clean(token, &format!("é {text} and {text}.")), "é *** and ***.");
             assert_eq!(clean(token, &format!("{}{text}", &token[..3])), format!("{}***", &token[..3]));
+        }
+    }
+
+    #[test]
+    fn promise_11_a_title_shows_no_value_of_its_request() {
+        let values = ["Ann Lee", "<b>x</b>", "12", "", "gold"];
+        for (title, shown) in [
+            ("bad value: Ann Lee", "bad value: …"),
+            ("'ann lee' and \"gold\", gold", "'…' and \"…\", …"),
+            ("blocked &lt;b&gt;x&lt;/b&gt;", "blocked …"),
+            ("12 marigolds, Ann", "12 marigolds, Ann"),
+        ] {
+            assert_eq!(without_values(title, values.into_iter()), shown);
         }
     }
 

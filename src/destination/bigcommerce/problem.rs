@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::mask::Mask;
 use super::tree::{self, Extent, Tree};
 use crate::destination::Body;
+use crate::one_line::controls;
 
 /// The longest text that is kept, in bytes.
 const EXCERPT_MAX: usize = 2048;
@@ -91,10 +92,10 @@ impl Scalars {
     }
 }
 
-/// Cuts a text to at most 2 KiB, between characters, and replaces control characters, which a terminal could obey and
-/// Postgres could not save.
+/// Cuts a text to at most 2 KiB, between characters, and replaces what a terminal could obey, what could forge a line of
+/// a log, and what Postgres could not save.
 fn excerpt(text: &str) -> String {
-    cut(text, EXCERPT_MAX).chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    cut(text, EXCERPT_MAX).chars().map(|c| if controls(c) { ' ' } else { c }).collect()
 }
 
 /// The beginning of a text, at most `max` bytes, cut between characters.

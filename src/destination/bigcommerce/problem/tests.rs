@@ -52,7 +52,7 @@ fn other_bodies_are_unreadable() {
 
 #[test]
 fn excerpts_are_cut_between_characters_and_clean() {
-    assert_eq!(excerpt("a\0b\r\n\u{1b}[31mc"), "a b \n [31mc");
+    assert_eq!(excerpt("a\0b\r\n\u{1b}[31mc\u{202e}d"), "a b   [31mc d");
     let long = format!("a{}", "é".repeat(4000));
     let cut = excerpt(&long);
     assert_eq!(cut.len(), 2047);
