@@ -62,7 +62,8 @@ type Row = (Option<i64>, Option<i64>, Option<String>);
 fn decoded(bytes: &[u8], size: usize) -> (Vec<Row>, Result<(), CopyError>) {
     let mut decoder = CopyDecoder::default();
     let mut page = SourcePage::default();
-    let end = bytes.chunks(size).try_for_each(|chunk| decoder.feed(chunk, |fields| push(&mut page, fields)));
+    let end =
+        bytes.chunks(size).try_for_each(|chunk| decoder.feed(chunk, |fields| push(&mut page, fields, None)));
     let end = end.and_then(|()| decoder.finish());
     let row = |at| {
         let row = page.row(at);

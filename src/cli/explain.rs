@@ -106,7 +106,11 @@ async fn desired(
     while let Some(page) = pages.next().await? {
         for index in 0..page.len().min(ROWS_MAX.saturating_sub(rows.len())) {
             let row = page.row(index);
-            rows.push(DesiredRow { attribute_id: row.attribute_id, value: row.value.map(str::to_owned) });
+            rows.push(DesiredRow {
+                attribute_id: row.attribute_id,
+                value: row.value.map(str::to_owned),
+                problem: row.problem.map(str::to_owned),
+            });
         }
     }
     Ok(rows)

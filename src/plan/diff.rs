@@ -4,6 +4,7 @@
 //! table. A row that cannot be sent becomes an invalid row with a reason; the other rows are not affected.
 
 mod cursor;
+mod desired;
 mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use crate::record::{
 };
 
 pub use cursor::Cursor;
+use desired::{Desired, PendingKey};
 pub use page::PlanPage;
 
 /// The largest id in the store. The store's ids are 32-bit integers.
@@ -62,24 +64,6 @@ pub struct OutOfOrder {
     pub stream: &'static str,
     /// The first key that is out of order.
     pub key: Key,
-}
-
-/// The desired value of one key.
-#[derive(Debug, Clone, Copy)]
-struct Desired<'a> {
-    key: Key,
-    /// The number of source rows of the key.
-    copies: u32,
-    /// The value of the first row.
-    value: Option<&'a str>,
-}
-
-/// A key that may have more rows on the next page. The value is owned because its page may be replaced.
-#[derive(Debug)]
-struct PendingKey {
-    key: Key,
-    copies: u32,
-    value: Option<String>,
 }
 
 /// The state of a merge.
@@ -170,11 +154,13 @@ impl Diff {
                 }
                 if source.peek_second().is_some_and(|second| !second.is_of(key)) {
                     // The key has one row, as nearly every key has. Its value need not be copied.
-                    if !self.compare_key(Desired { key, copies: 1, value: row.value }, entries, out)? {
+                    let SourceRow { value, problem, .. } = row;
+                    if !self.compare_key(Desired { key, copies: 1, value, problem }, entries, out)? {
                         return Ok(Need::Entries);
                     }
                 } else {
-                    self.pending = Some(PendingKey { key, copies: 1, value: row.value.map(str::to_owned) });
+                    let (value, problem) = (row.value.map(str::to_owned), row.problem.map(str::to_owned));
+                    self.pending = Some(PendingKey { key, copies: 1, value, problem });
                 }
                 self.last_key = Some(key);
             }
@@ -284,8 +270,10 @@ impl Diff {
             return;
         }
         let Some(value) = desired.value else {
-            self.counts.no_value += 1;
-            self.counts.orphans += i64::from(entry.is_some_and(|entry| self.may_be_stored(&entry)));
+            match desired.problem {
+                Some(problem) => self.add_invalid(desired.row(), problem.to_owned(), out),
+                None => self.counts.no_value += 1,
+            }
             return;
         };
         let Key { customer_id, attribute_id } = desired.key;
@@ -381,19 +369,6 @@ enum Found {
     Unchanged,
     StillRejected,
     Changed(Change),
-}
-
-impl Desired<'_> {
-    fn row(&self) -> SourceRow<'_> {
-        let Key { customer_id, attribute_id } = self.key;
-        SourceRow { customer_id: Some(customer_id), attribute_id: Some(attribute_id), value: self.value }
-    }
-}
-
-impl PendingKey {
-    fn desired(&self) -> Desired<'_> {
-        Desired { key: self.key, copies: self.copies, value: self.value.as_deref() }
-    }
 }
 
 #[cfg(test)]

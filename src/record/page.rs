@@ -18,8 +18,10 @@ pub struct SourceRow<'a> {
     pub customer_id: Option<i64>,
     /// The row's attribute id.
     pub attribute_id: Option<i64>,
-    /// The desired value; `None` is NULL, which means no desired value.
+    /// The desired value; `None` is NULL, which means no desired value, unless there is a problem.
     pub value: Option<&'a str>,
+    /// Why the value could not be read. The value is `None` then.
+    pub problem: Option<&'a str>,
 }
 
 impl SourceRow<'_> {
@@ -30,10 +32,19 @@ impl SourceRow<'_> {
     }
 }
 
+/// The value of a row of a page, or what there is in its place.
+#[derive(Debug)]
+enum SourceValue {
+    Null,
+    Text(Span),
+    /// The value could not be read; the text is the reason.
+    Problem(Span),
+}
+
 /// Source rows in key order, NULL ids last.
 #[derive(Debug, Default)]
 pub struct SourcePage {
-    rows: Vec<(Option<i64>, Option<i64>, Option<Span>)>,
+    rows: Vec<(Option<i64>, Option<i64>, SourceValue)>,
     text: String,
 }
 
@@ -46,7 +57,11 @@ impl SourcePage {
 
     /// Adds a row at the end.
     pub fn push(&mut self, row: SourceRow<'_>) {
-        let value = row.value.map(|value| append(&mut self.text, value));
+        let value = match (row.value, row.problem) {
+            (Some(value), _) => SourceValue::Text(append(&mut self.text, value)),
+            (None, None) => SourceValue::Null,
+            (None, Some(problem)) => SourceValue::Problem(append(&mut self.text, problem)),
+        };
         self.rows.push((row.customer_id, row.attribute_id, value));
     }
 
@@ -72,11 +87,12 @@ impl SourcePage {
     #[must_use]
     pub fn row(&self, index: usize) -> SourceRow<'_> {
         let (customer_id, attribute_id, value) = &self.rows[index];
-        SourceRow {
-            customer_id: *customer_id,
-            attribute_id: *attribute_id,
-            value: value.as_ref().map(|span| slice(&self.text, span)),
-        }
+        let (value, problem) = match value {
+            SourceValue::Null => (None, None),
+            SourceValue::Text(span) => (Some(slice(&self.text, span)), None),
+            SourceValue::Problem(span) => (None, Some(slice(&self.text, span))),
+        };
+        SourceRow { customer_id: *customer_id, attribute_id: *attribute_id, value, problem }
     }
 }
 

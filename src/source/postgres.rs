@@ -3,27 +3,32 @@
 //! All statements use the simple protocol, so that a pooler in transaction mode may be in between.
 
 mod failure;
+mod part;
+mod read;
+mod session;
 mod sql;
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::sync::mpsc;
 use url::Url;
 
-use self::failure::{connection_failure, failure, place, unusable};
+use self::failure::{connection_failure, failure, malformed, place, unreadable, unusable};
+use self::read::Reader;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::read::push;
+use self::session::{close, rows, text};
+use self::sql::RowsQuery;
 use super::{Operation, Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceConfig};
-use crate::pgcopy::{self, CopyDecoder, CopyError, Field};
-use crate::record::{Filter, PAGE_BYTES, SourcePage, SourceRow, WaitReason};
+use crate::record::{Filter, SourcePage, WaitReason};
 use crate::waits::Waits;
 use crate::worker_thread::WorkerThread;
 
-const PAGE_ROWS: usize = 2_000;
 /// Decoded pages that may wait for the caller.
 const PAGES_AHEAD: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -84,7 +89,7 @@ impl PostgresSource {
             "select current_setting('server_version'), pg_is_in_recovery()::text".to_owned(),
         )
         .await?;
-        let plan = rows(&mut connection, format!("explain {query}")).await?;
+        let plan = rows(&mut connection, format!("explain {}", query.all())).await?;
         close(connection).await?;
         let server = server.first().ok_or_else(|| malformed("the version"))?;
         let plan: Vec<String> = plan.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
@@ -118,19 +123,26 @@ impl PostgresSource {
         Ok((connection, types))
     }
 
+    /// Sends all rows, then closes the snapshot and the session. Stops early once the receiver is dropped.
+    async fn send_rows(&self, filter: &Filter, pages: &mpsc::Sender<SourcePage>) -> Result<(), SourceError> {
+        let (mut connection, types) = self.open().await?;
+        let query = self.query(&mut connection, &types, filter).await?;
+        Reader::new(connection, query, pages).read_all().await
+    }
+
     /// Writes the query that reads the rows.
     async fn query(
         &self,
         connection: &mut PgConnection,
         types: &ColumnTypes,
         filter: &Filter,
-    ) -> Result<String, SourceError> {
+    ) -> Result<RowsQuery, SourceError> {
         let is_text = matches!(types.value_base(), "text" | "character varying");
         let small = is_text && !self.is_query && {
             let found = rows(connection, sql::has_small_values(&self.relation)).await?;
             found.first().map(|row| text(row, 0)).transpose()?.as_deref() == Some("true")
         };
-        Ok(sql::rows(&self.relation, sql::value(is_text, small), filter))
+        Ok(RowsQuery::new(&self.relation, sql::value(is_text, small), filter))
     }
 }
 
@@ -204,24 +216,6 @@ impl ColumnTypes {
     }
 }
 
-async fn rows(connection: &mut PgConnection, query: String) -> Result<Vec<PgRow>, SourceError> {
-    sqlx::raw_sql(AssertSqlSafe(query))
-        .fetch_all(connection)
-        .await
-        .map_err(|error| failure(Operation::InspectColumns, error))
-}
-
-fn text(row: &PgRow, column: usize) -> Result<String, SourceError> {
-    row.try_get(column).map_err(|error| failure(Operation::InspectColumns, error))
-}
-
-fn malformed(what: &'static str) -> SourceError {
-    SourceError::Database {
-        operation: Operation::InspectColumns,
-        source: format!("its response lacks {what}").into(),
-    }
-}
-
 /// Reads the number of rows from a line of a query plan: `Sort  (cost=1.0..2.0 rows=300 width=8)`.
 fn estimate(line: &str) -> Option<u64> {
     let (_, rest) = line.split_once(" rows=")?;
@@ -239,7 +233,7 @@ impl Source for PostgresSource {
         let (source, filter) = (self.clone(), filter.clone());
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
         let reader =
-            WorkerThread::start("source", move || async move { source.copy_out(&filter, &sender).await })
+            WorkerThread::start("source", move || async move { source.send_rows(&filter, &sender).await })
                 .map_err(unreadable)?;
         Ok(Box::new(PostgresPages { pages, reader: Some(reader) }))
     }
@@ -262,55 +256,4 @@ impl SourcePages for PostgresPages {
         let Some(mut reader) = self.reader.take() else { return Ok(None) };
         reader.result().await.map_err(unreadable)?.map(|()| None)
     }
-}
-
-fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
-    SourceError::Database { operation: Operation::ReadRows, source: Box::new(error) }
-}
-
-impl PostgresSource {
-    /// Sends all rows, then closes the snapshot and the session. Stops early once the receiver is dropped.
-    async fn copy_out(&self, filter: &Filter, pages: &mpsc::Sender<SourcePage>) -> Result<(), SourceError> {
-        let (mut connection, types) = self.open().await?;
-        let query = self.query(&mut connection, &types, filter).await?;
-        let copy = format!("copy ({query}) to stdout (format binary)");
-        let mut decoder = CopyDecoder::default();
-        let mut page = SourcePage::with_capacity(PAGE_ROWS);
-        let mut chunks =
-            connection.copy_out_raw(&copy).await.map_err(|error| failure(Operation::ReadRows, error))?;
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| failure(Operation::ReadRows, error))?;
-            decoder.feed(&chunk, |fields| push(&mut page, fields)).map_err(unreadable)?;
-            if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
-                let full = std::mem::replace(&mut page, SourcePage::with_capacity(PAGE_ROWS));
-                if pages.send(full).await.is_err() {
-                    return Ok(());
-                }
-            }
-        }
-        drop(chunks);
-        decoder.finish().map_err(unreadable)?;
-        if !page.is_empty() && pages.send(page).await.is_err() {
-            return Ok(());
-        }
-        close(connection).await
-    }
-}
-
-/// Ends the snapshot with a rollback, so that no function of the query leaves anything behind, and closes the session.
-async fn close(mut connection: PgConnection) -> Result<(), SourceError> {
-    let closing = |error| failure(Operation::CloseSnapshot, error);
-    sqlx::raw_sql("rollback").execute(&mut connection).await.map_err(closing)?;
-    connection.close().await.map_err(closing)
-}
-
-/// Adds a row (int8, int8, text) to the page.
-pub(crate) fn push(page: &mut SourcePage, fields: [Field<'_>; 3]) -> Result<(), CopyError> {
-    let [customer_id, attribute_id, value] = fields;
-    page.push(SourceRow {
-        customer_id: pgcopy::int(customer_id)?,
-        attribute_id: pgcopy::int(attribute_id)?,
-        value: pgcopy::text(value)?,
-    });
-    Ok(())
 }

@@ -78,7 +78,7 @@ impl SourcePages for MemoryPages {
         let mut page = SourcePage::with_capacity(end - self.at);
         for (customer_id, attribute_id, value) in &self.rows[self.at..end] {
             let (customer_id, attribute_id) = (*customer_id, *attribute_id);
-            page.push(SourceRow { customer_id, attribute_id, value: value.as_deref() });
+            page.push(SourceRow { customer_id, attribute_id, value: value.as_deref(), problem: None });
         }
         self.at = end;
         Ok(Some(page).filter(|page| !page.is_empty()))

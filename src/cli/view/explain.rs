@@ -15,8 +15,10 @@ use crate::record::Entry;
 pub(crate) struct DesiredRow {
     /// The attribute, if the row has one.
     pub(crate) attribute_id: Option<i64>,
-    /// The value; `None` is NULL.
+    /// The value; `None` is NULL, unless there is a problem.
     pub(crate) value: Option<String>,
+    /// Why the value could not be read.
+    pub(crate) problem: Option<String>,
 }
 
 /// The explanation as a person reads it. `desired` is `None` if the source could not be read. In-doubt windows that are
@@ -83,7 +85,11 @@ fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> Strin
     let values: Vec<String> = rows
         .iter()
         .filter(|row| row.attribute_id == attribute)
-        .map(|row| row.value.as_deref().map_or("NULL: no desired value".to_owned(), quoted))
+        .map(|row| match (&row.value, &row.problem) {
+            (Some(value), _) => quoted(value),
+            (None, Some(problem)) => tame(problem),
+            (None, None) => "NULL: no value is desired; attrsync does not delete".to_owned(),
+        })
         .collect();
     match values.len() {
         0 => "not in the source".to_owned(),
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_value_is_explained() {
-        let desired = [DesiredRow { attribute_id: Some(1), value: Some("gold !".to_owned()) }];
+        let desired = [DesiredRow { attribute_id: Some(1), value: Some("gold !".to_owned()), problem: None }];
         assert_eq!(
             text(DateTime::UNIX_EPOCH, 12, Some(&desired), &known(), Paint::default()),
             "\
@@ -255,14 +261,22 @@ customer 12 · attribute 1
     #[test]
     fn what_is_not_known_is_said() {
         let desired = [
-            DesiredRow { attribute_id: Some(1), value: None },
-            DesiredRow { attribute_id: Some(2), value: Some("a".to_owned()) },
-            DesiredRow { attribute_id: Some(2), value: Some("b".to_owned()) },
+            DesiredRow { attribute_id: Some(1), value: None, problem: None },
+            DesiredRow { attribute_id: Some(2), value: Some("a".to_owned()), problem: None },
+            DesiredRow { attribute_id: Some(2), value: Some("b".to_owned()), problem: None },
+            DesiredRow {
+                attribute_id: Some(3),
+                value: None,
+                problem: Some("its value is not text".to_owned()),
+            },
         ];
         let shown = text(DateTime::UNIX_EPOCH, 12, Some(&desired), &nothing(), Paint::default());
-        for words in
-            ["no desired value", "2 rows, so none of them is sent: \"a\", \"b\"", "nothing was sent yet"]
-        {
+        for words in [
+            "NULL: no value is desired; attrsync does not delete",
+            "2 rows, so none of them is sent: \"a\", \"b\"",
+            "its value is not text",
+            "nothing was sent yet",
+        ] {
             assert!(shown.contains(words), "{shown}");
         }
         let later = DateTime::UNIX_EPOCH + TimeDelta::minutes(2);

@@ -45,6 +45,7 @@ fn merge(
                 customer_id: *customer_id,
                 attribute_id: *attribute_id,
                 value: value.as_deref(),
+                problem: None,
             });
         }
         page
@@ -155,7 +156,7 @@ fn a_full_sync_plans_confirmed_and_rejected_values_too() {
 #[test]
 fn null_means_no_desired_value_and_an_empty_text_is_a_value() {
     let (counts, plan) = plan_one(&[(Some(5), Some(1), None)], Some(known("x", Belief::Confirmed)));
-    assert_eq!((counts.no_value, counts.orphans, plan.changes.len()), (1, 1, 0));
+    assert_eq!((counts.no_value, counts.orphans, plan.changes.len()), (1, 0, 0), "its row has not left");
     let (_, plan) = plan_one(&[row(5, 1, "")], Some(known("x", Belief::Confirmed)));
     assert_eq!(plan.changes[0].value.as_deref(), Some(""));
 }
@@ -203,7 +204,12 @@ fn a_value_rejected_at_its_first_attempt_that_left_the_source_is_no_orphan() {
 fn rows_out_of_order_are_an_error() {
     let mut page = SourcePage::default();
     for customer in [2, 1] {
-        page.push(SourceRow { customer_id: Some(customer), attribute_id: Some(1), value: Some("x") });
+        page.push(SourceRow {
+            customer_id: Some(customer),
+            attribute_id: Some(1),
+            value: Some("x"),
+            problem: None,
+        });
     }
     let (mut source, mut entries) = (Cursor::default(), Cursor::<EntryPage>::default());
     source.advance(Some(page));
@@ -225,10 +231,7 @@ fn oracle(rows: &[Row], entries: &BTreeMap<Key, Known>) -> (BTreeMap<Key, String
     let mut changes = BTreeMap::new();
     for (key, values) in &groups {
         match (values.as_slice(), entries.get(key)) {
-            ([None], entry) => {
-                counts.no_value += 1;
-                counts.orphans += i64::from(entry.is_some());
-            }
+            ([None], _) => counts.no_value += 1,
             ([Some(_)], _) if key.attribute_id > 3 => counts.invalid += 1,
             ([Some(v)], Some(e)) if e.belief == Belief::Confirmed && e.value == *v => counts.unchanged += 1,
             ([Some(v)], Some(e)) if e.belief == Belief::Rejected && e.value == *v => {

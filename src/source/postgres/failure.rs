@@ -4,6 +4,9 @@ use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 
 use crate::source::{Cause, Operation, SourceError};
 
+/// The most characters of a message about a row.
+const WORDS_MAX: usize = 300;
+
 pub(super) fn unusable(problem: impl Into<String>, hint: impl Into<String>) -> SourceError {
     SourceError::Unusable { problem: problem.into(), hint: hint.into() }
 }
@@ -11,6 +14,19 @@ pub(super) fn unusable(problem: impl Into<String>, hint: impl Into<String>) -> S
 /// The failure of an operation.
 pub(super) fn failure(operation: Operation, error: sqlx::Error) -> SourceError {
     explained(error).unwrap_or_else(|source| SourceError::Database { operation, source })
+}
+
+/// The failure of a response that lacks something.
+pub(super) fn malformed(what: &'static str) -> SourceError {
+    SourceError::Database {
+        operation: Operation::InspectColumns,
+        source: format!("its response lacks {what}").into(),
+    }
+}
+
+/// The failure to read rows.
+pub(super) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
+    SourceError::Database { operation: Operation::ReadRows, source: Box::new(error) }
 }
 
 /// The failure to connect, with the address and without its password.
@@ -94,6 +110,45 @@ fn grant_hint(error: &PgDatabaseError) -> String {
         _ => "run: grant select on that table, and grant usage on its schema, to the user of [source] url"
             .to_owned(),
     }
+}
+
+/// Why a row could not be read.
+#[derive(Debug)]
+pub(super) struct RowProblem {
+    /// The server's words, for the ledger and the reports.
+    pub(super) reason: String,
+    /// The same without anything that may be a customer's value, for logs.
+    pub(super) logged: String,
+}
+
+/// Returns why a row could not be read, if the error may come from a single row: from its data, from a function or a
+/// conversion that was applied to it, or from its damaged place in the table. The code alone does not tell an error of the
+/// query from one of a row, so the search for the row ends early if the query is wrong.
+pub(super) fn row_problem(error: &sqlx::Error) -> Option<RowProblem> {
+    let database: &PgDatabaseError = error.as_database_error()?.try_downcast_ref()?;
+    let (code, message) = (database.code(), PgDatabaseError::message(database));
+    let short = |text: &str| text.chars().take(WORDS_MAX).collect::<String>();
+    let of_data = match code.as_bytes() {
+        // Data, cardinality and integrity, and limits such as the depth of the stack.
+        [b'2', b'1'..=b'3', ..] | [b'5', b'4', ..] => true,
+        // Functions, damaged rows, and the codes that functions choose for themselves.
+        [b'3', b'8' | b'9', ..] | [b'I'..=b'Z' | b'6' | b'8' | b'9', ..] => false,
+        _ => return None,
+    };
+    // A message about characters quotes encodings and bytes. Other messages quote the value, which the row has anyway.
+    let reason = match code {
+        "22021" | "22P05" => {
+            let detail =
+                PgDatabaseError::detail(database).map_or(String::new(), |detail| format!(": {detail}"));
+            short(&format!("{message}{detail}"))
+        }
+        _ => short(&masked(message)),
+    };
+    let logged = if of_data { short(&masked(message)) } else { "a function failed".to_owned() };
+    Some(RowProblem {
+        reason: format!("{reason} (SQLSTATE {code})"),
+        logged: format!("{logged} (SQLSTATE {code})"),
+    })
 }
 
 /// Removes the quoted part of a message, because it may be a customer's value.

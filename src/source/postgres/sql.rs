@@ -7,11 +7,28 @@ use crate::record::Filter;
 use crate::source::SourceError;
 
 /// Opens the snapshot. A time-out of the role must not end a long read; a locked table must block the run for a bounded
-/// time.
+/// time. Every setting that changes how Postgres writes a value as text is fixed, because a value that is written
+/// differently is a change. Text of a database without an encoding (SQL_ASCII) is sent as it is, so that bytes that are not
+/// UTF-8 spoil their row only.
 pub(super) const BEGIN: &str = "begin isolation level repeatable read read only; \
      set local statement_timeout = 0; \
      set local idle_in_transaction_session_timeout = 0; \
-     set local lock_timeout = '30s'";
+     set local lock_timeout = '30s'; \
+     set local timezone = 'UTC'; \
+     set local datestyle = 'ISO, MDY'; \
+     set local intervalstyle = 'postgres'; \
+     set local extra_float_digits = 2; \
+     set local bytea_output = 'hex'; \
+     set local xmlbinary = 'base64'; \
+     set local xmloption = 'content'; \
+     set local quote_all_identifiers = off; \
+     set local standard_conforming_strings = on; \
+     select set_config('client_encoding', 'SQL_ASCII', true) \
+         where current_setting('server_encoding') = 'SQL_ASCII'; \
+     savepoint snapshot";
+
+/// Makes the snapshot usable again after an error.
+pub(super) const RESUME: &str = "rollback to savepoint snapshot";
 
 /// The relation as it is written after `from`.
 pub(super) fn relation(relation: &Relation) -> Result<String, SourceError> {
@@ -64,13 +81,67 @@ pub(super) fn has_small_values(relation: &str) -> String {
     )
 }
 
-/// The ordered query. It orders by the raw columns, so that Postgres can use an index over them.
-pub(super) fn rows(relation: &str, value: &str, filter: &Filter) -> String {
-    format!(
-        "select s.customer_id::int8, s.attribute_id::int8, {value} from {relation} as s{} \
-         order by s.customer_id, s.attribute_id",
-        condition(filter)
-    )
+/// The query that reads the rows, and its relatives that find a row that cannot be read.
+#[derive(Debug, Clone)]
+pub(super) struct RowsQuery {
+    relation: String,
+    value: &'static str,
+    conditions: Vec<String>,
+}
+
+impl RowsQuery {
+    pub(super) fn new(relation: &str, value: &'static str, filter: &Filter) -> Self {
+        let conditions =
+            [within("customer_id", &filter.customers), within("attribute_id", &filter.attributes)];
+        Self { relation: relation.to_owned(), value, conditions: conditions.into_iter().flatten().collect() }
+    }
+
+    /// All rows in order.
+    pub(super) fn all(&self) -> String {
+        self.ordered(self.value, &[])
+    }
+
+    /// The COPY of the rows that fulfil the conditions, in order.
+    pub(super) fn copy(&self, conditions: &[String]) -> String {
+        format!("copy ({}) to stdout (format binary)", self.ordered(self.value, conditions))
+    }
+
+    /// The same rows without their values.
+    pub(super) fn copy_keys(&self, conditions: &[String]) -> String {
+        format!("copy ({}) to stdout (format binary)", self.ordered("null::text", conditions))
+    }
+
+    /// The least and the greatest id of a column, among the rows that fulfil the conditions.
+    pub(super) fn bounds(&self, column: &str, conditions: &[String]) -> String {
+        let Self { relation, .. } = self;
+        let condition = self.condition(conditions);
+        format!("select min(s.{column})::text, max(s.{column})::text from {relation} as s{condition}")
+    }
+
+    /// A read of no row. The planner does not see that no row fulfils the condition.
+    pub(super) fn no_rows(&self) -> String {
+        self.ordered(self.value, &["s.customer_id < 0 and s.customer_id > 0".to_owned()])
+    }
+
+    /// It orders by the raw columns, so that Postgres can use an index over them.
+    fn ordered(&self, value: &str, conditions: &[String]) -> String {
+        let Self { relation, .. } = self;
+        let condition = self.condition(conditions);
+        format!(
+            "select s.customer_id::int8, s.attribute_id::int8, {value} from {relation} as s{condition} \
+             order by s.customer_id, s.attribute_id"
+        )
+    }
+
+    fn condition(&self, conditions: &[String]) -> String {
+        let all: Vec<&str> = self.conditions.iter().chain(conditions).map(String::as_str).collect();
+        if all.is_empty() { String::new() } else { format!(" where {}", all.join(" and ")) }
+    }
+}
+
+fn within(column: &str, ids: &BTreeSet<i64>) -> Option<String> {
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    (!ids.is_empty()).then(|| format!("s.{column} in ({})", ids.join(", ")))
 }
 
 /// The value as text. A value that is too long for the store in any encoding is cut to 301 characters, which is still
@@ -85,19 +156,6 @@ pub(super) const fn value(is_text: bool, small: bool) -> &'static str {
         }
         (false, _) => "left(s.value::text, 301)",
     }
-}
-
-fn condition(filter: &Filter) -> String {
-    let within = |column: &str, ids: &BTreeSet<i64>| {
-        let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-        (!ids.is_empty()).then(|| format!("s.{column} in ({})", ids.join(", ")))
-    };
-    let conditions: Vec<String> =
-        [within("customer_id", &filter.customers), within("attribute_id", &filter.attributes)]
-            .into_iter()
-            .flatten()
-            .collect();
-    if conditions.is_empty() { String::new() } else { format!(" where {}", conditions.join(" and ")) }
 }
 
 #[cfg(test)]
@@ -115,8 +173,9 @@ mod tests {
 
     #[test]
     fn the_filter_becomes_a_condition() {
-        assert_eq!(condition(&Filter::default()), "");
+        let of = |filter: &Filter| RowsQuery::new("t", "s.value", filter).condition(&[]);
+        assert_eq!(of(&Filter::default()), "");
         let filter = Filter { customers: [2, 1].into(), attributes: [7].into() };
-        assert_eq!(condition(&filter), " where s.customer_id in (1, 2) and s.attribute_id in (7)");
+        assert_eq!(of(&filter), " where s.customer_id in (1, 2) and s.attribute_id in (7)");
     }
 }
