@@ -152,6 +152,7 @@ impl Bench {
             entries: Some(ledger),
             destination: &self.destination,
             clock: &SystemClock,
+            progress: &|_| {},
             waits: &Waits::default(),
         };
         let forecast = engine::plan(ports, &self.push, &Options::default(), 20).await;

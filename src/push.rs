@@ -18,6 +18,7 @@ mod existence;
 mod pace;
 mod plan_queue;
 mod response;
+mod wait;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,7 +32,7 @@ use self::pace::Pace;
 use self::plan_queue::PlanQueue;
 use crate::config::PushConfig;
 use crate::plan::batch::Limit;
-use crate::record::{Counts, Key, PlannedChange, RunStatus};
+use crate::record::{Counts, Key, PlannedChange, RunStatus, WaitReason};
 use crate::retry::CircuitBreaker;
 
 /// How many batches may wait to be sent again before no new one is chosen.
@@ -87,6 +88,8 @@ pub struct Push {
     failed_in_a_row: usize,
     last_token: u64,
     timer: Option<Duration>,
+    /// The wait that subscribers were told of last.
+    told_wait: Option<Wait>,
     /// Why the run ends before the plan is through.
     end: Option<End>,
     /// Whether the waiting batches were given their last outcomes. The end only waits for those commits.
@@ -123,6 +126,7 @@ impl Push {
             failed_in_a_row: 0,
             last_token: 0,
             timer: None,
+            told_wait: None,
             end: None,
             concluded: false,
         }
@@ -198,6 +202,7 @@ impl Push {
         } else {
             self.set_timer(now, actions);
         }
+        self.tell_wait(now, actions);
     }
 
     /// Ends the run if its time is over or the circuit breaker tripped.
@@ -244,7 +249,7 @@ impl Push {
             return;
         }
         while self.chosen.is_none() {
-            let Some(batch) = self.next_batch(now, actions) else { return };
+            let Some(batch) = self.next_batch(now) else { return };
             self.chosen = self.without_deleted(batch, now, actions);
             if self.chosen.is_some() {
                 actions.push(Action::AcquirePermit);
@@ -253,7 +258,7 @@ impl Push {
     }
 
     /// Returns a batch that may be sent now: one that waited, else the next of the plan.
-    fn next_batch(&mut self, now: Now, actions: &mut Vec<Action>) -> Option<Batch> {
+    fn next_batch(&mut self, now: Now) -> Option<Batch> {
         if let Some(index) = self.waiting.iter().position(|batch| batch.is_ready(now)) {
             return Some(self.waiting.remove(index));
         }
@@ -266,9 +271,7 @@ impl Push {
             let changes = self.plan.next(self.limit)?;
             let mut batch = Batch::new(changes, self.config.max_attempts);
             let Some(wait) = batch.in_doubt_wait(now) else { return Some(batch) };
-            actions
-                .push(Action::Notify(Notice::Waiting(Wait::InDoubt { values: batch.changes.len() }, wait)));
-            batch.ready_at = Some(now.elapsed + wait);
+            batch.wait_until(now.elapsed + wait, WaitReason::InDoubt);
             self.waiting.push(batch);
         }
         None

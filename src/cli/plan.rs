@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::view::progress::ProgressDisplay;
 use super::{view, wiring};
 use crate::clock::SystemClock;
 use crate::engine::{self, ForecastPorts, Options};
@@ -72,6 +73,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let console = &context.console;
     let config = wiring::config_to_send(&context.config, args.transport)?;
     let waits = Waits::default();
+    let display = ProgressDisplay::start(console, &waits);
     let (source, store) = (wiring::source(&config.source, &waits)?, wiring::store(&config, &waits)?);
     let audit = wiring::audit(&config.ledger).await?;
     let entries = match &audit {
@@ -86,9 +88,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         entries: entries.as_ref().map(|entries| entries as &dyn LedgerReader),
         destination: &store,
         clock: &SystemClock,
+        progress: &|progress| display.update(&progress),
         waits: &waits,
     };
     let forecast = engine::plan(ports, &config.push, &args.selection.options(), SAMPLE).await?;
+    drop(display);
     let workers = config.push.workers;
     if args.json {
         console.json(&view::plan::json(&forecast, workers))?;

@@ -42,6 +42,7 @@ pub(super) fn polite_stop(console: &Console, notice: &'static str) -> std::io::R
         console.note(notice);
         stop.send_replace(true);
         signals.next().await;
+        console.end_bar();
         console.note("leaving at once; the next sync sends again what was in flight");
         std::process::exit(Exit::Failed as i32);
     });

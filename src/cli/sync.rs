@@ -58,10 +58,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     )?;
     let started = Instant::now();
     let waits = Waits::default();
+    let display = ProgressDisplay::start(console, &waits);
     let Some(locked) = lock(console, &config, args.wait, &waits, stop.clone()).await? else {
         return Err(Failure::new("stopped while waiting for the store; nothing was sent"));
     };
-    let report = push(console, &config, locked, &args.selection.options(), &waits, stop).await?;
+    let report = push(console, &config, locked, &args.selection.options(), &waits, &display, stop).await?;
+    drop(display);
     let ending = Ending { report: &report, took: started.elapsed() };
     let printed = if args.json {
         console.json(&view::sync::json(ending))
@@ -89,6 +91,7 @@ async fn push(
     locked: LockedLedger,
     options: &Options,
     waits: &Waits,
+    display: &ProgressDisplay,
     stop: watch::Receiver<bool>,
 ) -> Result<Report, Failure> {
     if let Some(place) = &locked.created {
@@ -96,7 +99,6 @@ async fn push(
     }
     let source = wiring::source(&config.source, waits)?;
     let store = wiring::store(config, waits)?;
-    let display = ProgressDisplay::start(console);
     let ports = Ports {
         source: &source,
         ledger: &*locked.ledger,

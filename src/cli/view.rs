@@ -7,6 +7,8 @@ pub(super) mod explain;
 pub(super) mod paint;
 pub(super) mod plan;
 pub(super) mod progress;
+mod progress_line;
 pub(super) mod sync;
 pub(super) mod table;
 pub(super) mod text;
+mod wait;

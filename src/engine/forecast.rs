@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::inputs::{policy, request_limit, resolve};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
-use super::ports::{EngineError, Options};
+use super::ports::{EngineError, Options, Progress};
 use super::store_changes::{self, StoreChanges};
 use crate::clock::Clock;
 use crate::config::PushConfig;
@@ -59,6 +59,8 @@ pub struct ForecastPorts<'a> {
     pub destination: &'a dyn Destination,
     /// The wall clock.
     pub clock: &'a dyn Clock,
+    /// Told what happens; must not block.
+    pub progress: &'a (dyn Fn(Progress) + Send + Sync),
     /// What the command waits for.
     pub waits: &'a Waits,
 }
@@ -73,7 +75,7 @@ pub async fn plan(
     options: &Options,
     sample: usize,
 ) -> Result<Forecast, EngineError> {
-    let ForecastPorts { source, entries, destination, clock, waits } = ports;
+    let ForecastPorts { source, entries, destination, clock, progress, waits } = ports;
     let attributes = store_changes::attributes(entries, destination, config, waits).await?;
     let filter = resolve(options, &attributes)?;
     let changes = match entries {
@@ -88,7 +90,10 @@ pub async fn plan(
     let policy = policy(&attributes, changes, options, now);
     let writer = PlanWriter::counting(Summary::new(limit, sample));
     let Planned { counts, desired, summary, .. } =
-        planning::diff(source, entries, &filter, policy, writer, &|_| {}).await?;
+        planning::diff(source, entries, &filter, policy, writer, &|counts| {
+            progress(Progress::Planning(counts))
+        })
+        .await?;
     let name =
         |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
     let by_attribute = summary.attributes.iter().map(|(&id, actions)| {

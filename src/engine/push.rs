@@ -18,6 +18,7 @@ use crate::failpoint;
 use crate::ledger::LedgerError;
 use crate::push::{Action, End, Event, INTENT_VALID, Notice, Now, Push, Start, Wait};
 use crate::record::{Counts, Key, WaitReason};
+use crate::waits::WaitGuard;
 
 type Task<'a> = BoxFuture<'a, Result<Event, LedgerError>>;
 
@@ -29,6 +30,8 @@ struct Shell<'a> {
     started: Instant,
     tasks: FuturesUnordered<Task<'a>>,
     timer: Option<Instant>,
+    /// What the push waits for by itself.
+    waiting: Option<WaitGuard>,
     /// Set when the run has lost its lock: a request that has not left yet is not sent.
     lost: Arc<AtomicBool>,
 }
@@ -44,8 +47,16 @@ pub(super) async fn push(
     stop: watch::Receiver<bool>,
 ) -> Result<(End, Counts), EngineError> {
     let tasks = FuturesUnordered::new();
-    let mut shell =
-        Shell { ports, config, run_id, started: Instant::now(), tasks, timer: None, lost: Arc::default() };
+    let mut shell = Shell {
+        ports,
+        config,
+        run_id,
+        started: Instant::now(),
+        tasks,
+        timer: None,
+        waiting: None,
+        lost: Arc::default(),
+    };
     let mut push = Push::new(config.clone(), start);
     match shell.drive(&mut push, stop).await {
         Ok(end) => Ok((end, push.counts())),
@@ -170,9 +181,16 @@ impl<'a> Shell<'a> {
     }
 
     /// Logs a notice, and passes it on.
-    fn notify(&self, notice: Notice) {
+    fn notify(&mut self, notice: Notice) {
         match &notice {
-            Notice::Counted(_) | Notice::Waiting(Wait::Limited, _) => {}
+            Notice::Counted(_) => {}
+            Notice::Waiting(wait) => {
+                let begin = |wait: &Wait| {
+                    let at_most = wait.until.saturating_sub(self.started.elapsed());
+                    self.ports.waits.begin(wait.reason, Some(at_most), wait.response.clone())
+                };
+                self.waiting = wait.as_ref().map(begin);
+            }
             Notice::RequestEnded { request_id, values, response, took } => {
                 tracing::debug!(
                     run = self.run_id,
@@ -192,15 +210,6 @@ impl<'a> Shell<'a> {
                 tracing::info!(
                     values_per_request,
                     "the store accepts fewer values in a request; kept for this store"
-                );
-            }
-            Notice::Waiting(Wait::InDoubt { .. }, at_most) if at_most.as_secs() == 0 => {}
-            Notice::Waiting(Wait::InDoubt { values }, at_most) => {
-                let seconds = at_most.as_secs();
-                tracing::warn!(
-                    values,
-                    seconds,
-                    "waiting: a request of an earlier run may still be applied, and these values must come after it"
                 );
             }
             Notice::CheckFailed(error) => {

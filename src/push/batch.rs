@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Now;
-use crate::record::{ChangeOutcome, IN_DOUBT_MAX, PlannedChange, RequestEnd, Verdict};
+use crate::record::{ChangeOutcome, IN_DOUBT_MAX, PlannedChange, RequestEnd, Verdict, WaitReason};
 use crate::retry::bisection::Bisection;
 
 /// Changes to be sent in one request, and what was tried before.
@@ -28,8 +28,12 @@ pub(super) struct Batch {
     pub(super) bisection: Option<Bisection>,
     /// The batch is not sent before this time.
     pub(super) ready_at: Option<Duration>,
+    /// Why it is not sent before.
+    pub(super) waits_for: WaitReason,
     /// What the last response said.
     pub(super) last_error: String,
+    /// The same without the store's words, for logs.
+    pub(super) last_brief: String,
 }
 
 /// A batch whose intent is being committed.
@@ -77,7 +81,9 @@ impl Batch {
             accepted_before: 0,
             bisection: None,
             ready_at: None,
+            waits_for: WaitReason::Backoff,
             last_error: String::new(),
+            last_brief: String::new(),
         }
     }
 
@@ -87,8 +93,14 @@ impl Batch {
             last_request: self.last_request,
             in_doubt_until: self.in_doubt_until,
             last_error: self.last_error.clone(),
+            last_brief: self.last_brief.clone(),
             ..Self::new(changes, max_in_doubt)
         }
+    }
+
+    /// Lets the batch be sent only from this time on.
+    pub(super) const fn wait_until(&mut self, at: Duration, why: WaitReason) {
+        (self.ready_at, self.waits_for) = (Some(at), why);
     }
 
     pub(super) fn is_ready(&self, now: Now) -> bool {

@@ -8,6 +8,7 @@ use super::{End, Subject};
 use crate::destination::{Echo, ReadError, Response};
 use crate::record::{
     Change, ChangeOutcome, Counts, Key, LearnedSize, NewRequest, PlannedChange, RecordedIntent, RequestEnd,
+    WaitReason,
 };
 
 /// The time of an event.
@@ -163,20 +164,19 @@ pub enum Notice {
     Rejected(Key),
     /// The store accepts fewer values in a request than it was sent.
     SizeLearned(usize),
-    /// Something has to wait, at most so long.
-    Waiting(Wait, Duration),
+    /// The push waits; `None` when it goes on.
+    Waiting(Option<Wait>),
     /// It could not be checked whether a customer or an attribute still exists.
     CheckFailed(ReadError),
 }
 
-/// Why something waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// The store asked to wait (429).
-    Limited,
-    /// A request of an earlier run may still be applied, and these values must not be overwritten by it.
-    InDoubt {
-        /// How many values wait.
-        values: usize,
-    },
+/// Why a push makes no request now, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// The reason.
+    pub reason: WaitReason,
+    /// The time since the push started at which it goes on.
+    pub until: Duration,
+    /// The last response, without values; empty if there was none.
+    pub response: String,
 }

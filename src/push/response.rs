@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 
 use super::batch::{Batch, Intent, ReadBack};
 use super::commit::{LIMITED, STOPPED};
-use super::{Action, End, Notice, Now, Push, Wait};
+use super::{Action, End, Notice, Now, Push};
 use crate::destination::{Echo, ReadError, Response};
-use crate::record::{ChangeOutcome, Key, LearnedSize, PlannedChange, RequestEnd, RequestOutcome, Verdict};
+use crate::record::{
+    ChangeOutcome, Key, LearnedSize, PlannedChange, RequestEnd, RequestOutcome, Verdict, WaitReason,
+};
 use crate::retry::bisection::{Bisection, Step};
 use crate::retry::{self, Meaning, echo, words};
 
@@ -46,6 +48,7 @@ impl Push {
         self.count_failures(&meaning);
         if !matches!(meaning, Meaning::Accepted(_)) {
             batch.last_error = response.describe();
+            batch.last_brief = response.brief();
         }
         let end = request_end(response, meaning.outcome(), &batch, now);
         match meaning {
@@ -92,10 +95,9 @@ impl Push {
                 self.breaker.limited();
                 let pause = self.pace.limited(self.breaker.limited_in_a_row(), wait, now);
                 if wait.is_some() {
-                    actions.push(Action::Notify(Notice::Waiting(Wait::Limited, pause)));
                     self.withdraw_all(LIMITED, now, actions);
                 }
-                batch.ready_at = Some(now.elapsed + pause);
+                batch.wait_until(now.elapsed + pause, WaitReason::Limited);
                 self.waiting.push(batch);
             }
             Meaning::InDoubt => {
@@ -324,7 +326,7 @@ impl Push {
 
     /// Sends a batch again after a jittered pause that grows with its attempts.
     fn retry(&mut self, mut batch: Batch, now: Now) {
-        batch.ready_at = Some(now.elapsed + self.pace.backoff(batch.attempts));
+        batch.wait_until(now.elapsed + self.pace.backoff(batch.attempts), WaitReason::Backoff);
         self.waiting.push(batch);
     }
 

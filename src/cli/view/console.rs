@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{SecondsFormat, Utc};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::paint::{ColorWhen, Paint};
@@ -114,16 +114,20 @@ impl Console {
         LogWriter(self.clone())
     }
 
-    /// Makes the bar and shows it, if stderr is a terminal and progress may be shown.
-    pub(super) fn start_bar(&self, make: impl FnOnce() -> ProgressBar) -> Option<ProgressBar> {
+    /// Starts a line for progress below all other lines, if stderr is a terminal and progress may be shown.
+    pub(super) fn start_bar(&self) -> Option<ProgressBar> {
+        let style = ProgressStyle::with_template("{msg}").ok()?;
+        let make = || ProgressBar::new_spinner().with_style(style);
         let bar = (io::stderr().is_terminal() && !self.quiet).then(make);
-        self.set_bar(bar.clone());
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&bar);
         bar
     }
 
-    /// Sets the bar that lines are written above, or removes it.
-    pub(super) fn set_bar(&self, bar: Option<ProgressBar>) {
-        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+    /// Removes the line of progress from the terminal.
+    pub(crate) fn end_bar(&self) {
+        if let Some(bar) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bar.finish_and_clear();
+        }
     }
 
     fn say(&self, level: &'static str, kind: &'static str, message: &str, text: &str) {
@@ -147,6 +151,11 @@ impl Console {
             None => write(),
         }
     }
+}
+
+/// Returns how many columns the terminal of stderr has.
+pub(super) fn columns() -> usize {
+    terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
 }
 
 /// A note, hint or error with the fields of a log line.

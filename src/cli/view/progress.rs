@@ -1,139 +1,170 @@
-//! Shows how far a run is: a bar on a terminal, otherwise a log line every ten seconds.
+//! Shows how far a run is and what it waits for: a line on a terminal, otherwise log lines.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
+use tracing::Level;
 
-use super::console::Console;
-use super::text::{duration, number};
+use super::console::{Console, columns};
+use super::progress_line::{Phase, ProgressLine, values_done};
+use super::text::number;
+use super::wait::{LogLine, WaitLog};
 use crate::engine::Progress;
-use crate::push::{Notice, Wait};
-use crate::record::Counts;
+use crate::push::Notice;
+use crate::waits::Waits;
 
-/// How often a line is logged without a terminal.
+/// How often the line is drawn, and waits are looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How often progress is logged without a terminal.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows the progress of one run, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ProgressDisplay {
     console: Console,
-    bar: Option<ProgressBar>,
-    logged: Mutex<Instant>,
+    seen: Arc<Mutex<Seen>>,
+    /// Dropped to end the thread.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the run has told.
+#[derive(Debug, Default)]
+struct Seen {
+    phase: Phase,
+    pushing_since: Option<Instant>,
 }
 
 impl ProgressDisplay {
-    /// Starts a bar if stderr is a terminal and the console is not quiet.
-    pub(crate) fn start(console: &Console) -> Self {
-        let bar = console.start_bar(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        Self { console: console.clone(), bar, logged: Mutex::new(Instant::now()) }
+    /// Starts a line if stderr is a terminal and the console is not quiet. Otherwise waits and progress are logged.
+    pub(crate) fn start(console: &Console, waits: &Waits) -> Self {
+        let bar = console.start_bar();
+        let seen = Arc::<Mutex<Seen>>::default();
+        let (stop, stopped) = channel();
+        let painter = Painter {
+            bar,
+            waits: waits.clone(),
+            seen: Arc::clone(&seen),
+            started: Instant::now(),
+            logged: (Instant::now(), Phase::Starting),
+            log: WaitLog::default(),
+        };
+        // Without the thread the run goes on, and is only not shown.
+        let thread = std::thread::Builder::new().name("progress".to_owned());
+        let thread = thread.spawn(move || painter.run(&stopped)).ok();
+        Self { console: console.clone(), seen, stop: Some(stop), thread }
     }
 
-    /// Shows a step of the run.
+    /// Takes note of a step of the run.
     pub(crate) fn update(&self, progress: &Progress) {
-        let Some(sentence) = sentence(progress) else { return };
-        match &self.bar {
-            Some(bar) => draw(bar, progress, sentence),
-            None => self.log(progress, &sentence),
-        }
-    }
-
-    fn log(&self, progress: &Progress, sentence: &str) {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let always = matches!(progress, Progress::Planned(_) | Progress::Pushing(Notice::Waiting(..)));
-        if always || logged.elapsed() >= LOG_EVERY {
-            *logged = Instant::now();
-            tracing::info!("{sentence}");
+        let mut seen = lock(&self.seen);
+        match progress {
+            Progress::Planning(counts) => seen.phase = Phase::Planning(*counts),
+            Progress::Planned(counts) => {
+                seen.pushing_since = Some(Instant::now());
+                seen.phase = Phase::Pushing(*counts, Duration::ZERO);
+                tracing::info!(
+                    "planned: {} changes among {} rows",
+                    number(counts.planned),
+                    number(counts.source_rows)
+                );
+            }
+            Progress::Pushing(Notice::Counted(counts)) => {
+                seen.phase = Phase::Pushing(*counts, Duration::ZERO)
+            }
+            Progress::Pushing(_) => {}
         }
     }
 }
 
 impl Drop for ProgressDisplay {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-            self.console.set_bar(None);
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked shows nothing any more.
+            let _ = thread.join();
         }
+        self.console.end_bar();
     }
 }
 
-fn draw(bar: &ProgressBar, progress: &Progress, sentence: String) {
-    if let Progress::Planned(counts) = progress
-        && let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} values · {eta} left · {msg}")
-    {
-        bar.set_style(style);
-        bar.set_length(u64::try_from(counts.planned).unwrap_or(0));
-        bar.reset_eta();
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Draws the line, or logs.
+struct Painter {
+    bar: Option<ProgressBar>,
+    waits: Waits,
+    seen: Arc<Mutex<Seen>>,
+    started: Instant,
+    /// When progress was logged last, and what.
+    logged: (Instant, Phase),
+    log: WaitLog,
+}
+
+impl Painter {
+    fn run(mut self, stopped: &Receiver<()>) {
+        loop {
+            self.tick();
+            if stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
     }
-    if let Progress::Pushing(Notice::Counted(counts)) = progress {
-        bar.set_position(done(counts));
-        bar.set_message(details(counts));
-    } else {
-        bar.set_message(sentence);
-    }
-}
 
-/// How many values need nothing more in this run.
-fn done(counts: &Counts) -> u64 {
-    u64::try_from(counts.confirmed + counts.rejected).unwrap_or(0)
-}
-
-fn details(counts: &Counts) -> String {
-    let requests = format!("{} calls", number(counts.requests));
-    if counts.rejected > 0 { format!("{requests}, {} rejected", number(counts.rejected)) } else { requests }
-}
-
-/// Describes a step in one sentence, without values. `None` for what is only logged.
-fn sentence(progress: &Progress) -> Option<String> {
-    Some(match progress {
-        Progress::Planning(counts) => {
-            format!("reading: {} rows, {} changes so far", number(counts.source_rows), number(counts.planned))
+    fn tick(&mut self) {
+        let (elapsed, wait) = (self.started.elapsed(), self.waits.current());
+        for line in self.log.see(wait.as_ref(), elapsed) {
+            self.log_wait(&line);
         }
-        Progress::Planned(counts) => {
-            format!("planned: {} changes among {} rows", number(counts.planned), number(counts.source_rows))
-        }
-        Progress::Pushing(Notice::Counted(counts)) => format!(
-            "pushing: {} of {} values done, {}",
-            number(done(counts)),
-            number(counts.planned),
-            details(counts)
-        ),
-        Progress::Pushing(Notice::Waiting(wait, at_most)) => {
-            let reason = match wait {
-                Wait::Limited => "the store asked for fewer calls (429)",
-                Wait::InDoubt { .. } => "a call of an earlier run may still be applied",
-            };
-            format!("waiting at most {}: {reason}", duration(*at_most))
-        }
-        Progress::Pushing(_) => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_a_sentence() {
-        let counts = Counts {
-            planned: 2000,
-            confirmed: 999,
-            rejected: 1,
-            unknown: 1000,
-            requests: 100,
-            ..Counts::default()
+        let phase = {
+            let seen = lock(&self.seen);
+            match (seen.phase, seen.pushing_since) {
+                (Phase::Pushing(counts, _), Some(since)) => Phase::Pushing(counts, since.elapsed()),
+                (phase, _) => phase,
+            }
         };
-        assert_eq!(
-            sentence(&Progress::Pushing(Notice::Counted(counts))).as_deref(),
-            Some("pushing: 1,000 of 2,000 values done, 100 calls, 1 rejected")
-        );
-        assert_eq!(
-            sentence(&Progress::Pushing(Notice::Waiting(Wait::Limited, Duration::from_secs(90)))).as_deref(),
-            Some("waiting at most 1 min 30 s: the store asked for fewer calls (429)")
-        );
+        match &self.bar {
+            Some(bar) => bar.set_message(ProgressLine { phase, elapsed, wait }.fit(columns())),
+            None => self.log_progress(phase),
+        }
+    }
+
+    /// Logs a wait. The line on a terminal shows it already, so that there it is logged with `-v` only.
+    fn log_wait(&self, line: &LogLine) {
+        let (reason, text) = (line.reason, &line.text);
+        if line.level == Level::WARN && self.bar.is_none() {
+            tracing::warn!(%reason, "{text}");
+        } else {
+            tracing::info!(%reason, "{text}");
+        }
+    }
+
+    fn log_progress(&mut self, phase: Phase) {
+        let (at, before) = self.logged;
+        let text = match (phase, before) {
+            _ if at.elapsed() < LOG_EVERY => return,
+            (Phase::Starting, _) => return,
+            (Phase::Planning(counts), Phase::Planning(before)) if counts == before => return,
+            (Phase::Pushing(counts, _), Phase::Pushing(before, _)) if counts == before => return,
+            (Phase::Planning(counts), _) => {
+                format!(
+                    "reading: {} rows, {} changes so far",
+                    number(counts.source_rows),
+                    number(counts.planned)
+                )
+            }
+            (Phase::Pushing(counts, _), _) => {
+                let (done, requests) = (values_done(&counts), number(counts.requests));
+                format!("pushing: {done} done, {requests} calls, {} rejected", number(counts.rejected))
+            }
+        };
+        self.logged = (Instant::now(), phase);
+        tracing::info!("{text}");
     }
 }

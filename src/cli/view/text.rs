@@ -64,6 +64,14 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// Returns a duration in whole seconds: `41 s`, `2 min 5 s`, `1 h 2 min`.
+pub(crate) fn whole_seconds(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => duration(Duration::from_secs(seconds)),
+    }
+}
+
 /// Returns a time to the second: `2026-01-02 03:04:05`.
 pub(crate) fn moment(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::driver::{Driver, accepted, change, changes, lost, utc};
-use crate::push::{Notice, Wait};
-use crate::record::{Key, PlannedChange};
+use crate::push::Wait;
+use crate::record::{Key, PlannedChange, WaitReason};
 
 /// A change of customer `customer`, whose last request with value `sent` is in doubt for two minutes.
 fn in_doubt(customer: i64, sent: &str) -> PlannedChange {
@@ -25,7 +25,9 @@ fn a_changed_value_goes_last_and_is_sent_only_when_the_window_has_passed() {
         driver.respond(accepted);
     }
     assert_eq!((driver.confirmed().len(), driver.outcomes.contains_key(&Key::new(1, 1))), (19, false));
-    assert!(driver.notices.contains(&Notice::Waiting(Wait::InDoubt { values: 1 }, Duration::from_secs(120))));
+    let until = Duration::from_secs(120);
+    let told = Wait { reason: WaitReason::InDoubt, until, response: String::new() };
+    assert_eq!(driver.push.told_wait, Some(told));
     assert_eq!(driver.timer, Some(Duration::from_secs(120)));
     driver.run(accepted);
     assert_eq!(driver.sent.last().map(|sent| sent.customers()), Some(vec![1]));

@@ -7,8 +7,8 @@ use super::driver::{
 };
 use crate::config::PushConfig;
 use crate::destination::{Body, Echo, ReadError, Response};
-use crate::push::{Event, Notice, Wait};
-use crate::record::{Key, RequestOutcome, RunStatus, Verdict};
+use crate::push::{Event, Wait};
+use crate::record::{Key, RequestOutcome, RunStatus, Verdict, WaitReason};
 
 /// The outcome of the first request, after its response and everything that follows at once.
 fn first_outcome(response: impl Fn(&Sent) -> Response) -> (Driver, Option<RequestOutcome>) {
@@ -234,8 +234,9 @@ fn a_429_is_waited_out_and_is_no_failed_attempt() {
     for _ in 0..5 {
         driver.respond(|_| limited(Some(60)));
         assert_eq!(driver.timer, Some(driver.elapsed + Duration::from_secs(60)), "the store's time");
-        let waits = |notice: &Notice| matches!(notice, Notice::Waiting(Wait::Limited, _));
-        assert!(driver.notices.drain(..).any(|notice| waits(&notice)));
+        let until = driver.elapsed + Duration::from_secs(60);
+        let told = Wait { reason: WaitReason::Limited, until, response: String::new() };
+        assert_eq!(driver.push.told_wait, Some(told));
         driver.pass();
     }
     driver.run(accepted);

@@ -1,0 +1,180 @@
+//! What a run waits for, in words, and which waits are logged.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tracing::Level;
+
+use super::text::{counted, whole_seconds};
+use crate::record::WaitReason;
+use crate::waits::CurrentWait;
+
+/// Waits shorter than this are neither shown nor logged.
+const SHOWN_FROM: Duration = Duration::from_secs(1);
+
+/// Waits from this length on are logged without `-v`.
+const WARNED_FROM: Duration = Duration::from_secs(10);
+
+/// The same for the rate quota, because a store's window of half a minute is nothing unusual.
+const QUOTA_WARNED_FROM: Duration = Duration::from_secs(60);
+
+/// The same reason is logged without `-v` only so often.
+const WARNED_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
+/// Returns whether a wait is worth a word.
+pub(super) fn is_shown(wait: &CurrentWait) -> bool {
+    wait.waited.max(wait.at_most.unwrap_or_default()) >= SHOWN_FROM
+}
+
+/// Returns why the run waits.
+pub(super) fn why(wait: &CurrentWait) -> String {
+    let detail = wait.detail.as_str();
+    let with = |text: &str| if detail.is_empty() { text.to_owned() } else { format!("{text} ({detail})") };
+    match wait.reason {
+        WaitReason::Quota => with("the rate quota is used up"),
+        WaitReason::Limited => with("the store asked for fewer calls, 429"),
+        WaitReason::Backoff => with("a pause before the next try, because the last one failed"),
+        WaitReason::Response => {
+            let requests = detail.parse().map_or_else(|_| "calls".to_owned(), |count| counted(count, "call"));
+            format!("no response yet to {requests} in flight")
+        }
+        WaitReason::InDoubt => with("a call of an earlier run may still be applied"),
+        WaitReason::Attributes => with("asking the store for its attributes"),
+        WaitReason::Existence => with("asking the store whether customers and attributes still exist"),
+        WaitReason::ReadBack => with("reading values back from the store"),
+        WaitReason::Lock => with("another run holds this store"),
+        WaitReason::Source => with("the source's database"),
+        WaitReason::Ledger => with("the ledger's database"),
+    }
+}
+
+/// Returns how long a wait can last, or how long it has lasted if that is not known.
+pub(super) fn how_long(wait: &CurrentWait) -> String {
+    match wait.at_most {
+        Some(most) => format!("at most {}", whole_seconds(most + Duration::from_millis(999))),
+        None => whole_seconds(wait.waited),
+    }
+}
+
+/// A log line about a wait.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LogLine {
+    pub(super) level: Level,
+    pub(super) reason: WaitReason,
+    pub(super) text: String,
+}
+
+/// Decides which waits are logged: each once when it begins, and once more if it gets long or ends after a long time.
+#[derive(Debug, Default)]
+pub(super) struct WaitLog {
+    /// The wait that was logged last, as it was seen last, and at which level.
+    told: Option<(CurrentWait, Level)>,
+    /// When each reason was logged as a warning, as time since the display started.
+    warned: BTreeMap<&'static str, Duration>,
+}
+
+impl WaitLog {
+    /// Takes what the run waits for now, and returns the lines that follow from it.
+    pub(super) fn see(&mut self, wait: Option<&CurrentWait>, now: Duration) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        let told = self.told.take_if(|(told, _)| wait.is_none_or(|wait| wait.id != told.id));
+        if let Some((ended, _)) = told
+            && ended.waited >= WARNED_FROM
+        {
+            let text = format!("waited {}: {}", whole_seconds(ended.waited), why(&ended));
+            lines.push(LogLine { level: Level::INFO, reason: ended.reason, text });
+        }
+        let Some(wait) = wait.filter(|wait| is_shown(wait)) else { return lines };
+        let before = self.told.as_ref().map(|(_, level)| *level);
+        let level = self.level(wait, now);
+        // INFO is greater than WARN.
+        if before.is_none_or(|before| level < before) {
+            if level == Level::WARN {
+                self.warned.insert(wait.reason.as_str(), now);
+            }
+            let text = format!("waiting {}: {}", how_long(wait), why(wait));
+            lines.push(LogLine { level, reason: wait.reason, text });
+        }
+        self.told = Some((wait.clone(), before.map_or(level, |before| before.min(level))));
+        lines
+    }
+
+    fn level(&self, wait: &CurrentWait, now: Duration) -> Level {
+        let from = if wait.reason == WaitReason::Quota { QUOTA_WARNED_FROM } else { WARNED_FROM };
+        let whole = wait.waited + wait.at_most.unwrap_or_default();
+        let lately = self.warned.get(wait.reason.as_str()).is_some_and(|at| now < *at + WARNED_AGAIN_AFTER);
+        if whole >= from && !lately { Level::WARN } else { Level::INFO }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(id: u64, reason: WaitReason, waited: u64, at_most: Option<u64>) -> CurrentWait {
+        let (waited, at_most) = (Duration::from_secs(waited), at_most.map(Duration::from_secs));
+        CurrentWait { id, reason, detail: String::new(), waited, at_most }
+    }
+
+    fn see(log: &mut WaitLog, wait: Option<&CurrentWait>, now: u64) -> Vec<(Level, String)> {
+        let lines = log.see(wait, Duration::from_secs(now));
+        lines.into_iter().map(|line| (line.level, line.text)).collect()
+    }
+
+    #[test]
+    fn a_long_wait_is_a_warning_once_and_its_end_is_told() {
+        let mut log = WaitLog::default();
+        let limited = |waited| wait(1, WaitReason::Limited, waited, Some(300 - waited));
+        let begin = "waiting at most 5 min 0 s: the store asked for fewer calls, 429".to_owned();
+        assert_eq!(see(&mut log, Some(&limited(0)), 0), [(Level::WARN, begin)]);
+        assert_eq!(see(&mut log, Some(&limited(100)), 100), []);
+        assert_eq!(see(&mut log, Some(&limited(299)), 299), []);
+        let end = "waited 4 min 59 s: the store asked for fewer calls, 429".to_owned();
+        assert_eq!(see(&mut log, None, 300), [(Level::INFO, end)]);
+    }
+
+    #[test]
+    fn the_same_reason_again_is_no_warning() {
+        let mut log = WaitLog::default();
+        let levels = [0, 30, 299, 300].map(|now| {
+            let again = wait(now, WaitReason::Limited, 0, Some(30));
+            see(&mut log, Some(&again), now).iter().map(|(level, _)| *level).collect::<Vec<_>>()
+        });
+        assert_eq!(levels, [[Level::WARN], [Level::INFO], [Level::INFO], [Level::WARN]]);
+    }
+
+    #[test]
+    fn an_ordinary_window_of_the_quota_is_no_warning_and_an_hour_is() {
+        for (seconds, level) in [(29, Level::INFO), (3_600, Level::WARN)] {
+            let lines = see(&mut WaitLog::default(), Some(&wait(1, WaitReason::Quota, 0, Some(seconds))), 0);
+            assert_eq!(lines.first().map(|(level, _)| *level), Some(level));
+        }
+    }
+
+    #[test]
+    fn a_wait_of_unknown_length_is_told_after_a_second_and_warned_of_after_ten() {
+        let mut log = WaitLog::default();
+        let ledger = |waited| wait(1, WaitReason::Ledger, waited, None);
+        let seen = [0, 1, 5, 10, 11].map(|now| see(&mut log, Some(&ledger(now)), now).pop());
+        let line = |level, text: &str| Some((level, text.to_owned()));
+        let expected = [
+            None,
+            line(Level::INFO, "waiting 1 s: the ledger's database"),
+            None,
+            line(Level::WARN, "waiting 10 s: the ledger's database"),
+            None,
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn short_waits_are_not_logged() {
+        let mut log = WaitLog::default();
+        let short = CurrentWait {
+            at_most: Some(Duration::from_millis(700)),
+            ..wait(1, WaitReason::Backoff, 0, None)
+        };
+        assert_eq!(see(&mut log, Some(&short), 0), []);
+        assert_eq!(see(&mut log, None, 1), []);
+    }
+}

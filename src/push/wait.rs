@@ -1,0 +1,30 @@
+//! What a push waits for while nothing is under way.
+
+use super::event::Wait;
+use super::{Action, Notice, Now, Push};
+use crate::record::WaitReason;
+
+impl Push {
+    /// Tells subscribers when a wait begins, changes or ends.
+    pub(super) fn tell_wait(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let wait = self.wait(now);
+        if wait != self.told_wait {
+            self.told_wait.clone_from(&wait);
+            actions.push(Action::Notify(Notice::Waiting(wait)));
+        }
+    }
+
+    fn wait(&self, now: Now) -> Option<Wait> {
+        let is_busy = !self.is_idle() || self.chosen.is_some() || self.deleted.is_checking();
+        if is_busy || self.end.is_some() {
+            return None;
+        }
+        if let Some(until) = self.pace.paused_until().filter(|until| *until > now.elapsed) {
+            return Some(Wait { reason: WaitReason::Limited, until, response: String::new() });
+        }
+        let later = self.waiting.iter().filter(|batch| !batch.is_ready(now));
+        let next = later.min_by_key(|batch| batch.ready_at)?;
+        let (reason, response) = (next.waits_for, next.last_brief.clone());
+        next.ready_at.map(|until| Wait { reason, until, response })
+    }
+}
