@@ -42,6 +42,15 @@ pub enum LedgerError {
     /// The address or the kind of connection cannot be used.
     #[error("{0}")]
     Unusable(String),
+    /// The database's file is damaged.
+    #[error("the ledger is damaged: it failed to {doing}")]
+    Damaged {
+        /// The operation that failed: `record an intent`.
+        doing: &'static str,
+        /// The database's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database failed.
     #[error("the ledger failed to {doing}")]
     Database {

@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
 /// Checks everything that a sync needs. Fails if the configuration is wrong.
 async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Result<Vec<Finding>, Failure> {
     let config = wiring::config_to_send(&context.config, transport)?;
-    let (ledger, audit) = ledger(&config.ledger).await;
+    let (ledger, audit) = ledger(&config.ledger, false).await;
     let mut findings = vec![source(&config).await, ledger];
     findings.extend(store(&config).await);
     findings.push(size(&config, audit.as_ref()).await);
@@ -65,7 +65,7 @@ async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Re
 /// Checks the ledger itself. Fails if the configuration is wrong.
 async fn ledger_only(context: &Context) -> Result<Vec<Finding>, Failure> {
     let config = wiring::audit_config(&context.config)?;
-    let (ledger, audit) = ledger(&config.ledger).await;
+    let (ledger, audit) = ledger(&config.ledger, true).await;
     let mut findings = vec![ledger];
     if let Some(audit) = audit {
         findings.extend(verifications(&audit).await);
@@ -89,19 +89,24 @@ async fn source(config: &Config) -> Finding {
     }
 }
 
-/// This version can read the ledger, or make one. Takes no lock and makes nothing.
-async fn ledger(config: &LedgerConfig) -> (Finding, Option<AuditLog>) {
+/// This version can read the ledger, and a sync could write it or make it. Takes no lock and makes nothing. To verify a
+/// ledger, the right to read is enough.
+async fn ledger(config: &LedgerConfig, verify: bool) -> (Finding, Option<AuditLog>) {
     let place = wiring::ledger_place(config);
-    match wiring::audit(config).await {
-        Ok(Some(audit)) => (Finding::good("ledger", place), Some(audit)),
-        Ok(None) => match AuditLog::makeable(config).await {
-            Ok(()) => {
-                (Finding::good("ledger", format!("none yet at {place}; the first sync makes it")), None)
-            }
-            Err(error) => (bad("ledger", &error.into()), None),
-        },
-        Err(failure) => (bad("ledger", &failure), None),
-    }
+    let audit = match wiring::audit(config).await {
+        Ok(audit) => audit,
+        Err(failure) => return (bad("ledger", &failure), None),
+    };
+    let usable = match verify && audit.is_some() {
+        true => AuditLog::check_place(config),
+        false => AuditLog::check_writable(config).await,
+    };
+    let finding = match (usable, &audit) {
+        (Err(error), _) => bad("ledger", &error.into()),
+        (Ok(()), Some(_)) => Finding::good("ledger", place),
+        (Ok(()), None) => Finding::good("ledger", format!("none yet at {place}; the first sync makes it")),
+    };
+    (finding, audit)
 }
 
 /// The ledger is consistent.

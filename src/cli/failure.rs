@@ -116,6 +116,13 @@ impl From<LedgerError> for Failure {
                      nothing is lost: the next sync sends again what was in flight",
                 ),
             ),
+            LedgerError::Damaged { .. } => (
+                Exit::Failed,
+                Some(
+                    "`attrsync check --ledger` says what is damaged. Restore a backup (docs/guides/backup-restore.md), or \
+                     move the file away: the next sync makes a new ledger and sends every value once",
+                ),
+            ),
             LedgerError::Version(_) | LedgerError::Unusable(_) => (Exit::Failed, None),
         };
         Self::of(exit, error).maybe_hint(hint)

@@ -9,7 +9,9 @@ mod liveness;
 pub(in crate::ledger) mod migrate;
 mod plan;
 pub(in crate::ledger) mod query;
+pub(in crate::ledger) mod rights;
 mod scan;
+mod schema;
 pub(in crate::ledger) mod session;
 mod writer;
 
@@ -50,6 +52,7 @@ impl PostgresLedger {
     pub async fn open(url: &str, store: &StoreName) -> Result<Self> {
         let mut connection = session::connect_writer(url).await?;
         let liveness = Liveness::of(url, &mut connection).await?;
+        liveness.wait(rights::check(&mut connection)).await?;
         let created = liveness.wait(migrate::migrate(&mut connection)).await?;
         let store_id = liveness.wait(find_or_make(&mut connection, store)).await?;
         failpoint::reach("migrated");

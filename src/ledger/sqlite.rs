@@ -4,25 +4,31 @@
 //! read-only connections. Every method is one transaction.
 
 mod attempts;
-mod failure;
+pub(in crate::ledger) mod failure;
 mod file;
+mod kind;
 mod lock;
 mod open;
+mod paths;
+mod place;
 mod plan;
+pub(in crate::ledger) mod reader;
+mod rights;
 mod scan;
 pub(in crate::ledger) mod session;
 mod stamp;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use self::file::OpenFile;
-pub(crate) use self::lock::{is_locked, makeable};
+use self::file::OpenFiles;
+pub(crate) use self::kind::refuse_foreign;
+pub(crate) use self::lock::is_locked;
 use self::open::Opened;
-pub(crate) use self::open::refuse_foreign;
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;
@@ -37,7 +43,7 @@ use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 #[derive(Debug)]
 pub struct SqliteLedger {
     path: PathBuf,
-    file: OpenFile,
+    files: Arc<OpenFiles>,
     store_id: i64,
     created: bool,
     writer: Writer,
@@ -49,17 +55,32 @@ impl SqliteLedger {
     /// # Errors
     /// Another process holds the lock; the file is of a newer build, is something else, or cannot be written.
     pub async fn open(path: &Path, store: &StoreName) -> Result<Self> {
-        let path = path.to_owned();
-        let (file, store) = (path.clone(), store.clone());
-        let (writer, opened) = Writer::start(move || open::open(&file, &store)).await?;
-        let Opened { file, store_id, created } = opened;
-        Ok(Self { path, file, store_id, created, writer })
+        let (path, store) = (path.to_owned(), store.clone());
+        let (writer, opened) = Writer::start(move || open::open(&path, &store)).await?;
+        let Opened { path, files, store_id, created } = opened;
+        Ok(Self { path, files, store_id, created, writer })
     }
 
     /// Whether opening created the file.
     #[must_use]
     pub const fn created(&self) -> bool {
         self.created
+    }
+
+    /// Checks what opening it for a run would check, and writes nothing.
+    ///
+    /// # Errors
+    /// No ledger is safe at `path`, it is another program's, or this user may not write it.
+    pub(crate) fn check(path: &Path) -> Result<()> {
+        open::writable(path).map(drop)
+    }
+
+    /// Checks whether a ledger is safe at `path`.
+    ///
+    /// # Errors
+    /// Why it is not, with what to do.
+    pub(crate) fn check_place(path: &Path) -> Result<()> {
+        place::refuse_unsafe(&place::resolve(path)?)
     }
 
     const fn fence(&self, run_id: i64) -> Fence {
@@ -122,10 +143,10 @@ impl Ledger for SqliteLedger {
         changes: &[Change],
     ) -> Result<RecordedIntent> {
         let (fence, request, changes) = (self.fence(run_id), request.clone(), changes.to_vec());
-        let (path, file) = (self.path.clone(), self.file);
+        let files = Arc::clone(&self.files);
         self.writer
             .write("record an intent", move |tx| {
-                file.check_at(&path)?;
+                files.check()?;
                 attempts::record_intent(tx, fence, &request, &changes)
             })
             .await

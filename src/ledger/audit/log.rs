@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use super::session::Session;
 use crate::config::{LedgerConfig, Secret};
 use crate::ledger::cells::Cells;
-use crate::ledger::postgres::migrate::{known_version, makeable};
+use crate::ledger::postgres::migrate::known_version;
+use crate::ledger::postgres::rights::check_writable;
 use crate::ledger::sql::{Param, Rows as _, Statement};
-use crate::ledger::{LedgerError, Result, sqlite};
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::{LedgerError, Result};
 
 /// A ledger, opened for reading. Needs no lock and takes none.
 #[derive(Debug)]
@@ -31,12 +33,6 @@ impl AuditLog {
     pub async fn open(config: &LedgerConfig) -> Result<Option<Self>> {
         let (location, session) = match config {
             LedgerConfig::Sqlite(path) if !path.exists() => return Ok(None),
-            LedgerConfig::Sqlite(path) if path.is_dir() => {
-                return Err(LedgerError::Unusable(format!(
-                    "the ledger {0} is a folder: name a file in it in [ledger] url, as in sqlite:{0}/ledger.db",
-                    path.display()
-                )));
-            }
             LedgerConfig::Sqlite(path) => {
                 (Location::Sqlite(path.clone()), Session::open_sqlite(path.clone()).await?)
             }
@@ -44,25 +40,31 @@ impl AuditLog {
                 (Location::Postgres(url.clone()), Session::open_postgres(url.expose()).await?)
             }
         };
-        let Some(present) = session.version().await? else {
-            if let Location::Sqlite(path) = &location {
-                sqlite::refuse_foreign(path)?;
-            }
-            return Ok(None);
-        };
+        let Some(present) = session.version().await? else { return Ok(None) };
         // Both dialects have migrations of equal numbers.
         check_version(present, i64::from(known_version()))?;
         Ok(Some(Self { location, session }))
     }
 
-    /// Checks whether a ledger could be made, as far as that can be seen without making anything.
+    /// Checks that a sync could write the ledger, or make it, as far as that can be seen without writing anything.
     ///
     /// # Errors
     /// Why it could not, with what to do.
-    pub async fn makeable(config: &LedgerConfig) -> Result<()> {
+    pub async fn check_writable(config: &LedgerConfig) -> Result<()> {
         match config {
-            LedgerConfig::Sqlite(path) => sqlite::makeable(path),
-            LedgerConfig::Postgres(url) => makeable(url.expose()).await,
+            LedgerConfig::Sqlite(path) => SqliteLedger::check(path),
+            LedgerConfig::Postgres(url) => check_writable(url.expose()).await,
+        }
+    }
+
+    /// Checks whether the ledger is where it is safe. In Postgres it always is.
+    ///
+    /// # Errors
+    /// Why it is not, with what to do.
+    pub fn check_place(config: &LedgerConfig) -> Result<()> {
+        match config {
+            LedgerConfig::Sqlite(path) => SqliteLedger::check_place(path),
+            LedgerConfig::Postgres(_) => Ok(()),
         }
     }
 

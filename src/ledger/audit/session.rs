@@ -4,31 +4,31 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::OpenFlags;
 use sqlx::PgConnection;
 
 use crate::ledger::cells::Value;
 use crate::ledger::postgres::{migrate, query, session};
 use crate::ledger::sql::{Rows, Statement, statement};
+use crate::ledger::sqlite::failure::Failure;
+use crate::ledger::sqlite::reader::Reader;
 use crate::ledger::sqlite::session::rows;
-use crate::ledger::{LedgerError, Result};
+use crate::ledger::{LedgerError, Result, sqlite};
 
 /// A read-only session.
 #[derive(Debug)]
 pub(super) enum Session {
-    Sqlite(Arc<Mutex<rusqlite::Connection>>),
+    Sqlite(Arc<Mutex<Reader>>),
     Postgres(tokio::sync::Mutex<PgConnection>),
 }
 
 impl Session {
     pub(super) async fn open_sqlite(path: PathBuf) -> Result<Self> {
-        let connection = blocking("open its file", move || {
-            let connection = rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            connection.busy_timeout(std::time::Duration::from_secs(5))?;
-            Ok(connection)
+        let reader = blocking("open its file", move || {
+            sqlite::refuse_foreign(&path)?;
+            Ok(Reader::open(&path)?)
         })
         .await?;
-        Ok(Self::Sqlite(Arc::new(Mutex::new(connection))))
+        Ok(Self::Sqlite(Arc::new(Mutex::new(reader))))
     }
 
     pub(super) async fn open_postgres(url: &str) -> Result<Self> {
@@ -67,8 +67,10 @@ impl Rows for Session {
             Self::Sqlite(connection) => {
                 let connection = Arc::clone(connection);
                 blocking(doing, move || {
-                    let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                    rows(&connection, sql, &params)
+                    let reader = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                    let rows = rows(&reader, sql, &params)?;
+                    reader.check()?;
+                    Ok(rows)
                 })
                 .await
             }
@@ -99,10 +101,10 @@ async fn read_only(mut connection: PgConnection) -> Result<PgConnection> {
 /// Runs blocking work on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     doing: &'static str,
-    task: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
+    task: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T> {
     match tokio::task::spawn_blocking(task).await {
-        Ok(done) => done.map_err(|error| LedgerError::Database { doing, source: Box::new(error) }),
+        Ok(done) => done.map_err(|failure| failure.into_error(doing)),
         Err(error) => Err(LedgerError::Database { doing, source: Box::new(error) }),
     }
 }

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::schema::is_ledger;
 use super::session::{self, failed};
 use crate::failpoint;
 use crate::ledger::{LedgerError, Result};
@@ -66,19 +67,23 @@ pub(in crate::ledger) fn known_version() -> SchemaVersion {
 pub(in crate::ledger) async fn present_version(
     connection: &mut PgConnection,
 ) -> Result<Option<SchemaVersion>> {
-    let doing = failed("read its version");
-    let there: bool =
-        sqlx::query_scalar("select to_regclass('attrsync.refinery_schema_history') is not null")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(doing)?;
-    if !there {
+    if !is_ledger(connection).await? {
         return Ok(None);
     }
     sqlx::query_scalar("select max(version) from attrsync.refinery_schema_history")
         .fetch_one(connection)
         .await
-        .map_err(doing)
+        .map_err(failed("read its version"))
+}
+
+/// The names of all tables that the migrations make.
+pub(super) fn table_names() -> Vec<String> {
+    let runner = embedded::migrations::runner();
+    let lines = runner.get_migrations().iter().filter_map(Migration::sql).flat_map(str::lines);
+    lines
+        .filter_map(|line| line.strip_prefix("create table ")?.split(' ').next())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Migrates the schema to this build's version, and returns whether it was created. Refuses a schema of a newer build.
@@ -113,27 +118,6 @@ async fn migrate_locked(connection: &mut PgConnection) -> Result<bool> {
         .await
         .map_err(|error| LedgerError::Database { doing: "migrate its tables", source: Box::new(error) })?;
     Ok(present.is_none())
-}
-
-/// Checks whether this user may create the schema and its tables.
-pub(in crate::ledger) async fn makeable(url: &str) -> Result<()> {
-    let mut connection = session::connect_unpooled(url).await?;
-    session::refuse_other_encodings(&mut connection).await?;
-    let (user, allowed): (String, bool) = sqlx::query_as(
-        "select current_user::text, case when to_regnamespace('attrsync') is null
-            then has_database_privilege(current_database(), 'create')
-            else has_schema_privilege('attrsync', 'create') and has_schema_privilege('attrsync', 'usage') end",
-    )
-    .fetch_one(&mut connection)
-    .await
-    .map_err(failed("ask for its rights"))?;
-    if allowed {
-        return Ok(());
-    }
-    Err(LedgerError::Unusable(format!(
-        "the ledger's schema cannot be made by {user}: let an administrator run \
-         `create schema if not exists attrsync` there and `alter schema attrsync owner to {user}`"
-    )))
 }
 
 /// Refuses a schema that this build does not know.

@@ -1,11 +1,16 @@
 //! What can go wrong inside a transaction, before it is known what the transaction was for.
 
+use std::fs::File;
+
+use rusqlite::ErrorCode;
+
+use super::rights;
 use crate::ledger::LedgerError;
 use crate::record::Key;
 
 /// Why a transaction was rolled back.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(in crate::ledger) enum Failure {
     /// SQLite's error.
     Sql(rusqlite::Error),
     /// An error that already is the ledger's.
@@ -21,12 +26,30 @@ impl Failure {
     }
 
     /// The ledger's error, now that the operation is known.
-    pub(super) fn into_error(self, doing: &'static str) -> LedgerError {
+    pub(in crate::ledger) fn into_error(self, doing: &'static str) -> LedgerError {
         match self {
-            Self::Sql(error) => LedgerError::Database { doing, source: error.into() },
+            Self::Sql(error) => error_of(doing, error),
             Self::Ledger(error) => error,
             Self::Wrong(problem) => LedgerError::Database { doing, source: problem.into() },
         }
+    }
+}
+
+/// Returns the ledger's error for an error of SQLite, with what to do where SQLite's own words do not help.
+fn error_of(doing: &'static str, error: rusqlite::Error) -> LedgerError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            LedgerError::Damaged { doing, source: error.into() }
+        }
+        Some(ErrorCode::CannotOpen) => {
+            let limit = File::open("/dev/null").err().filter(rights::is_too_many);
+            let problem = limit.map_or_else(
+                || "SQLite cannot open the file, or a file beside it (-wal, -shm): check the rights and the disk".to_owned(),
+                |_| rights::too_many(),
+            );
+            LedgerError::Database { doing, source: problem.into() }
+        }
+        _ => LedgerError::Database { doing, source: error.into() },
     }
 }
 

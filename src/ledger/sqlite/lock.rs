@@ -1,13 +1,16 @@
 //! The lock beside the file: one writer per ledger. It ends with the process, however the process ends.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use rustix::fs::{Access, access};
 
+use super::paths::{LOCK, beside};
+use super::place::resolve;
+use super::rights::unusable;
 use super::stamp;
 use crate::ledger::{LedgerError, Result};
 
@@ -16,12 +19,12 @@ use crate::ledger::{LedgerError, Result};
 pub(super) struct FileLock(#[allow(dead_code, reason = "has the lock, is never read")] File);
 
 impl FileLock {
-    /// Takes the lock of the ledger at `path`, without waiting. However the path is spelled, the lock is the same.
+    /// Takes the lock of the ledger at `path`, without waiting. The path has no symbolic links.
     pub(super) fn take(path: &Path) -> Result<Self> {
-        let lock_path = beside(&resolved(path).map_err(|error| unusable(path, &error))?, ".lock");
+        let lock_path = beside(path, LOCK);
         let file = private(OpenOptions::new().write(true).create(true).truncate(false))
             .open(&lock_path)
-            .map_err(|error| unusable(path, &error))?;
+            .map_err(|error| unusable(&lock_path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { holder: holder(path) }),
@@ -35,8 +38,11 @@ impl FileLock {
 
 /// Whether a process holds the lock of the ledger at `path`. The check itself shares the lock for a moment.
 pub(crate) fn is_locked(path: &Path) -> bool {
-    let file = resolved(path).and_then(|path| File::open(beside(&path, ".lock")));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let Ok(lock_path) = resolve(path).map(|path| beside(&path, LOCK)) else { return false };
+    // Opening a pipe would wait for ever.
+    let file = lock_path.is_file().then(|| File::open(lock_path));
+    file.and_then(io::Result::ok)
+        .is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Creates the ledger's file if there is none, readable by this user only. Returns whether it did.
@@ -46,38 +52,6 @@ pub(super) fn create(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(unusable(path, &error)),
     }
-}
-
-/// Checks whether the ledger could be created at `path`, and creates nothing.
-///
-/// # Errors
-/// Why it could not, with what to do.
-pub(crate) fn makeable(path: &Path) -> Result<()> {
-    let resolved = resolved(path).map_err(|error| unusable(path, &error))?;
-    access(folder(&resolved), Access::WRITE_OK | Access::EXEC_OK)
-        .map_err(|error| unusable(path, &error.into()))
-}
-
-/// The error of a path that cannot be opened, with what to do.
-fn unusable(path: &Path, error: &io::Error) -> LedgerError {
-    let folder = folder(path);
-    LedgerError::Unusable(match error.kind() {
-        io::ErrorKind::NotFound => format!(
-            "the ledger {} has no folder to be in: create {}, or change `url` in [ledger]",
-            path.display(),
-            folder.display()
-        ),
-        io::ErrorKind::NotADirectory => format!(
-            "the ledger {} cannot be there, because {} is not a folder: change `url` in [ledger]",
-            path.display(),
-            folder.display()
-        ),
-        _ => format!(
-            "the ledger {} cannot be written ({error}): let this user write to {}, or change `url` in [ledger]",
-            path.display(),
-            folder.display()
-        ),
-    })
 }
 
 /// The run that holds the lock, as far as the ledger knows.
@@ -107,40 +81,7 @@ fn newest_open_run(path: &Path) -> rusqlite::Result<Option<(i64, String, String)
         .optional()
 }
 
-/// The path without symbolic links: two names of one ledger must not have two locks.
-fn resolved(path: &Path) -> io::Result<PathBuf> {
-    match (fs::canonicalize(path), path.file_name()) {
-        // The file does not exist yet.
-        (Err(error), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(fs::canonicalize(folder(path))?.join(name))
-        }
-        (resolved, _) => resolved,
-    }
-}
-
-/// The folder that the file is in.
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// The path with something added to its last part.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 /// The ledger holds customers' values, so only this user may read it.
-#[cfg(unix)]
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
     options.mode(0o600)
-}
-
-#[cfg(not(unix))]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
 }

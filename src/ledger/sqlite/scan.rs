@@ -7,13 +7,13 @@
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
+use super::reader::Reader;
 use super::stamp;
 use crate::ledger::entry_extras::EntryExtras;
 use crate::ledger::page_channel::{self, READING, ReceivedPages, Sent};
@@ -43,12 +43,11 @@ pub(crate) fn scan(path: &Path, store_id: i64, filter: &Filter) -> Result<Box<dy
 }
 
 fn read_all(path: &Path, store_id: i64, filter: &Filter, pages: &mpsc::Sender<Sent>) -> Result<(), Failure> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    let reader = Reader::open(path)?;
     let mut after = i64::MIN;
     loop {
-        let page = read_page(&connection, store_id, filter, after)?;
+        let page = read_page(&reader, store_id, filter, after)?;
+        reader.check()?;
         let full = page.is_full(PAGE_ROWS);
         let Some(last) = page.len().checked_sub(1) else { return Ok(()) };
         after = page.row(last).key.customer_id;

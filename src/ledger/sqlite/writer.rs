@@ -5,6 +5,7 @@
 //! waited for once, and each write still fails or succeeds by itself.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -12,6 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
+use super::file::OpenFiles;
 use super::lock::FileLock;
 use crate::ledger::{LedgerError, Result};
 
@@ -68,7 +70,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread and opens the connection on it. Also returns what else `open` made.
     pub(super) async fn start<T: Send + 'static>(
-        open: impl FnOnce() -> Result<(FileLock, Connection, T)> + Send + 'static,
+        open: impl FnOnce() -> Result<(FileLock, Connection, Arc<OpenFiles>, T)> + Send + 'static,
     ) -> Result<(Self, T)> {
         let (caller, opened) = oneshot::channel();
         let (jobs, queue) = mpsc::channel::<Job>();
@@ -76,7 +78,7 @@ impl Writer {
             .name("ledger".to_owned())
             .spawn(move || {
                 // Locals drop in reverse order: the connection closes before the lock is unlocked.
-                let (_lock, mut connection, made) = match open() {
+                let (_lock, mut connection, files, made) = match open() {
                     Ok(opened) => opened,
                     Err(error) => {
                         let _ = caller.send(Err(error));
@@ -84,7 +86,7 @@ impl Writer {
                     }
                 };
                 if caller.send(Ok(made)).is_ok() {
-                    run_jobs(&queue, &mut connection);
+                    run_jobs(&queue, &mut connection, Some(&files));
                 }
             })
             .map_err(|error| LedgerError::Database { doing: "start its thread", source: error.into() })?;
@@ -141,7 +143,7 @@ impl Drop for Writer {
 }
 
 /// Runs jobs until the queue is closed.
-fn run_jobs(queue: &Receiver<Job>, connection: &mut Connection) {
+fn run_jobs(queue: &Receiver<Job>, connection: &mut Connection, files: Option<&OpenFiles>) {
     let mut waiting = VecDeque::new();
     while let Some(job) = waiting.pop_front().or_else(|| queue.recv().ok()) {
         match job {
@@ -159,15 +161,20 @@ fn run_jobs(queue: &Receiver<Job>, connection: &mut Connection) {
                         None => break,
                     }
                 }
-                commit(connection, group);
+                commit(connection, group, files);
             }
         }
     }
 }
 
 /// Runs a group of writes, commits those that succeed, and then sends each result.
-fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Write>>) {
+fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Write>>, files: Option<&OpenFiles>) {
+    // Only what this process writes may change the files. What another program wrote must not pass for a commit.
+    let unchanged = files.filter(|files| files.are_as_written());
     let uncommitted = run(connection, &mut group).err().map(|error| error.to_string());
+    if let Some(files) = unchanged {
+        files.remember();
+    }
     for write in group {
         write.respond(uncommitted.as_deref());
     }
@@ -241,7 +248,7 @@ mod tests {
         jobs.send(Job::Write(Box::new(PendingWrite { job: Some(look), result: None, caller })))
             .expect("sent");
         drop(jobs);
-        run_jobs(&queue, &mut connection);
+        run_jobs(&queue, &mut connection, None);
 
         let ended: Vec<bool> =
             results.into_iter().map(|result| result.blocking_recv().expect("a result").is_ok()).collect();
@@ -273,7 +280,7 @@ mod tests {
         })))
         .expect("sent");
         drop(jobs);
-        run_jobs(&queue, connection);
+        run_jobs(&queue, connection, None);
         result.blocking_recv().expect("a result")
     }
 
@@ -293,7 +300,7 @@ mod tests {
             results.push(result);
         }
         drop(jobs);
-        run_jobs(&queue, &mut connection);
+        run_jobs(&queue, &mut connection, None);
         for result in results {
             assert!(result.blocking_recv().expect("a result").is_err());
         }

@@ -193,7 +193,7 @@ fn promise_3_a_run_whose_ledger_was_replaced_sends_nothing_more() {
     world.sync().exits(0).balances();
     let (writes, before) = (world.writes().len(), records(&world));
     stopped.signal("CONT");
-    stopped.end().exits(1).tells(&["was moved or deleted under the run"]);
+    stopped.end().exits(1).tells(&["was moved, deleted or replaced under the run"]);
     assert_eq!(world.writes().len(), writes);
     assert_eq!(records(&world), before);
     world.assert_landed(4, "second");

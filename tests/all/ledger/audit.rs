@@ -113,15 +113,16 @@ async fn a_sqlite_ledger_is_read() {
     assert!(AuditLog::open(&config).await.unwrap().is_none(), "there is no ledger yet");
     let file = rusqlite::Connection::open(&path).unwrap();
     assert!(AuditLog::open(&config).await.unwrap().is_none(), "the file is empty");
-    file.execute_batch("create table refinery_schema_history (version integer primary key)").unwrap();
+    file.execute_batch("create table refinery_schema_history (version integer primary key, name text)")
+        .unwrap();
     for (number, sql) in migrations::of("sqlite") {
         file.execute_batch(&sql).unwrap();
-        file.execute("insert into refinery_schema_history values (?1)", [number]).unwrap();
+        file.execute("insert into refinery_schema_history values (?1, 'ledger')", [number]).unwrap();
     }
     file.execute_batch(FILLED).unwrap();
     check(&AuditLog::open(&config).await.unwrap().expect("there is a ledger"), 7).await;
 
-    file.execute("insert into refinery_schema_history values (999)", []).unwrap();
+    file.execute("insert into refinery_schema_history values (999, 'later')", []).unwrap();
     match AuditLog::open(&config).await {
         Err(LedgerError::Version(text)) => assert!(text.contains("install the newer"), "{text}"),
         other => panic!("{other:?}"),

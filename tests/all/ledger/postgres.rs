@@ -2,6 +2,7 @@
 
 mod liveness;
 mod lock;
+mod rights;
 
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun};

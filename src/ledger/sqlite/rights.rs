@@ -1,0 +1,150 @@
+//! What this user may do with the ledger's files, in words that name the file and its owner.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::paths::{LOCK, SHM, WAL, beside, folder};
+use crate::ledger::{LedgerError, Result};
+
+/// Fails unless this user may write the ledger at `path`, or make it there. Writes nothing.
+pub(super) fn writable(path: &Path) -> Result<()> {
+    let lock = beside(path, LOCK);
+    refuse_other_lock(&lock)?;
+    for file in [path.to_owned(), beside(path, WAL), beside(path, SHM), lock] {
+        match access(&file, Access::READ_OK | Access::WRITE_OK) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(unusable(&file, &error.into())),
+        }
+    }
+    access(folder(path), Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| unusable(folder(path), &error.into()))
+}
+
+/// Fails if something else is in the lock's place. Opening a pipe would wait for ever.
+fn refuse_other_lock(lock: &Path) -> Result<()> {
+    match fs::metadata(lock) {
+        Ok(metadata) if !metadata.is_file() => Err(LedgerError::Unusable(format!(
+            "{} is not a file: attrsync keeps the ledger's lock there. Move it away, or change `url` in [ledger]",
+            lock.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Fails unless this user may read the ledger at `path`.
+pub(super) fn readable(path: &Path) -> Result<()> {
+    match access(path, Access::READ_OK) {
+        Err(Errno::ACCESS) => {
+            let (belonging, user) = (belongs_to(path), name(geteuid().as_raw()));
+            Err(LedgerError::Unusable(format!(
+                "{} cannot be read: it belongs to {belonging}, and {user} may not read it. Run this as its owner, or let \
+                 the owner make a copy: sqlite3 {0} \"vacuum into 'copy.db'\"",
+                path.display()
+            )))
+        }
+        Err(error) => Err(unusable(path, &error.into())),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The error of a file or folder that cannot be written, with what to do.
+pub(super) fn unusable(path: &Path, error: &io::Error) -> LedgerError {
+    let (shown, folder) = (path.display(), folder(path).display());
+    let change = "or change `url` in [ledger]";
+    LedgerError::Unusable(match error.kind() {
+        io::ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(target) => format!(
+                "the ledger {shown} is a link to {}, and the folder of that is not there: create the folder, {change}",
+                target.display()
+            ),
+            Err(_) => format!("the ledger {shown} has no folder to be in: create {folder}, {change}"),
+        },
+        io::ErrorKind::NotADirectory => {
+            format!(
+                "the ledger {shown} cannot be there, because {folder} is not a folder: {change}",
+                change = &change[3..]
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            let (belonging, user) = (belongs_to(path), name(geteuid().as_raw()));
+            let remedy = match fs::metadata(path) {
+                Ok(metadata) if metadata.uid() == geteuid().as_raw() => format!("run `chmod u+rwX {shown}`"),
+                _ => format!("run attrsync as its owner, or give it to {user} with `chown {user} {shown}`"),
+            };
+            format!(
+                "{shown} cannot be written: it belongs to {belonging}, and {user} may not write it: {remedy}, {change}"
+            )
+        }
+        io::ErrorKind::ReadOnlyFilesystem => format!(
+            "{shown} cannot be written: it is on a read-only file system. Mount it so that it can be written, {change}"
+        ),
+        _ if is_too_many(error) => too_many(),
+        _ => format!("{shown} cannot be written ({error}): mend that, {change}"),
+    })
+}
+
+/// Whether this process has as many files open as it may.
+pub(super) fn is_too_many(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|limit| error.raw_os_error() == Some(limit.raw_os_error()))
+}
+
+/// What to do about it.
+pub(super) fn too_many() -> String {
+    "too many open files: raise the limit with `ulimit -n 256`, or with LimitNOFILE in the systemd unit"
+        .to_owned()
+}
+
+/// The owner and the mode of a file.
+fn belongs_to(path: &Path) -> String {
+    match fs::metadata(path) {
+        Ok(metadata) => format!("{} (mode {:04o})", name(metadata.uid()), metadata.mode() & 0o7777),
+        Err(_) => "another user".to_owned(),
+    }
+}
+
+/// The name of a user, as far as /etc/passwd has it.
+fn name(uid: u32) -> String {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid.to_string()).then(|| name.to_owned())
+    });
+    user.unwrap_or_else(|| format!("the user {uid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_named_with_its_owner_and_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("ledger.db.lock");
+        fs::write(&file, "").expect("writes");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("sets");
+        let told = |kind: io::ErrorKind| unusable(&file, &kind.into()).to_string();
+        let (user, denied) = (name(geteuid().as_raw()), told(io::ErrorKind::PermissionDenied));
+        let expect = format!("ledger.db.lock cannot be written: it belongs to {user} (mode 0600)");
+        assert!(denied.contains(&expect) && denied.contains("chmod"), "{denied}");
+        assert!(told(io::ErrorKind::ReadOnlyFilesystem).contains("a read-only file system"));
+    }
+
+    #[test]
+    fn too_many_open_files_are_told_as_such() {
+        let error = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        assert!(unusable(Path::new("ledger.db.lock"), &error).to_string().contains("ulimit"));
+    }
+
+    #[test]
+    fn a_user_without_a_name_is_a_number() {
+        assert_eq!(name(4_294_967_294), "the user 4294967294");
+    }
+}
