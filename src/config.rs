@@ -127,6 +127,8 @@ pub struct PushConfig {
     pub backoff_max: Duration,
     /// How long to wait for a complete response.
     pub request_timeout: Duration,
+    /// How long to go on while nothing succeeds.
+    pub give_up_after: Duration,
     /// The share of the store's rate quota that is left to other apps, 0 to 0.95.
     pub quota_reserve: f64,
     /// The time after which nothing more is sent.
@@ -143,6 +145,7 @@ impl Default for PushConfig {
             backoff: Duration::from_millis(500),
             backoff_max: Duration::from_secs(20),
             request_timeout: Duration::from_secs(60),
+            give_up_after: Duration::from_secs(10 * 60),
             quota_reserve: 0.2,
             max_duration: None,
         }

@@ -108,7 +108,7 @@ pub enum Body {
 
 /// A failed read. Its response is not a 200, or has an item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", .0.named())]
 pub struct ReadError(pub Response);
 
 /// A BigCommerce store, or a simulation of one.

@@ -8,6 +8,7 @@
 //! acquired), `recording` (its intent is being committed), `ahead` (committed, waits for a slot), `in_flight` (sent),
 //! maybe `reading_back`, and `uncommitted` (its outcome is being committed). A slot is free when the response is read.
 
+mod accepted;
 mod batch;
 mod commit;
 mod conclusion;
@@ -18,6 +19,7 @@ mod existence;
 mod pace;
 mod plan_queue;
 mod response;
+mod size;
 mod wait;
 
 use std::collections::VecDeque;
@@ -37,6 +39,9 @@ use crate::retry::CircuitBreaker;
 
 /// How many batches may wait to be sent again before no new one is chosen.
 const WAITING_MAX: usize = 64;
+
+/// How many failed batches may wait to be sent again, while nothing succeeds, before no new one is chosen.
+const WAITING_FAILED_MAX: usize = 6;
 
 /// A request that is not on the wire this long after its intent is not sent: another run may own the store by then.
 pub const INTENT_VALID: Duration = Duration::from_secs(5);
@@ -101,7 +106,7 @@ impl Push {
     #[must_use]
     pub fn new(config: PushConfig, start: Start) -> Self {
         let Start { counts, limit, has_in_doubt, deadline, seed } = start;
-        let breaker = CircuitBreaker::new(config.max_attempts, config.workers);
+        let breaker = CircuitBreaker::new(config.max_attempts, config.workers, config.give_up_after);
         let pace = Pace::new(&config, seed);
         Self {
             config,
@@ -262,9 +267,11 @@ impl Push {
         if let Some(index) = self.waiting.iter().position(|batch| batch.is_ready(now)) {
             return Some(self.waiting.remove(index));
         }
-        // While nothing succeeds no new batch is chosen, unless a batch that waits has used up its attempts.
+        // While nothing succeeds a new batch is chosen only if all that wait have used up their attempts, and few do.
         let failing = self.failed_in_a_row >= self.config.workers;
-        if failing && !self.waiting.is_empty() && !self.waiting.iter().any(Batch::is_exhausted) {
+        let enough =
+            !self.waiting.iter().all(Batch::is_exhausted) || self.waiting.len() >= WAITING_FAILED_MAX;
+        if failing && enough {
             return None;
         }
         while self.waiting.len() < WAITING_MAX {

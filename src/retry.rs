@@ -5,15 +5,17 @@
 //! refused batch. [`CircuitBreaker`] says when to stop.
 
 pub mod bisection;
+mod circuit_breaker;
 pub mod echo;
 pub mod words;
 
 use std::time::Duration;
 
+pub use self::circuit_breaker::{ADVICE_NO_RESPONSE, CircuitBreaker};
 use crate::destination::{Body, Echo, Response};
-use crate::record::{Counts, RequestOutcome};
+use crate::record::RequestOutcome;
 
-/// The longest wait at once that a store's 429 can ask for.
+/// The longest wait at once that a store can ask for.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// What a response means for its request.
@@ -71,12 +73,19 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
         (400 | 422, Body::Problem { title, .. }) if is_about_size(title) => Meaning::TooLarge,
         (400 | 422, Body::Problem { errors, .. }) => Meaning::Refused(named(errors, items)),
         (403 | 404 | 406, Body::Unreadable(_)) => Meaning::Filtered(received.status),
-        (429, _) => Meaning::Limited(received.wait.map(|wait| wait.min(WAIT_MAX))),
+        (429, _) => Meaning::Limited(asked_wait(response)),
         (408 | 409 | 423, _) => Meaning::InDoubt,
         (status @ (300..=399 | 401 | 403..=405 | 415 | 501 | 505 | 507), _) => Meaning::Fatal(advice(status)),
         (status @ 400..=499, Body::Problem { .. }) => Meaning::Fatal(advice(status)),
         _ => Meaning::InDoubt,
     }
+}
+
+/// Returns how long the store asks to wait before the request is sent again: at most five minutes at once.
+#[must_use]
+pub fn asked_wait(response: &Response) -> Option<Duration> {
+    let Response::Received(received) = response else { return None };
+    received.wait.map(|wait| wait.min(WAIT_MAX))
 }
 
 /// Returns what to do about a status after which nothing else can succeed.
@@ -137,84 +146,6 @@ pub fn learn_size(carried: usize, known: Option<usize>) -> Option<usize> {
 pub fn backoff(n: u32, first: Duration, most: Duration, random: f64) -> Duration {
     let doubled = first.saturating_mul(2_u32.saturating_pow(n.saturating_sub(1).min(30)));
     doubled.min(most).mul_f64(0.5 + random / 2.0)
-}
-
-/// What to do about a store that does not respond, or not clearly.
-pub const ADVICE_NO_RESPONSE: &str =
-    "`attrsync runs` shows the responses; when the store responds again, run `attrsync sync`";
-
-/// What to do about a store that rejects every value.
-const ADVICE_ONLY_REJECTIONS: &str = "`attrsync rejected` shows the reasons; when their cause is fixed, in the source or the store, \
-     run `attrsync rejected --retry` and `attrsync sync`";
-
-/// Stops a run after many failures in a row, many 429s in a row, or nothing but rejections.
-#[derive(Debug, Clone)]
-pub struct CircuitBreaker {
-    failures_allowed: u32,
-    failures: u32,
-    responded: bool,
-    limited: u32,
-}
-
-impl CircuitBreaker {
-    /// Rejections without one confirmation that stop a run.
-    const REJECTIONS: i64 = 20;
-    /// Responses of 429 in a row that stop a run.
-    const LIMITED: u32 = 100;
-
-    /// Returns a breaker that allows `max_attempts` × (`workers` + 1) failures in a row, and at least 18. So the batch
-    /// of every slot can use up its attempts, and some parts of a split batch theirs.
-    #[must_use]
-    pub fn new(max_attempts: u32, workers: usize) -> Self {
-        let workers = u32::try_from(workers).unwrap_or(u32::MAX);
-        let failures_allowed = max_attempts.saturating_mul(workers.saturating_add(1)).max(18);
-        Self { failures_allowed, failures: 0, responded: false, limited: 0 }
-    }
-
-    /// Takes note of a definite response: the store is there.
-    pub const fn responded(&mut self) {
-        self.responded = true;
-        self.failures = 0;
-        self.limited = 0;
-    }
-
-    /// Takes note of a request without a definite response.
-    pub const fn failed(&mut self) {
-        self.failures += 1;
-    }
-
-    /// Takes note of a 429.
-    pub const fn limited(&mut self) {
-        self.limited += 1;
-    }
-
-    /// Returns the number of 429s in a row.
-    #[must_use]
-    pub const fn limited_in_a_row(&self) -> u32 {
-        self.limited
-    }
-
-    /// Whether requests failed and none ever got a definite response.
-    #[must_use]
-    pub const fn got_no_response(&self) -> bool {
-        !self.responded && self.failures > 0
-    }
-
-    /// Returns why the run has to stop, if it has to, and what to do about it.
-    #[must_use]
-    pub fn tripped(&self, counts: &Counts) -> Option<(String, &'static str)> {
-        if self.failures >= self.failures_allowed {
-            return Some((format!("{} calls in a row failed", self.failures), ADVICE_NO_RESPONSE));
-        }
-        if self.limited >= Self::LIMITED {
-            let why = format!("the store refused {} calls in a row for being too many", self.limited);
-            return Some((why, ADVICE_NO_RESPONSE));
-        }
-        (counts.confirmed == 0 && counts.rejected >= Self::REJECTIONS).then(|| {
-            let why = format!("the store rejected {} values and confirmed none", counts.rejected);
-            (why, ADVICE_ONLY_REJECTIONS)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ impl From<EngineError> for Failure {
                 Self::caused_by(error).hint(hint)
             }
             EngineError::Store(ref failed) => {
-                let hint = store_hint(failed);
+                let hint = store_hint(&failed.error);
                 Self::caused_by(error).maybe_hint(hint)
             }
         }

@@ -20,6 +20,7 @@ pub(super) const KNOWN: [(&str, &[&str]); 5] = [
             "backoff",
             "backoff_max",
             "request_timeout",
+            "give_up_after",
             "quota_reserve",
             "max_duration",
         ],

@@ -213,6 +213,9 @@ fn read_push(section: &mut Section<'_>) -> PushConfig {
         request_timeout: section
             .duration("request_timeout", SECOND..=REQUEST_TIMEOUT_MAX)
             .unwrap_or(default.request_timeout),
+        give_up_after: section
+            .duration("give_up_after", Duration::ZERO..=DAY)
+            .unwrap_or(default.give_up_after),
         quota_reserve: section.number("quota_reserve", 0.0..=0.95).unwrap_or(default.quota_reserve),
         max_duration: section.duration("max_duration", SECOND..=30 * DAY),
     };

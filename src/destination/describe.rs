@@ -30,6 +30,18 @@ impl Response {
         words
     }
 
+    /// Returns the status with its title, or why there is none, with the store's id of the request: what a person needs
+    /// who asks the store about it.
+    #[must_use]
+    pub fn named(&self) -> String {
+        match self {
+            Self::Received(HttpResponse { request_id: Some(id), .. }) => {
+                format!("{self} (the store's request id: {id})")
+            }
+            _ => self.to_string(),
+        }
+    }
+
     /// Returns the status, or why there is none, for a log: anything else may repeat a value.
     #[must_use]
     pub fn brief(&self) -> String {

@@ -3,6 +3,8 @@
 //! A customer with a rejected value is checked once, at the end of its run or at the start of the next, and again by
 //! every run while the store no longer has the customer. The values of a customer that exists again are sent again.
 
+use std::time::Duration;
+
 use super::ports::{EngineError, Ports};
 use super::read_retry;
 use crate::config::PushConfig;
@@ -52,6 +54,7 @@ async fn exists(
     waits: &Waits,
     subject: Subject,
 ) -> Result<bool, ReadError> {
+    let config = &briefly(config);
     match subject {
         Subject::Customer(id) => {
             let ask = || destination.customers(std::slice::from_ref(&id));
@@ -144,6 +147,11 @@ async fn requeue_restored(ports: Ports<'_>, run_id: i64, id: i64) -> Result<i64,
     Ok(requeued)
 }
 
+/// A check that fails costs requests and changes no outcome, so the run does not wait for a store that does not respond.
+fn briefly(config: &PushConfig) -> PushConfig {
+    PushConfig { give_up_after: Duration::ZERO, ..config.clone() }
+}
+
 /// Asks the store about a page of customers. `None` if it could not be asked.
 async fn ask(
     destination: &dyn Destination,
@@ -153,7 +161,7 @@ async fn ask(
 ) -> Option<Found> {
     let ids: Vec<i64> = page.iter().map(|customer| customer.customer_id).collect();
     let ask = || destination.customers(&ids);
-    let existing = match read_retry::repeat(config, waits, WaitReason::Existence, ask).await {
+    let existing = match read_retry::repeat(&briefly(config), waits, WaitReason::Existence, ask).await {
         Ok(existing) => existing,
         Err(error) => {
             tracing::warn!(%error, "could not check whether the customers of rejected values exist; the next run does");

@@ -1,5 +1,7 @@
 //! What a run works with, what was asked of it, and what happens in it.
 
+use std::time::Duration;
+
 use crate::clock::Clock;
 use crate::destination::{Destination, ReadError};
 use crate::ledger::{Ledger, LedgerError};
@@ -8,6 +10,24 @@ use crate::push::Notice;
 use crate::record::{Counts, Filter, Trigger};
 use crate::source::{Source, SourceError};
 use crate::waits::Waits;
+
+/// The store's attributes could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("could not read the store's attributes{}", tried(*tries, *took))]
+pub struct GaveUp {
+    /// The last failure.
+    #[source]
+    pub error: ReadError,
+    /// How often it was tried.
+    pub tries: u32,
+    /// How long it was tried.
+    pub took: Duration,
+}
+
+fn tried(tries: u32, took: Duration) -> String {
+    let took = humantime::format_duration(Duration::from_secs(took.as_secs()));
+    if tries > 1 { format!(", tried {tries} times in {took}; the last response") } else { String::new() }
+}
 
 /// What ends a run, or prevents it, by an error.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +39,8 @@ pub enum EngineError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The store's attributes could not be read.
-    #[error("could not read the store's attributes")]
-    Store(#[from] ReadError),
+    #[error(transparent)]
+    Store(#[from] GaveUp),
     /// Source or ledger did not keep its order.
     #[error(transparent)]
     OutOfOrder(#[from] OutOfOrder),

@@ -50,7 +50,7 @@ pub(super) async fn attributes(
     config: &PushConfig,
     waits: &Waits,
 ) -> Result<Vec<Attribute>, EngineError> {
-    let list = || read_retry::repeat(config, waits, WaitReason::Attributes, || destination.attributes());
+    let list = || read_retry::tried(config, waits, WaitReason::Attributes, || destination.attributes());
     let mut listed = list().await?;
     let Some(ledger) = ledger else { return Ok(listed) };
     let before = ledger.attributes().await?;

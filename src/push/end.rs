@@ -30,10 +30,11 @@ impl End {
     }
 
     /// Returns the end of a run in which no request got a clear response.
-    pub(super) fn no_response(requests: i64) -> Self {
+    pub(super) fn no_response(requests: i64, last: &str) -> Self {
         let which =
             if requests == 1 { "its one call".to_owned() } else { format!("any of {requests} calls") };
-        Self::failed(format!("the store gave no clear response to {which}"), ADVICE_NO_RESPONSE)
+        let message = format!("the store gave no clear response to {which}; the last response: {last}");
+        Self::failed(message, ADVICE_NO_RESPONSE)
     }
 
     /// Returns the end by the run's counts: a run succeeds only if every change is accounted for and the store equals

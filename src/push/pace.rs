@@ -73,11 +73,12 @@ impl Pace {
     }
 
     /// Takes note of the `n`-th 429 in a row, and returns the pause before the request is sent again. If the store said
-    /// how long, all requests pause. Otherwise one slot less is used.
+    /// how long, or nothing succeeds any more, all requests pause. Otherwise one slot less is used.
     pub(super) fn limited(&mut self, n: u32, wait: Option<Duration>, now: Now) -> Duration {
         self.accepted_since_limited = 0;
         let own = retry::backoff(n, LIMITED_PAUSE, self.backoff_max, self.random.f64());
-        let Some(wait) = wait else {
+        let nothing_succeeds = n as usize > self.workers;
+        let Some(wait) = wait.or(nothing_succeeds.then_some(Duration::ZERO)) else {
             self.slots = self.slots.saturating_sub(1).max(1);
             return own;
         };

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::batch::{Batch, Intent, ReadBack};
+use super::batch::{Batch, Intent};
 use super::commit::{LIMITED, STOPPED};
 use super::{Action, End, Notice, Now, Push};
-use crate::destination::{Echo, ReadError, Response};
-use crate::record::{
-    ChangeOutcome, Key, LearnedSize, PlannedChange, RequestEnd, RequestOutcome, Verdict, WaitReason,
-};
+use crate::destination::{ReadError, Response};
+use crate::record::{Key, RequestEnd, RequestOutcome, Verdict, WaitReason};
 use crate::retry::bisection::{Bisection, Step};
-use crate::retry::{self, Meaning, echo, words};
+use crate::retry::{self, Meaning, words};
 
 /// Requests for each part of a batch that was split because it kept failing.
 const ATTEMPTS_OF_A_PART: u32 = 2;
@@ -45,7 +43,7 @@ impl Push {
         }
         batch.last_request = Some(request_id);
         batch.attempts += 1;
-        self.count_failures(&meaning);
+        self.count_failures(&meaning, response, now);
         if !matches!(meaning, Meaning::Accepted(_)) {
             batch.last_error = response.describe();
             batch.last_brief = response.brief();
@@ -68,7 +66,8 @@ impl Push {
             }
             meaning => {
                 self.record_outcome(request_id, end, Vec::new(), &batch, actions);
-                self.not_accepted(batch, meaning, in_doubt_until, now, actions);
+                let asked_wait = retry::asked_wait(response);
+                self.not_accepted(batch, meaning, asked_wait, in_doubt_until, now, actions);
             }
         }
     }
@@ -78,6 +77,7 @@ impl Push {
         &mut self,
         mut batch: Batch,
         meaning: Meaning<'_>,
+        asked_wait: Option<Duration>,
         in_doubt_until: DateTime<Utc>,
         now: Now,
         actions: &mut Vec<Action>,
@@ -92,9 +92,8 @@ impl Push {
                 self.filtered.push((batch, status));
             }
             Meaning::Limited(wait) => {
-                self.breaker.limited();
                 let pause = self.pace.limited(self.breaker.limited_in_a_row(), wait, now);
-                if wait.is_some() {
+                if self.pace.is_paused(now) {
                     self.withdraw_all(LIMITED, now, actions);
                 }
                 batch.wait_until(now.elapsed + pause, WaitReason::Limited);
@@ -102,145 +101,44 @@ impl Push {
             }
             Meaning::InDoubt => {
                 batch.in_doubt_until = batch.in_doubt_until.max(Some(in_doubt_until));
-                self.in_doubt(batch, now, actions);
+                self.in_doubt(batch, asked_wait, now, actions);
             }
-            Meaning::NotSent => self.retry(batch, now),
+            Meaning::NotSent => self.retry(batch, None, now),
             // They are handled by the caller.
             Meaning::Accepted(_) | Meaning::Unreadable | Meaning::Fatal(_) => {}
         }
     }
 
-    fn count_failures(&mut self, meaning: &Meaning<'_>) {
+    fn count_failures(&mut self, meaning: &Meaning<'_>, response: &Response, now: Now) {
         match meaning {
-            Meaning::InDoubt | Meaning::NotSent => self.failed(),
-            Meaning::Limited(_) => self.failed_in_a_row = 0,
+            Meaning::InDoubt | Meaning::NotSent => self.failed(response.named(), now),
+            Meaning::Limited(_) => {
+                self.breaker.limited(response.named(), now.elapsed);
+                self.failed_in_a_row = 0;
+            }
             // Whether it is a failure is seen when the values are read back.
             Meaning::Unreadable => {}
             _ => self.responded(),
         }
     }
 
-    fn failed(&mut self) {
-        self.breaker.failed();
+    pub(super) fn failed(&mut self, response: String, now: Now) {
+        self.breaker.failed(response, now.elapsed);
         self.failed_in_a_row += 1;
     }
 
-    fn responded(&mut self) {
+    pub(super) fn responded(&mut self) {
         self.breaker.responded();
         self.failed_in_a_row = 0;
     }
 
-    /// Confirms by echo; what the echoes leave open is read from the store. `echoes` is `None` if the response could
-    /// not be read.
-    #[allow(clippy::too_many_arguments, reason = "each is a part of the response")]
-    fn accepted(
+    pub(super) fn refused(
         &mut self,
-        request_id: i64,
-        batch: Batch,
-        end: RequestEnd,
-        echoes: Option<&[Echo]>,
-        in_doubt_until: DateTime<Utc>,
+        mut batch: Batch,
+        named: Vec<usize>,
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let (mut outcomes, mut open) = (Vec::new(), Vec::new());
-        for planned in &batch.changes {
-            match echo::verdict(planned, echoes.unwrap_or_default()) {
-                Some(verdict) => outcomes.push(planned.outcome(verdict, batch.in_doubt_until, now)),
-                None => open.push(planned.clone()),
-            }
-        }
-        let unreadable_until = echoes.is_none().then_some(in_doubt_until);
-        let keys: Vec<Key> = open.iter().map(|planned| planned.change.key).collect();
-        let read_back = ReadBack { request_id, batch, end, outcomes, open, unreadable_until };
-        if keys.is_empty() {
-            self.finish_accepted(read_back, now, actions);
-        } else {
-            self.reading_back.push(read_back);
-            actions.push(Action::ReadBack { request_id, keys });
-        }
-    }
-
-    /// Takes the store's values of the keys that a response left open.
-    pub(super) fn read_back(
-        &mut self,
-        request_id: i64,
-        values: Result<Vec<Echo>, ReadError>,
-        now: Now,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(index) = self.reading_back.iter().position(|read| read.request_id == request_id) else {
-            return;
-        };
-        let mut read_back = self.reading_back.remove(index);
-        for planned in std::mem::take(&mut read_back.open) {
-            let verdict = match &values {
-                Ok(values) => echo::read_back_verdict(&planned, values),
-                Err(error) => {
-                    let reason = format!("the response left it out, and reading it back failed: {error}");
-                    Verdict::Unknown { reason, observed_value: None }
-                }
-            };
-            let is_confirmed = matches!(verdict, Verdict::Confirmed { .. });
-            if read_back.unreadable_until.is_some() && !is_confirmed {
-                read_back.open.push(planned);
-            } else {
-                read_back.outcomes.push(planned.outcome(verdict, read_back.batch.in_doubt_until, now));
-            }
-        }
-        self.finish_accepted(read_back, now, actions);
-    }
-
-    /// Has the outcomes of an accepted request committed. Changes that neither an unreadable response nor a read proved
-    /// are in doubt.
-    fn finish_accepted(&mut self, read_back: ReadBack, now: Now, actions: &mut Vec<Action>) {
-        let ReadBack { request_id, mut batch, mut end, outcomes, open, unreadable_until } = read_back;
-        if open.is_empty() {
-            self.responded();
-            end.outcome = RequestOutcome::Accepted;
-            self.accepted += 1;
-            self.largest_accepted = self.largest_accepted.max(batch.changes.len());
-            let proved = proves_all(&batch.changes, &outcomes);
-            self.record_outcome(request_id, end, outcomes, &batch, actions);
-            if let Some(mut bisection) = batch.bisection.take() {
-                if proved {
-                    bisection.accepted()
-                } else {
-                    bisection.inconclusive()
-                }
-                self.continue_bisection(bisection, &batch, now, actions);
-            }
-            return;
-        }
-        self.failed();
-        self.record_outcome(request_id, end, outcomes, &batch, actions);
-        batch.in_doubt_until = batch.in_doubt_until.max(unreadable_until);
-        batch.changes = open;
-        self.in_doubt(batch, now, actions);
-    }
-
-    /// Learns the size that the store accepts, and sends the batch in parts that fit.
-    fn too_large(&mut self, mut batch: Batch, now: Now, actions: &mut Vec<Action>) {
-        let values = batch.changes.len();
-        if let Some(size) = retry::learn_size(values, self.limit.values) {
-            self.limit.values = Some(size);
-            let token = self.token();
-            let learned = LearnedSize { values_per_request: size, learned_at: now.utc };
-            self.uncommitted.push((token, Vec::new()));
-            actions.push(Action::LearnSize { token, size: learned });
-            actions.push(Action::Notify(Notice::SizeLearned(size)));
-        }
-        if let Some(mut bisection) = batch.bisection.take() {
-            bisection.put_back();
-            return self.continue_bisection(bisection, &batch, now, actions);
-        }
-        let size = self.limit.values.unwrap_or(values).min(values - 1).max(1);
-        for part in batch.changes.chunks(size) {
-            self.waiting.push(batch.part(part.to_vec(), batch.max_in_doubt));
-        }
-    }
-
-    fn refused(&mut self, mut batch: Batch, named: Vec<usize>, now: Now, actions: &mut Vec<Action>) {
         let reason = words::without_positions(&batch.last_error);
         let bisection = match batch.bisection.take() {
             Some(mut bisection) => {
@@ -252,7 +150,7 @@ impl Push {
         self.continue_bisection(bisection, &batch, now, actions);
     }
 
-    fn continue_bisection(
+    pub(super) fn continue_bisection(
         &mut self,
         bisection: Bisection,
         batch: &Batch,
@@ -292,7 +190,14 @@ impl Push {
     }
 
     /// Sends a batch again whose last request may have been applied, and splits it when its attempts are used up.
-    fn in_doubt(&mut self, mut batch: Batch, now: Now, actions: &mut Vec<Action>) {
+    /// `asked_wait` is how long the store asks to wait before.
+    pub(super) fn in_doubt(
+        &mut self,
+        mut batch: Batch,
+        asked_wait: Option<Duration>,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
         batch.times_in_doubt += 1;
         if batch.times_in_doubt == 1 {
             batch.accepted_before = self.accepted;
@@ -304,7 +209,7 @@ impl Push {
             || self.waiting.iter().any(|other| !other.is_exhausted());
         let others_succeed = self.accepted > batch.accepted_before || !others_left;
         if !batch.is_exhausted() || !others_succeed {
-            return self.retry(batch, now);
+            return self.retry(batch, asked_wait, now);
         }
         if let Some(mut bisection) = batch.bisection.take() {
             // The bisection continues without this part. The part itself is split or given its outcome below.
@@ -324,9 +229,13 @@ impl Push {
         }
     }
 
-    /// Sends a batch again after a jittered pause that grows with its attempts.
-    fn retry(&mut self, mut batch: Batch, now: Now) {
-        batch.wait_until(now.elapsed + self.pace.backoff(batch.attempts), WaitReason::Backoff);
+    /// Sends a batch again after a jittered pause that grows with its attempts, or a longer one that the store asks for.
+    fn retry(&mut self, mut batch: Batch, asked_wait: Option<Duration>, now: Now) {
+        let backoff = self.pace.backoff(batch.attempts);
+        match asked_wait.filter(|wait| *wait > backoff) {
+            Some(wait) => batch.wait_until(now.elapsed + wait, WaitReason::Limited),
+            None => batch.wait_until(now.elapsed + backoff, WaitReason::Backoff),
+        }
         self.waiting.push(batch);
     }
 
@@ -380,21 +289,4 @@ fn request_end(response: &Response, outcome: RequestOutcome, batch: &Batch, now:
     };
     let error = (outcome != RequestOutcome::Accepted).then(|| batch.last_error.clone());
     RequestEnd { at: now.utc, outcome, http_status, store_request_id, error }
-}
-
-/// Whether the store surely applied every value of a batch. It may have skipped a value that is confirmed because the
-/// store showed the same other value twice, or because it shows no row for an empty value.
-fn proves_all(changes: &[PlannedChange], outcomes: &[ChangeOutcome]) -> bool {
-    let may_be_skipped = |key, value_id: Option<i64>, stored: &Option<String>| {
-        changes.iter().filter(|planned| planned.change.key == key).any(|planned| {
-            let observed_again = stored.is_some() && planned.observed_value == *stored;
-            observed_again || (planned.change.value.as_deref() == Some("") && value_id.is_none())
-        })
-    };
-    outcomes.iter().all(|outcome| match &outcome.verdict {
-        Verdict::Confirmed { value_id, stored_value } => {
-            !may_be_skipped(outcome.key, *value_id, stored_value)
-        }
-        Verdict::Rejected { .. } | Verdict::Unknown { .. } | Verdict::Deferred { .. } => false,
-    })
 }

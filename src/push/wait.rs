@@ -16,7 +16,7 @@ impl Push {
 
     fn wait(&self, now: Now) -> Option<Wait> {
         let is_busy = !self.is_idle() || self.chosen.is_some() || self.deleted.is_checking();
-        if is_busy || self.end.is_some() {
+        if is_busy || self.end.is_some() || self.concluded {
             return None;
         }
         if let Some(until) = self.pace.paused_until().filter(|until| *until > now.elapsed) {

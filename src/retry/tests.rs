@@ -102,22 +102,6 @@ fn pauses_double_up_to_the_longest_and_keep_at_least_half() {
     assert_eq!(pause(40, 1.0), Duration::from_secs(20));
 }
 
-#[test]
-fn the_circuit_breaker_trips_on_failures_in_a_row_and_on_nothing_but_rejections() {
-    let none = Counts::default();
-    let mut breaker = CircuitBreaker::new(6, 3);
-    (0..23).for_each(|_| breaker.failed());
-    assert_eq!(breaker.tripped(&none), None);
-    breaker.responded();
-    (0..24).for_each(|_| breaker.failed());
-    assert!(breaker.tripped(&none).is_some());
-
-    let breaker = CircuitBreaker::new(6, 3);
-    assert_eq!(breaker.tripped(&Counts { rejected: 19, ..none }), None);
-    assert!(breaker.tripped(&Counts { rejected: 20, ..none }).is_some());
-    assert_eq!(breaker.tripped(&Counts { rejected: 500, confirmed: 1, ..none }), None);
-}
-
 fn planned(value: &str, previous: Option<&str>, observed: Option<&str>) -> PlannedChange {
     PlannedChange {
         change: Change {

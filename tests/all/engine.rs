@@ -2,4 +2,5 @@
 
 mod attributes;
 mod existence;
+mod giving_up;
 mod store;

@@ -6,7 +6,7 @@ use super::driver::{
     Driver, Hold, Sent, accepted, change, changes, html, limited, lost, problem, received, refusing,
 };
 use crate::config::PushConfig;
-use crate::destination::{Body, Echo, ReadError, Response};
+use crate::destination::{Body, Echo, HttpResponse, ReadError, Response};
 use crate::push::{Event, Wait};
 use crate::record::{Key, RequestOutcome, RunStatus, Verdict, WaitReason};
 
@@ -316,9 +316,55 @@ fn nothing_is_split_while_nothing_succeeds_and_the_circuit_breaker_stops_the_run
     let mut driver = Driver::new(changes(400));
     let end = driver.run(|_| html(503)).clone();
     assert_eq!(end.status, RunStatus::Failed);
-    assert!(end.message.expect("a message").contains("24 calls in a row failed"));
+    let message = end.message.expect("a message");
+    assert!(message.contains("calls in a row failed within 10m"), "{message}");
+    assert!(message.contains("the last response: 503"), "{message}");
+    assert!(driver.elapsed < Duration::from_secs(700) && driver.sent.len() < 500, "{:?}", driver.elapsed);
     assert!(driver.sent.iter().all(|sent| sent.items.len() == 10), "no batch was split");
-    assert!(driver.counts().deferred >= 300, "{:?}", driver.counts());
+    assert!(driver.counts().deferred >= 250, "{:?}", driver.counts());
+}
+
+#[test]
+fn a_store_that_fails_for_five_minutes_costs_no_night() {
+    let minutes = Duration::from_secs(300);
+    for response in [html(503), lost(), Response::NotSent { reason: "refused".to_owned() }, limited(Some(0))]
+    {
+        let mut driver = Driver::new(changes(400));
+        while driver.elapsed < minutes {
+            match driver.in_flight.is_empty() {
+                true => driver.pass(),
+                false => drop(driver.respond(|_| response.clone())),
+            }
+        }
+        driver.run(accepted);
+        assert_eq!(driver.confirmed().len(), 400, "{response:?}");
+    }
+}
+
+#[test]
+fn waiting_for_a_429_is_bounded_in_time() {
+    for wait in [None, Some(0), Some(30), Some(3_600)] {
+        let mut driver = Driver::new(changes(400));
+        let end = driver.run(|_| limited(wait)).clone();
+        assert_eq!(end.status, RunStatus::Failed);
+        let message = end.message.expect("a message");
+        assert!(message.contains("for being too many within 10m"), "{wait:?}: {message}");
+        assert!(driver.elapsed <= Duration::from_secs(960), "{wait:?}: {:?}", driver.elapsed);
+        assert!(driver.sent.len() < 300, "{wait:?}: {}", driver.sent.len());
+        assert_eq!(driver.counts().deferred, 400, "nothing was applied");
+    }
+}
+
+#[test]
+fn a_retry_after_of_any_failure_is_waited_out() {
+    let body = Body::Unreadable("maintenance".to_owned());
+    let wait = Some(Duration::from_secs(60));
+    let response = Response::Received(HttpResponse { status: 503, request_id: None, wait, body });
+    let mut driver = Driver::new(changes(10));
+    driver.respond(|_| response.clone());
+    assert_eq!(driver.timer, Some(Duration::from_secs(60)));
+    driver.run(accepted);
+    assert_eq!(driver.confirmed().len(), 10);
 }
 
 #[test]

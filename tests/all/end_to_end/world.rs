@@ -122,7 +122,7 @@ impl World {
             "[source]\nurl = \"{}\"\ntable = \"customer_attribute_values\"\n\
              [store]\nhash = \"sandbox\"\naccess_token = \"{TOKEN}\"\napi_url = \"http://{}\"\n\
              [ledger]\nurl = \"{}\"\n\
-             [push]\nrequest_timeout = \"1s\"\nbackoff = \"10ms\"\nbackoff_max = \"50ms\"\n{push}\n",
+             [push]\nrequest_timeout = \"1s\"\nbackoff = \"10ms\"\nbackoff_max = \"50ms\"\ngive_up_after = \"1s\"\n{push}\n",
             self.source_url, self.address, self.ledger_url
         )
     }

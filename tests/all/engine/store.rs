@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
-use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
+use attrsync::destination::{Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::ledger::Ledger;
 use attrsync::record::Key;
@@ -23,6 +23,8 @@ pub(super) struct OddStore {
     store: SandboxDestination,
     /// The attribute that each of the next lists of attributes lacks.
     pub(super) lacking: Mutex<VecDeque<i64>>,
+    /// How many of the next lists of attributes fail with a 503.
+    pub(super) failing: AtomicUsize,
     /// Whether reads of values and customers get no response.
     pub(super) silent_reads: AtomicBool,
     /// How many reads of values and customers were made.
@@ -38,6 +40,7 @@ impl OddStore {
         Self {
             store: SandboxDestination::new(model, Duration::from_secs(60), 0.2),
             lacking: Mutex::default(),
+            failing: AtomicUsize::new(0),
             silent_reads: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
         }
@@ -67,6 +70,16 @@ impl Destination for OddStore {
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
+        if self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+            let body = Body::Unreadable("<html>maintenance</html>".to_owned());
+            let request_id = Some("4f1".to_owned());
+            return Err(ReadError(Response::Received(HttpResponse {
+                status: 503,
+                request_id,
+                wait: None,
+                body,
+            })));
+        }
         let lacking = self.lacking.lock().expect("no panic").pop_front();
         let listed = self.store.attributes().await?;
         Ok(listed.into_iter().filter(|attribute| Some(attribute.id) != lacking).collect())

@@ -83,6 +83,7 @@ pub(super) const FIXED_NAMES: &[(&str, &str, &str)] = &[
     ("answered_at", "", "a column of `requests`"),
     ("Late", "", "the sandbox's fault that delays a request"),
     ("call_once", "", "a method of `std::sync::Once`"),
+    ("give_up_after", "", "a configuration key"),
 ];
 
 /// Words and phrases that no prose has.

@@ -1,0 +1,118 @@
+//! What follows from a response with success: its echoes confirm values, and what they leave open is read back.
+
+use chrono::{DateTime, Utc};
+
+use super::batch::{Batch, ReadBack};
+use super::{Action, Now, Push};
+use crate::destination::{Echo, ReadError};
+use crate::record::{ChangeOutcome, Key, PlannedChange, RequestEnd, RequestOutcome, Verdict};
+use crate::retry::echo;
+
+impl Push {
+    /// Confirms by echo; what the echoes leave open is read from the store. `echoes` is `None` if the response could
+    /// not be read.
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the response")]
+    pub(super) fn accepted(
+        &mut self,
+        request_id: i64,
+        batch: Batch,
+        end: RequestEnd,
+        echoes: Option<&[Echo]>,
+        in_doubt_until: DateTime<Utc>,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let (mut outcomes, mut open) = (Vec::new(), Vec::new());
+        for planned in &batch.changes {
+            match echo::verdict(planned, echoes.unwrap_or_default()) {
+                Some(verdict) => outcomes.push(planned.outcome(verdict, batch.in_doubt_until, now)),
+                None => open.push(planned.clone()),
+            }
+        }
+        let unreadable_until = echoes.is_none().then_some(in_doubt_until);
+        let keys: Vec<Key> = open.iter().map(|planned| planned.change.key).collect();
+        let read_back = ReadBack { request_id, batch, end, outcomes, open, unreadable_until };
+        if keys.is_empty() {
+            self.finish_accepted(read_back, now, actions);
+        } else {
+            self.reading_back.push(read_back);
+            actions.push(Action::ReadBack { request_id, keys });
+        }
+    }
+
+    /// Takes the store's values of the keys that a response left open.
+    pub(super) fn read_back(
+        &mut self,
+        request_id: i64,
+        values: Result<Vec<Echo>, ReadError>,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(index) = self.reading_back.iter().position(|read| read.request_id == request_id) else {
+            return;
+        };
+        let mut read_back = self.reading_back.remove(index);
+        for planned in std::mem::take(&mut read_back.open) {
+            let verdict = match &values {
+                Ok(values) => echo::read_back_verdict(&planned, values),
+                Err(error) => {
+                    let reason = format!("the response left it out, and reading it back failed: {error}");
+                    Verdict::Unknown { reason, observed_value: None }
+                }
+            };
+            let is_confirmed = matches!(verdict, Verdict::Confirmed { .. });
+            if read_back.unreadable_until.is_some() && !is_confirmed {
+                read_back.open.push(planned);
+            } else {
+                read_back.outcomes.push(planned.outcome(verdict, read_back.batch.in_doubt_until, now));
+            }
+        }
+        self.finish_accepted(read_back, now, actions);
+    }
+
+    /// Has the outcomes of an accepted request committed. Changes that neither an unreadable response nor a read proved
+    /// are in doubt.
+    fn finish_accepted(&mut self, read_back: ReadBack, now: Now, actions: &mut Vec<Action>) {
+        let ReadBack { request_id, mut batch, mut end, outcomes, open, unreadable_until } = read_back;
+        if open.is_empty() {
+            self.responded();
+            end.outcome = RequestOutcome::Accepted;
+            self.accepted += 1;
+            self.largest_accepted = self.largest_accepted.max(batch.changes.len());
+            let proved = proves_all(&batch.changes, &outcomes);
+            self.record_outcome(request_id, end, outcomes, &batch, actions);
+            if let Some(mut bisection) = batch.bisection.take() {
+                if proved {
+                    bisection.accepted()
+                } else {
+                    bisection.inconclusive()
+                }
+                self.continue_bisection(bisection, &batch, now, actions);
+            }
+            return;
+        }
+        let status = end.http_status.map_or_else(String::new, |status| status.to_string());
+        self.failed(format!("{status} without a body that can be read, and the values are not there"), now);
+        self.record_outcome(request_id, end, outcomes, &batch, actions);
+        batch.in_doubt_until = batch.in_doubt_until.max(unreadable_until);
+        batch.changes = open;
+        self.in_doubt(batch, None, now, actions);
+    }
+}
+
+/// Whether the store surely applied every value of a batch. It may have skipped a value that is confirmed because the
+/// store showed the same other value twice, or because it shows no row for an empty value.
+fn proves_all(changes: &[PlannedChange], outcomes: &[ChangeOutcome]) -> bool {
+    let may_be_skipped = |key, value_id: Option<i64>, stored: &Option<String>| {
+        changes.iter().filter(|planned| planned.change.key == key).any(|planned| {
+            let observed_again = stored.is_some() && planned.observed_value == *stored;
+            observed_again || (planned.change.value.as_deref() == Some("") && value_id.is_none())
+        })
+    };
+    outcomes.iter().all(|outcome| match &outcome.verdict {
+        Verdict::Confirmed { value_id, stored_value } => {
+            !may_be_skipped(outcome.key, *value_id, stored_value)
+        }
+        Verdict::Rejected { .. } | Verdict::Unknown { .. } | Verdict::Deferred { .. } => false,
+    })
+}
