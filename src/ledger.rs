@@ -203,7 +203,8 @@ pub trait Ledger: LedgerReader {
 
     /// Edits the beliefs of all entries in a scope without sending anything, and adds one row to `belief_edits`.
     /// Returns how many entries were edited. Their `reason` becomes the edit's; `run_id` and `updated_at` stay;
-    /// `in_doubt_until` becomes the later of the entry's and the edit's.
+    /// `in_doubt_until` becomes the later of the entry's and the edit's. An acknowledgement sets `acknowledged` only; any
+    /// other edit, intent or rejection of the entry ends it.
     async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64>;
 
     /// Records which attributes the store defines now. Known attributes that are not listed become deleted.

@@ -12,7 +12,8 @@ create table stores (
     unique (api_url, hash)
 );
 
--- One row per run, of kind sync or requeue. planned = confirmed + rejected + unknown + deferred holds at every commit.
+-- One row per run, of kind sync, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred holds at
+-- every commit.
 create table runs (
     id bigint generated always as identity primary key,
     store_id bigint not null references stores (id),
@@ -26,6 +27,7 @@ create table runs (
     no_value bigint not null default 0,
     unchanged bigint not null default 0,
     still_rejected bigint not null default 0,
+    acknowledged bigint not null default 0,
     invalid bigint not null default 0,
     orphans bigint not null default 0,
     planned bigint not null default 0,
@@ -82,8 +84,9 @@ create table changes (
 ) with (fillfactor = 70);
 
 -- What the ledger believes of each value: a fold of changes and belief_edits. stored_value: the value that the store
--- held, as far as is known, if it differs from value. in_doubt_until: until then a request for the key may still be
--- applied. An entry whose value is sent is updated twice too, but a diff reads all entries: less of each page is left free.
+-- held, as far as is known, if it differs from value. acknowledged: 1 if a person knows of the rejection.
+-- in_doubt_until: until then a request for the key may still be applied. An entry whose value is sent is updated twice too, but a diff reads all entries: less of each page is left
+-- free.
 create table entries (
     store_id bigint not null,
     customer_id bigint not null,
@@ -94,6 +97,7 @@ create table entries (
     value_id bigint,
     belief text not null,
     reason text,
+    acknowledged bigint not null default 0,
     run_id bigint not null,
     updated_at timestamptz not null,
     in_doubt_until timestamptz,
@@ -101,8 +105,9 @@ create table entries (
 ) with (fillfactor = 85);
 
 -- One row per change of beliefs without a request. A NULL id means any. edit: requeue made rejected entries
--- unconfirmed; invalidate made all entries unconfirmed and in doubt; clear made all entries unconfirmed without value_id,
--- stored_value and observed_value. count: how many entries were edited.
+-- unconfirmed; acknowledge marked rejected entries as known to a person; invalidate made all entries unconfirmed and in
+-- doubt; clear made all entries unconfirmed without value_id, stored_value and observed_value. count: how many entries
+-- were edited.
 create table belief_edits (
     run_id bigint not null references runs (id),
     customer_id bigint,

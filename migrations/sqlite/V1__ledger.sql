@@ -12,7 +12,8 @@ create table stores (
     unique (api_url, hash)
 ) strict;
 
--- One row per run, of kind sync or requeue. planned = confirmed + rejected + unknown + deferred holds at every commit.
+-- One row per run, of kind sync, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred holds at
+-- every commit.
 create table runs (
     id integer primary key autoincrement,
     store_id integer not null references stores (id),
@@ -26,6 +27,7 @@ create table runs (
     no_value integer not null default 0,
     unchanged integer not null default 0,
     still_rejected integer not null default 0,
+    acknowledged integer not null default 0,
     invalid integer not null default 0,
     orphans integer not null default 0,
     planned integer not null default 0,
@@ -80,8 +82,8 @@ create table changes (
 ) strict, without rowid;
 
 -- What the ledger believes of each value: a fold of changes and belief_edits. stored_value: the value that the store
--- held, as far as is known, if it differs from value. in_doubt_until: until then a request for the key may still be
--- applied.
+-- held, as far as is known, if it differs from value. acknowledged: 1 if a person knows of the rejection.
+-- in_doubt_until: until then a request for the key may still be applied.
 create table entries (
     store_id integer not null,
     customer_id integer not null,
@@ -92,6 +94,7 @@ create table entries (
     value_id integer,
     belief text not null,
     reason text,
+    acknowledged integer not null default 0,
     run_id integer not null,
     updated_at text not null,
     in_doubt_until text,
@@ -99,8 +102,9 @@ create table entries (
 ) strict, without rowid;
 
 -- One row per change of beliefs without a request. A NULL id means any. edit: requeue made rejected entries
--- unconfirmed; invalidate made all entries unconfirmed and in doubt; clear made all entries unconfirmed without value_id,
--- stored_value and observed_value. count: how many entries were edited.
+-- unconfirmed; acknowledge marked rejected entries as known to a person; invalidate made all entries unconfirmed and in
+-- doubt; clear made all entries unconfirmed without value_id, stored_value and observed_value. count: how many entries
+-- were edited.
 create table belief_edits (
     run_id integer not null references runs (id),
     customer_id integer,

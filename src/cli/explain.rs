@@ -6,17 +6,9 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::view::explain::DesiredRow;
-use super::{view, wiring};
-use crate::config::AuditConfig;
-use crate::ledger::LedgerReader as _;
-use crate::ledger::audit::AuditLog;
+use super::known_store::known_store;
+use super::{desired, view, wiring};
 use crate::record::Filter;
-use crate::source::Source as _;
-use crate::waits::Waits;
-
-/// The most rows of one customer that are read from the source.
-const ROWS_MAX: usize = 1000;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -40,21 +32,19 @@ pub(super) struct Args {
     limit: i64,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
     let config = wiring::audit_config(&context.config)?;
     let audit = wiring::existing_audit(&config.ledger).await?;
-    let store_id = wiring::known_store(&audit, &config).await?.id;
-    let attribute = match &args.attribute {
-        Some(name) => Some(attribute_id(&audit, store_id, name).await?),
-        None => None,
-    };
-    let known = audit.explain(store_id, args.customer, attribute, args.limit).await?;
+    let store = known_store(&audit, &config).await?;
+    let attribute = args.attribute.as_deref().map(|name| store.attribute_id(name)).transpose()?;
+    let known = audit.explain(store.id, args.customer, attribute, args.limit).await?;
     // A source that cannot be read does not prevent the ledger's part of the explanation.
-    let desired = match desired(&config, args.customer, attribute).await {
+    let filter = Filter { customers: [args.customer].into(), attributes: attribute.into_iter().collect() };
+    let desired = match desired::look_up(&config, &filter).await {
         Ok(rows) => Some(rows),
         Err(failure) => {
             console.note(&format!("the desired values were not looked up: {}", failure.whole()));
@@ -76,42 +66,4 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         console.out(&text)?;
     }
     Ok(Exit::Done)
-}
-
-/// Returns the id of the attribute that `name` names: an id, or a name that the ledger knows.
-async fn attribute_id(audit: &AuditLog, store_id: i64, name: &str) -> Result<i64, Failure> {
-    if let Ok(id) = name.parse() {
-        return Ok(id);
-    }
-    let known = audit.entries_of(store_id).attributes().await?;
-    known.iter().find(|known| known.name == name).map(|known| known.id).ok_or_else(|| {
-        let names: Vec<_> = known.iter().map(|known| known.name.as_str()).collect();
-        Failure::new(format!("the ledger knows no attribute named {name}")).hint(if names.is_empty() {
-            "it knows none yet".to_owned()
-        } else {
-            format!("it knows {}", names.join(", "))
-        })
-    })
-}
-
-async fn desired(
-    config: &AuditConfig,
-    customer: i64,
-    attribute: Option<i64>,
-) -> Result<Vec<DesiredRow>, Failure> {
-    let source = config.source.as_ref().map_err(Failure::usage)?;
-    let filter = Filter { customers: [customer].into(), attributes: attribute.into_iter().collect() };
-    let mut pages = wiring::source(source, &Waits::default())?.read(&filter).await?;
-    let mut rows = Vec::new();
-    while let Some(page) = pages.next().await? {
-        for index in 0..page.len().min(ROWS_MAX.saturating_sub(rows.len())) {
-            let row = page.row(index);
-            rows.push(DesiredRow {
-                attribute_id: row.attribute_id,
-                value: row.value.map(str::to_owned),
-                problem: row.problem.map(str::to_owned),
-            });
-        }
-    }
-    Ok(rows)
 }

@@ -1,5 +1,6 @@
-//! `attrsync rejected`: the values that the store rejected, with its reasons, and requeueing them.
+//! `attrsync rejected`: the values that the store rejected, with its reasons; requeueing and acknowledging them.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use chrono::Utc;
@@ -8,19 +9,33 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::known_store::{KnownStore, known_store};
 use super::view::console::Console;
-use super::{view, wiring};
+use super::view::rejected::Standing;
+use super::{desired, view, wiring};
 use crate::config::AuditConfig;
 use crate::engine::requeue;
-use crate::record::KeyScope;
+use crate::ledger::audit::{AuditLog, Rejection, Rejections};
+use crate::record::{Filter, Key, KeyScope};
+
+/// The most requeued values that are looked up in the source.
+const LOOKED_UP_MAX: i64 = 1000;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-A rejected value is not sent again until it changes in the source. Requeue it when the cause was in the store.
+A rejected value is not sent again until it changes in the source. Requeue it when the cause was in the store. Acknowledge
+it when you know of it: it is still rejected and listed, but no longer makes `attrsync sync` exit with 3. That ends when
+the value changes, or is requeued.
+
+A KEY is CUSTOMER or CUSTOMER:ATTRIBUTE, with the attribute's id or name.
 
 Examples:
-  attrsync rejected --retry             requeue all of them
-  attrsync rejected --retry 12 5000:3   those of customer 12, and attribute 3 of customer 5000";
+  attrsync rejected                                       list them
+  attrsync rejected --retry                               requeue all of them
+  attrsync rejected --retry 12 5000:3                     those of customer 12, and attribute 3 of customer 5000
+  attrsync rejected --accept 5000:\"lifetime_value\"        acknowledge one
+
+Exit codes: 0 listed or done, 1 nothing is rejected for any of the keys, 5 another run holds this store.";
 
 /// Arguments of `rejected`.
 #[derive(Debug, clap::Args)]
@@ -30,98 +45,201 @@ pub(super) struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
-    /// Requeue values, so that the next sync sends them: CUSTOMER or CUSTOMER:ATTRIBUTE_ID; all if no key is given
+    /// Requeue values, so that the next sync sends them; all if no key is given
     #[arg(long, value_name = "KEY", num_args = 0.., conflicts_with = "limit")]
     retry: Option<Vec<KeyArg>>,
+    /// Acknowledge values: still rejected, still listed, but no longer exit code 3
+    #[arg(long, value_name = "KEY", num_args = 1.., conflicts_with_all = ["limit", "retry"])]
+    accept: Option<Vec<KeyArg>>,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
-/// A key on the command line: `12` or `12:3`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct KeyArg(KeyScope);
+/// A key on the command line: `12`, `12:3` or `12:loyalty_tier`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KeyArg {
+    customer_id: i64,
+    attribute: Option<String>,
+}
 
 impl FromStr for KeyArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let id = |text: &str| text.parse().ok().filter(|id: &i64| *id > 0);
-        let (customer_id, attribute_id) = match text.split_once(':') {
-            None => (id(text), None),
-            Some((customer, attribute)) => match id(attribute) {
-                None => (None, None),
-                attribute => (id(customer), attribute),
-            },
+        let (customer, attribute) = match text.split_once(':') {
+            None => (text, None),
+            Some((customer, attribute)) => (customer, Some(attribute.to_owned())),
         };
-        if customer_id.is_none() {
-            return Err("write CUSTOMER or CUSTOMER:ATTRIBUTE_ID, such as 12 or 12:3".to_owned());
+        let is_id = |text: &str| text.parse().is_ok_and(|id: i64| id > 0);
+        let fits = |text: &String| is_id(text) || !text.is_empty() && text.parse::<i64>().is_err();
+        match customer.parse() {
+            Ok(customer_id) if is_id(customer) && attribute.as_ref().is_none_or(fits) => {
+                Ok(Self { customer_id, attribute })
+            }
+            _ => Err("write CUSTOMER or CUSTOMER:ATTRIBUTE, such as 12, 12:3 or 12:loyalty_tier".to_owned()),
         }
-        Ok(Self(KeyScope { customer_id, attribute_id }))
+    }
+}
+
+impl KeyArg {
+    fn scope(&self, store: &KnownStore) -> Result<KeyScope, Failure> {
+        let attribute_id = self.attribute.as_deref().map(|text| store.attribute_id(text)).transpose()?;
+        Ok(KeyScope { customer_id: Some(self.customer_id), attribute_id })
     }
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let config = wiring::audit_config(&context.config)?;
-    match &args.retry {
-        Some(keys) => retry(&context.console, &config, keys, args.json).await,
-        None => list(&context.console, &config, args).await,
+    match (&args.retry, &args.accept) {
+        (Some(keys), _) => requeue(&context.console, &config, keys, args.json).await,
+        (_, Some(keys)) => acknowledge(&context.console, &config, keys, args.json).await,
+        _ => list(&context.console, &config, args).await,
     }
 }
 
 async fn list(console: &Console, config: &AuditConfig, args: &Args) -> Result<Exit, Failure> {
     let audit = wiring::existing_audit(&config.ledger).await?;
-    let store_id = wiring::known_store(&audit, config).await?.id;
-    let rejected = audit.rejected(store_id, args.limit).await?;
+    let store = known_store(&audit, config).await?;
+    let rejected = audit.rejected(store.id, KeyScope::default(), args.limit).await?;
+    let standings = standings(console, config, &rejected.values).await;
     if args.json {
-        console.json(&json!({ "total": rejected.total, "rejected": rejected.values }))?;
+        console.json(&view::rejected::json(&rejected, &standings))?;
     } else if rejected.values.is_empty() {
         console.note("no value is rejected");
     } else {
-        console.out(&view::audit::rejected(&rejected.values)?)?;
+        console.out(&view::rejected::text(&rejected.values, &standings, &store.names()))?;
         let shown = i64::try_from(rejected.values.len()).unwrap_or(i64::MAX);
         if rejected.total > shown {
             console.note(&format!("… and {} more: raise --limit", rejected.total - shown));
         }
         console.hint(
-            "they are sent again when they change, or after `attrsync rejected --retry` (all, or the KEYs \
-             that you name)",
+            "they are sent again when they change, or after `attrsync rejected --retry` (all, or the KEYs that you \
+             name); `--accept KEY` acknowledges one",
         );
     }
     Ok(Exit::Done)
 }
 
-/// Requeues values under the store's lock. Exits with 1 if there was none to requeue.
-async fn retry(
+/// Looks up whether the source still desires the values. Empty if it cannot be read, which is said.
+async fn standings(console: &Console, config: &AuditConfig, values: &[Rejection]) -> BTreeMap<Key, Standing> {
+    if values.is_empty() {
+        return BTreeMap::new();
+    }
+    let customers = values.iter().map(|value| value.customer_id).collect();
+    match desired::look_up(config, &Filter { customers, ..Filter::default() }).await {
+        Ok(rows) => view::rejected::standings(values, &rows),
+        Err(failure) => {
+            let why = failure.whole();
+            console.note(&format!("whether the source still desires them was not looked up: {why}"));
+            BTreeMap::new()
+        }
+    }
+}
+
+/// The rejected values in the scopes that were asked for.
+struct Found {
+    audit: AuditLog,
+    store: KnownStore,
+    scopes: Vec<(KeyScope, Rejections)>,
+}
+
+impl Found {
+    async fn new(config: &AuditConfig, keys: &[KeyArg]) -> Result<Self, Failure> {
+        let audit = wiring::existing_audit(&config.ledger).await?;
+        let store = known_store(&audit, config).await?;
+        let asked = keys.iter().map(|key| key.scope(&store)).collect::<Result<Vec<_>, _>>()?;
+        let mut scopes = Vec::new();
+        for scope in requeue::distinct(&asked) {
+            scopes.push((scope, audit.rejected(store.id, scope, LOOKED_UP_MAX).await?));
+        }
+        Ok(Self { audit, store, scopes })
+    }
+
+    /// Returns the scopes with a rejected value for which `counts` is above 0, and says which have none.
+    fn to_edit(&self, console: &Console, counts: impl Fn(&Rejections) -> i64, none: &str) -> Vec<KeyScope> {
+        let (some, without): (Vec<_>, Vec<_>) =
+            self.scopes.iter().partition(|(_, rejections)| counts(rejections) > 0);
+        for (scope, _) in without {
+            console.note(&format!("{none} {}", view::rejected::scope(*scope, &self.store.names())));
+        }
+        some.into_iter().map(|(scope, _)| *scope).collect()
+    }
+}
+
+/// Requeues values under the store's lock.
+async fn requeue(
     console: &Console,
     config: &AuditConfig,
     keys: &[KeyArg],
     json: bool,
 ) -> Result<Exit, Failure> {
-    // Opening the ledger for writing would make it, or add the store to it.
-    let store = wiring::known_store(&wiring::existing_audit(&config.ledger).await?, config).await?;
-    let locked = wiring::ledger(&config.ledger, &store.name).await?;
-    let scopes: Vec<KeyScope> = keys.iter().map(|key| key.0).collect();
-    let done = requeue::by_hand(&*locked.ledger, &scopes, Utc::now()).await?;
+    let found = Found::new(config, keys).await?;
+    let scopes = found.to_edit(console, |rejections| rejections.total, "nothing is rejected for");
+    if scopes.is_empty() {
+        return nothing_to_do("nothing is rejected, so nothing was requeued");
+    }
+    let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
+    let done = requeue::requeue(&*locked.ledger, &scopes, Utc::now()).await?;
+    let total: i64 = done.counts.iter().map(|(_, count)| count).sum();
+    let values: Vec<Rejection> =
+        found.scopes.iter().flat_map(|(_, rejections)| rejections.values.iter().cloned()).collect();
+    let standings = standings(console, config, &values).await;
+    let left: Vec<Key> =
+        standings.iter().filter(|(_, s)| **s == Standing::Left).map(|(key, _)| *key).collect();
+    if json {
+        let keys = view::rejected::counts(&done.counts, "requeued");
+        console.json(&json!({
+            "run_id": done.run_id, "requeued": total, "no_longer_desired": left.len(), "keys": keys, "exit_code": 0,
+        }))?;
+    } else {
+        console.report(&view::rejected::edited(done.run_id, "requeued", total), Exit::Done)?;
+    }
+    if !left.is_empty() {
+        console.note(&view::rejected::left(&left, &found.store.names()));
+    }
+    if total > i64::try_from(left.len()).unwrap_or(i64::MAX) {
+        let which = if standings.is_empty() { "those that the source still desires" } else { "the others" };
+        let which = if standings.is_empty() || !left.is_empty() { which } else { "them" };
+        console.hint(&format!("the next `attrsync sync` sends {which} again"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Acknowledges values under the store's lock.
+async fn acknowledge(
+    console: &Console,
+    config: &AuditConfig,
+    keys: &[KeyArg],
+    json: bool,
+) -> Result<Exit, Failure> {
+    let found = Found::new(config, keys).await?;
+    let new = |rejections: &Rejections| rejections.total - rejections.acknowledged;
+    let scopes = found.to_edit(console, new, "nothing is rejected, or all of it is acknowledged, for");
+    if scopes.is_empty() {
+        return nothing_to_do("nothing was acknowledged");
+    }
+    let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
+    let done = requeue::acknowledge(&*locked.ledger, &scopes, Utc::now()).await?;
     let total: i64 = done.counts.iter().map(|(_, count)| count).sum();
     if json {
-        let keys = done.counts.iter().map(|(scope, count)| {
-            json!({ "customer_id": scope.customer_id, "attribute_id": scope.attribute_id, "requeued": count })
-        });
-        let keys = keys.collect::<Vec<_>>();
-        console.json(&json!({ "run_id": done.run_id, "requeued": total, "keys": keys }))?;
+        let keys = view::rejected::counts(&done.counts, "acknowledged");
+        console
+            .json(&json!({ "run_id": done.run_id, "acknowledged": total, "keys": keys, "exit_code": 0 }))?;
     } else {
-        console.out(&view::audit::requeued(done.run_id, total))?;
+        console.report(&view::rejected::edited(done.run_id, "acknowledged", total), Exit::Done)?;
     }
-    for (scope, _) in done.counts.iter().filter(|(_, count)| *count == 0) {
-        console.note(&view::audit::nothing_rejected(*scope));
-    }
-    if total == 0 {
-        console.hint("`attrsync rejected` lists the rejected values");
-        return Ok(Exit::Failed);
-    }
-    console.hint("the next `attrsync sync` sends them again");
+    let left = found.audit.rejected(found.store.id, KeyScope::default(), 1).await?;
+    let left = left.total - left.acknowledged;
+    console.hint(&match left {
+        0 => "no rejected value makes `attrsync sync` exit with 3 any more".to_owned(),
+        left => format!("{left} rejected values are not acknowledged: `attrsync rejected` lists them"),
+    });
     Ok(Exit::Done)
+}
+
+fn nothing_to_do(problem: &str) -> Result<Exit, Failure> {
+    Err(Failure::new(problem).hint("`attrsync rejected` lists the rejected values"))
 }
 
 #[cfg(test)]
@@ -130,11 +248,14 @@ mod tests {
 
     #[test]
     fn a_key_is_a_customer_or_one_of_its_values() {
-        let key =
-            |customer_id, attribute_id| KeyArg(KeyScope { customer_id: Some(customer_id), attribute_id });
-        assert_eq!("12".parse(), Ok(key(12, None)));
-        assert_eq!("12:3".parse(), Ok(key(12, Some(3))));
-        for wrong in ["", ":", "12:", ":3", "0", "12:0", "-1", "a", "12/3", "1:2:3"] {
+        let key = |customer_id, attribute: Option<&str>| {
+            Ok(KeyArg { customer_id, attribute: attribute.map(str::to_owned) })
+        };
+        assert_eq!("12".parse(), key(12, None));
+        assert_eq!("12:3".parse(), key(12, Some("3")));
+        assert_eq!("12:loyalty tier".parse(), key(12, Some("loyalty tier")));
+        assert_eq!("12:ratio 1:2".parse(), key(12, Some("ratio 1:2")));
+        for wrong in ["", ":", "12:", ":3", "0", "12:0", "12:-3", "-1", "a", "12/3"] {
             assert!(wrong.parse::<KeyArg>().is_err(), "{wrong}");
         }
     }

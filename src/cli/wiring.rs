@@ -120,36 +120,3 @@ pub(super) fn ledger_place(config: &LedgerConfig) -> String {
         LedgerConfig::Postgres(_) => "Postgres, schema attrsync".to_owned(),
     }
 }
-
-/// A store that the ledger knows.
-pub(super) struct KnownStore {
-    /// Its id in the ledger.
-    pub(super) id: i64,
-    /// Its name.
-    pub(super) name: StoreName,
-}
-
-/// Returns the configured store as the ledger knows it. If the configuration does not say which store it is, because a
-/// variable of the environment is not set, the only store of the ledger is meant.
-///
-/// # Errors
-/// The ledger does not know the store, or knows several.
-pub(super) async fn known_store(audit: &AuditLog, config: &AuditConfig) -> Result<KnownStore, Failure> {
-    if let Some(name) = &config.store {
-        let id = audit.store_id(name).await?.ok_or_else(|| {
-            Failure::new(format!("the ledger does not know {name} yet"))
-                .hint("check [store] api_url and hash, or run `attrsync sync` first")
-        })?;
-        return Ok(KnownStore { id, name: name.clone() });
-    }
-    let stores = audit.stores().await?;
-    match stores.as_slice() {
-        [store] => Ok(KnownStore { id: store.id, name: StoreName::new(&store.api_url, &store.hash) }),
-        [] => Err(Failure::new("the ledger knows no store yet").hint("run `attrsync sync` first")),
-        stores => {
-            let hashes: Vec<&str> = stores.iter().map(|store| store.hash.as_str()).collect();
-            Err(Failure::usage(format!("the ledger holds several stores: {}", hashes.join(", ")))
-                .hint("say which: set the environment variables that [store] hash and api_url name"))
-        }
-    }
-}

@@ -1,4 +1,4 @@
-//! Requeueing rejected values by hand, as a run of its own.
+//! Edits of rejected values by hand, each as a run of its own: requeueing them, and acknowledging them.
 
 use chrono::{DateTime, Utc};
 
@@ -7,31 +7,51 @@ use crate::error_chain::with_causes;
 use crate::ledger::{Ledger, NewRun, Result};
 use crate::record::{BeliefEdit, EditKind, KeyScope, RunKind, RunStatus, Trigger};
 
-/// What was requeued.
+/// What was edited.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requeued {
+pub struct Edited {
     /// The run that did it.
     pub run_id: i64,
-    /// How many values in each scope, in the order of the request. A scope that another one includes is left out.
+    /// How many values in each scope, in the order of the request.
     pub counts: Vec<(KeyScope, i64)>,
 }
 
-/// Makes the rejected entries in these scopes unconfirmed, or all of the store if no scope is given: the next sync
-/// sends them.
+/// Makes the rejected entries in these scopes unconfirmed: the next sync sends those that are still desired.
 ///
 /// # Errors
 /// The ledger could not be written. The scopes before the failure are requeued.
-pub async fn by_hand(
+pub async fn requeue(
     ledger: &dyn Ledger,
     scopes: &[KeyScope],
     now: DateTime<Utc>,
-) -> Result<Requeued, EngineError> {
-    let new = NewRun { kind: RunKind::Requeue, trigger: Trigger::Manual, started_at: now };
-    let run_id = ledger.open_run(&new).await?;
-    match requeue(ledger, run_id, &distinct(scopes), now).await {
+) -> Result<Edited, EngineError> {
+    edit(ledger, RunKind::Requeue, (EditKind::Requeue, "requeued by hand"), scopes, now).await
+}
+
+/// Acknowledges the rejected entries in these scopes: they stay rejected and listed, and cause no exit code any more.
+///
+/// # Errors
+/// The ledger could not be written. The scopes before the failure are acknowledged.
+pub async fn acknowledge(
+    ledger: &dyn Ledger,
+    scopes: &[KeyScope],
+    now: DateTime<Utc>,
+) -> Result<Edited, EngineError> {
+    edit(ledger, RunKind::Acknowledge, (EditKind::Acknowledge, "acknowledged by hand"), scopes, now).await
+}
+
+async fn edit(
+    ledger: &dyn Ledger,
+    kind: RunKind,
+    edit: (EditKind, &str),
+    scopes: &[KeyScope],
+    now: DateTime<Utc>,
+) -> Result<Edited, EngineError> {
+    let run_id = ledger.open_run(&NewRun { kind, trigger: Trigger::Manual, started_at: now }).await?;
+    match edit_scopes(ledger, run_id, edit, scopes, now).await {
         Ok(counts) => {
             ledger.close_run(run_id, RunStatus::Succeeded, None, now).await?;
-            Ok(Requeued { run_id, counts })
+            Ok(Edited { run_id, counts })
         }
         Err(error) => {
             // The next run finds a run that could not be closed.
@@ -42,23 +62,24 @@ pub async fn by_hand(
     }
 }
 
-async fn requeue(
+async fn edit_scopes(
     ledger: &dyn Ledger,
     run_id: i64,
+    (edit, reason): (EditKind, &str),
     scopes: &[KeyScope],
     now: DateTime<Utc>,
 ) -> Result<Vec<(KeyScope, i64)>> {
     let mut counts = Vec::with_capacity(scopes.len());
     for scope in scopes {
-        let reason = "requeued by hand".to_owned();
-        let edit = BeliefEdit { scope: *scope, edit: EditKind::Requeue, reason, in_doubt_until: None };
+        let edit = BeliefEdit { scope: *scope, edit, reason: reason.to_owned(), in_doubt_until: None };
         counts.push((*scope, ledger.edit_beliefs(run_id, &edit, now).await?));
     }
     Ok(counts)
 }
 
 /// Returns each scope once, without those that another one includes; the whole store if there is none.
-fn distinct(scopes: &[KeyScope]) -> Vec<KeyScope> {
+#[must_use]
+pub fn distinct(scopes: &[KeyScope]) -> Vec<KeyScope> {
     let mut distinct: Vec<KeyScope> = Vec::new();
     for scope in scopes {
         let customer = KeyScope { attribute_id: None, ..*scope };

@@ -66,6 +66,7 @@ impl Cells {
             no_value: self.int()?,
             unchanged: self.int()?,
             still_rejected: self.int()?,
+            acknowledged: self.int()?,
             invalid: self.int()?,
             orphans: self.int()?,
             planned: self.int()?,

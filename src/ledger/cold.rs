@@ -80,6 +80,7 @@ pub(super) async fn seal_plan(
         counts.no_value,
         counts.unchanged,
         counts.still_rejected,
+        counts.acknowledged,
         counts.invalid,
         counts.orphans,
         counts.planned
@@ -126,6 +127,7 @@ pub(super) async fn edit_beliefs(
     at: DateTime<Utc>,
 ) -> Result<i64> {
     let (update, record) = match edit.edit {
+        EditKind::Acknowledge => (ACKNOWLEDGE, RECORD_ACKNOWLEDGEMENT),
         EditKind::Requeue => (REQUEUE, RECORD_EDIT_OF_REJECTED),
         EditKind::Invalidate => (INVALIDATE, RECORD_EDIT_OF_ALL),
         EditKind::Clear => (CLEAR, RECORD_EDIT_OF_ALL),
@@ -133,9 +135,13 @@ pub(super) async fn edit_beliefs(
     let Fence { store_id, run_id } = fence;
     let KeyScope { customer_id, attribute_id } = edit.scope;
     let reason = edit.reason.as_str();
+    let update = match edit.edit {
+        EditKind::Acknowledge => statement!(update, store_id, customer_id, attribute_id),
+        _ => statement!(update, store_id, customer_id, attribute_id, reason, edit.in_doubt_until),
+    };
     let steps = vec![
         statement!(record, store_id, customer_id, attribute_id, run_id, edit.edit.as_str(), reason, at),
-        statement!(update, store_id, customer_id, attribute_id, reason, edit.in_doubt_until),
+        update,
     ];
     int(session.write("edit beliefs", Some(fence), steps).await?)
 }

@@ -15,6 +15,7 @@ pub(super) struct EntryExtras<'a, Time> {
     pub(super) in_doubt_until: Option<Time>,
     #[serde(borrow)]
     belief: Cow<'a, str>,
+    acknowledged: i64,
     stored_value: Option<Cow<'a, str>>,
     observed_value: Option<Cow<'a, str>>,
 }
@@ -32,6 +33,7 @@ impl<Time> EntryExtras<'_, Time> {
             stored_value: self.stored_value.as_deref(),
             observed_value: self.observed_value.as_deref(),
             belief: Belief::from_word(&self.belief)?,
+            acknowledged: self.acknowledged != 0,
             in_doubt_until,
             ..EntryRow::confirmed(key, value, value_id)
         })

@@ -32,7 +32,7 @@ pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where ru
 
 pub(super) const SEAL_PLAN: &str = "
     update runs set status = 'running', planned_at = $2, source_rows = $3, no_value = $4, unchanged = $5,
-        still_rejected = $6, invalid = $7, orphans = $8, planned = $9, deferred = $9
+        still_rejected = $6, acknowledged = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10
     where id = $1";
 
 /// A page of a run's plan with what the entries `e` say now. `$entries` joins them.
@@ -75,6 +75,12 @@ pub(super) const RECORD_EDIT_OF_REJECTED: &str = in_scope!(
     " and belief = 'rejected' returning count"
 );
 
+pub(super) const RECORD_ACKNOWLEDGEMENT: &str = in_scope!(
+    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
+    select $4, $2, $3, $5, count(*), $6, $7 from entries",
+    " and belief = 'rejected' and acknowledged = 0 returning count"
+);
+
 pub(super) const RECORD_EDIT_OF_ALL: &str = in_scope!(
     "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
     select $4, $2, $3, $5, count(*), $6, $7 from entries",
@@ -82,25 +88,28 @@ pub(super) const RECORD_EDIT_OF_ALL: &str = in_scope!(
 );
 
 pub(super) const REQUEUE: &str = in_scope!(
-    "update entries set belief = 'unconfirmed', reason = $4,
+    "update entries set belief = 'unconfirmed', acknowledged = 0, reason = $4,
         in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
     " and belief = 'rejected'"
 );
 
+pub(super) const ACKNOWLEDGE: &str =
+    in_scope!("update entries set acknowledged = 1", " and belief = 'rejected' and acknowledged = 0");
+
 pub(super) const INVALIDATE: &str = in_scope!(
-    "update entries set belief = 'unconfirmed', reason = $4,
+    "update entries set belief = 'unconfirmed', acknowledged = 0, reason = $4,
         in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
     ""
 );
 
 pub(super) const CLEAR: &str = in_scope!(
-    "update entries set belief = 'unconfirmed', reason = $4, value_id = null, stored_value = null, observed_value = null,
+    "update entries set belief = 'unconfirmed', acknowledged = 0, reason = $4, value_id = null, stored_value = null, observed_value = null,
         in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
     ""
 );
 
 pub(super) const MARK_UNCONFIRMED: &str = "
-    update entries set belief = 'unconfirmed', updated_at = $4
+    update entries set belief = 'unconfirmed', acknowledged = 0, updated_at = $4
     where store_id = $1 and customer_id = $2 and attribute_id = $3";
 
 pub(super) const ATTRIBUTES: &str = "

@@ -293,7 +293,10 @@ impl Diff {
         }
         match self.compare_value(desired.key, value, entry) {
             Found::Unchanged => self.counts.unchanged += 1,
-            Found::StillRejected => self.counts.still_rejected += 1,
+            Found::StillRejected { acknowledged } => {
+                self.counts.still_rejected += 1;
+                self.counts.acknowledged += i64::from(acknowledged);
+            }
             Found::Changed(change) => {
                 self.counts.planned += 1;
                 self.has_in_doubt |= change.in_doubt_until.is_some();
@@ -306,7 +309,10 @@ impl Diff {
         let same = !self.policy.full && entry.is_some_and(|entry| entry.value == value);
         match entry.map(|entry| entry.belief) {
             Some(Belief::Confirmed) if same && !self.was_deleted(key) => return Found::Unchanged,
-            Some(Belief::Rejected) if same && !self.is_requeued(key) => return Found::StillRejected,
+            Some(Belief::Rejected) if same && !self.is_requeued(key) => {
+                let acknowledged = entry.is_some_and(|entry| entry.acknowledged);
+                return Found::StillRejected { acknowledged };
+            }
             _ => {}
         }
         let previous_value = entry.and_then(|entry| match entry.belief {
@@ -367,7 +373,7 @@ const REPEATED: &str = "the source has this customer and attribute more than onc
 
 enum Found {
     Unchanged,
-    StillRejected,
+    StillRejected { acknowledged: bool },
     Changed(Change),
 }
 

@@ -54,8 +54,7 @@ impl End {
                 "this is a fault of attrsync; run `attrsync sync` again, and report it",
             );
         }
-        let open = counts.rejected + counts.still_rejected + counts.invalid + counts.unknown;
-        let status = if open > 0 { RunStatus::Partial } else { RunStatus::Succeeded };
+        let status = if counts.need_attention() > 0 { RunStatus::Partial } else { RunStatus::Succeeded };
         Self { status, ..self }
     }
 }

@@ -38,6 +38,8 @@ pub struct Entry {
     pub belief: Belief,
     /// Why the entry is rejected or unconfirmed.
     pub reason: Option<String>,
+    /// Whether a person knows of the rejection: it is listed, but is no reason for concern.
+    pub acknowledged: bool,
     /// The run that last sent or rejected the value.
     pub run_id: i64,
     /// When the value was last sent, or its outcome recorded.
@@ -51,6 +53,8 @@ words! {
     EditKind {
         /// Rejected entries become unconfirmed, so that the next sync sends their values again.
         Requeue = "requeue",
+        /// Rejected entries become acknowledged: a person knows of them. Their belief and reason stay.
+        Acknowledge = "acknowledge",
         /// All entries become unconfirmed and in doubt: a full sync.
         Invalidate = "invalidate",
         /// All entries become unconfirmed and lose the value's id, its stored form and its observed value: the store
@@ -66,7 +70,7 @@ pub struct BeliefEdit {
     pub scope: KeyScope,
     /// What is done to them.
     pub edit: EditKind,
-    /// Why; becomes the reason of the entries.
+    /// Why; becomes the reason of the entries, unless they are only acknowledged.
     pub reason: String,
     /// If given, the entries are in doubt at least until then.
     pub in_doubt_until: Option<DateTime<Utc>>,

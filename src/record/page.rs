@@ -111,6 +111,8 @@ pub struct EntryRow<'a> {
     pub value_id: Option<i64>,
     /// What the ledger believes.
     pub belief: Belief,
+    /// Whether a person knows of the rejection.
+    pub acknowledged: bool,
     /// Until this time a request for the key may still be applied.
     pub in_doubt_until: Option<DateTime<Utc>>,
 }
@@ -119,8 +121,16 @@ impl<'a> EntryRow<'a> {
     /// A confirmed entry without optional columns, as nearly all are.
     #[must_use]
     pub const fn confirmed(key: Key, value: &'a str, value_id: Option<i64>) -> Self {
-        let belief = Belief::Confirmed;
-        Self { key, value, stored_value: None, observed_value: None, value_id, belief, in_doubt_until: None }
+        Self {
+            key,
+            value,
+            stored_value: None,
+            observed_value: None,
+            value_id,
+            belief: Belief::Confirmed,
+            acknowledged: false,
+            in_doubt_until: None,
+        }
     }
 }
 
@@ -138,6 +148,7 @@ struct Extras {
     stored_value: Option<Span>,
     observed_value: Option<Span>,
     belief: Belief,
+    acknowledged: bool,
     in_doubt_until: Option<DateTime<Utc>>,
 }
 
@@ -157,7 +168,16 @@ impl EntryPage {
 
     /// Adds a row at the end.
     pub fn push(&mut self, row: EntryRow<'_>) {
-        let EntryRow { key, value, stored_value, observed_value, value_id, belief, in_doubt_until } = row;
+        let EntryRow {
+            key,
+            value,
+            stored_value,
+            observed_value,
+            value_id,
+            belief,
+            acknowledged,
+            in_doubt_until,
+        } = row;
         let value = append(&mut self.text, value);
         let plain = belief == Belief::Confirmed
             && stored_value.is_none()
@@ -166,7 +186,7 @@ impl EntryPage {
         let extras = (!plain).then(|| {
             let mut keep = |text| append(&mut self.text, text);
             let (stored_value, observed_value) = (stored_value.map(&mut keep), observed_value.map(&mut keep));
-            Box::new(Extras { stored_value, observed_value, belief, in_doubt_until })
+            Box::new(Extras { stored_value, observed_value, belief, acknowledged, in_doubt_until })
         });
         self.rows.push(StoredEntry { key, value, value_id, extras });
     }
@@ -200,6 +220,7 @@ impl EntryPage {
                 stored_value: extras.stored_value.as_ref().map(|span| slice(&self.text, span)),
                 observed_value: extras.observed_value.as_ref().map(|span| slice(&self.text, span)),
                 belief: extras.belief,
+                acknowledged: extras.acknowledged,
                 in_doubt_until: extras.in_doubt_until,
                 ..plain
             },

@@ -9,6 +9,8 @@ words! {
         Sync = "sync",
         /// Makes rejected entries unconfirmed by hand; plans and sends nothing.
         Requeue = "requeue",
+        /// Acknowledges rejected entries by hand; plans and sends nothing.
+        Acknowledge = "acknowledge",
     }
 }
 
@@ -58,6 +60,8 @@ pub struct Counts {
     pub unchanged: i64,
     /// Rows whose value was rejected in an earlier run. They are not sent.
     pub still_rejected: i64,
+    /// Those of the still rejected ones that a person acknowledged.
+    pub acknowledged: i64,
     /// Rows that cannot be sent.
     pub invalid: i64,
     /// Entries whose row has left the source.
@@ -83,6 +87,12 @@ impl Counts {
     #[must_use]
     pub const fn balance(&self) -> bool {
         self.planned == self.confirmed + self.rejected + self.unknown + self.deferred
+    }
+
+    /// How many values a person should look at: rejected ones that are not acknowledged, invalid rows, unknown changes.
+    #[must_use]
+    pub const fn need_attention(&self) -> i64 {
+        self.rejected + self.still_rejected - self.acknowledged + self.invalid + self.unknown
     }
 }
 

@@ -4,8 +4,7 @@ use serde::Serialize;
 use serde_json::{Result, Value};
 
 use super::table::aligned;
-use super::text::{brief, counted, number, tame};
-use crate::record::KeyScope;
+use super::text::{brief, number, tame};
 
 /// A column: its heading and the field that it shows.
 type Column = (&'static str, &'static str);
@@ -62,15 +61,6 @@ const EDIT: &[Column] = &[
 const INVALID: &[Column] =
     &[("customer", "customer_id"), ("attribute", "attribute_id"), ("value", "value"), ("reason", "reason")];
 
-const REJECTED: &[Column] = &[
-    ("customer", "customer_id"),
-    ("attribute", "attribute_id"),
-    ("value", "value"),
-    ("run", "run_id"),
-    ("since", "since"),
-    ("reason", "reason"),
-];
-
 /// The runs, one line each.
 pub(crate) fn runs(runs: &[impl Serialize]) -> Result<String> {
     records(RUN, runs)
@@ -92,32 +82,14 @@ pub(crate) fn run(
 ) -> Result<String> {
     let mut text = pairs(RUN, &serde_json::to_value(run)?);
     text += &section("requests", REQUEST, requests)?;
-    text += &section("values that are not confirmed", CHANGE, failures)?;
     text += &section("belief edits", EDIT, edits)?;
-    text += &section("rows of the source that cannot be sent", INVALID, invalid)?;
-    Ok(text)
+    Ok(text + &self::failures(failures, invalid)?)
 }
 
-/// The rejected values, one line each.
-pub(crate) fn rejected(rejected: &[impl Serialize]) -> Result<String> {
-    records(REJECTED, rejected)
-}
-
-/// How many values a run requeued.
-pub(crate) fn requeued(run_id: i64, count: i64) -> String {
-    let count = counted(count.unsigned_abs(), "value");
-    format!("run {run_id} requeued {count}\n")
-}
-
-/// A scope without a rejected value.
-pub(crate) fn nothing_rejected(scope: KeyScope) -> String {
-    match (scope.customer_id, scope.attribute_id) {
-        (Some(customer), Some(attribute)) => {
-            format!("customer {customer} · attribute {attribute}: not rejected, so not requeued")
-        }
-        (Some(customer), None) => format!("customer {customer}: no value is rejected, so none is requeued"),
-        _ => "no value is rejected".to_owned(),
-    }
+/// What did not land in a run: changes that are not confirmed, and rows that cannot be sent.
+pub(crate) fn failures(failures: &[impl Serialize], invalid: &[impl Serialize]) -> Result<String> {
+    let failures = section("values that are not confirmed", CHANGE, failures)?;
+    Ok(failures + &section("rows of the source that cannot be sent", INVALID, invalid)?)
 }
 
 fn section(heading: &str, columns: &[Column], rows: &[impl Serialize]) -> Result<String> {

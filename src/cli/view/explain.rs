@@ -3,23 +3,12 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use super::paint::Paint;
 use super::text::{brief, moment, quoted, tame};
+use crate::cli::desired::DesiredRow;
 use crate::ledger::audit::{BeliefEditRow, EntryHistory, PastChange, PastInvalidRow};
 use crate::record::Entry;
-
-/// A row of the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct DesiredRow {
-    /// The attribute, if the row has one.
-    pub(crate) attribute_id: Option<i64>,
-    /// The value; `None` is NULL, unless there is a problem.
-    pub(crate) value: Option<String>,
-    /// Why the value could not be read.
-    pub(crate) problem: Option<String>,
-}
 
 /// The explanation as a person reads it. `desired` is `None` if the source could not be read. In-doubt windows that are
 /// over at `now` are left out.
@@ -71,13 +60,14 @@ fn history(known: &EntryHistory, attribute: Option<i64>) -> Vec<String> {
 }
 
 /// Returns whether the edit changed the value's entry. The edit's scope may include values that have no entry. The
-/// newest change before the edit shows the state of the entry: a requeue edits rejected entries only.
+/// newest change before the edit shows the state of the entry: requeues and acknowledgements edit rejected entries only.
 fn concerns(edit: &BeliefEditRow, newest_first: &[&PastChange]) -> bool {
     let made_entry = |change: &&&PastChange| {
         change.run_id < edit.run_id && (change.request.is_some() || change.outcome == "rejected")
     };
     let rejected = newest_first.iter().find(made_entry).map(|change| change.outcome == "rejected");
-    edit.count > 0 && rejected.is_some_and(|rejected| rejected || edit.edit != "requeue")
+    let only_rejected = matches!(edit.edit.as_str(), "requeue" | "acknowledge");
+    edit.count > 0 && rejected.is_some_and(|rejected| rejected || !only_rejected)
 }
 
 fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> String {
@@ -110,7 +100,8 @@ fn belief(entry: &Entry) -> String {
         value.as_deref().map_or(String::new(), |value| format!(", {words} {}", quoted(value)))
     };
     format!(
-        "{} {}{}{} (run {}, {}){}",
+        "{}{} {}{}{} (run {}, {}){}",
+        if entry.acknowledged { "acknowledged as " } else { "" },
         entry.belief,
         quoted(&entry.value),
         also("the store was last known to hold", &entry.stored_value),
@@ -205,6 +196,7 @@ mod tests {
                 value_id: Some(7),
                 belief: Belief::Rejected,
                 reason: Some("0.value: invalid".to_owned()),
+                acknowledged: false,
                 run_id: 4,
                 updated_at: at,
                 in_doubt_until: Some(at + TimeDelta::minutes(2)),
@@ -235,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_value_is_explained() {
-        let desired = [DesiredRow { attribute_id: Some(1), value: Some("gold !".to_owned()), problem: None }];
+        let desired = [DesiredRow { customer_id: Some(12), attribute_id: Some(1), value: Some("gold !".to_owned()), problem: None }];
         assert_eq!(
             text(DateTime::UNIX_EPOCH, 12, Some(&desired), &known(), Paint::default()),
             "\
@@ -261,10 +253,11 @@ customer 12 · attribute 1
     #[test]
     fn what_is_not_known_is_said() {
         let desired = [
-            DesiredRow { attribute_id: Some(1), value: None, problem: None },
-            DesiredRow { attribute_id: Some(2), value: Some("a".to_owned()), problem: None },
-            DesiredRow { attribute_id: Some(2), value: Some("b".to_owned()), problem: None },
+            DesiredRow { customer_id: Some(12), attribute_id: Some(1), value: None, problem: None },
+            DesiredRow { customer_id: Some(12), attribute_id: Some(2), value: Some("a".to_owned()), problem: None },
+            DesiredRow { customer_id: Some(12), attribute_id: Some(2), value: Some("b".to_owned()), problem: None },
             DesiredRow {
+                customer_id: Some(12),
                 attribute_id: Some(3),
                 value: None,
                 problem: Some("its value is not text".to_owned()),

@@ -8,20 +8,42 @@ use super::rows::{
 use crate::ledger::Result;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
-use crate::record::{Belief, Entry, InvalidRow, Key, StoreName};
+use crate::record::{Belief, Entry, InvalidRow, Key, KeyScope, StoreName};
 
 /// A query whose columns are those of [`run_row`].
 macro_rules! runs {
     ($condition:literal) => {
         concat!(
             "select r.id, r.store_id, s.api_url, s.hash, r.kind, r.trigger, r.status, r.started_at, r.planned_at,
-                r.finished_at, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.invalid, r.orphans,
+                r.finished_at, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
                 r.planned, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.message, r.version
             from runs r join stores s on s.id = r.store_id ",
             $condition
         )
     };
 }
+
+/// Completes a statement about the rejected entries of store `$1` in a scope: customer `$2` and attribute `$3`, NULL for
+/// any.
+macro_rules! rejected {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "select ",
+            $columns,
+            " from entries where store_id = $1 and belief = 'rejected'
+                and customer_id between coalesce($2, 0) and coalesce($2, 9223372036854775807)
+                and attribute_id between coalesce($3, 0) and coalesce($3, 9223372036854775807)",
+            $rest
+        )
+    };
+}
+
+const REJECTED_TOTALS: &str = rejected!("count(*), cast(coalesce(sum(acknowledged), 0) as bigint)", "");
+
+const REJECTED: &str = rejected!(
+    "customer_id, attribute_id, value, reason, acknowledged, run_id, updated_at",
+    " order by customer_id, attribute_id limit $4"
+);
 
 impl AuditLog {
     /// All stores of the ledger.
@@ -144,7 +166,7 @@ impl AuditLog {
         ];
         let entries =
             "select customer_id, attribute_id, value, stored_value, observed_value, value_id, belief, reason,
-                run_id, updated_at, in_doubt_until
+                acknowledged, run_id, updated_at, in_doubt_until
             from entries where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4
             order by attribute_id";
         let entries = self.query(entries, params.clone(), entry).await?;
@@ -177,27 +199,29 @@ impl AuditLog {
         Ok(EntryHistory { invalid: invalid.await?, entries, history, belief_edits })
     }
 
-    /// The rejected values of a store, at most `limit` of them, and how many there are.
+    /// The rejected values of a store in a scope: the first `limit` of them, and how many there are.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn rejected(&self, store_id: i64, limit: i64) -> Result<Rejections> {
-        let total = "select count(*) from entries where store_id = $1 and belief = 'rejected'";
-        let total =
-            self.query(total, vec![Param::from(store_id)], Cells::int).await?.pop().unwrap_or_default();
-        let sql = "select customer_id, attribute_id, value, reason, run_id, updated_at from entries
-            where store_id = $1 and belief = 'rejected' order by customer_id, attribute_id limit $2";
-        let values = self.query(sql, vec![Param::from(store_id), Param::from(limit)], |row| {
+    pub async fn rejected(&self, store_id: i64, scope: KeyScope, limit: i64) -> Result<Rejections> {
+        let mut params =
+            vec![Param::from(store_id), Param::from(scope.customer_id), Param::from(scope.attribute_id)];
+        let totals = |row: &mut Cells| Ok((row.int()?, row.int()?));
+        let totals = self.query(REJECTED_TOTALS, params.clone(), totals).await?.pop();
+        let (total, acknowledged) = totals.unwrap_or_default();
+        params.push(Param::from(limit));
+        let values = self.query(REJECTED, params, |row| {
             Ok(Rejection {
                 customer_id: row.int()?,
                 attribute_id: row.int()?,
                 value: row.text()?,
                 reason: row.maybe_text()?,
+                acknowledged: row.int()? != 0,
                 run_id: row.int()?,
                 since: row.time()?,
             })
         });
-        Ok(Rejections { total, values: values.await? })
+        Ok(Rejections { total, acknowledged, values: values.await? })
     }
 }
 
@@ -247,6 +271,7 @@ fn entry(row: &mut Cells) -> Result<Entry> {
         value_id: row.maybe_int()?,
         belief: Belief::from_word(&row.text()?).ok_or_else(|| unexpected("a belief"))?,
         reason: row.maybe_text()?,
+        acknowledged: row.int()? != 0,
         run_id: row.int()?,
         updated_at: row.time()?,
         in_doubt_until: row.maybe_time()?,

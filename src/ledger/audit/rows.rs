@@ -29,7 +29,7 @@ pub struct RunRow {
     pub api_url: String,
     /// The store's hash.
     pub hash: String,
-    /// `sync` or `requeue`.
+    /// `sync`, `requeue` or `acknowledge`.
     pub kind: String,
     /// What started it.
     pub trigger: String,
@@ -136,7 +136,7 @@ pub struct BeliefEditRow {
     pub customer_id: Option<i64>,
     /// Only this attribute.
     pub attribute_id: Option<i64>,
-    /// `requeue`, `invalidate` or `clear`.
+    /// `requeue`, `acknowledge`, `invalidate` or `clear`.
     pub edit: String,
     /// How many entries changed.
     pub count: i64,
@@ -190,6 +190,8 @@ pub struct Rejection {
     pub value: String,
     /// The store's words.
     pub reason: Option<String>,
+    /// Whether a person knows of it.
+    pub acknowledged: bool,
     /// The run that rejected it.
     pub run_id: i64,
     /// When it was rejected.
@@ -201,6 +203,8 @@ pub struct Rejection {
 pub struct Rejections {
     /// How many there are.
     pub total: i64,
+    /// How many of them are acknowledged.
+    pub acknowledged: i64,
     /// The first of them, in key order.
     pub values: Vec<Rejection>,
 }

@@ -65,7 +65,7 @@ const UNFOUNDED: &str = "
             where r.store_id = e.store_id and b.run_id > e.run_id
                 and coalesce(b.customer_id, e.customer_id) = e.customer_id
                 and coalesce(b.attribute_id, e.attribute_id) = e.attribute_id
-                and (b.edit <> 'requeue' or e.belief = 'rejected')
+                and b.edit <> 'acknowledge' and (b.edit <> 'requeue' or e.belief = 'rejected')
         ))
     limit 11";
 

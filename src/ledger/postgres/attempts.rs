@@ -62,12 +62,12 @@ macro_rules! same_keys {
 /// The counts of a run `r`, in the order of [`Counts`].
 macro_rules! counts {
     () => {
-        "r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.invalid, r.orphans, r.planned, r.confirmed,
+        "r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.confirmed,
         r.altered, r.rejected, r.unknown, r.deferred, r.requests"
     };
 }
 
-/// What an entry `e` that gets the value of a row `n` keeps. What the store held is kept if it is another value; the
+/// What an entry `e` that gets the value of a row `n` keeps; an acknowledgement ends. What the store held is kept if it is another value; the
 /// observed value is kept only if the value stays the same.
 macro_rules! keep_beside_new_value {
     ($n:literal) => {
@@ -78,7 +78,8 @@ macro_rules! keep_beside_new_value {
             ".value) else e.stored_value end,
             observed_value = case when e.value = ",
             $n,
-            ".value then e.observed_value end"
+            ".value then e.observed_value end,
+            acknowledged = 0"
         )
     };
 }

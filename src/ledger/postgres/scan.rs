@@ -40,6 +40,7 @@ fn statement(store_id: i64, filter: &Filter) -> String {
             case when belief = 'confirmed' and stored_value is null and in_doubt_until is null then null
             else json_build_object(
                 'belief', belief,
+                'acknowledged', acknowledged,
                 'stored_value', stored_value,
                 'observed_value', observed_value,
                 'in_doubt_until', (extract(epoch from in_doubt_until) * 1000000)::bigint

@@ -29,6 +29,7 @@ const WRITE_ENTRY: &str = "
         value_id = coalesce(value_id, excluded.value_id),
         belief = excluded.belief,
         reason = excluded.reason,
+        acknowledged = 0,
         run_id = excluded.run_id,
         updated_at = excluded.updated_at,
         in_doubt_until = coalesce(max(in_doubt_until, excluded.in_doubt_until), in_doubt_until,
@@ -328,8 +329,8 @@ impl Moves {
                 "update runs set confirmed = confirmed + ?2, altered = altered + ?3, rejected = rejected + ?4,
                                  unknown = unknown + ?5, deferred = deferred + ?6, requests = requests + ?7
                  where id = ?1
-                 returning source_rows, no_value, unchanged, still_rejected, invalid, orphans, planned, confirmed,
-                           altered, rejected, unknown, deferred, requests",
+                 returning source_rows, no_value, unchanged, still_rejected, acknowledged, invalid, orphans, planned,
+                           confirmed, altered, rejected, unknown, deferred, requests",
             )?
             .query_row(
                 params![
@@ -353,15 +354,16 @@ fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
         no_value: row.get(1)?,
         unchanged: row.get(2)?,
         still_rejected: row.get(3)?,
-        invalid: row.get(4)?,
-        orphans: row.get(5)?,
-        planned: row.get(6)?,
-        confirmed: row.get(7)?,
-        altered: row.get(8)?,
-        rejected: row.get(9)?,
-        unknown: row.get(10)?,
-        deferred: row.get(11)?,
-        requests: row.get(12)?,
+        acknowledged: row.get(4)?,
+        invalid: row.get(5)?,
+        orphans: row.get(6)?,
+        planned: row.get(7)?,
+        confirmed: row.get(8)?,
+        altered: row.get(9)?,
+        rejected: row.get(10)?,
+        unknown: row.get(11)?,
+        deferred: row.get(12)?,
+        requests: row.get(13)?,
     })
 }
 

@@ -109,6 +109,7 @@ fn page_sql(filter: &Filter) -> String {
             else cast(json_object(
                 'value', value,
                 'belief', belief,
+                'acknowledged', acknowledged,
                 'stored_value', stored_value,
                 'observed_value', observed_value,
                 'in_doubt_until', in_doubt_until

@@ -12,6 +12,7 @@ struct Known {
     value: String,
     stored_value: Option<String>,
     belief: Belief,
+    acknowledged: bool,
     value_id: Option<i64>,
     in_doubt_until: Option<DateTime<Utc>>,
 }
@@ -61,6 +62,7 @@ fn merge(
                 observed_value: None,
                 value_id: known.value_id,
                 belief: known.belief,
+                acknowledged: known.acknowledged,
                 in_doubt_until: known.in_doubt_until,
             });
         }
@@ -90,7 +92,14 @@ fn row(customer_id: i64, attribute_id: i64, value: &str) -> Row {
 }
 
 fn known(value: &str, belief: Belief) -> Known {
-    Known { value: value.to_owned(), stored_value: None, belief, value_id: Some(7), in_doubt_until: None }
+    Known {
+        value: value.to_owned(),
+        stored_value: None,
+        belief,
+        acknowledged: false,
+        value_id: Some(7),
+        in_doubt_until: None,
+    }
 }
 
 fn plan_one(rows: &[Row], entry: Option<Known>) -> (Counts, PlanPage) {
@@ -135,6 +144,9 @@ fn a_rejected_value_is_not_sent_until_it_changes_or_is_requeued() {
     let rejected = || Some(known("bad", Belief::Rejected));
     assert_eq!(plan_one(&[row(5, 1, "bad")], rejected()).0.still_rejected, 1);
     assert_eq!(plan_one(&[row(5, 1, "good")], rejected()).0.planned, 1);
+    let acknowledged = Some(Known { acknowledged: true, ..known("bad", Belief::Rejected) });
+    let (counts, _) = plan_one(&[row(5, 1, "bad")], acknowledged);
+    assert_eq!((counts.still_rejected, counts.acknowledged), (1, 1));
     let entries = BTreeMap::from([(Key::new(5, 1), known("bad", Belief::Rejected))]);
     let requeued = DiffPolicy { retry_rejected: true, ..policy() };
     assert_eq!(merge(requeued, &[row(5, 1, "bad")], &entries, 9).0.planned, 1);

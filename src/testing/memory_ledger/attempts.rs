@@ -113,6 +113,7 @@ impl State {
         for key in keys {
             if let Some(entry) = self.entries.get_mut(&(store, *key)) {
                 entry.belief = Belief::Unconfirmed;
+                entry.acknowledged = false;
                 entry.updated_at = at;
             }
         }
@@ -156,6 +157,7 @@ impl State {
             value_id: None,
             belief: Belief::Unconfirmed,
             reason: None,
+            acknowledged: false,
             run_id,
             updated_at: at,
             in_doubt_until: None,
@@ -169,6 +171,7 @@ impl State {
             value.clone_into(&mut entry.value);
         }
         entry.belief = Belief::Unconfirmed;
+        entry.acknowledged = false;
         entry.reason = None;
         entry.run_id = run_id;
         entry.updated_at = at;

@@ -21,6 +21,12 @@ impl State {
             self.entries.iter_mut().filter(|((of, key), _)| *of == store && edit.scope.contains(*key));
         for (_, entry) in in_scope {
             match edit.edit {
+                EditKind::Acknowledge if entry.belief != Belief::Rejected || entry.acknowledged => continue,
+                EditKind::Acknowledge => {
+                    entry.acknowledged = true;
+                    count += 1;
+                    continue;
+                }
                 EditKind::Requeue if entry.belief != Belief::Rejected => continue,
                 EditKind::Requeue | EditKind::Invalidate => {}
                 EditKind::Clear => {
@@ -28,6 +34,7 @@ impl State {
                 }
             }
             entry.belief = Belief::Unconfirmed;
+            entry.acknowledged = false;
             entry.reason = Some(edit.reason.clone());
             entry.in_doubt_until = entry.in_doubt_until.max(edit.in_doubt_until);
             count += 1;

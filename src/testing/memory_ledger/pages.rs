@@ -46,6 +46,7 @@ impl EntryPages for MemoryPages {
                 observed_value: entry.observed_value.as_deref(),
                 value_id: entry.value_id,
                 belief: entry.belief,
+                acknowledged: entry.acknowledged,
                 in_doubt_until: entry.in_doubt_until,
             });
         }

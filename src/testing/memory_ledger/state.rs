@@ -161,6 +161,7 @@ impl State {
         run.counts.no_value = counts.no_value;
         run.counts.unchanged = counts.unchanged;
         run.counts.still_rejected = counts.still_rejected;
+        run.counts.acknowledged = counts.acknowledged;
         run.counts.invalid = counts.invalid;
         run.counts.orphans = counts.orphans;
         run.counts.planned = counts.planned;

@@ -18,7 +18,10 @@ fn values_are_requeued_by_hand() {
 
         let said = world.run(&["rejected", "--json", "--retry", "7:1", "8", "77", "9:2"]).exits(0);
         let report = said
-            .tells(&["customer 77: no value is rejected", "customer 9 · attribute 2: not rejected"])
+            .tells(&[
+                "nothing is rejected for customer 77",
+                "nothing is rejected for customer 9 · lifetime_value (2)",
+            ])
             .json();
         assert_eq!((&report["requeued"], &report["run_id"]), (&2.into(), &2.into()));
         assert_eq!(
@@ -50,9 +53,79 @@ fn values_are_requeued_by_hand() {
         // Without keys all that are left. Then there is nothing to requeue.
         world.run(&["rejected", "--retry"]).exits(0).tells(&["requeued 1 value", "attrsync sync"]);
         world.sync().exits(0);
-        world.run(&["rejected", "--retry"]).exits(1).tells(&["no value is rejected"]);
-        world.run(&["rejected", "--retry", "7"]).exits(1).tells(&["customer 7: no value"]);
-        world.run(&["rejected", "--retry", "seven"]).exits(64).tells(&["CUSTOMER:ATTRIBUTE_ID"]);
+        let runs = world.number("select count(*) as n from runs");
+        world.run(&["rejected", "--retry"]).exits(1).tells(&["nothing was requeued"]);
+        world.run(&["rejected", "--retry", "7"]).exits(1).tells(&["nothing is rejected for customer 7"]);
+        let said = world.run(&["rejected", "--json", "--retry", "7"]).exits(1).json();
+        assert_eq!((&said["run_id"], &said["exit_code"]), (&serde_json::Value::Null, &1.into()));
+        assert_eq!(world.number("select count(*) as n from runs"), runs, "nothing to requeue is no run");
+        world.run(&["rejected", "--retry", "seven"]).exits(64).tells(&["CUSTOMER:ATTRIBUTE"]);
+        world.run(&["rejected", "--retry", "7:no such"]).exits(1).tells(&["no attribute named no such"]);
+    }
+}
+
+#[test]
+fn values_that_left_the_source_are_requeued_off_the_list() {
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 6);
+        world.change("no !reject", "2, 3, 4");
+        world.sync().exits(3);
+        world.execute("delete from customer_attribute_values where customer_id = 3");
+        world.change("fine", "4");
+        let list = world.run(&["rejected", "--json"]).exits(0).json();
+        let desired: Vec<_> = (0..3).map(|index| list["rejected"][index]["desired"].clone()).collect();
+        assert_eq!(desired, [true, false, false]);
+        world.run(&["rejected"]).exits(0).tells(&["no longer desired", "changed in the source"]);
+
+        let said = world.run(&["rejected", "--retry", "3:loyalty_tier"]).exits(0);
+        let said = said.tells(&[
+            "requeued 1 value",
+            "1 value no longer in the source",
+            "customer 3 · loyalty_tier (1)",
+        ]);
+        assert!(!said.err.contains("attrsync sync"), "nothing is sent again: {said:#?}");
+        assert_eq!(world.run(&["rejected", "--json"]).exits(0).json()["total"], 2);
+        // Without the source nothing is claimed.
+        world.write_config(&world.config("").replace(&world.source_url, "${NOT_SET_ANYWHERE}"));
+        let said = world.run(&["rejected", "--retry", "2"]).exits(0);
+        said.tells(&["NOT_SET_ANYWHERE is not set", "those that the source still desires"]);
+    }
+}
+
+#[test]
+fn an_acknowledged_value_stays_rejected_and_makes_no_exit_code() {
+    for kind in LedgerKind::BOTH {
+        let world = World::with_customers(kind, 6);
+        world.change("no !reject", "2, 3");
+        world.sync().exits(3);
+        world
+            .run(&["rejected", "--accept", "2:loyalty_tier"])
+            .exits(0)
+            .tells(&["run 2 acknowledged 1 value"]);
+        let said = world.sync().exits(3);
+        assert_eq!((said.count("still_rejected"), said.count("acknowledged")), (2, 1));
+        assert_eq!(said.json()["needs_attention"], true);
+        world.run(&["rejected", "--accept", "3"]).exits(0).tells(&["no rejected value makes"]);
+        let runs = world.number("select count(*) as n from runs");
+        world.run(&["rejected", "--accept", "3"]).exits(1).tells(&["nothing was acknowledged"]);
+        assert_eq!(world.number("select count(*) as n from runs"), runs, "nothing to acknowledge is no run");
+
+        let said = world.sync().exits(0).json();
+        assert_eq!((&said["status"], &said["needs_attention"]), (&"succeeded".into(), &false.into()));
+        world.run(&["rejected"]).exits(0).tells(&["acknowledged", "not allowed here"]);
+        world.run(&["explain", "2", "1"]).exits(0).tells(&[
+            "rejected",
+            "acknowledged",
+            "acknowledged by hand",
+        ]);
+        world.run(&["check", "--ledger"]).exits(0);
+
+        // Another value that the store does not take is one that no person knows of, and so is the same value after a requeue.
+        world.change("also !reject", "2");
+        world.sync().exits(3);
+        world.run(&["rejected", "--retry", "3"]).exits(0);
+        let said = world.sync().exits(3);
+        assert_eq!((said.count("rejected"), said.count("acknowledged")), (1, 0));
     }
 }
 

@@ -4,7 +4,7 @@ use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _};
-use attrsync::record::{Belief, Key, RunStatus, Verdict};
+use attrsync::record::{Belief, Key, KeyScope, RunStatus, Verdict};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::ledger::contract::fixture::outcome;
@@ -46,7 +46,7 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     assert_eq!((unsent.entries.len(), unsent.history[0].outcome.as_str()), (0, "deferred"));
     assert!(audit.explain(store_id, 2, Some(9), 10).await.unwrap().history.is_empty());
 
-    let rejected = audit.rejected(store_id, 10).await.unwrap();
+    let rejected = audit.rejected(store_id, KeyScope::default(), 10).await.unwrap();
     assert_eq!((rejected.total, rejected.values[0].since), (1, at(3)));
 
     let table = audit.sql("select customer_id, value, null, 1.5e0 from entries order by 1").await.unwrap();

@@ -94,6 +94,7 @@ on_every_backend! {
     },
     belief_edits::{
         a_requeue_makes_rejected_entries_unconfirmed,
+        an_acknowledgement_lasts_as_long_as_the_rejection,
         a_clear_forgets_what_the_store_held,
         a_full_sync_leaves_nothing_confirmed,
         an_edit_affects_its_scope_only,

@@ -2,7 +2,9 @@
 
 use attrsync::ledger::LedgerReader;
 use attrsync::ledger::audit::AuditLog;
-use attrsync::record::{Belief, BeliefEdit, Change, Counts, EditKind, Entry, Key, KeyScope, KnownAttribute};
+use attrsync::record::{
+    Belief, BeliefEdit, Change, Counts, EditKind, Entry, Filter, Key, KeyScope, KnownAttribute,
+};
 use attrsync::testing::memory_ledger::BeliefEditRow;
 
 use super::backend::Backend;
@@ -56,6 +58,43 @@ pub(crate) async fn a_requeue_makes_rejected_entries_unconfirmed(backend: &dyn B
     let all = row(KeyScope::default(), "by hand", 1);
     let expected = [row(attribute(2), "renamed", 1), row(attribute(2), "renamed", 0), all];
     assert_eq!(backend.belief_edits(run).await, expected);
+}
+
+pub(crate) async fn an_acknowledgement_lasts_as_long_as_the_rejection(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let before = four_entries(&scene).await;
+    let edit = async |run, scope, edit| {
+        let edit = edit_of(scope, edit, "by hand");
+        scene.ledger.edit_beliefs(run, &edit, at(21)).await.expect("edits")
+    };
+    let run = scene.open_run(20).await;
+    assert_eq!(edit(run, customer(1), EditKind::Acknowledge).await, 1, "the other value is confirmed");
+    assert_eq!(edit(run, KeyScope::default(), EditKind::Acknowledge).await, 1, "one is acknowledged already");
+    for (entry, before) in scene.entries().await.into_iter().zip(before) {
+        let acknowledged = before.belief == Belief::Rejected;
+        assert_eq!(entry, Entry { acknowledged, ..before }, "belief and reason stay");
+    }
+    let acknowledged = async |customer_id, attribute_id| {
+        let entry = scene.entry(Key::new(customer_id, attribute_id)).await;
+        let filter = Filter { customers: [customer_id].into(), attributes: [attribute_id].into() };
+        let mut pages = scene.ledger.entries(&filter).await.expect("scans");
+        let page = pages.next().await.expect("a page").expect("an entry");
+        assert_eq!(page.row(0).acknowledged, entry.acknowledged, "the diff reads the same");
+        (entry.belief, entry.acknowledged)
+    };
+    assert_eq!(acknowledged(1, 2).await, (Belief::Rejected, true));
+    assert_eq!(edit(run, customer(2), EditKind::Requeue).await, 1);
+    assert_eq!(acknowledged(2, 1).await, (Belief::Unconfirmed, false));
+    scene.close(run, 22).await;
+    // Another value of the key is rejected, once sent and once without being sent: no person knows of that.
+    scene.send(23, change(1, 2, "other"), rejected()).await;
+    assert_eq!(acknowledged(1, 2).await, (Belief::Rejected, false));
+    let run = scene.open_run(26).await;
+    assert_eq!(edit(run, customer(1), EditKind::Acknowledge).await, 1);
+    scene.close(run, 27).await;
+    let run = scene.planned_run(28, vec![change(1, 2, "third")]).await;
+    scene.unsent(run, 29, &[outcome(Key::new(1, 2), rejected())]).await;
+    assert_eq!(acknowledged(1, 2).await, (Belief::Rejected, false));
 }
 
 pub(crate) async fn a_clear_forgets_what_the_store_held(backend: &dyn Backend) {

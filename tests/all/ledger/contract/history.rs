@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use attrsync::ledger::audit::AuditLog;
-use attrsync::record::{Belief, BeliefEdit, EditKind, Key, KeyScope, Outcome, Verdict};
+use attrsync::record::{Belief, BeliefEdit, EditKind, Entry, Key, KeyScope, Outcome, Verdict};
 
 use super::backend::Backend;
 use super::fixture::*;
 
 /// The part of an entry that follows from the changes.
-type Believed = (String, Belief, Option<String>, i64);
+type Believed = (String, Belief, Option<String>, i64, bool);
 
 /// Computes the entries from the runs, changes and belief edits.
 async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
@@ -17,12 +17,20 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     for run in backend.runs(&store()).await {
         for row in backend.belief_edits(run.id).await {
             let BeliefEdit { scope, edit, reason, .. } = row.edit;
-            let edited = |belief| edit != EditKind::Requeue || belief == Belief::Rejected;
-            let in_scope =
-                entries.iter_mut().filter(|(key, (_, belief, ..))| scope.contains(**key) && edited(*belief));
+            let edited = |belief, acknowledged: bool| match edit {
+                EditKind::Requeue => belief == Belief::Rejected,
+                EditKind::Acknowledge => belief == Belief::Rejected && !acknowledged,
+                EditKind::Invalidate | EditKind::Clear => true,
+            };
             let mut count = 0;
-            for (_, (_, belief, why, _)) in in_scope {
-                (*belief, *why) = (Belief::Unconfirmed, Some(reason.clone()));
+            for (key, (_, belief, why, _, acknowledged)) in &mut entries {
+                if !scope.contains(*key) || !edited(*belief, *acknowledged) {
+                    continue;
+                }
+                *acknowledged = edit == EditKind::Acknowledge;
+                if !*acknowledged {
+                    (*belief, *why) = (Belief::Unconfirmed, Some(reason.clone()));
+                }
                 count += 1;
             }
             assert_eq!(row.count, count, "the edit of run {} counts its entries", run.id);
@@ -35,7 +43,8 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
                 _ if change.request_id.is_none() => continue,
                 _ => Belief::Unconfirmed,
             };
-            entries.insert(change.key, (change.value.expect("a value"), belief, change.reason, run.id));
+            entries
+                .insert(change.key, (change.value.expect("a value"), belief, change.reason, run.id, false));
         }
     }
     entries
@@ -43,7 +52,8 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
 
 async fn believed(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     let entries = backend.entries(&store()).await.into_iter();
-    entries.map(|entry| (entry.key, (entry.value, entry.belief, entry.reason, entry.run_id))).collect()
+    let believed = |entry: Entry| (entry.value, entry.belief, entry.reason, entry.run_id, entry.acknowledged);
+    entries.map(|entry| (entry.key, believed(entry))).collect()
 }
 
 /// Asserts that `check --ledger` finds nothing.
@@ -81,7 +91,8 @@ pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backen
     for seconds in 0..30 {
         let run = scene.open_run(seconds).await;
         for _ in 0..dice.roll(3) {
-            let edit = [EditKind::Requeue, EditKind::Invalidate, EditKind::Clear][dice.roll(3) as usize];
+            let edits = [EditKind::Requeue, EditKind::Acknowledge, EditKind::Invalidate, EditKind::Clear];
+            let edit = edits[dice.roll(4) as usize];
             let customer_id = Some(1 + dice.roll(9) as i64).filter(|_| dice.roll(2) == 0);
             let attribute_id = Some(1).filter(|_| dice.roll(2) == 0);
             let scope = KeyScope { customer_id, attribute_id };

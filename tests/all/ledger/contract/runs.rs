@@ -66,6 +66,7 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner_run_id
         ledger.record_outcome(run, request, &request_end(9), &[outcome(key, confirmed())]).await.map(drop),
         ledger.record_unsent(run, &[outcome(Key::new(2, 1), rejected())], at(9)).await.map(drop),
         ledger.edit_beliefs(run, &edit(EditKind::Requeue), at(9)).await.map(drop),
+        ledger.edit_beliefs(run, &edit(EditKind::Acknowledge), at(9)).await.map(drop),
         ledger.edit_beliefs(run, &edit(EditKind::Invalidate), at(9)).await.map(drop),
         ledger.edit_beliefs(run, &edit(EditKind::Clear), at(9)).await.map(drop),
         ledger.record_attributes(run, &[], at(9)).await,
@@ -136,7 +137,7 @@ pub(crate) async fn two_stores_of_one_ledger_do_not_touch_each_other(backend: &d
     assert!(sandbox.scan(&Default::default()).await.0.is_empty());
     let rehearsal = sandbox.send(6, change(1, 1, "rehearsed"), confirmed()).await;
     let second = sandbox.open_run(9).await;
-    for edit in [EditKind::Requeue, EditKind::Invalidate, EditKind::Clear] {
+    for edit in [EditKind::Acknowledge, EditKind::Requeue, EditKind::Invalidate, EditKind::Clear] {
         let reason = "edited".to_owned();
         let edit = BeliefEdit { scope: KeyScope::default(), edit, reason, in_doubt_until: Some(at(99)) };
         sandbox.ledger.edit_beliefs(second, &edit, at(10)).await.expect("edits");

@@ -1,0 +1,72 @@
+//! The store that a command reads of in the ledger, and the names of its attributes.
+
+use std::collections::BTreeMap;
+
+use super::failure::Failure;
+use crate::config::AuditConfig;
+use crate::ledger::LedgerReader as _;
+use crate::ledger::audit::AuditLog;
+use crate::record::{KnownAttribute, StoreName};
+
+/// A store that the ledger knows.
+pub(super) struct KnownStore {
+    /// Its id in the ledger.
+    pub(super) id: i64,
+    /// Its name.
+    pub(super) name: StoreName,
+    /// The attributes that it defines or did define.
+    pub(super) attributes: Vec<KnownAttribute>,
+}
+
+impl KnownStore {
+    async fn new(audit: &AuditLog, id: i64, name: StoreName) -> Result<Self, Failure> {
+        Ok(Self { id, name, attributes: audit.entries_of(id).attributes().await? })
+    }
+
+    /// Returns the id of the attribute that `text` names: an id, or a name that the ledger knows.
+    pub(super) fn attribute_id(&self, text: &str) -> Result<i64, Failure> {
+        if let Ok(id) = text.parse() {
+            return Ok(id);
+        }
+        let named = self.attributes.iter().filter(|known| known.name == text);
+        // The name may have passed from a deleted attribute to a new one.
+        named.min_by_key(|known| known.deleted).map(|known| known.id).ok_or_else(|| {
+            let names: Vec<_> = self.attributes.iter().map(|known| known.name.as_str()).collect();
+            Failure::new(format!("the ledger knows no attribute named {text}")).hint(if names.is_empty() {
+                "it knows none yet".to_owned()
+            } else {
+                format!("it knows {}", names.join(", "))
+            })
+        })
+    }
+
+    /// Returns the name of each attribute by its id.
+    pub(super) fn names(&self) -> BTreeMap<i64, String> {
+        self.attributes.iter().map(|known| (known.id, known.name.clone())).collect()
+    }
+}
+
+/// Returns the configured store as the ledger knows it. If the configuration does not say which store it is, because a
+/// variable of the environment is not set, the only store of the ledger is meant.
+///
+/// # Errors
+/// The ledger does not know the store, or knows several.
+pub(super) async fn known_store(audit: &AuditLog, config: &AuditConfig) -> Result<KnownStore, Failure> {
+    if let Some(name) = &config.store {
+        let id = audit.store_id(name).await?.ok_or_else(|| {
+            Failure::new(format!("the ledger does not know {name} yet"))
+                .hint("check [store] api_url and hash, or run `attrsync sync` first")
+        })?;
+        return KnownStore::new(audit, id, name.clone()).await;
+    }
+    let stores = audit.stores().await?;
+    match stores.as_slice() {
+        [store] => KnownStore::new(audit, store.id, StoreName::new(&store.api_url, &store.hash)).await,
+        [] => Err(Failure::new("the ledger knows no store yet").hint("run `attrsync sync` first")),
+        stores => {
+            let hashes: Vec<&str> = stores.iter().map(|store| store.hash.as_str()).collect();
+            Err(Failure::usage(format!("the ledger holds several stores: {}", hashes.join(", ")))
+                .hint("say which: set the environment variables that [store] hash and api_url name"))
+        }
+    }
+}
