@@ -4,11 +4,14 @@
 //! else to stderr. The commands do not import this file.
 
 mod context;
+mod desired;
 mod exit;
 mod failure;
+mod known_store;
 mod reference;
 mod signals;
 mod trace;
+mod usage;
 mod view;
 mod wiring;
 
@@ -27,7 +30,6 @@ mod shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
@@ -61,7 +63,7 @@ struct GlobalOptions {
     /// Log more: -v progress, -vv every call, -vvv everything
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, action = ArgAction::Count)]
     verbose: u8,
-    /// Write results and errors only
+    /// Write nothing if all is well, and what is needed if not: for cron
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, conflicts_with = "verbose")]
     quiet: bool,
     /// How log lines, notes, hints and errors are written to stderr
@@ -104,11 +106,12 @@ enum Command {
 
 /// Runs the command that the arguments name and returns the exit code of the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let Program { global, command } = match parse(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let Program { global, command } = match parse(&arguments) {
         Ok(program) => program,
-        Err(error) => return usage(&error),
+        Err(error) => return usage::show(&error, &arguments),
     };
-    let console = Console::new(global.color, global.log_format, global.quiet);
+    let console = Console::new(global.color, global.log_format, global.quiet, command.wants_json());
     trace::start(&console, global.verbose);
     if let Err(problem) = failpoint::check() {
         return Failure::usage(problem).show(&console);
@@ -155,28 +158,29 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
 
 /// Runs a command of the demo in this process.
 async fn perform(console: &Console, arguments: Vec<OsString>) -> Result<Exit, Failure> {
-    let program = parse(arguments).map_err(Failure::usage)?;
+    let program = parse(&arguments).map_err(Failure::usage)?;
     let context = Context { config: program.global.config, console: console.clone() };
     dispatch(&context, &program.command).await
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Program, clap::Error> {
-    Program::from_arg_matches(&Program::command().try_get_matches_from(arguments)?)
+fn parse(arguments: &[OsString]) -> Result<Program, clap::Error> {
+    let matches = Program::command().try_get_matches_from(arguments)?;
+    Program::from_arg_matches(&matches)
 }
 
-/// Shows the parser's message and returns the exit code.
-fn usage(error: &clap::Error) -> Exit {
-    // If stdout and stderr are closed, the message cannot be shown anywhere.
-    let _ = error.print();
-    exit_of(error)
-}
-
-/// Returns the exit code for a message of the parser. The parser's own code for wrong usage is 2, which means pending
-/// changes here.
-fn exit_of(error: &clap::Error) -> Exit {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-        _ => Exit::Usage,
+impl Command {
+    /// Whether the result is to be one JSON document.
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Check(args) => args.json,
+            Self::Plan(args) => args.json,
+            Self::Sync(args) => args.json,
+            Self::Runs(args) => args.json,
+            Self::Explain(args) => args.json,
+            Self::Rejected(args) => args.json,
+            Self::Sql(args) => args.json,
+            Self::Init(_) | Self::Sandbox(_) | Self::Demo(_) | Self::Completions(_) | Self::Man => false,
+        }
     }
 }
 
@@ -199,16 +203,17 @@ mod tests {
             ("attrsync sync --help", Exit::Done),
             ("attrsync --version", Exit::Done),
         ] {
-            let error = parse(line.split(' ').map(OsString::from)).expect_err(line);
-            assert_eq!(exit_of(&error), exit, "{line}");
+            let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let error = parse(&arguments).expect_err(line);
+            assert_eq!(usage::exit_of(&error), exit, "{line}");
         }
     }
 
     #[test]
     fn every_step_of_the_demo_is_a_command() {
         for step in demo::steps() {
-            let arguments = ["attrsync"].iter().chain(step).map(OsString::from);
-            assert!(parse(arguments).is_ok(), "{step:?}");
+            let arguments: Vec<OsString> = ["attrsync"].iter().chain(step).map(OsString::from).collect();
+            assert!(parse(&arguments).is_ok(), "{step:?}");
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) struct Args {
     transport: wiring::TransportPolicy,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
@@ -45,9 +45,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         Err(failure) => (vec![bad("configuration", &failure)], failure.exit),
     };
     if args.json {
-        console.json(&view::check::json(&findings))?;
+        console.json(&view::check::json(&findings, exit))?;
     } else {
-        console.out(&view::check::text(&findings, console.paint()))?;
+        console.report(&view::check::text(&findings, console.paint()), exit)?;
     }
     Ok(exit)
 }

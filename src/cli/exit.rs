@@ -9,7 +9,7 @@ use crate::record::RunStatus;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done; after a sync the store equals the source.
+    /// Done: the store has what the table desires. A value whose row has left the table is kept.
     Done = 0,
     /// Failed or stopped: unreachable, access refused, circuit breaker, a signal, or deferred values.
     Failed = 1,
@@ -28,10 +28,10 @@ pub enum Exit {
 /// The exit codes for `--help`.
 pub(super) const TABLE: &str = "\
 Exit codes:
-   0  done; after a sync the store equals the source
+   0  done: the store has what the table desires
    1  failed or stopped: unreachable, access refused, circuit breaker, a signal, or deferred values
    2  plan --detailed-exitcode: changes are pending
-   3  finished, but values are rejected (also in earlier runs), invalid or unknown
+   3  finished, but values are rejected (and not acknowledged), invalid or unknown
    4  a guard blocked the run before its first write call
    5  another run holds this store
   64  wrong usage or configuration";
@@ -46,7 +46,7 @@ impl Exit {
             Self::Blocked
         } else if ended_early || counts.deferred > 0 || !counts.balance() {
             Self::Failed
-        } else if counts.rejected + counts.still_rejected + counts.invalid + counts.unknown > 0 {
+        } else if counts.need_attention() > 0 {
             Self::Partial
         } else {
             Self::Done
@@ -87,6 +87,8 @@ mod tests {
             (RunStatus::Partial, planned(Counts { rejected: 1, ..none }), 3),
             (RunStatus::Partial, planned(Counts { unknown: 1, ..none }), 3),
             (RunStatus::Partial, Counts { still_rejected: 1, ..none }, 3),
+            (RunStatus::Succeeded, Counts { still_rejected: 2, acknowledged: 2, ..none }, 0),
+            (RunStatus::Partial, Counts { still_rejected: 2, acknowledged: 1, ..none }, 3),
             (RunStatus::Partial, Counts { invalid: 1, ..none }, 3),
             (RunStatus::Partial, planned(Counts { deferred: 1, still_rejected: 1, ..none }), 1),
             (RunStatus::Succeeded, planned(none), 1),

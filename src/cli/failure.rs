@@ -3,12 +3,13 @@
 use anyhow::anyhow;
 
 use super::exit::Exit;
-use super::view::console::Console;
+use super::view::console::{Console, FailureReport};
 use crate::destination::{Body, ReadError, Response};
 use crate::engine::EngineError;
 use crate::error_chain::with_causes;
 use crate::ledger::LedgerError;
 use crate::one_line::{lines, one_line};
+use crate::record::RunStatus;
 use crate::source::SourceError;
 
 /// Why a command has no result.
@@ -17,6 +18,8 @@ pub(super) struct Failure {
     pub(super) exit: Exit,
     pub(super) error: anyhow::Error,
     pub(super) hint: Option<String>,
+    /// How the command ended, in the words of a run's status.
+    status: RunStatus,
 }
 
 impl Failure {
@@ -36,7 +39,12 @@ impl Failure {
     }
 
     fn of(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into(), hint: None }
+        Self { exit, error: error.into(), hint: None, status: RunStatus::Failed }
+    }
+
+    /// Makes a failure of a command that was ended by a signal.
+    pub(super) fn ended(status: RunStatus, problem: impl std::fmt::Display) -> Self {
+        Self { status, ..Self::new(problem) }
     }
 
     /// Adds what to do about it.
@@ -59,10 +67,9 @@ impl Failure {
 
     /// Writes the failure to stderr and returns its exit code.
     pub(super) fn show(&self, console: &Console) -> Exit {
-        console.error(&self.whole());
-        if let Some(hint) = &self.hint {
-            console.remedy(&one_line(hint));
-        }
+        let Self { status, exit, hint, .. } = self;
+        let (message, hint) = (&*self.whole(), hint.as_deref().map(one_line));
+        console.failure(&FailureReport { status: *status, exit: *exit, message, hint: hint.as_deref() });
         self.exit
     }
 }

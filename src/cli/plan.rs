@@ -30,7 +30,7 @@ pub(super) struct Args {
     transport: wiring::TransportPolicy,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Exit with 2 if changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
@@ -94,13 +94,14 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let forecast = engine::plan(ports, &config.push, &args.selection.options(), SAMPLE).await?;
     drop(display);
     let workers = config.push.workers;
-    if args.json {
-        console.json(&view::plan::json(&forecast, workers))?;
-    } else {
-        console.out(&view::plan::text(&forecast, workers, console.paint()))?;
-    }
     let pending = args.detailed_exitcode && forecast.counts.planned > 0;
-    Ok(if pending { Exit::Pending } else { Exit::Done })
+    let exit = if pending { Exit::Pending } else { Exit::Done };
+    if args.json {
+        console.json(&view::plan::json(&forecast, workers, exit))?;
+    } else {
+        console.report(&view::plan::text(&forecast, workers, console.paint()), exit)?;
+    }
+    Ok(exit)
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::exit::Exit;
+use super::failure::Failure;
 use super::view::console::Console;
+use crate::record::RunStatus;
 
 /// The two signals that ask a process to end.
 struct EndSignals {
@@ -43,8 +44,10 @@ pub(super) fn polite_stop(console: &Console, notice: &'static str) -> std::io::R
         stop.send_replace(true);
         signals.next().await;
         console.end_bar();
-        console.note("leaving at once; the next sync sends again what was in flight");
-        std::process::exit(Exit::Failed as i32);
+        let exit = Failure::ended(RunStatus::Interrupted, "ended at once by a second signal")
+            .hint("the next sync sends again what was in flight")
+            .show(&console);
+        std::process::exit(exit as i32);
     });
     Ok(stopped)
 }

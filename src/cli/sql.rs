@@ -32,7 +32,7 @@ pub(super) struct Args {
     query: String,
     /// Print JSON: an array of objects
     #[arg(long, conflicts_with = "csv")]
-    json: bool,
+    pub(super) json: bool,
     /// Print CSV
     #[arg(long)]
     csv: bool,

@@ -15,13 +15,16 @@ use super::wiring::{self, LockedLedger};
 use super::{signals, view};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::engine::{self, Options, Ports, Report};
+use crate::engine::{self, Options, Ports, Progress, Report};
 use crate::ledger::LedgerError;
 use crate::record::{RunStatus, WaitReason};
 use crate::waits::Waits;
 
 /// How often `--wait` tries to take the lock.
 const POLL: Duration = Duration::from_millis(250);
+
+/// The most values and the most rows that `-q` lists.
+const LISTED: i64 = 20;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -45,7 +48,7 @@ pub(super) struct Args {
     transport: wiring::TransportPolicy,
     /// Print the report as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
@@ -60,28 +63,43 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let waits = Waits::default();
     let display = ProgressDisplay::start(console, &waits);
     let Some(locked) = lock(console, &config, args.wait, &waits, stop.clone()).await? else {
-        return Err(Failure::new("stopped while waiting for the store; nothing was sent"));
+        return Err(Failure::ended(
+            RunStatus::Stopped,
+            "stopped while waiting for the store; nothing was sent",
+        ));
     };
     let report = push(console, &config, locked, &args.selection.options(), &waits, &display, stop).await?;
     drop(display);
     let ending = Ending { report: &report, took: started.elapsed() };
+    let exit = Exit::of_run(&report);
     let printed = if args.json {
         console.json(&view::sync::json(ending))
     } else {
-        console.out(&view::sync::text(ending, console.paint()))
+        console.report(&view::sync::text(ending, console.paint()), exit)
     };
     // A report that cannot be printed does not change what the run did, nor its exit code.
     if let Err(error) = printed {
         console.error(&format!("the report could not be printed: {error}"));
         console.note(&format!("run {} itself {}", report.run_id, report.status));
     }
+    if console.is_quiet() && !args.json && exit == Exit::Partial {
+        list_failures(console, &config, report.run_id).await?;
+    }
     if let Some(hint) = view::sync::hint(&report) {
-        match report.status {
-            RunStatus::Partial => console.hint(&hint),
+        match exit {
+            Exit::Done => console.hint(&hint),
             _ => console.remedy(&hint),
         }
     }
-    Ok(Exit::of_run(&report))
+    Ok(exit)
+}
+
+/// Lists the values that did not land. Without the log lines, the report only counts them.
+async fn list_failures(console: &Console, config: &Config, run_id: i64) -> Result<(), Failure> {
+    let audit = wiring::existing_audit(&config.ledger).await?;
+    let failures = audit.failures(run_id, LISTED).await?;
+    let invalid = audit.invalid_rows(run_id, LISTED).await?;
+    Ok(console.out(&view::audit::failures(&failures, &invalid)?)?)
 }
 
 /// Runs a sync under the lock. The lock ends with it.
@@ -99,12 +117,18 @@ async fn push(
     }
     let source = wiring::source(&config.source, waits)?;
     let store = wiring::store(config, waits)?;
+    let progress = |progress| {
+        if let Progress::Opened(run_id) = progress {
+            console.run_opened(run_id);
+        }
+        display.update(&progress);
+    };
     let ports = Ports {
         source: &source,
         ledger: &*locked.ledger,
         destination: &store,
         clock: &SystemClock,
-        progress: &|progress| display.update(&progress),
+        progress: &progress,
         waits,
     };
     Ok(Box::pin(engine::sync(ports, &config.push, options, stop)).await?)

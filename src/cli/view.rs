@@ -8,6 +8,7 @@ pub(super) mod paint;
 pub(super) mod plan;
 pub(super) mod progress;
 mod progress_line;
+pub(super) mod rejected;
 pub(super) mod sync;
 pub(super) mod table;
 pub(super) mod text;

@@ -101,6 +101,8 @@ impl Default for Options {
 /// What happens in a run, for those who show, log or measure it.
 #[derive(Debug, Clone)]
 pub enum Progress {
+    /// The run with this id was opened.
+    Opened(i64),
     /// Source and ledger are being read; the counts so far.
     Planning(Counts),
     /// The plan is complete.

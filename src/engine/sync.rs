@@ -55,6 +55,7 @@ pub async fn sync(
     let new = NewRun { kind: RunKind::Sync, trigger: options.trigger, started_at: ports.clock.now() };
     failpoint::reach("ledger-open");
     let run_id = ports.ledger.open_run(&new).await?;
+    (ports.progress)(Progress::Opened(run_id));
     failpoint::reach("run-opened");
     let (end, counts, requests_without_ledger) = match run(ports, config, options, stop, run_id).await {
         Ok(ended) => ended,

@@ -89,6 +89,13 @@ fn wrong_usage_is_64() {
 }
 
 #[test]
+fn a_guess_is_met_with_the_right_command() {
+    let said = Place::new().run(&["sync", "--dry-run"]);
+    assert_eq!(said.code, Some(64));
+    assert!(said.err.contains("hint: `attrsync plan` is the dry run"), "{}", said.err);
+}
+
+#[test]
 fn a_missing_configuration_is_64_with_a_hint() {
     let said = Place::new().run(&["sync"]);
     assert_eq!(said.code, Some(64));

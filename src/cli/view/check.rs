@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::paint::Paint;
 use super::text::{number, tame};
+use crate::cli::exit::Exit;
 use crate::source::postgres::SourceShape;
 
 /// One thing that was checked.
@@ -55,8 +56,10 @@ pub(crate) fn text(findings: &[Finding], paint: Paint) -> String {
 }
 
 /// The findings for programs. Keys are only ever added.
-pub(crate) fn json(findings: &[Finding]) -> Value {
+pub(crate) fn json(findings: &[Finding], exit: Exit) -> Value {
     json!({
+        "exit_code": exit as u8,
+        "needs_attention": exit != Exit::Done,
         "ok": findings.iter().all(|finding| finding.ok),
         "checks": findings.iter().map(|finding| json!({
             "name": finding.name,
@@ -79,6 +82,6 @@ mod tests {
             text(&findings, Paint::default()),
             "ok      source         table t\nFAILED  token          401\n        hint: check it\n"
         );
-        assert_eq!(json(&findings)["ok"], false);
+        assert_eq!(json(&findings, Exit::Failed)["ok"], false);
     }
 }

@@ -4,14 +4,18 @@
 //! fields and a `kind`.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chrono::{SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::paint::{ColorWhen, Paint};
+use crate::cli::exit::Exit;
 use crate::one_line::{self, lines};
+use crate::record::RunStatus;
 
 /// How lines on stderr are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -29,18 +33,27 @@ pub(crate) struct Console {
     stderr: Paint,
     format: LogFormat,
     quiet: bool,
+    json: bool,
+    /// Whether the one JSON document of the command was written.
+    json_written: Arc<AtomicBool>,
+    /// The run that the command opened.
+    run_id: Arc<OnceLock<i64>>,
     /// The bar that is on the terminal now. Lines are written above it.
     bar: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 impl Console {
-    /// Decides about colours. `quiet` leaves out notes, hints and progress.
-    pub(crate) fn new(when: ColorWhen, format: LogFormat, quiet: bool) -> Self {
+    /// Decides about colours. `quiet` leaves out notes, hints, progress, and reports of what went well. `json`: the
+    /// result is one JSON document, whatever goes wrong.
+    pub(crate) fn new(when: ColorWhen, format: LogFormat, quiet: bool, json: bool) -> Self {
         Self {
             stdout: when.paint(io::stdout().is_terminal()),
             stderr: when.paint(io::stderr().is_terminal()),
             format,
             quiet,
+            json,
+            json_written: Arc::default(),
+            run_id: Arc::default(),
             bar: Arc::default(),
         }
     }
@@ -65,6 +78,20 @@ impl Console {
         self.quiet
     }
 
+    /// Notes the run that the command opened, for [`failure`](Self::failure).
+    pub(crate) fn run_opened(&self, run_id: i64) {
+        // A command opens one run.
+        let _ = self.run_id.set(run_id);
+    }
+
+    /// Writes the report of a command that does or verifies something to stdout: nothing if quiet and all is well.
+    ///
+    /// # Errors
+    /// As [`out`](Self::out).
+    pub(crate) fn report(&self, text: &str, exit: Exit) -> io::Result<()> {
+        if self.quiet && exit == Exit::Done { Ok(()) } else { self.out(text) }
+    }
+
     /// Writes a result to stdout.
     ///
     /// # Errors
@@ -82,7 +109,20 @@ impl Console {
     /// # Errors
     /// As [`out`](Self::out).
     pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
+        self.json_written.store(true, Ordering::Relaxed);
         self.out(&format!("{}\n", one_line::json(&serde_json::to_string_pretty(value)?)))
+    }
+
+    /// Writes an error and what to do about it. If the result is to be JSON and none was written yet, it is the error.
+    pub(crate) fn failure(&self, failure: &FailureReport<'_>) {
+        self.error(failure.message);
+        if let Some(hint) = failure.hint {
+            self.remedy(hint);
+        }
+        if self.json && !self.json_written.load(Ordering::Relaxed) {
+            // If stdout is closed, the message is on stderr.
+            let _ = self.json(&failure.json(self.run_id.get().copied()));
+        }
     }
 
     /// Writes a note about the result.
@@ -156,6 +196,33 @@ impl Console {
 /// Returns how many columns the terminal of stderr has.
 pub(super) fn columns() -> usize {
     terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
+}
+
+/// Why a command has no result, for a person and for programs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FailureReport<'a> {
+    /// How the command ended, in the words of a run's status.
+    pub(crate) status: RunStatus,
+    /// The exit code.
+    pub(crate) exit: Exit,
+    /// What went wrong.
+    pub(crate) message: &'a str,
+    /// What to do about it.
+    pub(crate) hint: Option<&'a str>,
+}
+
+impl FailureReport<'_> {
+    /// The fields of a failed sync. Keys are only ever added.
+    pub(crate) fn json(&self, run_id: Option<i64>) -> Value {
+        json!({
+            "run_id": run_id,
+            "status": self.status.as_str(),
+            "exit_code": self.exit as u8,
+            "needs_attention": true,
+            "message": self.message,
+            "hint": self.hint,
+        })
+    }
 }
 
 /// A note, hint or error with the fields of a log line.

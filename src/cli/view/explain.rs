@@ -227,7 +227,12 @@ mod tests {
 
     #[test]
     fn a_value_is_explained() {
-        let desired = [DesiredRow { customer_id: Some(12), attribute_id: Some(1), value: Some("gold !".to_owned()), problem: None }];
+        let desired = [DesiredRow {
+            customer_id: Some(12),
+            attribute_id: Some(1),
+            value: Some("gold !".to_owned()),
+            problem: None,
+        }];
         assert_eq!(
             text(DateTime::UNIX_EPOCH, 12, Some(&desired), &known(), Paint::default()),
             "\
@@ -254,8 +259,18 @@ customer 12 · attribute 1
     fn what_is_not_known_is_said() {
         let desired = [
             DesiredRow { customer_id: Some(12), attribute_id: Some(1), value: None, problem: None },
-            DesiredRow { customer_id: Some(12), attribute_id: Some(2), value: Some("a".to_owned()), problem: None },
-            DesiredRow { customer_id: Some(12), attribute_id: Some(2), value: Some("b".to_owned()), problem: None },
+            DesiredRow {
+                customer_id: Some(12),
+                attribute_id: Some(2),
+                value: Some("a".to_owned()),
+                problem: None,
+            },
+            DesiredRow {
+                customer_id: Some(12),
+                attribute_id: Some(2),
+                value: Some("b".to_owned()),
+                problem: None,
+            },
             DesiredRow {
                 customer_id: Some(12),
                 attribute_id: Some(3),

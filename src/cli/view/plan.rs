@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::paint::Paint;
 use super::text::{brief, counted, duration, number, tame};
+use crate::cli::exit::Exit;
 use crate::engine::Forecast;
 use crate::record::{Action, Change, InvalidRow};
 
@@ -124,8 +125,10 @@ fn estimate(requests: u64, workers: usize) -> Duration {
 }
 
 /// The forecast for programs. Keys are only ever added.
-pub(crate) fn json(forecast: &Forecast, workers: usize) -> Value {
+pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit) -> Value {
     json!({
+        "exit_code": exit as u8,
+        "needs_attention": forecast.counts.need_attention() > 0,
         "creates": forecast.creates,
         "updates": forecast.updates,
         "deletes": 0,
@@ -236,7 +239,7 @@ About 12.3 s at 3 in flight, if a call takes 300 ms.
 
     #[test]
     fn programs_get_the_same() {
-        let value = json(&forecast(), 3);
+        let value = json(&forecast(), 3, Exit::Done);
         assert_eq!(value["sample"][1]["previous_value"], "sil\nver");
         assert_eq!(value["counts"]["planned"], 1202);
         assert_eq!(value["attributes"][0]["name"], "loyalty_tier");

@@ -76,7 +76,7 @@ impl ProgressDisplay {
             Progress::Pushing(Notice::Counted(counts)) => {
                 seen.phase = Phase::Pushing(*counts, Duration::ZERO)
             }
-            Progress::Pushing(_) => {}
+            Progress::Opened(_) | Progress::Pushing(_) => {}
         }
     }
 }

@@ -55,7 +55,10 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
         line(
             "still rejected",
             counts.still_rejected,
-            "  rejected in an earlier run and unchanged since".to_owned(),
+            format!(
+                "  rejected in an earlier run and unchanged since{}",
+                some(counts.acknowledged, "acknowledged")
+            ),
         );
     }
     line("unknown", counts.unknown, String::new());
@@ -81,7 +84,7 @@ pub(crate) fn hint(report: &Report) -> Option<String> {
     let counts = &report.counts;
     report.hint.clone().or_else(|| match report.status {
         _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends the deferred values".to_owned()),
-        _ if counts.rejected + counts.still_rejected > 0 => Some(
+        _ if counts.rejected + counts.still_rejected > counts.acknowledged => Some(
             "`attrsync rejected` lists them; they are sent again when they change, or after `attrsync rejected \
              --retry`"
                 .to_owned(),
@@ -94,10 +97,12 @@ pub(crate) fn hint(report: &Report) -> Option<String> {
 /// The report for programs. Keys are only ever added.
 pub(crate) fn json(ending: Ending<'_>) -> Value {
     let report = ending.report;
+    let exit = Exit::of_run(report);
     json!({
         "run_id": report.run_id,
         "status": report.status.as_str(),
-        "exit_code": Exit::of_run(report) as u8,
+        "exit_code": exit as u8,
+        "needs_attention": exit != Exit::Done,
         "counts": report.counts,
         "requests": report.counts.requests,
         "requests_saved": ending.requests_saved(),

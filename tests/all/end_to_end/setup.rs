@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::world::{LedgerKind, Said, World};
 
 #[test]
@@ -31,7 +33,8 @@ fn promise_12_all_faults_of_a_configuration_are_shown_at_once() {
         "retries",
         "gard",
     ]);
-    assert!(said.out.is_empty());
+    let report = said.json();
+    assert_eq!((&report["exit_code"], &report["run_id"]), (&64.into(), &serde_json::Value::Null));
     assert!(!world.path().join("ledger.db").exists());
 
     world.write_config(&world.config("").replace(super::world::TOKEN, "${NOT_SET_ANYWHERE}"));
@@ -123,7 +126,7 @@ fn promise_12_a_ledger_that_cannot_be_one_is_explained() {
     ] {
         world.write_config(&config.replace("sqlite:ledger.db", url));
         let said = world.sync().exits(1).tells(&[words]);
-        assert!(said.out.is_empty(), "{said:#?}");
+        assert_eq!(said.json()["status"], "failed");
     }
     assert!(world.writes().is_empty());
 }
@@ -212,6 +215,60 @@ fn promise_12_a_folder_that_cannot_be_written_is_explained() {
         assert!(said.contains("cannot be written") && said.contains("[ledger]"), "{said}");
     }
     assert!(world.writes().is_empty());
+}
+
+#[test]
+fn promise_12_with_json_every_failure_is_one_object() {
+    let world = World::with_customers(LedgerKind::File, 3);
+    world.store().options.rules.revoked = true;
+    let failed = world.sync().exits(1).json();
+    assert_eq!((&failed["run_id"], &failed["status"]), (&1.into(), &"failed".into()), "{failed}");
+    assert_eq!((&failed["exit_code"], &failed["needs_attention"]), (&1.into(), &true.into()), "{failed}");
+    for field in ["message", "hint"] {
+        assert!(failed[field].as_str().is_some_and(|text| !text.is_empty()), "{failed}");
+    }
+    for (arguments, code) in [
+        (&["plan", "--json"][..], 1),
+        (&["runs", "99", "--json"], 1),
+        (&["explain", "1", "teir", "--json"], 1),
+        (&["rejected", "--retry", "--json"], 1),
+        (&["sql", "select nonsense", "--json"], 1),
+        (&["sync", "--json", "--customer", "many"], 64),
+        (&["sync", "--json", "--config", "nowhere.toml"], 64),
+    ] {
+        let said = world.run(arguments).exits(code);
+        assert_eq!(
+            (&said.json()["exit_code"], &said.json()["run_id"]),
+            (&code.into(), &Value::Null),
+            "{said:#?}"
+        );
+        assert!(said.err.contains("error: "), "a person is told too: {said:#?}");
+    }
+}
+
+#[test]
+fn promise_12_quiet_is_silent_when_all_is_well_and_says_what_is_needed_otherwise() {
+    let world = World::with_customers(LedgerKind::File, 3);
+    for arguments in [&["check", "-q"][..], &["plan", "-q"], &["sync", "-q"], &["sync", "-q"]] {
+        let said = world.run(arguments).exits(0);
+        assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""), "{arguments:?}");
+    }
+    world.change("no !reject", "3");
+    assert!(
+        world
+            .run(&["plan", "-q", "--detailed-exitcode"])
+            .exits(2)
+            .out
+            .contains("Plan: 0 to create, 1 to update")
+    );
+    let said = world.run(&["sync", "-q"]).exits(3).tells(&["run 3 partial", "not allowed here", "hint: "]);
+    assert!(said.out.contains("       3          1  "), "the value is named: {said:#?}");
+    world.run(&["sync", "-q"]).exits(3).tells(&["still rejected", "`attrsync rejected`"]);
+    assert!(world.run(&["rejected", "-q"]).exits(0).out.contains("not allowed here"), "it was asked for");
+    let said = world.run(&["rejected", "-q", "--accept", "3"]).exits(0);
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
+    world.store().options.rules.revoked = true;
+    world.run(&["sync", "-q"]).exits(1).tells(&["error: ", "hint: "]);
 }
 
 #[test]

@@ -48,7 +48,8 @@ fn promise_5_a_second_signal_ends_the_program_at_once() {
         ended
     });
     assert_eq!(world.writes().len(), 3);
-    running.end().exits(1).tells(&["leaving at once"]);
+    let report = running.end().exits(1).tells(&["ended at once"]).json();
+    assert_eq!((&report["run_id"], &report["status"]), (&1.into(), &"interrupted".into()));
     world.configure("");
     world.sync().exits(0).balances();
     world.assert_landed(100, "first");
