@@ -77,10 +77,17 @@ pub struct AuditConfig {
 /// `[source]`
 #[derive(Debug, Clone)]
 pub struct SourceConfig {
-    /// A `postgres://` address as libpq users write it.
+    /// An address as libpq takes it: `postgres://…`, or `host=… dbname=…`.
     pub url: Secret,
     /// The table or query that is read.
     pub relation: Relation,
+    /// How long to try again while the database cannot be read.
+    pub give_up_after: Duration,
+}
+
+impl SourceConfig {
+    /// The default of `give_up_after`.
+    pub const GIVE_UP_AFTER: Duration = Duration::from_secs(10 * 60);
 }
 
 /// The relation that holds the desired values.

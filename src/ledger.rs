@@ -16,6 +16,7 @@ mod statements;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use crate::database::DatabaseError;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
     LearnedSize, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunKind, RunStatus, Trigger,
@@ -60,6 +61,31 @@ pub enum LedgerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl LedgerError {
+    /// What to do about a failure of the database, if Postgres said what failed.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.of_postgres().map(DatabaseError::hint).filter(|hint| !hint.is_empty())
+    }
+
+    /// Whether the database may take the operation later, without a change by a person.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.of_postgres().is_some_and(DatabaseError::may_pass)
+    }
+
+    fn of_postgres(&self) -> Option<&DatabaseError> {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref() {
+                return Some(error);
+            }
+            cause = error.source();
+        }
+        None
+    }
 }
 
 /// The result of a ledger operation.

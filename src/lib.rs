@@ -3,14 +3,16 @@
 //! The modules in reading order: [`record`] holds the nouns, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`retry`] tells what a
 //! response means, [`push`] decides what is sent, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
-//! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `worker_thread` runs the
-//! readers of Postgres, `pgcopy` decodes what they read, `error_chain` writes an error with its causes, `one_line` makes text from outside harmless,
-//! [`failpoint`] lets the crash harness end a run at a named place. [`private_postgres`] starts a Postgres server for
-//! the demo, tests and benchmarks.
+//! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `database` opens
+//! sessions with Postgres, `worker_thread` runs its readers, `pgcopy` decodes what they read, `error_chain` writes an
+//! error with its causes, `one_line` makes text from outside harmless, `tries` tries a database again, [`failpoint`]
+//! lets the crash harness end a run at a named place. [`private_postgres`] starts a Postgres server for the demo, tests and benchmarks.
 
+mod database;
 mod worker_thread;
 mod error_chain;
 mod one_line;
+mod tries;
 mod pgcopy;
 
 pub mod clock;

@@ -2,6 +2,8 @@
 
 pub mod postgres;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::record::{Filter, SourcePage};
@@ -12,23 +14,17 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// An operation on the source's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Opening the snapshot in which everything is read.
-    OpenSnapshot,
     /// Reading the columns' types and the query plan.
     InspectColumns,
     /// Reading the rows.
     ReadRows,
-    /// Closing the snapshot and the session.
-    CloseSnapshot,
 }
 
 impl std::fmt::Display for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::OpenSnapshot => "open a snapshot",
             Self::InspectColumns => "look at the source's columns",
             Self::ReadRows => "read the rows",
-            Self::CloseSnapshot => "close the snapshot",
         })
     }
 }
@@ -44,13 +40,16 @@ pub enum SourceError {
         /// What to do about it.
         hint: String,
     },
-    /// A standby cancelled the snapshot in favour of replay. Reading again may succeed.
-    #[error("the standby cancelled the read in favour of replay (recovery conflict)")]
-    RecoveryConflict,
-    /// No session could be opened.
-    #[error("could not connect to the source")]
-    Connect(#[source] Cause),
-    /// The database failed during an operation.
+    /// The database cannot be read now: it is not reachable, starts up, has no session left, or ended one. Reading again
+    /// may succeed.
+    #[error("{problem}")]
+    Unavailable {
+        /// What happened.
+        problem: String,
+        /// What to do if it does not pass.
+        hint: String,
+    },
+    /// What the database sent cannot be read.
     #[error("the source failed to {operation}")]
     Database {
         /// The operation.
@@ -74,6 +73,9 @@ pub trait SourcePages: Send {
 /// Where the desired values are read.
 #[async_trait]
 pub trait Source: Send + Sync {
+    /// How long a run may try again while the source is [`Unavailable`](SourceError::Unavailable).
+    fn give_up_after(&self) -> Duration;
+
     /// Starts to read all rows that match the filter, ordered by customer id and attribute id with NULLs last, in one
     /// snapshot that is closed before `next` returns `None`. Rows are not checked: keys may repeat, ids may be NULL,
     /// values may be too long.

@@ -89,14 +89,7 @@ impl From<serde_json::Error> for Failure {
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let hint = match &error {
-            SourceError::Unusable { hint, .. } => Some(hint.clone()),
-            SourceError::RecoveryConflict => Some(
-                "run it again, raise max_standby_streaming_delay on the standby, or read from the primary"
-                    .to_owned(),
-            ),
-            SourceError::Connect(_) => {
-                Some("check [source] url: host, port, database, user, password and sslmode".to_owned())
-            }
+            SourceError::Unusable { hint, .. } | SourceError::Unavailable { hint, .. } => Some(hint.clone()),
             SourceError::Database { .. } => None,
         };
         Self { hint, ..Self::caused_by(error) }
@@ -105,6 +98,12 @@ impl From<SourceError> for Failure {
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
+        if let Some(hint) = error.hint() {
+            let hint = format!(
+                "{hint}. If a sync was running, nothing is lost: the next sync sends again what was in flight"
+            );
+            return Self::of(Exit::Failed, error).hint(hint);
+        }
         let (exit, hint) = match &error {
             LedgerError::Locked { .. } => (
                 Exit::Busy,
@@ -209,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_source_that_cannot_be_reached_has_a_hint() {
-        let failure = Failure::from(SourceError::Connect("too many connections".into()));
+        let hint = "check [source] url".to_owned();
+        let failure = Failure::from(SourceError::Unavailable { problem: "refused".to_owned(), hint });
         assert!(failure.hint.unwrap_or_default().contains("[source] url"));
     }
 

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::engine::{self, Options, Ports, Progress, Report};
 use crate::ledger::LedgerError;
 use crate::record::{RunStatus, WaitReason};
+use crate::tries::Tries;
 use crate::waits::Waits;
 
 /// How often `--wait` tries to take the lock.
@@ -143,14 +144,29 @@ async fn lock(
     mut stop: watch::Receiver<bool>,
 ) -> Result<Option<LockedLedger>, Failure> {
     let mut waiting = None;
+    let mut tries = Tries::new(WaitReason::Ledger, config.source.give_up_after);
     loop {
-        match wiring::ledger(&config.ledger, &config.store.name).await {
+        let opened = tokio::select! {
+            opened = wiring::ledger(&config.ledger, &config.store.name) => opened,
+            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
+        };
+        match opened {
             Ok(ledger) => return Ok(Some(ledger)),
             Err(LedgerError::Locked { holder }) if wait => {
                 if waiting.is_none() {
                     console.note(&format!("waiting for {holder}, which holds this store"));
                     waiting = Some(waits.begin(WaitReason::Lock, None, holder));
                 }
+            }
+            Err(error) if error.may_pass() => {
+                let again = tokio::select! {
+                    again = tries.wait(&error, waits) => again,
+                    Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
+                };
+                if again {
+                    continue;
+                }
+                return Err(error.into());
             }
             Err(error) => return Err(error.into()),
         }

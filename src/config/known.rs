@@ -7,7 +7,7 @@ use super::section::kind;
 
 /// All sections with their keys, in the order of the shipped file.
 pub(super) const KNOWN: [(&str, &[&str]); 5] = [
-    ("source", &["url", "table", "query"]),
+    ("source", &["url", "table", "query", "give_up_after"]),
     ("store", &["hash", "access_token", "api_url"]),
     ("ledger", &["url"]),
     (

@@ -162,7 +162,9 @@ fn read_source(section: &mut Section<'_>) -> Option<SourceConfig> {
             None
         }
     };
-    Some(SourceConfig { url: url?, relation: relation? })
+    let give_up_after =
+        section.duration("give_up_after", Duration::ZERO..=DAY).unwrap_or(SourceConfig::GIVE_UP_AFTER);
+    Some(SourceConfig { url: url?, relation: relation?, give_up_after })
 }
 
 fn read_table(text: &str) -> Result<Relation, Flaw> {

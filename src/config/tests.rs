@@ -121,7 +121,7 @@ fn one_invalid_line_is_one_problem() {
         (with("table = \"shop.values\"", "query = \" ; \""), "source.query: is empty"),
         (with("table = \"shop.values\"", "table = \"a\"\nquery = \"b\""), "source.query: is set as well as"),
         (with("postgres://", "mysql://"), "source.url: is not an address of a Postgres database"),
-        (with("@db.example", "@db.example:port"), "source.url: cannot be read"),
+        (with("@db.example", "@db.example:port"), "source.url: has a port that is not a number"),
         (with("\"t0ps3cret\"", "\"t0ps 3cret\""), "store.access_token: has a character"),
         (with("\"t0ps3cret\"", "\"${A B}\""), "store.access_token: has a ${ that names no variable"),
         (with("\"t0ps3cret\"", "\"\""), "store.access_token: is empty"),

@@ -90,7 +90,7 @@ pub async fn plan(
     let policy = policy(&attributes, changes, options, now);
     let writer = PlanWriter::counting(Summary::new(limit, sample));
     let Planned { counts, desired, summary, .. } =
-        planning::diff(source, entries, &filter, policy, writer, &|counts| {
+        planning::diff(source, entries, &filter, policy, writer, waits, &|counts| {
             progress(Progress::Planning(counts))
         })
         .await?;

@@ -2,20 +2,15 @@
 //!
 //! The source's snapshot is closed before the first write request: this phase ends before the next begins.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-
 use super::plan_writer::PlanWriter;
 use super::ports::EngineError;
 use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter};
+use crate::record::{Counts, Filter, WaitReason};
 use crate::source::{Source, SourceError};
-
-/// How long the source may send nothing. A large sort takes minutes; a broken connection never ends.
-const SILENCE_MAX: Duration = Duration::from_secs(1_800);
+use crate::tries::Tries;
+use crate::waits::Waits;
 
 /// What planning found.
 #[derive(Debug)]
@@ -31,34 +26,53 @@ pub(super) struct Planned {
 }
 
 /// Plans by comparing source and ledger. `entries` is `None` if there is no ledger yet. `progress` is told the
-/// counts after each page. After a recovery conflict of a standby the source is read once more.
+/// counts after each page. While the source is unavailable, it is read again from its start.
 pub(super) async fn diff(
     source: &dyn Source,
     entries: Option<&dyn LedgerReader>,
     filter: &Filter,
     policy: DiffPolicy,
     mut writer: PlanWriter<'_>,
+    waits: &Waits,
     progress: &(dyn Fn(Counts) + Send + Sync),
 ) -> Result<Planned, EngineError> {
-    let mut diff = Diff::new(policy.clone());
-    let mut merged = merge(source, entries, filter, &mut diff, &mut writer, progress).await;
-    // Whatever the result, nothing else may be written while pages are being saved.
-    let mut saved = writer.saved().await;
-    if let Err(EngineError::Source(SourceError::RecoveryConflict)) = merged {
-        saved?;
-        tracing::warn!("the standby cancelled the read because of a recovery conflict; reading once more");
-        writer.discard().await?;
-        diff = Diff::new(policy);
-        merged = merge(source, entries, filter, &mut diff, &mut writer, progress).await;
-        saved = writer.saved().await;
-    }
-    merged.and(saved)?;
+    let mut tries = Tries::new(WaitReason::Source, source.give_up_after());
+    let diff = loop {
+        let mut diff = Diff::new(policy.clone());
+        let merged = merge(source, entries, filter, &mut diff, &mut writer, progress).await;
+        // Whatever the result, nothing else may be written while pages are being saved.
+        let saved = writer.saved().await;
+        match merged {
+            Ok(()) => {
+                saved?;
+                break diff;
+            }
+            Err(EngineError::Source(error @ SourceError::Unavailable { .. })) => {
+                saved?;
+                if !tries.wait(&error, waits).await {
+                    return Err(given_up(error, &tries).into());
+                }
+                writer.discard().await?;
+            }
+            Err(error) => return Err(error),
+        }
+    };
     Ok(Planned {
         counts: diff.counts(),
         desired: diff.desired(),
         has_in_doubt: diff.has_in_doubt(),
         summary: writer.into_summary(),
     })
+}
+
+/// Adds to the failure how often the source was tried.
+fn given_up(error: SourceError, tries: &Tries) -> SourceError {
+    match error {
+        SourceError::Unavailable { problem, hint } => {
+            SourceError::Unavailable { problem: problem + &tries.count(), hint }
+        }
+        error => error,
+    }
 }
 
 /// Merges source and ledger once, in constant memory.
@@ -80,8 +94,7 @@ async fn merge(
     loop {
         match diff.step(&mut desired, &mut known, &mut page)? {
             Need::Source => {
-                let next = writer.while_saving(timeout(SILENCE_MAX, source_pages.next())).await?;
-                desired.advance(next.map_err(|_| silent())??);
+                desired.advance(writer.while_saving(source_pages.next()).await??);
                 progress(diff.counts());
             }
             Need::Entries => known.advance(match entry_pages.as_mut() {
@@ -91,12 +104,5 @@ async fn merge(
             Need::Room => writer.take(std::mem::take(&mut page)).await?,
             Need::Nothing => return writer.take(page).await,
         }
-    }
-}
-
-fn silent() -> SourceError {
-    SourceError::Unusable {
-        problem: "the source has sent no row for 30 minutes".to_owned(),
-        hint: "check the network to it, and how long the query takes in psql".to_owned(),
     }
 }

@@ -148,7 +148,8 @@ async fn plan(
     let writer = PlanWriter::saving(ports.ledger, run_id, Summary::new(limit, 0));
     let progress = |counts| (ports.progress)(Progress::Planning(counts));
     let planned =
-        planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, &progress).await?;
+        planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, ports.waits, &progress)
+            .await?;
     Ok((planned, notices))
 }
 

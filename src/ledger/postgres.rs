@@ -5,7 +5,6 @@
 
 mod attempts;
 mod copy;
-mod liveness;
 pub(in crate::ledger) mod migrate;
 mod plan;
 pub(in crate::ledger) mod query;
@@ -29,7 +28,6 @@ use crate::record::{
 };
 use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
-use liveness::Liveness;
 pub(crate) use scan::scan;
 use session::failed;
 use writer::Writer;
@@ -50,8 +48,7 @@ impl PostgresLedger {
     /// [`LedgerError::Version`](super::LedgerError::Version) if a newer attrsync has migrated the ledger,
     /// [`LedgerError::Unusable`](super::LedgerError::Unusable) for an address that cannot hold a lock.
     pub async fn open(url: &str, store: &StoreName) -> Result<Self> {
-        let mut connection = session::connect_writer(url).await?;
-        let liveness = Liveness::of(url, &mut connection).await?;
+        let (mut connection, liveness) = session::connect_writer(url).await?;
         liveness.wait(rights::check(&mut connection)).await?;
         let created = liveness.wait(migrate::migrate(&mut connection)).await?;
         let store_id = liveness.wait(find_or_make(&mut connection, store)).await?;

@@ -8,37 +8,37 @@ mod read;
 mod session;
 mod sql;
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use tokio::sync::mpsc;
-use url::Url;
 
-use self::failure::{connection_failure, failure, malformed, place, unreadable, unusable};
+use self::failure::{Reading, malformed, unreadable, unusable};
 use self::read::Reader;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::read::push;
-use self::session::{close, rows, text};
+use self::session::{Snapshot, text};
 use self::sql::RowsQuery;
-use super::{Operation, Source, SourceError, SourcePages};
+use super::{Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceConfig};
+use crate::database::{Address, CONNECT_TIMEOUT};
 use crate::record::{Filter, SourcePage, WaitReason};
 use crate::waits::Waits;
 use crate::worker_thread::WorkerThread;
 
 /// Decoded pages that may wait for the caller.
 const PAGES_AHEAD: usize = 4;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A source that is a table, view or query in Postgres.
 #[derive(Debug, Clone)]
 pub struct PostgresSource {
-    options: PgConnectOptions,
+    address: Address,
     relation: String,
     is_query: bool,
+    /// The relation as it is configured, for hints.
+    reading: Reading,
+    give_up_after: Duration,
     waits: Waits,
 }
 
@@ -63,10 +63,14 @@ impl PostgresSource {
     /// # Errors
     /// The address or the table's name is not valid.
     pub fn new(config: &SourceConfig) -> Result<Self, SourceError> {
+        let address = Address::parse(config.url.expose(), &|name| std::env::var(name).ok())
+            .map_err(|(problem, hint)| unusable(format!("[source] url {problem}"), hint))?;
         Ok(Self {
-            options: connect_options(config.url.expose())?,
+            address,
             relation: sql::relation(&config.relation)?,
             is_query: matches!(config.relation, Relation::Query(_)),
+            reading: Reading::of(&config.relation),
+            give_up_after: config.give_up_after,
             waits: Waits::default(),
         })
     }
@@ -82,15 +86,12 @@ impl PostgresSource {
     /// # Errors
     /// Whatever would prevent [`read`](Source::read) from starting.
     pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
-        let (mut connection, types) = self.open().await?;
-        let query = self.query(&mut connection, &types, &Filter::default()).await?;
-        let server = rows(
-            &mut connection,
-            "select current_setting('server_version'), pg_is_in_recovery()::text".to_owned(),
-        )
-        .await?;
-        let plan = rows(&mut connection, format!("explain {}", query.all())).await?;
-        close(connection).await?;
+        let (mut snapshot, types) = self.open().await?;
+        let query = self.query(&mut snapshot, &types, &Filter::default()).await?;
+        let server = "select current_setting('server_version'), pg_is_in_recovery()::text";
+        let server = snapshot.rows(server.to_owned()).await?;
+        let plan = snapshot.rows(format!("explain {}", query.all())).await?;
+        snapshot.close().await?;
         let server = server.first().ok_or_else(|| malformed("the version"))?;
         let plan: Vec<String> = plan.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
         Ok(SourceShape {
@@ -103,87 +104,36 @@ impl PostgresSource {
     }
 
     /// Connects, opens the snapshot, and checks the columns' types.
-    async fn open(&self) -> Result<(PgConnection, ColumnTypes), SourceError> {
-        let _waiting = self.waits.begin(WaitReason::Source, Some(CONNECT_TIMEOUT), "connecting");
-        let mut connection = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect())
-            .await
-            .map_err(|_| {
-                unusable(
-                    format!("no response from the source at {} within 30 seconds", place(&self.options)),
-                    "check host and port in [source] url, and firewalls on the way",
-                )
-            })?
-            .map_err(|error| connection_failure(&self.options, error))?;
-        sqlx::raw_sql(sql::BEGIN)
-            .execute(&mut connection)
-            .await
-            .map_err(|error| failure(Operation::OpenSnapshot, error))?;
-        let found = rows(&mut connection, sql::column_types(&self.relation)).await?;
+    async fn open(&self) -> Result<(Snapshot, ColumnTypes), SourceError> {
+        let connecting = self.waits.begin(WaitReason::Source, Some(CONNECT_TIMEOUT), "connecting");
+        let mut snapshot = Snapshot::open(&self.address, self.reading.clone()).await?;
+        drop(connecting);
+        let found = snapshot.rows(sql::column_types(&self.relation)).await?;
         let types = ColumnTypes::new(&found)?;
-        Ok((connection, types))
+        Ok((snapshot, types))
     }
 
     /// Sends all rows, then closes the snapshot and the session. Stops early once the receiver is dropped.
     async fn send_rows(&self, filter: &Filter, pages: &mpsc::Sender<SourcePage>) -> Result<(), SourceError> {
-        let (mut connection, types) = self.open().await?;
-        let query = self.query(&mut connection, &types, filter).await?;
-        Reader::new(connection, query, pages).read_all().await
+        let (mut snapshot, types) = self.open().await?;
+        let query = self.query(&mut snapshot, &types, filter).await?;
+        Reader::new(snapshot, query, pages).read_all().await
     }
 
     /// Writes the query that reads the rows.
     async fn query(
         &self,
-        connection: &mut PgConnection,
+        snapshot: &mut Snapshot,
         types: &ColumnTypes,
         filter: &Filter,
     ) -> Result<RowsQuery, SourceError> {
         let is_text = matches!(types.value_base(), "text" | "character varying");
         let small = is_text && !self.is_query && {
-            let found = rows(connection, sql::has_small_values(&self.relation)).await?;
+            let found = snapshot.rows(sql::has_small_values(&self.relation)).await?;
             found.first().map(|row| text(row, 0)).transpose()?.as_deref() == Some("true")
         };
         Ok(RowsQuery::new(&self.relation, sql::value(is_text, small), filter))
     }
-}
-
-/// Reads the address without the parameters that sqlx does not know, because sqlx would log their values.
-fn connect_options(url: &str) -> Result<PgConnectOptions, SourceError> {
-    const KNOWN: [&str; 17] = [
-        "sslmode",
-        "ssl-mode",
-        "sslrootcert",
-        "ssl-root-cert",
-        "ssl-ca",
-        "sslcert",
-        "ssl-cert",
-        "sslkey",
-        "ssl-key",
-        "statement-cache-capacity",
-        "host",
-        "hostaddr",
-        "port",
-        "dbname",
-        "user",
-        "password",
-        "options",
-    ];
-    let bad = |problem: String| unusable(problem, "it must be postgres://user:password@host:5432/database");
-    let mut address =
-        Url::parse(url).map_err(|error| bad(format!("[source] url cannot be read: {error}")))?;
-    let (known, ignored): (Vec<_>, Vec<_>) = address
-        .query_pairs()
-        .map(|(key, value)| (key.into_owned(), value.into_owned()))
-        .partition(|(key, _)| KNOWN.contains(&key.as_str()) || key.starts_with("options["));
-    for (key, _) in ignored.iter().filter(|(key, _)| key != "application_name") {
-        tracing::warn!(parameter = %key, "a parameter of [source] url is not known and ignored");
-    }
-    address.set_query(None);
-    if !known.is_empty() {
-        address.query_pairs_mut().extend_pairs(known);
-    }
-    let options = PgConnectOptions::from_str(address.as_str())
-        .map_err(|error| bad(format!("[source] url cannot be used: {error}")))?;
-    Ok(options.application_name("attrsync").disable_statement_logging())
 }
 
 /// The types of the three columns: the declared type and the base type.
@@ -229,6 +179,10 @@ fn is_sort(line: &str) -> bool {
 
 #[async_trait]
 impl Source for PostgresSource {
+    fn give_up_after(&self) -> Duration {
+        self.give_up_after
+    }
+
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
         let (source, filter) = (self.clone(), filter.clone());
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);

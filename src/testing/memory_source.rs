@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::config::SourceConfig;
 use crate::record::{Filter, SourcePage, SourceRow};
 use crate::source::{Source, SourceError, SourcePages};
 
@@ -72,7 +74,8 @@ struct MemoryPages {
 impl SourcePages for MemoryPages {
     async fn next(&mut self) -> Result<Option<SourcePage>, SourceError> {
         if self.fails_at.is_some_and(|fails_at| self.at >= fails_at) {
-            return Err(SourceError::RecoveryConflict);
+            let problem = "the standby cancelled the read (recovery conflict)".to_owned();
+            return Err(SourceError::Unavailable { problem, hint: "read again".to_owned() });
         }
         let end = self.fails_at.unwrap_or(self.rows.len()).min(self.at + PAGE_ROWS);
         let mut page = SourcePage::with_capacity(end - self.at);
@@ -87,6 +90,10 @@ impl SourcePages for MemoryPages {
 
 #[async_trait]
 impl Source for MemorySource {
+    fn give_up_after(&self) -> Duration {
+        SourceConfig::GIVE_UP_AFTER
+    }
+
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
         let rows = self.snapshot(filter);
         let conflict =
@@ -134,7 +141,7 @@ mod tests {
         source.conflict(2);
         for _ in 0..2 {
             let error = read(&source, &Filter::default()).await.expect_err("a conflict");
-            assert!(matches!(error, SourceError::RecoveryConflict));
+            assert!(matches!(error, SourceError::Unavailable { .. }));
         }
         assert_eq!(read(&source, &Filter::default()).await.expect("rows").len(), 5_000);
     }

@@ -56,7 +56,8 @@ impl Shop {
 }
 
 fn source_at(url: &str, relation: Relation) -> PostgresSource {
-    PostgresSource::new(&SourceConfig { url: Secret::new(url), relation }).expect("a source")
+    let give_up_after = SourceConfig::GIVE_UP_AFTER;
+    PostgresSource::new(&SourceConfig { url: Secret::new(url), relation, give_up_after }).expect("a source")
 }
 
 fn table(name: &str) -> Relation {
@@ -85,7 +86,7 @@ fn row(customer_id: i64, attribute_id: i64, value: &str) -> Row {
 /// The problem and the hint of an error, neither with the password.
 fn message<T>(result: Result<T, SourceError>) -> String {
     match result.err().expect("an error") {
-        SourceError::Unusable { problem, hint } => {
+        SourceError::Unusable { problem, hint } | SourceError::Unavailable { problem, hint } => {
             assert!(!problem.contains("hunter2") && !hint.contains("hunter2"), "{problem}; {hint}");
             format!("{problem}; {hint}")
         }

@@ -70,6 +70,11 @@ fn adapters_do_not_import_each_other() {
 }
 
 #[test]
+fn sessions_with_postgres_know_nothing_of_their_users() {
+    use_nothing_of(&["database"], &["source", "ledger", "destination", "config", "engine", "cli", "sandbox"]);
+}
+
+#[test]
 fn the_engine_sees_ports_only() {
     let adapters = ["sqlite", "postgres", "memory", "bigcommerce", "sandbox", "audit", "cli"];
     only_where(&adapters, |source| !source.is_in("engine"));
@@ -83,7 +88,7 @@ fn adapters_are_built_in_one_place() {
 
 #[test]
 fn each_library_is_used_in_its_modules_only() {
-    only_where(&["sqlx"], |source| source.is_in_any(&["source", "ledger", "private_postgres"]));
+    only_where(&["sqlx"], |source| source.is_in_any(&["database", "source", "ledger", "private_postgres"]));
     only_where(&["rusqlite"], |source| source.is_in("ledger"));
     only_where(&["reqwest"], |source| source.is_in("destination"));
     only_where(&["clap", "clap_complete", "clap_mangen", "anyhow", "indicatif"], |source| {

@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::schema::is_ledger;
 use super::session::{self, failed};
+use crate::database::{DatabaseError, Purpose};
 use crate::failpoint;
 use crate::ledger::{LedgerError, Result};
 
@@ -22,32 +23,36 @@ mod embedded {
 struct Migrator<'a>(&'a mut PgConnection);
 
 impl AsyncTransaction for Migrator<'_> {
-    type Error = sqlx::Error;
+    type Error = DatabaseError;
 
     async fn execute<'a, T: Iterator<Item = &'a str> + Send + 'a>(
         &'a mut self,
         queries: T,
-    ) -> Result<usize, sqlx::Error> {
-        let mut transaction = self.0.begin().await?;
+    ) -> Result<usize, DatabaseError> {
+        let mut transaction = self.0.begin().await.map_err(explained)?;
         let mut count = 0;
         for query in queries {
-            sqlx::raw_sql(AssertSqlSafe(query)).execute(&mut *transaction).await?;
+            sqlx::raw_sql(AssertSqlSafe(query)).execute(&mut *transaction).await.map_err(explained)?;
             count += 1;
         }
         failpoint::reach("migrating");
-        transaction.commit().await?;
+        transaction.commit().await.map_err(explained)?;
         Ok(count)
     }
 }
 
 impl AsyncQuery<Vec<Migration>> for Migrator<'_> {
-    async fn query<'a>(&'a mut self, query: &'a str) -> Result<Vec<Migration>, sqlx::Error> {
-        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut *self.0).await?;
-        rows.iter().map(applied).collect()
+    async fn query<'a>(&'a mut self, query: &'a str) -> Result<Vec<Migration>, DatabaseError> {
+        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut *self.0).await.map_err(explained)?;
+        rows.iter().map(|row| applied(row).map_err(explained)).collect()
     }
 }
 
 impl AsyncMigrate for Migrator<'_> {}
+
+fn explained(error: sqlx::Error) -> DatabaseError {
+    DatabaseError::of(Purpose::Ledger, error)
+}
 
 fn applied(row: &sqlx::postgres::PgRow) -> Result<Migration, sqlx::Error> {
     let applied_on: String = row.try_get(2)?;

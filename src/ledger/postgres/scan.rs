@@ -4,8 +4,7 @@ use chrono::DateTime;
 use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
 use tokio::sync::mpsc;
 
-use super::liveness::Liveness;
-use super::session::{connect, failed};
+use super::session::{connect_alive, failed};
 use crate::ledger::entry_extras::EntryExtras;
 use crate::ledger::page_channel::{self, READING, ReceivedPages, Sent};
 use crate::ledger::{EntryPages, LedgerError, Result};
@@ -59,8 +58,7 @@ fn statement(store_id: i64, filter: &Filter) -> String {
 /// Sends all pages. Returns early, without an error, only if the plan has stopped reading.
 async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Sent>) -> Result<()> {
     let doing = failed(READING);
-    let mut connection = connect(url).await?;
-    let liveness = Liveness::of(url, &mut connection).await?;
+    let (mut connection, liveness) = connect_alive(url).await?;
     let mut chunks = liveness.wait(connection.copy_out_raw(statement).map_err(doing)).await?;
     let malformed = |error| LedgerError::Database { doing: READING, source: Box::new(error) };
     let mut decoder = CopyDecoder::default();

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection, Row};
+use sqlx::{PgConnection, Row};
 use tokio::time::timeout;
 
+use crate::database::{self, Address, DatabaseError, Endpoint, Liveness, Purpose, Silent};
 use crate::ledger::{LedgerError, Result};
 
 /// The first key of attrsync's advisory locks: "attr". The second is a store's id, or 0 for migrations.
 pub(in crate::ledger) const LOCK_CLASS: i32 = 0x6174_7472;
 const MIGRATIONS: i32 = 0;
 
-/// How long a session may take to be opened and set up.
+/// How long a session may take to be set up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a transaction pooler is probed for, each time with one statement more in between: a pool that assigns its
@@ -62,12 +62,35 @@ const WRITER_SETTINGS: &str = "
 
 /// Makes a database error the ledger's, with the operation that failed.
 pub(in crate::ledger) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError + Copy {
+    move |error| of_database(doing)(DatabaseError::of(Purpose::Ledger, error))
+}
+
+fn of_database(doing: &'static str) -> impl Fn(DatabaseError) -> LedgerError + Copy {
     move |error| LedgerError::Database { doing, source: Box::new(error) }
+}
+
+impl From<Silent> for LedgerError {
+    fn from(error: Silent) -> Self {
+        Self::Database { doing: "reach its database", source: Box::new(error) }
+    }
 }
 
 /// Opens a session at an address that [`connect_unpooled`] has accepted.
 pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
-    in_time(async { set_up(reach(url).await?).await }).await
+    let (connection, _) = reach(url).await?;
+    in_time(set_up(connection)).await
+}
+
+/// Opens a session as [`connect`] does, and watches over it.
+pub(super) async fn connect_alive(url: &str) -> Result<(PgConnection, Liveness)> {
+    let (connection, endpoint) = reach(url).await?;
+    watched(in_time(set_up(connection)).await?, endpoint).await
+}
+
+async fn watched(mut connection: PgConnection, endpoint: Endpoint) -> Result<(PgConnection, Liveness)> {
+    let liveness =
+        Liveness::of(endpoint, &mut connection).await.map_err(of_database("ask for its session"))?;
+    Ok((connection, liveness))
 }
 
 /// Opens a session that stays the same one from statement to statement.
@@ -76,23 +99,27 @@ pub(in crate::ledger) async fn connect(url: &str) -> Result<PgConnection> {
 /// [`LedgerError::Unusable`] for the address of a pooler in transaction mode. No setting was made by then, because
 /// behind such a pooler a setting stays with the next client.
 pub(in crate::ledger) async fn connect_unpooled(url: &str) -> Result<PgConnection> {
-    in_time(async {
-        let mut connection = reach(url).await?;
-        refuse_transaction_pooler(url, &mut connection).await?;
+    Ok(reach_unpooled(url).await?.0)
+}
+
+async fn reach_unpooled(url: &str) -> Result<(PgConnection, Endpoint)> {
+    let (mut connection, endpoint) = reach(url).await?;
+    let set_up = async {
+        refuse_transaction_pooler(&endpoint, &mut connection).await?;
         set_up(connection).await
-    })
-    .await
+    };
+    Ok((in_time(set_up).await?, endpoint))
 }
 
 /// Opens the session that will hold a store's lock and write.
-pub(super) async fn connect_writer(url: &str) -> Result<PgConnection> {
-    let mut writer = connect_unpooled(url).await?;
+pub(super) async fn connect_writer(url: &str) -> Result<(PgConnection, Liveness)> {
+    let (mut writer, endpoint) = reach_unpooled(url).await?;
     in_time(async {
         refuse_other_encodings(&mut writer).await?;
         set_up_writer(&mut writer).await
     })
     .await?;
-    Ok(writer)
+    watched(writer, endpoint).await
 }
 
 async fn set_up_writer(writer: &mut PgConnection) -> Result<()> {
@@ -105,10 +132,10 @@ async fn set_up_writer(writer: &mut PgConnection) -> Result<()> {
 /// Bounds the opening of a session: the network may fall silent in the middle of it.
 pub(super) async fn in_time<T>(opening: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(CONNECT_TIMEOUT, opening).await.unwrap_or_else(|_| {
-        Err(LedgerError::Unusable(format!(
-            "the ledger's database sent no response within {} seconds: check the host and port in [ledger] url",
-            CONNECT_TIMEOUT.as_secs()
-        )))
+        let seconds = CONNECT_TIMEOUT.as_secs();
+        let source =
+            format!("it sent no response within {seconds} seconds after the session was opened").into();
+        Err(LedgerError::Database { doing: "set up its session", source })
     })
 }
 
@@ -128,12 +155,10 @@ pub(super) async fn refuse_other_encodings(connection: &mut PgConnection) -> Res
     )))
 }
 
-async fn reach(url: &str) -> Result<PgConnection> {
-    let options: PgConnectOptions = url
-        .parse()
-        .map_err(|error| LedgerError::Unusable(format!("[ledger] url cannot be used: {error}")))?;
-    let options = options.application_name("attrsync").disable_statement_logging();
-    options.connect().await.map_err(failed("connect to its database"))
+async fn reach(url: &str) -> Result<(PgConnection, Endpoint)> {
+    let address = Address::parse(url, &|name| std::env::var(name).ok())
+        .map_err(|(problem, hint)| LedgerError::Unusable(format!("[ledger] url {problem}: {hint}")))?;
+    database::connect(&address, Purpose::Ledger).await.map_err(of_database("connect to its database"))
 }
 
 async fn set_up(mut connection: PgConnection) -> Result<PgConnection> {
@@ -146,8 +171,8 @@ async fn set_up(mut connection: PgConnection) -> Result<PgConnection> {
 
 /// Refuses a pooler that assigns a server session to another client after each transaction, because two runs could
 /// share one lock. Such a pooler shows when a second client in a transaction displaces the first one.
-async fn refuse_transaction_pooler(url: &str, first: &mut PgConnection) -> Result<()> {
-    let mut second = reach(url).await?;
+async fn refuse_transaction_pooler(endpoint: &Endpoint, first: &mut PgConnection) -> Result<()> {
+    let mut second = database::reconnect(endpoint).await.map_err(of_database(PROBE))?;
     for statements in 0..POOLER_PROBES {
         let before = backend(first).await?;
         for _ in 0..statements {

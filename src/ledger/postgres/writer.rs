@@ -11,10 +11,10 @@ use sqlx::{Acquire, PgConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
-use super::liveness::{Liveness, SILENCE_MAX};
 use super::query::{bind, cells};
 use super::session::{self, failed};
 use crate::config::Secret;
+use crate::database::{Liveness, SILENCE_MAX};
 use crate::ledger::cells::{Cells, Value};
 use crate::ledger::sql::{Fence, Rows, Sql, Statement, statement};
 use crate::ledger::statements::FENCE;
@@ -45,8 +45,7 @@ impl Writer {
     /// Opens another session for the same store, without its lock.
     pub(super) async fn another(&self) -> Result<Self> {
         let url = self.url.expose();
-        let mut connection = session::connect(url).await?;
-        let liveness = Liveness::of(url, &mut connection).await?;
+        let (connection, liveness) = session::connect_alive(url).await?;
         Ok(Self::new(url, self.store_id, connection, liveness))
     }
 

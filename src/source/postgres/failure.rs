@@ -1,8 +1,10 @@
-//! Explains an error of the database, with a hint and without any password or value.
+//! Makes an error of the database the source's, with a hint about what is read.
 
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
+use sqlx::postgres::PgDatabaseError;
 
-use crate::source::{Cause, Operation, SourceError};
+use crate::config::Relation;
+use crate::database::{DatabaseError, Purpose, Silent, masked};
+use crate::source::{Operation, SourceError};
 
 /// The most characters of a message about a row.
 const WORDS_MAX: usize = 300;
@@ -11,9 +13,8 @@ pub(super) fn unusable(problem: impl Into<String>, hint: impl Into<String>) -> S
     SourceError::Unusable { problem: problem.into(), hint: hint.into() }
 }
 
-/// The failure of an operation.
-pub(super) fn failure(operation: Operation, error: sqlx::Error) -> SourceError {
-    explained(error).unwrap_or_else(|source| SourceError::Database { operation, source })
+pub(super) fn unavailable(problem: String, hint: impl Into<String>) -> SourceError {
+    SourceError::Unavailable { problem, hint: hint.into() }
 }
 
 /// The failure of a response that lacks something.
@@ -29,86 +30,79 @@ pub(super) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) 
     SourceError::Database { operation: Operation::ReadRows, source: Box::new(error) }
 }
 
-/// The failure to connect, with the address and without its password.
-pub(super) fn connection_failure(options: &PgConnectOptions, error: sqlx::Error) -> SourceError {
-    let place = place(options);
-    match error {
-        sqlx::Error::Io(error) => unusable(
-            format!("could not connect to the source at {place}: {error}"),
-            "check host and port in [source] url, and that the server runs and takes connections from here",
-        ),
-        sqlx::Error::Tls(error) => unusable(
-            format!("could not set up TLS with the source at {place}: {error}"),
-            "check sslmode and sslrootcert in [source] url",
-        ),
-        error => explained(error).unwrap_or_else(SourceError::Connect),
+impl From<Silent> for SourceError {
+    fn from(error: Silent) -> Self {
+        unavailable(
+            format!("the session with the source is dead: {error}"),
+            "check the network to the source: a firewall may drop sessions that are quiet for some minutes",
+        )
     }
 }
 
-/// Host and port, or the socket.
-pub(super) fn place(options: &PgConnectOptions) -> String {
-    match options.get_socket() {
-        Some(socket) => socket.display().to_string(),
-        None => format!("{}:{}", options.get_host(), options.get_port()),
-    }
+/// The relation that is read, as it is configured.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    key: &'static str,
+    text: String,
 }
 
-/// Explains an error by its SQLSTATE. Returns the cause as the error if a person cannot act upon it.
-fn explained(error: sqlx::Error) -> Result<SourceError, Cause> {
-    let Some(database) = error.as_database_error().and_then(|error| error.try_downcast_ref()) else {
-        return Err(Box::new(error));
-    };
-    let message = PgDatabaseError::message(database);
-    let with = |lead: &str, hint: &str| unusable(format!("{lead}: {message}"), hint);
-    Ok(match database.code() {
-        // Replay is the only conflict of a transaction that only reads.
-        "40001" | "40P01" => SourceError::RecoveryConflict,
-        "28P01" | "28000" => with(
-            "the source refused the log-in",
-            "check user and password in [source] url, and the server's pg_hba.conf",
-        ),
-        "3D000" => {
-            with("the source's server has no such database", "check the name at the end of [source] url")
+impl Reading {
+    pub(super) fn of(relation: &Relation) -> Self {
+        match relation {
+            Relation::Table(name) => Self { key: "table", text: name.clone() },
+            Relation::Query(query) => Self { key: "query", text: query.clone() },
         }
-        "42P01" | "3F000" => with(
-            "the source has no such table",
-            "check [source] table, with its schema if that is not on the search path",
-        ),
-        "42703" => with(
-            "the source lacks a column",
-            "it must have customer_id, attribute_id and value; a query in [source] query can rename others",
-        ),
-        "42501" => with("the source may not be read", &grant_hint(database)),
-        "55P03" => unusable(
-            "another session has locked the source's table for 30 seconds",
-            "find the session in pg_locks, and run again",
-        ),
-        code if code.starts_with("42") => {
-            with("the source's query cannot be run", "run it in psql and correct [source] query")
+    }
+
+    /// The failure of a statement.
+    pub(super) fn failure(&self, error: sqlx::Error) -> SourceError {
+        self.explained(&DatabaseError::of(Purpose::Source, error))
+    }
+
+    /// The failure of a statement or a connection.
+    pub(super) fn explained(&self, error: &DatabaseError) -> SourceError {
+        let problem = error.sentence(Purpose::Source);
+        if error.may_pass() {
+            return unavailable(problem, error.hint());
         }
-        // The server's message quotes bytes of the value.
-        "22021" | "22P05" => unusable(
-            format!(
-                "a value of the source cannot be read as UTF-8, given its database's encoding (SQLSTATE {})",
-                database.code()
+        let is_name = error.code().is_some_and(|code| matches!(code, "42P01" | "42703" | "3F000"));
+        match is_name.then(|| self.mixed_case_in(&problem)).flatten() {
+            Some(name) => unusable(
+                problem,
+                match self.key {
+                    "table" => format!(
+                        "without quotes, Postgres reads a name in lower case: write table = '{}'",
+                        self.quoted_table()
+                    ),
+                    _ => format!(
+                        "without quotes, Postgres reads a name in lower case: write \"{name}\" in the query"
+                    ),
+                },
             ),
-            "correct the value, or cast it in [source] query: encode(convert_to(value, 'SQL_ASCII'), 'escape') shows its bytes",
-        ),
-        code if code.starts_with("22") => unusable(
-            format!("a row of the source could not be read: {} (SQLSTATE {code})", masked(message)),
-            "find the row by running the query in psql, and correct it or the cast",
-        ),
-        code => return Err(format!("{} (SQLSTATE {code})", masked(message)).into()),
-    })
-}
-
-fn grant_hint(error: &PgDatabaseError) -> String {
-    match (error.schema(), error.table()) {
-        (Some(schema), Some(table)) => {
-            format!("run: grant select on {schema}.{table} to the user of [source] url")
+            None => unusable(problem, error.hint()),
         }
-        _ => "run: grant select on that table, and grant usage on its schema, to the user of [source] url"
-            .to_owned(),
+    }
+
+    /// Returns the name that a message quotes in lower case, as the configuration writes it.
+    fn mixed_case_in(&self, message: &str) -> Option<&str> {
+        let named = message
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .flat_map(|name| name.split('.'))
+            .chain(message.split(|c: char| !(c.is_alphanumeric() || c == '_')));
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let written =
+            || self.text.split(|c: char| !is_part(c)).filter(|word| word.chars().any(char::is_uppercase));
+        named
+            .filter(|name| name.len() > 1)
+            .find_map(|name| written().find(|word| *word != name && word.to_ascii_lowercase() == *name))
+    }
+
+    /// The table's name with quotes around each part.
+    fn quoted_table(&self) -> String {
+        let parts = self.text.split('.').map(|part| format!("\"{}\"", part.trim_matches('"')));
+        parts.collect::<Vec<_>>().join(".")
     }
 }
 
@@ -151,25 +145,19 @@ pub(super) fn row_problem(error: &sqlx::Error) -> Option<RowProblem> {
     })
 }
 
-/// Removes the quoted part of a message, because it may be a customer's value.
-fn masked(message: &str) -> String {
-    let Some((start, rest)) = message.split_once('"') else { return message.to_owned() };
-    let end = rest.rsplit_once('"').map_or("", |(_, end)| end);
-    format!("{start}\"…\"{end}")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::masked;
+    use super::*;
 
     #[test]
-    fn the_quoted_part_is_removed() {
-        assert_eq!(masked("out of memory"), "out of memory");
-        assert_eq!(
-            masked(r#"invalid input syntax for type integer: "Ann""#),
-            r#"invalid input syntax for type integer: "…""#
-        );
-        assert_eq!(masked(r#"value "9"9" is out of range"#), r#"value "…" is out of range"#);
-        assert_eq!(masked("cut \"off"), "cut \"…\"");
+    fn a_name_in_mixed_case_is_found_as_it_is_written() {
+        let table = Reading::of(&Relation::Table("Shop.CustomerAttributes".to_owned()));
+        let message = r#"relation "shop.customerattributes" does not exist"#;
+        assert_eq!(table.mixed_case_in(message), Some("Shop"));
+        assert_eq!(table.quoted_table(), r#""Shop"."CustomerAttributes""#);
+        let query = Reading::of(&Relation::Query("select CustomerId from orders".to_owned()));
+        assert_eq!(query.mixed_case_in(r#"column "customerid" does not exist"#), Some("CustomerId"));
+        assert_eq!(query.mixed_case_in(r#"column orders.customerid does not exist"#), Some("CustomerId"));
+        assert_eq!(query.mixed_case_in(r#"relation "orders" does not exist"#), None);
     }
 }

@@ -1,17 +1,16 @@
 //! Reads the rows: one ordered COPY. If a row cannot be read, smaller parts are read in the same snapshot until the row is
 //! found; it is passed on with its key and the reason, and the rest is read as before.
 
-use futures_util::StreamExt;
-use sqlx::PgConnection;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
-use super::failure::{RowProblem, failure, row_problem, unreadable, unusable};
+use super::failure::{RowProblem, row_problem, unreadable, unusable};
 use super::part::{Part, RawKey};
-use super::session::{close, rows, text};
+use super::session::{Snapshot, text};
 use super::sql::{self, RowsQuery};
 use crate::pgcopy::{self, CopyDecoder, CopyError, Field};
 use crate::record::{PAGE_BYTES, SourcePage, SourceRow};
-use crate::source::{Operation, SourceError};
+use crate::source::SourceError;
 
 const PAGE_ROWS: usize = 2_000;
 
@@ -23,7 +22,7 @@ const NOT_UTF8: &str = "its value is not UTF-8 text; correct it, or convert it i
 
 /// One read of all rows.
 pub(super) struct Reader<'a> {
-    connection: PgConnection,
+    snapshot: Snapshot,
     query: RowsQuery,
     pages: &'a mpsc::Sender<SourcePage>,
     page: SourcePage,
@@ -51,13 +50,9 @@ enum End {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(
-        connection: PgConnection,
-        query: RowsQuery,
-        pages: &'a mpsc::Sender<SourcePage>,
-    ) -> Self {
+    pub(super) fn new(snapshot: Snapshot, query: RowsQuery, pages: &'a mpsc::Sender<SourcePage>) -> Self {
         let page = SourcePage::with_capacity(PAGE_ROWS);
-        Self { connection, query, pages, page, sent: 0, last_sent: None, separable: false, unreadable: 0 }
+        Self { snapshot, query, pages, page, sent: 0, last_sent: None, separable: false, unreadable: 0 }
     }
 
     /// Sends all rows, then closes the snapshot and the session. Stops early once the receiver is dropped.
@@ -81,7 +76,7 @@ impl<'a> Reader<'a> {
         if !self.page.is_empty() && self.pages.send(self.page).await.is_err() {
             return Ok(());
         }
-        close(self.connection).await
+        self.snapshot.close().await
     }
 
     /// Reads a part and passes its rows on. With a problem, its rows are passed on without their values.
@@ -92,9 +87,16 @@ impl<'a> Reader<'a> {
         };
         let mut decoder = CopyDecoder::default();
         let mut skip = part.skip;
-        let mut chunks =
-            self.connection.copy_out_raw(&copy).await.map_err(|error| failure(Operation::ReadRows, error))?;
-        while let Some(chunk) = chunks.next().await {
+        let Snapshot { connection, liveness, reading } = &mut self.snapshot;
+        let copying = liveness.wait(async { Ok::<_, SourceError>(connection.copy_out_raw(&copy).await) });
+        let mut chunks = copying.await?.map_err(|error| reading.failure(error))?;
+        loop {
+            // The clock is read only if there is something to wait for.
+            let next = match chunks.next().now_or_never() {
+                Some(next) => next,
+                None => liveness.wait(async { Ok::<_, SourceError>(chunks.next().await) }).await?,
+            };
+            let Some(chunk) = next else { break };
             let chunk = match chunk {
                 Ok(chunk) => chunk,
                 Err(error) => match row_problem(&error) {
@@ -103,7 +105,7 @@ impl<'a> Reader<'a> {
                         self.resume().await?;
                         return Ok(End::Failed { problem });
                     }
-                    None => return Err(failure(Operation::ReadRows, error)),
+                    None => return Err(reading.failure(error)),
                 },
             };
             let page = &mut self.page;
@@ -131,7 +133,7 @@ impl<'a> Reader<'a> {
 
     /// Makes the snapshot usable again after an error.
     async fn resume(&mut self) -> Result<(), SourceError> {
-        rows(&mut self.connection, sql::RESUME.to_owned()).await.map(|_| ())
+        self.snapshot.rows(sql::RESUME.to_owned()).await.map(|_| ())
     }
 
     /// Splits a part that failed before a row of it was passed on. A part that cannot be split has the row: it is passed
@@ -178,13 +180,13 @@ impl<'a> Reader<'a> {
 
     /// Runs a query. Returns `None` if it meets a row that cannot be read.
     async fn found(&mut self, query: String) -> Result<Option<Vec<sqlx::postgres::PgRow>>, SourceError> {
-        match sqlx::raw_sql(sqlx::AssertSqlSafe(query)).fetch_all(&mut self.connection).await {
+        match self.snapshot.try_rows(query).await? {
             Ok(rows) => Ok(Some(rows)),
             Err(error) if row_problem(&error).is_some() => {
                 self.resume().await?;
                 Ok(None)
             }
-            Err(error) => Err(failure(Operation::ReadRows, error)),
+            Err(error) => Err(self.snapshot.reading.failure(error)),
         }
     }
 

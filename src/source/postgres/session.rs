@@ -1,25 +1,66 @@
-//! What is asked and read in a session whose snapshot is open.
+//! What is asked and read in a session whose snapshot is open, as long as its server is there.
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Row};
+use tokio::time::timeout;
 
-use super::failure::failure;
+use super::failure::{Reading, unavailable};
+use super::sql;
+use crate::database::{self, Address, CONNECT_TIMEOUT, DatabaseError, Liveness, Purpose};
 use crate::source::{Operation, SourceError};
 
-pub(super) async fn rows(connection: &mut PgConnection, query: String) -> Result<Vec<PgRow>, SourceError> {
-    sqlx::raw_sql(AssertSqlSafe(query))
-        .fetch_all(connection)
-        .await
-        .map_err(|error| failure(Operation::InspectColumns, error))
+/// An open snapshot.
+pub(super) struct Snapshot {
+    pub(super) connection: PgConnection,
+    pub(super) liveness: Liveness,
+    pub(super) reading: Reading,
+}
+
+impl Snapshot {
+    /// Connects and begins the transaction.
+    pub(super) async fn open(address: &Address, reading: Reading) -> Result<Self, SourceError> {
+        let failed = |error: DatabaseError| reading.explained(&error);
+        let (mut connection, endpoint) = database::connect(address, Purpose::Source).await.map_err(failed)?;
+        // Behind a pooler, the transaction keeps the session with one process of the server.
+        let begin = timeout(CONNECT_TIMEOUT, sqlx::raw_sql(sql::BEGIN).execute(&mut connection));
+        begin.await.map_err(|_| no_transaction())?.map_err(|error| reading.failure(error))?;
+        let liveness = Liveness::of(endpoint, &mut connection).await.map_err(failed)?;
+        Ok(Self { connection, liveness, reading })
+    }
+
+    /// Runs a query and returns all its rows.
+    pub(super) async fn rows(&mut self, query: String) -> Result<Vec<PgRow>, SourceError> {
+        self.try_rows(query).await?.map_err(|error| self.reading.failure(error))
+    }
+
+    /// Runs a query and returns all its rows, or the server's error. The outer error is that of a dead session.
+    pub(super) async fn try_rows(&mut self, query: String) -> Result<sqlx::Result<Vec<PgRow>>, SourceError> {
+        let rows = sqlx::raw_sql(AssertSqlSafe(query)).fetch_all(&mut self.connection);
+        self.liveness.wait(async { Ok(rows.await) }).await
+    }
+
+    /// Ends the snapshot with a rollback, so that no function of the query leaves anything behind, and closes the
+    /// session.
+    pub(super) async fn close(self) -> Result<(), SourceError> {
+        let Self { mut connection, liveness, reading } = self;
+        let closing = async {
+            sqlx::raw_sql("rollback").execute(&mut connection).await?;
+            connection.close().await
+        };
+        liveness.wait(async { closing.await.map_err(|error| reading.failure(error)) }).await
+    }
+}
+
+fn no_transaction() -> SourceError {
+    unavailable(
+        "the source opened a session, and then began no transaction within 30 seconds".to_owned(),
+        "see the log of the server, and that of a pooler on the way",
+    )
 }
 
 pub(super) fn text(row: &PgRow, column: usize) -> Result<String, SourceError> {
-    row.try_get(column).map_err(|error| failure(Operation::InspectColumns, error))
-}
-
-/// Ends the snapshot with a rollback, so that no function of the query leaves anything behind, and closes the session.
-pub(super) async fn close(mut connection: PgConnection) -> Result<(), SourceError> {
-    let closing = |error| failure(Operation::CloseSnapshot, error);
-    sqlx::raw_sql("rollback").execute(&mut connection).await.map_err(closing)?;
-    connection.close().await.map_err(closing)
+    row.try_get(column).map_err(|error| SourceError::Database {
+        operation: Operation::InspectColumns,
+        source: Box::new(error),
+    })
 }

@@ -169,7 +169,7 @@ fn promise_11_no_output_has_a_secret_and_no_log_has_a_value() {
         watch.run(&["check"]).exits(1);
         world.store().heal();
         let config = world.config("");
-        let source_down = config.replacen("127.0.0.1", "127.0.0.1:1/x?y=", 1);
+        let source_down = config.replacen("127.0.0.1", "127.0.0.1:1/x?application_name=", 1);
         let broken = config.replace("[push]", "[push");
         for (text, code) in [(source_down, 1), (broken, 64), (config.replace("[ledger]", "[store.x]"), 64)] {
             world.write_config(&text);

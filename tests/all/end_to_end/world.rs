@@ -119,7 +119,7 @@ impl World {
 
     pub(super) fn config(&self, push: &str) -> String {
         format!(
-            "[source]\nurl = \"{}\"\ntable = \"customer_attribute_values\"\n\
+            "[source]\nurl = \"{}\"\ntable = \"customer_attribute_values\"\ngive_up_after = \"0s\"\n\
              [store]\nhash = \"sandbox\"\naccess_token = \"{TOKEN}\"\napi_url = \"http://{}\"\n\
              [ledger]\nurl = \"{}\"\n\
              [push]\nrequest_timeout = \"1s\"\nbackoff = \"10ms\"\nbackoff_max = \"50ms\"\ngive_up_after = \"1s\"\n{push}\n",

@@ -84,6 +84,7 @@ pub(super) const FIXED_NAMES: &[(&str, &str, &str)] = &[
     ("Late", "", "the sandbox's fault that delays a request"),
     ("call_once", "", "a method of `std::sync::Once`"),
     ("give_up_after", "", "a configuration key"),
+    ("GIVE_UP_AFTER", "", "the default of that key"),
 ];
 
 /// Words and phrases that no prose has.
