@@ -59,6 +59,7 @@ const GLOBAL_HEADING: &str = "Common options";
 struct GlobalOptions {
     /// The configuration file
     #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "FILE", default_value = "sync.toml")]
+    #[arg(env = "ATTRSYNC_CONFIG", hide_env_values = true)]
     config: PathBuf,
     /// Log more: -v progress, -vv every call, -vvv everything
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, action = ArgAction::Count)]

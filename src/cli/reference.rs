@@ -63,7 +63,9 @@ fn item(argument: &Arg) -> String {
         let default =
             default.filter(|value| !value.is_empty()).map(|value| format!("default {}", code(value)));
         let values = (!values.is_empty()).then(|| values.join(", "));
-        let notes: Vec<String> = values.into_iter().chain(default).collect();
+        let variable =
+            argument.get_env().map(|name| format!("or the variable {}", code(name.to_string_lossy())));
+        let notes: Vec<String> = values.into_iter().chain(default).chain(variable).collect();
         if !notes.is_empty() {
             let _ = write!(text, " ({})", notes.join("; "));
         }

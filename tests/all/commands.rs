@@ -35,7 +35,13 @@ impl Place {
     fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_attrsync"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        for name in ["DATABASE_URL", "BIGCOMMERCE_STORE_HASH", "BIGCOMMERCE_ACCESS_TOKEN", "NO_COLOR"] {
+        for name in [
+            "DATABASE_URL",
+            "BIGCOMMERCE_STORE_HASH",
+            "BIGCOMMERCE_ACCESS_TOKEN",
+            "ATTRSYNC_CONFIG",
+            "NO_COLOR",
+        ] {
             command.env_remove(name);
         }
         command
@@ -100,6 +106,18 @@ fn a_missing_configuration_is_64_with_a_hint() {
     let said = Place::new().run(&["sync"]);
     assert_eq!(said.code, Some(64));
     assert!(said.err.contains("sync.toml") && said.err.contains("attrsync init"), "{}", said.err);
+}
+
+#[test]
+fn the_configuration_can_be_named_in_the_environment() {
+    let place = configured();
+    fs::rename(place.path().join("sync.toml"), place.path().join("other.toml")).expect("renames");
+    let output = place.program(&["runs"]).env("ATTRSYNC_CONFIG", "other.toml").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "there is no ledger yet");
+    // The option counts more.
+    let mut command = place.program(&["runs", "--config", "sync.toml"]);
+    let output = command.env("ATTRSYNC_CONFIG", "other.toml").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(64));
 }
 
 #[test]
