@@ -17,12 +17,13 @@ pub struct StoreName {
 
 impl StoreName {
     /// Names a store, so that two spellings of one address are equal: scheme and host become lower case, the default
-    /// port and trailing slashes are dropped. An address that is not a URL stays as it is.
+    /// port and trailing slashes are dropped, and the hash becomes lower case, as BigCommerce writes it. An address that is
+    /// not a URL stays as it is. Two host names of one machine stay two stores.
     #[must_use]
     pub fn new(api_url: &str, hash: impl Into<String>) -> Self {
         let url = Url::parse(api_url);
         let api_url = url.as_ref().map_or(api_url, Url::as_str).trim_end_matches('/').to_owned();
-        Self { api_url, hash: hash.into() }
+        Self { api_url, hash: hash.into().to_ascii_lowercase() }
     }
 }
 
@@ -51,5 +52,6 @@ mod tests {
             assert_eq!(of(api_url), expect);
         }
         assert_ne!(StoreName::new("https://a", "x"), StoreName::new("https://a", "y"));
+        assert_eq!(StoreName::new("https://a", "ABC1"), StoreName::new("https://a", "abc1"));
     }
 }
