@@ -84,9 +84,20 @@ impl Rows for Session {
     }
 }
 
-/// Opens one more session at an address where [`Session::open_postgres`] found no pooler.
+/// A superuser may call functions that act outside of the transaction, such as `dblink_exec` or `pg_terminate_backend`,
+/// in a read-only transaction too. This role may read every table and nothing else. Postgres 13 does not have it.
+const READING_ROLE: &str = "
+    select set_config('role', rolname, false) from pg_roles
+    where rolname = 'pg_read_all_data' and current_setting('is_superuser') = 'on'";
+
+/// Opens one more session at an address where [`Session::open_postgres`] found no pooler, for a statement of the user.
 pub(super) async fn connect_reader(url: &str) -> Result<PgConnection> {
-    read_only(session::connect(url).await?).await
+    let mut connection = read_only(session::connect(url).await?).await?;
+    sqlx::raw_sql(READING_ROLE)
+        .execute(&mut connection)
+        .await
+        .map_err(session::failed("set up its session"))?;
+    Ok(connection)
 }
 
 /// Makes every transaction of the session read-only.

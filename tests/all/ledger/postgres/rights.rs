@@ -1,7 +1,8 @@
 //! A schema of another program is left alone, and `check` asks for every right that a sync needs.
 
 use attrsync::config::{LedgerConfig, Secret};
-use attrsync::ledger::audit::AuditLog;
+use attrsync::ledger::Ledger as _;
+use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -57,6 +58,30 @@ async fn a_ledger_that_lost_its_record_or_a_table_is_refused() {
         connect(&url).await.execute(AssertSqlSafe(drop)).await.unwrap();
         assert_refused(&url, &[expect, "restore a backup"]).await;
     }
+}
+
+#[tokio::test]
+async fn the_sql_of_a_superuser_can_only_read() {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
+    let run = super::planned_run(&ledger, &[super::change(1, 1, "a")]).await;
+    let audit = AuditLog::open(&LedgerConfig::Postgres(Secret::new(&*url))).await.unwrap().unwrap();
+    assert_eq!(audit.sql("select * from outcomes").await.unwrap().rows.len(), 1);
+    for (query, why) in [
+        ("select pg_read_file('PG_VERSION')", "permission denied"),
+        (
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()",
+            "must be",
+        ),
+        ("select pg_switch_wal()", "permission denied"),
+    ] {
+        let error = audit.sql(query).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{query}: {error}");
+    }
+    audit.sql("select lo_create(0)").await.unwrap();
+    let left = audit.sql("select count(*) from pg_largeobject_metadata").await.unwrap();
+    assert_eq!(left.rows, [[Value::Int(0)]]);
+    assert_eq!(ledger.planned(run, false, None, 9).await.unwrap().len(), 1, "the run's session is alive");
 }
 
 #[tokio::test]
