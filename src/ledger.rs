@@ -20,6 +20,7 @@ use crate::database::DatabaseError;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
     LearnedSize, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunKind, RunStatus, Trigger,
+    WaitTotal,
 };
 
 /// Why the ledger could not do its work.
@@ -150,6 +151,10 @@ pub trait Ledger: LedgerReader {
     /// and was never closed becomes `interrupted`, finished now; its changes stay as they are. Checks no fencing token.
     async fn open_run(&self, run: &NewRun) -> Result<i64>;
 
+    /// Returns the run that owns the store and was never closed: the next [`open_run`](Self::open_run) finds it
+    /// interrupted.
+    async fn unclosed_run(&self) -> Result<Option<i64>>;
+
     /// Adds changes (outcome `planned`) and invalid rows to the plan. Keys come in rising order over all calls.
     /// The caller bounds both by rows and by bytes, and adds at most
     /// [`INVALID_ROWS_KEPT`](crate::record::INVALID_ROWS_KEPT) invalid rows a run.
@@ -244,6 +249,9 @@ pub trait Ledger: LedgerReader {
     /// Records which of the customers to check the store no longer has, and which it has; the latter need no further
     /// check.
     async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()>;
+
+    /// Records how long the run waited, once and before it is closed.
+    async fn record_waits(&self, run_id: i64, totals: &[WaitTotal]) -> Result<()>;
 
     /// Makes entries unconfirmed. Checks no fencing token: a run that lost its lock may still write this.
     async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;

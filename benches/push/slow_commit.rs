@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result};
 use attrsync::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, LearnedSize,
-    NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunStatus,
+    NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunStatus, WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -139,6 +139,14 @@ impl Ledger for SlowCommit {
         at: DateTime<Utc>,
     ) -> Result<()> {
         self.ledger.record_attributes(run_id, listed, at).await
+    }
+
+    async fn record_waits(&self, run_id: i64, totals: &[WaitTotal]) -> Result<()> {
+        self.ledger.record_waits(run_id, totals).await
+    }
+
+    async fn unclosed_run(&self) -> Result<Option<i64>> {
+        self.ledger.unclosed_run().await
     }
 
     async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()> {

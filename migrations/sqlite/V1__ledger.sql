@@ -150,6 +150,16 @@ create table invalid_rows (
 
 create index invalid_rows_by_run on invalid_rows (run_id);
 
+-- How long a closed run waited, by reason. A run waits while something keeps it waiting and no write request is in
+-- flight, or while all requests in flight have had no response for five seconds.
+create table waits (
+    run_id integer not null references runs (id),
+    reason text not null,
+    waits integer not null,
+    milliseconds integer not null,
+    primary key (run_id, reason)
+) strict, without rowid;
+
 -- Every change with its outcome. A change that a closed run left planned is deferred, and one that it left sending is
 -- unknown. The plan of a run counts only once it was complete (planned_at).
 create view outcomes as

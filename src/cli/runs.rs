@@ -61,13 +61,15 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
     let requests = audit.requests(id, args.limit).await?;
     let failures = audit.failures(id, args.limit).await?;
     let edits = audit.belief_edits(id, args.limit).await?;
+    let waits = audit.waits(id).await?;
     let invalid = audit.invalid_rows(id, args.limit).await?;
     if args.json {
         console.json(&json!({
             "run": run, "requests": requests, "failures": failures, "belief_edits": edits, "invalid_rows": invalid,
+            "waits": waits,
         }))?;
     } else {
-        console.out(&view::audit::run(&run, &requests, &failures, &edits, &invalid)?)?;
+        console.out(&view::audit::run(&run, &requests, &failures, &edits, &invalid, &waits)?)?;
     }
     Ok(Exit::Done)
 }

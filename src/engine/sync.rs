@@ -62,16 +62,29 @@ pub async fn sync(
         Err(error) => {
             let message = with_causes(&error);
             // If the run cannot be closed either, the next run finds it interrupted.
-            let _ =
-                ports.ledger.close_run(run_id, RunStatus::Failed, Some(&message), ports.clock.now()).await;
+            let _ = close(ports, run_id, RunStatus::Failed, Some(&message)).await;
             return Err(error);
         }
     };
     failpoint::reach("sent");
     let End { status, message, hint } = end.checked(&counts);
-    ports.ledger.close_run(run_id, status, message.as_deref(), ports.clock.now()).await?;
+    close(ports, run_id, status, message.as_deref()).await?;
     failpoint::reach("closed");
     Ok(Report { run_id, status, counts, requests_without_ledger, message, hint })
+}
+
+/// Records how long the run waited, and closes it.
+async fn close(
+    ports: Ports<'_>,
+    run_id: i64,
+    status: RunStatus,
+    message: Option<&str>,
+) -> Result<(), EngineError> {
+    let waits = ports.waits.totals();
+    if !waits.is_empty() {
+        ports.ledger.record_waits(run_id, &waits).await?;
+    }
+    Ok(ports.ledger.close_run(run_id, status, message, ports.clock.now()).await?)
 }
 
 /// Plans and pushes one open run.

@@ -9,6 +9,7 @@ use super::{CustomerToCheck, NewRun, Result};
 use crate::record::LearnedSize;
 use crate::record::{
     Action, BeliefEdit, Change, Counts, EditKind, Key, KeyScope, KnownAttribute, PlannedChange, RunStatus,
+    WaitTotal,
 };
 
 pub(super) async fn attributes(session: &dyn Rows, store_id: i64) -> Result<Vec<KnownAttribute>> {
@@ -170,6 +171,19 @@ pub(super) async fn record_customers(
     let deleted = deleted.iter().map(|id| statement!(RECORD_DELETED_CUSTOMER, store_id, *id, run_id));
     let existing = existing.iter().map(|id| statement!(RECORD_EXISTING_CUSTOMER, store_id, *id));
     session.write("record the customers", Some(fence), deleted.chain(existing).collect()).await.map(drop)
+}
+
+pub(super) async fn record_waits(session: &dyn Sql, fence: Fence, totals: &[WaitTotal]) -> Result<()> {
+    let record = |total: &WaitTotal| {
+        statement!(RECORD_WAIT, fence.run_id, total.reason.as_str(), total.waits, total.milliseconds)
+    };
+    let steps = totals.iter().map(record).collect();
+    session.write("record how long the run waited", Some(fence), steps).await.map(drop)
+}
+
+pub(super) async fn unclosed_run(session: &dyn Rows, store_id: i64) -> Result<Option<i64>> {
+    let rows = session.rows("read the owner of the store", statement!(UNCLOSED_RUN, store_id)).await?;
+    rows.into_iter().next().map(|row| Cells::of(row).int()).transpose()
 }
 
 pub(super) async fn mark_unconfirmed(

@@ -24,7 +24,7 @@ use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
-    RunStatus, StoreName,
+    RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
@@ -113,6 +113,10 @@ impl Ledger for PostgresLedger {
         Ok(run_id)
     }
 
+    async fn unclosed_run(&self) -> Result<Option<i64>> {
+        cold::unclosed_run(&self.writer, self.writer.store_id).await
+    }
+
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
         let fence = self.fence(run_id);
         // Encoded before the session is locked, so that the page before this one can be copied meanwhile.
@@ -187,6 +191,10 @@ impl Ledger for PostgresLedger {
 
     async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()> {
         cold::record_customers(&self.writer, self.fence(run_id), deleted, existing).await
+    }
+
+    async fn record_waits(&self, run_id: i64, totals: &[WaitTotal]) -> Result<()> {
+        cold::record_waits(&self.writer, self.fence(run_id), totals).await
     }
 
     async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

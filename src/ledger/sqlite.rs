@@ -35,7 +35,7 @@ use super::sql::Fence;
 use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
-    RunStatus, StoreName,
+    RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
@@ -111,6 +111,10 @@ impl LedgerReader for SqliteLedger {
 impl Ledger for SqliteLedger {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
         cold::open_run(&self.writer, self.store_id, run).await
+    }
+
+    async fn unclosed_run(&self) -> Result<Option<i64>> {
+        cold::unclosed_run(&self.writer, self.store_id).await
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
@@ -194,6 +198,10 @@ impl Ledger for SqliteLedger {
 
     async fn record_customers(&self, run_id: i64, deleted: &[i64], existing: &[i64]) -> Result<()> {
         cold::record_customers(&self.writer, self.fence(run_id), deleted, existing).await
+    }
+
+    async fn record_waits(&self, run_id: i64, totals: &[WaitTotal]) -> Result<()> {
+        cold::record_waits(&self.writer, self.fence(run_id), totals).await
     }
 
     async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

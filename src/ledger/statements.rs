@@ -26,6 +26,12 @@ pub(super) const CLOSE_RUN: &str =
 
 pub(super) const DISOWN: &str = "update stores set owner_run_id = null where id = $1";
 
+pub(super) const UNCLOSED_RUN: &str =
+    "select owner_run_id from stores where id = $1 and owner_run_id is not null";
+
+pub(super) const RECORD_WAIT: &str =
+    "insert into waits (run_id, reason, waits, milliseconds) values ($1, $2, $3, $4)";
+
 pub(super) const DISCARD_CHANGES: &str = "delete from changes where run_id = $1";
 
 pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where run_id = $1";

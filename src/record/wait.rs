@@ -30,6 +30,14 @@ words! {
     }
 }
 
+impl WaitReason {
+    /// Whether such a wait is a pause: it lasts as long as it can. Any other wait usually ends much earlier.
+    #[must_use]
+    pub const fn is_pause(self) -> bool {
+        matches!(self, Self::Quota | Self::Limited | Self::Backoff | Self::InDoubt)
+    }
+}
+
 /// How long a run waited for one reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct WaitTotal {

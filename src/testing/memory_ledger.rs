@@ -22,7 +22,7 @@ use self::state::{State, lock};
 use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
     Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
-    Outcome, PlannedChange, RunStatus, StoreName,
+    Outcome, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
 
@@ -123,6 +123,12 @@ impl MemoryStore {
         self.state().invalid.iter().filter(|(of, _)| *of == run_id).map(|(_, row)| row.clone()).collect()
     }
 
+    /// How long a run waited.
+    #[must_use]
+    pub fn waits(&self, run_id: i64) -> Vec<WaitTotal> {
+        self.state().waits.iter().filter(|(of, _)| *of == run_id).map(|(_, total)| *total).collect()
+    }
+
     /// The edits of beliefs that a run made, in that order.
     #[must_use]
     pub fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow> {
@@ -202,6 +208,10 @@ impl LedgerReader for MemoryLedger {
 impl Ledger for MemoryLedger {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
         Ok(self.database.writable("open a run")?.open_run(self.store, run))
+    }
+
+    async fn unclosed_run(&self) -> Result<Option<i64>> {
+        Ok(self.database.state().stores[self.store].owner_run_id)
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {
@@ -298,6 +308,11 @@ impl Ledger for MemoryLedger {
         self.database
             .writable("record the customers")?
             .record_customers(self.store, run_id, deleted, existing)
+    }
+
+    async fn record_waits(&self, run_id: i64, totals: &[WaitTotal]) -> Result<()> {
+        let doing = "record how long the run waited";
+        self.database.writable(doing)?.record_waits(self.store, run_id, totals)
     }
 
     async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()> {

@@ -58,6 +58,8 @@ const EDIT: &[Column] = &[
     ("reason", "reason"),
 ];
 
+const WAIT: &[Column] = &[("reason", "reason"), ("waits", "waits"), ("milliseconds", "milliseconds")];
+
 const INVALID: &[Column] =
     &[("customer", "customer_id"), ("attribute", "attribute_id"), ("value", "value"), ("reason", "reason")];
 
@@ -79,8 +81,10 @@ pub(crate) fn run(
     failures: &[impl Serialize],
     edits: &[impl Serialize],
     invalid: &[impl Serialize],
+    waits: &[impl Serialize],
 ) -> Result<String> {
     let mut text = pairs(RUN, &serde_json::to_value(run)?);
+    text += &section("waited for", WAIT, waits)?;
     text += &section("requests", REQUEST, requests)?;
     text += &section("belief edits", EDIT, edits)?;
     Ok(text + &self::failures(failures, invalid)?)
@@ -152,8 +156,9 @@ mod tests {
             "customer_id": 1200, "attribute_id": 1, "value": "go\nld",
             "outcome": "rejected", "request_id": 7, "reason": "0.value: invalid",
         });
+        let wait = json!({ "reason": "quota", "waits": 2, "milliseconds": 41_000 });
         let none: [Value; 0] = [];
-        let text = run(&summary, &none, &[failure], &none, &none).expect("text");
+        let text = run(&summary, &none, &[failure], &none, &none, &[wait]).expect("text");
         assert_eq!(
             text,
             "\
@@ -164,6 +169,11 @@ started         2026-01-02 03:04:05
 planned         1,200
 confirmed       1,199
 rejected        1
+
+waited for
+reason  waits  milliseconds
+------  -----  ------------
+quota       2        41,000
 
 values that are not confirmed
 customer  attribute  value     outcome   request  reason

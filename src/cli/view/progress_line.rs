@@ -84,13 +84,13 @@ impl ProgressLine {
                 let per_cent = done.saturating_mul(100).checked_div(planned).unwrap_or(100);
                 let filled = done.saturating_mul(BAR).checked_div(planned).unwrap_or(BAR).min(BAR);
                 let bar = "█".repeat(filled as usize) + &"░".repeat((BAR - filled) as usize);
-                let values = values_done(&counts);
+                let values = format!("{} ({per_cent} %)", values_done(&counts));
                 let rejected =
                     (counts.rejected > 0).then(|| (3, format!("{} rejected", number(counts.rejected))));
                 let left = left(done, planned, pushing).filter(|_| waiting.is_none());
                 let left = left.map(|left| (2, format!("about {} left", whole_seconds(left))));
                 [
-                    Some((6, format!("{bar} {per_cent} %"))),
+                    Some((6, bar)),
                     Some((1, values)),
                     Some((5, counted(unsigned(counts.requests), "call"))),
                     rejected,
@@ -170,7 +170,7 @@ mod tests {
     fn a_push_shows_how_far_it_is_and_how_long_the_rest_takes() {
         assert_eq!(
             pushing(1_160, 3_300, 30).fit(200),
-            "███░░░░░░░ 35 % · 1,160 of 3,300 values · 116 calls · 31 s · about 55 s left"
+            "███░░░░░░░ · 1,160 of 3,300 values (35 %) · 116 calls · 31 s · about 55 s left"
         );
     }
 
@@ -180,8 +180,8 @@ mod tests {
         line.wait = waiting(WaitReason::Quota, "", 3, Some(21));
         assert_eq!(
             line.fit(200),
-            "███░░░░░░░ 35 % · 1,160 of 3,300 values · 116 calls · 31 s · \
-             waiting at most 21 s: the rate quota is used up"
+            "███░░░░░░░ · 1,160 of 3,300 values (35 %) · 116 calls · 31 s · \
+             waiting at most 21 s: rate quota used up"
         );
     }
 
@@ -190,9 +190,9 @@ mod tests {
         let mut line = pushing(1_160, 3_300, 30);
         line.wait = waiting(WaitReason::Quota, "", 3, Some(21));
         for (columns, text) in [
-            (80, "1,160 of 3,300 values · waiting at most 21 s: the rate quota is used up"),
-            (60, "waiting at most 21 s: the rate quota is used up"),
-            (30, "at most 21 s: the rate quo…"),
+            (80, "1,160 of 3,300 values (35 %) · waiting at most 21 s: rate quota used up"),
+            (60, "waiting at most 21 s: rate quota used up"),
+            (30, "at most 21 s: rate quota u…"),
             (3, ""),
             (0, ""),
         ] {
@@ -249,7 +249,7 @@ mod tests {
         line.wait = waiting(WaitReason::Response, "2", 19, Some(41));
         assert_eq!(
             line.fit(120),
-            "░░░░░░░░░░ 0 % · 30 of 3,300 values · 3 calls · 41 s · \
+            "░░░░░░░░░░ · 30 of 3,300 values (0 %) · 3 calls · 41 s · \
              waiting at most 41 s: no response yet to 2 calls in flight"
         );
     }

@@ -23,7 +23,13 @@ const WARNED_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 /// Returns whether a wait is worth a word.
 pub(super) fn is_shown(wait: &CurrentWait) -> bool {
-    wait.waited.max(wait.at_most.unwrap_or_default()) >= SHOWN_FROM
+    length(wait) >= SHOWN_FROM
+}
+
+/// How long a pause is, or how long any other wait has lasted.
+fn length(wait: &CurrentWait) -> Duration {
+    let rest = wait.at_most.filter(|_| wait.reason.is_pause());
+    wait.waited + rest.unwrap_or_default()
 }
 
 /// Returns why the run waits.
@@ -31,7 +37,7 @@ pub(super) fn why(wait: &CurrentWait) -> String {
     let detail = wait.detail.as_str();
     let with = |text: &str| if detail.is_empty() { text.to_owned() } else { format!("{text} ({detail})") };
     match wait.reason {
-        WaitReason::Quota => with("the rate quota is used up"),
+        WaitReason::Quota => with("rate quota used up"),
         WaitReason::Limited => with("the store asked for fewer calls, 429"),
         WaitReason::Backoff => with("a pause before the next try, because the last one failed"),
         WaitReason::Response => {
@@ -101,9 +107,8 @@ impl WaitLog {
 
     fn level(&self, wait: &CurrentWait, now: Duration) -> Level {
         let from = if wait.reason == WaitReason::Quota { QUOTA_WARNED_FROM } else { WARNED_FROM };
-        let whole = wait.waited + wait.at_most.unwrap_or_default();
         let lately = self.warned.get(wait.reason.as_str()).is_some_and(|at| now < *at + WARNED_AGAIN_AFTER);
-        if whole >= from && !lately { Level::WARN } else { Level::INFO }
+        if length(wait) >= from && !lately { Level::WARN } else { Level::INFO }
     }
 }
 
@@ -152,16 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_of_unknown_length_is_told_after_a_second_and_warned_of_after_ten() {
+    fn a_wait_that_may_end_at_any_time_is_told_after_a_second_and_warned_of_after_ten() {
         let mut log = WaitLog::default();
-        let ledger = |waited| wait(1, WaitReason::Ledger, waited, None);
-        let seen = [0, 1, 5, 10, 11].map(|now| see(&mut log, Some(&ledger(now)), now).pop());
+        let source = |waited| wait(1, WaitReason::Source, waited, Some(30 - waited));
+        let seen = [0, 1, 5, 10, 11].map(|now| see(&mut log, Some(&source(now)), now).pop());
         let line = |level, text: &str| Some((level, text.to_owned()));
         let expected = [
             None,
-            line(Level::INFO, "waiting 1 s: the ledger's database"),
+            line(Level::INFO, "waiting at most 29 s: the source's database"),
             None,
-            line(Level::WARN, "waiting 10 s: the ledger's database"),
+            line(Level::WARN, "waiting at most 20 s: the source's database"),
             None,
         ];
         assert_eq!(seen, expected);

@@ -8,7 +8,7 @@ use super::rows::{
 use crate::ledger::Result;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
-use crate::record::{Belief, Entry, InvalidRow, Key, KeyScope, StoreName};
+use crate::record::{Belief, Entry, InvalidRow, Key, KeyScope, StoreName, WaitReason, WaitTotal};
 
 /// A query whose columns are those of [`run_row`].
 macro_rules! runs {
@@ -134,6 +134,22 @@ impl AuditLog {
         let sql = "select run_id, customer_id, attribute_id, edit, count, reason, at from belief_edits
             where run_id = $1 order by at, customer_id, attribute_id limit $2";
         self.query(sql, vec![Param::from(run_id), Param::from(limit)], belief_edit).await
+    }
+
+    /// How long a closed run waited, by reason, the longest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn waits(&self, run_id: i64) -> Result<Vec<WaitTotal>> {
+        let sql = "select reason, waits, milliseconds from waits where run_id = $1 order by milliseconds desc, reason";
+        self.query(sql, vec![Param::from(run_id)], |row| {
+            Ok(WaitTotal {
+                reason: WaitReason::from_word(&row.text()?).ok_or_else(|| unexpected("a reason to wait"))?,
+                waits: row.int()?,
+                milliseconds: row.int()?,
+            })
+        })
+        .await
     }
 
     /// The source rows of a run that cannot be sent.

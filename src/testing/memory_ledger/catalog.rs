@@ -2,7 +2,7 @@
 
 use super::state::State;
 use crate::ledger::{CustomerToCheck, Result};
-use crate::record::KnownAttribute;
+use crate::record::{KnownAttribute, WaitTotal};
 
 impl State {
     pub(super) fn attributes(&self, store: usize) -> Vec<KnownAttribute> {
@@ -52,6 +52,12 @@ impl State {
         self.owned(store, run_id, "record the customers")?;
         self.rejected_customers.extend(deleted.iter().map(|customer| ((store, *customer), (true, run_id))));
         self.rejected_customers.retain(|(of, customer), _| *of != store || !existing.contains(customer));
+        Ok(())
+    }
+
+    pub(super) fn record_waits(&mut self, store: usize, run_id: i64, totals: &[WaitTotal]) -> Result<()> {
+        self.owned(store, run_id, "record how long the run waited")?;
+        self.waits.extend(totals.iter().map(|total| (run_id, *total)));
         Ok(())
     }
 }

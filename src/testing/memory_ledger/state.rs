@@ -10,7 +10,9 @@ use chrono::{DateTime, Utc};
 use super::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::LearnedSize;
-use crate::record::{Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName};
+use crate::record::{
+    Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName, WaitTotal,
+};
 
 /// A row of `stores`, and the handle that has its lock.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(super) struct State {
     pub(super) changes: BTreeMap<(i64, Key), ChangeRow>,
     pub(super) entries: BTreeMap<(usize, Key), Entry>,
     pub(super) invalid: Vec<(i64, InvalidRow)>,
+    pub(super) waits: Vec<(i64, WaitTotal)>,
     pub(super) belief_edits: Vec<BeliefEditRow>,
     pub(super) attributes: BTreeMap<(usize, i64), KnownAttribute>,
     /// Customers with rejected values: whether each is deleted, and the run that checked last (0 for none).

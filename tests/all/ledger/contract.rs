@@ -51,6 +51,7 @@ on_every_backend! {
     runs::{
         a_run_is_opened_and_closed,
         an_open_run_is_interrupted_by_the_next,
+        how_long_a_run_waited_is_recorded,
         a_run_that_lost_its_lock_writes_nothing,
         a_closed_run_writes_nothing,
         the_size_that_a_store_accepts_is_learned_and_forgotten,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
 use attrsync::ledger::{Ledger, LedgerError};
-use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
+use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName, WaitTotal};
 use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 
 /// A database with a ledger. It outlives the handles of the ledger.
@@ -29,6 +29,9 @@ pub(crate) trait Backend: Sync {
 
     /// Returns the invalid rows of a run, in the order in which they were saved.
     async fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow>;
+
+    /// Returns how long a run waited, by reason in alphabetical order.
+    async fn waits(&self, run_id: i64) -> Vec<WaitTotal>;
 
     /// Returns the belief edits of a run, in the order in which they were made.
     async fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow>;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
 use attrsync::ledger::{Ledger, LedgerError};
-use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName};
+use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName, WaitTotal};
 use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, MemoryStore, RequestRow, RunRow};
 
 use super::backend::Backend;
@@ -45,6 +45,12 @@ impl Backend for MemoryBackend {
 
     async fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow> {
         self.0.invalid_rows(run_id)
+    }
+
+    async fn waits(&self, run_id: i64) -> Vec<WaitTotal> {
+        let mut waits = self.0.waits(run_id);
+        waits.sort_by_key(|total| total.reason.as_str());
+        waits
     }
 
     async fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow> {

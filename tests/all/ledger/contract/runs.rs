@@ -4,6 +4,7 @@ use attrsync::ledger::{LedgerError, NewRun};
 use attrsync::record::LearnedSize;
 use attrsync::record::{
     Belief, BeliefEdit, Counts, EditKind, InvalidRow, Key, KeyScope, Outcome, RunKind, RunStatus, Trigger,
+    WaitReason, WaitTotal,
 };
 
 use super::backend::Backend;
@@ -18,6 +19,7 @@ pub(crate) async fn a_run_is_opened_and_closed(backend: &dyn Backend) {
     assert_eq!((row.planned_at, row.counts), (None, Counts::default()));
 
     scene.ledger.close_run(run, RunStatus::Failed, Some("no source"), at(2)).await.expect("closes");
+    assert_eq!(scene.ledger.unclosed_run().await.expect("reads"), None);
     let row = backend.runs(&store()).await.pop().expect("a run");
     assert_eq!((row.status, row.finished_at), (RunStatus::Failed, Some(at(2))));
     assert_eq!(row.message.as_deref(), Some("no source"));
@@ -28,6 +30,15 @@ pub(crate) async fn a_run_is_opened_and_closed(backend: &dyn Backend) {
     assert_eq!(backend.runs(&store()).await[1].kind, RunKind::Requeue);
     let first = &backend.runs(&store()).await[0];
     assert_eq!((first.status, first.finished_at), (RunStatus::Failed, Some(at(2))), "stays as it ended");
+}
+
+pub(crate) async fn how_long_a_run_waited_is_recorded(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let run = scene.open_run(1).await;
+    let total = |reason, waits, milliseconds| WaitTotal { reason, waits, milliseconds };
+    let totals = [total(WaitReason::Backoff, 3, 4_500), total(WaitReason::Quota, 2, 41_000)];
+    scene.ledger.record_waits(run, &totals).await.expect("records");
+    assert_eq!(backend.waits(run).await, totals);
 }
 
 pub(crate) async fn an_open_run_is_interrupted_by_the_next(backend: &dyn Backend) {
@@ -41,6 +52,7 @@ pub(crate) async fn an_open_run_is_interrupted_by_the_next(backend: &dyn Backend
     let scene = Scene::new(backend).await;
     let still = &backend.runs(&store()).await[0];
     assert_eq!((still.status, still.finished_at), (RunStatus::Running, None), "opening a ledger is no run");
+    assert_eq!(scene.ledger.unclosed_run().await.expect("reads"), Some(run));
     scene.open_run(9).await;
     let row = &backend.runs(&store()).await[0];
     assert_eq!((row.status, row.finished_at), (RunStatus::Interrupted, Some(at(9))));
@@ -71,6 +83,7 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner_run_id
         ledger.edit_beliefs(run, &edit(EditKind::Clear), at(9)).await.map(drop),
         ledger.record_attributes(run, &[], at(9)).await,
         ledger.record_customers(run, &[1], &[]).await,
+        ledger.record_waits(run, &[]).await,
         ledger.close_run(run, RunStatus::Succeeded, None, at(9)).await,
     ];
     for refusal in refusals {

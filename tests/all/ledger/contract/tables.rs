@@ -5,7 +5,7 @@ use attrsync::config::LedgerConfig;
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{
     Action, Belief, BeliefEdit, Counts, EditKind, Entry, InvalidRow, Key, KeyScope, Outcome, RequestOutcome,
-    RunKind, RunStatus, StoreName, Trigger,
+    RunKind, RunStatus, StoreName, Trigger, WaitReason, WaitTotal,
 };
 use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use chrono::{DateTime, Utc};
@@ -149,6 +149,15 @@ impl<D: Database> Backend for Tables<D> {
             reason: row.text("reason"),
         };
         rows.iter().map(invalid).collect()
+    }
+
+    async fn waits(&self, run_id: i64) -> Vec<WaitTotal> {
+        let total = |row: &Row| WaitTotal {
+            reason: row.word("reason", WaitReason::from_word),
+            waits: row.int("waits"),
+            milliseconds: row.int("milliseconds"),
+        };
+        self.of_run("waits", run_id, "reason").await.iter().map(total).collect()
     }
 
     async fn belief_edits(&self, run_id: i64) -> Vec<BeliefEditRow> {
