@@ -56,9 +56,21 @@ pub enum Response {
     },
     /// Nothing left this machine, because no connection could be made.
     NotSent {
-        /// What happened.
+        /// What happened, without any value or secret.
         reason: String,
+        /// What to check.
+        hint: &'static str,
+        /// Whether the same may succeed later without a change by a person.
+        may_pass: bool,
     },
+}
+
+impl Response {
+    /// The response to a request that was not sent for a reason on this machine, which may pass.
+    #[must_use]
+    pub fn not_sent(reason: impl Into<String>) -> Self {
+        Self::NotSent { reason: reason.into(), hint: "run it again", may_pass: true }
+    }
 }
 
 /// Shows a response in a few words: status and title, or the reason why there is none.
@@ -70,8 +82,14 @@ impl fmt::Display for Response {
             {
                 write!(f, "{status} {title}")
             }
+            Self::Received(HttpResponse { status, body: Body::Redirect { to }, .. }) => {
+                write!(f, "{status}, a redirect to {to}")
+            }
+            Self::Received(HttpResponse { status, body: Body::Invalid(problem), .. }) => {
+                write!(f, "{status}, but {problem}")
+            }
             Self::Received(HttpResponse { status, .. }) => write!(f, "{status}"),
-            Self::Lost { reason } | Self::NotSent { reason } => f.write_str(reason),
+            Self::Lost { reason } | Self::NotSent { reason, .. } => f.write_str(reason),
         }
     }
 }
@@ -102,13 +120,20 @@ pub enum Body {
         /// Its `errors`, in the order of the body: `("0.customer_id", "invalid customer ID")`.
         errors: Vec<(String, String)>,
     },
+    /// A redirect, which is not followed.
+    Redirect {
+        /// Where to: scheme, host and port.
+        to: String,
+    },
+    /// A list that cannot be right, and what is wrong with it, without values.
+    Invalid(String),
     /// Anything else (HTML, an empty body, JSON of another shape), cut to its first 2 KiB.
     Unreadable(String),
 }
 
 /// A failed read. Its response is not a 200, or has an item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.named())]
+#[error("{}", .0.to_read())]
 pub struct ReadError(pub Response);
 
 /// A BigCommerce store, or a simulation of one.

@@ -64,7 +64,8 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
     let received = match response {
         Response::Received(received) => received,
         Response::Lost { .. } => return Meaning::InDoubt,
-        Response::NotSent { .. } => return Meaning::NotSent,
+        Response::NotSent { may_pass: true, .. } => return Meaning::NotSent,
+        Response::NotSent { hint, .. } => return Meaning::Fatal(hint),
     };
     match (received.status, &received.body) {
         (200..=299, Body::Echoes(echoes)) => Meaning::Accepted(echoes),

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::exit::Exit;
-use super::failure::{Failure, store_hint};
+use super::failure::{Failure, is_page, store_hint};
 use super::view::check::Finding;
 use super::{view, wiring};
 use crate::config::{Config, LedgerConfig};
@@ -138,11 +138,11 @@ async fn store(config: &Config) -> Vec<Finding> {
     }
 }
 
-/// Returns what a failed listing proves: a 401 or 403 concerns the token, any other response the store.
+/// Returns what a failed listing proves: a 401 or 403 of the store concerns the token, any other response the store.
 fn not_listed(config: &Config, error: &ReadError) -> Vec<Finding> {
-    let failed = |name| Finding::bad(name, Failure::new(error).whole(), store_hint(error).map(str::to_owned));
+    let failed = |name| Finding::bad(name, Failure::new(error).whole(), Some(store_hint(error).to_owned()));
     match &error.0 {
-        Response::Received(response) if matches!(response.status, 401 | 403) => {
+        Response::Received(response) if matches!(response.status, 401 | 403) && !is_page(response) => {
             vec![Finding::good("store", &config.store.name), failed("token")]
         }
         _ => vec![failed("store")],

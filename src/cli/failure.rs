@@ -4,12 +4,13 @@ use anyhow::anyhow;
 
 use super::exit::Exit;
 use super::view::console::{Console, FailureReport};
-use crate::destination::{Body, ReadError, Response};
+use crate::destination::{Body, HttpResponse, ReadError, Response};
 use crate::engine::EngineError;
 use crate::error_chain::with_causes;
 use crate::ledger::LedgerError;
 use crate::one_line::{lines, one_line};
 use crate::record::RunStatus;
+use crate::retry::advice;
 use crate::source::SourceError;
 
 /// Why a command has no result.
@@ -147,40 +148,54 @@ impl From<EngineError> for Failure {
             }
             EngineError::Store(ref failed) => {
                 let hint = store_hint(&failed.error);
-                Self::caused_by(error).maybe_hint(hint)
+                Self::caused_by(error).hint(hint)
             }
         }
     }
 }
 
 /// Returns what to check when a read from the store has failed.
-pub(super) fn store_hint(error: &ReadError) -> Option<&'static str> {
-    match &error.0 {
-        Response::Received(response) => Some(match response.status {
-            401 => {
-                "the store does not know this token: check [store] access_token (a token ends when its API account is \
-                 deleted or its scopes change)"
-            }
-            403 => {
-                "the token may not do this: give its API account the scope Customers: modify (store_v2_customers), \
-                 and use the new token"
-            }
-            404 => {
-                "there is no such store: check [store] hash (as in https://store-HASH.mybigcommerce.com, only HASH) \
-                 and api_url"
-            }
-            429 => "other apps use up the store's quota: try again in a minute",
-            500..=599 => "the store is having problems: try again, and see status.bigcommerce.com",
-            _ if matches!(response.body, Body::Unreadable(_)) => {
-                "this does not look like BigCommerce: check [store] api_url, and proxies on the way"
-            }
-            _ => "check [store] api_url and hash",
-        }),
-        Response::Lost { .. } => Some("the response did not arrive: check the network, or try again"),
-        Response::NotSent { .. } => {
-            Some("no connection: check [store] api_url, the name resolution and the firewall")
+pub(super) fn store_hint(error: &ReadError) -> &'static str {
+    let received = match &error.0 {
+        Response::Received(received) => received,
+        Response::Lost { .. } => {
+            return "the response did not arrive: check the network, or try again; [push] request_timeout is how long to wait \
+                    for it";
         }
+        Response::NotSent { hint, .. } => return hint,
+    };
+    match received.status {
+        401 => {
+            "the store does not know this token: check [store] access_token (a token ends when its API account is \
+             deleted or its scopes change)"
+        }
+        403 | 405 | 406 | 451 if is_page(received) => {
+            "something before the store refused this, such as a firewall or a proxy: ask those who run it to let this machine \
+             call the API, and check [store] api_url and HTTPS_PROXY"
+        }
+        403 => {
+            "the token may not do this: give its API account the scope Customers: modify (store_v2_customers), \
+             and use the new token"
+        }
+        404 => {
+            "there is no such store: check [store] hash (as in https://store-HASH.mybigcommerce.com, only HASH) \
+             and api_url"
+        }
+        407 => "the proxy asks for a log-in: write it into HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT)",
+        429 => "other apps use up the store's quota: try again in a minute",
+        511 => "the network asks for a log-in before it lets this machine out",
+        status @ 300..=399 => advice(status),
+        500..=599 => "the store is having problems: try again, and see status.bigcommerce.com",
+        _ if matches!(received.body, Body::Unreadable(_)) => {
+            "this does not look like BigCommerce: check [store] api_url, and proxies on the way"
+        }
+        _ => "check [store] api_url and hash",
     }
+}
+
+/// Whether the body is a page or another text that is not of the API.
+pub(super) fn is_page(received: &HttpResponse) -> bool {
+    matches!(&received.body, Body::Unreadable(text) if !text.trim().is_empty())
 }
 
 #[cfg(test)]
@@ -213,18 +228,37 @@ mod tests {
         assert!(failure.hint.unwrap_or_default().contains("[source] url"));
     }
 
+    fn hint(status: u16, body: &str) -> &'static str {
+        let body = Body::Unreadable(body.to_owned());
+        store_hint(&ReadError(Response::Received(HttpResponse {
+            status,
+            request_id: None,
+            wait: None,
+            body,
+        })))
+    }
+
     #[test]
     fn refused_access_is_explained() {
-        let failed = |status| {
-            ReadError(Response::Received(crate::destination::HttpResponse {
-                status,
-                request_id: None,
-                wait: None,
-                body: Body::Unreadable(String::new()),
-            }))
-        };
-        for (status, word) in [(401, "access_token"), (403, "scope"), (404, "hash"), (503, "try again")] {
-            assert!(store_hint(&failed(status)).unwrap_or_default().contains(word), "{status}");
+        for (status, word) in [
+            (401, "access_token"),
+            (403, "scope"),
+            (404, "hash"),
+            (407, "HTTPS_PROXY"),
+            (301, "api_url"),
+            (503, "try again"),
+            (511, "log-in"),
+            (418, "api_url"),
+        ] {
+            assert!(hint(status, "").contains(word), "{status}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_a_firewall_is_not_about_the_token() {
+        for status in [403, 405, 406, 451] {
+            let hint = hint(status, "<html><title>Attention Required!</title></html>");
+            assert!(hint.contains("firewall") && !hint.contains("scope"), "{hint}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use crate::config::{AuditConfig, Config, LedgerConfig, SourceConfig};
-use crate::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
+use crate::destination::bigcommerce::{BigCommerce, BigCommerceError, BigCommerceOptions};
 use crate::ledger::audit::AuditLog;
 use crate::ledger::postgres::PostgresLedger;
 use crate::ledger::sqlite::SqliteLedger;
@@ -70,7 +70,12 @@ pub(super) fn store(config: &Config, waits: &Waits) -> Result<BigCommerce, Failu
         quota_reserve: config.push.quota_reserve,
         workers: config.push.workers,
     };
-    Ok(BigCommerce::new(options).map_err(Failure::caused_by)?.with_waits(waits.clone()))
+    let store = BigCommerce::new(options).map_err(|error| match error {
+        BigCommerceError::Proxy(_) => Failure::usage(error)
+            .hint("write it as http://HOST:PORT, or unset it; NO_PROXY names the hosts that are reached without a proxy"),
+        error => Failure::caused_by(error),
+    })?;
+    Ok(store.with_waits(waits.clone()))
 }
 
 /// A ledger whose lock this process holds.

@@ -1,16 +1,18 @@
 //! A BigCommerce store over HTTP.
 //!
-//! [`client`] sends one request over HTTP. [`wire`] and [`problem`] read the response's body (with [`tree`]), [`headers`]
+//! [`client`] sends one request over HTTP, maybe through a [`proxy`]; [`connection`] explains why that failed. [`wire`] and [`problem`] read the response's body (with [`tree`]), [`headers`]
 //! its headers. [`mask`] removes the token from both.
 //! [`pacing`] is the rate limiter, with the accounting of [`quota`]. [`paging`] reads the pages of a list.
 //! [`transport`] is the port that carries requests: HTTP, or a sandbox in the simulation.
 
 mod client;
+mod connection;
 pub(crate) mod headers;
 pub(crate) mod mask;
 pub(crate) mod pacing;
 mod paging;
 pub(crate) mod problem;
+mod proxy;
 pub(crate) mod quota;
 pub(crate) mod transport;
 mod tree;
@@ -27,6 +29,7 @@ use self::client::Client;
 pub use self::client::{BigCommerceError, BigCommerceOptions};
 use self::mask::Mask;
 use self::pacing::Pacer;
+pub use self::proxy::UnusableProxy;
 use self::transport::{PacedTransport, RawResponse, Transport};
 use super::{Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use crate::record::{Key, StoreName};
@@ -86,12 +89,15 @@ impl Destination for BigCommerce {
         let body = match wire::upsert_body(items) {
             Ok(body) => body,
             Err(error) => {
-                return Response::NotSent { reason: format!("the request could not be written: {error}") };
+                return Response::not_sent(format!("the request could not be written: {error}"));
             }
         };
         let path = "/customers/attribute-values";
         match self.transport.send(Method::PUT, path, Some(body)).await {
-            Ok(RawResponse { status, request_id, wait, text }) => {
+            Ok(RawResponse { status, request_id, wait, redirect: Some(to), .. }) => {
+                Response::Received(HttpResponse { status, request_id, wait, body: Body::Redirect { to } })
+            }
+            Ok(RawResponse { status, request_id, wait, text, .. }) => {
                 let body = match wire::upsert_response(status, &text, &self.transport.mask) {
                     Body::Problem { title, errors } => {
                         let title = mask::without_values(&title, items.iter().map(|item| item.value));

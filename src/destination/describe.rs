@@ -13,7 +13,11 @@ impl Response {
         let Self::Received(HttpResponse { status, body, .. }) = self else { return self.to_string() };
         let mut words = match body {
             Body::Echoes(_) => format!("{status}"),
+            Body::Redirect { .. } | Body::Invalid(_) => self.to_string(),
             Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
+            Body::Unreadable(excerpt) if let Some(title) = page_title(excerpt) => {
+                format!("{status} with a page that is not one of this API: {title}")
+            }
             Body::Unreadable(excerpt) => {
                 let line = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
                 format!("{status} with a body that is not one of this API: {line}")
@@ -34,11 +38,15 @@ impl Response {
     /// who asks the store about it.
     #[must_use]
     pub fn named(&self) -> String {
+        self.with_request_id(self.to_string())
+    }
+
+    fn with_request_id(&self, words: String) -> String {
         match self {
             Self::Received(HttpResponse { request_id: Some(id), .. }) => {
-                format!("{self} (the store's request id: {id})")
+                format!("{words} (the store's request id: {id})")
             }
-            _ => self.to_string(),
+            _ => words,
         }
     }
 
@@ -47,9 +55,34 @@ impl Response {
     pub fn brief(&self) -> String {
         match self {
             Self::Received(HttpResponse { status, .. }) => status.to_string(),
-            Self::Lost { reason } | Self::NotSent { reason } => reason.clone(),
+            Self::Lost { reason } | Self::NotSent { reason, .. } => reason.clone(),
         }
     }
+
+    /// Returns the response to a read in a few words. It may have the title of a page, because a read sends no values
+    /// that the page could repeat. With the store's id of the request.
+    pub(super) fn to_read(&self) -> String {
+        self.with_request_id(match self {
+            Self::Received(HttpResponse { status, body: Body::Unreadable(excerpt), .. }) => {
+                match page_title(excerpt) {
+                    Some(title) => format!("{status} with the page \"{title}\""),
+                    None if *status == 200 => "200 with a body that is not one of this API".to_owned(),
+                    None => status.to_string(),
+                }
+            }
+            _ => self.to_string(),
+        })
+    }
+}
+
+/// Returns the title of an HTML page.
+fn page_title(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find("</title")?;
+    let title = text[start..end].split_whitespace().collect::<Vec<_>>().join(" ");
+    (!title.is_empty()).then_some(title)
 }
 
 #[cfg(test)]
@@ -71,6 +104,23 @@ mod tests {
         assert_eq!(response.describe(), "422 · Update failed. · 0.id: invalid; 1.id: invalid");
         assert_eq!(problem(504, "", &[]).describe(), "504");
         assert!(received(502, Body::Unreadable("é".repeat(4_000))).describe().len() <= WORDS_MAX);
+    }
+
+    #[test]
+    fn a_page_is_shown_by_its_title() {
+        let page = "<!DOCTYPE html><html><head><TITLE lang=en>\n Attention  Required!</Title></head><body>Ray 8f3</body>";
+        let response = received(403, Body::Unreadable(page.to_owned()));
+        assert_eq!(response.describe(), "403 with a page that is not one of this API: Attention Required!");
+        assert_eq!(
+            (response.to_read(), response.to_string()),
+            ("403 with the page \"Attention Required!\"".to_owned(), "403".to_owned())
+        );
+        for text in ["", "<title>", "<title></title>", "</title><title", "<h1>403</h1>"] {
+            let response = received(403, Body::Unreadable(text.to_owned()));
+            assert_eq!(response.to_read(), "403");
+        }
+        let response = received(200, Body::Invalid("the list has more than 2 items".to_owned()));
+        assert_eq!(response.to_read(), "200, but the list has more than 2 items");
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl<'a> Shell<'a> {
 
 /// The response to a request whose intent has expired: the process was suspended meanwhile, or lost its lock.
 fn not_sent() -> Response {
-    Response::NotSent { reason: "its intent was not valid any more".to_owned() }
+    Response::not_sent("its intent was not valid any more")
 }
 
 async fn send(destination: &dyn Destination, items: &[(Key, String)]) -> Response {

@@ -61,7 +61,9 @@ fn every_response_has_its_meaning() {
         assert_eq!(meaning(&problem(status, "Wait", &[]), 1), Meaning::InDoubt, "{status}");
     }
     assert_eq!(meaning(&Response::Lost { reason: String::new() }, 1), Meaning::InDoubt);
-    assert_eq!(meaning(&Response::NotSent { reason: String::new() }, 1), Meaning::NotSent);
+    assert_eq!(meaning(&Response::not_sent(""), 1), Meaning::NotSent);
+    let lasting = Response::NotSent { reason: String::new(), hint: "check the clock", may_pass: false };
+    assert_eq!(meaning(&lasting, 1), Meaning::Fatal("check the clock"));
 }
 
 #[test]

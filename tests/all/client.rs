@@ -1,6 +1,7 @@
 //! The BigCommerce client over a real socket, against a server that sends any bytes or none.
 
 mod lists;
+mod tls;
 
 use std::fmt::Debug;
 use std::net::TcpListener;
@@ -266,7 +267,8 @@ async fn after_a_reset_the_request_is_not_sent_again() {
 async fn a_refused_connection_sent_nothing() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = client(&format!("http://{free}"));
-    let Response::NotSent { reason } = client.upsert(&ITEM).await else { panic!() };
+    let Response::NotSent { reason, hint, may_pass: true } = client.upsert(&ITEM).await else { panic!() };
+    assert!(hint.contains("nothing listens"), "{hint}");
     assert!(reason.starts_with("could not connect to the store: "), "{reason}");
     assert!(matches!(client.fetch(&KEY).await, Err(ReadError(Response::NotSent { .. }))));
 }
@@ -285,8 +287,12 @@ async fn a_response_that_takes_too_long_is_lost() {
 async fn a_redirect_is_not_followed() {
     let elsewhere = HttpServer::start([]);
     for status in [301, 302, 303, 307, 308] {
-        let got = received(status, &[("Location", &elsewhere.url())], "").await;
-        assert_eq!((got.status, got.body), (status, Body::Unreadable(String::new())));
+        let to = format!("{}/v3/customers?token=x", elsewhere.url());
+        let got = received(status, &[("Location", &to)], "").await;
+        assert_eq!((got.status, got.body), (status, Body::Redirect { to: elsewhere.url() }));
+        let got = received(status, &[("Location", "/login")], "<html>").await;
+        assert_eq!(got.body, Body::Redirect { to: "another path".to_owned() });
+        assert_eq!(received(status, &[], "").await.body, Body::Unreadable(String::new()));
     }
     assert_eq!(elsewhere.connections(), 0);
 }

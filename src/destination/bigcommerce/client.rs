@@ -9,9 +9,11 @@ use async_trait::async_trait;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
+use super::connection;
 use super::headers;
 use super::mask::Mask;
 use super::pacing::InFlight;
+use super::proxy::{Proxy, UnusableProxy};
 use super::quota::Ending;
 use super::transport::{RawResponse, Transport};
 use crate::config::{Secret, is_loopback};
@@ -63,6 +65,9 @@ pub enum BigCommerceError {
     /// The token cannot be sent in a header.
     #[error("[store] access_token contains characters that no token has: check for line breaks")]
     Token,
+    /// The environment names a proxy that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] UnusableProxy),
     /// TLS cannot be set up.
     #[error(
         "TLS could not be set up: {reason}; install the system's CA certificates (ca-certificates), or name a \
@@ -80,6 +85,7 @@ pub(super) struct Client {
     /// `{api_url}/stores/{hash}/v3`
     base: String,
     mask: Mask,
+    proxy: Option<Proxy>,
     request_timeout: Duration,
 }
 
@@ -107,12 +113,21 @@ impl Client {
             .pool_max_idle_per_host(options.workers + 1)
             .tcp_nodelay(true);
         // The proxy that the environment names is for other machines.
-        if is_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| BigCommerceError::Tls { reason: chain(&error) })?;
+        let environment = |name: &str| std::env::var(name).ok();
+        let proxy = if is_loopback(&url) { None } else { Proxy::of_environment(&url, &environment)? };
+        builder = match &proxy {
+            Some(proxy) => builder.proxy(proxy.for_all()?),
+            None => builder.no_proxy(),
+        };
+        let http = builder.build().map_err(|error| tls_failure(&error, &environment))?;
         let base = format!("{}/v3", url.as_str().trim_end_matches('/'));
-        Ok(Self { http, base, mask: Mask::new(options.token), request_timeout: options.request_timeout })
+        Ok(Self {
+            http,
+            base,
+            mask: Mask::new(options.token),
+            proxy,
+            request_timeout: options.request_timeout,
+        })
     }
 
     async fn receive(mut response: reqwest::Response) -> Result<RawResponse, reqwest::Error> {
@@ -164,8 +179,7 @@ impl Transport for Client {
             // Both kinds of error happen before a byte of the request is written.
             Err(error) if error.is_connect() || error.is_builder() => {
                 in_flight.end(Ending::NotSent);
-                let reason = format!("could not connect to the store: {}", self.reason(error));
-                Err(Response::NotSent { reason })
+                Err(connection::failure(&error.without_url(), self.proxy.as_ref(), &self.mask))
             }
             Err(error) => {
                 in_flight.end(Ending::Lost);
@@ -173,6 +187,15 @@ impl Transport for Client {
             }
         }
     }
+}
+
+/// The error for a client that could not be made: it reads the authorities that this machine trusts.
+fn tls_failure(error: &reqwest::Error, environment: &dyn Fn(&str) -> Option<String>) -> BigCommerceError {
+    let unreadable = environment("SSL_CERT_FILE").and_then(|file| {
+        let error = std::fs::File::open(&file).err()?;
+        Some(format!("SSL_CERT_FILE names a file that cannot be read: {file}: {error}"))
+    });
+    BigCommerceError::Tls { reason: unreadable.unwrap_or_else(|| chain(error)) }
 }
 
 /// The causes of an error, outermost first. Its own text only says that a request failed.

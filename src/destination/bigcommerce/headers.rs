@@ -5,7 +5,8 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::Url;
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 
 use super::quota::{Ending, Rate};
 
@@ -16,8 +17,9 @@ const LEFT: &str = "x-rate-limit-requests-left";
 const X_RETRY_AFTER: &str = "x-retry-after";
 const REQUEST_ID: &str = "x-request-id";
 
-/// Windows are limited to these lengths, so that pacing neither spins nor sleeps for ever.
-const WINDOW_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+/// Windows are limited to these lengths, so that pacing neither spins nor waits longer than five minutes at once for a
+/// quota that is used up. The store's have 30 seconds.
+const WINDOW_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// The longest wait that is reported. The engine limits it further.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -85,6 +87,16 @@ fn seconds(text: &str) -> Option<Duration> {
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?.trim();
     (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// Reads where a redirect leads: scheme, host and port, or `another path` of the same host. The rest of the address may
+/// repeat the request.
+pub(super) fn redirect(headers: &HeaderMap) -> Option<String> {
+    let to = headers.get(LOCATION)?.to_str().ok()?;
+    match Url::parse(to) {
+        Ok(url) if url.host().is_some() => Some(url.origin().ascii_serialization()),
+        _ => Some("another path".to_owned()),
+    }
 }
 
 /// Cuts an id to the length that is kept.

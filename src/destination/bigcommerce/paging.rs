@@ -75,8 +75,10 @@ fn readable<T>(
     mask: &Mask,
     read: impl Fn(&Tree<'_>) -> Option<T>,
 ) -> Result<Page<T>, ReadError> {
-    let RawResponse { status, request_id, wait, text } = received;
-    let body = if status == 200 {
+    let RawResponse { status, request_id, wait, redirect, text } = received;
+    let body = if let Some(to) = redirect {
+        Body::Redirect { to }
+    } else if status == 200 {
         match wire::page(&text, mask, read) {
             Some(page) if page.unread == 0 => return Ok(page),
             _ => problem::unreadable(&text, mask),
@@ -87,9 +89,9 @@ fn readable<T>(
     Err(ReadError(Response::Received(HttpResponse { status, request_id, wait, body })))
 }
 
-/// The error for a 200 with an invalid list.
+/// The error for a 200 with a list that cannot be right.
 fn invalid(text: String) -> ReadError {
-    let body = Body::Unreadable(text);
+    let body = Body::Invalid(text);
     ReadError(Response::Received(HttpResponse { status: 200, request_id: None, wait: None, body }))
 }
 

@@ -53,7 +53,8 @@ impl PacedTransport {
     ) -> Result<RawResponse, Response> {
         let received = self.transport.send(self.pacer.start_request(), method, path, body).await?;
         let request_id = received.request_id.map(|id| headers::cut_request_id(&self.mask.clean(id)));
-        Ok(RawResponse { request_id, ..received })
+        let redirect = received.redirect.map(|to| self.mask.clean(to).into_owned());
+        Ok(RawResponse { request_id, redirect, ..received })
     }
 }
 
@@ -65,6 +66,8 @@ pub(crate) struct RawResponse {
     pub(crate) request_id: Option<String>,
     /// How long the response asks to wait, if it is no success.
     pub(crate) wait: Option<Duration>,
+    /// Where it redirects to: scheme, host and port.
+    pub(crate) redirect: Option<String>,
     /// The body.
     pub(crate) text: String,
 }
@@ -73,6 +76,7 @@ impl RawResponse {
     /// A response with these headers and this body.
     pub(crate) fn new(status: u16, headers: &HeaderMap, text: String) -> Self {
         let wait = headers::wait(status, headers, SystemClock.now());
-        Self { status, request_id: headers::request_id(headers), wait, text }
+        let redirect = (300..400).contains(&status).then(|| headers::redirect(headers)).flatten();
+        Self { status, request_id: headers::request_id(headers), wait, redirect, text }
     }
 }

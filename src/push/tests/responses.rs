@@ -327,8 +327,7 @@ fn nothing_is_split_while_nothing_succeeds_and_the_circuit_breaker_stops_the_run
 #[test]
 fn a_store_that_fails_for_five_minutes_costs_no_night() {
     let minutes = Duration::from_secs(300);
-    for response in [html(503), lost(), Response::NotSent { reason: "refused".to_owned() }, limited(Some(0))]
-    {
+    for response in [html(503), lost(), Response::not_sent("refused"), limited(Some(0))] {
         let mut driver = Driver::new(changes(400));
         while driver.elapsed < minutes {
             match driver.in_flight.is_empty() {
@@ -370,7 +369,7 @@ fn a_retry_after_of_any_failure_is_waited_out() {
 #[test]
 fn a_request_that_never_left_counts_as_no_request_and_its_values_are_deferred() {
     let mut driver = Driver::new(changes(30));
-    let end = driver.run(|_| Response::NotSent { reason: "connection refused".to_owned() }).clone();
+    let end = driver.run(|_| Response::not_sent("connection refused")).clone();
     assert_eq!(end.status, RunStatus::Failed);
     let counts = driver.counts();
     assert_eq!((counts.requests, counts.deferred, counts.unknown), (0, 30, 0));

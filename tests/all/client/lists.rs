@@ -1,6 +1,6 @@
 //! Lists of values, attributes and customers: their paths, their pages, and what makes them an error.
 
-use attrsync::destination::{Attribute, Destination};
+use attrsync::destination::{Attribute, Body, Destination, HttpResponse, ReadError, Response};
 use attrsync::record::Key;
 use serde_json::json;
 
@@ -11,6 +11,13 @@ use crate::support::http::{Act, HttpServer, Request, response};
 fn query(request: &Request) -> String {
     let (_, query) = request.path.split_once('?').unwrap_or_default();
     query.replace("%3A", ":").replace("%2C", ",")
+}
+
+fn invalid(error: ReadError) -> String {
+    match error.0 {
+        Response::Received(HttpResponse { status: 200, body: Body::Invalid(text), .. }) => text,
+        other => panic!("not an invalid list: {other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -55,7 +62,7 @@ async fn a_fetch_returns_each_row_of_its_keys_and_no_others() {
 async fn a_list_without_an_end_is_an_error() {
     let page = json!({ "data": [row(7, 3, "gold")] });
     let server = HttpServer::start([ok(&page), ok(&page)]);
-    let text = unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
+    let text = invalid(client(&server.url()).fetch(&KEY).await.unwrap_err());
     assert_eq!(text, "page 2 of the list repeats the page before it");
 }
 
@@ -64,7 +71,7 @@ async fn a_list_is_bounded() {
     // Two rows of one key: the store has the value twice. More of them are no list of this key.
     let endless = (0..200).map(|page| ok(&json!({ "data": [row(7, 3, &page.to_string())] })));
     let server = HttpServer::start(endless);
-    let text = unreadable(client(&server.url()).fetch(&KEY).await.unwrap_err());
+    let text = invalid(client(&server.url()).fetch(&KEY).await.unwrap_err());
     assert_eq!((text.as_str(), server.seen().len()), ("the list has more than 2 items", 3));
 
     let page = |page: i64, rows: i64| {
@@ -72,11 +79,11 @@ async fn a_list_is_bounded() {
         ok(&list(&rows, 1_000_000))
     };
     let server = HttpServer::start((0..20).map(|number| page(number, 250)));
-    let text = unreadable(client(&server.url()).attributes().await.unwrap_err());
+    let text = invalid(client(&server.url()).attributes().await.unwrap_err());
     assert_eq!((text.as_str(), server.seen().len()), ("the list has more than 2500 items", 11));
 
     let server = HttpServer::start([page(0, 251)]);
-    let text = unreadable(client(&server.url()).attributes().await.unwrap_err());
+    let text = invalid(client(&server.url()).attributes().await.unwrap_err());
     assert_eq!(text, "page 1 of the list has 251 items; 250 were asked for");
 }
 
