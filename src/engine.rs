@@ -16,6 +16,7 @@ pub mod requeue;
 mod stop;
 mod store_changes;
 mod sync;
+mod warnings;
 
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};
 pub use self::ports::{EngineError, Options, Ports, Progress};

@@ -7,3 +7,4 @@ pub mod batch;
 pub mod definitions;
 pub mod diff;
 pub mod summary;
+pub mod wrong_type;

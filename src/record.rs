@@ -11,6 +11,7 @@ mod request;
 mod run;
 mod store_name;
 mod wait;
+mod warning;
 mod words;
 
 pub use attribute::KnownAttribute;
@@ -23,3 +24,4 @@ pub use request::{LearnedSize, NewRequest, RecordedIntent, RequestEnd, RequestOu
 pub use run::{Counts, INVALID_ROWS_KEPT, InvalidRow, RunKind, RunStatus, Trigger};
 pub use store_name::StoreName;
 pub use wait::{WaitReason, WaitTotal};
+pub use warning::{WARNING_SAMPLES, Warning};

@@ -68,6 +68,12 @@ pub trait SourcePages: Send {
     /// # Errors
     /// Whatever ended the read before its last row. Nothing may be read afterwards.
     async fn next(&mut self) -> Result<Option<SourcePage>, SourceError>;
+
+    /// The table whose row security applies to the reader and may hide rows; its name may be empty. Known once `next`
+    /// returned `None`.
+    fn row_security(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Where the desired values are read.

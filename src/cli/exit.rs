@@ -73,6 +73,7 @@ mod tests {
             requests_without_ledger: 0,
             message: None,
             hint: None,
+            warnings: Vec::new(),
         }) as u8
     }
 

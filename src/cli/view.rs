@@ -13,3 +13,4 @@ pub(super) mod sync;
 pub(super) mod table;
 pub(super) mod text;
 mod wait;
+pub(super) mod warnings;

@@ -2,24 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::inputs::{policy, request_limit, resolve};
+use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
 use super::ports::{EngineError, Options, Progress};
 use super::store_changes::{self, StoreChanges};
+use super::warnings::warnings;
 use crate::clock::Clock;
 use crate::config::PushConfig;
 use crate::destination::Destination;
 use crate::ledger::LedgerReader;
 use crate::plan::summary::Summary;
-use crate::record::{Change, Counts, InvalidRow};
+use crate::record::{Change, Counts, InvalidRow, Warning};
 use crate::source::Source;
 use crate::waits::Waits;
 
 /// What a sync would do.
 #[derive(Debug, Clone)]
 pub struct Forecast {
-    /// The counts of planning; `deferred` equals `planned`.
+    /// The counts of planning.
     pub counts: Counts,
     /// Changes by attribute id.
     pub attributes: BTreeMap<i64, AttributeForecast>,
@@ -35,6 +36,8 @@ pub struct Forecast {
     pub creates: u64,
     /// Values to be updated.
     pub updates: u64,
+    /// What a person should look at.
+    pub warnings: Vec<Warning>,
 }
 
 /// What a sync would do to one attribute.
@@ -88,12 +91,11 @@ pub async fn plan(
     let now = clock.now();
     let limit = request_limit(entries, config, now).await?;
     let policy = policy(&attributes, changes, options, now);
-    let writer = PlanWriter::counting(Summary::new(limit, sample));
-    let Planned { counts, desired, summary, .. } =
-        planning::diff(source, entries, &filter, policy, writer, waits, &|counts| {
-            progress(Progress::Planning(counts))
-        })
-        .await?;
+    let writer = PlanWriter::counting(Summary::new(limit, sample, wrong_types(&attributes)));
+    let progress = |counts| progress(Progress::Planning(counts));
+    let planned = planning::diff(source, entries, &filter, policy, writer, waits, &progress).await?;
+    let warnings = warnings(&planned, &filter, &attributes);
+    let Planned { counts, desired, summary, .. } = planned;
     let name =
         |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
     let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
@@ -101,7 +103,7 @@ pub async fn plan(
         (id, AttributeForecast { name: name(id).unwrap_or_default(), creates, updates })
     });
     Ok(Forecast {
-        counts: Counts { deferred: counts.planned, ..counts },
+        counts,
         creates: summary.attributes.values().map(|actions| actions.creates).sum(),
         updates: summary.attributes.values().map(|actions| actions.updates).sum(),
         attributes: by_attribute.collect(),
@@ -109,5 +111,6 @@ pub async fn plan(
         requests_without_ledger: limit.requests(desired.0, desired.1),
         sample: summary.sample,
         invalid_sample: summary.invalid_sample,
+        warnings,
     })
 }

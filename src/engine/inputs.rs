@@ -9,6 +9,7 @@ use crate::destination::Attribute;
 use crate::ledger::LedgerReader;
 use crate::plan::batch::Limit;
 use crate::plan::diff::DiffPolicy;
+use crate::plan::wrong_type::WrongTypes;
 use crate::record::Filter;
 
 /// How long a learned size is believed.
@@ -43,6 +44,11 @@ pub(super) fn policy(
         full: options.full,
         now,
     }
+}
+
+/// The check of values against the types of their attributes.
+pub(super) fn wrong_types(attributes: &[Attribute]) -> WrongTypes {
+    WrongTypes::new(attributes.iter().map(|attribute| (attribute.id, attribute.kind.as_str())))
 }
 
 /// Returns the filter with attribute names resolved to ids.

@@ -82,7 +82,7 @@ impl<'a> PlanWriter<'a> {
 
     /// Takes everything back, because the source is read again.
     pub(super) async fn discard(&mut self) -> Result<(), EngineError> {
-        self.summary = Summary::new(self.summary.limit(), self.summary.keep());
+        self.summary = self.summary.cleared();
         match self.run {
             Some((ledger, run_id)) => Ok(ledger.discard_plan(run_id).await?),
             None => Ok(()),

@@ -2,6 +2,8 @@
 //!
 //! The source's snapshot is closed before the first write request: this phase ends before the next begins.
 
+use std::collections::BTreeSet;
+
 use super::plan_writer::PlanWriter;
 use super::ports::EngineError;
 use crate::ledger::{EntryPages, LedgerReader};
@@ -23,6 +25,19 @@ pub(super) struct Planned {
     pub(super) has_in_doubt: bool,
     /// What the plan would do.
     pub(super) summary: Summary,
+    /// What was seen while source and ledger were read.
+    pub(super) seen: Seen,
+}
+
+/// What is seen while source and ledger are read, besides the differences.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The number of entries.
+    pub(super) entries: u64,
+    /// The customers of the filter that neither a row nor an entry has.
+    pub(super) unknown_customers: BTreeSet<i64>,
+    /// The table whose row security applies.
+    pub(super) row_security: Option<String>,
 }
 
 /// Plans by comparing source and ledger. `entries` is `None` if there is no ledger yet. `progress` is told the
@@ -37,15 +52,15 @@ pub(super) async fn diff(
     progress: &(dyn Fn(Counts) + Send + Sync),
 ) -> Result<Planned, EngineError> {
     let mut tries = Tries::new(WaitReason::Source, source.give_up_after());
-    let diff = loop {
+    let (diff, seen) = loop {
         let mut diff = Diff::new(policy.clone());
         let merged = merge(source, entries, filter, &mut diff, &mut writer, progress).await;
         // Whatever the result, nothing else may be written while pages are being saved.
         let saved = writer.saved().await;
         match merged {
-            Ok(()) => {
+            Ok(seen) => {
                 saved?;
-                break diff;
+                break (diff, seen);
             }
             Err(EngineError::Source(error @ SourceError::Unavailable { .. })) => {
                 saved?;
@@ -62,6 +77,7 @@ pub(super) async fn diff(
         desired: diff.desired(),
         has_in_doubt: diff.has_in_doubt(),
         summary: writer.into_summary(),
+        seen,
     })
 }
 
@@ -83,7 +99,8 @@ async fn merge(
     diff: &mut Diff,
     writer: &mut PlanWriter<'_>,
     progress: &(dyn Fn(Counts) + Send + Sync),
-) -> Result<(), EngineError> {
+) -> Result<Seen, EngineError> {
+    let mut seen = Seen { unknown_customers: filter.customers.clone(), ..Seen::default() };
     let mut page = PlanPage::default();
     let (mut desired, mut known) = (Cursor::default(), Cursor::default());
     let mut source_pages = source.read(filter).await?;
@@ -94,15 +111,41 @@ async fn merge(
     loop {
         match diff.step(&mut desired, &mut known, &mut page)? {
             Need::Source => {
-                desired.advance(writer.while_saving(source_pages.next()).await??);
+                let next = writer.while_saving(source_pages.next()).await??;
+                if let Some(page) = &next {
+                    seen.remove_known((0..page.len()).map(|at| page.row(at).customer_id));
+                }
+                desired.advance(next);
                 progress(diff.counts());
             }
-            Need::Entries => known.advance(match entry_pages.as_mut() {
-                Some(pages) => writer.while_saving(pages.next()).await??,
-                None => None,
-            }),
+            Need::Entries => {
+                let next = match entry_pages.as_mut() {
+                    Some(pages) => writer.while_saving(pages.next()).await??,
+                    None => None,
+                };
+                if let Some(page) = &next {
+                    seen.entries += page.len() as u64;
+                    seen.remove_known((0..page.len()).map(|at| Some(page.row(at).key.customer_id)));
+                }
+                known.advance(next);
+            }
             Need::Room => writer.take(std::mem::take(&mut page)).await?,
-            Need::Nothing => return writer.take(page).await,
+            Need::Nothing => {
+                writer.take(page).await?;
+                seen.row_security = source_pages.row_security();
+                return Ok(seen);
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// Removes customers that were found. Without a filter there are none to remove, so that this costs nothing.
+    fn remove_known(&mut self, customers: impl Iterator<Item = Option<i64>>) {
+        if !self.unknown_customers.is_empty() {
+            for id in customers.flatten() {
+                self.unknown_customers.remove(&id);
+            }
         }
     }
 }

@@ -6,11 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::inputs::{policy, request_limit, resolve};
+use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::stop::asked_to_stop;
+use super::warnings::warnings;
 use super::{existence, push, store_changes};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
 use crate::error_chain::with_causes;
@@ -18,7 +19,7 @@ use crate::failpoint;
 use crate::ledger::NewRun;
 use crate::plan::summary::Summary;
 use crate::push::{End, Start};
-use crate::record::{BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, RunKind, RunStatus};
+use crate::record::{BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, RunKind, RunStatus, Warning};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Report {
     pub message: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// What a person should look at.
+    pub warnings: Vec<Warning>,
 }
 
 /// The longest in-doubt window covers every allowed `request_timeout`.
@@ -57,7 +60,7 @@ pub async fn sync(
     let run_id = ports.ledger.open_run(&new).await?;
     (ports.progress)(Progress::Opened(run_id));
     failpoint::reach("run-opened");
-    let (end, counts, requests_without_ledger) = match run(ports, config, options, stop, run_id).await {
+    let ended = match run(ports, config, options, stop, run_id).await {
         Ok(ended) => ended,
         Err(error) => {
             let message = with_causes(&error);
@@ -67,10 +70,37 @@ pub async fn sync(
         }
     };
     failpoint::reach("sent");
+    let Ended { end, counts, requests_without_ledger, notices, warnings } = ended;
     let End { status, message, hint } = end.checked(&counts);
-    close(ports, run_id, status, message.as_deref()).await?;
+    let message = message.or_else(|| (!notices.is_empty()).then(|| notices.join("; ")));
+    let recorded: Vec<String> =
+        message.iter().cloned().chain(warnings.iter().map(Warning::to_string)).collect();
+    let recorded = (!recorded.is_empty()).then(|| recorded.join("; "));
+    close(ports, run_id, status, recorded.as_deref()).await?;
     failpoint::reach("closed");
-    Ok(Report { run_id, status, counts, requests_without_ledger, message, hint })
+    Ok(Report { run_id, status, counts, requests_without_ledger, message, hint, warnings })
+}
+
+/// How the two phases of a run ended.
+struct Ended {
+    end: End,
+    counts: Counts,
+    requests_without_ledger: u64,
+    notices: Vec<String>,
+    warnings: Vec<Warning>,
+}
+
+impl Ended {
+    /// The end of a run that sent nothing.
+    fn while_planning(message: &'static str) -> Self {
+        Self {
+            end: End::stopped(message),
+            counts: Counts::default(),
+            requests_without_ledger: 0,
+            notices: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// Records how long the run waited, and closes it.
@@ -94,19 +124,21 @@ async fn run(
     options: &Options,
     stop: watch::Receiver<bool>,
     run_id: i64,
-) -> Result<(End, Counts, u64), EngineError> {
+) -> Result<Ended, EngineError> {
     let deadline = config.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
-    let (Planned { counts, desired, has_in_doubt, summary }, notices) = tokio::select! {
+    let (planned, notices, warnings) = tokio::select! {
         planned = plan(ports, config, options, run_id) => planned?,
         () = asked_to_stop(&mut asked) => {
-            return Ok((End::stopped("asked to stop while planning; nothing was sent"), Counts::default(), 0));
+            return Ok(Ended::while_planning("asked to stop while planning; nothing was sent"));
         }
         () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-            let end = End::stopped("[push] max_duration was over before the plan was made; nothing was sent");
-            return Ok((end, Counts::default(), 0));
+            return Ok(Ended::while_planning(
+                "[push] max_duration was over before the plan was made; nothing was sent",
+            ));
         }
     };
+    let Planned { counts, desired, has_in_doubt, summary, .. } = planned;
     failpoint::reach("planned");
     ports.ledger.seal_plan(run_id, &counts, ports.clock.now()).await?;
     failpoint::reach("sealed");
@@ -117,8 +149,8 @@ async fn run(
     let start = Start { counts, limit, has_in_doubt, deadline, seed: fastrand::u64(..) };
     let (end, counts) = push::push(ports, config, run_id, start, stop).await?;
     check_customers(ports, config, run_id, &end).await?;
-    let message = end.message.clone().or_else(|| (!notices.is_empty()).then_some(notices));
-    Ok((End { message, ..end }, counts, limit.requests(desired.0, desired.1)))
+    let requests_without_ledger = limit.requests(desired.0, desired.1);
+    Ok(Ended { end, counts, requests_without_ledger, notices, warnings })
 }
 
 /// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run
@@ -140,13 +172,13 @@ async fn check_customers(
 }
 
 /// Plans: first the store's attributes and changes, then the difference between source and ledger. Also returns what a
-/// person should know of the store.
+/// person should know of the store, and of the plan.
 async fn plan(
     ports: Ports<'_>,
     config: &PushConfig,
     options: &Options,
     run_id: i64,
-) -> Result<(Planned, String), EngineError> {
+) -> Result<(Planned, Vec<String>, Vec<Warning>), EngineError> {
     let Ports { ledger, destination, waits, .. } = ports;
     let attributes = store_changes::attributes(Some(ledger), destination, config, waits).await?;
     let filter = resolve(options, &attributes)?;
@@ -154,16 +186,17 @@ async fn plan(
         invalidate(ports, config, run_id, &filter).await?;
     }
     let changes = store_changes::record(ports, config, run_id, &attributes).await?;
-    let notices = changes.notices().cloned().collect::<Vec<_>>().join("; ");
+    let notices = changes.notices().cloned().collect();
     let now = ports.clock.now();
     let limit = request_limit(Some(ports.ledger), config, now).await?;
     let policy = policy(&attributes, changes, options, now);
-    let writer = PlanWriter::saving(ports.ledger, run_id, Summary::new(limit, 0));
+    let writer = PlanWriter::saving(ports.ledger, run_id, Summary::new(limit, 0, wrong_types(&attributes)));
     let progress = |counts| (ports.progress)(Progress::Planning(counts));
     let planned =
         planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, ports.waits, &progress)
             .await?;
-    Ok((planned, notices))
+    let warnings = warnings(&planned, &filter, &attributes);
+    Ok((planned, notices, warnings))
 }
 
 /// Makes the entries of a full sync unconfirmed: those that the filter leaves in. A ledger that was restored from a backup

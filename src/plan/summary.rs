@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::batch::{Fill, Limit};
 use super::diff::PlanPage;
+use super::wrong_type::WrongTypes;
 use crate::record::{Action, Change, InvalidRow};
 
 /// The planned actions of one attribute.
@@ -29,12 +30,14 @@ pub struct Summary {
     pub sample: Vec<Change>,
     /// The first invalid rows, at most `keep`.
     pub invalid_sample: Vec<InvalidRow>,
+    /// The values that do not have the type of their attribute.
+    pub wrong_types: WrongTypes,
 }
 
 impl Summary {
     /// Returns an empty summary that will keep the first `keep` changes and invalid rows.
     #[must_use]
-    pub fn new(limit: Limit, keep: usize) -> Self {
+    pub fn new(limit: Limit, keep: usize, wrong_types: WrongTypes) -> Self {
         Self {
             limit,
             keep,
@@ -43,19 +46,20 @@ impl Summary {
             attributes: BTreeMap::new(),
             sample: Vec::new(),
             invalid_sample: Vec::new(),
+            wrong_types,
         }
+    }
+
+    /// Returns an empty summary with the same settings.
+    #[must_use]
+    pub fn cleared(&self) -> Self {
+        Self::new(self.limit, self.keep, self.wrong_types.cleared())
     }
 
     /// Returns the most that one request may carry.
     #[must_use]
     pub const fn limit(&self) -> Limit {
         self.limit
-    }
-
-    /// Returns how many changes and invalid rows it keeps.
-    #[must_use]
-    pub const fn keep(&self) -> usize {
-        self.keep
     }
 
     /// Adds a page of the plan.
@@ -71,6 +75,7 @@ impl Summary {
                 self.fill.take(change.key.customer_id, self.limit);
                 self.requests += 1;
             }
+            self.wrong_types.add(change);
             if self.sample.len() < self.keep {
                 self.sample.push(change.clone());
             }

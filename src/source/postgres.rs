@@ -114,10 +114,16 @@ impl PostgresSource {
     }
 
     /// Sends all rows, then closes the snapshot and the session. Stops early once the receiver is dropped.
-    async fn send_rows(&self, filter: &Filter, pages: &mpsc::Sender<SourcePage>) -> Result<(), SourceError> {
+    async fn send_rows(
+        &self,
+        filter: &Filter,
+        pages: &mpsc::Sender<SourcePage>,
+    ) -> Result<ReadEnd, SourceError> {
         let (mut snapshot, types) = self.open().await?;
         let query = self.query(&mut snapshot, &types, filter).await?;
-        Reader::new(snapshot, query, pages).read_all().await
+        let row_security = snapshot.row_security(&query.all()).await?;
+        Reader::new(snapshot, query, pages).read_all().await?;
+        Ok(ReadEnd { row_security })
     }
 
     /// Writes the query that reads the rows.
@@ -189,15 +195,22 @@ impl Source for PostgresSource {
         let reader =
             WorkerThread::start("source", move || async move { source.send_rows(&filter, &sender).await })
                 .map_err(unreadable)?;
-        Ok(Box::new(PostgresPages { pages, reader: Some(reader) }))
+        Ok(Box::new(PostgresPages { pages, reader: Some(reader), row_security: None }))
     }
+}
+
+/// What is known at the end of a read.
+struct ReadEnd {
+    /// The table whose row security applies.
+    row_security: Option<String>,
 }
 
 /// The pages of one read. Dropping it ends the session.
 struct PostgresPages {
     pages: mpsc::Receiver<SourcePage>,
     /// `None` once its result was returned.
-    reader: Option<WorkerThread<Result<(), SourceError>>>,
+    reader: Option<WorkerThread<Result<ReadEnd, SourceError>>>,
+    row_security: Option<String>,
 }
 
 #[async_trait]
@@ -208,6 +221,11 @@ impl SourcePages for PostgresPages {
         }
         // The channel also closes when the reader fails. Only the reader's result shows that all rows were read.
         let Some(mut reader) = self.reader.take() else { return Ok(None) };
-        reader.result().await.map_err(unreadable)?.map(|()| None)
+        self.row_security = reader.result().await.map_err(unreadable)??.row_security;
+        Ok(None)
+    }
+
+    fn row_security(&self) -> Option<String> {
+        self.row_security.clone()
     }
 }

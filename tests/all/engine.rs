@@ -4,3 +4,4 @@ mod attributes;
 mod existence;
 mod giving_up;
 mod store;
+mod warnings;

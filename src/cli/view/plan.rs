@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::paint::Paint;
 use super::text::{brief, counted, duration, number, tame};
+use super::warnings;
 use crate::cli::exit::Exit;
 use crate::engine::Forecast;
 use crate::record::{Action, Change, InvalidRow};
@@ -45,6 +46,7 @@ pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String 
             duration(ASSUMED_LATENCY)
         ));
     }
+    lines.extend(warnings::lines(&forecast.warnings, paint));
     lines.join("\n") + "\n"
 }
 
@@ -110,7 +112,7 @@ fn not_planned(forecast: &Forecast) -> Vec<String> {
             counts.still_rejected,
             "still rejected: the store rejected them before (`attrsync rejected` lists them)",
         ),
-        line(counts.no_value, "without a value (NULL)"),
+        line(counts.no_value, "NULL: no value is desired"),
         line(counts.orphans, "orphans: in the ledger, no longer in the source; they are left alone"),
     ]
     .into_iter()
@@ -137,6 +139,7 @@ pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit) -> Value {
         "estimated_seconds": estimate(forecast.requests, workers).as_secs_f64(),
         "assumed_latency_ms": u64::try_from(ASSUMED_LATENCY.as_millis()).unwrap_or(u64::MAX),
         "counts": forecast.counts,
+        "warnings": warnings::json(&forecast.warnings),
         "attributes": forecast.attributes.iter().map(|(id, attribute)| json!({
             "id": id, "name": attribute.name, "creates": attribute.creates, "updates": attribute.updates,
         })).collect::<Vec<_>>(),
@@ -177,7 +180,7 @@ mod tests {
         };
         let tier = AttributeForecast { name: "loyalty_tier".to_owned(), creates: 1200, updates: 2 };
         Forecast {
-            counts: Counts { planned: 1202, deferred: 1202, unchanged: 5, invalid: 2, ..Counts::default() },
+            counts: Counts { planned: 1202, unchanged: 5, invalid: 2, ..Counts::default() },
             attributes: [(1, tier)].into(),
             sample: vec![
                 change(11, Action::Create, None),
@@ -194,6 +197,7 @@ mod tests {
             requests_without_ledger: 122,
             creates: 1200,
             updates: 2,
+            warnings: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::paint::Paint;
 use super::text::{counted, duration, number, tame};
+use super::warnings;
 use crate::cli::exit::Exit;
 use crate::engine::Report;
 use crate::record::RunStatus;
@@ -65,6 +66,9 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     line("deferred", counts.deferred, String::new());
     line("invalid", counts.invalid, String::new());
     line("unchanged", counts.unchanged, String::new());
+    if counts.no_value > 0 {
+        line("no value", counts.no_value, "  NULL in the source".to_owned());
+    }
     if counts.orphans > 0 {
         line("orphans", counts.orphans, "  in the ledger, no longer in the source; left alone".to_owned());
     }
@@ -76,6 +80,7 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     if let Some(message) = &report.message {
         lines.push(tame(message));
     }
+    lines.extend(warnings::lines(&report.warnings, paint));
     lines.join("\n") + "\n"
 }
 
@@ -108,6 +113,7 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
         "requests_saved": ending.requests_saved(),
         "duration_ms": u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX),
         "message": report.message,
+        "warnings": warnings::json(&report.warnings),
         "hint": hint(report),
     })
 }
@@ -125,6 +131,7 @@ mod tests {
             requests_without_ledger: 300,
             message: None,
             hint: None,
+            warnings: Vec::new(),
         }
     }
 

@@ -39,6 +39,18 @@ impl Snapshot {
         self.liveness.wait(async { Ok(rows.await) }).await
     }
 
+    /// Returns the table whose row security applies to a query, if there is one. Its name may be empty. With
+    /// `row_security` off, Postgres refuses to plan a query that row security applies to, also if that is within a view.
+    pub(super) async fn row_security(&mut self, query: &str) -> Result<Option<String>, SourceError> {
+        let probe = format!("set local row_security = off; explain {query}; {}", sql::RESUME);
+        let Err(error) = self.try_rows(probe).await? else { return Ok(None) };
+        self.rows(sql::RESUME.to_owned()).await?;
+        // The columns were read before, so a lack of rights is not the reason. Any other error comes back with the rows.
+        let refused =
+            error.as_database_error().filter(|error| error.code().is_some_and(|code| code == "42501"));
+        Ok(refused.map(|error| quoted_part(error.message()).to_owned()))
+    }
+
     /// Ends the snapshot with a rollback, so that no function of the query leaves anything behind, and closes the
     /// session.
     pub(super) async fn close(self) -> Result<(), SourceError> {
@@ -63,4 +75,10 @@ pub(super) fn text(row: &PgRow, column: usize) -> Result<String, SourceError> {
         operation: Operation::InspectColumns,
         source: Box::new(error),
     })
+}
+
+/// The part of a message that is in quotes.
+fn quoted_part(message: &str) -> &str {
+    let inner = message.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"'));
+    inner.map_or("", |(quoted, _)| quoted)
 }

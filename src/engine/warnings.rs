@@ -1,0 +1,34 @@
+//! What a person should look at in a plan.
+
+use super::planning::Planned;
+use crate::destination::Attribute;
+use crate::record::{Filter, Warning};
+
+/// Returns the warnings of a plan, in the order in which a person should read them.
+pub(super) fn warnings(planned: &Planned, filter: &Filter, attributes: &[Attribute]) -> Vec<Warning> {
+    let Planned { counts, seen, summary, .. } = planned;
+    let mut warnings = Vec::new();
+    warnings.extend(seen.row_security.clone().map(|table| Warning::RowSecurity { table }));
+    // Of single customers it is normal that they have no row.
+    if counts.source_rows == counts.no_value && filter.customers.is_empty() {
+        let filtered = !filter.attributes.is_empty();
+        warnings.push(Warning::NothingDesired { rows: counts.source_rows, entries: seen.entries, filtered });
+    }
+    if counts.invalid > counts.source_rows - counts.invalid {
+        warnings.push(Warning::MostlyInvalid { invalid: counts.invalid, rows: counts.source_rows });
+    }
+    if !seen.unknown_customers.is_empty() {
+        warnings.push(Warning::UnknownCustomers(seen.unknown_customers.iter().copied().collect()));
+    }
+    warnings.extend(summary.wrong_types.found.iter().map(|(&attribute_id, found)| {
+        let attribute = attributes.iter().find(|attribute| attribute.id == attribute_id);
+        Warning::WrongType {
+            attribute_id,
+            name: attribute.map(|attribute| attribute.name.clone()).unwrap_or_default(),
+            kind: attribute.map(|attribute| attribute.kind.clone()).unwrap_or_default(),
+            count: found.count,
+            sample: found.sample.clone(),
+        }
+    }));
+    warnings
+}

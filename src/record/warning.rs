@@ -1,0 +1,152 @@
+//! What a person should look at in a plan that is otherwise in order.
+
+use std::fmt;
+
+/// The most samples of a warning that are kept.
+pub const WARNING_SAMPLES: usize = 3;
+
+/// Something in a plan that is probably not meant. It changes neither the run nor its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// The source has no row, or only rows without a value.
+    NothingDesired {
+        /// The number of rows, all of them NULL.
+        rows: i64,
+        /// The number of entries in the ledger.
+        entries: u64,
+        /// Whether only some attributes were read.
+        filtered: bool,
+    },
+    /// Row security applies to the role that reads the source.
+    RowSecurity {
+        /// The table, if the server named it.
+        table: String,
+    },
+    /// More rows cannot be sent than can.
+    MostlyInvalid {
+        /// The number of invalid rows.
+        invalid: i64,
+        /// The number of all rows.
+        rows: i64,
+    },
+    /// Customers that were asked for by name are neither in the source nor in the ledger.
+    UnknownCustomers(Vec<i64>),
+    /// Planned values are no numbers or dates, although the attribute's type says so.
+    WrongType {
+        /// The attribute's id.
+        attribute_id: i64,
+        /// The attribute's name.
+        name: String,
+        /// The attribute's type.
+        kind: String,
+        /// The number of such values in the plan.
+        count: u64,
+        /// Customers with such values, with the values.
+        sample: Vec<(i64, String)>,
+    },
+}
+
+impl Warning {
+    /// The kind, for programs.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NothingDesired { .. } => "nothing_desired",
+            Self::RowSecurity { .. } => "row_security",
+            Self::MostlyInvalid { .. } => "mostly_invalid",
+            Self::UnknownCustomers(_) => "unknown_customers",
+            Self::WrongType { .. } => "wrong_type",
+        }
+    }
+}
+
+/// A sentence for a person, without any value.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingDesired { rows, entries, filtered } => {
+                let of = if *filtered { " of these attributes" } else { "" };
+                match rows {
+                    0 => write!(f, "the source has no rows{of}")?,
+                    rows => write!(f, "all {rows} rows of the source{of} are NULL")?,
+                }
+                match entries {
+                    0 => f.write_str(": there is nothing to send"),
+                    entries => write!(
+                        f,
+                        ", but the ledger has {entries} of its values: the store keeps them. Check what fills the \
+                         table, and whether [source] names the right one"
+                    ),
+                }
+            }
+            Self::RowSecurity { table } => {
+                let table = if table.is_empty() { String::new() } else { format!(" of {table}") };
+                write!(
+                    f,
+                    "row security{table} applies to the user of [source] url: rows that its policies hide are not \
+                     read. Let a policy show all rows to this user, or give it bypassrls"
+                )
+            }
+            Self::MostlyInvalid { invalid, rows } => {
+                write!(f, "{invalid} of {rows} rows of the source are invalid: check [source] and the table")
+            }
+            Self::UnknownCustomers(customers) => {
+                let (noun, is) = if customers.len() == 1 { ("customer", "is") } else { ("customers", "are") };
+                write!(f, "{noun} {} {is} neither in the source nor in the ledger", list(customers))
+            }
+            Self::WrongType { attribute_id, name, kind, count, sample } => {
+                let customers: Vec<i64> = sample.iter().map(|(customer, _)| *customer).collect();
+                let noun = if customers.len() == 1 { "customer" } else { "customers" };
+                let (values, are) = if *count == 1 { ("value", "is not") } else { ("values", "are not") };
+                let written = match kind.as_str() {
+                    "number" => "as in 1234.5 (cast float8 to numeric)",
+                    _ => "as in 2026-12-31",
+                };
+                let more = if *count > sample.len() as u64 { ", …" } else { "" };
+                write!(
+                    f,
+                    "{count} {values} for {name} ({attribute_id}), an attribute of type {kind}, {are} written {written}: \
+                     {noun} {}{more}",
+                    list(&customers)
+                )
+            }
+        }
+    }
+}
+
+/// The first ids of a list.
+fn list(ids: &[i64]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<String> = ids.iter().take(SHOWN).map(i64::to_string).collect();
+    let more = if ids.len() > SHOWN { ", …" } else { "" };
+    shown.join(", ") + more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promise_11_a_warning_repeats_no_value() {
+        let warning = Warning::WrongType {
+            attribute_id: 2,
+            name: "points".to_owned(),
+            kind: "number".to_owned(),
+            count: 4,
+            sample: vec![(12, "lots".to_owned()), (13, "NaN".to_owned()), (14, "1e+21".to_owned())],
+        };
+        assert_eq!(
+            warning.to_string(),
+            "4 values for points (2), an attribute of type number, are not written as in 1234.5 (cast float8 to \
+             numeric): customers 12, 13, 14, …"
+        );
+    }
+
+    #[test]
+    fn an_emptied_source_and_an_empty_one_are_distinguished() {
+        let nothing = |rows, entries| Warning::NothingDesired { rows, entries, filtered: false }.to_string();
+        assert_eq!(nothing(0, 0), "the source has no rows: there is nothing to send");
+        assert!(nothing(0, 300).starts_with("the source has no rows, but the ledger has 300"));
+        assert!(nothing(7, 300).starts_with("all 7 rows of the source are NULL, but"));
+    }
+}
