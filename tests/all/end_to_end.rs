@@ -10,6 +10,7 @@ mod crashes;
 mod echoes;
 mod lost_lock;
 mod only_changes;
+mod outages;
 mod pooler;
 mod program;
 mod proof;

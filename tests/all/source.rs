@@ -1,7 +1,10 @@
 //! The source with a real Postgres: its rows, its errors, and how it ends.
 
+mod liveness;
+mod reach;
 mod row_security;
 mod sessions;
+mod tls;
 mod unreadable;
 
 use attrsync::config::{Relation, Secret, SourceConfig};

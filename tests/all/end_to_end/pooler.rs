@@ -34,7 +34,7 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={} user=postgres\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = {mode}\nignore_startup_parameters = extra_float_digits\n",
+             pool_mode = {mode}\n",
             Postgres::start().port(),
         );
         fs::write(&settings, text).expect("the pooler's settings");
@@ -104,4 +104,13 @@ fn a_source_behind_a_pooler_in_transaction_mode_is_read() {
         world.sync().exits(0).balances();
     }
     world.assert_landed(20, "first");
+}
+
+#[test]
+fn promise_12_a_setting_that_a_pooler_does_not_take_is_named() {
+    let world = World::with_customers(LedgerKind::File, 1);
+    let Some(pooler) = PgBouncer::start(&world, "transaction") else { return };
+    let url = format!("{}?options=-c%20geqo%3Doff", pooler.before(&world.source_url));
+    world.write_config(&world.config("").replace(&world.source_url, &url));
+    world.sync().exits(1).tells(&["startup parameter", "ignore_startup_parameters", "[source] url"]);
 }

@@ -1,6 +1,6 @@
 //! Rules that apply to the ledger in Postgres only. The rules for every ledger are in the contract suite.
 
-mod liveness;
+pub(crate) mod liveness;
 mod lock;
 mod rights;
 

@@ -47,13 +47,13 @@ impl Wire {
     pub(crate) fn to_a_database() -> (Self, String, String) {
         let url = Postgres::start().database();
         let server = Postgres::start().port();
-        let wire = Self::to(server);
+        let wire = Self::behind(TcpListener::bind("127.0.0.1:0").expect("a free port"), server);
         let through = url.replace(&format!(":{server}/"), &format!(":{}/", wire.port));
         (wire, url, through)
     }
 
-    fn to(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    /// Starts a proxy that takes connections at this listener.
+    pub(crate) fn behind(listener: TcpListener, server: u16) -> Self {
         let port = listener.local_addr().expect("an address").port();
         let wire = Self { port, made: Arc::default(), silent: Arc::default(), ends: Arc::default() };
         let (made, silent, ends) = (Arc::clone(&wire.made), Arc::clone(&wire.silent), Arc::clone(&wire.ends));
