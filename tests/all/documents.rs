@@ -114,6 +114,43 @@ fn the_page_of_exit_codes_has_every_code_and_no_other() {
     assert_eq!(row_names(&page("docs/reference/exit-codes.md").text), codes);
 }
 
+/// The hours of local time that exist exactly once on every day in every time zone. Between 22:00 and 04:00 the clocks of
+/// some zone go forward or back.
+const SAFE_HOURS: std::ops::RangeInclusive<u32> = 4..=20;
+
+#[test]
+fn every_schedule_names_a_time_that_exists_every_night_in_every_zone() {
+    let timer = std::fs::read_to_string(root().join("deploy/attrsync.timer")).expect("the timer");
+    let texts = pages().into_iter().map(|page| page.text).chain([timer]);
+    let (mut timers, mut crons) = (0, 0);
+    for line in texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()) {
+        if let Some(calendar) = line.strip_prefix("OnCalendar=") {
+            assert!(calendar.ends_with(" UTC"), "{line}: in local time systemd leaves out a night");
+            timers += 1;
+        }
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        if let [minute, hour, "*", "*", _, ..] = fields[..]
+            && let (Ok(_), Ok(hour)) = (minute.parse::<u32>(), hour.parse::<u32>())
+        {
+            assert!(SAFE_HOURS.contains(&hour), "{line}: cron leaves out a night, or runs twice");
+            crons += 1;
+        }
+    }
+    assert!(timers >= 1 && crons >= 1, "the schedules were not found");
+}
+
+#[test]
+fn the_service_stops_a_run_politely_and_before_the_next_night() {
+    let unit = std::fs::read_to_string(root().join("deploy/attrsync.service")).expect("the service");
+    let value = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect("the key is set");
+        humantime::parse_duration(line.trim()).or_else(|_| humantime::parse_duration(&format!("{line}s")))
+    };
+    let request_timeout = attrsync::config::PushConfig::default().request_timeout;
+    assert!(value("TimeoutStopSec=").expect("a time") > request_timeout);
+    assert!(value("TimeoutStartSec=").expect("a time") < std::time::Duration::from_secs(24 * 60 * 60));
+}
+
 #[test]
 fn the_json_page_has_every_count() {
     let page = page("docs/reference/json.md");
