@@ -98,7 +98,7 @@ pub(super) fn outputs() -> Vec<Output> {
     outputs.push(Output { title: "init", text: shop.shown(&["init"], &shop.init) });
     outputs.push(Output { title: "sandbox", text: shop.shown(&["sandbox"], &shop.sandbox) });
     shop.go_through(FIRST_DAYS, &mut outputs);
-    Shop::open(&["--count", "customers", "--quota", "100000"]).go_through(A_NIGHT, &mut outputs);
+    Shop::open(&["--quota", "100000"]).go_through(A_NIGHT, &mut outputs);
     outputs
 }
 
@@ -135,7 +135,7 @@ impl Shop {
             .stderr(Stdio::null())
             .spawn()
             .expect("the sandbox starts");
-        let printed = BufReader::new(store.stdout.take().expect("stdout is piped")).lines().take(4);
+        let printed = BufReader::new(store.stdout.take().expect("stdout is piped")).lines().take(7);
         let sandbox: String = printed.map(|line| line.expect("a line") + "\n").collect();
         configure(folder.path(), &sandbox);
         Self { folder, database, init, sandbox, store }
