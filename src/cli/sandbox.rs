@@ -128,7 +128,10 @@ mod tests {
     #[test]
     fn what_is_printed_can_be_pasted() {
         let about = about(&SandboxOptions::default());
-        assert!(about.contains("Customers: 1 to 1000. Attributes: 1 = loyalty_tier (string), 2 ="), "{about}");
+        assert!(
+            about.contains("Customers: 1 to 1000. Attributes: 1 = loyalty_tier (string), 2 ="),
+            "{about}"
+        );
         let text = about + &lines(([127, 0, 0, 1], 8080).into(), "sandbox", "secret");
         let table: toml::Table = text.parse().expect("TOML");
         assert_eq!(table["store"]["api_url"].as_str(), Some("http://127.0.0.1:8080"));

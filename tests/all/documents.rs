@@ -140,7 +140,7 @@ fn every_schedule_names_a_time_that_exists_every_night_in_every_zone() {
 }
 
 #[test]
-fn the_service_stops_a_run_politely_and_before_the_next_night() {
+fn the_systemd_unit_stops_a_run_politely_and_before_the_next_night() {
     let unit = std::fs::read_to_string(root().join("deploy/attrsync.service")).expect("the service");
     let value = |key: &str| {
         let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect("the key is set");

@@ -1,10 +1,13 @@
 //! Runs and rejected values as a person reads them, in the words of the ledger's columns.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Result, Value};
 
 use super::table::aligned;
-use super::text::{brief, number, tame};
+use super::text::{brief, duration, number, tame};
+use crate::ledger::audit::{RunRow, StoreRow};
 
 /// A column: its heading and the field that it shows.
 type Column = (&'static str, &'static str);
@@ -14,13 +17,17 @@ const RUN: &[Column] = &[
     ("kind", "kind"),
     ("status", "status"),
     ("started", "started_at"),
+    ("took", "duration_ms"),
     ("planned", "planned"),
     ("confirmed", "confirmed"),
     ("rejected", "rejected"),
     ("unknown", "unknown"),
     ("deferred", "deferred"),
     ("still rejected", "still_rejected"),
+    ("acknowledged", "acknowledged"),
     ("invalid", "invalid"),
+    ("no value", "no_value"),
+    ("orphans", "orphans"),
     ("unchanged", "unchanged"),
     ("requests", "requests"),
     ("message", "message"),
@@ -63,15 +70,56 @@ const WAIT: &[Column] = &[("reason", "reason"), ("waits", "waits"), ("millisecon
 const INVALID: &[Column] =
     &[("customer", "customer_id"), ("attribute", "attribute_id"), ("value", "value"), ("reason", "reason")];
 
-/// The runs, one line each.
-pub(crate) fn runs(runs: &[impl Serialize]) -> Result<String> {
+/// The runs, one line each, in all their columns.
+pub(crate) fn runs(runs: &[RunRow]) -> Result<String> {
     records(RUN, runs)
 }
 
-/// The runs of several stores, one line each with its store.
-pub(crate) fn runs_of_stores(runs: &[impl Serialize]) -> Result<String> {
+/// The runs of several stores, one line each with its store, in all their columns.
+pub(crate) fn runs_of_stores(runs: &[RunRow]) -> Result<String> {
     let columns = [&RUN[..2], STORE, &RUN[2..]].concat();
     records(&columns, runs)
+}
+
+/// The runs, one line each, for a terminal of 80 columns. `stores` are all stores of the ledger.
+pub(crate) fn runs_in_brief(runs: &[RunRow], stores: &[StoreRow]) -> String {
+    let store = |run: &RunRow| {
+        let namesakes = stores.iter().filter(|store| store.hash == run.hash).count();
+        if namesakes > 1 { format!("{} ({})", run.hash, run.store_id) } else { run.hash.clone() }
+    };
+    let row = |run: &RunRow| {
+        let counts = &run.counts;
+        let open = if run.finished_at.is_some() { counts.need_attention() + counts.deferred } else { 0 };
+        let mut cells = vec![run.id.to_string()];
+        cells.extend((stores.len() > 1).then(|| store(run)));
+        cells.extend([
+            run.kind.clone(),
+            run.status.clone(),
+            run.started_at.format("%Y-%m-%d %H:%M").to_string(),
+            run.duration_ms.map_or(String::new(), took_in_brief),
+            number(counts.planned),
+            number(counts.confirmed),
+            number(open),
+        ]);
+        cells
+    };
+    let store = (stores.len() > 1).then_some("store");
+    let heads: Vec<&str> = ["run"]
+        .into_iter()
+        .chain(store)
+        .chain(["kind", "status", "started", "took", "planned", "confirmed", "open"])
+        .collect();
+    aligned(&heads, &runs.iter().map(row).collect::<Vec<_>>())
+}
+
+/// `  350ms`, `59m 59s`: in a column of always the same width.
+fn took_in_brief(millis: i64) -> String {
+    let text = took(millis).replace(" min", "m").replace(" h", "h").replace(" ms", "ms").replace(" s", "s");
+    format!("{text:>7}")
+}
+
+fn took(millis: i64) -> String {
+    duration(Duration::from_millis(millis.unsigned_abs()))
 }
 
 /// One run with its requests, failures, belief edits and invalid rows.
@@ -128,6 +176,7 @@ fn cell(field: &str, record: &Value) -> String {
         Value::String(text) if field.ends_with("_at") || field == "since" => moment(text),
         Value::String(text) => text.clone(),
         Value::Number(value) => match value.as_i64() {
+            Some(millis) if field == "duration_ms" => took(millis),
             Some(count) if !field.ends_with("id") && field != "http_status" => number(count),
             _ => value.to_string(),
         },
@@ -142,9 +191,11 @@ fn moment(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use serde_json::json;
 
     use super::*;
+    use crate::record::Counts;
 
     #[test]
     fn a_run_is_shown_with_its_failures() {
@@ -181,6 +232,57 @@ customer  attribute  value     outcome   request  reason
     1200          1  \"go\\nld\"  rejected        7  0.value: invalid
 "
         );
+    }
+
+    fn row(id: i64, hash: &str, store_id: i64) -> RunRow {
+        let started_at = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
+        RunRow {
+            id,
+            store_id,
+            api_url: "https://api.example.com".to_owned(),
+            hash: hash.to_owned(),
+            kind: "sync".to_owned(),
+            trigger: "manual".to_owned(),
+            status: "partial".to_owned(),
+            started_at,
+            planned_at: Some(started_at),
+            finished_at: Some(started_at),
+            duration_ms: Some(3_725_000),
+            needs_attention: true,
+            counts: Counts {
+                planned: 1_234_567,
+                confirmed: 1_234_500,
+                rejected: 60,
+                deferred: 7,
+                still_rejected: 5,
+                acknowledged: 2,
+                ..Counts::default()
+            },
+            message: None,
+            version: "0.1.0".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_list_of_runs_fits_a_terminal() {
+        let store = |id, hash: &str| StoreRow {
+            id,
+            api_url: String::new(),
+            hash: hash.to_owned(),
+            owner_run_id: None,
+        };
+        let brief = runs_in_brief(&[row(1234, "abc123", 1)], &[store(1, "abc123")]);
+        assert_eq!(
+            brief,
+            "\x20run  kind  status   started           took       planned  confirmed  open
+----  ----  -------  ----------------  -------  ---------  ---------  ----
+1234  sync  partial  2027-01-15 08:00    1h 2m  1,234,567  1,234,500    70
+"
+        );
+        assert!(brief.lines().all(|line| line.chars().count() <= 80));
+        let runs = [row(2, "abc123", 1), row(1, "abc123", 2)];
+        let brief = runs_in_brief(&runs, &[store(1, "abc123"), store(2, "abc123"), store(3, "x")]);
+        assert!(brief.contains("  abc123 (1)  sync") && brief.contains("  abc123 (2)  sync"), "{brief}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::rows::{
 use crate::ledger::Result;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
-use crate::record::{Belief, Entry, InvalidRow, Key, KeyScope, StoreName, WaitReason, WaitTotal};
+use crate::record::{Belief, Entry, InvalidRow, Key, KeyScope, RunStatus, StoreName, WaitReason, WaitTotal};
 
 /// A query whose columns are those of [`run_row`].
 macro_rules! runs {
@@ -242,17 +242,22 @@ impl AuditLog {
 }
 
 fn run_row(row: &mut Cells) -> Result<RunRow> {
+    let (id, store_id, api_url, hash) = (row.int()?, row.int()?, row.text()?, row.text()?);
+    let (kind, trigger, status) = (row.text()?, row.text()?, row.text()?);
+    let (started_at, planned_at, finished_at) = (row.time()?, row.maybe_time()?, row.maybe_time()?);
     Ok(RunRow {
-        id: row.int()?,
-        store_id: row.int()?,
-        api_url: row.text()?,
-        hash: row.text()?,
-        kind: row.text()?,
-        trigger: row.text()?,
-        status: row.text()?,
-        started_at: row.time()?,
-        planned_at: row.maybe_time()?,
-        finished_at: row.maybe_time()?,
+        id,
+        store_id,
+        api_url,
+        hash,
+        kind,
+        trigger,
+        started_at,
+        planned_at,
+        finished_at,
+        duration_ms: finished_at.map(|finished_at| (finished_at - started_at).num_milliseconds()),
+        needs_attention: finished_at.is_some() && status != RunStatus::Succeeded.as_str(),
+        status,
         counts: row.counts()?,
         message: row.maybe_text()?,
         version: row.text()?,

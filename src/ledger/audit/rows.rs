@@ -41,6 +41,10 @@ pub struct RunRow {
     pub planned_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// How long it took, in milliseconds, if it ended.
+    pub duration_ms: Option<i64>,
+    /// Whether it ended in another way than with success.
+    pub needs_attention: bool,
     /// Its counts.
     #[serde(flatten)]
     pub counts: Counts,

@@ -23,7 +23,7 @@ pub(super) fn normalise(output: &str, folder: &Path) -> String {
 fn normalise_line(line: &str, run: u32, header: Option<u32>) -> String {
     let line = normalise_port(line);
     let line = after(&line, "Postgres ", ';', "17.2");
-    let line = normalise_duration(&line);
+    let line = normalise_listed(&normalise_duration(&line), run_of);
     normalise_times(&line, |before| header.or_else(|| run_of(before)).unwrap_or(run))
 }
 
@@ -84,7 +84,22 @@ fn normalise_duration(line: &str) -> String {
     {
         return format!("{before} in {DURATION}");
     }
+    if let Some(rest) = line.strip_prefix("took ") {
+        let padding = " ".repeat(rest.len() - rest.trim_start().len());
+        return format!("took {padding}{DURATION}");
+    }
     after(line, "\"duration_ms\": ", ',', "350")
+}
+
+/// A line of `attrsync runs`: `2026-01-02 03:04    1.2s`.
+fn normalise_listed(line: &str, run_of: impl Fn(&str) -> Option<u32>) -> String {
+    const SHAPE: &[u8] = b"0000-00-00 00:00  ";
+    let Some(at) = (0..line.len()).find(|at| has_shape(&line.as_bytes()[*at..], SHAPE)) else {
+        return line.to_owned();
+    };
+    let (before, rest) = line.split_at(at);
+    let day = 20 + run_of(line).unwrap_or(1);
+    format!("{before}2026-11-{day:02} 02:30    350ms{}", &rest[SHAPE.len() + 7..])
 }
 
 /// Times keep their form: `2026-01-02 03:04:05` or `2026-01-02T03:04:05.678Z`.
@@ -108,9 +123,12 @@ fn normalise_times(line: &str, run_of: impl Fn(&str) -> u32) -> String {
 }
 
 fn is_time(bytes: &[u8]) -> bool {
-    const SHAPE: &[u8] = b"0000-00-00 00:00:00";
-    bytes.len() >= SHAPE.len()
-        && bytes.iter().zip(SHAPE).all(|(byte, shape)| match shape {
+    has_shape(bytes, b"0000-00-00 00:00:00")
+}
+
+fn has_shape(bytes: &[u8], shape: &[u8]) -> bool {
+    bytes.len() >= shape.len()
+        && bytes.iter().zip(shape).all(|(byte, shape)| match shape {
             b'0' => byte.is_ascii_digit(),
             b' ' => matches!(byte, b' ' | b'T'),
             shape => byte == shape,
@@ -122,6 +140,7 @@ fn outputs_are_the_same_every_time() {
     let folder = Path::new("/tmp/x1");
     for (output, shown) in [
         ("made a new ledger: /tmp/x1/ledger.db\n", "made a new ledger: /srv/shop/ledger.db\n"),
+        ("took            1.2 s\n", "took            350 ms\n"),
         ("run 3 partial in 1.2 s\n", "run 3 partial in 350 ms\n"),
         ("About 300 ms at 3 in flight\n", "About 300 ms at 3 in flight\n"),
         ("store at http://127.0.0.1:4711, x\n", "store at http://127.0.0.1:8080, x\n"),
@@ -133,6 +152,10 @@ fn outputs_are_the_same_every_time() {
             "2026-11-23T02:30:00.000Z WARN\nrun 3 partial in 350 ms\n",
         ),
         ("\"duration_ms\": 12,\n", "\"duration_ms\": 350,\n"),
+        (
+            "  3  sync  partial  2026-01-02 03:04     1.2s        2\n",
+            "  3  sync  partial  2026-11-23 02:30    350ms        2\n",
+        ),
     ] {
         assert_eq!(normalise(output, folder), shown);
     }

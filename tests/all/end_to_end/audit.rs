@@ -67,7 +67,11 @@ fn promise_12_the_history_is_shown() {
         let runs = world.run(&["runs", "--json"]).exits(0).json();
         assert_eq!(runs["runs"].as_array().map(Vec::len), Some(2));
         assert_eq!((&runs["runs"][0]["id"], &runs["runs"][0]["status"]), (&2.into(), &"partial".into()));
+        assert!(runs["runs"][0]["duration_ms"].is_number());
+        assert_eq!(runs["runs"][0]["needs_attention"], true);
         world.run(&["runs"]).exits(0).tells(&["succeeded", "partial"]);
+        let last = world.run(&["runs", "last", "--json"]).exits(0).json();
+        assert_eq!(last["run"]["id"], 2);
 
         let run = world.run(&["runs", "2", "--json"]).exits(0).json();
         assert_eq!((&run["run"]["confirmed"], &run["run"]["rejected"]), (&1.into(), &1.into()));
@@ -157,6 +161,10 @@ fn promise_12_the_runs_of_several_stores_are_distinguished() {
     world.write_config(&world.config("").replace(&first, &second));
     world.sync().exits(0);
     let said = world.run(&["runs"]).exits(0);
+    let lines: Vec<_> = said.out.lines().collect();
+    assert!(lines[0].starts_with("run  store        kind "), "{said:#?}");
+    assert!(lines[2].contains("sandbox (2)") && lines[3].contains("sandbox (1)"), "{said:#?}");
+    let said = world.run(&["runs", "--wide"]).exits(0);
     let lines: Vec<_> = said.out.lines().collect();
     assert!(lines[0].starts_with("run  kind  store    at "), "{said:#?}");
     assert!(lines[2].contains(&second) && lines[3].contains(&first), "{said:#?}");
