@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use crate::database::DatabaseError;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
-    LearnedSize, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunKind, RunStatus, Trigger,
+    NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunKind, RunStatus, Trigger,
     WaitTotal,
 };
 
@@ -130,7 +130,7 @@ pub trait LedgerReader: Send + Sync {
     async fn customers_to_check(&self, before_run: i64, limit: usize) -> Result<Vec<CustomerToCheck>>;
 
     /// The size that this store was found to accept, if it was learned.
-    async fn learned_size(&self) -> Result<Option<LearnedSize>>;
+    async fn request_sizes(&self) -> Result<RequestSizes>;
 
     /// The entries that the filter lets through, in key order. Memory does not depend on how many there are.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
@@ -256,8 +256,8 @@ pub trait Ledger: LedgerReader {
     /// Makes entries unconfirmed. Checks no fencing token: a run that lost its lock may still write this.
     async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;
 
-    /// Keeps or forgets the size that this store accepts. Checks no fencing token.
-    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()>;
+    /// Keeps what is known of the size of this store's requests. Checks no fencing token.
+    async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()>;
 
     /// Ends the run; no run owns the store afterwards. Touches no change.
     async fn close_run(

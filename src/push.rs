@@ -32,9 +32,10 @@ pub use self::end::End;
 pub use self::event::{Action, Event, Notice, Now, Wait};
 use self::pace::Pace;
 use self::plan_queue::PlanQueue;
+use self::size::Sizes;
 use crate::config::PushConfig;
 use crate::plan::batch::Limit;
-use crate::record::{Counts, Key, PlannedChange, RunStatus, WaitReason};
+use crate::record::{Counts, Key, PlannedChange, RequestSizes, RunStatus, WaitReason};
 use crate::retry::CircuitBreaker;
 
 /// How many batches may wait to be sent again before no new one is chosen.
@@ -53,6 +54,8 @@ pub struct Start {
     pub counts: Counts,
     /// How much one request may carry.
     pub limit: Limit,
+    /// What is known of the size of the store's requests.
+    pub sizes: RequestSizes,
     /// Whether some of the changes have to wait until an older request can no longer be applied.
     pub has_in_doubt: bool,
     /// When the run has to end, as time since the push started.
@@ -88,8 +91,7 @@ pub struct Push {
     sent_new_value: bool,
     /// Requests accepted so far.
     accepted: u64,
-    /// The largest number of values in one of them.
-    largest_accepted: usize,
+    sizes: Sizes,
     failed_in_a_row: usize,
     last_token: u64,
     timer: Option<Duration>,
@@ -105,7 +107,7 @@ impl Push {
     /// Returns a push at its start. [`start`](Self::start) gives its first actions.
     #[must_use]
     pub fn new(config: PushConfig, start: Start) -> Self {
-        let Start { counts, limit, has_in_doubt, deadline, seed } = start;
+        let Start { counts, limit, sizes, has_in_doubt, deadline, seed } = start;
         let breaker = CircuitBreaker::new(config.max_attempts, config.workers, config.give_up_after);
         let pace = Pace::new(&config, seed);
         Self {
@@ -127,7 +129,7 @@ impl Push {
             deleted: Deleted::default(),
             sent_new_value: false,
             accepted: 0,
-            largest_accepted: 0,
+            sizes: Sizes::new(sizes),
             failed_in_a_row: 0,
             last_token: 0,
             timer: None,

@@ -26,7 +26,10 @@ pub enum Meaning<'a> {
     /// 2xx with a body that shows nothing: read the values back.
     Unreadable,
     /// The request is larger than the store accepts.
-    TooLarge,
+    TooLarge {
+        /// Whether the store says so itself, and not something before it.
+        by_the_store: bool,
+    },
     /// Something in the batch is refused, and nothing of it was applied. The list has the indexes of the items that
     /// the store named.
     Refused(Vec<usize>),
@@ -49,7 +52,7 @@ impl Meaning<'_> {
     pub const fn outcome(&self) -> RequestOutcome {
         match self {
             Self::Accepted(_) => RequestOutcome::Accepted,
-            Self::TooLarge | Self::Refused(_) | Self::Filtered(_) => RequestOutcome::Refused,
+            Self::TooLarge { .. } | Self::Refused(_) | Self::Filtered(_) => RequestOutcome::Refused,
             Self::Fatal(_) => RequestOutcome::Fatal,
             Self::Limited(_) => RequestOutcome::Limited,
             Self::Unreadable | Self::InDoubt => RequestOutcome::InDoubt,
@@ -70,8 +73,10 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
     match (received.status, &received.body) {
         (200..=299, Body::Echoes(echoes)) => Meaning::Accepted(echoes),
         (200..=299, _) => Meaning::Unreadable,
-        (413, _) => Meaning::TooLarge,
-        (400 | 422, Body::Problem { title, .. }) if is_about_size(title) => Meaning::TooLarge,
+        (413, body) => Meaning::TooLarge { by_the_store: matches!(body, Body::Problem { .. }) },
+        (400 | 422, Body::Problem { title, .. }) if is_about_size(title) => {
+            Meaning::TooLarge { by_the_store: true }
+        }
         (400 | 422, Body::Problem { errors, .. }) => Meaning::Refused(named(errors, items)),
         (403 | 404 | 406, Body::Unreadable(_)) => Meaning::Filtered(received.status),
         (429, _) => Meaning::Limited(asked_wait(response)),

@@ -8,6 +8,8 @@ create table stores (
     hash text not null,
     values_per_request bigint,
     values_per_request_learned_at timestamptz,
+    largest_accepted bigint,
+    largest_accepted_at timestamptz,
     owner_run_id bigint,
     unique (api_url, hash)
 );

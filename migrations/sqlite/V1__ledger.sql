@@ -8,6 +8,8 @@ create table stores (
     hash text not null,
     values_per_request integer,
     values_per_request_learned_at text,
+    largest_accepted integer,
+    largest_accepted_at text,
     owner_run_id integer,
     unique (api_url, hash)
 ) strict;

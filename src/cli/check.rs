@@ -1,15 +1,18 @@
 //! `attrsync check`: verifies everything that a sync needs, one thing after the other, and goes on after a failure.
 
+use chrono::{DateTime, Utc};
+
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::{Failure, is_page, store_hint};
 use super::view::check::Finding;
 use super::{view, wiring};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LedgerConfig};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::ledger::audit::{AuditLog, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
-use crate::record::LearnedSize;
+use crate::record::RequestSizes;
 use crate::waits::Waits;
 
 /// What `--help` adds.
@@ -166,37 +169,41 @@ async fn size(config: &Config, audit: Option<&AuditLog>) -> Finding {
     if let Some(values) = config.push.values_per_request {
         return Finding::good("size", format!("{values} values a call, as configured"));
     }
-    let learned = match audit {
-        Some(audit) => learned_size(config, audit).await,
-        None => Ok(None),
+    let sizes = match audit {
+        Some(audit) => request_sizes(config, audit).await,
+        None => Ok(RequestSizes::default()),
     };
-    match learned {
-        Ok(learned) => Finding::good("size", size_text(config.push.customers_per_request, learned)),
+    match sizes {
+        Ok(sizes) => {
+            Finding::good("size", size_text(config.push.customers_per_request, &sizes, SystemClock.now()))
+        }
         Err(error) => bad("size", &error.into()),
     }
 }
 
-async fn learned_size(config: &Config, audit: &AuditLog) -> Result<Option<LearnedSize>, LedgerError> {
+async fn request_sizes(config: &Config, audit: &AuditLog) -> Result<RequestSizes, LedgerError> {
     match audit.store_id(&config.store.name).await? {
-        Some(store_id) => audit.entries_of(store_id).learned_size().await,
-        None => Ok(None),
+        Some(store_id) => audit.entries_of(store_id).request_sizes().await,
+        None => Ok(RequestSizes::default()),
     }
 }
 
-fn size_text(customers: usize, learned: Option<LearnedSize>) -> String {
-    match learned {
-        Some(LearnedSize { values_per_request, learned_at }) => format!(
-            "{values_per_request} values a call, learned from the store on {}; larger calls are tried again after \
-             seven days",
-            learned_at.format("%Y-%m-%d")
-        ),
-        None => format!("{customers} customers a call; the store has not asked for less"),
-    }
+fn size_text(customers: usize, sizes: &RequestSizes, now: DateTime<Utc>) -> String {
+    let Some(learned) = sizes.learned.filter(|_| sizes.believed(now).is_some()) else {
+        return format!("{customers} customers a call; the store has not asked for less");
+    };
+    format!(
+        "{} values a call, learned from the store on {}; larger calls are tried again from {} on",
+        learned.values,
+        learned.at.format("%Y-%m-%d"),
+        (learned.at + sizes.validity()).format("%Y-%m-%d")
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::DatedSize;
 
     #[test]
     fn a_store_without_attributes_fails() {
@@ -207,8 +214,11 @@ mod tests {
 
     #[test]
     fn the_size_says_where_it_comes_from() {
-        assert!(size_text(10, None).starts_with("10 customers a call"));
-        let learned = LearnedSize { values_per_request: 10, learned_at: chrono::DateTime::UNIX_EPOCH };
-        assert!(size_text(10, Some(learned)).contains("learned from the store on 1970-01-01"));
+        let (at, none) = (DateTime::UNIX_EPOCH, RequestSizes::default());
+        assert!(size_text(10, &none, at).starts_with("10 customers a call"));
+        let learned = RequestSizes { learned: Some(DatedSize { values: 10, at }), ..none };
+        let text = size_text(10, &learned, at);
+        assert!(text.contains("learned from the store on 1970-01-01"), "{text}");
+        assert!(text.ends_with("tried again from 1970-01-08 on"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! What a plan is made by: the filter, the policy of the diff, the size of a request.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::ports::{EngineError, Options};
 use super::store_changes::StoreChanges;
@@ -12,9 +12,6 @@ use crate::plan::diff::DiffPolicy;
 use crate::plan::wrong_type::WrongTypes;
 use crate::record::Filter;
 
-/// How long a learned size is believed.
-const LEARNED_SIZE_VALID: TimeDelta = TimeDelta::days(7);
-
 /// How much a request may carry: as configured, or less if a smaller size was learned and is still believed.
 pub(super) async fn request_limit(
     ledger: Option<&dyn LedgerReader>,
@@ -22,11 +19,10 @@ pub(super) async fn request_limit(
     now: DateTime<Utc>,
 ) -> Result<Limit, EngineError> {
     let learned = match ledger {
-        Some(ledger) => ledger.learned_size().await?,
+        Some(ledger) => ledger.request_sizes().await?.believed(now),
         None => None,
     };
-    let learned = learned.filter(|size| now - size.learned_at < LEARNED_SIZE_VALID);
-    let sizes = learned.map(|size| size.values_per_request).into_iter().chain(config.values_per_request);
+    let sizes = learned.into_iter().chain(config.values_per_request);
     Ok(Limit { customers: config.customers_per_request, values: sizes.min() })
 }
 

@@ -154,8 +154,8 @@ impl<'a> Shell<'a> {
                 let counts = ledger.record_unsent(run_id, &outcomes, clock.now()).await?;
                 Ok(Event::Recorded { token, counts: Some(counts) })
             }),
-            Action::LearnSize { token, size } => Box::pin(async move {
-                ledger.learn_size(Some(size)).await?;
+            Action::KeepSizes { token, sizes } => Box::pin(async move {
+                ledger.keep_request_sizes(&sizes).await?;
                 Ok(Event::Recorded { token, counts: None })
             }),
             Action::CheckExistence(subjects) => Box::pin(async move {

@@ -82,6 +82,6 @@ fn pause(config: &PushConfig, error: &ReadError, meaning: &Meaning<'_>, tries: u
         | Meaning::Unreadable
         | Meaning::Filtered(_)
         | Meaning::Limited(_) => Some(backoff.max(retry::asked_wait(&error.0).unwrap_or_default())),
-        Meaning::Accepted(_) | Meaning::TooLarge | Meaning::Refused(_) | Meaning::Fatal(_) => None,
+        Meaning::Accepted(_) | Meaning::TooLarge { .. } | Meaning::Refused(_) | Meaning::Fatal(_) => None,
     }
 }

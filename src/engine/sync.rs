@@ -146,7 +146,8 @@ async fn run(
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
     let deadline = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let start = Start { counts, limit, has_in_doubt, deadline, seed: fastrand::u64(..) };
+    let sizes = ports.ledger.request_sizes().await?;
+    let start = Start { counts, limit, sizes, has_in_doubt, deadline, seed: fastrand::u64(..) };
     let (end, counts) = push::push(ports, config, run_id, start, stop).await?;
     check_customers(ports, config, run_id, &end).await?;
     let requests_without_ledger = limit.requests(desired.0, desired.1);

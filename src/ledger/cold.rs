@@ -6,11 +6,11 @@ use super::cells::{Cells, Value, unexpected};
 use super::sql::{Fence, Rows, Sql, statement};
 use super::statements::*;
 use super::{CustomerToCheck, NewRun, Result};
-use crate::record::LearnedSize;
 use crate::record::{
     Action, BeliefEdit, Change, Counts, EditKind, Key, KeyScope, KnownAttribute, PlannedChange, RunStatus,
     WaitTotal,
 };
+use crate::record::{DatedSize, RequestSizes};
 
 pub(super) async fn attributes(session: &dyn Rows, store_id: i64) -> Result<Vec<KnownAttribute>> {
     let rows = session.rows("read its attributes", statement!(ATTRIBUTES, store_id)).await?;
@@ -37,12 +37,18 @@ pub(super) async fn customers_to_check(
     customers.collect()
 }
 
-pub(super) async fn learned_size(session: &dyn Rows, store_id: i64) -> Result<Option<LearnedSize>> {
-    let rows = session.rows("read the learned size", statement!(LEARNED_SIZE, store_id)).await?;
-    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+pub(super) async fn request_sizes(session: &dyn Rows, store_id: i64) -> Result<RequestSizes> {
+    let rows = session.rows("read the sizes of requests", statement!(REQUEST_SIZES, store_id)).await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(RequestSizes::default()) };
     let mut row = Cells::of(row);
-    let values_per_request = usize::try_from(row.int()?).map_err(|_| unexpected("a positive number"))?;
-    Ok(Some(LearnedSize { values_per_request, learned_at: row.time()? }))
+    // A size below one was edited by hand. It is treated as not known.
+    let mut size = || -> Result<Option<DatedSize>> {
+        let values =
+            row.maybe_int()?.and_then(|values| usize::try_from(values).ok()).filter(|values| *values > 0);
+        let at = row.maybe_time()?;
+        Ok(values.zip(at).map(|(values, at)| DatedSize { values, at }))
+    };
+    Ok(RequestSizes { learned: size()?, accepted: size()? })
 }
 
 pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> Result<i64> {
@@ -196,10 +202,19 @@ pub(super) async fn mark_unconfirmed(
     session.write("make entries unconfirmed", None, keys.iter().map(mark).collect()).await.map(drop)
 }
 
-pub(super) async fn learn_size(session: &dyn Sql, store_id: i64, size: Option<LearnedSize>) -> Result<()> {
-    let values = size.map(|size| count(size.values_per_request));
-    let learn = statement!(LEARN_SIZE, store_id, values, size.map(|size| size.learned_at));
-    session.write("keep the learned size", None, vec![learn]).await.map(drop)
+pub(super) async fn keep_request_sizes(session: &dyn Sql, store_id: i64, sizes: &RequestSizes) -> Result<()> {
+    let values = |size: Option<DatedSize>| size.map(|size| count(size.values));
+    let at = |size: Option<DatedSize>| size.map(|size| size.at);
+    let RequestSizes { learned, accepted } = *sizes;
+    let keep = statement!(
+        KEEP_REQUEST_SIZES,
+        store_id,
+        values(learned),
+        at(learned),
+        values(accepted),
+        at(accepted)
+    );
+    session.write("keep the sizes of requests", None, vec![keep]).await.map(drop)
 }
 
 pub(super) async fn close_run(

@@ -26,7 +26,7 @@ use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
     RunStatus, StoreName, WaitTotal,
 };
-use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
+use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
 pub(crate) use scan::scan;
 use session::failed;
@@ -96,8 +96,8 @@ impl LedgerReader for PostgresLedger {
         cold::customers_to_check(&self.writer, self.writer.store_id, before_run, limit).await
     }
 
-    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        cold::learned_size(&self.writer, self.writer.store_id).await
+    async fn request_sizes(&self) -> Result<RequestSizes> {
+        cold::request_sizes(&self.writer, self.writer.store_id).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
@@ -206,8 +206,8 @@ impl Ledger for PostgresLedger {
         cold::mark_unconfirmed(&self.writer.another().await?, store_id, keys, at).await
     }
 
-    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
-        cold::learn_size(&self.writer, self.writer.store_id, size).await
+    async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()> {
+        cold::keep_request_sizes(&self.writer, self.writer.store_id, sizes).await
     }
 
     async fn close_run(

@@ -37,7 +37,7 @@ use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
     RunStatus, StoreName, WaitTotal,
 };
-use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
+use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
 /// The write side of one store in a SQLite file. It holds the file's lock, for all stores in the file.
 #[derive(Debug)]
@@ -98,8 +98,8 @@ impl LedgerReader for SqliteLedger {
         cold::customers_to_check(&self.writer, self.store_id, before_run, limit).await
     }
 
-    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        cold::learned_size(&self.writer, self.store_id).await
+    async fn request_sizes(&self) -> Result<RequestSizes> {
+        cold::request_sizes(&self.writer, self.store_id).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
@@ -208,8 +208,8 @@ impl Ledger for SqliteLedger {
         cold::mark_unconfirmed(&self.writer, self.store_id, keys, at).await
     }
 
-    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
-        cold::learn_size(&self.writer, self.store_id, size).await
+    async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()> {
+        cold::keep_request_sizes(&self.writer, self.store_id, sizes).await
     }
 
     async fn close_run(

@@ -142,9 +142,11 @@ pub(super) const RECORD_DELETED_CUSTOMER: &str = "
 pub(super) const RECORD_EXISTING_CUSTOMER: &str =
     "delete from rejected_customers where store_id = $1 and customer_id = $2";
 
-pub(super) const LEARNED_SIZE: &str = "
-    select values_per_request, values_per_request_learned_at from stores
-    where id = $1 and values_per_request is not null and values_per_request_learned_at is not null";
+pub(super) const REQUEST_SIZES: &str = "
+    select values_per_request, values_per_request_learned_at, largest_accepted, largest_accepted_at from stores
+    where id = $1";
 
-pub(super) const LEARN_SIZE: &str =
-    "update stores set values_per_request = $2, values_per_request_learned_at = $3 where id = $1";
+pub(super) const KEEP_REQUEST_SIZES: &str = "
+    update stores set values_per_request = $2, values_per_request_learned_at = $3,
+                      largest_accepted = $4, largest_accepted_at = $5
+    where id = $1";

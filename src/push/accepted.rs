@@ -78,7 +78,7 @@ impl Push {
             self.responded();
             end.outcome = RequestOutcome::Accepted;
             self.accepted += 1;
-            self.largest_accepted = self.largest_accepted.max(batch.changes.len());
+            self.size_accepted(batch.changes.len(), now, actions);
             let proved = proves_all(&batch.changes, &outcomes);
             self.record_outcome(request_id, end, outcomes, &batch, actions);
             if let Some(mut bisection) = batch.bisection.take() {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{End, Subject};
 use crate::destination::{Echo, ReadError, Response};
 use crate::record::{
-    Change, ChangeOutcome, Counts, Key, LearnedSize, NewRequest, PlannedChange, RecordedIntent, RequestEnd,
+    Change, ChangeOutcome, Counts, Key, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes,
     WaitReason,
 };
 
@@ -50,7 +50,7 @@ pub enum Event {
         /// The store's values of the keys.
         values: Result<Vec<Echo>, ReadError>,
     },
-    /// Outcomes or a learned size are committed.
+    /// Outcomes or sizes are committed.
     Recorded {
         /// The token of the action.
         token: u64,
@@ -125,12 +125,12 @@ pub enum Action {
         /// The outcomes.
         outcomes: Vec<ChangeOutcome>,
     },
-    /// Keep the size that the store accepts.
-    LearnSize {
+    /// Keep what is known of the size of the store's requests.
+    KeepSizes {
         /// Repeated in the event.
         token: u64,
-        /// The size.
-        size: LearnedSize,
+        /// What is known.
+        sizes: RequestSizes,
     },
     /// Ask the store which of these it no longer has.
     CheckExistence(Vec<Subject>),

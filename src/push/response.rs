@@ -37,8 +37,9 @@ impl Push {
             took,
         }));
         let mut meaning = retry::meaning(response, values);
-        if meaning == Meaning::TooLarge && values <= self.largest_accepted.max(1) {
-            // The store accepts requests of this size: something between here and the store refused this one.
+        if let Meaning::TooLarge { by_the_store } = meaning
+            && !self.is_too_large(values, by_the_store, now)
+        {
             meaning = Meaning::InDoubt;
         }
         batch.last_request = Some(request_id);
@@ -83,7 +84,7 @@ impl Push {
         actions: &mut Vec<Action>,
     ) {
         match meaning {
-            Meaning::TooLarge => self.too_large(batch, now, actions),
+            Meaning::TooLarge { .. } => self.too_large(batch, now, actions),
             Meaning::Refused(named) => self.refused(batch, named, now, actions),
             Meaning::Filtered(status) => {
                 if self.filtered.is_empty() {

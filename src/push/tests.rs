@@ -5,5 +5,6 @@ mod driver;
 mod ends;
 mod in_doubt;
 mod responses;
+mod size;
 mod slots;
 mod store_changes;

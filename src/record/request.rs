@@ -61,12 +61,3 @@ pub struct RecordedIntent {
     /// The run's counts after the commit.
     pub counts: Counts,
 }
-
-/// A size that the store was found to accept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LearnedSize {
-    /// How many values a request may carry.
-    pub values_per_request: usize,
-    /// When that was learned.
-    pub learned_at: DateTime<Utc>,
-}

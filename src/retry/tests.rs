@@ -29,14 +29,15 @@ fn every_response_has_its_meaning() {
     for status in [200, 202, 204] {
         assert_eq!(meaning(&html(status), 1), Meaning::Unreadable, "{status}");
     }
-    assert_eq!(meaning(&html(413), 30), Meaning::TooLarge);
+    assert_eq!(meaning(&html(413), 30), Meaning::TooLarge { by_the_store: false });
+    assert_eq!(meaning(&problem(413, "Too large", &[]), 30), Meaning::TooLarge { by_the_store: true });
     for title in [
         "Max batch size allowed is 10",
         "Too many items in the request, at most 10 are allowed",
         "array must have at most 10 elements",
     ] {
         for status in [400, 422] {
-            assert_eq!(meaning(&problem(status, title, &[]), 30), Meaning::TooLarge);
+            assert_eq!(meaning(&problem(status, title, &[]), 30), Meaning::TooLarge { by_the_store: true });
         }
     }
     assert_eq!(meaning(&problem(422, "must be at most 255 characters", &[]), 30), Meaning::Refused(vec![]));

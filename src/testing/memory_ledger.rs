@@ -24,7 +24,7 @@ use crate::record::{
     Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
     Outcome, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
-use crate::record::{LearnedSize, NewRequest, RecordedIntent, RequestEnd};
+use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
 /// A database of any number of stores.
 #[derive(Debug, Clone, Default)]
@@ -194,8 +194,8 @@ impl LedgerReader for MemoryLedger {
         Ok(self.database.state().customers_to_check(self.store, before_run, limit))
     }
 
-    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        Ok(self.database.state().stores[self.store].learned)
+    async fn request_sizes(&self) -> Result<RequestSizes> {
+        Ok(self.database.state().stores[self.store].sizes)
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
@@ -320,8 +320,8 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
-        self.database.writable("keep the learned size")?.stores[self.store].learned = size;
+    async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()> {
+        self.database.writable("keep the sizes of requests")?.stores[self.store].sizes = *sizes;
         Ok(())
     }
 

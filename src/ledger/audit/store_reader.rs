@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::log::{AuditLog, Location};
 use crate::ledger::{CustomerToCheck, EntryPages, LedgerReader, Result, cold, postgres, sqlite};
-use crate::record::LearnedSize;
+use crate::record::RequestSizes;
 use crate::record::{Filter, KnownAttribute};
 
 impl AuditLog {
@@ -33,8 +33,8 @@ impl LedgerReader for StoreReader<'_> {
         cold::customers_to_check(&self.audit.session, self.store_id, before_run, limit).await
     }
 
-    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        cold::learned_size(&self.audit.session, self.store_id).await
+    async fn request_sizes(&self) -> Result<RequestSizes> {
+        cold::request_sizes(&self.audit.session, self.store_id).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {

@@ -10,8 +10,8 @@ use crate::destination::{Body, Echo, HttpResponse, ReadError, Response};
 use crate::plan::batch::Limit;
 use crate::push::{Action, End, Event, Notice, Now, Push, Start, Subject};
 use crate::record::{
-    Action as ChangeAction, Change, ChangeOutcome, Counts, Key, LearnedSize, NewRequest, PlannedChange,
-    RecordedIntent, RequestEnd, RequestOutcome, Verdict,
+    Action as ChangeAction, Change, ChangeOutcome, Counts, Key, NewRequest, PlannedChange, RecordedIntent,
+    RequestEnd, RequestOutcome, RequestSizes, Verdict,
 };
 
 /// A request on the wire.
@@ -58,7 +58,7 @@ pub(super) struct Driver {
     pub(super) read_backs: VecDeque<(i64, Vec<Key>)>,
     pub(super) existence_checks: VecDeque<Vec<Subject>>,
     pub(super) reads_to_check: usize,
-    pub(super) learned: Vec<LearnedSize>,
+    pub(super) kept_sizes: Vec<RequestSizes>,
     pub(super) notices: Vec<Notice>,
     pub(super) timer: Option<Duration>,
     pub(super) end: Option<End>,
@@ -95,12 +95,22 @@ impl Driver {
     }
 
     pub(super) fn with(plan: Vec<PlannedChange>, config: PushConfig, hold: Hold) -> Self {
+        Self::knowing(plan, config, hold, RequestSizes::default())
+    }
+
+    /// Starts with what is known of the size of the store's requests.
+    pub(super) fn knowing(
+        plan: Vec<PlannedChange>,
+        config: PushConfig,
+        hold: Hold,
+        sizes: RequestSizes,
+    ) -> Self {
         let planned = i64::try_from(plan.len()).expect("a small plan");
         let counts = Counts { planned, deferred: planned, ..Counts::default() };
         let has_in_doubt = plan.iter().any(|planned| planned.change.in_doubt_until.is_some());
         let limit = Limit { customers: config.customers_per_request, values: config.values_per_request };
         let deadline = config.max_duration;
-        let start = Start { counts, limit, has_in_doubt, deadline, seed: 1 };
+        let start = Start { counts, limit, sizes, has_in_doubt, deadline, seed: 1 };
         let mut driver = Self {
             push: Push::new(config, start),
             elapsed: Duration::ZERO,
@@ -117,7 +127,7 @@ impl Driver {
             read_backs: VecDeque::new(),
             existence_checks: VecDeque::new(),
             reads_to_check: 0,
-            learned: Vec::new(),
+            kept_sizes: Vec::new(),
             notices: Vec::new(),
             timer: None,
             end: None,
@@ -221,8 +231,8 @@ impl Driver {
                 self.record(outcomes);
                 self.pending_events.push_back(Event::Recorded { token, counts: Some(self.counts) });
             }
-            Action::LearnSize { token, size } => {
-                self.learned.push(size);
+            Action::KeepSizes { token, sizes } => {
+                self.kept_sizes.push(sizes);
                 self.pending_events.push_back(Event::Recorded { token, counts: None });
             }
             Action::CheckExistence(subjects) => self.existence_checks.push_back(subjects),

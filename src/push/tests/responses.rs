@@ -92,39 +92,6 @@ fn a_2xx_without_a_readable_body_is_read_back_and_then_in_doubt() {
 }
 
 #[test]
-fn a_size_refusal_splits_the_batch_and_is_learned() {
-    for response in
-        [html(413), problem(422, "Max batch size allowed is 10"), problem(400, "Too many items, at most 10")]
-    {
-        let mut driver = Driver::new((1..=4).flat_map(|c| (1..=5).map(move |a| change(c, a))).collect());
-        driver.run(|sent| if sent.items.len() > 10 { response.clone() } else { accepted(sent) });
-        assert_eq!(driver.sent.iter().map(|sent| sent.items.len()).collect::<Vec<_>>(), [20, 10, 10]);
-        assert_eq!(driver.learned.iter().map(|size| size.values_per_request).collect::<Vec<_>>(), [10]);
-        assert_eq!(driver.outcomes.len(), 20);
-    }
-}
-
-#[test]
-fn a_size_refusal_of_a_request_no_larger_than_an_accepted_one_is_in_doubt() {
-    let mut driver = Driver::new(changes(20));
-    driver.respond(accepted);
-    driver.respond(|_| html(413));
-    assert_eq!(driver.requests[&2].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::InDoubt));
-    driver.run(accepted);
-    assert_eq!((driver.confirmed().len(), driver.learned.len()), (20, 0));
-    assert_eq!(driver.sent.iter().map(|sent| sent.items.len()).collect::<Vec<_>>(), [10, 10, 10]);
-}
-
-#[test]
-fn a_size_refusal_of_a_single_value_is_in_doubt() {
-    let mut driver = Driver::new(changes(1));
-    driver.respond(|_| html(413));
-    assert_eq!(driver.requests[&1].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::InDoubt));
-    driver.run(accepted);
-    assert_eq!((driver.confirmed(), driver.learned.len()), (vec![1], 0));
-}
-
-#[test]
 fn promise_6_a_refused_value_is_found_and_its_neighbours_are_confirmed() {
     for status in [400, 422] {
         let mut driver = Driver::new(changes(10));

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use crate::ledger::{LedgerError, NewRun, Result};
-use crate::record::LearnedSize;
+use crate::record::RequestSizes;
 use crate::record::{
     Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName, WaitTotal,
 };
@@ -18,7 +18,7 @@ use crate::record::{
 #[derive(Debug)]
 pub(super) struct StoreRow {
     pub(super) name: StoreName,
-    pub(super) learned: Option<LearnedSize>,
+    pub(super) sizes: RequestSizes,
     pub(super) owner_run_id: Option<i64>,
     pub(super) locked_by: Option<u64>,
 }
@@ -51,7 +51,7 @@ impl State {
             None => {
                 self.stores.push(StoreRow {
                     name: name.clone(),
-                    learned: None,
+                    sizes: RequestSizes::default(),
                     owner_run_id: None,
                     locked_by: None,
                 });

@@ -29,7 +29,7 @@ async fn fill(ledger: &dyn Ledger) -> i64 {
 pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let store_id = audit.store_id(&store()).await.unwrap().expect("the store is known");
     assert_eq!(audit.stores().await.unwrap()[0].id, store_id);
-    assert!(audit.entries_of(store_id).learned_size().await.unwrap().is_none());
+    assert!(audit.entries_of(store_id).request_sizes().await.unwrap().learned.is_none());
 
     let line = audit.run(run).await.unwrap().expect("the run is there");
     assert_eq!((line.status.as_str(), line.finished_at), ("partial", Some(at(5))));

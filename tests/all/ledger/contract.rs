@@ -54,7 +54,7 @@ on_every_backend! {
         how_long_a_run_waited_is_recorded,
         a_run_that_lost_its_lock_writes_nothing,
         a_closed_run_writes_nothing,
-        the_size_that_a_store_accepts_is_learned_and_forgotten,
+        the_sizes_of_requests_are_kept_and_forgotten,
         two_stores_of_one_ledger_do_not_touch_each_other,
         a_store_has_one_lock,
     },

@@ -1,11 +1,11 @@
 //! Runs: the fencing token of a store, and the start and end of runs.
 
 use attrsync::ledger::{LedgerError, NewRun};
-use attrsync::record::LearnedSize;
 use attrsync::record::{
     Belief, BeliefEdit, Counts, EditKind, InvalidRow, Key, KeyScope, Outcome, RunKind, RunStatus, Trigger,
     WaitReason, WaitTotal,
 };
+use attrsync::record::{DatedSize, RequestSizes};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -124,29 +124,36 @@ pub(crate) async fn a_closed_run_writes_nothing(backend: &dyn Backend) {
     assert_eq!((backend.changes(run).await, backend.runs(&store()).await), before);
 }
 
-pub(crate) async fn the_size_that_a_store_accepts_is_learned_and_forgotten(backend: &dyn Backend) {
+pub(crate) async fn the_sizes_of_requests_are_kept_and_forgotten(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
-    assert_eq!(scene.ledger.learned_size().await.expect("reads"), None);
-    let size = LearnedSize { values_per_request: 5, learned_at: at(1) };
-    scene.ledger.learn_size(Some(size)).await.expect("learns");
+    let nothing = RequestSizes::default();
+    assert_eq!(scene.ledger.request_sizes().await.expect("reads"), nothing);
     drop(scene);
-    let scene = Scene::new(backend).await;
-    assert_eq!(scene.ledger.learned_size().await.expect("reads"), Some(size), "outlives the process");
-    scene.ledger.learn_size(None).await.expect("forgets");
-    assert_eq!(scene.ledger.learned_size().await.expect("reads"), None);
+    let size = |values, second| Some(DatedSize { values, at: at(second) });
+    for sizes in [
+        RequestSizes { learned: size(5, 1), accepted: size(30, 2) },
+        RequestSizes { learned: None, accepted: size(31, 3) },
+        nothing,
+    ] {
+        let scene = Scene::new(backend).await;
+        scene.ledger.keep_request_sizes(&sizes).await.expect("keeps");
+        drop(scene);
+        let scene = Scene::new(backend).await;
+        assert_eq!(scene.ledger.request_sizes().await.expect("reads"), sizes, "outlives the process");
+    }
 }
 
 pub(crate) async fn two_stores_of_one_ledger_do_not_touch_each_other(backend: &dyn Backend) {
     let scene = Scene::new(backend).await;
     scene.send(0, change(1, 1, "live"), confirmed()).await;
     let run = scene.planned_run(5, vec![change(2, 1, "later")]).await;
-    let size = LearnedSize { values_per_request: 5, learned_at: at(1) };
-    scene.ledger.learn_size(Some(size)).await.expect("learns");
+    let sizes = RequestSizes { learned: Some(DatedSize { values: 5, at: at(1) }), accepted: None };
+    scene.ledger.keep_request_sizes(&sizes).await.expect("keeps");
     let before = (backend.entries(&store()).await, backend.runs(&store()).await);
     drop(scene);
 
     let sandbox = Scene::of(backend, &other_store()).await;
-    assert_eq!(sandbox.ledger.learned_size().await.expect("reads"), None);
+    assert_eq!(sandbox.ledger.request_sizes().await.expect("reads"), RequestSizes::default());
     assert!(sandbox.scan(&Default::default()).await.0.is_empty());
     let rehearsal = sandbox.send(6, change(1, 1, "rehearsed"), confirmed()).await;
     let second = sandbox.open_run(9).await;
@@ -163,7 +170,7 @@ pub(crate) async fn two_stores_of_one_ledger_do_not_touch_each_other(backend: &d
 
     assert_eq!((backend.entries(&store()).await, backend.runs(&store()).await), before);
     let scene = Scene::new(backend).await;
-    assert_eq!(scene.ledger.learned_size().await.expect("reads"), Some(size));
+    assert_eq!(scene.ledger.request_sizes().await.expect("reads"), sizes);
     scene.intent(run, 11, &[change(2, 1, "later")]).await;
 }
 
