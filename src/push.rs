@@ -87,8 +87,6 @@ pub struct Push {
     pace: Pace,
     breaker: CircuitBreaker,
     deleted: Deleted,
-    /// Whether an intent was recorded for anything but repetitions of values that an earlier run left in doubt.
-    sent_new_value: bool,
     /// Requests accepted so far.
     accepted: u64,
     sizes: Sizes,
@@ -127,7 +125,6 @@ impl Push {
             pace,
             breaker,
             deleted: Deleted::default(),
-            sent_new_value: false,
             accepted: 0,
             sizes: Sizes::new(sizes),
             failed_in_a_row: 0,
@@ -308,7 +305,7 @@ impl Push {
     /// Sets the timer to the next time at which something may be done without an event.
     fn set_timer(&mut self, now: Now, actions: &mut Vec<Action>) {
         let ready = self.waiting.iter().filter_map(|batch| batch.ready_at).filter(|_| self.chosen.is_none());
-        let times = ready.chain(self.pace.paused_until()).chain(self.deadline);
+        let times = ready.chain(self.pace.paused(now).map(|(until, _)| until)).chain(self.deadline);
         let next = times.filter(|at| *at > now.elapsed && self.end.is_none()).min();
         if next != self.timer {
             self.timer = next;

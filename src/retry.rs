@@ -11,7 +11,7 @@ pub mod words;
 
 use std::time::Duration;
 
-pub use self::circuit_breaker::{ADVICE_NO_RESPONSE, CircuitBreaker};
+pub use self::circuit_breaker::CircuitBreaker;
 use crate::destination::{Body, Echo, Response};
 use crate::record::RequestOutcome;
 

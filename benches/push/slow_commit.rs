@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result};
 use attrsync::record::{
-    BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, LearnedSize,
-    NewRequest, PlannedChange, RecordedIntent, RequestEnd, RunStatus, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, NewRequest,
+    PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunStatus, WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -53,8 +53,8 @@ impl LedgerReader for SlowCommit {
         self.ledger.customers_to_check(before_run, limit).await
     }
 
-    async fn learned_size(&self) -> Result<Option<LearnedSize>> {
-        self.ledger.learned_size().await
+    async fn request_sizes(&self) -> Result<RequestSizes> {
+        self.ledger.request_sizes().await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
@@ -157,8 +157,8 @@ impl Ledger for SlowCommit {
         self.ledger.mark_unconfirmed(keys, at).await
     }
 
-    async fn learn_size(&self, size: Option<LearnedSize>) -> Result<()> {
-        self.ledger.learn_size(size).await
+    async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()> {
+        self.ledger.keep_request_sizes(sizes).await
     }
 
     async fn close_run(

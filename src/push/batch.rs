@@ -22,8 +22,8 @@ pub(super) struct Batch {
     pub(super) max_in_doubt: u32,
     /// Until when a request of this run for these changes may still be applied.
     pub(super) in_doubt_until: Option<DateTime<Utc>>,
-    /// How many requests had been accepted when this batch first failed.
-    pub(super) accepted_before: u64,
+    /// How many requests had been accepted when this batch, or the one that it is a part of, first failed.
+    pub(super) accepted_before: Option<u64>,
     /// The bisection that these changes are a part of.
     pub(super) bisection: Option<Bisection>,
     /// The batch is not sent before this time.
@@ -78,7 +78,7 @@ impl Batch {
             times_in_doubt: 0,
             max_in_doubt,
             in_doubt_until: None,
-            accepted_before: 0,
+            accepted_before: None,
             bisection: None,
             ready_at: None,
             waits_for: WaitReason::Backoff,
@@ -92,6 +92,7 @@ impl Batch {
         Self {
             last_request: self.last_request,
             in_doubt_until: self.in_doubt_until,
+            accepted_before: self.accepted_before,
             last_error: self.last_error.clone(),
             last_brief: self.last_brief.clone(),
             ..Self::new(changes, max_in_doubt)

@@ -4,12 +4,10 @@ use chrono::TimeDelta;
 
 use super::batch::{Batch, Intent, Recording};
 use super::{Action, Now, Push};
-use crate::record::{
-    Change, ChangeOutcome, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestOutcome, Verdict,
-};
+use crate::record::{Change, ChangeOutcome, NewRequest, RecordedIntent, RequestEnd, RequestOutcome, Verdict};
 
-/// Why requests are not sent in a pause.
-pub(super) const LIMITED: &str = "not sent: the store asked to wait";
+/// Why requests are not sent in a pause: the store asked to wait, or nothing succeeds.
+pub(super) const PAUSED: &str = "not sent: the run pauses";
 /// Why requests are not sent after a failure.
 pub(super) const STOPPED: &str = "not sent: the run was stopped";
 
@@ -42,10 +40,9 @@ impl Push {
         };
         let Recording { batch, recorded_at, in_doubt_until, .. } = self.recording.remove(index);
         self.counts = intent.counts;
-        self.sent_new_value |= !batch.changes.iter().all(PlannedChange::repeats);
         let intent = Intent { request_id: intent.request_id, batch, recorded_at, in_doubt_until };
         if self.pace.is_paused(now) {
-            self.withdraw(intent, LIMITED, now, actions);
+            self.withdraw(intent, PAUSED, now, actions);
         } else if self.ends_in_failure() {
             self.withdraw(intent, STOPPED, now, actions);
         } else {

@@ -1,7 +1,6 @@
 //! How a run ends.
 
 use crate::record::{Counts, RunStatus};
-use crate::retry::ADVICE_NO_RESPONSE;
 
 /// How a run ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,14 +26,6 @@ impl End {
 
     pub(super) fn failed(message: String, hint: &str) -> Self {
         Self { status: RunStatus::Failed, message: Some(message), hint: Some(hint.to_owned()) }
-    }
-
-    /// Returns the end of a run in which no request got a clear response.
-    pub(super) fn no_response(requests: i64, last: &str) -> Self {
-        let which =
-            if requests == 1 { "its one call".to_owned() } else { format!("any of {requests} calls") };
-        let message = format!("the store gave no clear response to {which}; the last response: {last}");
-        Self::failed(message, ADVICE_NO_RESPONSE)
     }
 
     /// Returns the end by the run's counts: a run succeeds only if every change is accounted for and the store equals

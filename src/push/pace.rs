@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Now;
 use crate::config::PushConfig;
+use crate::record::WaitReason;
 use crate::retry;
 
 /// After a store asked for fewer requests: how many accepted requests give one slot back to the run.
@@ -25,7 +26,7 @@ pub(super) struct Pace {
     accepted_since_limited: u32,
     /// How long the last accepted request took.
     last_took: Duration,
-    paused_until: Option<Duration>,
+    paused: Option<(Duration, WaitReason)>,
     random: fastrand::Rng,
 }
 
@@ -38,7 +39,7 @@ impl Pace {
             slots: config.workers,
             accepted_since_limited: 0,
             last_took: Duration::MAX,
-            paused_until: None,
+            paused: None,
             random: fastrand::Rng::with_seed(seed),
         }
     }
@@ -53,13 +54,20 @@ impl Pace {
         if self.last_took < RECORD_AHEAD_BELOW { self.workers } else { 0 }
     }
 
-    /// When the pause that the store asked for is over.
-    pub(super) const fn paused_until(&self) -> Option<Duration> {
-        self.paused_until
+    /// The pause of all requests: its end, and its reason.
+    pub(super) fn paused(&self, now: Now) -> Option<(Duration, WaitReason)> {
+        self.paused.filter(|(until, _)| *until > now.elapsed)
     }
 
     pub(super) fn is_paused(&self, now: Now) -> bool {
-        self.paused_until.is_some_and(|until| until > now.elapsed)
+        self.paused(now).is_some()
+    }
+
+    /// Lets no request be sent before this time.
+    pub(super) fn pause(&mut self, until: Duration, reason: WaitReason) {
+        if self.paused.is_none_or(|(other, _)| other < until) {
+            self.paused = Some((until, reason));
+        }
     }
 
     /// Takes note of an accepted request.
@@ -83,7 +91,7 @@ impl Pace {
             return own;
         };
         let pause = wait.max(own);
-        self.paused_until = self.paused_until.max(Some(now.elapsed + pause));
+        self.pause(now.elapsed + pause, WaitReason::Limited);
         pause
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::batch::{Batch, Intent};
-use super::commit::{LIMITED, STOPPED};
+use super::commit::{PAUSED, STOPPED};
 use super::{Action, End, Notice, Now, Push};
 use crate::destination::{ReadError, Response};
-use crate::record::{Key, RequestEnd, RequestOutcome, Verdict, WaitReason};
+use crate::record::{Key, PlannedChange, RequestEnd, RequestOutcome, Verdict, WaitReason};
 use crate::retry::bisection::{Bisection, Step};
 use crate::retry::{self, Meaning, words};
 
@@ -95,7 +95,7 @@ impl Push {
             Meaning::Limited(wait) => {
                 let pause = self.pace.limited(self.breaker.limited_in_a_row(), wait, now);
                 if self.pace.is_paused(now) {
-                    self.withdraw_all(LIMITED, now, actions);
+                    self.withdraw_all(PAUSED, now, actions);
                 }
                 batch.wait_until(now.elapsed + pause, WaitReason::Limited);
                 self.waiting.push(batch);
@@ -126,6 +126,12 @@ impl Push {
     pub(super) fn failed(&mut self, response: String, now: Now) {
         self.breaker.failed(response, now.elapsed);
         self.failed_in_a_row += 1;
+        // While nothing succeeds, all requests pause, however many batches wait.
+        let failed = self.failed_in_a_row.saturating_sub(self.config.workers);
+        if failed > 0 {
+            let pause = self.pace.backoff(u32::try_from(failed).unwrap_or(u32::MAX));
+            self.pace.pause(now.elapsed + pause, WaitReason::Backoff);
+        }
     }
 
     pub(super) fn responded(&mut self) {
@@ -200,16 +206,19 @@ impl Push {
         actions: &mut Vec<Action>,
     ) {
         batch.times_in_doubt += 1;
-        if batch.times_in_doubt == 1 {
-            batch.accepted_before = self.accepted;
-        }
+        let accepted_before = *batch.accepted_before.get_or_insert(self.accepted);
         let others_left = !self.in_flight.is_empty()
             || !self.ahead.is_empty()
             || !self.recording.is_empty()
             || !self.plan.is_empty()
             || self.waiting.iter().any(|other| !other.is_exhausted());
-        let others_succeed = self.accepted > batch.accepted_before || !others_left;
-        if !batch.is_exhausted() || !others_succeed {
+        let others_succeed = self.accepted > accepted_before;
+        // While nothing succeeds, the store is more likely the cause than a value, unless the value failed in an earlier
+        // run as well. Its parts may succeed.
+        let is_single = batch.changes.len() == 1;
+        let repeats = batch.changes.iter().all(PlannedChange::repeats);
+        let is_to_blame = others_succeed || (!others_left && (repeats || !is_single));
+        if !batch.is_exhausted() || !is_to_blame {
             return self.retry(batch, asked_wait, now);
         }
         if let Some(mut bisection) = batch.bisection.take() {

@@ -19,8 +19,11 @@ impl Push {
         if is_busy || self.end.is_some() || self.concluded {
             return None;
         }
-        if let Some(until) = self.pace.paused_until().filter(|until| *until > now.elapsed) {
-            return Some(Wait { reason: WaitReason::Limited, until, response: String::new() });
+        if let Some((until, reason)) = self.pace.paused(now) {
+            let failed =
+                self.waiting.iter().find(|batch| reason == WaitReason::Backoff && batch.waits_for == reason);
+            let response = failed.map(|batch| batch.last_brief.clone()).unwrap_or_default();
+            return Some(Wait { reason, until, response });
         }
         let later = self.waiting.iter().filter(|batch| !batch.is_ready(now));
         let next = later.min_by_key(|batch| batch.ready_at)?;

@@ -84,15 +84,11 @@ mod tests {
 
     #[test]
     fn a_learned_size_is_tried_anew_after_seven_days_or_the_next_night_if_more_was_accepted_before() {
-        for (accepted, last_night) in [(10, 6), (30, 0)] {
-            let known = sizes(10, accepted);
-            assert_eq!(known.believed(day(last_night)), Some(10), "{accepted} accepted");
-            assert_eq!(
-                known.believed(day(last_night + 1) - TimeDelta::minutes(5)),
-                None,
-                "{accepted} accepted"
-            );
-        }
+        let minutes = TimeDelta::minutes(5);
+        assert_eq!(sizes(10, 10).believed(day(7) - minutes), Some(10));
+        assert_eq!(sizes(10, 10).believed(day(7)), None);
+        assert_eq!(sizes(10, 30).believed(day(0) + minutes), Some(10));
+        assert_eq!(sizes(10, 30).believed(day(1) - minutes), None, "the next night begins a little earlier");
         assert_eq!(sizes(10, 10).believed(day(-300)), None, "a date of a wrong clock");
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::record::Counts;
 
 /// What to do about a store that does not respond, or not clearly.
-pub const ADVICE_NO_RESPONSE: &str =
+const ADVICE_NO_RESPONSE: &str =
     "`attrsync runs` shows the responses; when the store responds again, run `attrsync sync`";
 
 /// What to do about a store that rejects every value.
@@ -21,7 +21,6 @@ pub struct CircuitBreaker {
     give_up_after: Duration,
     failures: Row,
     limited: Row,
-    responded: bool,
     /// What the last response without success said.
     last: String,
 }
@@ -63,14 +62,12 @@ impl CircuitBreaker {
             give_up_after,
             failures: Row::default(),
             limited: Row::default(),
-            responded: false,
             last: String::new(),
         }
     }
 
     /// Takes note of a definite response: the store is there.
     pub fn responded(&mut self) {
-        self.responded = true;
         (self.failures, self.limited) = (Row::default(), Row::default());
     }
 
@@ -90,12 +87,6 @@ impl CircuitBreaker {
     #[must_use]
     pub const fn limited_in_a_row(&self) -> u32 {
         self.limited.count
-    }
-
-    /// Returns the last response, if requests failed and none ever got a definite response.
-    #[must_use]
-    pub fn no_response(&self) -> Option<&str> {
-        (!self.responded && self.failures.count > 0).then_some(&*self.last)
     }
 
     /// Returns why the run has to stop, if it has to, and what to do about it.

@@ -47,12 +47,14 @@ fn what_may_have_been_applied_is_unknown_when_the_run_ends_and_the_rest_deferred
 }
 
 #[test]
-fn a_run_whose_every_request_failed_is_failed_and_not_partial() {
+fn a_run_of_any_size_whose_every_request_failed_is_failed_and_not_partial() {
     let config = PushConfig { max_attempts: 1, ..PushConfig::default() };
-    let mut driver = Driver::with(changes(1), config, Hold::default());
-    let end = driver.run(|_| html(500)).clone();
-    assert_eq!(end.status, RunStatus::Failed);
-    assert!(end.message.expect("a message").contains("no clear response to its one call"));
+    for customers in [1, 10, 50] {
+        let mut driver = Driver::with(changes(customers), config.clone(), Hold::default());
+        let end = driver.run(|_| html(500)).clone();
+        assert_eq!(end.status, RunStatus::Failed);
+        assert!(end.message.expect("a message").contains("calls in a row failed within 10m"));
+    }
 }
 
 #[test]
