@@ -20,6 +20,7 @@ mod pace;
 mod plan_queue;
 mod response;
 mod size;
+mod sizes;
 mod wait;
 
 use std::collections::VecDeque;
@@ -32,7 +33,7 @@ pub use self::end::End;
 pub use self::event::{Action, Event, Notice, Now, Wait};
 use self::pace::Pace;
 use self::plan_queue::PlanQueue;
-use self::size::Sizes;
+use self::sizes::Sizes;
 use crate::config::PushConfig;
 use crate::plan::batch::Limit;
 use crate::record::{Counts, Key, PlannedChange, RequestSizes, RunStatus, WaitReason};

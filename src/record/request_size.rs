@@ -56,11 +56,11 @@ impl RequestSizes {
     pub fn accept(&mut self, values: usize, now: DateTime<Utc>) -> bool {
         let lately = self.accepted_lately(now);
         let is_old = self.accepted.is_none_or(|accepted| !is_recent(accepted.at, now, TimeDelta::days(1)));
-        let is_news = values > lately || (values == lately && is_old);
-        if is_news {
+        let is_to_keep = values > lately || (values == lately && is_old);
+        if is_to_keep {
             self.accepted = Some(DatedSize { values, at: now });
         }
-        is_news
+        is_to_keep
     }
 }
 
