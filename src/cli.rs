@@ -7,6 +7,7 @@ mod context;
 mod desired;
 mod exit;
 mod failure;
+mod open_files;
 mod known_store;
 mod reference;
 mod signals;
@@ -116,6 +117,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     trace::start(&console, global.verbose);
     if let Err(problem) = failpoint::check() {
         return Failure::usage(problem).show(&console);
+    }
+    if let Err(failure) = open_files::allow_enough() {
+        return failure.show(&console);
     }
     // One thread is enough: streams of rows are decoded on threads of their own, and a response is handled at once on
     // the thread that reads it.

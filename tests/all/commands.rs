@@ -121,6 +121,24 @@ fn the_configuration_can_be_named_in_the_environment() {
 }
 
 #[test]
+fn too_few_open_files_are_told_before_anything_fails() {
+    let place = configured();
+    for (limits, code, told) in [
+        ("ulimit -n 7", Some(1), "may open only 7 files at once"),
+        ("ulimit -n 20", Some(1), "`ulimit -n 256`"),
+        // A soft limit is raised.
+        ("ulimit -Sn 7", Some(1), "there is no ledger yet"),
+    ] {
+        let line = format!("{limits}; exec {} runs", env!("CARGO_BIN_EXE_attrsync"));
+        let output =
+            Command::new("sh").args(["-c", &line]).current_dir(place.path()).output().expect("a shell");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), code, "{said}");
+        assert!(said.contains(told), "{limits}: {said}");
+    }
+}
+
+#[test]
 fn all_problems_of_a_configuration_are_shown_at_once() {
     let place = Place::new();
     place.write("sync.toml", &CONFIG.replace("hash = ", "hsah = ").replace("table = ", "tabel = "));

@@ -1,10 +1,7 @@
 //! What can go wrong inside a transaction, before it is known what the transaction was for.
 
-use std::fs::File;
-
 use rusqlite::ErrorCode;
 
-use super::rights;
 use crate::ledger::LedgerError;
 use crate::record::Key;
 
@@ -42,11 +39,8 @@ fn error_of(doing: &'static str, error: rusqlite::Error) -> LedgerError {
             LedgerError::Damaged { doing, source: error.into() }
         }
         Some(ErrorCode::CannotOpen) => {
-            let limit = File::open("/dev/null").err().filter(rights::is_too_many);
-            let problem = limit.map_or_else(
-                || "SQLite cannot open the file, or a file beside it (-wal, -shm): check the rights and the disk".to_owned(),
-                |_| rights::too_many(),
-            );
+            let problem =
+                "SQLite cannot open the file, or one beside it (-wal, -shm): check the rights and the disk";
             LedgerError::Database { doing, source: problem.into() }
         }
         _ => LedgerError::Database { doing, source: error.into() },

@@ -95,7 +95,8 @@ fn needs_to_write(error: &rusqlite::Error) -> bool {
 fn unreadable(path: &Path) -> LedgerError {
     LedgerError::Unusable(format!(
         "the newest commits of the ledger {0} are in {0}-wal, and SQLite can read them only for a user who may write to \
-         {1}. Run this as the ledger's owner, or let the owner make a copy: sqlite3 {0} \"vacuum into 'copy.db'\"",
+         {1}. Run this as the ledger's owner; or, while no run is active, copy both files into a folder of yours and name \
+         the copy in [ledger] url",
         path.display(),
         folder(path).display()
     ))

@@ -84,20 +84,8 @@ pub(super) fn unusable(path: &Path, error: &io::Error) -> LedgerError {
         io::ErrorKind::ReadOnlyFilesystem => format!(
             "{shown} cannot be written: it is on a read-only file system. Mount it so that it can be written, {change}"
         ),
-        _ if is_too_many(error) => too_many(),
         _ => format!("{shown} cannot be written ({error}): mend that, {change}"),
     })
-}
-
-/// Whether this process has as many files open as it may.
-pub(super) fn is_too_many(error: &io::Error) -> bool {
-    [Errno::MFILE, Errno::NFILE].iter().any(|limit| error.raw_os_error() == Some(limit.raw_os_error()))
-}
-
-/// What to do about it.
-pub(super) fn too_many() -> String {
-    "too many open files: raise the limit with `ulimit -n 256`, or with LimitNOFILE in the systemd unit"
-        .to_owned()
 }
 
 /// The owner and the mode of a file.
@@ -135,12 +123,6 @@ mod tests {
         let expect = format!("ledger.db.lock cannot be written: it belongs to {user} (mode 0600)");
         assert!(denied.contains(&expect) && denied.contains("chmod"), "{denied}");
         assert!(told(io::ErrorKind::ReadOnlyFilesystem).contains("a read-only file system"));
-    }
-
-    #[test]
-    fn too_many_open_files_are_told_as_such() {
-        let error = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
-        assert!(unusable(Path::new("ledger.db.lock"), &error).to_string().contains("ulimit"));
     }
 
     #[test]
