@@ -104,10 +104,13 @@ async fn ledger(config: &LedgerConfig, verify: bool) -> (Finding, Option<AuditLo
         true => AuditLog::check_place(config),
         false => AuditLog::check_writable(config).await,
     };
+    let caution = AuditLog::caution(config).map_or(String::new(), |caution| format!("\n{caution}"));
     let finding = match (usable, &audit) {
         (Err(error), _) => bad("ledger", &error.into()),
-        (Ok(()), Some(_)) => Finding::good("ledger", place),
-        (Ok(()), None) => Finding::good("ledger", format!("none yet at {place}; the first sync makes it")),
+        (Ok(()), Some(_)) => Finding::good("ledger", place + &caution),
+        (Ok(()), None) => {
+            Finding::good("ledger", format!("none yet at {place}; the first sync makes it{caution}"))
+        }
     };
     (finding, audit)
 }

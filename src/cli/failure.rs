@@ -126,8 +126,8 @@ impl From<LedgerError> for Failure {
             LedgerError::Damaged { .. } => (
                 Exit::Failed,
                 Some(
-                    "`attrsync check --ledger` says what is damaged. Restore a backup (docs/guides/backup-restore.md), or \
-                     move the file away: the next sync makes a new ledger and sends every value once",
+                    "restore a backup (docs/guides/backup-restore.md); without one, move the file away: the next sync makes \
+                     a new ledger and sends every value once. `attrsync check --ledger` lists what it can find",
                 ),
             ),
             LedgerError::Version(_) | LedgerError::Unusable(_) => (Exit::Failed, None),

@@ -75,6 +75,11 @@ impl SqliteLedger {
         open::writable(path).map(drop)
     }
 
+    /// Returns why the ledger at `path` may be lost or old, although nothing is wrong with it now.
+    pub(crate) fn caution(path: &Path) -> Option<String> {
+        place::caution(&place::resolve(path).ok()?)
+    }
+
     /// Checks whether a ledger is safe at `path`.
     ///
     /// # Errors

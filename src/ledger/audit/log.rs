@@ -57,6 +57,15 @@ impl AuditLog {
         }
     }
 
+    /// Returns why the ledger may be lost or old, although nothing is wrong with it now.
+    #[must_use]
+    pub fn caution(config: &LedgerConfig) -> Option<String> {
+        match config {
+            LedgerConfig::Sqlite(path) => SqliteLedger::caution(path),
+            LedgerConfig::Postgres(_) => None,
+        }
+    }
+
     /// Checks whether the ledger is where it is safe. In Postgres it always is.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What can go wrong inside a transaction, before it is known what the transaction was for.
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::code_to_str;
 
 use crate::ledger::LedgerError;
 use crate::record::Key;
@@ -32,18 +33,22 @@ impl Failure {
     }
 }
 
-/// Returns the ledger's error for an error of SQLite, with what to do where SQLite's own words do not help.
+/// Returns the ledger's error for an error of SQLite, in words that help.
 fn error_of(doing: &'static str, error: rusqlite::Error) -> LedgerError {
+    let source = match (error.sqlite_error_code(), &error) {
+        (Some(ErrorCode::CannotOpen), _) => {
+            "SQLite cannot open the file, or one beside it (-wal, -shm): check the rights and the disk"
+                .to_owned()
+        }
+        (_, rusqlite::Error::SqliteFailure(code, None)) => code_to_str(code.extended_code).to_owned(),
+        // The message alone: the error's own cause repeats it with a number.
+        _ => error.to_string(),
+    };
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            LedgerError::Damaged { doing, source: error.into() }
+            LedgerError::Damaged { doing, source: source.into() }
         }
-        Some(ErrorCode::CannotOpen) => {
-            let problem =
-                "SQLite cannot open the file, or one beside it (-wal, -shm): check the rights and the disk";
-            LedgerError::Database { doing, source: problem.into() }
-        }
-        _ => LedgerError::Database { doing, source: error.into() },
+        _ => LedgerError::Database { doing, source: source.into() },
     }
 }
 

@@ -57,6 +57,9 @@ pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connecti
     let files = OpenFiles::of(path)
         .map_err(|error| LedgerError::Database { doing: "look at its files", source: error.into() })?;
     let files = Arc::new(files);
+    if let Some(caution) = place::caution(path) {
+        tracing::warn!("{caution}");
+    }
     let opened = Opened { path: path.clone(), files: Arc::clone(&files), store_id, created };
     Ok((lock, connection, files, opened))
 }

@@ -63,9 +63,7 @@ pub(super) fn refuse_unsafe(path: &Path) -> Result<()> {
              that two runs could write it at once. Remove the other names; `find FOLDER -samefile {shown}` finds them"
         )));
     }
-    // Other systems have no such file.
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    match mount_of(&mounts, path) {
+    match mount_of(&mountinfo(), path) {
         Some((point, _)) if point == path => Err(LedgerError::Unusable(format!(
             "the ledger {shown} is mounted as a single file: its -wal file, which has the newest commits, and its lock \
              would stay outside of the mount. Mount the folder that the ledger is in, not the file"
@@ -76,6 +74,24 @@ pub(super) fn refuse_unsafe(path: &Path) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Returns why the ledger at `path` may be lost or old, although nothing is wrong with it now.
+pub(super) fn caution(path: &Path) -> Option<String> {
+    let mounts = mountinfo();
+    let (_, file_system) = mount_of(&mounts, path)?;
+    (file_system == "overlay").then(|| {
+        format!(
+            "the ledger {} is in a container's own layer: it is lost with the container, and if it came with the image, \
+             every new container believes the same old values. Mount a folder and keep the ledger there",
+            path.display()
+        )
+    })
+}
+
+/// The mounts that this process sees. Only Linux has this file.
+fn mountinfo() -> String {
+    fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()
 }
 
 /// Returns the mount that `path` is on: its mount point and its file system.

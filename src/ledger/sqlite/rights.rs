@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, access, statvfs};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -23,7 +23,14 @@ pub(super) fn writable(path: &Path) -> Result<()> {
         }
     }
     access(folder(path), Access::WRITE_OK | Access::EXEC_OK)
-        .map_err(|error| unusable(folder(path), &error.into()))
+        .map_err(|error| unusable(folder(path), &error.into()))?;
+    match statvfs(folder(path)) {
+        Ok(disk) if disk.f_blocks > 0 && disk.f_bfree == 0 => Err(LedgerError::Unusable(format!(
+            "the disk of the ledger {} is full: make room, or change `url` in [ledger]",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Fails if something else is in the lock's place. Opening a pipe would wait for ever.
@@ -71,6 +78,10 @@ pub(super) fn unusable(path: &Path, error: &io::Error) -> LedgerError {
                 change = &change[3..]
             )
         }
+        _ if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => format!(
+            "{shown} cannot be written, not even by the user it belongs to: `lsattr` shows whether it is immutable, \
+             `chattr -i` ends that, {change}"
+        ),
         io::ErrorKind::PermissionDenied => {
             let (belonging, user) = (belongs_to(path), name(geteuid().as_raw()));
             let remedy = match fs::metadata(path) {
@@ -122,6 +133,8 @@ mod tests {
         let (user, denied) = (name(geteuid().as_raw()), told(io::ErrorKind::PermissionDenied));
         let expect = format!("ledger.db.lock cannot be written: it belongs to {user} (mode 0600)");
         assert!(denied.contains(&expect) && denied.contains("chmod"), "{denied}");
+        let immutable = unusable(&file, &Errno::PERM.into()).to_string();
+        assert!(immutable.contains("lsattr") && !immutable.contains("chmod"), "{immutable}");
         assert!(told(io::ErrorKind::ReadOnlyFilesystem).contains("a read-only file system"));
     }
 

@@ -329,4 +329,7 @@ async fn a_damaged_ledger_is_told_as_such() {
     std::fs::write(backend.path(), content).expect("writes");
     let error = refusal(&backend.path()).await;
     assert!(matches!(&error, LedgerError::Damaged { .. }), "{error:?}");
+    let cause = std::error::Error::source(&error).expect("a cause");
+    assert_eq!(cause.to_string(), "database disk image is malformed");
+    assert!(cause.source().is_none(), "said once");
 }
