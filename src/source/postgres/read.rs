@@ -76,6 +76,7 @@ impl<'a> Reader<'a> {
         if !self.page.is_empty() && self.pages.send(self.page).await.is_err() {
             return Ok(());
         }
+        self.snapshot.require_whole().await?;
         self.snapshot.close().await
     }
 

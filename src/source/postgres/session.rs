@@ -51,6 +51,20 @@ impl Snapshot {
         Ok(refused.map(|error| quoted_part(error.message()).to_owned()))
     }
 
+    /// Fails if the snapshot lacks rows, because a table was emptied or replaced between its beginning and the read.
+    pub(super) async fn require_whole(&mut self) -> Result<(), SourceError> {
+        let found = self.rows(sql::HAS_REPLACED_TABLE.to_owned()).await?;
+        if found.first().map(|row| text(row, 0)).transpose()?.as_deref() != Some("true") {
+            return Ok(());
+        }
+        Err(unavailable(
+            "a table of the source was emptied or replaced (truncate, drop, rename) while the read began, so that rows \
+             are missing in it"
+                .to_owned(),
+            "let the sync start after the table is filled; or fill it with delete and insert in one transaction",
+        ))
+    }
+
     /// Ends the snapshot with a rollback, so that no function of the query leaves anything behind, and closes the
     /// session.
     pub(super) async fn close(self) -> Result<(), SourceError> {

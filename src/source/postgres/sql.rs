@@ -30,6 +30,16 @@ pub(super) const BEGIN: &str = "begin isolation level repeatable read read only;
 /// Makes the snapshot usable again after an error.
 pub(super) const RESUME: &str = "rollback to savepoint snapshot";
 
+/// Asks whether one of the tables that were read has got new storage after the snapshot, or is newer than it. `truncate`
+/// and a new table under an old name ignore snapshots: a read that waited for their lock finds no rows. Tables that are
+/// locked now were read, and what `pg_class` shows is of the snapshot.
+pub(super) const HAS_REPLACED_TABLE: &str = "select exists (\
+     select from pg_catalog.pg_locks as l left join pg_catalog.pg_class as c on c.oid = l.relation \
+     where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.granted \
+        and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
+        and (c.oid is null or (c.relfilenode <> 0 and c.relfilenode is distinct from pg_relation_filenode(c.oid)))\
+     )::text";
+
 /// The relation as it is written after `from`.
 pub(super) fn relation(relation: &Relation) -> Result<String, SourceError> {
     match relation {

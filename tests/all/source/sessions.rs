@@ -77,6 +77,36 @@ async fn a_session_that_ends_in_the_middle_is_an_error() {
     assert!(matches!(error, SourceError::Unavailable { .. }), "it may be read again: {error:?}");
 }
 
+/// A read that begins while another session replaces the table has a snapshot without the new rows, and finds none of the
+/// old ones.
+#[tokio::test]
+async fn a_table_that_was_replaced_at_the_beginning_is_read_again() {
+    for replace in [
+        "truncate v; insert into v values (2, 1, 'new')",
+        "create table n as select 2::bigint as customer_id, 1::bigint as attribute_id, 'new' as value; \
+         drop table v; alter table n rename to v",
+    ] {
+        let mut shop = Shop::new(&format!("{VALUES} insert into v values (1, 1, 'old')")).await;
+        shop.run("begin").await;
+        shop.run(replace).await;
+        let source = shop.source(table("v"));
+        let mut pages = source.read(&Filter::default()).await.expect("a read");
+        let committing = async {
+            let waiting = "select count(*) from pg_locks where not granted \
+                 and database = (select oid from pg_database where datname = current_database())";
+            while shop.count(waiting).await == 0 {
+                tokio::task::yield_now().await;
+            }
+            shop.run("commit").await;
+        };
+        let (read, ()) = tokio::join!(drain(&mut *pages), committing);
+        let error = read.expect_err("an emptied table must not pass for the table");
+        assert!(matches!(&error, SourceError::Unavailable { .. }), "{replace}: {error:?}");
+        let rows = super::read(&source, &Filter::default()).await.expect("rows");
+        assert_eq!(rows, [row(2, 1, "new")], "{replace}");
+    }
+}
+
 async fn drain(pages: &mut dyn SourcePages) -> Result<(), SourceError> {
     while pages.next().await?.is_some() {}
     Ok(())
