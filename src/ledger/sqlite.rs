@@ -34,8 +34,8 @@ use self::writer::Writer;
 use super::sql::Fence;
 use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
 use crate::record::{
-    BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
-    RunStatus, StoreName, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Counts, EditKind, Filter, InvalidRow, Key, KnownAttribute,
+    PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -115,7 +115,9 @@ impl LedgerReader for SqliteLedger {
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
-        cold::open_run(&self.writer, self.store_id, run).await
+        let run_id = cold::open_run(&self.writer, self.store_id, run).await?;
+        lock::note_run(&self.path, run_id.max(lock::noted_run(&self.path)));
+        Ok(run_id)
     }
 
     async fn unclosed_run(&self) -> Result<Option<i64>> {
@@ -189,7 +191,12 @@ impl Ledger for SqliteLedger {
     }
 
     async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64> {
-        cold::edit_beliefs(&self.writer, self.fence(run_id), edit, at).await
+        let count = cold::edit_beliefs(&self.writer, self.fence(run_id), edit, at).await?;
+        if edit.edit == EditKind::Invalidate {
+            // A full sync: what an older copy did not know no longer matters.
+            lock::note_run(&self.path, run_id);
+        }
+        Ok(count)
     }
 
     async fn record_attributes(

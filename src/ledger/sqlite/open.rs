@@ -57,6 +57,8 @@ pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connecti
     let files = OpenFiles::of(path)
         .map_err(|error| LedgerError::Database { doing: "look at its files", source: error.into() })?;
     let files = Arc::new(files);
+    warn_of_older_copy(path, &connection)
+        .map_err(|error| Failure::from(error).into_error("read its newest run"))?;
     if let Some(caution) = place::caution(path) {
         tracing::warn!("{caution}");
     }
@@ -143,6 +145,21 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     }
     let sql = "select coalesce(max(version), 0) from refinery_schema_history";
     connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// Warns if the ledger lacks a run that was noted beside it.
+fn warn_of_older_copy(path: &Path, connection: &Connection) -> rusqlite::Result<()> {
+    let newest: i64 = connection.query_row("select coalesce(max(id), 0) from runs", [], |row| row.get(0))?;
+    let noted = lock::noted_run(path);
+    // A new ledger knows nothing and sends everything.
+    if (1..noted).contains(&newest) {
+        tracing::warn!(
+            "the ledger {} ends with run {newest}, but run {noted} was made here: an older copy is in its place. Until \
+             `attrsync sync --full` has run once, it may take values for sent that a later run has replaced",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 fn store_row(connection: &mut Connection, store: &StoreName) -> rusqlite::Result<i64> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::world::{LedgerKind, World, until};
+use super::world::{LedgerKind, Said, World, until};
 
 /// Copies the ledger as the documentation says.
 fn back_up(world: &World, kind: LedgerKind) {
@@ -79,10 +79,12 @@ fn a_backup_of_an_active_run_is_restored_with_a_full_sync() {
         world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was cut off"]);
         let said = world.run(&["sync", "--json", "--full"]).exits(0).balances();
         assert_eq!(said.count("confirmed"), 100);
+        let warned = |said: &Said| said.err.contains("an older copy is in its place");
+        assert_eq!(warned(&said), kind == LedgerKind::File, "{said:#?}");
         world.assert_landed(100, "second");
         world.run(&["check", "--ledger"]).exits(0);
         world.store().reset_log();
-        world.sync().exits(0);
+        assert!(!warned(&world.sync().exits(0)), "a full sync ends the warning");
         assert!(world.writes().is_empty());
     }
 }
