@@ -7,6 +7,7 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::known_store::known_store;
+use super::view::text::attribute_name;
 use super::{desired, view, wiring};
 use crate::record::Filter;
 
@@ -52,17 +53,21 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         }
     };
     if args.json {
-        console.json(&json!({ "customer_id": args.customer, "desired": desired, "ledger": known }))?;
+        console.json(
+            &json!({ "exit_code": 0, "customer_id": args.customer, "desired": desired, "ledger": known }),
+        )?;
     } else if known.is_empty() && desired.as_ref().is_none_or(Vec::is_empty) {
         let who = match desired {
             Some(_) => "neither the source nor the ledger knows a value",
             None => "the ledger knows no value",
         };
-        let of = attribute.map(|id| format!(" of attribute {id}")).unwrap_or_default();
+        let of =
+            attribute.map(|id| format!(" of {}", attribute_name(id, &store.names()))).unwrap_or_default();
         console.note(&format!("{who}{of} of customer {}", args.customer));
     } else {
-        let text =
-            view::explain::text(Utc::now(), args.customer, desired.as_deref(), &known, console.paint());
+        let names = store.names();
+        let desired = desired.as_deref();
+        let text = view::explain::text(Utc::now(), args.customer, desired, &known, &names, console.paint());
         console.out(&text)?;
     }
     Ok(Exit::Done)

@@ -1,14 +1,14 @@
 //! Why a customer has a value: the desired value, the ledger's belief, every change and belief edit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use super::paint::Paint;
-use super::text::{brief, moment, quoted, tame};
+use super::text::{attribute_name, brief, moment, tame};
 use crate::cli::desired::DesiredRow;
 use crate::ledger::audit::{BeliefEditRow, EntryHistory, PastChange, PastInvalidRow};
-use crate::record::Entry;
+use crate::record::{Belief, Entry};
 
 /// The explanation as a person reads it. `desired` is `None` if the source could not be read. In-doubt windows that are
 /// over at `now` are left out.
@@ -17,6 +17,7 @@ pub(crate) fn text(
     customer: i64,
     desired: Option<&[DesiredRow]>,
     known: &EntryHistory,
+    names: &BTreeMap<i64, String>,
     paint: Paint,
 ) -> String {
     let attributes: BTreeSet<Option<i64>> = (desired.unwrap_or_default().iter().map(|row| row.attribute_id))
@@ -25,13 +26,19 @@ pub(crate) fn text(
         .chain(known.invalid.iter().map(|past| past.row.attribute_id))
         .collect();
     let block = |attribute: Option<i64>| {
-        let name = attribute.map_or("NULL".to_owned(), |id| id.to_string());
-        let mut lines = vec![paint.strong(&format!("customer {customer} · attribute {name}"))];
+        let name = match attribute {
+            Some(id) if names.contains_key(&id) => attribute_name(id, names),
+            Some(id) => format!("attribute {id}"),
+            None => "attribute NULL".to_owned(),
+        };
+        let mut lines = vec![paint.strong(&format!("customer {customer} · {name}"))];
         lines.push(format!("  desired   {}", desired_text(desired, attribute)));
         let invalid = known.invalid.iter().filter(|past| past.row.attribute_id == attribute);
         lines.extend(invalid.map(invalid_line));
         let entry = known.entries.iter().find(|entry| Some(entry.key.attribute_id) == attribute);
-        lines.push(format!("  believed  {}", entry.map_or("nothing was sent yet".to_owned(), belief)));
+        let believed =
+            entry.map_or("nothing was sent yet".to_owned(), |entry| belief(entry, known.customer_deleted));
+        lines.push(format!("  believed  {believed}"));
         if let Some(until) = entry.and_then(|entry| entry.in_doubt_until).filter(|until| *until > now) {
             lines
                 .push(format!("  in doubt  an earlier request may still be applied until {}", moment(until)));
@@ -76,7 +83,7 @@ fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> Strin
         .iter()
         .filter(|row| row.attribute_id == attribute)
         .map(|row| match (&row.value, &row.problem) {
-            (Some(value), _) => quoted(value),
+            (Some(value), _) => brief(value),
             (None, Some(problem)) => tame(problem),
             (None, None) => "NULL: no value is desired; attrsync does not delete".to_owned(),
         })
@@ -95,16 +102,23 @@ fn invalid_line(past: &PastInvalidRow) -> String {
     format!("  invalid   run {run}, {at}, did not send {value}: {reason}")
 }
 
-fn belief(entry: &Entry) -> String {
+/// What the ledger believes of the value. A store that does not have the customer holds no value.
+fn belief(entry: &Entry, customer_deleted: bool) -> String {
     let also = |words: &str, value: &Option<String>| {
-        value.as_deref().map_or(String::new(), |value| format!(", {words} {}", quoted(value)))
+        value.as_deref().map_or(String::new(), |value| format!(", {words} {}", brief(value)))
+    };
+    let stored = match entry.belief {
+        _ if customer_deleted => ", and the store no longer has the customer".to_owned(),
+        Belief::Confirmed => also("kept by the store as", &entry.stored_value),
+        Belief::Unconfirmed | Belief::Rejected => {
+            also("the store was last known to hold", &entry.stored_value)
+        }
     };
     format!(
-        "{}{} {}{}{} (run {}, {}){}",
+        "{}{} {}{stored}{} (run {}, {}){}",
         if entry.acknowledged { "acknowledged as " } else { "" },
         entry.belief,
-        quoted(&entry.value),
-        also("the store was last known to hold", &entry.stored_value),
+        brief(&entry.value),
         also("a read showed", &entry.observed_value),
         entry.run_id,
         moment(entry.updated_at),
@@ -114,7 +128,7 @@ fn belief(entry: &Entry) -> String {
 
 /// `run 4     update "gold" → "platinum": confirmed 2026-01-02 03:04:05 by request 33 (200, accepted)`.
 fn change_line(change: &PastChange) -> String {
-    let value = |value: &Option<String>| value.as_deref().map(quoted);
+    let value = |value: &Option<String>| value.as_deref().map(brief);
     let values: Vec<String> =
         [value(&change.previous_value), value(&change.value)].into_iter().flatten().collect();
     let at = change.decided_at.map_or(String::new(), |at| format!(" {}", moment(at)));
@@ -122,13 +136,19 @@ fn change_line(change: &PastChange) -> String {
         let status = request.http_status.map_or(String::new(), |status| format!("{status}, "));
         format!(" by request {} ({status}{})", request.id, request.outcome.replace('_', " "))
     });
+    // The status of the request is not repeated.
+    let status = change.request.as_ref().and_then(|request| request.http_status);
+    let reason = change.reason.as_deref().map(|reason| match status {
+        Some(status) => reason.strip_prefix(&format!("{status} · ")).unwrap_or(reason),
+        None => reason,
+    });
     format!(
         "  run {:<4}  {} {}: {}{at}{by}{}",
         change.run_id,
         change.action,
         values.join(" → "),
         change.outcome,
-        because(change.reason.as_deref())
+        because(reason)
     )
 }
 
@@ -147,7 +167,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::audit::RequestRow;
-    use crate::record::{Belief, InvalidRow, Key};
+    use crate::record::{InvalidRow, Key};
 
     fn nothing() -> EntryHistory {
         EntryHistory {
@@ -155,7 +175,12 @@ mod tests {
             entries: Vec::new(),
             history: Vec::new(),
             belief_edits: Vec::new(),
+            customer_deleted: false,
         }
+    }
+
+    fn names() -> BTreeMap<i64, String> {
+        [(1, "tier".to_owned())].into()
     }
 
     fn edit(run_id: i64, attribute_id: Option<i64>, edit: &str) -> BeliefEditRow {
@@ -195,7 +220,7 @@ mod tests {
                 observed_value: None,
                 value_id: Some(7),
                 belief: Belief::Rejected,
-                reason: Some("0.value: invalid".to_owned()),
+                reason: Some("422 · value: invalid".to_owned()),
                 acknowledged: false,
                 run_id: 4,
                 updated_at: at,
@@ -211,7 +236,7 @@ mod tests {
                 value: Some("gold !".to_owned()),
                 previous_value: Some("silver".to_owned()),
                 outcome: "rejected".to_owned(),
-                reason: Some("0.value: invalid".to_owned()),
+                reason: Some("422 · value: invalid".to_owned()),
                 decided_at: Some(at),
                 request: Some(request),
             }],
@@ -234,17 +259,33 @@ mod tests {
             problem: None,
         }];
         assert_eq!(
-            text(DateTime::UNIX_EPOCH, 12, Some(&desired), &known(), Paint::default()),
+            text(DateTime::UNIX_EPOCH, 12, Some(&desired), &known(), &names(), Paint::default()),
             "\
-customer 12 · attribute 1
+customer 12 · tier (1)
   desired   \"gold !\"
-  believed  rejected \"gold !\", the store was last known to hold \"silver\" (run 4, 1970-01-01 00:00:00): 0.value: invalid
+  believed  rejected \"gold !\", the store was last known to hold \"silver\" (run 4, 1970-01-01 00:00:00): 422 · value: invalid
   in doubt  an earlier request may still be applied until 1970-01-01 00:02:00
   run 6     invalidate 1970-01-01 00:00:00: why invalidate
   run 5     requeue 1970-01-01 00:00:00: why requeue
-  run 4     update \"silver\" → \"gold !\": rejected 1970-01-01 00:00:00 by request 33 (422, refused): 0.value: invalid
+  run 4     update \"silver\" → \"gold !\": rejected 1970-01-01 00:00:00 by request 33 (422, refused): value: invalid
 "
         );
+    }
+
+    #[test]
+    fn the_form_that_the_store_keeps_and_a_deleted_customer_are_named() {
+        let mut entry = known().entries.remove(0);
+        (entry.belief, entry.value) = (Belief::Confirmed, "gold ".to_owned());
+        entry.stored_value = Some("gold".to_owned());
+        assert!(belief(&entry, false).starts_with("confirmed \"gold \", kept by the store as \"gold\" ("));
+        entry.belief = Belief::Rejected;
+        let text = belief(&entry, true);
+        assert!(
+            text.contains("the store no longer has the customer") && !text.contains("known to hold"),
+            "{text}"
+        );
+        entry.value = "x".repeat(300);
+        assert!(belief(&entry, false).len() < 250, "a long value is cut");
     }
 
     #[test]
@@ -278,7 +319,7 @@ customer 12 · attribute 1
                 problem: Some("its value is not text".to_owned()),
             },
         ];
-        let shown = text(DateTime::UNIX_EPOCH, 12, Some(&desired), &nothing(), Paint::default());
+        let shown = text(DateTime::UNIX_EPOCH, 12, Some(&desired), &nothing(), &names(), Paint::default());
         for words in [
             "NULL: no value is desired; attrsync does not delete",
             "2 rows, so none of them is sent: \"a\", \"b\"",
@@ -288,7 +329,7 @@ customer 12 · attribute 1
             assert!(shown.contains(words), "{shown}");
         }
         let later = DateTime::UNIX_EPOCH + TimeDelta::minutes(2);
-        let shown = text(later, 12, None, &known(), Paint::default());
+        let shown = text(later, 12, None, &known(), &names(), Paint::default());
         assert!(shown.contains("desired   not looked up") && !shown.contains("in doubt"), "{shown}");
     }
 
@@ -312,6 +353,7 @@ customer 12 · attribute 1
                 12,
                 Some(&[]),
                 &EntryHistory { invalid, ..nothing() },
+                &names(),
                 Paint::default()
             ),
             "\

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::table::aligned;
-use super::text::{brief, counted, moment, tame};
+use super::text::{attribute_name, brief, counted, moment};
 use crate::cli::desired::DesiredRow;
 use crate::ledger::audit::{Rejection, Rejections};
 use crate::record::{Key, KeyScope};
@@ -61,7 +61,7 @@ pub(crate) fn text(
         let notes: Vec<&str> = [acknowledged, standing].into_iter().filter(|note| !note.is_empty()).collect();
         vec![
             value.customer_id.to_string(),
-            attribute(value.attribute_id, names),
+            attribute_name(value.attribute_id, names),
             brief(&value.value),
             value.run_id.to_string(),
             moment(value.since),
@@ -78,11 +78,6 @@ pub(crate) fn text(
         }
     }
     aligned(&heads, &rows)
-}
-
-/// `loyalty_tier (1)`, or the id alone if the ledger knows no name.
-fn attribute(id: i64, names: &BTreeMap<i64, String>) -> String {
-    names.get(&id).map_or_else(|| id.to_string(), |name| format!("{} ({id})", tame(name)))
 }
 
 /// The rejected values for programs. Keys are only ever added.
@@ -124,7 +119,7 @@ pub(crate) fn edited(run_id: i64, done: &str, count: i64) -> String {
 /// `customer 12 · loyalty_tier (1)`, or the store.
 pub(crate) fn scope(scope: KeyScope, names: &BTreeMap<i64, String>) -> String {
     match (scope.customer_id, scope.attribute_id) {
-        (Some(customer), Some(id)) => format!("customer {customer} · {}", attribute(id, names)),
+        (Some(customer), Some(id)) => format!("customer {customer} · {}", attribute_name(id, names)),
         (Some(customer), None) => format!("customer {customer}"),
         _ => "this store".to_owned(),
     }

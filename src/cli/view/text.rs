@@ -1,5 +1,6 @@
 //! Values, numbers and times as a person reads them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -33,6 +34,11 @@ pub(crate) fn brief(value: &str) -> String {
 }
 
 pub(crate) use crate::one_line::one_line as tame;
+
+/// `loyalty_tier (1)`, or the id alone if no name is known.
+pub(crate) fn attribute_name(id: i64, names: &BTreeMap<i64, String>) -> String {
+    names.get(&id).map_or_else(|| id.to_string(), |name| format!("{} ({id})", tame(name)))
+}
 
 /// `12,345`.
 pub(crate) fn number(number: impl TryInto<i128>) -> String {

@@ -186,6 +186,10 @@ impl AuditLog {
             from entries where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4
             order by attribute_id";
         let entries = self.query(entries, params.clone(), entry).await?;
+        let deleted = "select count(*) from rejected_customers
+            where store_id = $1 and customer_id = $2 and deleted = 1";
+        let deleted = self.query(deleted, params[..2].to_vec(), Cells::int).await?;
+        let customer_deleted = deleted.first().is_some_and(|count| *count > 0);
         params.push(Param::from(limit));
         let history = "select o.run_id, o.run_status, o.run_started_at, o.customer_id, o.attribute_id, o.action,
                 o.value, o.previous_value, o.outcome, o.reason, o.decided_at, q.id, q.run_id, q.parent_id, q.method,
@@ -212,7 +216,7 @@ impl AuditLog {
         let invalid = self.query(invalid, params, |row| {
             Ok(PastInvalidRow { run_id: row.int()?, run_started_at: row.time()?, row: invalid_row(row)? })
         });
-        Ok(EntryHistory { invalid: invalid.await?, entries, history, belief_edits })
+        Ok(EntryHistory { invalid: invalid.await?, entries, history, belief_edits, customer_deleted })
     }
 
     /// The rejected values of a store in a scope: the first `limit` of them, and how many there are.

@@ -173,6 +173,8 @@ pub struct EntryHistory {
     pub history: Vec<PastChange>,
     /// The belief edits that concern the customer, newest first.
     pub belief_edits: Vec<BeliefEditRow>,
+    /// Whether the store does not have the customer, as far as is known.
+    pub customer_deleted: bool,
 }
 
 impl EntryHistory {
