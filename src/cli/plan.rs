@@ -10,15 +10,15 @@ use crate::engine::{self, ForecastPorts, Options};
 use crate::ledger::LedgerReader;
 use crate::waits::Waits;
 
-/// The most changes and the most invalid rows that are shown.
-const SAMPLE: usize = 20;
-
 /// What `--help` adds.
 const EXAMPLES: &str = "\
 Examples:
   attrsync plan                        what the next sync would change
   attrsync plan --detailed-exitcode    for scripts: exits with 2 if there are changes
-  attrsync plan --customer 12 --json   one customer, as JSON";
+  attrsync plan --customer 12 --json   one customer, as JSON
+  attrsync plan --limit 1000000        every change
+
+Exit codes: 0 planned, 1 failed, 2 changes are pending (with --detailed-exitcode), 64 wrong usage or configuration.";
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,10 @@ pub(super) struct Args {
     selection: Selection,
     #[command(flatten)]
     transport: wiring::TransportPolicy,
+    /// Show at most this many changes and invalid rows
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    limit: u32,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -91,7 +95,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         progress: &|progress| display.update(&progress),
         waits: &waits,
     };
-    let forecast = engine::plan(ports, &config.push, &args.selection.options(), SAMPLE).await?;
+    let forecast = engine::plan(ports, &config.push, &args.selection.options(), args.limit as usize).await?;
     drop(display);
     let workers = config.push.workers;
     let pending = args.detailed_exitcode && forecast.counts.planned > 0;

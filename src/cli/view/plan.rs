@@ -20,7 +20,7 @@ pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String 
         forecast.sample.iter().map(|change| change_line(change, forecast, paint)).collect();
     let unseen = forecast.counts.planned - count(forecast.sample.len());
     if unseen > 0 && !lines.is_empty() {
-        lines.push(format!("  … and {} more", number(unseen)));
+        lines.push(format!("  … and {} more: raise --limit", number(unseen)));
     }
     if !forecast.attributes.is_empty() && forecast.counts.planned > 0 {
         lines.push(String::new());
@@ -79,7 +79,7 @@ fn invalid_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
     lines.extend(forecast.invalid_sample.iter().map(|row| format!("! {}", invalid_line(row))));
     let unseen = forecast.counts.invalid - count(forecast.invalid_sample.len());
     if unseen > 0 {
-        lines.push(format!("  … and {} more", number(unseen)));
+        lines.push(format!("  … and {} more: raise --limit", number(unseen)));
     }
     lines
 }
@@ -209,13 +209,13 @@ mod tests {
 + customer 11 · loyalty_tier (1): \"gold\"
 ~ customer 12 · loyalty_tier (1): \"sil\\nver\" → \"gold\"
 ~ customer 13 · loyalty_tier (1): not known → \"gold\"
-  … and 1,199 more
+  … and 1,199 more: raise --limit
 
 loyalty_tier (1): 1,200 to create, 2 to update
 
 2 rows of the source cannot be sent:
 ! customer NULL · attribute 1: \"x\": no customer id
-  … and 1 more
+  … and 1 more: raise --limit
 
 Plan: 1,200 to create, 2 to update, 0 to delete · 121 calls
 5 unchanged
