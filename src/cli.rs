@@ -92,7 +92,7 @@ enum Command {
     Runs(runs::Args),
     /// Show why a customer has a value: the desired value, the ledger's belief, every change
     Explain(explain::Args),
-    /// List the values that the store rejected, with reasons, or requeue them
+    /// List the values that the store rejected, with reasons; requeue or acknowledge them
     Rejected(rejected::Args),
     /// Query the ledger with read-only SQL
     Sql(sql::Args),
@@ -103,6 +103,7 @@ enum Command {
     /// Print the completion script of a shell
     Completions(shell::CompletionsArgs),
     /// Print the manual page
+    #[command(after_help = shell::MAN)]
     Man,
 }
 
@@ -230,6 +231,24 @@ mod tests {
             assert!(page.contains(&format!(".SH {}\n", command.get_name().to_uppercase())));
         }
         assert!(page.contains("retry\\-rejected") && !page.contains("attrsync\\-sync(1)"));
+        for heading in ["EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES"] {
+            assert!(page.contains(&format!(".SH \"{heading}\"\n")), "{heading}");
+        }
+        assert!(page.contains("\\fB64\\fR\nwrong usage") && !page.contains("EXTRA"), "{page}");
+        for request in page.lines().filter(|line| line.starts_with('.')) {
+            let known = [".SH", ".TP", ".TH", ".IP", ".PP", ".nf", ".fi", ".RS", ".RE", ".ie", ".el", ".br"];
+            assert!(known.iter().any(|name| request.starts_with(name)), "not escaped: {request}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        let program = Program::command();
+        for command in program.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("\nExample") || help.starts_with("Example"), "{}", command.get_name());
+            assert!(help.contains("\n  attrsync "), "{}", command.get_name());
+        }
     }
 
     #[test]

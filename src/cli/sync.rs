@@ -34,7 +34,11 @@ The first Ctrl-C or SIGTERM stops politely: calls in flight end and are recorded
 Examples:
   attrsync sync --customer 12 --customer 13          only two customers
   attrsync sync --attribute loyalty_tier --json      only one attribute, the report as JSON
-  attrsync sync --full                               after a restored backup of the ledger";
+  attrsync sync -q --wait                            for cron: silent if all is well
+  attrsync sync --full                               after a restored backup of the ledger
+
+Exit codes: 0 done, 1 failed or stopped, 3 finished but values are rejected (and not acknowledged), invalid or unknown,
+5 another run holds this store, 64 wrong usage or configuration.";
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
