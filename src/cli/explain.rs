@@ -61,8 +61,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
             Some(_) => "neither the source nor the ledger knows a value",
             None => "the ledger knows no value",
         };
-        let of =
-            attribute.map(|id| format!(" of {}", attribute_name(id, &store.names()))).unwrap_or_default();
+        let of = attribute
+            .map(|id| format!(" of attribute {}", attribute_name(id, &store.names())))
+            .unwrap_or_default();
         console.note(&format!("{who}{of} of customer {}", args.customer));
     } else {
         let names = store.names();
