@@ -12,6 +12,7 @@ mod known_store;
 mod reference;
 mod signals;
 mod trace;
+mod unset_clock;
 mod usage;
 mod view;
 mod wiring;
@@ -30,6 +31,7 @@ mod shell;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -119,7 +121,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     if let Err(problem) = failpoint::check() {
         return Failure::usage(problem).show(&console);
     }
-    if let Err(failure) = open_files::allow_enough() {
+    if let Err(failure) = open_files::allow_enough().and_then(|()| unset_clock::check(SystemTime::now())) {
         return failure.show(&console);
     }
     // One thread is enough: streams of rows are decoded on threads of their own, and a response is handled at once on

@@ -1,5 +1,7 @@
 //! The port to the time of day, so that a simulation can set it.
 
+use std::time::SystemTime;
+
 use chrono::{DateTime, Utc};
 
 /// Returns the time of day.
@@ -17,6 +19,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        // Unlike `Utc::now`, this does not panic before 1970.
+        SystemTime::now().into()
     }
 }

@@ -7,13 +7,14 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::paint::{ColorWhen, Paint};
 use crate::cli::exit::Exit;
+use crate::clock::{Clock as _, SystemClock};
 use crate::one_line::{self, lines};
 use crate::record::RunStatus;
 
@@ -172,7 +173,7 @@ impl Console {
 
     fn say(&self, level: &'static str, kind: &'static str, message: &str, text: &str) {
         let json = || {
-            let timestamp = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+            let timestamp = SystemClock.now().to_rfc3339_opts(SecondsFormat::Micros, true);
             let target = env!("CARGO_CRATE_NAME");
             serde_json::to_string(&Line { timestamp, level, kind, message, target }).ok()
         };
