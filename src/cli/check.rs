@@ -12,6 +12,7 @@ use crate::config::{Config, LedgerConfig};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::ledger::audit::{AuditLog, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
+use crate::one_line::one_line;
 use crate::record::RequestSizes;
 use crate::waits::Waits;
 
@@ -164,7 +165,7 @@ fn listing(attributes: &[Attribute]) -> Finding {
     }
     let list: Vec<String> = attributes
         .iter()
-        .map(|attribute| format!("{} = {} ({})", attribute.id, attribute.name, attribute.kind))
+        .map(|attribute| one_line(&format!("{} = {} ({})", attribute.id, attribute.name, attribute.kind)))
         .collect();
     Finding::good("attributes", list.join(", "))
 }

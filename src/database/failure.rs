@@ -146,11 +146,15 @@ impl DatabaseError {
 
     fn reported(purpose: Purpose, error: &PgDatabaseError) -> Self {
         let code = error.code();
-        let meaning = meaning(purpose, code, error.message(), error.hint());
         // An exception that a function raises has any text, and its code may be any.
         let is_raised = error.routine() == Some("exec_stmt_raise");
+        let is_in_function = is_raised || is_in_function(error.r#where());
+        let meaning = meaning(purpose, code, error.message(), error.hint().filter(|_| !is_in_function));
         let message = match meaning.shown {
             _ if is_raised => "a function raised an exception, whose text may contain values".to_owned(),
+            Shown::Whole if is_in_function => {
+                "a statement of a function failed, whose text may contain values".to_owned()
+            }
             Shown::Whole => error.message().to_owned(),
             Shown::Masked => masked(error.message()),
             Shown::Not(instead) => instead.to_owned(),
@@ -163,6 +167,11 @@ impl DatabaseError {
             lead: meaning.lead,
         }
     }
+}
+
+/// Whether the context of an error is a function: the only other context of a query is the place in a JSON value.
+fn is_in_function(context: Option<&str>) -> bool {
+    context.is_some_and(|context| !context.starts_with("JSON"))
 }
 
 /// Says why a socket failed, what to do, and whether it may pass.
@@ -217,6 +226,13 @@ mod tests {
         );
         assert_eq!(masked(r#"value "9"9" is out of range"#), r#"value "…" is out of range"#);
         assert_eq!(masked("cut \"off"), "cut \"…\"");
+    }
+
+    #[test]
+    fn promise_11_an_error_of_a_function_is_not_one_of_the_query() {
+        assert!(is_in_function(Some("PL/pgSQL function boom(text) line 1 at EXECUTE")));
+        assert!(is_in_function(Some("PL/pgSQL-Funktion boom(text) Zeile 1 bei EXECUTE")));
+        assert!(!is_in_function(None) && !is_in_function(Some("JSON data, line 1: {\"a\":x")));
     }
 
     #[test]

@@ -285,6 +285,26 @@ async fn an_unusable_table_or_query_has_a_hint() {
 }
 
 #[tokio::test]
+async fn promise_11_an_error_of_a_function_shows_no_value() {
+    let shop = Shop::new(&format!(
+        "{VALUES} insert into v values (1, 1, 'SECRET'); \
+         create function raised(t text) returns text language plpgsql as \
+         $$ begin raise sqlstate '42501' using message = t, detail = t, hint = t; end $$; \
+         create function executed(t text) returns text language plpgsql as \
+         $$ begin execute 'select ' || quote_ident(t); return t; end $$"
+    ))
+    .await;
+    for function in ["raised", "executed"] {
+        let query = format!("select customer_id, attribute_id, {function}(value) as value from v");
+        let shown = message(shop.query(&query).await);
+        assert!(
+            shown.contains("function") && shown.contains("SQLSTATE 42") && !shown.contains("SECRET"),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_query_cannot_write() {
     let mut shop = Shop::new(&format!("{VALUES} create sequence s")).await;
     let query = "select nextval('s') as customer_id, 1 as attribute_id, 'x' as value";

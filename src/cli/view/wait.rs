@@ -38,7 +38,9 @@ pub(super) fn why(wait: &CurrentWait) -> String {
     let with = |text: &str| if detail.is_empty() { text.to_owned() } else { format!("{text} ({detail})") };
     match wait.reason {
         WaitReason::Quota => with("rate quota used up"),
-        WaitReason::Limited => with("the store asked for fewer calls, 429"),
+        WaitReason::Limited => {
+            format!("the store asked to wait ({})", if detail.is_empty() { "429" } else { detail })
+        }
         WaitReason::Backoff => with("a pause before the next try, because the last one failed"),
         WaitReason::Response => {
             let requests = detail.parse().map_or_else(|_| "calls".to_owned(), |count| counted(count, "call"));
@@ -130,11 +132,11 @@ mod tests {
     fn a_long_wait_is_a_warning_once_and_its_end_is_told() {
         let mut log = WaitLog::default();
         let limited = |waited| wait(1, WaitReason::Limited, waited, Some(300 - waited));
-        let begin = "waiting at most 5 min 0 s: the store asked for fewer calls, 429".to_owned();
+        let begin = "waiting at most 5 min 0 s: the store asked to wait (429)".to_owned();
         assert_eq!(see(&mut log, Some(&limited(0)), 0), [(Level::WARN, begin)]);
         assert_eq!(see(&mut log, Some(&limited(100)), 100), []);
         assert_eq!(see(&mut log, Some(&limited(299)), 299), []);
-        let end = "waited 4 min 59 s: the store asked for fewer calls, 429".to_owned();
+        let end = "waited 4 min 59 s: the store asked to wait (429)".to_owned();
         assert_eq!(see(&mut log, None, 300), [(Level::INFO, end)]);
     }
 

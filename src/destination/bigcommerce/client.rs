@@ -108,18 +108,22 @@ impl Client {
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .timeout(options.request_timeout)
-            .connect_timeout(CONNECT_TIMEOUT)
+            // Shorter than the time-out of the request, so that a request that never left is known as such.
+            .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout.mul_f64(0.75)))
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(options.workers + 1)
             .tcp_nodelay(true);
         // The proxy that the environment names is for other machines.
         let environment = |name: &str| std::env::var(name).ok();
+        if url.scheme() == "https" {
+            check_authorities(&environment)?;
+        }
         let proxy = if is_loopback(&url) { None } else { Proxy::of_environment(&url, &environment)? };
         builder = match &proxy {
             Some(proxy) => builder.proxy(proxy.for_all()?),
             None => builder.no_proxy(),
         };
-        let http = builder.build().map_err(|error| tls_failure(&error, &environment))?;
+        let http = builder.build().map_err(|error| BigCommerceError::Tls { reason: chain(&error) })?;
         let base = format!("{}/v3", url.as_str().trim_end_matches('/'));
         Ok(Self {
             http,
@@ -189,13 +193,12 @@ impl Transport for Client {
     }
 }
 
-/// The error for a client that could not be made: it reads the authorities that this machine trusts.
-fn tls_failure(error: &reqwest::Error, environment: &dyn Fn(&str) -> Option<String>) -> BigCommerceError {
-    let unreadable = environment("SSL_CERT_FILE").and_then(|file| {
-        let error = std::fs::File::open(&file).err()?;
-        Some(format!("SSL_CERT_FILE names a file that cannot be read: {file}: {error}"))
-    });
-    BigCommerceError::Tls { reason: unreadable.unwrap_or_else(|| chain(error)) }
+/// Checks the file of the authorities that the environment names: without it, only the system's would be trusted.
+fn check_authorities(environment: &dyn Fn(&str) -> Option<String>) -> Result<(), BigCommerceError> {
+    let Some(file) = environment("SSL_CERT_FILE").filter(|file| !file.is_empty()) else { return Ok(()) };
+    let opened = std::fs::File::open(&file);
+    let tls = |error| BigCommerceError::Tls { reason: format!("SSL_CERT_FILE names {file}: {error}") };
+    opened.map(drop).map_err(tls)
 }
 
 /// The causes of an error, outermost first. Its own text only says that a request failed.
@@ -223,4 +226,18 @@ fn store_url(options: &BigCommerceOptions) -> Result<Url, BigCommerceError> {
     }
     let joined = format!("{}/stores/{hash}", url.as_str().trim_end_matches('/'));
     Url::parse(&joined).map_err(|_| address("it is not a URL"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_of_authorities_is_named() {
+        assert_eq!(check_authorities(&|_| None), Ok(()));
+        let error =
+            check_authorities(&|name| (name == "SSL_CERT_FILE").then(|| "/nowhere/ca.pem".to_owned()));
+        let shown = error.expect_err("no such file").to_string();
+        assert!(shown.contains("SSL_CERT_FILE names /nowhere/ca.pem: No such file"), "{shown}");
+    }
 }

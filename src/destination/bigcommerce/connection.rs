@@ -36,10 +36,12 @@ pub(super) fn failure(error: &(dyn Error + 'static), proxy: Option<&Proxy>, mask
         // A certificate does not change by itself.
         return not_sent(format!("could not connect to the store: {reason}"), hint, false);
     }
-    let reason = error.source().map_or_else(|| error.to_string(), with_causes);
+    let failed = find::<io::Error>(error);
+    let whole = error.source().map_or_else(|| error.to_string(), with_causes);
+    let reason = failed.map_or_else(|| whole.clone(), ToString::to_string);
     if let Some(proxy) = proxy {
         let (place, variable) = (proxy.place(), proxy.variable);
-        let needs_password = reason.contains("proxy authorization required");
+        let needs_password = whole.contains("proxy authorization required");
         let hint = if needs_password {
             "write a log-in that the proxy accepts into its variable: http://USER:PASSWORD@HOST:PORT"
         } else {
@@ -50,17 +52,19 @@ pub(super) fn failure(error: &(dyn Error + 'static), proxy: Option<&Proxy>, mask
         );
         return not_sent(reason, hint, !needs_password);
     }
-    let kind = find::<io::Error>(error).map(|error| (error.kind(), error.raw_os_error()));
-    let hint = match kind {
+    let hint = match failed.map(|error| (error.kind(), error.raw_os_error())) {
         // The same number on Linux, the BSDs and macOS.
         Some((_, Some(24))) => "raise the limit of open files (ulimit -n)",
         Some((io::ErrorKind::ConnectionRefused, _)) => {
             "check host and port in [store] api_url: nothing listens there, or a firewall refuses connections"
         }
-        _ if reason.contains("dns error") => {
+        _ if whole.contains("dns error") => {
             "check the host in [store] api_url, and the name resolution of this machine"
         }
-        _ => "check [store] api_url, the network and the firewall; a proxy is named in HTTPS_PROXY",
+        _ => {
+            "check [store] api_url (a server without TLS keeps an https:// address waiting), the network and the firewall; a \
+             proxy is named in HTTPS_PROXY"
+        }
     };
     not_sent(format!("could not connect to the store: {reason}"), hint, true)
 }
@@ -98,7 +102,9 @@ fn tls(error: &rustls::Error) -> (String, &'static str) {
             }
             CertificateError::NotValidForName => (certificate("is for another host"), CHECK_HOST),
             CertificateError::NotValidForNameContext { presented, .. } => {
-                let names: Vec<_> = presented.iter().take(5).map(String::as_str).collect();
+                // They are written as `DnsName("host")`.
+                let name = |text: &'_ String| text.split('"').nth(1).unwrap_or(text).to_owned();
+                let names: Vec<String> = presented.iter().take(5).map(name).collect();
                 (certificate(&format!("is for another host ({})", names.join(", "))), CHECK_HOST)
             }
             error if error.to_string().contains("CaUsedAsEndEntity") => {
@@ -125,6 +131,7 @@ fn day(time: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use reqwest::Url;
+    use rustls::pki_types::ServerName;
 
     use super::*;
     use crate::config::Secret;
@@ -144,12 +151,15 @@ mod tests {
     fn each_flaw_of_a_certificate_has_a_hint_that_fits_and_does_not_pass() {
         use CertificateError as Flaw;
         let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_700_000_000));
+        let expected = ServerName::try_from("b.example").expect("a name");
+        let presented = vec!["DnsName(\"a.example\")".to_owned()];
         for (flaw, words, hint) in [
             (Flaw::UnknownIssuer, "does not trust", "SSL_CERT_FILE"),
             (Flaw::Expired, "expired", "clock"),
             (Flaw::ExpiredContext { time, not_after: time }, "expired on 2023-11-14", "clock"),
             (Flaw::NotValidYetContext { time, not_before: time }, "from 2023-11-14", "clock"),
             (Flaw::NotValidForName, "another host", "api_url"),
+            (Flaw::NotValidForNameContext { expected, presented }, "another host (a.example)", "api_url"),
             (Flaw::BadSignature, "cannot be verified", "api_url"),
         ] {
             let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(flaw));
@@ -165,7 +175,7 @@ mod tests {
         for (error, proxy, words, hint) in [
             (io::ErrorKind::ConnectionRefused.into(), None, "refused", "nothing listens"),
             (io::Error::from_raw_os_error(24), None, "open files", "ulimit -n"),
-            (io::Error::other("dns error: no such name"), None, "dns error", "name resolution"),
+            (io::Error::other("dns error: no such name"), None, "no such name", "name resolution"),
             (
                 io::ErrorKind::ConnectionRefused.into(),
                 Some(&proxy),
