@@ -6,6 +6,7 @@ mod address;
 mod interpolate;
 mod known;
 mod problem;
+mod query;
 mod read;
 mod section;
 #[cfg(test)]

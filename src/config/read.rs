@@ -8,6 +8,7 @@ use toml::Table;
 use super::address::{self, Flaw};
 use super::known::unknown_keys;
 use super::problem::{ConfigErrors, Problem};
+use super::query;
 use super::section::Section;
 use super::{
     AuditConfig, Config, LedgerConfig, PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret, SourceConfig,
@@ -144,8 +145,14 @@ fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
     let before = String::from_utf8_lossy(&text.as_bytes()[..start]);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let message = error.message().lines().next().unwrap_or_default();
+    let advice = if message.contains("escape") || message.contains("unicode") {
+        "; in double quotes a backslash begins an escape: write a text with backslashes in single quotes, '…'"
+    } else {
+        ""
+    };
     Problem::new(format!("line {line}, column {column}"), "this is not TOML")
-        .hint(error.message().lines().next().unwrap_or_default())
+        .hint(format!("{message}{advice}"))
 }
 
 fn read_source(section: &mut Section<'_>) -> Option<SourceConfig> {
@@ -169,19 +176,15 @@ fn read_source(section: &mut Section<'_>) -> Option<SourceConfig> {
 
 fn read_table(text: &str) -> Result<Relation, Flaw> {
     let hint = "write table or schema.table, with quotes around unusual parts: \"My Schema\".\"values\"";
+    query::plain(text)?;
     address::table_parts(text).map_err(|problem| (problem, hint.to_owned()))?;
     Ok(Relation::Table(text.to_owned()))
 }
 
 fn read_query(text: &str) -> Result<Relation, Flaw> {
-    let query = text.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-    if query.is_empty() {
-        return Err(("is empty".into(), "write select customer_id, attribute_id, value from …".into()));
-    }
-    Ok(Relation::Query(query.to_owned()))
+    Ok(Relation::Query(query::checked(text)?.to_owned()))
 }
 
-/// Reads the store's name and the access token.
 fn read_store(section: &mut Section<'_>) -> (Option<StoreName>, Option<Secret>) {
     let hash = section.required("hash", "write hash = \"${BIGCOMMERCE_STORE_HASH}\"", address::store_hash);
     let hint = "write access_token = \"${BIGCOMMERCE_ACCESS_TOKEN}\"";

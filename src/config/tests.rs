@@ -240,3 +240,21 @@ fn reading_the_ledger_excuses_nothing_else() {
         assert!(errors.contains(words), "{words}: {errors}");
     }
 }
+
+#[test]
+fn promise_12_a_backslash_in_double_quotes_is_refused_with_the_way_out() {
+    let query = |text: &str| with("table = \"shop.values\"", &format!("query = {text}"));
+    for text in [
+        r#""select 1 where a ~ '\s'""#,
+        r#""select 1 where a ~ '\bgold'""#,
+        r#""select 1 where a ~ '\d'""#,
+        r#""select 1 where a ~ '\x'""#,
+    ] {
+        let shown = problems(&query(text));
+        assert!(shown.contains("single quotes"), "{text}: {shown}");
+    }
+    let shown = problems(&with("\"shop.values\"", r#""\backslash""#));
+    assert!(shown.contains("source.table") && shown.contains("single quotes"), "{shown}");
+    let text = format!("{0}select 1 where a ~ '\\bgold' -- all{0}", "'".repeat(3));
+    assert!(parse(&query(&text)).is_ok());
+}
