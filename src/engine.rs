@@ -15,9 +15,11 @@ mod read_retry;
 pub mod requeue;
 mod stop;
 mod store_changes;
+mod survey;
 mod sync;
 mod warnings;
 
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};
 pub use self::ports::{EngineError, Options, Ports, Progress};
+pub use self::survey::{Surroundings, survey};
 pub use self::sync::{Report, sync};

@@ -10,10 +10,12 @@ use super::{view, wiring};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LedgerConfig};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
+use crate::engine::{Surroundings, survey};
 use crate::ledger::audit::{AuditLog, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
 use crate::one_line::one_line;
-use crate::record::RequestSizes;
+use crate::record::{Filter, RequestSizes, Warning};
+use crate::source::postgres::{RowCount, SourceShape};
 use crate::waits::Waits;
 
 /// What `--help` adds.
@@ -62,8 +64,13 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
 async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Result<Vec<Finding>, Failure> {
     let config = wiring::config_to_send(&context.config, transport)?;
     let (ledger, audit) = ledger(&config.ledger, false).await;
-    let mut findings = vec![source(&config).await, ledger];
-    findings.extend(store(&config).await);
+    let (source, shape) = source(&config).await;
+    let mut findings = vec![source, ledger];
+    let (store, attributes) = store(&config).await;
+    findings.extend(store);
+    if let Some(shape) = shape {
+        findings.push(rows(&config, audit.as_ref(), shape, &attributes).await);
+    }
     findings.push(size(&config, audit.as_ref()).await);
     Ok(findings)
 }
@@ -83,16 +90,58 @@ fn bad(name: &'static str, failure: &Failure) -> Finding {
     Finding::bad(name, failure.whole(), failure.hint.clone())
 }
 
-/// Connects to the source and inspects the columns of the table or query.
-async fn source(config: &Config) -> Finding {
+/// Connects to the source and inspects the columns of the table or query, and its first rows.
+async fn source(config: &Config) -> (Finding, Option<SourceShape>) {
     let inspected = match wiring::source(&config.source, &Waits::default()) {
         Ok(source) => source.inspect().await.map_err(Failure::from),
         Err(failure) => Err(failure),
     };
     match inspected {
-        Ok(shape) => Finding::good("source", view::check::shape(&shape)),
-        Err(failure) => bad("source", &failure),
+        Ok(shape) => (Finding::good("source", view::check::shape(&shape)), Some(shape)),
+        Err(failure) => (bad("source", &failure), None),
     }
+}
+
+/// Says how many rows the source has, and what a sync would make of the first ones.
+async fn rows(
+    config: &Config,
+    audit: Option<&AuditLog>,
+    shape: SourceShape,
+    attributes: &[Attribute],
+) -> Finding {
+    let SourceShape { rows, sample, row_security, .. } = shape;
+    // Only of an empty source it matters how many values the ledger has.
+    let entries = match audit.filter(|_| rows == RowCount::Exactly(0)) {
+        Some(audit) => entries(config, audit).await,
+        None => Ok(0),
+    };
+    let surveyed = match (entries, sample) {
+        (Err(error), _) => return bad("rows", &error.into()),
+        (_, Err(unsampled)) => {
+            let warnings = row_security.map(|table| Warning::RowSecurity { table }).into_iter().collect();
+            return Finding::good("rows", view::check::rows_unsampled(rows, &unsampled)).warn(warnings);
+        }
+        (Ok(entries), Ok(sample)) => {
+            survey(sample, Surroundings { row_security, entries }, attributes, SystemClock.now())
+        }
+    };
+    match surveyed {
+        Ok((counts, warnings)) => {
+            Finding::good("rows", view::check::rows(rows, &counts, !attributes.is_empty())).warn(warnings)
+        }
+        Err(error) => bad("rows", &Failure::caused_by(error)),
+    }
+}
+
+/// Counts the entries of the store.
+async fn entries(config: &Config, audit: &AuditLog) -> Result<u64, LedgerError> {
+    let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(0) };
+    let mut pages = audit.entries_of(store_id).entries(&Filter::default()).await?;
+    let mut entries = 0;
+    while let Some(page) = pages.next().await? {
+        entries += page.len() as u64;
+    }
+    Ok(entries)
 }
 
 /// This version can read the ledger, and a sync could write it or make it. Takes no lock and makes nothing. To verify a
@@ -132,18 +181,21 @@ async fn verifications(audit: &AuditLog) -> Vec<Finding> {
 }
 
 /// Lists the store's attributes. A list proves that address, hash and token are right.
-async fn store(config: &Config) -> Vec<Finding> {
+async fn store(config: &Config) -> (Vec<Finding>, Vec<Attribute>) {
     let listed = match wiring::store(config, &Waits::default()) {
         Ok(store) => store.attributes().await,
-        Err(failure) => return vec![bad("store", &failure)],
+        Err(failure) => return (vec![bad("store", &failure)], Vec::new()),
     };
     match listed {
-        Ok(attributes) => vec![
-            Finding::good("store", &config.store.name),
-            Finding::good("token", "may read customers (only a sync can show whether it may write)"),
-            listing(&attributes),
-        ],
-        Err(error) => not_listed(config, &error),
+        Ok(attributes) => {
+            let findings = vec![
+                Finding::good("store", &config.store.name),
+                Finding::good("token", "may read customers (only a sync can show whether it may write)"),
+                listing(&attributes),
+            ];
+            (findings, attributes)
+        }
+        Err(error) => (not_listed(config, &error), Vec::new()),
     }
 }
 

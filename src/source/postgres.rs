@@ -3,6 +3,7 @@
 //! All statements use the simple protocol, so that a pooler in transaction mode may be in between.
 
 mod failure;
+mod inspect;
 mod part;
 mod read;
 mod session;
@@ -15,6 +16,7 @@ use sqlx::postgres::PgRow;
 use tokio::sync::mpsc;
 
 use self::failure::{Reading, malformed, unreadable, unusable};
+pub use self::inspect::{RowCount, SourceShape, Unsampled};
 use self::read::Reader;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::read::push;
@@ -42,21 +44,6 @@ pub struct PostgresSource {
     waits: Waits,
 }
 
-/// What `attrsync check` shows of a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceShape {
-    /// The server's version: `17.2`.
-    pub server_version: String,
-    /// Whether the server is a standby.
-    pub standby: bool,
-    /// The three columns and their types.
-    pub columns: Vec<(&'static str, String)>,
-    /// The planner's estimate of the number of rows.
-    pub estimated_rows: Option<u64>,
-    /// Whether every read sorts the rows, because no index returns them in key order.
-    pub sorted: bool,
-}
-
 impl PostgresSource {
     /// Prepares a source. It connects when it is read.
     ///
@@ -79,28 +66,6 @@ impl PostgresSource {
     #[must_use]
     pub fn with_waits(self, waits: Waits) -> Self {
         Self { waits, ..self }
-    }
-
-    /// Connects and reads the columns' types and the query plan, but no row.
-    ///
-    /// # Errors
-    /// Whatever would prevent [`read`](Source::read) from starting.
-    pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
-        let (mut snapshot, types) = self.open().await?;
-        let query = self.query(&mut snapshot, &types, &Filter::default()).await?;
-        let server = "select current_setting('server_version'), pg_is_in_recovery()::text";
-        let server = snapshot.rows(server.to_owned()).await?;
-        let plan = snapshot.rows(format!("explain {}", query.all())).await?;
-        snapshot.close().await?;
-        let server = server.first().ok_or_else(|| malformed("the version"))?;
-        let plan: Vec<String> = plan.iter().map(|row| text(row, 0)).collect::<Result<_, _>>()?;
-        Ok(SourceShape {
-            server_version: text(server, 0)?,
-            standby: text(server, 1)? == "true",
-            columns: types.columns(),
-            estimated_rows: plan.first().and_then(|line| estimate(line)),
-            sorted: plan.iter().any(|line| is_sort(line)),
-        })
     }
 
     /// Connects, opens the snapshot, and checks the columns' types.
@@ -170,17 +135,6 @@ impl ColumnTypes {
     fn columns(self) -> Vec<(&'static str, String)> {
         Self::NAMES.into_iter().zip(self.0.map(|(declared, _)| declared)).collect()
     }
-}
-
-/// Reads the number of rows from a line of a query plan: `Sort  (cost=1.0..2.0 rows=300 width=8)`.
-fn estimate(line: &str) -> Option<u64> {
-    let (_, rest) = line.split_once(" rows=")?;
-    rest.split(' ').next()?.parse().ok()
-}
-
-fn is_sort(line: &str) -> bool {
-    let node = line.trim_start().trim_start_matches("->").trim_start();
-    node.starts_with("Sort  (") || node.starts_with("Incremental Sort  (")
 }
 
 #[async_trait]

@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::paint::Paint;
 use super::text::{number, tame};
+use super::warnings;
 use crate::cli::exit::Exit;
-use crate::source::postgres::SourceShape;
+use crate::record::{Counts, Warning};
+use crate::source::postgres::{RowCount, SourceShape, Unsampled};
 
 /// One thing that was checked.
 #[derive(Debug)]
@@ -18,17 +20,24 @@ pub(crate) struct Finding {
     pub(crate) detail: String,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// What a person should look at.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl Finding {
     /// In order.
     pub(crate) fn good(name: &'static str, detail: impl std::fmt::Display) -> Self {
-        Self { name, ok: true, detail: detail.to_string(), hint: None }
+        Self { name, ok: true, detail: detail.to_string(), hint: None, warnings: Vec::new() }
     }
 
     /// Not in order.
     pub(crate) fn bad(name: &'static str, problem: impl Into<String>, hint: Option<String>) -> Self {
-        Self { name, ok: false, detail: problem.into(), hint }
+        Self { name, ok: false, detail: problem.into(), hint, warnings: Vec::new() }
+    }
+
+    /// Adds warnings.
+    pub(crate) fn warn(self, warnings: Vec<Warning>) -> Self {
+        Self { warnings, ..self }
     }
 }
 
@@ -36,8 +45,45 @@ impl Finding {
 pub(crate) fn shape(shape: &SourceShape) -> String {
     let columns: Vec<String> = shape.columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
     let standby = if shape.standby { ", a standby" } else { "" };
-    let rows = shape.estimated_rows.map_or(String::new(), |rows| format!("; about {} rows", number(rows)));
-    format!("Postgres {}{standby}; {}{rows}", shape.server_version, columns.join(", "))
+    format!("Postgres {}{standby}; {}", shape.server_version, columns.join(", "))
+}
+
+/// Says how many rows there are, and what a sync would make of those that were looked at.
+pub(crate) fn rows(rows: RowCount, counts: &Counts, attributes_known: bool) -> String {
+    if counts.source_rows == 0 || !attributes_known {
+        return row_count(rows);
+    }
+    let sendable = number(counts.source_rows - counts.invalid - counts.no_value);
+    let seen = match rows {
+        RowCount::Exactly(count) if i64::try_from(count) == Ok(counts.source_rows) => String::new(),
+        _ => format!("of {} that were looked at, ", number(counts.source_rows)),
+    };
+    let other = |count: i64, words: &str| match count {
+        0 => String::new(),
+        count => format!(", {} {words}", number(count)),
+    };
+    let (invalid, no_value) = (other(counts.invalid, "invalid"), other(counts.no_value, "without a value"));
+    format!("{}; {seen}{sendable} can be sent{invalid}{no_value}", row_count(rows))
+}
+
+/// Says how many rows there are, and why none was looked at.
+pub(crate) fn rows_unsampled(rows: RowCount, unsampled: &Unsampled) -> String {
+    let why = match unsampled {
+        Unsampled::Slow => "their values were not read, because that takes longer than 10 seconds".to_owned(),
+        Unsampled::Unreadable(problem) => {
+            format!("a value cannot be read: {problem}. A sync finds such rows and sends the others")
+        }
+    };
+    format!("{}; {why}", row_count(rows))
+}
+
+fn row_count(rows: RowCount) -> String {
+    match rows {
+        RowCount::Exactly(0) => "none: the source is empty".to_owned(),
+        RowCount::Exactly(count) => number(count),
+        RowCount::MoreThan(count) => format!("more than {}", number(count)),
+        RowCount::NotCounted => "not counted".to_owned(),
+    }
 }
 
 /// The findings as a person reads them.
@@ -50,6 +96,9 @@ pub(crate) fn text(findings: &[Finding], paint: Paint) -> String {
         text += &format!("{mark}  {:<13}  {}\n", finding.name, detail.join("\n                       "));
         if let Some(hint) = &finding.hint {
             text += &format!("        hint: {}\n", tame(hint));
+        }
+        for line in warnings::lines(&finding.warnings, paint) {
+            text += &format!("        {line}\n");
         }
     }
     text
@@ -66,6 +115,7 @@ pub(crate) fn json(findings: &[Finding], exit: Exit) -> Value {
             "ok": finding.ok,
             "detail": finding.detail,
             "hint": finding.hint,
+            "warnings": warnings::json(&finding.warnings),
         })).collect::<Vec<_>>(),
     })
 }
@@ -83,5 +133,30 @@ mod tests {
             "ok      source         table t\nFAILED  token          401\n        hint: check it\n"
         );
         assert_eq!(json(&findings, Exit::Failed)["ok"], false);
+    }
+
+    #[test]
+    fn rows_are_counted_and_never_guessed() {
+        let seen =
+            |source_rows, invalid, no_value| Counts { source_rows, invalid, no_value, ..Counts::default() };
+        for (count, counts, shown) in [
+            (RowCount::Exactly(0), seen(0, 0, 0), "none: the source is empty"),
+            (
+                RowCount::Exactly(1_070),
+                seen(1_000, 0, 0),
+                "1,070; of 1,000 that were looked at, 1,000 can be sent",
+            ),
+            (RowCount::Exactly(7), seen(7, 2, 1), "7; 4 can be sent, 2 invalid, 1 without a value"),
+            (
+                RowCount::MoreThan(10_000),
+                seen(1_000, 1, 0),
+                "more than 10,000; of 1,000 that were looked at, 999 can be sent, 1 invalid",
+            ),
+        ] {
+            assert_eq!(rows(count, &counts, true), shown);
+        }
+        assert_eq!(rows(RowCount::Exactly(7), &seen(7, 7, 0), false), "7");
+        let slow = rows_unsampled(RowCount::NotCounted, &Unsampled::Slow);
+        assert!(slow.starts_with("not counted; their values were not read"), "{slow}");
     }
 }

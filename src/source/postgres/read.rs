@@ -2,6 +2,8 @@
 //! found; it is passed on with its key and the reason, and the rest is read as before.
 
 use futures_util::{FutureExt, StreamExt};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use tokio::sync::mpsc;
 
 use super::failure::{RowProblem, row_problem, unreadable, unusable};
@@ -268,6 +270,20 @@ pub(crate) fn push(
         Err(_) => (None, Some(NOT_UTF8)),
     };
     page.push(SourceRow { customer_id, attribute_id, value, problem });
+    Ok(())
+}
+
+/// Adds a row of a query (int8, int8, text) to the page.
+pub(super) fn push_text(page: &mut SourcePage, row: &PgRow) -> sqlx::Result<()> {
+    let (customer_id, attribute_id) = (row.try_get(0)?, row.try_get(1)?);
+    let value: sqlx::Result<Option<String>> = row.try_get(2);
+    let problem = value.is_err().then_some(NOT_UTF8);
+    page.push(SourceRow {
+        customer_id,
+        attribute_id,
+        value: value.as_ref().map_or(None, Option::as_deref),
+        problem,
+    });
     Ok(())
 }
 

@@ -121,6 +121,20 @@ impl RowsQuery {
         format!("copy ({}) to stdout (format binary)", self.ordered("null::text", conditions))
     }
 
+    /// The number of rows, at most so many.
+    pub(super) fn count(&self, most: u64) -> String {
+        format!("select count(*)::text from (select 1 from {} as s limit {most}) as s", self.relation)
+    }
+
+    /// Some rows in key order, at most so many, without sorting all of them.
+    pub(super) fn sample(&self, most: u64) -> String {
+        let Self { relation, value, .. } = self;
+        format!(
+            "select * from (select s.customer_id::int8, s.attribute_id::int8, {value} as value \
+             from {relation} as s limit {most}) as s order by customer_id, attribute_id"
+        )
+    }
+
     /// The least and the greatest id of a column, among the rows that fulfil the conditions.
     pub(super) fn bounds(&self, column: &str, conditions: &[String]) -> String {
         let Self { relation, .. } = self;

@@ -171,3 +171,42 @@ fn promise_9_the_source_may_be_a_query_or_a_view() {
     world.sync().exits(0);
     assert_eq!(world.value(1, 3).as_deref(), Some("2026-01-02"));
 }
+
+#[test]
+fn promise_12_a_source_that_was_emptied_does_not_pass_in_silence() {
+    let world = World::with_customers(LedgerKind::File, 3);
+    world.run(&["check"]).exits(0).tells(&["3; 3 can be sent"]);
+    world.sync().exits(0);
+    world.execute("truncate customer_attribute_values");
+    let words = "the source has no rows, but the ledger has 3 of its values";
+    world.run(&["check"]).exits(0).tells(&["none: the source is empty", words]);
+    for command in ["plan", "sync"] {
+        world.run(&[command]).exits(0).tells(&[words]);
+    }
+    let said = world.run(&["sync", "--json"]).exits(0);
+    assert_eq!(
+        (said.json()["warnings"][0]["kind"].as_str(), said.count("orphans")),
+        (Some("nothing_desired"), 3)
+    );
+    let runs = world.ask("select message from runs order by id desc limit 1");
+    assert!(runs[0]["message"].as_str().is_some_and(|message| message.contains(words)), "{runs:?}");
+    world.assert_landed(3, "first");
+}
+
+#[test]
+fn promise_6_a_row_that_the_source_cannot_deliver_is_invalid_and_its_neighbours_land() {
+    let world = World::with_customers(LedgerKind::File, 30);
+    world.execute("update customer_attribute_values set value = 'Ann' where customer_id = 17");
+    let query = "query = '''select customer_id, attribute_id, replace(value, 'first', '7')::int as value
+                 from customer_attribute_values; -- all of them'''";
+    world.write_config(&world.config("").replacen("table = \"customer_attribute_values\"", query, 1));
+    let words = ["cannot be read", "invalid input syntax"];
+    world.run(&["check"]).exits(0).tells(&words);
+    let plan = world.run(&["plan"]).exits(0).tells(&words).tells(&["customer 17"]);
+    assert!(!plan.err.contains("Ann"), "{plan:#?}");
+    let said = world.sync().exits(3).balances();
+    assert_eq!((said.count("confirmed"), said.count("invalid"), said.count("source_rows")), (29, 1, 30));
+    world.run(&["runs", "1"]).exits(0).tells(&words);
+    world.run(&["explain", "17"]).exits(0).tells(&words);
+    assert_eq!((world.value(16, 1).as_deref(), world.value(17, 1)), (Some("7"), None));
+}

@@ -1,0 +1,122 @@
+//! What `attrsync check` asks of the source: its shape, and its first rows.
+
+use super::failure::{malformed, row_problem, unreadable};
+use super::session::{Snapshot, text};
+use super::sql::{self, RowsQuery};
+use super::{PostgresSource, read};
+use crate::record::{Filter, SourcePage};
+use crate::source::SourceError;
+
+/// The most rows that are counted.
+const COUNTED_MAX: u64 = 10_000;
+
+/// The most rows whose values are looked at.
+const SAMPLED_MAX: u64 = 1_000;
+
+/// What `attrsync check` shows of a source.
+#[derive(Debug)]
+pub struct SourceShape {
+    /// The server's version: `17.2`.
+    pub server_version: String,
+    /// Whether the server is a standby.
+    pub standby: bool,
+    /// The three columns and their types.
+    pub columns: Vec<(&'static str, String)>,
+    /// The table whose row security applies to the reader; its name may be empty.
+    pub row_security: Option<String>,
+    /// How many rows it has.
+    pub rows: RowCount,
+    /// Some of its rows in key order, with their values, or why they could not be read.
+    pub sample: Result<SourcePage, Unsampled>,
+}
+
+/// How many rows a source has, as far as they were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowCount {
+    /// Exactly so many.
+    Exactly(u64),
+    /// More than so many.
+    MoreThan(u64),
+    /// Counting them was not possible in the time allowed, or met a row that cannot be read.
+    NotCounted,
+}
+
+/// Why the first rows were not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsampled {
+    /// It takes longer than ten seconds.
+    Slow,
+    /// A row cannot be read; the server's reason, without values.
+    Unreadable(String),
+}
+
+impl PostgresSource {
+    /// Connects, reads the columns' types, counts rows and reads some of them, each for ten seconds at most.
+    ///
+    /// # Errors
+    /// Whatever would prevent [`read`](crate::source::Source::read) from starting.
+    pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
+        let (mut snapshot, types) = self.open().await?;
+        let query = self.query(&mut snapshot, &types, &Filter::default()).await?;
+        let server = "select current_setting('server_version'), pg_is_in_recovery()::text";
+        let server = snapshot.rows(server.to_owned()).await?;
+        let server = server.first().ok_or_else(|| malformed("the version"))?;
+        let (server_version, standby) = (text(server, 0)?, text(server, 1)? == "true");
+        let row_security = snapshot.row_security(&query.all()).await?;
+        let rows = count(&mut snapshot, &query).await?;
+        let sample = sample(&mut snapshot, &query).await?;
+        snapshot.close().await?;
+        let columns = types.columns();
+        Ok(SourceShape { server_version, standby, columns, row_security, rows, sample })
+    }
+}
+
+async fn count(snapshot: &mut Snapshot, query: &RowsQuery) -> Result<RowCount, SourceError> {
+    let Ok(counted) = bounded(snapshot, query.count(COUNTED_MAX + 1)).await? else {
+        return Ok(RowCount::NotCounted);
+    };
+    let counted = counted.first().ok_or_else(|| malformed("the number of rows"))?;
+    let counted: u64 = text(counted, 0)?.parse().map_err(unreadable)?;
+    Ok(if counted > COUNTED_MAX { RowCount::MoreThan(COUNTED_MAX) } else { RowCount::Exactly(counted) })
+}
+
+async fn sample(
+    snapshot: &mut Snapshot,
+    query: &RowsQuery,
+) -> Result<Result<SourcePage, Unsampled>, SourceError> {
+    let rows = match bounded(snapshot, query.sample(SAMPLED_MAX)).await? {
+        Ok(rows) => rows,
+        Err(unsampled) => return Ok(Err(unsampled)),
+    };
+    let mut page = SourcePage::default();
+    for row in &rows {
+        read::push_text(&mut page, row).map_err(unreadable)?;
+    }
+    Ok(Ok(page))
+}
+
+/// Runs a query for ten seconds at most.
+async fn bounded(
+    snapshot: &mut Snapshot,
+    query: String,
+) -> Result<Result<Vec<sqlx::postgres::PgRow>, Unsampled>, SourceError> {
+    let timed = format!("set local statement_timeout = '10s'; {query}");
+    let unsampled = match snapshot.try_rows(timed).await? {
+        Ok(rows) => {
+            snapshot.rows(sql::RESUME.to_owned()).await?;
+            return Ok(Ok(rows));
+        }
+        Err(error) => match row_problem(&error) {
+            Some(problem) => Unsampled::Unreadable(problem.logged),
+            None if is_cancelled(&error) => Unsampled::Slow,
+            None => return Err(snapshot.reading.failure(error)),
+        },
+    };
+    snapshot.rows(sql::RESUME.to_owned()).await?;
+    Ok(Err(unsampled))
+}
+
+/// Whether the server ended the statement for its time.
+fn is_cancelled(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57014")
+}
