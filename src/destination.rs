@@ -113,6 +113,13 @@ pub struct HttpResponse {
 pub enum Body {
     /// A list of values. Items that could not be read are left out.
     Echoes(Vec<Echo>),
+    /// A list of values, beside errors of single items of the request.
+    Partial {
+        /// The values.
+        echoes: Vec<Echo>,
+        /// The errors, as those of [`Body::Problem`].
+        errors: Vec<(String, String)>,
+    },
     /// An error in the API's shape.
     Problem {
         /// Its one-line title; may be empty.

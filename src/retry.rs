@@ -7,6 +7,7 @@
 pub mod bisection;
 mod circuit_breaker;
 pub mod echo;
+pub mod item_errors;
 pub mod words;
 
 use std::time::Duration;
@@ -23,6 +24,13 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 pub enum Meaning<'a> {
     /// 2xx: confirm by echo.
     Accepted(&'a [Echo]),
+    /// 2xx with errors of single items: confirm by echo, and reject what is named and not echoed.
+    Partial {
+        /// The echoes.
+        echoes: &'a [Echo],
+        /// The errors.
+        errors: &'a [(String, String)],
+    },
     /// 2xx with a body that shows nothing: read the values back.
     Unreadable,
     /// The request is larger than the store accepts.
@@ -51,7 +59,7 @@ impl Meaning<'_> {
     #[must_use]
     pub const fn outcome(&self) -> RequestOutcome {
         match self {
-            Self::Accepted(_) => RequestOutcome::Accepted,
+            Self::Accepted(_) | Self::Partial { .. } => RequestOutcome::Accepted,
             Self::TooLarge { .. } | Self::Refused(_) | Self::Filtered(_) => RequestOutcome::Refused,
             Self::Fatal(_) => RequestOutcome::Fatal,
             Self::Limited(_) => RequestOutcome::Limited,
@@ -72,6 +80,7 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
     };
     match (received.status, &received.body) {
         (200..=299, Body::Echoes(echoes)) => Meaning::Accepted(echoes),
+        (200..=299, Body::Partial { echoes, errors, .. }) => Meaning::Partial { echoes, errors },
         (200..=299, _) => Meaning::Unreadable,
         (413, body) => Meaning::TooLarge { by_the_store: matches!(body, Body::Problem { .. }) },
         (400 | 422, Body::Problem { title, .. }) if is_about_size(title) => {

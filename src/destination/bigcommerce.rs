@@ -9,6 +9,7 @@ mod client;
 mod connection;
 pub(crate) mod headers;
 pub(crate) mod mask;
+mod mend;
 pub(crate) mod pacing;
 mod paging;
 pub(crate) mod problem;

@@ -12,7 +12,7 @@ impl Response {
     pub fn describe(&self) -> String {
         let Self::Received(HttpResponse { status, body, .. }) = self else { return self.to_string() };
         let mut words = match body {
-            Body::Echoes(_) => format!("{status}"),
+            Body::Echoes(_) | Body::Partial { .. } => format!("{status}"),
             Body::Redirect { .. } | Body::Invalid(_) => self.to_string(),
             Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
             Body::Unreadable(excerpt) if let Some(title) = page_title(excerpt) => {

@@ -40,7 +40,7 @@ pub enum EngineError {
     Ledger(#[from] LedgerError),
     /// The store's attributes could not be read.
     #[error(transparent)]
-    Store(#[from] GaveUp),
+    Store(#[from] Box<GaveUp>),
     /// Source or ledger did not keep its order.
     #[error(transparent)]
     OutOfOrder(#[from] OutOfOrder),

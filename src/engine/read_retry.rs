@@ -30,7 +30,7 @@ pub(super) async fn tried<'a, T>(
     waits: &Waits,
     reason: WaitReason,
     read: impl Fn() -> BoxFuture<'a, Result<T, ReadError>>,
-) -> Result<T, GaveUp> {
+) -> Result<T, Box<GaveUp>> {
     let started = Instant::now();
     let mut tries = 0;
     loop {
@@ -45,7 +45,7 @@ pub(super) async fn tried<'a, T>(
         let meaning = retry::meaning(&error.0, 0);
         let pause =
             pause(config, &error, &meaning, tries).filter(|_| !is_over(config, &meaning, tries, took));
-        let Some(pause) = pause else { return Err(GaveUp { error, tries, took }) };
+        let Some(pause) = pause else { return Err(Box::new(GaveUp { error, tries, took })) };
         let why =
             if matches!(meaning, Meaning::Limited(_)) { WaitReason::Limited } else { WaitReason::Backoff };
         let _pausing = waits.begin(why, Some(pause), format!("{}; {}", error.0.brief(), nth(tries + 1)));
@@ -82,6 +82,10 @@ fn pause(config: &PushConfig, error: &ReadError, meaning: &Meaning<'_>, tries: u
         | Meaning::Unreadable
         | Meaning::Filtered(_)
         | Meaning::Limited(_) => Some(backoff.max(retry::asked_wait(&error.0).unwrap_or_default())),
-        Meaning::Accepted(_) | Meaning::TooLarge { .. } | Meaning::Refused(_) | Meaning::Fatal(_) => None,
+        Meaning::Accepted(_)
+        | Meaning::Partial { .. }
+        | Meaning::TooLarge { .. }
+        | Meaning::Refused(_)
+        | Meaning::Fatal(_) => None,
     }
 }

@@ -1,43 +1,52 @@
 //! What follows from a response with success: its echoes confirm values, and what they leave open is read back.
 
-use chrono::{DateTime, Utc};
-
-use super::batch::{Batch, ReadBack};
-use super::{Action, Now, Push};
+use super::batch::ReadBack;
+use super::{Action, Notice, Now, Push};
 use crate::destination::{Echo, ReadError};
-use crate::record::{ChangeOutcome, Key, PlannedChange, RequestEnd, RequestOutcome, Verdict};
-use crate::retry::echo;
+use crate::record::{ChangeOutcome, Key, PlannedChange, RequestOutcome, Verdict};
+use crate::retry::item_errors::item_errors;
+use crate::retry::{echo, words};
 
 impl Push {
-    /// Confirms by echo; what the echoes leave open is read from the store. `echoes` is `None` if the response could
-    /// not be read.
-    #[allow(clippy::too_many_arguments, reason = "each is a part of the response")]
+    /// Confirms by echo, and rejects what an error names and no echo shows. What is left open is read from the store.
     pub(super) fn accepted(
         &mut self,
-        request_id: i64,
-        batch: Batch,
-        end: RequestEnd,
-        echoes: Option<&[Echo]>,
-        in_doubt_until: DateTime<Utc>,
+        mut read_back: ReadBack,
+        echoes: &[Echo],
+        errors: &[(String, String)],
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let (mut outcomes, mut open) = (Vec::new(), Vec::new());
+        let ReadBack { request_id, batch, end, outcomes, open, refusal, .. } = &mut read_back;
+        let keys: Vec<Key> = batch.changes.iter().map(|planned| planned.change.key).collect();
+        let errors = item_errors(errors, &keys);
+        let status = end.http_status.unwrap_or_default();
         for planned in &batch.changes {
-            match echo::verdict(planned, echoes.unwrap_or_default()) {
+            let verdict = match (echo::verdict(planned, echoes), errors.named.get(&planned.change.key)) {
+                (Some(confirmed @ Verdict::Confirmed { stored_value: None, .. }), _) => Some(confirmed),
+                (_, Some(words)) => {
+                    let reason = words::without_positions(&format!("{status} · {words}"));
+                    actions.push(Action::Notify(Notice::Rejected(planned.change.key)));
+                    self.deleted.rejected(planned.change.key);
+                    Some(Verdict::Rejected { reason })
+                }
+                (verdict, None) => verdict,
+            };
+            match verdict {
                 Some(verdict) => outcomes.push(planned.outcome(verdict, batch.in_doubt_until, now)),
                 None => open.push(planned.clone()),
             }
         }
-        let unreadable_until = echoes.is_none().then_some(in_doubt_until);
+        *refusal = (!errors.unnamed.is_empty()).then(|| format!("{status} · {}", errors.unnamed));
         let keys: Vec<Key> = open.iter().map(|planned| planned.change.key).collect();
-        let read_back = ReadBack { request_id, batch, end, outcomes, open, unreadable_until };
+        let request_id = *request_id;
         if keys.is_empty() {
             self.finish_accepted(read_back, now, actions);
         } else {
             self.reading_back.push(read_back);
             actions.push(Action::ReadBack { request_id, keys });
         }
+        self.check_existence(actions);
     }
 
     /// Takes the store's values of the keys that a response left open.
@@ -61,7 +70,8 @@ impl Push {
                 }
             };
             let is_confirmed = matches!(verdict, Verdict::Confirmed { .. });
-            if read_back.unreadable_until.is_some() && !is_confirmed {
+            let is_refused = read_back.refusal.is_some() && values.is_ok();
+            if (read_back.unreadable_until.is_some() || is_refused) && !is_confirmed {
                 read_back.open.push(planned);
             } else {
                 read_back.outcomes.push(planned.outcome(verdict, read_back.batch.in_doubt_until, now));
@@ -73,8 +83,9 @@ impl Push {
     /// Has the outcomes of an accepted request committed. Changes that neither an unreadable response nor a read proved
     /// are in doubt.
     fn finish_accepted(&mut self, read_back: ReadBack, now: Now, actions: &mut Vec<Action>) {
-        let ReadBack { request_id, mut batch, mut end, outcomes, open, unreadable_until } = read_back;
-        if open.is_empty() {
+        let ReadBack { request_id, mut batch, mut end, outcomes, open, refusal, unreadable_until } =
+            read_back;
+        if open.is_empty() || refusal.is_some() {
             self.responded();
             end.outcome = RequestOutcome::Accepted;
             self.accepted += 1;
@@ -88,6 +99,12 @@ impl Push {
                     bisection.inconclusive()
                 }
                 self.continue_bisection(bisection, &batch, now, actions);
+            }
+            if let Some(reason) = refusal.filter(|_| !open.is_empty()) {
+                // Errors that name no item are about what is neither echoed nor there.
+                batch.last_error = reason;
+                batch.changes = open;
+                self.refused(batch, Vec::new(), now, actions);
             }
             return;
         }

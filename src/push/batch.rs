@@ -64,8 +64,25 @@ pub(super) struct ReadBack {
     pub(super) outcomes: Vec<ChangeOutcome>,
     /// What it left open.
     pub(super) open: Vec<PlannedChange>,
+    /// The store's words, if the response has errors that name no item.
+    pub(super) refusal: Option<String>,
     /// If its response could not be read: until when the request may still be applied.
     pub(super) unreadable_until: Option<DateTime<Utc>>,
+}
+
+impl ReadBack {
+    /// A response of which nothing was believed yet.
+    pub(super) const fn new(request_id: i64, batch: Batch, end: RequestEnd) -> Self {
+        Self {
+            request_id,
+            batch,
+            end,
+            outcomes: Vec::new(),
+            open: Vec::new(),
+            refusal: None,
+            unreadable_until: None,
+        }
+    }
 }
 
 impl Batch {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::batch::{Batch, Intent};
+use super::batch::{Batch, Intent, ReadBack};
 use super::commit::{PAUSED, STOPPED};
 use super::{Action, End, Notice, Now, Push};
 use crate::destination::{ReadError, Response};
@@ -53,10 +53,15 @@ impl Push {
         match meaning {
             Meaning::Accepted(echoes) => {
                 self.pace.accepted(took);
-                self.accepted(request_id, batch, end, Some(echoes), in_doubt_until, now, actions);
+                self.accepted(ReadBack::new(request_id, batch, end), echoes, &[], now, actions);
+            }
+            Meaning::Partial { echoes, errors } => {
+                self.accepted(ReadBack::new(request_id, batch, end), echoes, errors, now, actions);
             }
             Meaning::Unreadable => {
-                self.accepted(request_id, batch, end, None, in_doubt_until, now, actions);
+                let unreadable_until = Some(in_doubt_until);
+                let read_back = ReadBack { unreadable_until, ..ReadBack::new(request_id, batch, end) };
+                self.accepted(read_back, &[], &[], now, actions);
             }
             Meaning::Fatal(advice) => {
                 let outcomes = batch.outcomes(&batch.last_verdict("the run was stopped"), now);
@@ -106,7 +111,7 @@ impl Push {
             }
             Meaning::NotSent => self.retry(batch, None, now),
             // They are handled by the caller.
-            Meaning::Accepted(_) | Meaning::Unreadable | Meaning::Fatal(_) => {}
+            Meaning::Accepted(_) | Meaning::Partial { .. } | Meaning::Unreadable | Meaning::Fatal(_) => {}
         }
     }
 

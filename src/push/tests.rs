@@ -4,6 +4,7 @@ mod bisection;
 mod driver;
 mod ends;
 mod in_doubt;
+mod partial;
 mod responses;
 mod size;
 mod slots;

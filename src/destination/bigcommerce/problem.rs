@@ -47,6 +47,21 @@ fn problem(text: &str, mask: &Mask) -> Option<Body> {
     Some(Body::Problem { title: excerpt(&title.join(": ")), errors: errors.map(scalars).unwrap_or_default() })
 }
 
+/// Reads the errors in the body of a success; `None` if it has none. A body that reports another status,
+/// such as 503, is no such success.
+pub(super) fn of_success(text: &str, mask: &Mask) -> Option<Vec<(String, String)>> {
+    if !text.contains("\"errors\"") {
+        return None;
+    }
+    let (body, extent) = tree::object(text, mask);
+    let status = body.get("status").and_then(Tree::integer);
+    let is_about_items = matches!(status, None | Some(200..=299 | 400 | 422));
+    if extent == Extent::Invalid || !is_about_items {
+        return None;
+    }
+    body.get("errors").map(scalars).filter(|errors| !errors.is_empty())
+}
+
 /// Returns the scalars of a tree, each with its path and as text: for `{"0": {"value": "too long"}}`, the scalar
 /// `("0.value", "too long")`. A path has no index of an array, because it could be taken for an item's index.
 fn scalars(tree: &Tree<'_>) -> Vec<(String, String)> {

@@ -6,7 +6,8 @@
 use serde::Serialize;
 
 use super::mask::Mask;
-use super::problem::{error_body, unreadable};
+use super::mend;
+use super::problem::{error_body, of_success, unreadable};
 use super::tree::{self, Extent, Tree};
 use crate::destination::{Attribute, Body, Echo, Item};
 use crate::record::{Key, VALUE_MAX_CHARS};
@@ -46,9 +47,15 @@ pub(crate) struct Page<T> {
     pub(crate) total_pages: Option<u64>,
 }
 
-/// Reads one page of a list; `None` unless the text is JSON with a `data` array.
+/// Reads one page of a list; `None` unless the text is JSON with a `data` array. A value that is no JSON is mended, so
+/// that it does not hide the others.
 pub(crate) fn page<T>(text: &str, mask: &Mask, read: impl Fn(&Tree<'_>) -> Option<T>) -> Option<Page<T>> {
-    let (body, extent) = tree::object(text, mask);
+    let mended;
+    let (mut body, mut extent) = tree::object(text, mask);
+    if extent == Extent::Invalid && text.starts_with('{') {
+        mended = mend::mended(text);
+        (body, extent) = tree::object(&mended, mask);
+    }
     let skipped = match extent {
         Extent::Whole => 0,
         Extent::TooMany => 1,
@@ -104,8 +111,12 @@ fn id(item: &Tree<'_>, field: &str) -> Option<i64> {
 /// Reads the body of the response to a write.
 pub(crate) fn upsert_response(status: u16, text: &str, mask: &Mask) -> Body {
     if (200..300).contains(&status) {
-        let page = page(text, mask, echo);
-        return page.map_or_else(|| unreadable(text, mask), |page| Body::Echoes(page.items));
+        let echoes = page(text, mask, echo).map(|page| page.items);
+        return match (echoes, of_success(text, mask)) {
+            (Some(echoes), None) => Body::Echoes(echoes),
+            (None, None) => unreadable(text, mask),
+            (echoes, Some(errors)) => Body::Partial { echoes: echoes.unwrap_or_default(), errors },
+        };
     }
     error_body(text, mask)
 }

@@ -156,3 +156,37 @@ proptest! {
         prop_assert_eq!(page(&json.to_string(), &mask(), echo).is_some(), is_list);
     }
 }
+
+#[test]
+fn promise_6_a_value_that_is_no_json_hides_no_other() {
+    let body = |value: &str| {
+        let first = format!(r#"{{"id":1,"customer_id":7,"attribute_id":3,"attribute_value":{value}}}"#);
+        format!(
+            r#"{{"data":[{first},{{"id":2,"customer_id":8,"attribute_id":3,"attribute_value":"gold"}}]}}"#
+        )
+    };
+    for (value, read) in
+        [(r#""a\ud83d""#, "a\u{FFFD}"), ("NaN", "NaN"), ("1e400", "1e400"), ("\"a\u{1}\"", "a\u{FFFD}")]
+    {
+        let Body::Echoes(echoes) = upsert_response(200, &body(value), &mask()) else { panic!("{value}") };
+        let values: Vec<_> = echoes.iter().map(|echo| echo.value.as_str()).collect();
+        assert_eq!(values, [read, "gold"], "{value}");
+    }
+}
+
+#[test]
+fn the_errors_of_a_success_are_read_beside_its_values() {
+    let errors = vec![("1.value".to_owned(), "bad".to_owned())];
+    let partial = |echoes| Body::Partial { echoes, errors: errors.clone() };
+    let item = r#"{"id":1,"customer_id":7,"attribute_id":3,"attribute_value":"gold"}"#;
+    let text = format!(r#"{{"data":[{item}],"errors":{{"1.value":"bad"}}}}"#);
+    let Body::Partial { echoes, .. } = upsert_response(207, &text, &mask()) else { panic!() };
+    assert_eq!(echoes.len(), 1);
+    for status in ["", r#""status":422,"#] {
+        let text = format!(r#"{{{status}"errors":{{"1.value":"bad"}}}}"#);
+        assert_eq!(upsert_response(200, &text, &mask()), partial(Vec::new()), "{text}");
+    }
+    let text = r#"{"status":503,"errors":{"1.value":"bad"}}"#;
+    assert!(matches!(upsert_response(200, text, &mask()), Body::Unreadable(_)), "it reports a failure");
+    assert_eq!(upsert_response(200, r#"{"data":[],"errors":{}}"#, &mask()), Body::Echoes(Vec::new()));
+}
