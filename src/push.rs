@@ -16,6 +16,7 @@ mod deleted;
 mod end;
 mod event;
 mod existence;
+mod extra;
 mod pace;
 mod plan_queue;
 mod response;
@@ -31,6 +32,7 @@ use self::deleted::Deleted;
 pub use self::deleted::Subject;
 pub use self::end::End;
 pub use self::event::{Action, Event, Notice, Now, Wait};
+pub use self::extra::ExtraRequests;
 use self::pace::Pace;
 use self::plan_queue::PlanQueue;
 use self::sizes::Sizes;
@@ -92,6 +94,7 @@ pub struct Push {
     accepted: u64,
     sizes: Sizes,
     failed_in_a_row: usize,
+    extra: ExtraRequests,
     last_token: u64,
     timer: Option<Duration>,
     /// The wait that subscribers were told of last.
@@ -129,6 +132,7 @@ impl Push {
             accepted: 0,
             sizes: Sizes::new(sizes),
             failed_in_a_row: 0,
+            extra: ExtraRequests::default(),
             last_token: 0,
             timer: None,
             told_wait: None,
@@ -174,6 +178,12 @@ impl Push {
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Returns why there were more requests than the plan needs.
+    #[must_use]
+    pub const fn extra_requests(&self) -> ExtraRequests {
+        self.extra
     }
 
     /// Returns whether a request is on the wire.
@@ -242,6 +252,7 @@ impl Push {
             let items = changes.map(|c| (c.key, c.value.clone().unwrap_or_default())).collect();
             let Intent { request_id, recorded_at, .. } = intent;
             actions.push(Action::Send { request_id, items, recorded_at });
+            self.extra.count(&intent.batch);
             self.in_flight.push(intent);
         }
     }

@@ -63,6 +63,7 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Course;
     use crate::record::Counts;
 
     fn exit(status: RunStatus, counts: Counts) -> u8 {
@@ -74,6 +75,7 @@ mod tests {
             message: None,
             hint: None,
             warnings: Vec::new(),
+            course: Course::default(),
         }) as u8
     }
 

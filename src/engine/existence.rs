@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ports::{EngineError, Ports};
 use super::read_retry;
+use super::rejection_log::deleted_customers;
 use crate::config::PushConfig;
 use crate::destination::{Destination, ReadError};
 use crate::ledger::{CustomerToCheck, LedgerReader};
@@ -118,12 +119,9 @@ async fn check(
         let Some(found) = ask(ports.destination, config, ports.waits, page).await else { break };
         let was_deleted =
             |id: &i64| page.iter().any(|customer| customer.customer_id == *id && customer.deleted);
-        let newly_deleted = found.deleted.iter().filter(|id| !was_deleted(id)).count();
-        if newly_deleted > 0 {
-            tracing::warn!(
-                customers = newly_deleted,
-                "the store no longer has these customers; their values stay rejected until they exist again"
-            );
+        let newly_deleted: Vec<i64> = found.deleted.iter().filter(|id| !was_deleted(id)).copied().collect();
+        if !newly_deleted.is_empty() {
+            tracing::warn!("{}", deleted_customers(&newly_deleted));
         }
         for id in &found.restored {
             let requeued = requeue_restored(ports, run_id, *id).await?;

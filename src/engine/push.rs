@@ -11,12 +11,13 @@ use tokio::time::{Instant, sleep_until};
 use super::existence::deleted_subjects;
 use super::ports::{EngineError, Ports, Progress};
 use super::read_retry;
+use super::rejection_log::RejectionLog;
 use super::stop::asked_to_stop;
 use crate::config::PushConfig;
 use crate::destination::{Destination, Item, Response};
 use crate::failpoint;
 use crate::ledger::LedgerError;
-use crate::push::{Action, End, Event, INTENT_VALID, Notice, Now, Push, Start, Wait};
+use crate::push::{Action, End, Event, ExtraRequests, INTENT_VALID, Notice, Now, Push, Start, Wait};
 use crate::record::{Counts, Key, WaitReason};
 use crate::waits::WaitGuard;
 
@@ -32,11 +33,12 @@ struct Shell<'a> {
     timer: Option<Instant>,
     /// What the push waits for by itself.
     waiting: Option<WaitGuard>,
+    rejections: RejectionLog,
     /// Set when the run has lost its lock: a request that has not left yet is not sent.
     lost: Arc<AtomicBool>,
 }
 
-/// Sends a sealed plan, and returns how the run ends with its last counts. Once the ledger cannot be written nothing
+/// Sends a sealed plan, and returns how the run ends with its last counts and its extra requests. Once the ledger cannot be written nothing
 /// more is sent. A run that lost its lock waits for the requests that are on the wire, then makes their keys
 /// unconfirmed.
 pub(super) async fn push(
@@ -45,7 +47,7 @@ pub(super) async fn push(
     run_id: i64,
     start: Start,
     stop: watch::Receiver<bool>,
-) -> Result<(End, Counts), EngineError> {
+) -> Result<(End, Counts, ExtraRequests), EngineError> {
     let tasks = FuturesUnordered::new();
     let mut shell = Shell {
         ports,
@@ -55,11 +57,14 @@ pub(super) async fn push(
         tasks,
         timer: None,
         waiting: None,
+        rejections: RejectionLog::new(ports.ledger.attributes().await?),
         lost: Arc::default(),
     };
     let mut push = Push::new(config.clone(), start);
-    match shell.drive(&mut push, stop).await {
-        Ok(end) => Ok((end, push.counts())),
+    let driven = shell.drive(&mut push, stop).await;
+    shell.rejections.end();
+    match driven {
+        Ok(end) => Ok((end, push.counts(), push.extra_requests())),
         Err(lost @ LedgerError::LostLock { .. }) => {
             shell.lost.store(true, Ordering::Relaxed);
             while push.has_requests_in_flight()
@@ -201,11 +206,7 @@ impl<'a> Shell<'a> {
                     "a request ended"
                 );
             }
-            Notice::Rejected(Key { customer_id, attribute_id }) => {
-                tracing::warn!(
-                    "customer {customer_id} · attribute {attribute_id}: rejected by the store (see `attrsync rejected`)"
-                );
-            }
+            Notice::Rejected(key) => self.rejections.rejected(*key),
             Notice::SizeLearned(values_per_request) => {
                 tracing::info!(
                     values_per_request,

@@ -18,8 +18,10 @@ use crate::error_chain::with_causes;
 use crate::failpoint;
 use crate::ledger::NewRun;
 use crate::plan::summary::Summary;
-use crate::push::{End, Start};
-use crate::record::{BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, RunKind, RunStatus, Warning};
+use crate::push::{End, ExtraRequests, Start};
+use crate::record::{
+    BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, InvalidRow, RunKind, RunStatus, WaitTotal, Warning,
+};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -38,7 +40,27 @@ pub struct Report {
     pub hint: Option<String>,
     /// What a person should look at.
     pub warnings: Vec<Warning>,
+    /// How it went on its way.
+    pub course: Course,
 }
+
+/// What happened in a run besides its counts.
+#[derive(Debug, Clone, Default)]
+pub struct Course {
+    /// The run before, if it was interrupted.
+    pub interrupted: Option<i64>,
+    /// Write requests of the plan, if nothing fails.
+    pub planned_requests: u64,
+    /// Why there were more.
+    pub extra: ExtraRequests,
+    /// The first invalid rows.
+    pub invalid_sample: Vec<InvalidRow>,
+    /// How long the run waited.
+    pub waits: Vec<WaitTotal>,
+}
+
+/// How many invalid rows a report shows.
+const INVALID_SHOWN: usize = 3;
 
 /// The longest in-doubt window covers every allowed `request_timeout`.
 const _: () = assert!(IN_DOUBT_MAX.num_seconds() as u64 == 2 * REQUEST_TIMEOUT_MAX.as_secs());
@@ -57,6 +79,7 @@ pub async fn sync(
 ) -> Result<Report, EngineError> {
     let new = NewRun { kind: RunKind::Sync, trigger: options.trigger, started_at: ports.clock.now() };
     failpoint::reach("ledger-open");
+    let interrupted = ports.ledger.unclosed_run().await?;
     let run_id = ports.ledger.open_run(&new).await?;
     (ports.progress)(Progress::Opened(run_id));
     failpoint::reach("run-opened");
@@ -70,7 +93,7 @@ pub async fn sync(
         }
     };
     failpoint::reach("sent");
-    let Ended { end, counts, requests_without_ledger, notices, warnings } = ended;
+    let Ended { end, counts, requests_without_ledger, notices, warnings, course } = ended;
     let End { status, message, hint } = end.checked(&counts);
     let message = message.or_else(|| (!notices.is_empty()).then(|| notices.join("; ")));
     let recorded: Vec<String> =
@@ -78,7 +101,8 @@ pub async fn sync(
     let recorded = (!recorded.is_empty()).then(|| recorded.join("; "));
     close(ports, run_id, status, recorded.as_deref()).await?;
     failpoint::reach("closed");
-    Ok(Report { run_id, status, counts, requests_without_ledger, message, hint, warnings })
+    let course = Course { interrupted, waits: ports.waits.totals(), ..course };
+    Ok(Report { run_id, status, counts, requests_without_ledger, message, hint, warnings, course })
 }
 
 /// How the two phases of a run ended.
@@ -88,6 +112,7 @@ struct Ended {
     requests_without_ledger: u64,
     notices: Vec<String>,
     warnings: Vec<Warning>,
+    course: Course,
 }
 
 impl Ended {
@@ -99,6 +124,7 @@ impl Ended {
             requests_without_ledger: 0,
             notices: Vec::new(),
             warnings: Vec::new(),
+            course: Course::default(),
         }
     }
 }
@@ -148,10 +174,12 @@ async fn run(
     let deadline = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let sizes = ports.ledger.request_sizes().await?;
     let start = Start { counts, limit, sizes, has_in_doubt, deadline, seed: fastrand::u64(..) };
-    let (end, counts) = push::push(ports, config, run_id, start, stop).await?;
+    let (end, counts, extra) = push::push(ports, config, run_id, start, stop).await?;
     check_customers(ports, config, run_id, &end).await?;
     let requests_without_ledger = limit.requests(desired.0, desired.1);
-    Ok(Ended { end, counts, requests_without_ledger, notices, warnings })
+    let Summary { requests: planned_requests, invalid_sample, .. } = summary;
+    let course = Course { planned_requests, extra, invalid_sample, ..Course::default() };
+    Ok(Ended { end, counts, requests_without_ledger, notices, warnings, course })
 }
 
 /// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run
@@ -191,7 +219,11 @@ async fn plan(
     let now = ports.clock.now();
     let limit = request_limit(Some(ports.ledger), config, now).await?;
     let policy = policy(&attributes, changes, options, now);
-    let writer = PlanWriter::saving(ports.ledger, run_id, Summary::new(limit, 0, wrong_types(&attributes)));
+    let writer = PlanWriter::saving(
+        ports.ledger,
+        run_id,
+        Summary::new(limit, INVALID_SHOWN, wrong_types(&attributes)),
+    );
     let progress = |counts| (ports.progress)(Progress::Planning(counts));
     let planned =
         planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, ports.waits, &progress)

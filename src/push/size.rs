@@ -17,6 +17,7 @@ impl Push {
         if let Some(size) = retry::learn_size(values, self.limit.values) {
             self.limit.values = Some(size);
             self.sizes.learned(size, now);
+            self.extra.learned_size = Some(size);
             actions.push(Action::Notify(Notice::SizeLearned(size)));
         }
         if let Some(mut bisection) = batch.bisection.take() {

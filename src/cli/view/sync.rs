@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::paint::Paint;
-use super::text::{counted, duration, number, tame};
+use super::text::{counted, duration, number, tame, whole_seconds};
 use super::warnings;
 use crate::cli::exit::Exit;
-use crate::engine::Report;
-use crate::record::RunStatus;
+use crate::engine::{Course, Report};
+use crate::record::{InvalidRow, RunStatus, WaitTotal};
 
 /// The engine's report and what the command adds to it.
 #[derive(Debug, Clone, Copy)]
@@ -64,19 +64,25 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     }
     line("unknown", counts.unknown, String::new());
     line("deferred", counts.deferred, String::new());
-    line("invalid", counts.invalid, String::new());
+    line("invalid", counts.invalid, invalid_keys(report));
     line("unchanged", counts.unchanged, String::new());
     if counts.no_value > 0 {
         line("no value", counts.no_value, "  NULL in the source".to_owned());
     }
     if counts.orphans > 0 {
-        line("orphans", counts.orphans, "  in the ledger, no longer in the source; left alone".to_owned());
+        let what = "  in the store, no longer in your table; attrsync does not delete them";
+        line("orphans", counts.orphans, what.to_owned());
     }
     let saved = match ending.requests_saved() {
         0 => String::new(),
         saved => format!("  ({} saved by sending only what changed)", counted(saved, "call")),
     };
     line("calls", counts.requests, saved);
+    lines.extend(more_than_planned(report).map(|why| format!("{:28}{why}", "")));
+    lines.extend(waited(report));
+    if let Some(interrupted) = report.course.interrupted {
+        lines.push(format!("run {interrupted} was interrupted; this run went on"));
+    }
     if let Some(message) = &report.message {
         lines.push(tame(message));
     }
@@ -84,19 +90,71 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The keys of the first rows that could not be sent.
+fn invalid_keys(report: &Report) -> String {
+    let id = |id: Option<i64>| id.map_or("NULL".to_owned(), |id| id.to_string());
+    let key =
+        |row: &InvalidRow| format!("customer {} · attribute {}", id(row.customer_id), id(row.attribute_id));
+    let keys: Vec<String> = report.course.invalid_sample.iter().map(key).collect();
+    if keys.is_empty() {
+        return String::new();
+    }
+    let all = i64::try_from(keys.len()).is_ok_and(|shown| shown >= report.counts.invalid);
+    format!("  not sent: {}{}", keys.join(", "), if all { "" } else { ", …" })
+}
+
+/// Why a run made more calls than its plan needs. `None` if it did not.
+fn more_than_planned(report: &Report) -> Option<String> {
+    let Course { planned_requests, extra, .. } = &report.course;
+    let made = u64::try_from(report.counts.requests).unwrap_or(0);
+    let more = made.checked_sub(*planned_requests).filter(|more| *more > 0)?;
+    let mut why = Vec::new();
+    if let Some(size) = extra.learned_size {
+        why.push(format!(
+            "the store takes at most {} a call, as this run learned",
+            counted(size as u64, "value")
+        ));
+    }
+    if extra.repeated > 0 {
+        why.push(format!("{} repeated", counted(extra.repeated, "call")));
+    }
+    if extra.bisection > 0 {
+        why.push(format!("{} to find rejected values", counted(extra.bisection, "call")));
+    }
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
+    Some(format!("{} more than planned{why}", number(more)))
+}
+
+/// How long the run waited, and for what. `None` below a second.
+fn waited(report: &Report) -> Option<String> {
+    let time = |total: &WaitTotal| Duration::from_millis(total.milliseconds.unsigned_abs());
+    let mut waits: Vec<&WaitTotal> = report.course.waits.iter().collect();
+    waits.retain(|total| time(total) >= Duration::from_secs(1));
+    waits.sort_by_key(|total| std::cmp::Reverse(total.milliseconds));
+    let parts: Vec<String> =
+        waits.iter().map(|total| format!("{} {}", total.reason, whole_seconds(time(total)))).collect();
+    (!parts.is_empty()).then(|| format!("  {:<14}{:>12}  {}", "waited", "", parts.join(", ")))
+}
+
 /// What to do next, for stderr.
 pub(crate) fn hint(report: &Report) -> Option<String> {
     let counts = &report.counts;
-    report.hint.clone().or_else(|| match report.status {
-        _ if counts.deferred > 0 => Some("run `attrsync sync` again: it sends the deferred values".to_owned()),
-        _ if counts.rejected + counts.still_rejected > counts.acknowledged => Some(
-            "`attrsync rejected` lists them; they are sent again when they change, or after `attrsync rejected \
-             --retry`"
-                .to_owned(),
-        ),
-        _ if counts.invalid + counts.unknown > 0 => Some(format!("`attrsync runs {}` lists them", report.run_id)),
-        _ => None,
-    })
+    let again = "run `attrsync sync` again: it sends the deferred values";
+    let rejected = "`attrsync rejected` lists the rejected values; they are sent again when they change, or after \
+                    `attrsync rejected --retry`";
+    let what = match (counts.invalid > 0, counts.unknown > 0) {
+        (true, true) => "the invalid rows and the unknown values",
+        (true, false) => "the invalid rows",
+        (false, _) => "the unknown values",
+    };
+    let listed = format!("`attrsync runs {}` lists {what}", report.run_id);
+    let hints = [
+        (counts.deferred > 0, again),
+        (counts.rejected + counts.still_rejected > counts.acknowledged, rejected),
+        (counts.invalid + counts.unknown > 0, listed.as_str()),
+    ];
+    let hints: Vec<&str> = hints.iter().filter(|(applies, _)| *applies).map(|(_, hint)| *hint).collect();
+    report.hint.clone().or_else(|| (!hints.is_empty()).then(|| hints.join("; ")))
 }
 
 /// The report for programs. Keys are only ever added.
@@ -111,6 +169,11 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
         "counts": report.counts,
         "requests": report.counts.requests,
         "requests_saved": ending.requests_saved(),
+        "requests_planned": report.course.planned_requests,
+        "requests_repeated": report.course.extra.repeated,
+        "requests_bisection": report.course.extra.bisection,
+        "interrupted_run_id": report.course.interrupted,
+        "waits": report.course.waits,
         "duration_ms": u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX),
         "message": report.message,
         "warnings": warnings::json(&report.warnings),
@@ -121,7 +184,8 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Counts;
+    use crate::push::ExtraRequests;
+    use crate::record::{Counts, WaitReason};
 
     fn report(counts: Counts) -> Report {
         Report {
@@ -132,6 +196,7 @@ mod tests {
             message: None,
             hint: None,
             warnings: Vec::new(),
+            course: Course { planned_requests: 1_000, ..Course::default() },
         }
     }
 
@@ -177,12 +242,69 @@ run 7 partial in 3.4 s
         );
     }
 
+    /// The lines of a report that have this word, with single spaces.
+    fn lines(report: &Report, word: &str) -> String {
+        let text = text(ending(report), Paint::default());
+        let lines = text.lines().filter(|line| line.contains(word));
+        lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn more_calls_than_planned_are_explained() {
+        let mut report = report(Counts { requests: 315, ..Counts::default() });
+        report.course.planned_requests = 100;
+        report.course.extra = ExtraRequests { repeated: 8, bisection: 4, learned_size: Some(10) };
+        assert_eq!(
+            lines(&report, "more than planned"),
+            "215 more than planned: the store takes at most 10 values a call, as this run learned, \
+             8 calls repeated, 4 calls to find rejected values"
+        );
+        report.counts.requests = 100;
+        assert_eq!(lines(&report, "more than planned"), "");
+    }
+
+    #[test]
+    fn invalid_rows_are_named_and_orphans_explained() {
+        let row = |customer_id, attribute_id| InvalidRow {
+            customer_id,
+            attribute_id,
+            value: Some("secret".to_owned()),
+            reason: "longer than 255 characters".to_owned(),
+        };
+        let mut report = report(Counts { invalid: 3, orphans: 2, ..Counts::default() });
+        report.course.invalid_sample = vec![row(Some(14), Some(1)), row(None, Some(1))];
+        assert_eq!(
+            lines(&report, "invalid"),
+            "invalid 3 not sent: customer 14 · attribute 1, customer NULL · attribute 1, …"
+        );
+        assert_eq!(
+            lines(&report, "orphans"),
+            "orphans 2 in the store, no longer in your table; attrsync does not delete them"
+        );
+    }
+
+    #[test]
+    fn waits_and_an_interrupted_run_are_told() {
+        let mut report = report(Counts::default());
+        let total = |reason, milliseconds| WaitTotal { reason, waits: 1, milliseconds };
+        report.course.waits = vec![
+            total(WaitReason::Backoff, 1_500),
+            total(WaitReason::Ledger, 200),
+            total(WaitReason::Quota, 41_000),
+        ];
+        report.course.interrupted = Some(6);
+        assert_eq!(lines(&report, "waited"), "waited quota 41 s, backoff 1 s");
+        assert_eq!(lines(&report, "interrupted"), "run 6 was interrupted; this run went on");
+    }
+
     #[test]
     fn every_bad_end_says_what_to_do() {
         let none = Counts::default();
         for (counts, word) in [
             (Counts { still_rejected: 1, ..none }, "attrsync rejected"),
             (Counts { deferred: 1, rejected: 1, ..none }, "again"),
+            (Counts { deferred: 1, rejected: 1, ..none }, "attrsync rejected"),
+            (Counts { rejected: 1, invalid: 2, ..none }, "`attrsync runs 7` lists the invalid rows"),
             (Counts { invalid: 1, ..none }, "attrsync runs 7"),
         ] {
             assert!(hint(&report(counts)).unwrap_or_default().contains(word), "{word}");

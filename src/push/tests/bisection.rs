@@ -1,7 +1,8 @@
 //! How a push sorts a refused batch.
 
-use super::driver::{Driver, Hold, accepted, changes, html, problem, refusing};
+use super::driver::{Driver, Hold, accepted, changes, html, lost, problem, refusing};
 use crate::config::PushConfig;
+use crate::push::ExtraRequests;
 use crate::record::Verdict;
 
 #[test]
@@ -70,4 +71,14 @@ fn a_learned_size_holds_for_the_parts_of_a_bisection() {
     driver.run(refusing(&[2]));
     assert!(driver.sent.iter().all(|sent| sent.items.len() <= 4));
     assert_eq!((driver.rejected(), driver.confirmed().len()), (vec![2], 9));
+}
+
+#[test]
+fn requests_that_the_plan_does_not_need_are_counted_by_cause() {
+    let mut driver = Driver::new(changes(20));
+    driver.respond(|_| lost());
+    driver.run(refusing(&[13]));
+    let ExtraRequests { repeated, bisection, learned_size } = driver.push.extra_requests();
+    assert_eq!((repeated, learned_size), (1, None));
+    assert_eq!(2 + repeated + bisection, driver.sent.len() as u64, "two requests are the plan's");
 }

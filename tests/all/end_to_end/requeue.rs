@@ -157,7 +157,7 @@ fn with_deleted_customers(kind: LedgerKind) -> World {
     world.store().delete_customer(4);
     world.store().delete_customer(5);
     world.change("second", "3, 4, 5");
-    let said = world.sync().exits(3).balances().tells(&["the store no longer has these customers"]);
+    let said = world.sync().exits(3).balances().tells(&["2 customers are not in the store"]);
     assert_eq!((said.count("confirmed"), said.count("rejected")), (2, 4));
     world
 }
@@ -230,7 +230,7 @@ fn promise_5_customers_that_a_killed_or_stopped_run_did_not_check_are_checked_by
         assert_eq!(deleted_customers(&world), 0, "the run checked no customer");
 
         world.store().reset_log();
-        let said = world.sync().exits(3).balances().tells(&["the store no longer has these customers"]);
+        let said = world.sync().exits(3).balances().tells(&["2 customers are not in the store"]);
         assert_eq!((said.count("rejected"), said.count("still_rejected")), (0, 2));
         assert_eq!(asks(&world), 1, "one call for both");
         assert_eq!(deleted_customers(&world), 2);
