@@ -12,6 +12,7 @@ pub mod postgres;
 mod sql;
 pub mod sqlite;
 mod statements;
+mod tables;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -9,7 +9,7 @@ use crate::ledger::postgres::migrate::known_version;
 use crate::ledger::postgres::rights::check_writable;
 use crate::ledger::sql::{Param, Rows as _, Statement};
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::{LedgerError, Result};
+use crate::ledger::{LedgerError, Result, sqlite};
 
 /// A ledger, opened for reading. Needs no lock and takes none.
 #[derive(Debug)]
@@ -40,7 +40,12 @@ impl AuditLog {
                 (Location::Postgres(url.clone()), Session::open_postgres(url.expose()).await?)
             }
         };
-        let Some(present) = session.version().await? else { return Ok(None) };
+        let Some(present) = session.version().await? else {
+            if let Location::Sqlite(path) = &location {
+                sqlite::refuse_incomplete(path)?;
+            }
+            return Ok(None);
+        };
         // Both dialects have migrations of equal numbers.
         check_version(present, i64::from(known_version()))?;
         Ok(Some(Self { location, session }))

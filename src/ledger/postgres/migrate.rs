@@ -12,7 +12,7 @@ use super::schema::is_ledger;
 use super::session::{self, failed};
 use crate::database::{DatabaseError, Purpose};
 use crate::failpoint;
-use crate::ledger::{LedgerError, Result};
+use crate::ledger::{LedgerError, Result, tables};
 
 mod embedded {
     #![allow(missing_docs, reason = "generated")]
@@ -83,12 +83,7 @@ pub(in crate::ledger) async fn present_version(
 
 /// The names of all tables that the migrations make.
 pub(super) fn table_names() -> Vec<String> {
-    let runner = embedded::migrations::runner();
-    let lines = runner.get_migrations().iter().filter_map(Migration::sql).flat_map(str::lines);
-    lines
-        .filter_map(|line| line.strip_prefix("create table ")?.split(' ').next())
-        .map(str::to_owned)
-        .collect()
+    tables::names(embedded::migrations::runner().get_migrations())
 }
 
 /// Migrates the schema to this build's version, and returns whether it was created. Refuses a schema of a newer build.

@@ -1,5 +1,6 @@
 //! Opening the file: the lock, the connection's settings, the migrations, and the store's row.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,18 @@ use super::failure::Failure;
 use super::file::OpenFiles;
 use super::kind::{self, Kind};
 use super::lock::{self, FileLock};
+use super::reader::{self, Reader};
 use super::{place, rights};
 use crate::failpoint;
-use crate::ledger::{LedgerError, Result};
+use crate::ledger::{LedgerError, Result, tables};
 use crate::record::StoreName;
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
 }
+
+/// The record of the migrations that were applied.
+const RECORD: &str = "refinery_schema_history";
 
 /// How long a writer waits for another program that locks the database, such as an SQL prompt.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,7 +78,45 @@ pub(super) fn writable(path: &Path) -> Result<PathBuf> {
     place::refuse_unsafe(&path)?;
     kind::refuse_foreign(&path)?;
     rights::writable(&path)?;
+    refuse_incomplete(&path)?;
     Ok(path)
+}
+
+/// Fails if the ledger lacks a table that its migrations have made, or the record of them.
+pub(crate) fn refuse_incomplete(path: &Path) -> Result<()> {
+    if !path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        return Ok(());
+    }
+    let reader = Reader::open(path)?;
+    let missing =
+        missing_table(&reader).map_err(|error| Failure::from(error).into_error("look for its tables"))?;
+    match missing {
+        Some(table) => Err(LedgerError::Unusable(format!(
+            "the ledger {} lacks its table {table}: restore a backup of the ledger",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Returns the first table that is missing. An older version may not have every table yet.
+fn missing_table(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let mut names = connection.prepare("select name from sqlite_schema where type in ('table', 'view')")?;
+    let there: HashSet<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if there.iter().all(|name| name == RECORD) {
+        return Ok(None);
+    }
+    if !there.contains(RECORD) {
+        return Ok(Some(RECORD.to_owned()));
+    }
+    let runner = embedded::migrations::runner();
+    let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
+    let sql = "select max(version) from refinery_schema_history";
+    match connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))? {
+        None => Ok(Some(format!("{RECORD}'s rows"))),
+        present if present != known => Ok(None),
+        _ => Ok(tables::names(runner.get_migrations()).into_iter().find(|name| !there.contains(name))),
+    }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -94,11 +137,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 fn open_error(path: &Path, error: rusqlite::Error) -> LedgerError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => kind::no_database(path),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Unusable(format!(
-            "the ledger {} is in use by another program: end that program's transaction and try again",
-            path.display()
-        )),
-        _ => Failure::from(error).into_error("open its file"),
+        _ => reader::open_error(path, error),
     }
 }
 

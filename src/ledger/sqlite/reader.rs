@@ -35,11 +35,11 @@ impl Reader {
         let stamp = Stamp::of(path).map_err(|error| rights::unusable(path, &error))?;
         match connect(path) {
             Ok(connection) => Ok(Self { connection, unlocked: None }),
-            Err(error) if !needs_to_write(&error) => Err(Failure::from(error).into_error("open its file")),
+            Err(error) if !needs_to_write(&error) => Err(open_error(path, error)),
             Err(_) if has_newer_commits(path) => Err(unreadable(path)),
             Err(_) => match connect_immutable(path) {
                 Ok(connection) => Ok(Self { connection, unlocked: Some((path.to_owned(), stamp)) }),
-                Err(error) => Err(Failure::from(error).into_error("open its file")),
+                Err(error) => Err(open_error(path, error)),
             },
         }
     }
@@ -82,6 +82,17 @@ pub(super) fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
     let name = path.to_string_lossy();
     let escaped = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+}
+
+/// The error of a file that SQLite cannot open.
+pub(super) fn open_error(path: &Path, error: rusqlite::Error) -> LedgerError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Unusable(format!(
+            "the ledger {} is in use by another program: end that program's transaction and try again",
+            path.display()
+        )),
+        _ => Failure::from(error).into_error("open its file"),
+    }
 }
 
 fn needs_to_write(error: &rusqlite::Error) -> bool {

@@ -333,3 +333,22 @@ async fn a_damaged_ledger_is_told_as_such() {
     assert_eq!(cause.to_string(), "database disk image is malformed");
     assert!(cause.source().is_none(), "said once");
 }
+
+#[tokio::test]
+async fn a_ledger_that_lost_a_table_is_refused() {
+    for (sql, lacks) in [
+        ("drop table invalid_rows", "lacks its table invalid_rows"),
+        ("drop table refinery_schema_history", "lacks its table refinery_schema_history"),
+        ("delete from refinery_schema_history", "lacks its table refinery_schema_history's rows"),
+    ] {
+        let backend = SqliteBackend::fresh();
+        drop(SqliteLedger::open(&backend.path(), &store()).await.expect("opens"));
+        Connection::open(backend.path()).expect("opens").execute_batch(sql).expect(sql);
+        for told in checked_and_opened(&backend.path()).await {
+            assert!(told.contains(lacks) && told.contains("restore a backup"), "{sql}: {told}");
+        }
+        // A command that reads must not say that there is no ledger yet.
+        let opened = AuditLog::open(&LedgerConfig::Sqlite(backend.path())).await;
+        assert!(!matches!(opened, Ok(None)), "{sql}");
+    }
+}
