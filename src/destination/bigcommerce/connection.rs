@@ -38,7 +38,7 @@ pub(super) fn failure(error: &(dyn Error + 'static), proxy: Option<&Proxy>, mask
     }
     let failed = find::<io::Error>(error);
     let whole = error.source().map_or_else(|| error.to_string(), with_causes);
-    let reason = failed.map_or_else(|| whole.clone(), ToString::to_string);
+    let reason = failed.map_or_else(|| whole.replace("client error (Connect): ", ""), ToString::to_string);
     if let Some(proxy) = proxy {
         let (place, variable) = (proxy.place(), proxy.variable);
         let needs_password = whole.contains("proxy authorization required");
