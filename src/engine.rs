@@ -1,7 +1,7 @@
 //! One run, from the source's snapshot to the report. The engine sees ports only.
 //!
-//! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`requeue`] makes rejected values
-//! unconfirmed by hand. A planner (`planning`) fills a `plan_writer`. `push` executes what the pure [`crate::push`]
+//! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`requeue`] edits rejected values
+//! by hand. A planner (`planning`) fills a `plan_writer`. `push` executes what the pure [`crate::push`]
 //! decides.
 
 mod existence;

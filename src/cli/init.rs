@@ -44,13 +44,16 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     context.console.out(DDL)?;
     let done = match write(path, args.force) {
         Ok(()) => format!("wrote {name}"),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_file() => {
             format!("kept {name}, which exists already (--force overwrites it)")
         }
         Err(error) => {
             let failure = Failure::new(format!("could not write {name}: {error}"));
             return Err(match error.kind() {
                 ErrorKind::NotFound => failure.hint("make its folder first"),
+                ErrorKind::AlreadyExists => {
+                    failure.hint("a folder has that name, or a link to a file that is not there: name another with --config")
+                }
                 _ => failure,
             });
         }

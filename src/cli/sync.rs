@@ -1,5 +1,6 @@
 //! `attrsync sync`: plans, then pushes the changes.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::{self, Options, Ports, Progress, Report};
 use crate::ledger::LedgerError;
-use crate::record::{RunStatus, WaitReason};
+use crate::record::{KeyScope, RunStatus, WaitReason};
 use crate::tries::Tries;
 use crate::waits::Waits;
 
@@ -88,7 +89,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         console.note(&format!("run {} itself {}", report.run_id, report.status));
     }
     if console.is_quiet() && !args.json && exit == Exit::Partial {
-        list_failures(console, &config, report.run_id).await?;
+        list_failures(console, &config, &report).await?;
     }
     if let Some(hint) = view::sync::hint(&report) {
         match exit {
@@ -99,12 +100,23 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     Ok(exit)
 }
 
-/// Lists the values that did not land. Without the log lines, the report only counts them.
-async fn list_failures(console: &Console, config: &Config, run_id: i64) -> Result<(), Failure> {
+/// Lists the values that did not land, and those that are still rejected. Without the log lines, the report only counts
+/// them.
+async fn list_failures(console: &Console, config: &Config, report: &Report) -> Result<(), Failure> {
     let audit = wiring::existing_audit(&config.ledger).await?;
-    let failures = audit.failures(run_id, LISTED).await?;
-    let invalid = audit.invalid_rows(run_id, LISTED).await?;
-    Ok(console.out(&view::audit::failures(&failures, &invalid)?)?)
+    let failures = audit.failures(report.run_id, LISTED).await?;
+    let invalid = audit.invalid_rows(report.run_id, LISTED).await?;
+    console.out(&view::audit::failures(&failures, &invalid)?)?;
+    let counts = &report.counts;
+    let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(()) };
+    if counts.still_rejected > counts.acknowledged {
+        let mut rejected = audit.rejected(store_id, KeyScope::default(), LISTED).await?.values;
+        rejected.retain(|value| value.run_id != report.run_id && !value.acknowledged);
+        let (standings, names) = (BTreeMap::new(), BTreeMap::new());
+        let rows = view::rejected::text(&rejected, &standings, &names);
+        console.out(&format!("\nstill rejected\n{rows}"))?;
+    }
+    Ok(())
 }
 
 /// Runs a sync under the lock. The lock ends with it.

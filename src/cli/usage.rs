@@ -76,8 +76,8 @@ fn hint(error: &clap::Error) -> Option<&'static str> {
         _ => return None,
     };
     let Some(ContextValue::String(guess)) = error.get(kind) else { return None };
-    let guess = guess.split('=').next().unwrap_or_default();
-    GUESSES.iter().find(|(names, _)| names.contains(&guess)).map(|(_, hint)| *hint)
+    let guess = guess.split('=').next().unwrap_or_default().to_lowercase().replace('_', "-");
+    GUESSES.iter().find(|(names, _)| names.contains(&guess.as_str())).map(|(_, hint)| *hint)
 }
 
 /// Returns the exit code for a message of the parser. The parser's own code for wrong usage is 2, which means pending
@@ -101,6 +101,7 @@ mod tests {
         for (line, words) in [
             ("attrsync sync --dry-run", "attrsync plan"),
             ("attrsync sync --dry-run=true", "attrsync plan"),
+            ("attrsync sync --dry_run", "attrsync plan"),
             ("attrsync sync -n", "attrsync plan"),
             ("attrsync diff", "attrsync plan"),
             ("attrsync retry", "attrsync rejected --retry"),

@@ -199,6 +199,13 @@ fn init_prints_the_ddl_in_any_case_and_does_not_overwrite_unasked() {
     assert!(said.err.contains("make its folder first"), "{}", said.err);
     let files = fs::read_dir(place.path()).expect("the folder").count();
     assert_eq!(files, 1, "only sync.toml");
+
+    fs::create_dir(place.path().join("folder")).expect("a folder");
+    std::os::unix::fs::symlink("nowhere", place.path().join("link")).expect("a link");
+    for name in ["folder", "link"] {
+        let said = place.run(&["init", "--config", name]);
+        assert_eq!((said.code, &said.out), (Some(1), &ddl), "{name} is no configuration that could be kept");
+    }
 }
 
 #[test]
