@@ -48,6 +48,12 @@ impl Failure {
         Self { status, ..Self::new(problem) }
     }
 
+    /// Adds words to the error.
+    pub(super) fn and(self, words: &str) -> Self {
+        let error = anyhow!("{}{words}", with_causes(self.error.as_ref()));
+        Self { error, ..self }
+    }
+
     /// Adds what to do about it.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
@@ -100,9 +106,7 @@ impl From<SourceError> for Failure {
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         if let Some(hint) = error.hint() {
-            let hint = format!(
-                "{hint}. If a sync was running, nothing is lost: the next sync sends again what was in flight"
-            );
+            let hint = hint.to_owned();
             return Self::of(Exit::Failed, error).hint(hint);
         }
         let (exit, hint) = match &error {
@@ -140,7 +144,18 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Source(error) => error.into(),
-            EngineError::Ledger(error) => error.into(),
+            EngineError::Ledger(error) => {
+                let is_explained = error.hint().is_some();
+                let failure = Self::from(error);
+                match &failure.hint {
+                    Some(hint) if is_explained => {
+                        let hint =
+                            format!("{hint}. Nothing is lost: the next sync sends again what was in flight");
+                        failure.hint(hint)
+                    }
+                    _ => failure,
+                }
+            }
             EngineError::OutOfOrder(error) => Self::caused_by(error),
             EngineError::Attributes { ref hint, .. } => {
                 let hint = hint.clone();

@@ -182,7 +182,7 @@ async fn lock(
                 if again {
                     continue;
                 }
-                return Err(error.into());
+                return Err(Failure::from(error).and(&tries.count()));
             }
             Err(error) => return Err(error.into()),
         }

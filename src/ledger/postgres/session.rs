@@ -158,7 +158,7 @@ pub(super) async fn refuse_other_encodings(connection: &mut PgConnection) -> Res
 async fn reach(url: &str) -> Result<(PgConnection, Endpoint)> {
     let address = Address::parse(url, &|name| std::env::var(name).ok())
         .map_err(|(problem, hint)| LedgerError::Unusable(format!("[ledger] url {problem}: {hint}")))?;
-    database::connect(&address, Purpose::Ledger).await.map_err(of_database("connect to its database"))
+    database::connect(&address, Purpose::Ledger).await.map_err(of_database("open a session"))
 }
 
 async fn set_up(mut connection: PgConnection) -> Result<PgConnection> {
