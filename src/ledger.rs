@@ -93,6 +93,9 @@ impl LedgerError {
 /// The result of a ledger operation.
 pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
+/// The reason of an edit that [`Ledger::mark_unconfirmed`] records.
+pub(crate) const LOST_LOCK: &str = "a run that had lost its lock may have sent the value";
+
 /// A run that is about to be opened.
 #[derive(Debug, Clone)]
 pub struct NewRun {
@@ -164,7 +167,13 @@ pub trait Ledger: LedgerReader {
     /// Removes everything that `save_plan` added, because the source is read again.
     async fn discard_plan(&self, run_id: i64) -> Result<()>;
 
+    /// Removes some of what earlier runs of the store planned and never sent: the changes that a run left `planned`,
+    /// and all invalid rows of a plan that was never complete. Their counts stay. Returns whether there was something
+    /// to remove: call it again until there is not.
+    async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool>;
+
     /// Completes the plan: status `running`, `planned_at` = `at`, the counts of planning, and `deferred` = `planned`.
+    /// The invalid rows are kept for the newest ten syncs of a store.
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()>;
 
     /// Returns up to `limit` changes that are still `planned`, in key order, after `after`: with `in_doubt` those that
@@ -199,7 +208,8 @@ pub trait Ledger: LedgerReader {
 
     /// Commits how a request ended, and the outcomes of some or none of its changes. Returns the run's counts.
     ///
-    /// Changes: outcome, reason, `value_id` if given, `decided_at`. Entries, only if their `run_id` is this run:
+    /// Changes: outcome, reason, `value_id` if given, `decided_at`, `in_doubt_until` and the observed value as given.
+    /// Entries, only if their `run_id` is this run:
     /// `in_doubt_until` as given; confirmed → belief, `value_id` if given, `stored_value` as given, `observed_value`
     /// and `reason` cleared; rejected → belief and reason; unknown → reason and `observed_value`; deferred → reason.
     /// The run's counts move from `unknown` to the outcome's column (to `altered` too if `stored_value` is given);
@@ -254,7 +264,8 @@ pub trait Ledger: LedgerReader {
     /// Records how long the run waited, once and before it is closed.
     async fn record_waits(&self, run_id: i64, totals: &[WaitTotal]) -> Result<()>;
 
-    /// Makes entries unconfirmed. Checks no fencing token: a run that lost its lock may still write this.
+    /// Makes entries unconfirmed, and records each as an edit of the store's newest run. Checks no fencing token: a run
+    /// that lost its lock may still write this.
     async fn mark_unconfirmed(&self, keys: &[Key], at: DateTime<Utc>) -> Result<()>;
 
     /// Keeps what is known of the size of this store's requests. Checks no fencing token.

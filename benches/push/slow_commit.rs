@@ -76,6 +76,10 @@ impl Ledger for SlowCommit {
         self.ledger.discard_plan(run_id).await
     }
 
+    async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool> {
+        self.ledger.remove_unsent(run_id, at).await
+    }
+
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
         self.ledger.seal_plan(run_id, counts, at).await
     }

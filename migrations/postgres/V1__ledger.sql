@@ -1,7 +1,8 @@
 -- The ledger. Times are UTC. The same tables and columns exist in SQLite and in Postgres.
 
 -- One row per store. The address is a part of a store's name, because what a sandbox confirmed says nothing about the
--- live store. owner_run_id is the fencing token: only the run that it names may write.
+-- live store. owner_run_id is the fencing token: only the run that it names may write. name_digest is a digest of the
+-- name, by which an edit of the name is found.
 create table stores (
     id bigint generated always as identity primary key,
     api_url text not null,
@@ -11,11 +12,14 @@ create table stores (
     largest_accepted bigint,
     largest_accepted_at timestamptz,
     owner_run_id bigint,
+    name_digest text not null,
     unique (api_url, hash)
 );
 
 -- One row per run, of kind sync, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred holds at
 -- every commit.
+-- belief_edits: how many rows of belief_edits the run has. invalid_rows_run_id: an earlier run whose invalid rows are the
+-- same and stand for this run's too. plan_removed_at: when a later run had removed what this run planned and never sent.
 create table runs (
     id bigint generated always as identity primary key,
     store_id bigint not null references stores (id),
@@ -39,6 +43,9 @@ create table runs (
     unknown bigint not null default 0,
     deferred bigint not null default 0,
     requests bigint not null default 0,
+    belief_edits bigint not null default 0,
+    invalid_rows_run_id bigint,
+    plan_removed_at timestamptz,
     message text,
     version text not null
 );
@@ -66,8 +73,10 @@ create table requests (
 
 create index requests_by_run on requests (run_id, id);
 
--- The plan, the intent log and the audit in one table. A value of NULL means a delete. in_doubt_until: until then an
--- older request for the key may still be applied, so a change with another value is not sent before. Every
+-- The plan, the intent log and the audit in one table. A value of NULL means a delete. in_doubt_until of a planned
+-- change: until then an older request for the key may still be applied, so a change with another value is not sent
+-- before; of a change with an outcome: until then a request for the key may still be applied. observed_value: another
+-- value that the store showed. Every
 -- change is updated twice: one half of each page is left free for the new rows, so that the index need not change.
 create table changes (
     run_id bigint not null,
@@ -82,6 +91,7 @@ create table changes (
     request_id bigint,
     decided_at timestamptz,
     in_doubt_until timestamptz,
+    observed_value text,
     primary key (run_id, customer_id, attribute_id)
 ) with (fillfactor = 70);
 
@@ -108,8 +118,9 @@ create table entries (
 
 -- One row per change of beliefs without a request. A NULL id means any. edit: requeue made rejected entries
 -- unconfirmed; acknowledge marked rejected entries as known to a person; invalidate made all entries unconfirmed and in
--- doubt; clear made all entries unconfirmed without value_id, stored_value and observed_value. count: how many entries
--- were edited.
+-- doubt; clear made all entries unconfirmed without value_id, stored_value and observed_value; lost_lock made them
+-- unconfirmed because a run that had lost its lock may have sent them. count: how many entries were edited.
+-- in_doubt_until: the edited entries are in doubt at least until then.
 create table belief_edits (
     run_id bigint not null references runs (id),
     customer_id bigint,
@@ -117,7 +128,8 @@ create table belief_edits (
     edit text not null,
     count bigint not null,
     reason text not null,
-    at timestamptz not null
+    at timestamptz not null,
+    in_doubt_until timestamptz
 );
 
 create index belief_edits_by_run on belief_edits (run_id);
@@ -144,7 +156,8 @@ create table rejected_customers (
     primary key (store_id, customer_id)
 );
 
--- Rows of the source that cannot be sent.
+-- Rows of the source that cannot be sent, of the newest ten runs of each store. Rows that stay the same from run to run
+-- are kept once.
 create table invalid_rows (
     run_id bigint not null references runs (id),
     customer_id bigint,

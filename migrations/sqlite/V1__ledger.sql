@@ -1,7 +1,8 @@
 -- The ledger. Times are UTC. The same tables and columns exist in SQLite and in Postgres.
 
 -- One row per store. The address is a part of a store's name, because what a sandbox confirmed says nothing about the
--- live store. owner_run_id is the fencing token: only the run that it names may write.
+-- live store. owner_run_id is the fencing token: only the run that it names may write. name_digest is a digest of the
+-- name, by which an edit of the name is found.
 create table stores (
     id integer primary key,
     api_url text not null,
@@ -11,11 +12,14 @@ create table stores (
     largest_accepted integer,
     largest_accepted_at text,
     owner_run_id integer,
+    name_digest text not null,
     unique (api_url, hash)
 ) strict;
 
 -- One row per run, of kind sync, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred holds at
 -- every commit.
+-- belief_edits: how many rows of belief_edits the run has. invalid_rows_run_id: an earlier run whose invalid rows are the
+-- same and stand for this run's too. plan_removed_at: when a later run had removed what this run planned and never sent.
 create table runs (
     id integer primary key autoincrement,
     store_id integer not null references stores (id),
@@ -39,6 +43,9 @@ create table runs (
     unknown integer not null default 0,
     deferred integer not null default 0,
     requests integer not null default 0,
+    belief_edits integer not null default 0,
+    invalid_rows_run_id integer,
+    plan_removed_at text,
     message text,
     version text not null
 ) strict;
@@ -65,8 +72,10 @@ create table requests (
 
 create index requests_by_run on requests (run_id, id);
 
--- The plan, the intent log and the audit in one table. A value of NULL means a delete. in_doubt_until: until then an
--- older request for the key may still be applied, so a change with another value is not sent before.
+-- The plan, the intent log and the audit in one table. A value of NULL means a delete. in_doubt_until of a planned
+-- change: until then an older request for the key may still be applied, so a change with another value is not sent
+-- before; of a change with an outcome: until then a request for the key may still be applied. observed_value: another
+-- value that the store showed.
 create table changes (
     run_id integer not null,
     customer_id integer not null,
@@ -80,6 +89,7 @@ create table changes (
     request_id integer,
     decided_at text,
     in_doubt_until text,
+    observed_value text,
     primary key (run_id, customer_id, attribute_id)
 ) strict, without rowid;
 
@@ -105,8 +115,9 @@ create table entries (
 
 -- One row per change of beliefs without a request. A NULL id means any. edit: requeue made rejected entries
 -- unconfirmed; acknowledge marked rejected entries as known to a person; invalidate made all entries unconfirmed and in
--- doubt; clear made all entries unconfirmed without value_id, stored_value and observed_value. count: how many entries
--- were edited.
+-- doubt; clear made all entries unconfirmed without value_id, stored_value and observed_value; lost_lock made them
+-- unconfirmed because a run that had lost its lock may have sent them. count: how many entries were edited.
+-- in_doubt_until: the edited entries are in doubt at least until then.
 create table belief_edits (
     run_id integer not null references runs (id),
     customer_id integer,
@@ -114,7 +125,8 @@ create table belief_edits (
     edit text not null,
     count integer not null,
     reason text not null,
-    at text not null
+    at text not null,
+    in_doubt_until text
 ) strict;
 
 create index belief_edits_by_run on belief_edits (run_id);
@@ -141,7 +153,8 @@ create table rejected_customers (
     primary key (store_id, customer_id)
 ) strict, without rowid;
 
--- Rows of the source that cannot be sent.
+-- Rows of the source that cannot be sent, of the newest ten runs of each store. Rows that stay the same from run to run
+-- are kept once.
 create table invalid_rows (
     run_id integer not null references runs (id),
     customer_id integer,

@@ -6,12 +6,13 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::{Failure, is_page, store_hint};
 use super::view::check::Finding;
+use super::view::console::Console;
 use super::{view, wiring};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LedgerConfig};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::engine::{Surroundings, survey};
-use crate::ledger::audit::{AuditLog, Verification};
+use crate::ledger::audit::{AuditLog, Progress, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
 use crate::one_line::one_line;
 use crate::record::{Filter, RequestSizes, Warning};
@@ -81,7 +82,7 @@ async fn ledger_only(context: &Context) -> Result<Vec<Finding>, Failure> {
     let (ledger, audit) = ledger(&config.ledger, true).await;
     let mut findings = vec![ledger];
     if let Some(audit) = audit {
-        findings.extend(verifications(&audit).await);
+        findings.extend(verifications(&context.console, &audit).await);
     }
     Ok(findings)
 }
@@ -168,8 +169,10 @@ async fn ledger(config: &LedgerConfig, verify: bool) -> (Finding, Option<AuditLo
 }
 
 /// The ledger is consistent.
-async fn verifications(audit: &AuditLog) -> Vec<Finding> {
-    let verifications = match audit.verify().await {
+async fn verifications(console: &Console, audit: &AuditLog) -> Vec<Finding> {
+    let progress = Progress::default();
+    let verified = view::verifying::show(console, &progress, audit.verify(&progress)).await;
+    let verifications = match verified {
         Ok(verifications) => verifications,
         Err(error) => return vec![bad("database", &error.into())],
     };

@@ -12,5 +12,6 @@ pub(super) mod rejected;
 pub(super) mod sync;
 pub(super) mod table;
 pub(super) mod text;
+pub(super) mod verifying;
 mod wait;
 pub(super) mod warnings;

@@ -209,6 +209,7 @@ async fn plan(
     run_id: i64,
 ) -> Result<(Planned, Vec<String>, Vec<Warning>), EngineError> {
     let Ports { ledger, destination, waits, .. } = ports;
+    while ledger.remove_unsent(run_id, ports.clock.now()).await? {}
     let attributes = store_changes::attributes(Some(ledger), destination, config, waits).await?;
     let filter = resolve(options, &attributes)?;
     if options.full {

@@ -19,4 +19,4 @@ pub use rows::{
     RunRow, StoreRow,
 };
 pub use store_reader::StoreReader;
-pub use verify::Verification;
+pub use verify::{Progress, Verification};

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::cells::{Cells, Value, unexpected};
 use super::sql::{Fence, Rows, Sql, statement};
 use super::statements::*;
-use super::{CustomerToCheck, NewRun, Result};
+use super::{CustomerToCheck, LOST_LOCK, NewRun, Result};
 use crate::record::{
     Action, BeliefEdit, Change, Counts, EditKind, Key, KeyScope, KnownAttribute, PlannedChange, RunStatus,
     WaitTotal,
@@ -73,6 +73,30 @@ pub(super) async fn discard_plan(session: &dyn Sql, fence: Fence) -> Result<()> 
     session.write("discard the plan", Some(fence), steps).await.map(drop)
 }
 
+/// The most changes that are removed in one transaction.
+const REMOVED_AT_ONCE: i64 = 10_000;
+
+pub(super) async fn remove_unsent(session: &dyn Sql, fence: Fence, at: DateTime<Utc>) -> Result<bool> {
+    let doing = "look for plans that were never sent";
+    let unsent = session.rows(doing, statement!(UNSENT_PLAN, fence.store_id, fence.run_id)).await?;
+    let Some(mut run) = unsent.into_iter().next().map(Cells::of) else { return Ok(false) };
+    let (run_id, is_sealed) = (run.int()?, run.int()? == 1);
+    let first = session.rows(doing, statement!(UNSENT_FROM, run_id, REMOVED_AT_ONCE - 1)).await?;
+    let steps = match first.into_iter().next().map(Cells::of) {
+        Some(mut first) => vec![statement!(REMOVE_UNSENT, run_id, first.int()?, first.int()?)],
+        None => {
+            let mut steps = vec![
+                statement!(REMOVE_UNSENT, run_id, i64::MIN, i64::MIN),
+                statement!(PLAN_REMOVED, run_id, at),
+            ];
+            steps.extend((!is_sealed).then(|| statement!(DISCARD_INVALID_ROWS, run_id)));
+            steps
+        }
+    };
+    session.write("remove a plan that was never sent", Some(fence), steps).await?;
+    Ok(true)
+}
+
 pub(super) async fn seal_plan(
     session: &dyn Sql,
     fence: Fence,
@@ -92,7 +116,16 @@ pub(super) async fn seal_plan(
         counts.orphans,
         counts.planned
     );
-    session.write("complete the plan", Some(fence), vec![seal]).await.map(drop)
+    let mut steps = vec![seal];
+    if counts.invalid > 0 {
+        let before = statement!(INVALID_ROWS_BEFORE, fence.store_id, fence.run_id);
+        if let Some(before) = session.rows("look for the plan before", before).await?.into_iter().next() {
+            steps.push(statement!(REFER_TO_INVALID_ROWS, fence.run_id, Cells::of(before).int()?));
+            steps.push(statement!(DISCARD_REPEATED_INVALID_ROWS, fence.run_id));
+        }
+    }
+    steps.push(statement!(DISCARD_OLD_INVALID_ROWS, fence.store_id));
+    session.write("complete the plan", Some(fence), steps).await.map(drop)
 }
 
 /// `sql` is a [`planned!`](super::statements::planned).
@@ -138,6 +171,7 @@ pub(super) async fn edit_beliefs(
         EditKind::Requeue => (REQUEUE, RECORD_EDIT_OF_REJECTED),
         EditKind::Invalidate => (INVALIDATE, RECORD_EDIT_OF_ALL),
         EditKind::Clear => (CLEAR, RECORD_EDIT_OF_ALL),
+        EditKind::LostLock => (INVALIDATE, RECORD_EDIT_OF_ALL),
     };
     let Fence { store_id, run_id } = fence;
     let KeyScope { customer_id, attribute_id } = edit.scope;
@@ -147,7 +181,18 @@ pub(super) async fn edit_beliefs(
         _ => statement!(update, store_id, customer_id, attribute_id, reason, edit.in_doubt_until),
     };
     let steps = vec![
-        statement!(record, store_id, customer_id, attribute_id, run_id, edit.edit.as_str(), reason, at),
+        statement!(
+            record,
+            store_id,
+            customer_id,
+            attribute_id,
+            run_id,
+            edit.edit.as_str(),
+            reason,
+            at,
+            edit.in_doubt_until
+        ),
+        statement!(COUNT_EDIT, run_id),
         update,
     ];
     int(session.write("edit beliefs", Some(fence), steps).await?)
@@ -198,8 +243,15 @@ pub(super) async fn mark_unconfirmed(
     keys: &[Key],
     at: DateTime<Utc>,
 ) -> Result<()> {
-    let mark = |key: &Key| statement!(MARK_UNCONFIRMED, store_id, key.customer_id, key.attribute_id, at);
-    session.write("make entries unconfirmed", None, keys.iter().map(mark).collect()).await.map(drop)
+    let edit = EditKind::LostLock.as_str();
+    let mark = |&Key { customer_id, attribute_id }: &Key| {
+        [
+            statement!(RECORD_LOST_LOCK, store_id, customer_id, attribute_id, edit, LOST_LOCK, at),
+            statement!(COUNT_LOST_LOCK, store_id),
+            statement!(MARK_UNCONFIRMED, store_id, customer_id, attribute_id, at),
+        ]
+    };
+    session.write("make entries unconfirmed", None, keys.iter().flat_map(mark).collect()).await.map(drop)
 }
 
 pub(super) async fn keep_request_sizes(session: &dyn Sql, store_id: i64, sizes: &RequestSizes) -> Result<()> {

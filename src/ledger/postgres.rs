@@ -72,9 +72,10 @@ impl PostgresLedger {
 
 async fn find_or_make(connection: &mut PgConnection, store: &StoreName) -> Result<i64> {
     let doing = failed("find the store");
-    sqlx::query("insert into stores (api_url, hash) values ($1, $2) on conflict do nothing")
+    sqlx::query("insert into stores (api_url, hash, name_digest) values ($1, $2, $3) on conflict do nothing")
         .bind(&store.api_url)
         .bind(&store.hash)
+        .bind(store.digest())
         .execute(&mut *connection)
         .await
         .map_err(doing)?;
@@ -127,6 +128,10 @@ impl Ledger for PostgresLedger {
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
         cold::discard_plan(&self.writer, self.fence(run_id)).await
+    }
+
+    async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool> {
+        cold::remove_unsent(&self.writer, self.fence(run_id), at).await
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The small session port through which both databases run the statements of [`super::statements`].
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -53,14 +55,14 @@ impl From<Option<DateTime<Utc>>> for Param {
 /// A statement with its parameters `$1`, `$2`, and so on.
 #[derive(Debug, Clone)]
 pub(super) struct Statement {
-    pub(super) sql: &'static str,
+    pub(super) sql: Cow<'static, str>,
     pub(super) params: Vec<Param>,
 }
 
 /// Makes a [`Statement`] of a text and its parameters.
 macro_rules! statement {
     ($sql:expr $(, $param:expr)* $(,)?) => {
-        crate::ledger::sql::Statement { sql: $sql, params: vec![$($crate::ledger::sql::Param::from($param)),*] }
+        crate::ledger::sql::Statement { sql: ($sql).into(), params: vec![$($crate::ledger::sql::Param::from($param)),*] }
     };
 }
 pub(super) use statement;

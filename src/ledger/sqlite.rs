@@ -29,7 +29,7 @@ use self::file::OpenFiles;
 pub(crate) use self::kind::refuse_foreign;
 pub(crate) use self::lock::is_locked;
 use self::open::Opened;
-pub(crate) use self::open::refuse_incomplete;
+pub(crate) use self::open::{in_memory, refuse_incomplete};
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;
@@ -132,6 +132,10 @@ impl Ledger for SqliteLedger {
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
         cold::discard_plan(&self.writer, self.fence(run_id)).await
+    }
+
+    async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool> {
+        cold::remove_unsent(&self.writer, self.fence(run_id), at).await
     }
 
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {

@@ -32,6 +32,72 @@ pub(super) const UNCLOSED_RUN: &str =
 pub(super) const RECORD_WAIT: &str =
     "insert into waits (run_id, reason, waits, milliseconds) values ($1, $2, $3, $4)";
 
+/// The oldest run before `$2` that has ended and left changes that it planned and never sent.
+pub(super) const UNSENT_PLAN: &str = "
+    select id, case when planned_at is null then 0 else 1 end from runs
+    where store_id = $1 and id < $2 and finished_at is not null and plan_removed_at is null and kind = 'sync'
+        and (deferred > 0 or planned_at is null)
+    order by id limit 1";
+
+/// The change from which on a run has `$2` + 1 unsent changes. They are sent in key order, so the unsent ones are last.
+pub(super) const UNSENT_FROM: &str = "
+    select customer_id, attribute_id from changes where run_id = $1 and outcome = 'planned'
+    order by customer_id desc, attribute_id desc limit 1 offset $2";
+
+pub(super) const REMOVE_UNSENT: &str = "
+    delete from changes
+    where run_id = $1 and (customer_id, attribute_id) >= ($2, $3) and outcome = 'planned'";
+
+pub(super) const PLAN_REMOVED: &str = "update runs set plan_removed_at = $2 where id = $1";
+
+/// The run that holds the invalid rows of the newest plan before that of run `$2`.
+pub(super) const INVALID_ROWS_BEFORE: &str = "
+    select coalesce(invalid_rows_run_id, id) from runs
+    where store_id = $1 and id < $2 and planned_at is not null order by id desc limit 1";
+
+macro_rules! invalid_rows_of {
+    ($run:literal) => {
+        concat!(
+            "select customer_id, attribute_id, value, reason, count(*) from invalid_rows where run_id = ",
+            $run,
+            " group by customer_id, attribute_id, value, reason"
+        )
+    };
+}
+
+/// Lets the invalid rows of run `$2` stand for those of run `$1` if they are the same.
+pub(super) const REFER_TO_INVALID_ROWS: &str = concat!(
+    "update runs set invalid_rows_run_id = $2 where id = $1 and not exists (",
+    invalid_rows_of!("$1"),
+    " except ",
+    invalid_rows_of!("$2"),
+    ") and not exists (",
+    invalid_rows_of!("$2"),
+    " except ",
+    invalid_rows_of!("$1"),
+    ")"
+);
+
+pub(super) const DISCARD_REPEATED_INVALID_ROWS: &str = "
+    delete from invalid_rows
+    where run_id = $1 and exists (select 1 from runs where id = $1 and invalid_rows_run_id is not null)";
+
+/// Removes the invalid rows of all but the newest ten syncs of a store, and of the runs that those refer to.
+pub(super) const DISCARD_OLD_INVALID_ROWS: &str = "
+    delete from invalid_rows
+    where run_id in (
+        select r.id from runs r
+        where r.store_id = $1 and r.kind = 'sync'
+            and r.id < (select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9)
+            and r.id in (select run_id from invalid_rows)
+            and r.id not in (
+                select n.invalid_rows_run_id from runs n
+                where n.store_id = $1 and n.invalid_rows_run_id is not null and n.id >= (
+                    select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9
+                )
+            )
+    )";
+
 pub(super) const DISCARD_CHANGES: &str = "delete from changes where run_id = $1";
 
 pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where run_id = $1";
@@ -76,22 +142,24 @@ macro_rules! in_scope {
 
 /// Records an edit before it is made, because it counts the entries that it will meet.
 pub(super) const RECORD_EDIT_OF_REJECTED: &str = in_scope!(
-    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
-    select $4, $2, $3, $5, count(*), $6, $7 from entries",
+    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until)
+    select $4, $2, $3, $5, count(*), $6, $7, $8 from entries",
     " and belief = 'rejected' returning count"
 );
 
 pub(super) const RECORD_ACKNOWLEDGEMENT: &str = in_scope!(
-    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
-    select $4, $2, $3, $5, count(*), $6, $7 from entries",
+    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until)
+    select $4, $2, $3, $5, count(*), $6, $7, $8 from entries",
     " and belief = 'rejected' and acknowledged = 0 returning count"
 );
 
 pub(super) const RECORD_EDIT_OF_ALL: &str = in_scope!(
-    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
-    select $4, $2, $3, $5, count(*), $6, $7 from entries",
+    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until)
+    select $4, $2, $3, $5, count(*), $6, $7, $8 from entries",
     " returning count"
 );
+
+pub(super) const COUNT_EDIT: &str = "update runs set belief_edits = belief_edits + 1 where id = $1";
 
 pub(super) const REQUEUE: &str = in_scope!(
     "update entries set belief = 'unconfirmed', acknowledged = 0, reason = $4,
@@ -113,6 +181,16 @@ pub(super) const CLEAR: &str = in_scope!(
         in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
     ""
 );
+
+/// Records that a run without the lock makes an entry unconfirmed, as an edit of the newest run.
+pub(super) const RECORD_LOST_LOCK: &str = "
+    insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
+    select (select max(id) from runs where store_id = $1), $2, $3, $4, count(*), $5, $6
+    from entries where store_id = $1 and customer_id = $2 and attribute_id = $3";
+
+pub(super) const COUNT_LOST_LOCK: &str = "
+    update runs set belief_edits = belief_edits + 1
+    where id = (select max(id) from runs where store_id = $1)";
 
 pub(super) const MARK_UNCONFIRMED: &str = "
     update entries set belief = 'unconfirmed', acknowledged = 0, updated_at = $4

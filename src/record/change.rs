@@ -129,6 +129,18 @@ impl Verdict {
         }
     }
 
+    /// The other value that the store showed, if it showed one: the stored form of a confirmed value, or what was read
+    /// back.
+    #[must_use]
+    pub fn observed_value(&self) -> Option<&str> {
+        match self {
+            Self::Confirmed { stored_value: value, .. } | Self::Unknown { observed_value: value, .. } => {
+                value.as_deref()
+            }
+            Self::Rejected { .. } | Self::Deferred { .. } => None,
+        }
+    }
+
     /// The reason that is recorded, if there is one.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {

@@ -60,6 +60,8 @@ words! {
         /// All entries become unconfirmed and lose the value's id, its stored form and its observed value: the store
         /// lost them.
         Clear = "clear",
+        /// All entries become unconfirmed: a run that had lost its lock may have sent their values.
+        LostLock = "lost_lock",
     }
 }
 

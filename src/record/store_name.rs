@@ -25,6 +25,16 @@ impl StoreName {
         let api_url = url.as_ref().map_or(api_url, Url::as_str).trim_end_matches('/').to_owned();
         Self { api_url, hash: hash.into().to_ascii_lowercase() }
     }
+
+    /// Returns a digest of the name (FNV-1a), by which the ledger notices that a name was edited by hand.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let bytes = self.api_url.bytes().chain([0]).chain(self.hash.bytes());
+        let digest = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{digest:016x}")
+    }
 }
 
 impl fmt::Display for StoreName {
@@ -53,5 +63,15 @@ mod tests {
         }
         assert_ne!(StoreName::new("https://a", "x"), StoreName::new("https://a", "y"));
         assert_eq!(StoreName::new("https://a", "ABC1"), StoreName::new("https://a", "abc1"));
+    }
+
+    #[test]
+    fn another_name_has_another_digest() {
+        let digest = |api_url: &str, hash: &str| {
+            StoreName { api_url: api_url.to_owned(), hash: hash.to_owned() }.digest()
+        };
+        assert_eq!(digest("https://a", "x"), "0");
+        assert_ne!(digest("https://a", "x"), digest("https://a", "y"));
+        assert_ne!(digest("https://a", "x"), digest("https://ax", ""));
     }
 }

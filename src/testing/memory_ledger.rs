@@ -222,6 +222,10 @@ impl Ledger for MemoryLedger {
         self.database.writable("discard the plan")?.discard_plan(self.store, run_id)
     }
 
+    async fn remove_unsent(&self, run_id: i64, _at: DateTime<Utc>) -> Result<bool> {
+        self.database.writable("remove a plan that was never sent")?.remove_unsent(self.store, run_id)
+    }
+
     async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
         self.database.writable("complete the plan")?.seal_plan(self.store, run_id, counts, at)
     }

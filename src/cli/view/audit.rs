@@ -33,6 +33,9 @@ const RUN: &[Column] = &[
     ("message", "message"),
 ];
 
+/// The columns that only an active run has.
+const ACTIVE: &[Column] = &[("in flight", "in_flight"), ("to come", "to_come")];
+
 /// The columns of a store.
 const STORE: &[Column] = &[("store", "hash"), ("at", "api_url")];
 
@@ -131,7 +134,10 @@ pub(crate) fn run(
     invalid: &[impl Serialize],
     waits: &[impl Serialize],
 ) -> Result<String> {
-    let mut text = pairs(RUN, &serde_json::to_value(run)?);
+    let run = serde_json::to_value(run)?;
+    let is_active = ["in_flight", "to_come"].iter().any(|field| run[field].as_i64().is_some_and(|n| n > 0));
+    let columns = if is_active { [&RUN[..6], ACTIVE, &RUN[6..]].concat() } else { RUN.to_vec() };
+    let mut text = pairs(&columns, &run);
     text += &section("waited for", WAIT, waits)?;
     text += &section("requests", REQUEST, requests)?;
     text += &section("belief edits", EDIT, edits)?;
@@ -258,6 +264,8 @@ customer  attribute  value     outcome   request  reason
                 acknowledged: 2,
                 ..Counts::default()
             },
+            in_flight: 0,
+            to_come: 0,
             message: None,
             version: "0.1.0".to_owned(),
         }

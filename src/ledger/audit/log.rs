@@ -1,5 +1,6 @@
 //! Opening a ledger for reading.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::session::Session;
@@ -85,11 +86,11 @@ impl AuditLog {
     /// Runs a query and reads each of its rows.
     pub(super) async fn query<T>(
         &self,
-        sql: &'static str,
+        sql: impl Into<Cow<'static, str>>,
         params: Vec<Param>,
         read: impl Fn(&mut Cells) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let rows = self.session.rows("run a query", Statement { sql, params }).await?;
+        let rows = self.session.rows("run a query", Statement { sql: sql.into(), params }).await?;
         rows.into_iter().map(|row| read(&mut Cells::of(row))).collect()
     }
 }

@@ -78,7 +78,12 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn runs(&self, limit: i64) -> Result<Vec<RunRow>> {
-        self.query(runs!("order by r.id desc limit $1"), vec![Param::from(limit)], run_row).await
+        let mut runs =
+            self.query(runs!("order by r.id desc limit $1"), vec![Param::from(limit)], run_row).await?;
+        for run in &mut runs {
+            self.tell_state(run).await?;
+        }
+        Ok(runs)
     }
 
     /// One run.
@@ -86,7 +91,35 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn run(&self, id: i64) -> Result<Option<RunRow>> {
+        let Some(mut run) = self.recorded_run(id).await? else { return Ok(None) };
+        self.tell_state(&mut run).await?;
+        Ok(Some(run))
+    }
+
+    async fn recorded_run(&self, id: i64) -> Result<Option<RunRow>> {
         Ok(self.query(runs!("where r.id = $1"), vec![Param::from(id)], run_row).await?.pop())
+    }
+
+    /// Tells an active run from one that was interrupted and that no later run has closed yet. What is not known yet
+    /// of an active run is counted apart.
+    async fn tell_state(&self, run: &mut RunRow) -> Result<()> {
+        if run.finished_at.is_some() {
+            return Ok(());
+        }
+        if !self.is_active(run.id, run.store_id).await? {
+            // It may have ended just now.
+            match self.recorded_run(run.id).await? {
+                Some(ended) if ended.finished_at.is_some() => *run = ended,
+                _ => {
+                    run.status = RunStatus::Interrupted.as_str().to_owned();
+                    run.needs_attention = true;
+                }
+            }
+            return Ok(());
+        }
+        run.in_flight = std::mem::take(&mut run.counts.unknown);
+        run.to_come = std::mem::take(&mut run.counts.deferred);
+        Ok(())
     }
 
     /// The requests of a run, in order.
@@ -158,7 +191,8 @@ impl AuditLog {
     /// The database failed.
     pub async fn invalid_rows(&self, run_id: i64, limit: i64) -> Result<Vec<InvalidRow>> {
         let sql = "select customer_id, attribute_id, value, reason from invalid_rows
-            where run_id = $1 order by customer_id, attribute_id limit $2";
+            where run_id = (select coalesce(invalid_rows_run_id, id) from runs where id = $1)
+            order by customer_id, attribute_id limit $2";
         self.query(sql, vec![Param::from(run_id), Param::from(limit)], invalid_row).await
     }
 
@@ -207,7 +241,7 @@ impl AuditLog {
         let belief_edits = self.query(edits, params.clone(), belief_edit).await?;
         // A row without an attribute counts as attribute -1: it is shown if no attribute is asked for.
         let invalid = "select r.id, r.started_at, i.customer_id, i.attribute_id, i.value, i.reason
-            from runs r join invalid_rows i on i.run_id = r.id
+            from runs r join invalid_rows i on i.run_id = coalesce(r.invalid_rows_run_id, r.id)
             where r.id = (
                     select max(id) from runs where store_id = $1 and kind = 'sync' and planned_at is not null
                 )
@@ -263,6 +297,8 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
         needs_attention: finished_at.is_some() && status != RunStatus::Succeeded.as_str(),
         status,
         counts: row.counts()?,
+        in_flight: 0,
+        to_come: 0,
         message: row.maybe_text()?,
         version: row.text()?,
     })

@@ -45,9 +45,13 @@ pub struct RunRow {
     pub duration_ms: Option<i64>,
     /// Whether it ended in another way than with success.
     pub needs_attention: bool,
-    /// Its counts.
+    /// Its counts. While it is active, nothing is unknown or deferred yet.
     #[serde(flatten)]
     pub counts: Counts,
+    /// While it is active: changes that were sent and have no outcome yet.
+    pub in_flight: i64,
+    /// While it is active: changes that are still to be sent.
+    pub to_come: i64,
     /// Why it ended early.
     pub message: Option<String>,
     /// The version of attrsync.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use sqlx::PgConnection;
 
 use crate::ledger::cells::Value;
@@ -11,7 +12,7 @@ use crate::ledger::postgres::{migrate, query, session};
 use crate::ledger::sql::{Rows, Statement, statement};
 use crate::ledger::sqlite::failure::Failure;
 use crate::ledger::sqlite::reader::Reader;
-use crate::ledger::sqlite::session::rows;
+use crate::ledger::sqlite::session::{each_row, rows};
 use crate::ledger::{LedgerError, Result, sqlite};
 
 /// A read-only session.
@@ -59,6 +60,41 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Passes each row of a query to `step`, with a state that is returned at the end. Holds one row at a time.
+    pub(super) async fn fold<S: Send + 'static>(
+        &self,
+        doing: &'static str,
+        statement: Statement,
+        mut state: S,
+        step: fn(&mut S, Vec<Value>),
+    ) -> Result<S> {
+        let Statement { sql, params } = statement;
+        match self {
+            Self::Sqlite(connection) => {
+                let connection = Arc::clone(connection);
+                blocking(doing, move || {
+                    let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                    each_row(&connection, &sql, &params, |row| step(&mut state, row))?;
+                    connection.check()?;
+                    Ok(state)
+                })
+                .await
+            }
+            Self::Postgres(connection) => {
+                let failed = session::failed(doing);
+                let mut connection = connection.lock().await;
+                let mut rows = query::bind(sql, params).fetch(&mut *connection);
+                while let Some(row) = rows.try_next().await.map_err(failed)? {
+                    step(&mut state, query::cells(&row).map_err(failed)?);
+                }
+                drop(rows);
+                Ok(state)
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Rows for Session {
     async fn rows(&self, doing: &'static str, statement: Statement) -> Result<Vec<Vec<Value>>> {
@@ -68,7 +104,7 @@ impl Rows for Session {
                 let connection = Arc::clone(connection);
                 blocking(doing, move || {
                     let reader = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                    let rows = rows(&reader, sql, &params)?;
+                    let rows = rows(&reader, &sql, &params)?;
                     reader.check()?;
                     Ok(rows)
                 })

@@ -143,7 +143,8 @@ macro_rules! outcomes {
 macro_rules! decide {
     () => {
         "update changes c set
-            outcome = v.outcome, reason = v.reason, value_id = coalesce(v.value_id, c.value_id), decided_at = $3"
+            outcome = v.outcome, reason = v.reason, value_id = coalesce(v.value_id, c.value_id), decided_at = $3,
+            observed_value = coalesce(v.stored_value, v.observed_value), in_doubt_until = v.in_doubt_until"
     };
 }
 

@@ -68,6 +68,17 @@ pub(in crate::ledger) fn known_version() -> SchemaVersion {
     embedded::migrations::runner().get_migrations().iter().map(Migration::version).max().unwrap_or_default()
 }
 
+/// The query of a view, as the newest migration that makes it has it.
+pub(in crate::ledger) fn view_query(name: &str) -> Option<String> {
+    let begin = format!("create view {name} as");
+    let migrations = embedded::migrations::runner();
+    let queries = migrations.get_migrations().iter().filter_map(|migration| {
+        let (_, query) = migration.sql()?.rsplit_once(&begin)?;
+        Some((migration.version(), query.split(';').next()?.to_owned()))
+    });
+    queries.max_by_key(|(version, _)| *version).map(|(_, query)| query)
+}
+
 /// The version of the schema in the database; `None` if there is no ledger.
 pub(in crate::ledger) async fn present_version(
     connection: &mut PgConnection,

@@ -207,7 +207,8 @@ fn read_open(
 }
 
 const WRITE_CHANGE: &str = "
-    update changes set outcome = ?4, reason = ?5, value_id = coalesce(?6, value_id), decided_at = ?7
+    update changes set outcome = ?4, reason = ?5, value_id = coalesce(?6, value_id), decided_at = ?7,
+        observed_value = ?9, in_doubt_until = ?10
     where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?8";
 
 /// Writes an outcome into the entry, if this run was the last to send its value.
@@ -245,7 +246,7 @@ impl<'tx> Writes<'tx> {
 
     /// Writes the outcome into the change, whose outcome so far is `before`.
     fn change(&mut self, outcome: &ChangeOutcome, before: Outcome) -> Result<(), Failure> {
-        let ChangeOutcome { key, verdict, .. } = outcome;
+        let ChangeOutcome { key, verdict, in_doubt_until } = outcome;
         let Fence { store_id, run_id } = self.fence;
         let value_id = match verdict {
             Verdict::Confirmed { value_id, .. } => *value_id,
@@ -260,6 +261,8 @@ impl<'tx> Writes<'tx> {
             value_id,
             self.at,
             before.as_str(),
+            verdict.observed_value(),
+            in_doubt_until.map(stamp::text),
         ])?;
         if written != 1 {
             return Err(Failure::unexpected_outcome(*key, run_id, before.as_str()));

@@ -166,6 +166,17 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
         .map_err(|error| LedgerError::Database { doing: "migrate its tables", source: error.into() })
 }
 
+/// An empty ledger in memory, for comparing its tables with those of a file.
+pub(crate) fn in_memory() -> Result<Connection> {
+    const DOING: &str = "make its tables in memory";
+    let mut connection =
+        Connection::open_in_memory().map_err(|error| Failure::from(error).into_error(DOING))?;
+    embedded::migrations::runner()
+        .run(&mut connection)
+        .map_err(|error| LedgerError::Database { doing: DOING, source: error.into() })?;
+    Ok(connection)
+}
+
 /// The fail-point inside of a migration, which refinery commits by itself.
 #[cfg(feature = "failpoints")]
 fn reach_in_commits(connection: &Connection, on: bool) {
@@ -213,8 +224,8 @@ fn store_row(connection: &mut Connection, store: &StoreName) -> rusqlite::Result
     let id = match found {
         Some(id) => id,
         None => transaction.query_row(
-            "insert into stores (api_url, hash) values (?1, ?2) returning id",
-            params![store.api_url, store.hash],
+            "insert into stores (api_url, hash, name_digest) values (?1, ?2, ?3) returning id",
+            params![store.api_url, store.hash, store.digest()],
             |row| row.get(0),
         )?,
     };

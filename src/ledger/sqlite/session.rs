@@ -15,7 +15,7 @@ use crate::ledger::statements::FENCE;
 #[async_trait]
 impl Rows for Writer {
     async fn rows(&self, doing: &'static str, statement: Statement) -> Result<Vec<Vec<Value>>> {
-        self.run(doing, move |connection| Ok(rows(connection, statement.sql, &statement.params)?)).await
+        self.run(doing, move |connection| Ok(rows(connection, &statement.sql, &statement.params)?)).await
     }
 }
 
@@ -55,6 +55,18 @@ pub(in crate::ledger) fn rows(
     sql: &str,
     params: &[Param],
 ) -> rusqlite::Result<Vec<Vec<Value>>> {
+    let mut read = Vec::new();
+    each_row(connection, sql, params, |row| read.push(row))?;
+    Ok(read)
+}
+
+/// Runs a statement and passes on its rows one by one.
+pub(in crate::ledger) fn each_row(
+    connection: &Connection,
+    sql: &str,
+    params: &[Param],
+    mut take: impl FnMut(Vec<Value>),
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(sql)?;
     for (number, param) in (1..).zip(params) {
         // SQLite numbers named parameters in the order in which they first occur.
@@ -67,12 +79,11 @@ pub(in crate::ledger) fn rows(
     }
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
-    let mut read = Vec::new();
     while let Some(row) = rows.next()? {
         let cells = (0..columns).map(|index| Ok(cell(row.get_ref(index)?)));
-        read.push(cells.collect::<rusqlite::Result<_>>()?);
+        take(cells.collect::<rusqlite::Result<_>>()?);
     }
-    Ok(read)
+    Ok(())
 }
 
 /// A cell as it was stored.

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::rows::RequestRow;
+use super::rows::{BeliefEditRow, RequestRow};
 use super::state::{State, next_id, row_index, wrong};
-use crate::ledger::Result;
-use crate::record::{Belief, Change, ChangeOutcome, Counts, Entry, Key, Outcome, RequestOutcome, Verdict};
+use crate::ledger::{LOST_LOCK, Result};
+use crate::record::{
+    Belief, BeliefEdit, Change, ChangeOutcome, Counts, EditKind, Entry, Key, KeyScope, Outcome,
+    RequestOutcome, Verdict,
+};
 use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 
 const OPEN: [Outcome; 2] = [Outcome::Planned, Outcome::Sending];
@@ -110,12 +113,22 @@ impl State {
     }
 
     pub(super) fn mark_unconfirmed(&mut self, store: usize, keys: &[Key], at: DateTime<Utc>) {
+        let run_id = self.newest_run(store).map_or(0, |run| run.id);
         for key in keys {
-            if let Some(entry) = self.entries.get_mut(&(store, *key)) {
+            let entry = self.entries.get_mut(&(store, *key));
+            let count = i64::from(entry.is_some());
+            if let Some(entry) = entry {
                 entry.belief = Belief::Unconfirmed;
                 entry.acknowledged = false;
                 entry.updated_at = at;
             }
+            let edit = BeliefEdit {
+                scope: KeyScope { customer_id: Some(key.customer_id), attribute_id: Some(key.attribute_id) },
+                edit: EditKind::LostLock,
+                reason: LOST_LOCK.to_owned(),
+                in_doubt_until: None,
+            };
+            self.belief_edits.push(BeliefEditRow { run_id, edit, count, at });
         }
     }
 
@@ -186,11 +199,13 @@ impl State {
         outcome: &ChangeOutcome,
         at: DateTime<Utc>,
     ) -> Result<()> {
-        let ChangeOutcome { key, verdict, .. } = outcome;
+        let ChangeOutcome { key, verdict, in_doubt_until } = outcome;
         let Some(change) = self.changes.get_mut(&(run_id, *key)) else { return Ok(()) };
         let before = std::mem::replace(&mut change.outcome, verdict.outcome());
         change.reason = verdict.reason().map(str::to_owned);
         change.decided_at = Some(at);
+        change.observed_value = verdict.observed_value().map(str::to_owned);
+        change.in_doubt_until = *in_doubt_until;
         if let Verdict::Confirmed { value_id: Some(value_id), .. } = verdict {
             change.value_id = Some(*value_id);
         }

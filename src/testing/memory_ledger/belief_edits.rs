@@ -28,7 +28,7 @@ impl State {
                     continue;
                 }
                 EditKind::Requeue if entry.belief != Belief::Rejected => continue,
-                EditKind::Requeue | EditKind::Invalidate => {}
+                EditKind::Requeue | EditKind::Invalidate | EditKind::LostLock => {}
                 EditKind::Clear => {
                     (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
                 }
@@ -39,8 +39,7 @@ impl State {
             entry.in_doubt_until = entry.in_doubt_until.max(edit.in_doubt_until);
             count += 1;
         }
-        let edit = BeliefEdit { in_doubt_until: None, ..edit.clone() };
-        self.belief_edits.push(BeliefEditRow { run_id, edit, count, at });
+        self.belief_edits.push(BeliefEditRow { run_id, edit: edit.clone(), count, at });
         Ok(count)
     }
 }

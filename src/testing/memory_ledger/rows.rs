@@ -79,8 +79,10 @@ pub struct ChangeRow {
     pub request_id: Option<i64>,
     /// When its outcome was recorded.
     pub decided_at: Option<DateTime<Utc>>,
-    /// Not to be sent before this time.
+    /// Not to be sent before this time; of a change with an outcome: may still be applied until then.
     pub in_doubt_until: Option<DateTime<Utc>>,
+    /// Another value that the store showed.
+    pub observed_value: Option<String>,
 }
 
 /// A row of `belief_edits`.
@@ -88,7 +90,7 @@ pub struct ChangeRow {
 pub struct BeliefEditRow {
     /// The run that edited.
     pub run_id: i64,
-    /// The edit. A database keeps no `in_doubt_until` of it.
+    /// The edit.
     pub edit: BeliefEdit,
     /// How many entries were edited.
     pub count: i64,

@@ -11,7 +11,7 @@ use super::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
 use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::RequestSizes;
 use crate::record::{
-    Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunStatus, StoreName, WaitTotal,
+    Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunKind, RunStatus, StoreName, WaitTotal,
 };
 
 /// A row of `stores`, and the handle that has its lock.
@@ -150,6 +150,22 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn remove_unsent(&mut self, store: usize, run_id: i64) -> Result<bool> {
+        self.owned(store, run_id, "remove a plan that was never sent")?;
+        let ended = |run: &RunRow| run.id < run_id && run.finished_at.is_some();
+        let runs = self.runs.iter().filter(|(of, run)| *of == store && ended(run));
+        let (sealed, unsealed): (Vec<&RunRow>, Vec<_>) =
+            runs.map(|(_, run)| run).partition(|run| run.planned_at.is_some());
+        let ids = |runs: Vec<&RunRow>| runs.iter().map(|run| run.id).collect::<BTreeSet<_>>();
+        let (sealed, unsealed) = (ids(sealed), ids(unsealed));
+        let before = self.changes.len();
+        self.changes.retain(|(of, _), change| {
+            change.outcome != Outcome::Planned || !(sealed.contains(of) || unsealed.contains(of))
+        });
+        self.invalid.retain(|(of, _)| !unsealed.contains(of));
+        Ok(self.changes.len() < before)
+    }
+
     pub(super) fn seal_plan(
         &mut self,
         store: usize,
@@ -169,6 +185,12 @@ impl State {
         run.counts.orphans = counts.orphans;
         run.counts.planned = counts.planned;
         run.counts.deferred = counts.planned;
+        let syncs = self.runs.iter().rev().filter(|(of, run)| *of == store && run.kind == RunKind::Sync);
+        if let Some(oldest) = syncs.map(|(_, run)| run.id).nth(9) {
+            let of_store: BTreeSet<i64> =
+                self.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run.id).collect();
+            self.invalid.retain(|(of, _)| *of >= oldest || !of_store.contains(of));
+        }
         Ok(())
     }
 }
@@ -187,6 +209,7 @@ fn row_of(run_id: i64, change: Change) -> ChangeRow {
         request_id: None,
         decided_at: None,
         in_doubt_until,
+        observed_value: None,
     }
 }
 

@@ -76,7 +76,7 @@ fn a_backup_of_an_active_run_is_restored_with_a_full_sync() {
         world.change("second", "select generate_series(1, 50)");
 
         restore(&world, kind);
-        world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was cut off"]);
+        world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was interrupted"]);
         let said = world.run(&["sync", "--json", "--full"]).exits(0).balances();
         assert_eq!(said.count("confirmed"), 100);
         let warned = |said: &Said| said.err.contains("an older copy is in its place");

@@ -12,7 +12,7 @@ use super::world::{LedgerKind, Running, Said, World, until};
 
 /// The records of runs. A run that lost its lock changes none of them.
 const RECORDS: [&str; 4] = [
-    "select * from runs order by id",
+    "select id, status, planned, confirmed, rejected, unknown, deferred, requests from runs order by id",
     "select * from requests order by id",
     "select * from changes order by run_id, customer_id, attribute_id",
     "select id, owner_run_id from stores order by id",

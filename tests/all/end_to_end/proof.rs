@@ -1,5 +1,10 @@
 //! `check --ledger`: every edit by hand is found, and an untouched ledger passes at any moment.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use attrsync::config::LedgerConfig;
+use attrsync::ledger::audit::{AuditLog, Progress};
 use serde_json::Value;
 
 use super::world::{LedgerKind, World, until};
@@ -28,76 +33,179 @@ fn edit(world: &World, kind: LedgerKind, sql: &str) {
     }
 }
 
-#[test]
-fn an_edit_by_hand_is_found() {
-    for kind in LedgerKind::BOTH {
-        let world = World::with_customers(kind, 20);
-        world.run(&["check", "--ledger"]).exits(0).tells(&["none yet"]);
-        world.change("no !reject", "7");
-        world.change("!poison", "9");
-        world.sync().exits(3);
-        world.run(&["rejected", "--retry"]).exits(0);
-        world.sync().exits(3);
-        assert_eq!(flaws(&world), [""; 0]);
-        world.run(&["check", "--ledger"]).exits(0).tells(&[
-            "balance",
-            "entries",
-            "20 entries",
-            "open runs      none",
-        ]);
+/// Makes a ledger with every kind of outcome: confirmed, altered, rejected, unknown, requeued, sent by a full sync, and
+/// confirmed after a lost response.
+fn eventful(kind: LedgerKind) -> World {
+    let world = World::with_customers(kind, 20);
+    world.run(&["check", "--ledger"]).exits(0).tells(&["none yet"]);
+    world.change("no !reject", "7");
+    world.change("!poison", "9");
+    world.store().options.rules.keeping.trim = true;
+    world.change("  padded  ", "11");
+    world.execute("insert into customer_attribute_values values (1, 99, 'x'), (2, 99, 'y')");
+    world.script(&[attrsync::sandbox::Fault::Lost]);
+    world.sync().exits(3);
+    world.run(&["rejected", "--retry"]).exits(0);
+    world.change("second", "3, 4, 7");
+    world.sync().exits(3);
+    world.run(&["sync", "--full", "--customer", "5"]).exits(0);
+    world
+}
 
-        let edits = [
-            (
-                "update runs set confirmed = confirmed + 1 where id = 1",
-                "update runs set confirmed = confirmed - 1 where id = 1",
-                &["balance", "outcomes"][..],
-            ),
-            (
-                "update runs set confirmed = confirmed + 1, unknown = unknown - 1 where id = 1",
-                "update runs set confirmed = confirmed - 1, unknown = unknown + 1 where id = 1",
-                &["outcomes"],
-            ),
-            (
-                "update entries set belief = 'confirmed' where customer_id = 9",
-                "update entries set belief = 'unconfirmed' where customer_id = 9",
-                &["entries"],
-            ),
-            (
-                "update entries set value = 'other' where customer_id = 3",
-                "update entries set value = 'first' where customer_id = 3",
-                &["entries"],
-            ),
-            (
-                "update entries set run_id = 99 where customer_id = 3",
-                "update entries set run_id = 1 where customer_id = 3",
-                &["entries"],
-            ),
-            (
-                "insert into belief_edits (run_id, edit, count, reason, at)
-                    select 2, 'invalidate', 20, 'by hand', max(started_at) from runs",
-                "delete from belief_edits where edit = 'invalidate'",
-                &["entries"],
-            ),
-            (
-                "update entries set customer_id = 1003 where customer_id = 3",
-                "update entries set customer_id = 3 where customer_id = 1003",
-                &["entries", "changes"],
-            ),
-            (
-                "update runs set finished_at = null where id = 1",
-                "update runs set finished_at = started_at where id = 1",
-                &["open runs"],
-            ),
-        ];
-        for (change, undo, expected) in edits {
-            edit(&world, kind, change);
-            assert_eq!(flaws(&world), expected, "{change}");
-            edit(&world, kind, undo);
-        }
-        assert_eq!(flaws(&world), [""; 0]);
-        edit(&world, kind, "update entries set belief = 'confirmed' where customer_id = 9");
-        world.run(&["check", "--ledger"]).exits(1).tells(&["customer 9 · attribute 1", "sync --full"]);
+/// A row of each table; every column of it is edited. Another run, and a change and an entry of another kind, besides.
+const ROWS: &[(&str, &str)] = &[
+    ("stores", "id = 1"),
+    ("runs", "id = 1"),
+    ("runs", "id = 3"),
+    ("requests", "id = (select request_id from changes where customer_id = 3 and run_id = 3)"),
+    ("changes", "customer_id = 3 and run_id = 3"),
+    ("changes", "customer_id = 9 and run_id = 3"),
+    ("entries", "customer_id = 3"),
+    ("entries", "customer_id = 9"),
+    ("belief_edits", "edit = 'invalidate'"),
+    ("attributes", "attribute_id = 1"),
+];
+
+/// The columns in which another value could as well be the truth: nothing else in the ledger depends on them.
+const NOTHING_DEPENDS_ON: &[&str] = &[
+    "runs.orphans",
+    "runs.message",
+    "runs.version",
+    "requests.http_status",
+    "requests.store_request_id",
+    "requests.error",
+    "belief_edits.reason",
+    "attributes.name",
+    "attributes.type",
+];
+
+/// Edits of tables, and of rows that are not columns of one.
+const OTHER_EDITS: &[&str] = &[
+    "delete from requests where id = 2",
+    "delete from changes where customer_id = 3 and run_id = 1",
+    "delete from entries where customer_id = 3",
+    "delete from belief_edits where edit = 'requeue'",
+    "delete from invalid_rows where run_id = 1 and customer_id = 1",
+    "delete from attributes where attribute_id = 1",
+    "update changes set request_id = 999 where customer_id = 3",
+    "update changes set request_id = null where customer_id = 3 and run_id = 3",
+    "update entries set in_doubt_until = '2026-01-01T00:00:00.000000Z' where customer_id = 3",
+    "update entries set in_doubt_until = null where customer_id = 9",
+    "update entries set updated_at = 'yesterday' where customer_id = 3",
+    "update entries set stored_value = null where customer_id = 11",
+    "update entries set belief = 'unconfirmed' where customer_id = 3",
+    "update requests set http_status = 500 where outcome = 'accepted'",
+    "update requests set sent_at = replace(sent_at, '20', '19') where id = 1",
+    "update runs set started_at = replace(started_at, '20', '19') where id = 1",
+    "update runs set finished_at = null where id = 1",
+    "update stores set values_per_request = 0",
+    "insert into belief_edits select 2, null, null, 'invalidate', 20, 'by hand', max(started_at), null from runs",
+    "insert into entries (store_id, customer_id, attribute_id, value, belief, run_id, updated_at)
+        select 1, 99, 1, value, belief, run_id, updated_at from entries where customer_id = 3",
+    "drop view outcomes",
+    "drop view outcomes; create view outcomes as select * from changes",
+    "drop index requests_by_run",
+    "alter table entries drop column observed_value",
+    "create trigger t after update on entries begin delete from entries; end",
+];
+
+#[test]
+fn every_edit_by_hand_is_found() {
+    let world = eventful(LedgerKind::File);
+    let copy = world.path().join("copy.db");
+    let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("opens");
+    ledger.execute("vacuum into ?1", [copy.to_str()]).expect("copies");
+    let flaws = |sql: &str| {
+        let edited = world.path().join("edited.db");
+        std::fs::copy(&copy, &edited).expect("copies");
+        let file = rusqlite::Connection::open(&edited).expect("opens");
+        file.execute_batch(&format!("pragma foreign_keys = off; {sql}")).expect(sql);
+        verify(&edited)
+    };
+    assert_eq!(flaws("select 1"), [""; 0]);
+    for edit in OTHER_EDITS {
+        assert_ne!(flaws(edit), [""; 0], "{edit}");
     }
+    let mut not_found = BTreeSet::new();
+    for (table, row) in ROWS {
+        let sql = format!("select name, type from pragma_table_info('{table}')");
+        let mut columns = ledger.prepare(&sql).expect("a query");
+        let columns = columns.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("columns");
+        for (column, kind) in columns.map(|column| column.expect("a column")) {
+            let (column, kind): (String, String) = (column, kind);
+            let value = match kind.as_str() {
+                // There is no other row with this id.
+                "INTEGER" if column.ends_with("id") => "coalesce({}, 0) + 1000",
+                "INTEGER" => "coalesce({}, 0) + 1",
+                _ => "coalesce({}, '') || 'x'",
+            };
+            let value = value.replace("{}", &column);
+            if flaws(&format!("update {table} set {column} = {value} where {row}")).is_empty() {
+                not_found.insert(format!("{table}.{column}"));
+            }
+        }
+    }
+    let expected: BTreeSet<String> = NOTHING_DEPENDS_ON.iter().map(|column| (*column).to_owned()).collect();
+    assert_eq!(not_found, expected);
+}
+
+#[test]
+fn an_edit_by_hand_is_found_in_postgres() {
+    let world = eventful(LedgerKind::Postgres);
+    assert_eq!(flaws(&world), [""; 0]);
+    let view = "
+        create or replace view outcomes as select
+            c.run_id, r.store_id, c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id,
+            c.outcome, c.reason, c.request_id, c.decided_at, r.status as run_status, r.started_at as run_started_at
+        from changes c join runs r on r.id = c.run_id";
+    for (sql, undo, expected) in [
+        ("update runs set altered = altered + 1", "update runs set altered = altered - 1", "runs"),
+        ("update stores set hash = hash || 'x'", "update stores set hash = left(hash, -1)", "stores"),
+        (
+            "update entries set value_id = value_id + 1 where customer_id = 3",
+            "update entries set value_id = value_id - 1 where customer_id = 3",
+            "entries",
+        ),
+        (
+            "update requests set items = items + 1 where id = 1",
+            "update requests set items = items - 1 where id = 1",
+            "requests",
+        ),
+        ("drop index runs_by_store", "create index runs_by_store on runs (store_id, id)", "schema"),
+        ("create rule r as on delete to entries do instead nothing", "drop rule r on entries", "schema"),
+        ("alter table entries alter column reason type varchar(9) using null", "select 1", "schema"),
+        (view, "select 1", "schema"),
+    ] {
+        edit(&world, LedgerKind::Postgres, sql);
+        assert!(flaws(&world).contains(&expected.to_owned()), "{sql}");
+        edit(&world, LedgerKind::Postgres, undo);
+    }
+    world.run(&["check", "--ledger"]).exits(1).tells(&["the view outcomes was altered", "hint: "]);
+}
+
+#[test]
+fn a_flaw_names_its_row_and_what_was_expected() {
+    let world = eventful(LedgerKind::File);
+    edit(&world, LedgerKind::File, "update entries set belief = 'confirmed' where customer_id = 9");
+    edit(&world, LedgerKind::File, "update requests set outcome = 'great'");
+    let said = world.run(&["check", "--ledger"]).exits(1).tells(&[
+        "customer 9 · attribute 1: the entry's belief is confirmed, expected unconfirmed",
+        "request 1: its outcome is \"great\", which is no known word",
+        " more",
+        "sync --full",
+    ]);
+    assert_eq!(said.out.matches("no known word").count(), 10, "ten are listed: {said:#?}");
+}
+
+/// The flaws of a ledger in a file.
+fn verify(path: &Path) -> Vec<String> {
+    let config = LedgerConfig::Sqlite(path.to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let audit = AuditLog::open(&config).await.expect("opens").expect("a ledger");
+        let verified = audit.verify(&Progress::default()).await.expect("verifies");
+        verified.into_iter().flat_map(|check| check.flaws).collect()
+    })
 }
 
 #[test]
@@ -136,13 +244,26 @@ fn a_ledger_passes_while_a_run_is_active_and_after_it_was_killed() {
         assert!(looks > 0, "the run ended at once");
 
         world.change("second", "select generate_series(1, 100)");
+        world.store().options.latency = std::time::Duration::from_secs(2);
         let running = world.start(&["sync"]);
         until("a call is made", || world.writes().len() > 12);
         world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 is going on"]);
+        let run = world.run(&["runs", "2", "--json"]).exits(0).json()["run"].clone();
+        assert_eq!(
+            (&run["status"], &run["unknown"], &run["deferred"]),
+            (&"running".into(), &0.into(), &0.into())
+        );
+        let number = |field: &str| run[field].as_i64().expect(field);
+        assert_eq!(number("confirmed") + number("in_flight") + number("to_come"), 100, "{run}");
+        world.run(&["runs", "2"]).exits(0).tells(&["in flight", "to come"]);
         running.signal("KILL");
         running.end();
+        world.store().options.latency = std::time::Duration::from_millis(2);
         until("its lock is free", || !world.run(&["check", "--ledger"]).out.contains("going on"));
-        world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was cut off", "attrsync sync"]);
+        world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was interrupted", "attrsync sync"]);
+        let run = world.run(&["runs", "2", "--json"]).exits(0).json()["run"].clone();
+        assert_eq!((&run["status"], &run["in_flight"]), (&"interrupted".into(), &0.into()), "{run}");
+        assert!(run["unknown"].as_i64().is_some_and(|unknown| unknown > 0), "{run}");
         world.sync().exits(0);
         assert_eq!(flaws(&world), [""; 0]);
     }

@@ -62,6 +62,8 @@ on_every_backend! {
         a_plan_is_saved_sealed_and_read_in_pages,
         changes_in_doubt_are_read_separately,
         a_plan_is_discarded,
+        what_an_ended_run_never_sent_is_removed,
+        invalid_rows_are_kept_for_the_newest_ten_syncs,
         a_key_is_planned_once,
         every_change_of_a_closed_run_has_an_outcome,
     },

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use attrsync::ledger::audit::AuditLog;
-use attrsync::record::{Belief, BeliefEdit, EditKind, Entry, Key, KeyScope, Outcome, Verdict};
+use attrsync::ledger::audit::{AuditLog, Progress};
+use attrsync::record::{
+    Action, Belief, BeliefEdit, Change, Counts, EditKind, Entry, Key, KeyScope, KnownAttribute, Outcome,
+    RunStatus, Verdict,
+};
+use chrono::TimeDelta;
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -20,7 +24,7 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
             let edited = |belief, acknowledged: bool| match edit {
                 EditKind::Requeue => belief == Belief::Rejected,
                 EditKind::Acknowledge => belief == Belief::Rejected && !acknowledged,
-                EditKind::Invalidate | EditKind::Clear => true,
+                EditKind::Invalidate | EditKind::Clear | EditKind::LostLock => true,
             };
             let mut count = 0;
             for (key, (_, belief, why, _, acknowledged)) in &mut entries {
@@ -60,8 +64,8 @@ async fn believed(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
 async fn assert_verified(backend: &dyn Backend) {
     let Some(config) = backend.config() else { return };
     let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
-    let proofs = audit.verify().await.expect("can be looked at");
-    assert_eq!(proofs.len(), 6);
+    let proofs = audit.verify(&Progress::default()).await.expect("can be looked at");
+    assert_eq!(proofs.len(), 7);
     assert!(proofs.iter().all(|proof| proof.flaws.is_empty()), "{proofs:#?}");
 }
 
@@ -85,24 +89,48 @@ impl Dice {
     }
 }
 
+/// The change that a plan makes of a key with these entries.
+fn change_after(entries: &[Entry], key: Key, value: &str) -> Change {
+    let entry = entries.iter().find(|entry| entry.key == key);
+    let previous_value = entry.and_then(|entry| match entry.belief {
+        Belief::Confirmed => entry.stored_value.clone().or(Some(entry.value.clone())),
+        Belief::Unconfirmed | Belief::Rejected => entry.stored_value.clone(),
+    });
+    let value_id = entry.and_then(|entry| entry.value_id);
+    let known = previous_value.is_some() || value_id.is_some();
+    let action = if known { Action::Update } else { Action::Create };
+    Change { previous_value, value_id, action, ..change(key.customer_id, key.attribute_id, value) }
+}
+
 pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backend) {
     let mut dice = Dice(7);
     let mut scene = Scene::new(backend).await;
+    let listed = KnownAttribute { id: 1, name: "tier".to_owned(), kind: "string".to_owned(), deleted: false };
     for seconds in 0..30 {
         let run = scene.open_run(seconds).await;
-        for _ in 0..dice.roll(3) {
+        scene
+            .ledger
+            .record_attributes(run, std::slice::from_ref(&listed), at(seconds))
+            .await
+            .expect("records");
+        for number in 0..dice.roll(3) {
             let edits = [EditKind::Requeue, EditKind::Acknowledge, EditKind::Invalidate, EditKind::Clear];
             let edit = edits[dice.roll(4) as usize];
             let customer_id = Some(1 + dice.roll(9) as i64).filter(|_| dice.roll(2) == 0);
             let attribute_id = Some(1).filter(|_| dice.roll(2) == 0);
             let scope = KeyScope { customer_id, attribute_id };
             let edit = BeliefEdit { scope, edit, reason: format!("edit {seconds}"), in_doubt_until: None };
-            scene.ledger.edit_beliefs(run, &edit, at(seconds)).await.expect("edits");
+            let at = at(seconds) + TimeDelta::microseconds(number as i64);
+            scene.ledger.edit_beliefs(run, &edit, at).await.expect("edits");
         }
         let keys: Vec<i64> = (1..=9).filter(|_| dice.roll(3) > 0).collect();
-        let plan: Vec<_> =
-            keys.iter().map(|id| change(*id, 1, ["a", "b", "c"][dice.roll(3) as usize])).collect();
-        let counts = attrsync::record::Counts { planned: plan.len() as i64, ..Default::default() };
+        let entries = scene.entries().await;
+        let plan: Vec<_> = keys
+            .iter()
+            .map(|id| change_after(&entries, Key::new(*id, 1), ["a", "b", "c"][dice.roll(3) as usize]))
+            .collect();
+        let planned = plan.len() as i64;
+        let counts = Counts { source_rows: planned, planned, ..Counts::default() };
         scene.ledger.save_plan(run, plan.clone(), Vec::new()).await.expect("saves");
         scene.ledger.seal_plan(run, &counts, at(seconds)).await.expect("seals");
 
@@ -120,7 +148,10 @@ pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backen
                 drop(scene);
                 scene = Scene::new(backend).await;
             }
-            _ => scene.close(run, seconds).await,
+            _ => {
+                let (status, message) = (RunStatus::Stopped, Some("asked to stop"));
+                scene.ledger.close_run(run, status, message, at(seconds)).await.expect("closes");
+            }
         }
         assert_eq!(believed(backend).await, fold(backend).await, "after run {run}");
         assert_verified(backend).await;

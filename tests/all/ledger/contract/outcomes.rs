@@ -1,6 +1,8 @@
 //! Outcomes: they are recorded after a request, or without one.
 
-use attrsync::record::{Belief, Change, ChangeOutcome, Counts, Key, RequestEnd, RequestOutcome, Verdict};
+use attrsync::record::{
+    Belief, Change, ChangeOutcome, Counts, EditKind, Key, RequestEnd, RequestOutcome, Verdict,
+};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -246,6 +248,11 @@ pub(crate) async fn entries_are_marked_unconfirmed_without_the_fence(backend: &d
     assert_eq!((entries[0].value.as_str(), entries[0].run_id), ("a", run));
     assert_eq!(entries[1].belief, Belief::Unconfirmed);
     assert_eq!((entries[2].belief, entries[2].updated_at), (Belief::Confirmed, at(7)));
+    let edits = backend.belief_edits(run + 3).await;
+    let edits: Vec<_> =
+        edits.iter().map(|row| (row.edit.edit, row.edit.scope.customer_id, row.count)).collect();
+    let lost = |customer, count| (EditKind::LostLock, Some(customer), count);
+    assert_eq!(edits, [lost(1, 1), lost(2, 1), lost(8, 0)], "recorded as edits of the newest run");
 }
 
 pub(crate) async fn customers_of_rejected_values_are_to_be_checked(backend: &dyn Backend) {

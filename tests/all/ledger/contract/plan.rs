@@ -121,3 +121,61 @@ pub(crate) async fn every_change_of_a_closed_run_has_an_outcome(backend: &dyn Ba
     let counts = scene.counts(run).await;
     assert_eq!((counts.confirmed, counts.unknown, counts.deferred), (1, 1, 1));
 }
+
+fn invalid(customer_id: i64, reason: &str) -> InvalidRow {
+    InvalidRow {
+        customer_id: Some(customer_id),
+        attribute_id: None,
+        value: Some("v".to_owned()),
+        reason: reason.to_owned(),
+    }
+}
+
+pub(crate) async fn what_an_ended_run_never_sent_is_removed(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let plan: Vec<Change> = (1..=5).map(|id| change(id, 1, "a")).collect();
+    let stopped = scene.planned_run(0, plan.clone()).await;
+    let request = scene.intent(stopped, 1, &plan[..2]).await;
+    scene.outcome(stopped, request, 2, &[outcome(plan[0].key, confirmed())]).await;
+    scene.unsent(stopped, 2, &[outcome(plan[4].key, deferred())]).await;
+    scene.close(stopped, 3).await;
+    let failed = scene.open_run(4).await;
+    scene.ledger.save_plan(failed, plan.clone(), vec![invalid(7, "why")]).await.expect("saves");
+    scene.ledger.close_run(failed, RunStatus::Failed, Some("it failed"), at(5)).await.expect("closes");
+
+    let run = scene.open_run(6).await;
+    scene.ledger.save_plan(run, plan.clone(), Vec::new()).await.expect("saves");
+    let mut steps = 0;
+    while scene.ledger.remove_unsent(run, at(7)).await.expect("removes") {
+        steps += 1;
+        assert!(steps < 9, "it comes to an end");
+    }
+    let left = backend.changes(stopped).await.into_iter().map(|row| row.key).collect::<Vec<_>>();
+    assert_eq!(left, [plan[0].key, plan[1].key, plan[4].key], "what was sent or has a reason stays");
+    let counts = scene.counts(stopped).await;
+    assert_eq!((counts.planned, counts.deferred), (5, 3), "the counts stay");
+    assert!(backend.changes(failed).await.is_empty() && backend.invalid_rows(failed).await.is_empty());
+    assert_eq!(backend.changes(run).await.len(), 5, "the run's own plan stays");
+}
+
+pub(crate) async fn invalid_rows_are_kept_for_the_newest_ten_syncs(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let (same, other) =
+        (vec![invalid(1, "why"), invalid(1, "why")], vec![invalid(1, "why"), invalid(2, "why")]);
+    let mut runs = Vec::new();
+    for seconds in 0..14 {
+        let rows = if seconds == 6 { &other } else { &same };
+        let run = scene.open_run(seconds).await;
+        scene.ledger.save_plan(run, Vec::new(), rows.clone()).await.expect("saves");
+        let counts = Counts { source_rows: 2, invalid: 2, ..Counts::default() };
+        scene.ledger.seal_plan(run, &counts, at(seconds)).await.expect("seals");
+        scene.close(run, seconds).await;
+        runs.push((run, rows.clone()));
+    }
+    for (place, (run, rows)) in runs.into_iter().rev().enumerate() {
+        let kept = if place < 10 { rows } else { Vec::new() };
+        let found = backend.invalid_rows(run).await;
+        // Rows that other rows refer to are there longer.
+        assert!(found == kept || place >= 10, "run {run}, {place} runs ago: {found:?}");
+    }
+}

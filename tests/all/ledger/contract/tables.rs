@@ -117,6 +117,7 @@ impl<D: Database> Backend for Tables<D> {
             request_id: row.maybe_int("request_id"),
             decided_at: row.maybe_time("decided_at"),
             in_doubt_until: row.maybe_time("in_doubt_until"),
+            observed_value: row.maybe_text("observed_value"),
         };
         rows.iter().map(change).collect()
     }
@@ -141,7 +142,11 @@ impl<D: Database> Backend for Tables<D> {
     }
 
     async fn invalid_rows(&self, run_id: i64) -> Vec<InvalidRow> {
-        let rows = self.of_run("invalid_rows", run_id, self.0.row_order()).await;
+        let holder = format!("select coalesce(invalid_rows_run_id, id) as id from runs where id = {run_id}");
+        let Some(holder) = self.0.select(&holder).await.first().map(|row| row.int("id")) else {
+            return Vec::new();
+        };
+        let rows = self.of_run("invalid_rows", holder, self.0.row_order()).await;
         let invalid = |row: &Row| InvalidRow {
             customer_id: row.maybe_int("customer_id"),
             attribute_id: row.maybe_int("attribute_id"),
@@ -171,7 +176,7 @@ impl<D: Database> Backend for Tables<D> {
                 },
                 edit: row.word("edit", EditKind::from_word),
                 reason: row.text("reason"),
-                in_doubt_until: None,
+                in_doubt_until: row.maybe_time("in_doubt_until"),
             },
             count: row.int("count"),
             at: row.time("at"),

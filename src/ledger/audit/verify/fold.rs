@@ -1,0 +1,312 @@
+//! The fold of one key: its changes and the belief edits that concern it, in order, give its entry.
+
+use chrono::{DateTime, Utc};
+
+use super::edits::Edit;
+use super::fields::{CLOCK_STEP, LONGEST_RUN};
+use crate::record::{Action, Belief, EditKind, IN_DOUBT_MAX, Key, Outcome, RequestOutcome};
+
+/// A change of the key, with the request that carried it last.
+#[derive(Debug, Clone)]
+pub(super) struct PastChange {
+    pub(super) run_id: i64,
+    /// Whether the run's plan was complete.
+    pub(super) sealed: bool,
+    pub(super) action: Action,
+    pub(super) outcome: Outcome,
+    pub(super) value: Option<String>,
+    pub(super) previous_value: Option<String>,
+    pub(super) observed_value: Option<String>,
+    pub(super) value_id: Option<i64>,
+    pub(super) reason: Option<String>,
+    pub(super) request_id: Option<i64>,
+    /// The request's run, outcome and time; `None` if there is no such request.
+    pub(super) request: Option<(i64, RequestOutcome, DateTime<Utc>)>,
+    pub(super) decided_at: Option<DateTime<Utc>>,
+    pub(super) in_doubt_until: Option<DateTime<Utc>>,
+}
+
+/// An entry, as it is and as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Believed {
+    pub(super) run_id: i64,
+    pub(super) belief: Belief,
+    pub(super) value: String,
+    pub(super) stored_value: Option<String>,
+    pub(super) observed_value: Option<String>,
+    pub(super) value_id: Option<i64>,
+    pub(super) acknowledged: bool,
+    pub(super) reason: Option<String>,
+    pub(super) updated_at: DateTime<Utc>,
+    pub(super) in_doubt_until: Option<DateTime<Utc>>,
+}
+
+/// The state of one key while its history is read.
+#[derive(Debug)]
+pub(super) struct Fold {
+    key: Key,
+    entry: Option<Believed>,
+    /// The newest run whose changes and edits were applied.
+    run_id: i64,
+    /// The entry's `in_doubt_until` is the latest that it may be: how long a request without an outcome is in doubt is
+    /// not recorded.
+    is_bound: bool,
+    /// The newest run in which a run without the lock made the entry unconfirmed. When in that run is not known.
+    marked_in: i64,
+    flaws: Vec<String>,
+}
+
+impl Fold {
+    pub(super) const fn new(key: Key) -> Self {
+        Self { key, entry: None, run_id: 0, is_bound: false, marked_in: 0, flaws: Vec::new() }
+    }
+
+    /// The newest run so far.
+    pub(super) const fn run_id(&self) -> i64 {
+        self.run_id
+    }
+
+    /// Applies the edits that concern the key, of runs after the newest one and up to the next.
+    pub(super) fn edit<'a>(&mut self, edits: impl Iterator<Item = &'a Edit>) {
+        let Some(entry) = &mut self.entry else { return };
+        for edit in edits {
+            match edit.kind {
+                EditKind::LostLock => {
+                    self.marked_in = edit.run_id;
+                    continue;
+                }
+                EditKind::Requeue if entry.belief != Belief::Rejected => continue,
+                EditKind::Acknowledge => {
+                    if entry.belief == Belief::Rejected && !entry.acknowledged {
+                        edit.met.set(edit.met.get() + 1);
+                        entry.acknowledged = true;
+                    }
+                    continue;
+                }
+                EditKind::Requeue | EditKind::Invalidate => {}
+                EditKind::Clear => {
+                    (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
+                }
+            }
+            edit.met.set(edit.met.get() + 1);
+            (entry.belief, entry.acknowledged) = (Belief::Unconfirmed, false);
+            entry.reason = Some(edit.reason.clone());
+            entry.in_doubt_until = entry.in_doubt_until.max(edit.in_doubt_until);
+        }
+    }
+
+    /// Applies a change and checks it against what was known before.
+    pub(super) fn change(&mut self, change: &PastChange) {
+        self.run_id = change.run_id;
+        if !change.sealed {
+            if change.outcome != Outcome::Planned || change.request_id.is_some() {
+                self.flaw(change, "it is past planning, but the run's plan was never complete");
+            }
+            return;
+        }
+        self.check_plan(change);
+        self.check_outcome(change);
+        let was_sent = change.request_id.is_some();
+        if !was_sent && change.outcome != Outcome::Rejected {
+            // Nothing was sent, so the entry is as it was.
+            return;
+        }
+        let before = self.entry.take();
+        let value = change.value.clone().unwrap_or_default();
+        let known = before.as_ref().and_then(Believed::last_known).map(str::to_owned);
+        let was_confirmed = before.as_ref().is_some_and(|entry| entry.belief == Belief::Confirmed);
+        let same = before.as_ref().is_some_and(|entry| entry.value == value);
+        let mut entry = Believed {
+            run_id: change.run_id,
+            belief: Belief::Unconfirmed,
+            acknowledged: false,
+            stored_value: known.filter(|known| !was_confirmed || *known != value),
+            observed_value: before.as_ref().filter(|_| same).and_then(|entry| entry.observed_value.clone()),
+            value_id: change.value_id.or(before.as_ref().and_then(|entry| entry.value_id)),
+            reason: change.reason.clone(),
+            updated_at: change.decided_at.or(change.request.map(|(.., at)| at)).unwrap_or_default(),
+            in_doubt_until: before.and_then(|entry| entry.in_doubt_until),
+            value,
+        };
+        match change.outcome {
+            Outcome::Confirmed => {
+                entry.belief = Belief::Confirmed;
+                (entry.stored_value, entry.observed_value) = (change.observed_value.clone(), None);
+            }
+            Outcome::Rejected => entry.belief = Belief::Rejected,
+            Outcome::Unknown => entry.observed_value.clone_from(&change.observed_value),
+            Outcome::Planned | Outcome::Sending | Outcome::Deferred => {}
+        }
+        if change.outcome == Outcome::Sending {
+            self.is_bound = true;
+            entry.in_doubt_until = entry.in_doubt_until.max(Some(entry.updated_at + IN_DOUBT_MAX));
+        } else if was_sent {
+            self.is_bound = false;
+            entry.in_doubt_until = change.in_doubt_until;
+        }
+        if change.outcome == Outcome::Confirmed && change.run_id > self.marked_in {
+            self.marked_in = 0;
+        }
+        self.entry = Some(entry);
+    }
+
+    const fn is_marked(&self) -> bool {
+        self.marked_in > 0
+    }
+
+    /// Checks what the plan took from the entry.
+    fn check_plan(&mut self, change: &PastChange) {
+        if self.is_marked() {
+            return;
+        }
+        let known = self.entry.as_ref().and_then(Believed::last_known).map(str::to_owned);
+        let value_id = self.entry.as_ref().and_then(|entry| entry.value_id);
+        if change.previous_value != known {
+            let problem = format!(
+                "its previous_value is {}, expected {}",
+                shown(&change.previous_value),
+                shown(&known)
+            );
+            self.flaw(change, &problem);
+        }
+        if change.outcome != Outcome::Confirmed && change.value_id != value_id {
+            let problem =
+                format!("its value_id is {}, expected {}", number(change.value_id), number(value_id));
+            self.flaw(change, &problem);
+        }
+        let action = if known.is_some() || value_id.is_some() { Action::Update } else { Action::Create };
+        if change.action != action {
+            self.flaw(change, &format!("its action is {}, expected {action}", change.action));
+        }
+    }
+
+    /// Checks that the columns of an outcome fit together.
+    fn check_outcome(&mut self, change: &PastChange) {
+        let outcome = change.outcome;
+        let is_open = matches!(outcome, Outcome::Planned | Outcome::Sending);
+        let has_reason = matches!(outcome, Outcome::Rejected | Outcome::Unknown | Outcome::Deferred);
+        let may_observe = matches!(outcome, Outcome::Confirmed | Outcome::Unknown);
+        let problem = if change.decided_at.is_some() == is_open {
+            format!("it is {outcome}, and {} decided_at", if is_open { "has a" } else { "has no" })
+        } else if change.reason.is_some() != has_reason {
+            format!("it is {outcome}, and {} reason", if has_reason { "has no" } else { "has a" })
+        } else if let Some(problem) = times_problem(change) {
+            problem
+        } else if change.observed_value.is_some() && !may_observe {
+            format!("it is {outcome}, and has an observed_value")
+        } else {
+            match (change.request_id, &change.request) {
+                (None, _) if matches!(outcome, Outcome::Sending | Outcome::Confirmed) => {
+                    format!("it is {outcome}, and names no request")
+                }
+                (Some(id), _) if outcome == Outcome::Planned => {
+                    format!("it is planned, and names request {id}")
+                }
+                (Some(id), None) => format!("it names request {id}, which is not there"),
+                (Some(id), Some((run_id, ..))) if *run_id != change.run_id => {
+                    format!("it names request {id}, which is of run {run_id}")
+                }
+                (Some(id), Some((_, request, _)))
+                    if outcome == Outcome::Confirmed
+                        && !matches!(request, RequestOutcome::Accepted | RequestOutcome::InDoubt) =>
+                {
+                    format!("it is confirmed by request {id}, which is {request}")
+                }
+                _ => return,
+            }
+        };
+        self.flaw(change, &problem);
+    }
+
+    /// Compares the entry with what follows from the history.
+    pub(super) fn end(mut self, found: Option<Believed>) -> Vec<String> {
+        let (key, expected) = (self.key, self.entry.take());
+        match (found, expected) {
+            (None, None) => {}
+            (Some(found), None) => self.flaws.push(format!(
+                "{key}: the entry is {} and refers to run {}, which has no change of it that was sent or rejected",
+                found.belief, found.run_id
+            )),
+            (None, Some(expected)) => self.flaws.push(format!(
+                "{key}: sent or rejected in run {}, but there is no entry",
+                expected.run_id
+            )),
+            (Some(found), Some(expected)) => {
+                for (column, is, should) in self.differences(&found, &expected) {
+                    self.flaws.push(format!("{key}: the entry's {column} is {is}, expected {should}"));
+                }
+            }
+        }
+        self.flaws
+    }
+
+    fn differences(&self, is: &Believed, should: &Believed) -> Vec<(&'static str, String, String)> {
+        let mut found = vec![
+            ("run_id", is.run_id.to_string(), should.run_id.to_string()),
+            ("value", quoted(&is.value), quoted(&should.value)),
+            ("value_id", number(is.value_id), number(should.value_id)),
+            ("reason", shown(&is.reason), shown(&should.reason)),
+        ];
+        if !self.is_marked() {
+            found.push(("stored_value", shown(&is.stored_value), shown(&should.stored_value)));
+            found.push(("observed_value", shown(&is.observed_value), shown(&should.observed_value)));
+            found.push(("acknowledged", is.acknowledged.to_string(), should.acknowledged.to_string()));
+            found.push(("updated_at", is.updated_at.to_rfc3339(), should.updated_at.to_rfc3339()));
+        }
+        if !self.is_marked() || is.belief != Belief::Unconfirmed {
+            found.push(("belief", is.belief.to_string(), should.belief.to_string()));
+        }
+        let within_bound = |until| until > should.updated_at && Some(until) <= should.in_doubt_until;
+        if !self.is_bound {
+            found.push(("in_doubt_until", time(is.in_doubt_until), time(should.in_doubt_until)));
+        } else if !is.in_doubt_until.is_some_and(within_bound) {
+            let latest = format!("a time before {}", time(should.in_doubt_until));
+            found.push(("in_doubt_until", time(is.in_doubt_until), latest));
+        }
+        found.retain(|(_, is, should)| is != should);
+        found
+    }
+
+    fn flaw(&mut self, change: &PastChange, problem: &str) {
+        self.flaws.push(format!("{}: the change of run {}: {problem}", self.key, change.run_id));
+    }
+}
+
+impl Believed {
+    /// What the store was last known to hold.
+    fn last_known(&self) -> Option<&str> {
+        match self.belief {
+            Belief::Confirmed => Some(self.stored_value.as_deref().unwrap_or(&self.value)),
+            Belief::Unconfirmed | Belief::Rejected => self.stored_value.as_deref(),
+        }
+    }
+}
+
+/// What is wrong with the times of a change, allowing for a clock that was set.
+fn times_problem(change: &PastChange) -> Option<String> {
+    let decided_at = change.decided_at?;
+    let is_near = |at: DateTime<Utc>, most| decided_at - at < most && at - decided_at < CLOCK_STEP;
+    if let Some((.., sent_at)) = change.request
+        && !is_near(sent_at, LONGEST_RUN)
+    {
+        return Some(format!("it has the decided_at {decided_at}, and was sent {sent_at}"));
+    }
+    let until = change.in_doubt_until.filter(|until| !is_near(*until, CLOCK_STEP))?;
+    Some(format!("it has the decided_at {decided_at} and the in_doubt_until {until}"))
+}
+
+fn number(value: Option<i64>) -> String {
+    value.map_or("NULL".to_owned(), |value| value.to_string())
+}
+
+fn time(at: Option<DateTime<Utc>>) -> String {
+    at.map_or("NULL".to_owned(), |at| at.to_rfc3339())
+}
+
+fn shown(text: &Option<String>) -> String {
+    text.as_deref().map_or("NULL".to_owned(), quoted)
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}

@@ -1,0 +1,266 @@
+//! The rows of `runs`: their counts are those of the rows that they count, and their columns fit together.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::fields::{CLOCK_STEP, LONGEST_RUN, int, some_int, some_time, text, time, word};
+use super::flaws::Flaws;
+use crate::ledger::Result;
+use crate::ledger::audit::session::Session;
+use crate::ledger::cells::{Cells, Value};
+use crate::ledger::sql::statement;
+use crate::record::{Counts, INVALID_ROWS_KEPT, RunKind, RunStatus, Trigger};
+
+/// Each run with what the other tables hold of it, its place among the runs of its store, and its place among the syncs.
+const RUNS: &str = "
+    select r.id, r.store_id, r.kind, r.trigger, r.status, r.started_at, r.planned_at, r.finished_at,
+        r.plan_removed_at, r.message, r.belief_edits,
+        r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.confirmed,
+        r.altered, r.rejected, r.unknown, r.deferred, r.requests,
+        coalesce(c.planned, 0), coalesce(c.sending, 0), coalesce(c.confirmed, 0), coalesce(c.altered, 0),
+        coalesce(c.rejected, 0), coalesce(c.unknown, 0), coalesce(c.deferred, 0), coalesce(q.sent, 0),
+        coalesce(b.edits, 0), coalesce(i.invalid, 0), r.place, r.sync_place,
+        r.invalid_rows_run_id, case when h.id is null then 0 else 1 end
+    from (
+        select runs.*, row_number() over newest_first as place,
+            sum(case when kind = 'sync' then 1 else 0 end) over newest_first as sync_place
+        from runs window newest_first as (partition by store_id order by id desc)
+    ) r
+    left join (
+        select run_id,
+            sum(case when outcome = 'planned' then 1 else 0 end) as planned,
+            sum(case when outcome = 'sending' then 1 else 0 end) as sending,
+            sum(case when outcome = 'confirmed' then 1 else 0 end) as confirmed,
+            sum(case when outcome = 'confirmed' and observed_value is not null then 1 else 0 end) as altered,
+            sum(case when outcome = 'rejected' then 1 else 0 end) as rejected,
+            sum(case when outcome = 'unknown' then 1 else 0 end) as unknown,
+            sum(case when outcome = 'deferred' then 1 else 0 end) as deferred
+        from changes group by run_id
+    ) c on c.run_id = r.id
+    left join (
+        select run_id, sum(case when outcome <> 'not_sent' then 1 else 0 end) as sent from requests group by run_id
+    ) q on q.run_id = r.id
+    left join (select run_id, count(*) as edits from belief_edits group by run_id) b on b.run_id = r.id
+    left join (select run_id, count(*) as invalid from invalid_rows group by run_id) i
+        on i.run_id = coalesce(r.invalid_rows_run_id, r.id)
+    left join runs h on h.id = r.invalid_rows_run_id and h.id < r.id and h.store_id = r.store_id
+    order by r.id";
+
+/// How many of the newest syncs of a store keep their invalid rows.
+const KEPT: i64 = 10;
+
+/// Finds the flaws of all runs.
+pub(super) async fn flaws(session: &Session) -> Result<Flaws> {
+    let step = |(flaws, planned_before): &mut (Flaws, BTreeMap<i64, i64>), row: Vec<Value>| {
+        let mut cells = Cells::of(row);
+        let id = cells.int().unwrap_or_default();
+        match run(&mut cells) {
+            Ok(run) => {
+                let before = planned_before.entry(run.store_id).or_default();
+                let problems = run.problems(*before);
+                *before += run.counts.planned;
+                flaws.extend(problems.into_iter().map(|problem| format!("run {id}: {problem}")));
+            }
+            Err(problem) => flaws.add(format!("run {id}: {problem}")),
+        }
+    };
+    let none = (Flaws::default(), BTreeMap::new());
+    Ok(session.fold("read the runs", statement!(RUNS), none, step).await?.0)
+}
+
+/// A run, and what other tables hold of it.
+struct Run {
+    store_id: i64,
+    kind: RunKind,
+    status: RunStatus,
+    started_at: DateTime<Utc>,
+    planned_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    plan_removed_at: Option<DateTime<Utc>>,
+    has_message: bool,
+    belief_edits: i64,
+    counts: Counts,
+    /// Its changes that were planned and got no further; the others are in `found`.
+    left: i64,
+    found: Counts,
+    found_edits: i64,
+    found_invalid: i64,
+    /// Whether its `invalid_rows_run_id` is no earlier run of its store.
+    refers_to_nothing: bool,
+    is_newest: bool,
+    keeps_invalid: bool,
+}
+
+fn run(cells: &mut Cells) -> Result<Run, String> {
+    let store_id = some_int(cells, "store_id")?;
+    let kind = word(cells, "kind", RunKind::from_word)?;
+    word(cells, "trigger", Trigger::from_word)?;
+    let status = word(cells, "status", RunStatus::from_word)?;
+    let started_at = some_time(cells, "started_at")?;
+    let planned_at = time(cells, "planned_at")?;
+    let finished_at = time(cells, "finished_at")?;
+    let plan_removed_at = time(cells, "plan_removed_at")?;
+    let has_message = text(cells, "message")?.is_some();
+    let belief_edits = some_int(cells, "belief_edits")?;
+    let counts = cells.counts().map_err(|error| error.to_string())?;
+    let mut number = || int(cells, "count").map(Option::unwrap_or_default);
+    let (left, sending) = (number()?, number()?);
+    let [confirmed, altered, rejected, unknown, deferred] =
+        [number()?, number()?, number()?, number()?, number()?];
+    let (requests, found_edits, found_invalid) = (number()?, number()?, number()?);
+    let (place, sync_place) = (number()?, number()?);
+    let invalid_rows_run_id = int(cells, "invalid_rows_run_id")?;
+    let refers_to_nothing = invalid_rows_run_id.is_some() && some_int(cells, "run")? == 0;
+    let found = Counts {
+        confirmed,
+        altered,
+        rejected,
+        unknown: unknown + sending,
+        deferred,
+        requests,
+        ..Counts::default()
+    };
+    Ok(Run {
+        store_id,
+        kind,
+        status,
+        started_at,
+        planned_at,
+        finished_at,
+        plan_removed_at,
+        has_message,
+        belief_edits,
+        counts,
+        left,
+        found,
+        found_edits,
+        found_invalid,
+        refers_to_nothing,
+        is_newest: place == 1,
+        keeps_invalid: kind == RunKind::Sync && sync_place <= KEPT,
+    })
+}
+
+impl Run {
+    /// What is wrong with it. `planned_before`: the changes that earlier runs of the store have planned.
+    fn problems(&self, planned_before: i64) -> Vec<String> {
+        let mut problems = self.counts_problems(planned_before);
+        problems.extend(self.status_problem());
+        // An interrupted run is closed by the next, at any time.
+        let finished_at = self.finished_at.filter(|_| self.status != RunStatus::Interrupted);
+        let times: Vec<_> =
+            [Some(self.started_at), self.planned_at, finished_at].into_iter().flatten().collect();
+        let follows = |pair: &[DateTime<Utc>]| (-CLOCK_STEP..LONGEST_RUN).contains(&(pair[1] - pair[0]));
+        if !times.windows(2).all(follows) {
+            problems.push("its started_at, planned_at and finished_at do not follow each other".to_owned());
+        }
+        if self.refers_to_nothing {
+            problems.push("its invalid_rows_run_id is no earlier run of its store".to_owned());
+        }
+        problems
+    }
+
+    fn counts_problems(&self, planned_before: i64) -> Vec<String> {
+        let Self { counts, found, .. } = self;
+        let mut problems = Vec::new();
+        let Counts { source_rows, no_value, unchanged, still_rejected, invalid, orphans, .. } = *counts;
+        if counts.acknowledged > still_rejected || counts.acknowledged < 0 {
+            problems.push(format!(
+                "its acknowledged is {}, of {still_rejected} still_rejected",
+                counts.acknowledged
+            ));
+        }
+        if [source_rows, no_value, unchanged, still_rejected, invalid, orphans].iter().any(|count| *count < 0)
+        {
+            problems.push("one of its counts is negative".to_owned());
+        }
+        let mut compare = |what: &str, is: i64, expected: i64| {
+            if is != expected {
+                problems.push(format!("its {what} is {is}, expected {expected}"));
+            }
+        };
+        if self.planned_at.is_none() {
+            let none = Counts { requests: counts.requests, ..Counts::default() };
+            if *counts != none {
+                compare("planned", counts.planned, 0);
+                return vec!["it has counts, but its plan was never complete".to_owned()];
+            }
+        } else {
+            let outcomes = counts.confirmed + counts.rejected + counts.unknown + counts.deferred;
+            compare("planned (confirmed + rejected + unknown + deferred)", counts.planned, outcomes);
+            let rows =
+                counts.no_value + counts.unchanged + counts.still_rejected + counts.invalid + counts.planned;
+            compare(
+                "source_rows (no_value + unchanged + still_rejected + invalid + planned)",
+                counts.source_rows,
+                rows,
+            );
+            compare("confirmed", counts.confirmed, found.confirmed);
+            compare("altered", counts.altered, found.altered);
+            compare("rejected", counts.rejected, found.rejected);
+            compare("unknown", counts.unknown, found.unknown);
+            let left = found.deferred + self.left;
+            // What a run never sent is removed by later runs, bit by bit.
+            let expected = if self.is_newest { left } else { counts.deferred.max(left) };
+            compare("deferred", counts.deferred, expected);
+            let known = counts.unchanged + counts.still_rejected + counts.orphans;
+            if known > planned_before {
+                problems.push(format!(
+                    "its unchanged, still_rejected and orphans are {known}, but earlier runs planned only \
+                     {planned_before} changes"
+                ));
+            }
+            if self.keeps_invalid && self.found_invalid != counts.invalid.min(INVALID_ROWS_KEPT) {
+                problems.push(format!(
+                    "its invalid is {}, but invalid_rows has {} rows of it",
+                    counts.invalid, self.found_invalid
+                ));
+            }
+        }
+        let has_nothing_left = self.planned_at.is_some() && counts.deferred == 0;
+        if self.plan_removed_at.is_some() && (self.left > 0 || self.is_newest || has_nothing_left) {
+            problems.push("it has a plan_removed_at, but its plan was not removed".to_owned());
+        }
+        if counts.requests != found.requests {
+            problems.push(format!("its requests is {}, expected {}", counts.requests, found.requests));
+        }
+        if self.belief_edits != self.found_edits {
+            problems
+                .push(format!("its belief_edits is {}, expected {}", self.belief_edits, self.found_edits));
+        }
+        problems
+    }
+
+    /// What contradicts its status.
+    fn status_problem(&self) -> Option<String> {
+        let Self { kind, status, counts, .. } = self;
+        let is_open = matches!(status, RunStatus::Planning | RunStatus::Running);
+        let is_sync = *kind == RunKind::Sync;
+        let left_open = counts.rejected + counts.invalid + counts.unknown;
+        let problem = if is_open == self.finished_at.is_some() {
+            let has = if is_open { "a" } else { "no" };
+            return Some(format!("it is {status}, and has {has} finished_at"));
+        } else if !is_sync && (self.planned_at.is_some() || counts.requests > 0) {
+            return Some(format!("it is of kind {kind}, and has a plan"));
+        } else {
+            let planned = self.planned_at.is_some() || !is_sync;
+            match status {
+                RunStatus::Planning => self.planned_at.map(|_| "has a planned_at"),
+                RunStatus::Running if !planned => Some("has no planned_at"),
+                RunStatus::Succeeded | RunStatus::Partial if !planned => Some("has no planned_at"),
+                RunStatus::Succeeded | RunStatus::Partial if counts.deferred > 0 => {
+                    Some("has deferred changes")
+                }
+                RunStatus::Succeeded if left_open > 0 => Some("has rejected, invalid or unknown values"),
+                RunStatus::Partial if left_open + counts.still_rejected == 0 => {
+                    Some("has no rejected, invalid or unknown values")
+                }
+                RunStatus::Failed | RunStatus::Stopped if !self.has_message => Some("has no message"),
+                RunStatus::Interrupted if self.has_message => Some("has a message"),
+                _ => None,
+            }
+        };
+        problem.map(|problem| format!("it is {status}, and {problem}"))
+    }
+}
