@@ -3,7 +3,9 @@
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::view::table::Layout;
 use super::{view, wiring};
+use crate::ledger::audit::Value;
 
 /// What `--help` adds.
 const TABLES: &str = "\
@@ -43,20 +45,120 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let console = &context.console;
     let config = wiring::audit_config(&context.config)?;
     let audit = wiring::existing_audit(&config.ledger).await?;
-    let table = audit.sql(&args.query).await?;
-    if args.json {
-        console.json(&view::table::objects(&table))?;
-    } else if args.csv {
-        console.out(&view::table::csv(&table))?;
-    } else {
-        console.out(&view::table::text(&table))?;
-        if table.rows.is_empty() {
-            console.note("no rows");
+    let mut rows = audit.sql(&args.query).await?;
+    let mut printer = Printer::new(args, rows.columns());
+    while let Some(page) = rows.next().await? {
+        // A reader that has seen enough ends the query.
+        if !console.stream(&printer.page(&page))? {
+            return Ok(Exit::Done);
         }
     }
-    if table.truncated {
-        let shown = table.rows.len();
-        console.note(&format!("only the first {shown} rows are shown; narrow the query with where or limit"));
+    console.stream(&printer.end())?;
+    if printer.count == 0 && !args.json && !args.csv {
+        console.note("no rows");
     }
     Ok(Exit::Done)
+}
+
+/// Writes rows as they come.
+struct Printer {
+    form: Form,
+    columns: Vec<String>,
+    /// How many rows were written.
+    count: usize,
+}
+
+/// How rows are written.
+enum Form {
+    Json,
+    Csv,
+    /// The layout is that of the first page.
+    Table(Option<Layout>),
+}
+
+impl Printer {
+    fn new(args: &Args, columns: &[String]) -> Self {
+        let form = match (args.json, args.csv) {
+            (true, _) => Form::Json,
+            (_, true) => Form::Csv,
+            _ => Form::Table(None),
+        };
+        Self { form, columns: columns.to_vec(), count: 0 }
+    }
+
+    fn page(&mut self, rows: &[Vec<Value>]) -> String {
+        let mut text = self.begin(rows);
+        for row in rows {
+            let texts = || view::table::texts(row);
+            text += &match &self.form {
+                Form::Json => {
+                    let comma = if self.count == 0 { "" } else { "," };
+                    format!("{comma}\n  {}", view::table::object(&self.columns, row))
+                }
+                Form::Csv => view::table::csv_line(&texts()),
+                Form::Table(layout) => layout.as_ref().map_or(String::new(), |layout| layout.line(&texts())),
+            };
+            self.count += 1;
+        }
+        text
+    }
+
+    /// What comes before the first row.
+    fn begin(&mut self, first: &[Vec<Value>]) -> String {
+        if self.count > 0 {
+            return String::new();
+        }
+        match &mut self.form {
+            Form::Json => "[".to_owned(),
+            Form::Csv => view::table::csv_line(&self.columns),
+            Form::Table(layout) => {
+                let heads: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+                let rows: Vec<_> = first.iter().map(|row| view::table::texts(row)).collect();
+                let made = Layout::of(&heads, &rows);
+                let head = made.head(&heads);
+                *layout = Some(made);
+                head
+            }
+        }
+    }
+
+    /// What comes after the last row.
+    fn end(&mut self) -> String {
+        let begin = self.begin(&[]);
+        match self.form {
+            Form::Json => begin + if self.count == 0 { "]\n" } else { "\n]\n" },
+            Form::Csv | Form::Table(_) => begin,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(json: bool, csv: bool, pages: &[&[i64]]) -> String {
+        let args = Args { query: String::new(), json, csv };
+        let mut printer = Printer::new(&args, &["n".to_owned()]);
+        let row = |number: &i64| vec![Value::Int(*number)];
+        let mut text = String::new();
+        for page in pages {
+            text += &printer.page(&page.iter().map(row).collect::<Vec<_>>());
+        }
+        text + &printer.end()
+    }
+
+    #[test]
+    fn pages_of_rows_are_one_result() {
+        let json = printed(true, false, &[&[1, 2], &[3]]);
+        assert_eq!(json, "[\n  {\"n\":1},\n  {\"n\":2},\n  {\"n\":3}\n]\n");
+        assert_eq!(printed(false, true, &[&[1, 2], &[3]]), "n\n1\n2\n3\n");
+        assert_eq!(printed(false, false, &[&[1, 20], &[300]]), " n\n--\n 1\n20\n300\n");
+    }
+
+    #[test]
+    fn a_result_without_rows_is_complete_too() {
+        assert_eq!(printed(true, false, &[]), "[]\n");
+        assert_eq!(printed(false, true, &[]), "n\n");
+        assert_eq!(printed(false, false, &[]), "n\n-\n");
+    }
 }

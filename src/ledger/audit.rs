@@ -12,7 +12,7 @@ mod store_reader;
 mod verify;
 
 pub use super::cells::Value;
-pub use ad_hoc::{TABLE_ROWS_MAX, Table};
+pub use ad_hoc::SqlRows;
 pub use log::AuditLog;
 pub use rows::{
     BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,

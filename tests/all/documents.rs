@@ -206,9 +206,12 @@ const COLUMNS: &str = "select t.name, c.name from sqlite_schema t, pragma_table_
 async fn the_page_of_the_ledger_has_every_table_and_column_and_no_other() {
     let (_folder, ledgers) = ledgers().await;
     let audit = AuditLog::open(&ledgers[0]).await.expect("opens").expect("is there");
-    let table = audit.sql(COLUMNS).await.expect("the columns");
-    let columns: BTreeSet<String> = table
-        .rows
+    let mut rows = audit.sql(COLUMNS).await.expect("the columns");
+    let columns: BTreeSet<String> = rows
+        .next()
+        .await
+        .expect("reads")
+        .expect("rows")
         .iter()
         .map(|row| match row.as_slice() {
             [Value::Text(table), Value::Text(column)] => format!("{table}.{column}"),
@@ -226,8 +229,10 @@ async fn every_sql_recipe_runs_on_both_databases() {
     for config in ledgers {
         let audit = AuditLog::open(&config).await.expect("opens").expect("is there");
         for sql in &recipes {
-            let table = audit.sql(sql).await.unwrap_or_else(|error| panic!("{config:?}: {error}\n{sql}"));
-            assert!(!table.columns.is_empty() && table.rows.is_empty(), "of an empty ledger:\n{sql}");
+            let mut rows = audit.sql(sql).await.unwrap_or_else(|error| panic!("{config:?}: {error}\n{sql}"));
+            assert!(!rows.columns().is_empty(), "{sql}");
+            let page = rows.next().await.unwrap_or_else(|error| panic!("{config:?}: {error}\n{sql}"));
+            assert!(page.is_none_or(|page| page.is_empty()), "of an empty ledger:\n{sql}");
         }
     }
 }

@@ -98,10 +98,18 @@ impl Console {
     /// # Errors
     /// It could not be written, for example to a full disk.
     pub(crate) fn out(&self, text: &str) -> io::Result<()> {
+        self.stream(text).map(drop)
+    }
+
+    /// Writes a part of a result to stdout. Returns whether it is still read.
+    ///
+    /// # Errors
+    /// As [`out`](Self::out).
+    pub(crate) fn stream(&self, text: &str) -> io::Result<bool> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => written.map(|()| true),
         }
     }
 

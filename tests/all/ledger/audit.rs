@@ -49,21 +49,41 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let rejected = audit.rejected(store_id, KeyScope::default(), 10).await.unwrap();
     assert_eq!((rejected.total, rejected.values[0].since), (1, at(3)));
 
-    let table = audit.sql("select customer_id, value, null, 1.5e0 from entries order by 1").await.unwrap();
-    assert_eq!(table.columns[..2], ["customer_id", "value"]);
-    assert_eq!(table.rows[0][..3], [Value::Int(1), Value::Text("a".to_owned()), Value::Null]);
-    let sum = audit.sql("select sum(customer_id) from entries").await.unwrap();
-    assert_eq!(sum.rows, [[Value::Int(3)]]);
+    let query = "select customer_id, value, null, 1.5e0 from entries order by 1";
+    let (columns, rows) = table(audit, query).await.unwrap();
+    assert_eq!(columns[..2], ["customer_id", "value"]);
+    assert_eq!(rows[0][..3], [Value::Int(1), Value::Text("a".to_owned()), Value::Null]);
+    let (_, sum) = table(audit, "select sum(customer_id) from entries").await.unwrap();
+    assert_eq!(sum, [[Value::Int(3)]]);
     for refused in ["delete from entries", "select 1; select 2", "create table t (a int)", "nonsense", ""] {
-        match audit.sql(refused).await {
+        match table(audit, refused).await {
             Err(LedgerError::Unusable(_)) => {}
             other => panic!("{refused}: {other:?}"),
         }
     }
     let many =
         "with recursive n (i) as (select 1 union all select i + 1 from n where i < 100001) select i from n";
-    let table = audit.sql(many).await.unwrap();
-    assert_eq!((table.rows.len(), table.truncated), (100_000, true));
+    assert_eq!(table(audit, many).await.unwrap().1.len(), 100_001, "there is no limit");
+    let (_, none) = table(audit, "select customer_id from entries where false").await.unwrap();
+    assert!(none.is_empty());
+    // A query that is not read to its end leaves the ledger usable.
+    let mut unread = audit.sql(many).await.unwrap();
+    assert!(unread.next().await.unwrap().is_some_and(|page| page.len() == 1_000));
+    drop(unread);
+    table(audit, "select 1").await.unwrap();
+}
+
+/// Reads all rows of a query, with the names of its columns.
+pub(crate) async fn table(
+    audit: &AuditLog,
+    query: &str,
+) -> Result<(Vec<String>, Vec<Vec<Value>>), LedgerError> {
+    let mut rows = audit.sql(query).await?;
+    let mut all = Vec::new();
+    while let Some(page) = rows.next().await? {
+        all.extend(page);
+    }
+    Ok((rows.columns().to_vec(), all))
 }
 
 #[tokio::test]
@@ -78,19 +98,18 @@ async fn a_postgres_ledger_is_read() {
 
     // A `do` block can switch its session back to writing, and a procedure can end a transaction.
     let writes = "perform set_config('default_transaction_read_only', 'off', false); commit; delete from attrsync.entries;";
-    assert!(audit.sql(&format!("do $$ begin {writes} end $$")).await.is_err());
+    assert!(table(&audit, &format!("do $$ begin {writes} end $$")).await.is_err());
     let procedure =
         format!("create procedure attrsync.p(inout n int) language plpgsql as $$ begin {writes} end $$");
     let mut writer = PgConnection::connect(&url).await.unwrap();
     writer.execute(AssertSqlSafe(procedure)).await.unwrap();
-    assert!(audit.sql("call attrsync.p(1)").await.is_err());
-    let left = audit.sql("select count(*) from entries").await.unwrap();
-    assert_eq!(left.rows, [[Value::Int(2)]]);
+    assert!(table(&audit, "call attrsync.p(1)").await.is_err());
+    assert_eq!(table(&audit, "select count(*) from entries").await.unwrap().1, [[Value::Int(2)]]);
 }
 
 /// The rows that [`fill`] writes, as SQL.
 pub(crate) const FILLED: &str = "
-    insert into stores (id, api_url, hash) values (4, 'https://api.example.com', 'abc123');
+    insert into stores (id, api_url, hash, name_digest) values (4, 'https://api.example.com', 'abc123', '');
     insert into runs (id, store_id, kind, trigger, status, started_at, planned_at, finished_at, invalid, planned,
             confirmed, rejected, deferred, requests, message, version)
         values (7, 4, 'sync', 'manual', 'partial', '2023-11-14T22:13:20Z', '2023-11-14T22:13:21Z',

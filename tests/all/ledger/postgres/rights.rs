@@ -7,6 +7,7 @@ use attrsync::ledger::postgres::PostgresLedger;
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::{connect, store};
+use crate::ledger::audit::table;
 use crate::support::postgres::Postgres;
 
 /// Asserts that `check` and a sync refuse the ledger with the same words.
@@ -66,7 +67,7 @@ async fn the_sql_of_a_superuser_can_only_read() {
     let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
     let run = super::planned_run(&ledger, &[super::change(1, 1, "a")]).await;
     let audit = AuditLog::open(&LedgerConfig::Postgres(Secret::new(&*url))).await.unwrap().unwrap();
-    assert_eq!(audit.sql("select * from outcomes").await.unwrap().rows.len(), 1);
+    assert_eq!(table(&audit, "select * from outcomes").await.unwrap().1.len(), 1);
     for (query, why) in [
         ("select pg_read_file('PG_VERSION')", "permission denied"),
         (
@@ -75,12 +76,12 @@ async fn the_sql_of_a_superuser_can_only_read() {
         ),
         ("select pg_switch_wal()", "permission denied"),
     ] {
-        let error = audit.sql(query).await.unwrap_err().to_string();
+        let error = table(&audit, query).await.unwrap_err().to_string();
         assert!(error.contains(why), "{query}: {error}");
     }
-    audit.sql("select lo_create(0)").await.unwrap();
-    let left = audit.sql("select count(*) from pg_largeobject_metadata").await.unwrap();
-    assert_eq!(left.rows, [[Value::Int(0)]]);
+    table(&audit, "select lo_create(0)").await.unwrap();
+    let (_, left) = table(&audit, "select count(*) from pg_largeobject_metadata").await.unwrap();
+    assert_eq!(left, [[Value::Int(0)]]);
     assert_eq!(ledger.planned(run, false, None, 9).await.unwrap().len(), 1, "the run's session is alive");
 }
 
