@@ -138,6 +138,19 @@ pub enum Body {
     Unreadable(String),
 }
 
+/// How many requests a store's rate quota allows, without the share that is left to other apps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// In the rest of the present window.
+    pub now: u64,
+    /// The time until the next window begins.
+    pub next_window: Duration,
+    /// In each later window.
+    pub each_window: u64,
+    /// The length of a window.
+    pub window: Duration,
+}
+
 /// A failed read. Its response is not a 200, or has an item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.to_read())]
@@ -177,4 +190,9 @@ pub trait Destination: Send + Sync {
     /// # Errors
     /// The first response that is not a readable 200.
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError>;
+
+    /// Returns what the rate quota allows, as far as the responses so far have told.
+    fn allowance(&self) -> Option<Allowance> {
+        None
+    }
 }

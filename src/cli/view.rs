@@ -3,6 +3,7 @@
 pub(super) mod audit;
 pub(super) mod check;
 pub(super) mod console;
+mod estimate;
 pub(super) mod explain;
 pub(super) mod paint;
 pub(super) mod plan;

@@ -32,7 +32,7 @@ use self::mask::Mask;
 use self::pacing::Pacer;
 pub use self::proxy::UnusableProxy;
 use self::transport::{PacedTransport, RawResponse, Transport};
-use super::{Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
+use super::{Allowance, Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use crate::record::{Key, StoreName};
 use crate::waits::Waits;
 
@@ -134,5 +134,9 @@ impl Destination for BigCommerce {
             found.extend(paging::all_pages(&self.transport, &path, most, wire::customer).await?);
         }
         Ok(found.intersection(&ids).copied().collect())
+    }
+
+    fn allowance(&self) -> Option<Allowance> {
+        self.transport.pacer.allowance()
     }
 }

@@ -10,8 +10,9 @@ use super::store_changes::{self, StoreChanges};
 use super::warnings::warnings;
 use crate::clock::Clock;
 use crate::config::PushConfig;
-use crate::destination::Destination;
+use crate::destination::{Allowance, Destination};
 use crate::ledger::LedgerReader;
+use crate::plan::batch::Limit;
 use crate::plan::summary::Summary;
 use crate::record::{Change, Counts, InvalidRow, Warning};
 use crate::source::Source;
@@ -32,6 +33,10 @@ pub struct Forecast {
     pub requests: u64,
     /// Write requests that sending every desired value would take.
     pub requests_without_ledger: u64,
+    /// How much one request may carry.
+    pub limit: Limit,
+    /// How many requests the store's rate quota allows, if the store said.
+    pub allowance: Option<Allowance>,
     /// Values to be created.
     pub creates: u64,
     /// Values to be updated.
@@ -109,6 +114,8 @@ pub async fn plan(
         attributes: by_attribute.collect(),
         requests: summary.requests,
         requests_without_ledger: limit.requests(desired.0, desired.1),
+        limit,
+        allowance: destination.allowance(),
         sample: summary.sample,
         invalid_sample: summary.invalid_sample,
         warnings,

@@ -1,18 +1,14 @@
 //! The forecast of a sync, as text and as JSON.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
+use super::estimate::{self, ASSUMED_LATENCY, estimate};
 use super::paint::Paint;
-use super::text::{brief, counted, duration, number, tame};
+use super::text::{brief, counted, number, tame};
 use super::warnings;
 use crate::cli::exit::Exit;
 use crate::engine::Forecast;
 use crate::record::{Action, Change, InvalidRow};
-
-/// The assumed latency of a call.
-const ASSUMED_LATENCY: Duration = Duration::from_millis(300);
 
 /// The forecast as a person reads it.
 pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String {
@@ -40,11 +36,7 @@ pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String 
     lines.push(paint.strong(&summary(forecast)));
     lines.extend(not_planned(forecast));
     if forecast.requests > 0 {
-        lines.push(format!(
-            "About {} at {workers} in flight, if a call takes {}.",
-            duration(estimate(forecast.requests, workers)),
-            duration(ASSUMED_LATENCY)
-        ));
+        lines.push(estimate::sentence(forecast, workers));
     }
     lines.extend(warnings::lines(&forecast.warnings, paint));
     lines.join("\n") + "\n"
@@ -120,12 +112,6 @@ fn not_planned(forecast: &Forecast) -> Vec<String> {
     .collect()
 }
 
-/// How long this many requests take with `workers` in flight.
-fn estimate(requests: u64, workers: usize) -> Duration {
-    let rounds = requests.div_ceil(u64::try_from(workers.max(1)).unwrap_or(1));
-    ASSUMED_LATENCY.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
-}
-
 /// The forecast for programs. Keys are only ever added.
 pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit) -> Value {
     json!({
@@ -136,7 +122,7 @@ pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit) -> Value {
         "deletes": 0,
         "requests": forecast.requests,
         "requests_without_ledger": forecast.requests_without_ledger,
-        "estimated_seconds": estimate(forecast.requests, workers).as_secs_f64(),
+        "estimated_seconds": estimate(forecast.requests, workers, forecast.allowance).as_secs_f64(),
         "assumed_latency_ms": u64::try_from(ASSUMED_LATENCY.as_millis()).unwrap_or(u64::MAX),
         "counts": forecast.counts,
         "warnings": warnings::json(&forecast.warnings),
@@ -165,8 +151,12 @@ fn count(len: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::destination::Allowance;
     use crate::engine::AttributeForecast;
+    use crate::plan::batch::Limit;
     use crate::record::{Counts, Key};
 
     fn forecast() -> Forecast {
@@ -195,6 +185,13 @@ mod tests {
             }],
             requests: 121,
             requests_without_ledger: 122,
+            limit: Limit { customers: 10, values: Some(10) },
+            allowance: Some(Allowance {
+                now: 0,
+                next_window: Duration::from_secs(30),
+                each_window: 120,
+                window: Duration::from_secs(30),
+            }),
             creates: 1200,
             updates: 2,
             warnings: Vec::new(),
@@ -219,7 +216,7 @@ loyalty_tier (1): 1,200 to create, 2 to update
 
 Plan: 1,200 to create, 2 to update, 0 to delete · 121 calls
 5 unchanged
-About 12.3 s at 3 in flight, if a call takes 300 ms.
+About 1 min 0 s: 121 calls of at most 10 values, and the store allows 120 in 30 s.
 "
         );
     }

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::quota::{Ending, Quota};
+use crate::destination::Allowance;
 use crate::record::WaitReason;
 use crate::waits::Waits;
 
@@ -61,6 +62,11 @@ impl Pacer {
                 () = due => {}
             }
         }
+    }
+
+    /// Returns what the quota allows, if a response has told.
+    pub(super) fn allowance(&self) -> Option<Allowance> {
+        self.quota().allowance(Instant::now())
     }
 
     /// Counts a request as in flight until [`InFlight::end`], or until the returned guard is dropped.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::destination::Allowance;
+
 /// Waited after the expected end of a window, because clocks tick at different times.
 const MARGIN: Duration = Duration::from_millis(100);
 
@@ -107,6 +109,21 @@ impl Quota {
         }
         self.permits.push(now);
         Ok(())
+    }
+
+    /// Returns what the quota allows without the reserve, if a response has told.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub(super) fn allowance(&mut self, now: Instant) -> Option<Allowance> {
+        let Knowledge::Window(window) = &mut self.knowledge else { return None };
+        window.roll(now);
+        let above_reserve =
+            |left: u64| (left as f64 - self.reserve * window.quota as f64).ceil().max(0.0) as u64;
+        Some(Allowance {
+            now: above_reserve(window.left),
+            next_window: (window.ends + MARGIN).saturating_duration_since(now),
+            each_window: above_reserve(window.quota),
+            window: window.length,
+        })
     }
 
     /// Uses the newest permit for a request, so that the oldest one expires if a permit is never used.

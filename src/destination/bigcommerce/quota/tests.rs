@@ -153,3 +153,15 @@ fn a_request_that_was_not_sent_costs_nothing() {
     request(&mut quota, start, Ending::NotSent);
     assert_eq!(burst(&mut quota, start), 2);
 }
+
+#[test]
+fn the_allowance_is_what_permits_are_granted_for() {
+    for (quota, left, reserve) in [(150, 149, 0.2), (150, 30, 0.2), (7, 7, 0.95), (9, 4, 0.0)] {
+        let start = Instant::now();
+        let mut state = known(reserve, start, rate(quota, left, S * 30));
+        let allowance = state.allowance(start).expect("the store told");
+        assert_eq!(allowance.now, burst(&mut state, start) as u64, "{quota} {left} {reserve}");
+        assert_eq!(allowance.next_window, S * 30 + MARGIN);
+    }
+    assert_eq!(Quota::new(0.2, LIFE).allowance(Instant::now()), None);
+}
