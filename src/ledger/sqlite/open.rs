@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::file::OpenFiles;
 use super::kind::{self, Kind};
 use super::lock::{self, FileLock};
+use super::paths::is_half_made;
 use super::reader::{self, Reader};
 use super::{place, rights};
 use crate::failpoint;
@@ -84,7 +85,8 @@ pub(super) fn writable(path: &Path) -> Result<PathBuf> {
 
 /// Fails if the ledger lacks a table that its migrations have made, or the record of them.
 pub(crate) fn refuse_incomplete(path: &Path) -> Result<()> {
-    if !path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+    // What is half made has no tables when it is undone, and cannot be read before.
+    if !path.metadata().is_ok_and(|metadata| metadata.len() > 0) || is_half_made(path) {
         return Ok(());
     }
     let reader = Reader::open(path)?;

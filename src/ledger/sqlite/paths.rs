@@ -27,6 +27,14 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Whether there are commits that the database does not have yet.
 pub(super) fn has_newer_commits(path: &Path) -> bool {
-    let has_content = |suffix| fs::metadata(beside(path, suffix)).is_ok_and(|metadata| metadata.len() > 0);
-    has_content(WAL) || has_content("-journal")
+    has_content(path, WAL)
+}
+
+/// Whether the process that made the file was cut off: the next one that may write undoes what it began.
+pub(super) fn is_half_made(path: &Path) -> bool {
+    has_content(path, "-journal")
+}
+
+fn has_content(path: &Path, suffix: &str) -> bool {
+    fs::metadata(beside(path, suffix)).is_ok_and(|metadata| metadata.len() > 0)
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::failure::Failure;
 use super::file::Stamp;
-use super::paths::{folder, has_newer_commits};
+use super::paths::{folder, has_newer_commits, is_half_made};
 use super::rights;
 use crate::ledger::{LedgerError, Result};
 
@@ -36,6 +36,10 @@ impl Reader {
         match connect(path) {
             Ok(connection) => Ok(Self { connection, unlocked: None }),
             Err(error) if !needs_to_write(&error) => Err(open_error(path, error)),
+            Err(_) if is_half_made(path) => Err(LedgerError::Unusable(format!(
+                "a run was cut off while it made the ledger {}: the next `attrsync sync` mends it",
+                path.display()
+            ))),
             Err(_) if has_newer_commits(path) => Err(unreadable(path)),
             Err(_) => match connect_immutable(path) {
                 Ok(connection) => Ok(Self { connection, unlocked: Some((path.to_owned(), stamp)) }),

@@ -352,3 +352,25 @@ async fn a_ledger_that_lost_a_table_is_refused() {
         assert!(!matches!(opened, Ok(None)), "{sql}");
     }
 }
+
+#[tokio::test]
+async fn a_kill_while_the_file_is_made_needs_no_help() {
+    let backend = SqliteBackend::fresh();
+    let made = backend.path().with_file_name("made.db");
+    let program = Connection::open(&made).expect("opens");
+    // Enough pages that SQLite has written some of them before the commit.
+    program
+        .execute_batch(
+            "pragma application_id = 0x61747472; pragma cache_size = 1; begin; create table t (x);
+             with recursive n (i) as (select 1 union all select i + 1 from n where i < 200)
+             insert into t select zeroblob(4000) from n",
+        )
+        .expect("writes");
+    for suffix in ["", "-journal"] {
+        let path = |path: &Path| format!("{}{suffix}", path.display());
+        std::fs::copy(path(&made), path(&backend.path())).expect("copies");
+    }
+    let error = AuditLog::open(&LedgerConfig::Sqlite(backend.path())).await.expect_err("reads");
+    assert!(error.to_string().contains("cut off while it made the ledger"), "{error}");
+    SqliteLedger::open(&backend.path(), &store()).await.expect("mends it");
+}
