@@ -164,9 +164,10 @@ impl<'a> Reader<'a> {
             Some(_) => Ok(()),
             None => Err(unusable(
                 format!("a row of the source cannot be read{}: {}", self.place(), problem.logged),
-                "correct the row. attrsync cannot read the rows beside it, because the query computes all of its \
-                 rows at once: convert the value outside of limit, distinct, group by and materialized parts, and \
-                 such a row alone will be invalid",
+                "find the row by running the query in psql, and correct it. attrsync cannot read the rows beside it, \
+                 because the error comes from an id, or the query computes all of its rows at once: convert the \
+                 value outside of limit, distinct, group by and materialized parts, and such a row alone will be \
+                 invalid",
             )),
         }
     }
