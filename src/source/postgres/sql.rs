@@ -23,6 +23,7 @@ pub(super) const BEGIN: &str = "begin isolation level repeatable read read only;
      set local xmloption = 'content'; \
      set local quote_all_identifiers = off; \
      set local standard_conforming_strings = on; \
+     select set_config(name, '0', true) from pg_catalog.pg_settings where name = 'transaction_timeout'; \
      select set_config('client_encoding', 'SQL_ASCII', true) \
          where current_setting('server_encoding') = 'SQL_ASCII'; \
      savepoint snapshot";
