@@ -93,6 +93,8 @@ pub struct Push {
     /// Requests accepted so far.
     accepted: u64,
     sizes: Sizes,
+    /// How many intents in a row the ledger took too long to commit, and when the first of them was.
+    slow_commits: (u32, Duration),
     failed_in_a_row: usize,
     extra: ExtraRequests,
     last_token: u64,
@@ -131,6 +133,7 @@ impl Push {
             deleted: Deleted::default(),
             accepted: 0,
             sizes: Sizes::new(sizes),
+            slow_commits: (0, Duration::ZERO),
             failed_in_a_row: 0,
             extra: ExtraRequests::default(),
             last_token: 0,
@@ -155,6 +158,7 @@ impl Push {
             Event::ResponseRead { request_id, response, took } => {
                 self.response_read(request_id, &response, took, now, actions);
             }
+            Event::IntentExpired { request_id } => self.intent_expired(request_id, now, actions),
             Event::ReadBack { request_id, values } => self.read_back(request_id, values, now, actions),
             Event::Recorded { token, counts } => {
                 self.uncommitted.retain(|(committing, _)| *committing != token);
@@ -240,12 +244,8 @@ impl Push {
             && let Some(intent) = self.ahead.pop_front()
         {
             if now.elapsed.saturating_sub(intent.recorded_at) > INTENT_VALID {
-                self.withdraw(
-                    intent,
-                    "not sent: no slot was free within five seconds of its intent",
-                    now,
-                    actions,
-                );
+                let why = self.why_expired(&intent, now);
+                self.withdraw(intent, why, now, actions);
                 continue;
             }
             let changes = intent.batch.changes.iter().map(|planned| &planned.change);

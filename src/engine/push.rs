@@ -12,7 +12,7 @@ use super::existence::deleted_subjects;
 use super::ports::{EngineError, Ports, Progress};
 use super::read_retry;
 use super::rejection_log::RejectionLog;
-use super::stop::asked_to_stop;
+use super::stop::{Ending, asked_to_stop};
 use crate::config::PushConfig;
 use crate::destination::{Destination, Item, Response};
 use crate::failpoint;
@@ -34,6 +34,7 @@ struct Shell<'a> {
     /// What the push waits for by itself.
     waiting: Option<WaitGuard>,
     rejections: RejectionLog,
+    ending: Ending,
     /// Set when the run has lost its lock: a request that has not left yet is not sent.
     lost: Arc<AtomicBool>,
 }
@@ -49,15 +50,18 @@ pub(super) async fn push(
     stop: watch::Receiver<bool>,
 ) -> Result<(End, Counts, ExtraRequests), EngineError> {
     let tasks = FuturesUnordered::new();
+    let started = Instant::now();
+    let ending = Ending { stop: stop.clone(), deadline: start.deadline.map(|deadline| started + deadline) };
     let mut shell = Shell {
         ports,
         config,
         run_id,
-        started: Instant::now(),
+        started,
         tasks,
         timer: None,
         waiting: None,
         rejections: RejectionLog::new(ports.ledger.attributes().await?),
+        ending,
         lost: Arc::default(),
     };
     let mut push = Push::new(config.clone(), start);
@@ -95,11 +99,12 @@ impl<'a> Shell<'a> {
             let timer = self.timer;
             let event = tokio::select! {
                 biased;
-                Some(event) = self.tasks.next() => event?,
+                // First, because the reads that it ends must not look like failures of the store.
                 () = asked_to_stop(&mut stop), if !stopping => {
                     stopping = true;
                     Event::StopAsked
                 }
+                Some(event) = self.tasks.next() => event?,
                 () = sleep_until(timer.unwrap_or(self.started)), if timer.is_some() => {
                     self.timer = None;
                     Event::Timer
@@ -117,6 +122,7 @@ impl<'a> Shell<'a> {
     fn execute(&mut self, action: Action) -> Option<End> {
         let Self { ports, config, run_id, started, .. } = *self;
         let Ports { ledger, destination, clock, waits, .. } = ports;
+        let ending = self.ending.clone();
         let task: Task<'a> = match action {
             Action::LoadPage { in_doubt, after, limit } => Box::pin(async move {
                 let _waiting = waits.begin(WaitReason::Ledger, None, "");
@@ -139,13 +145,18 @@ impl<'a> Shell<'a> {
                     let is_valid =
                         sent <= started + recorded_at + INTENT_VALID && !lost.load(Ordering::Relaxed);
                     let _on_the_wire = waits.request_sent(config.request_timeout);
-                    let response = if is_valid { send(destination, &items).await } else { not_sent() };
+                    if !is_valid {
+                        // The process was suspended meanwhile, or lost its lock.
+                        return Ok(Event::IntentExpired { request_id });
+                    }
+                    let response = send(destination, &items).await;
                     Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
                 })
             }
             Action::ReadBack { request_id, keys } => Box::pin(async move {
                 let fetch = || destination.fetch(&keys);
-                let values = read_retry::repeat(config, waits, WaitReason::ReadBack, fetch).await;
+                let read = read_retry::repeat(config, waits, WaitReason::ReadBack, fetch);
+                let values = ending.unless_reached(read).await;
                 Ok(Event::ReadBack { request_id, values })
             }),
             Action::RecordOutcome { token, request_id, end, outcomes } => Box::pin(async move {
@@ -164,12 +175,13 @@ impl<'a> Shell<'a> {
                 Ok(Event::Recorded { token, counts: None })
             }),
             Action::CheckExistence(subjects) => Box::pin(async move {
-                Ok(Event::ExistenceChecked(deleted_subjects(destination, config, waits, subjects).await))
+                let check = deleted_subjects(destination, config, waits, subjects);
+                Ok(Event::ExistenceChecked(ending.unless_reached(check).await))
             }),
             Action::CheckReads => Box::pin(async move {
                 let list = || destination.attributes();
-                let read = read_retry::repeat(config, waits, WaitReason::Existence, list).await;
-                Ok(Event::ReadsChecked(read.map(|_| ())))
+                let read = read_retry::repeat(config, waits, WaitReason::Existence, list);
+                Ok(Event::ReadsChecked(ending.unless_reached(read).await.map(|_| ())))
             }),
             Action::SetTimer(at) => {
                 self.timer = at.map(|at| started + at);
@@ -219,11 +231,6 @@ impl<'a> Shell<'a> {
         }
         (self.ports.progress)(Progress::Pushing(notice));
     }
-}
-
-/// The response to a request whose intent has expired: the process was suspended meanwhile, or lost its lock.
-fn not_sent() -> Response {
-    Response::not_sent("its intent was not valid any more")
 }
 
 async fn send(destination: &dyn Destination, items: &[(Key, String)]) -> Response {

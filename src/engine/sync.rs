@@ -10,7 +10,7 @@ use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
 use super::ports::{EngineError, Options, Ports, Progress};
-use super::stop::asked_to_stop;
+use super::stop::{Ending, asked_to_stop};
 use super::warnings::warnings;
 use super::{existence, push, store_changes};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
@@ -171,11 +171,17 @@ async fn run(
     let limit = summary.limit();
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
+    let ends_at = deadline;
     let deadline = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let sizes = ports.ledger.request_sizes().await?;
     let start = Start { counts, limit, sizes, has_in_doubt, deadline, seed: fastrand::u64(..) };
+    let mut ending = Ending { stop: stop.clone(), deadline: ends_at };
     let (end, counts, extra) = push::push(ports, config, run_id, start, stop).await?;
-    check_customers(ports, config, run_id, &end).await?;
+    tokio::select! {
+        checked = check_customers(ports, config, run_id, &end) => checked?,
+        // The next run checks them.
+        () = ending.reached() => {}
+    }
     let requests_without_ledger = limit.requests(desired.0, desired.1);
     let Summary { requests: planned_requests, invalid_sample, .. } = summary;
     let course = Course { planned_requests, extra, invalid_sample, ..Course::default() };

@@ -50,7 +50,10 @@ pub(super) struct Recording {
 pub(super) struct Intent {
     pub(super) request_id: i64,
     pub(super) batch: Batch,
+    /// When the intent was given to the ledger.
     pub(super) recorded_at: Duration,
+    /// When the ledger had committed it.
+    pub(super) committed_at: Duration,
     pub(super) in_doubt_until: DateTime<Utc>,
 }
 

@@ -3,13 +3,16 @@
 use chrono::TimeDelta;
 
 use super::batch::{Batch, Intent, Recording};
-use super::{Action, Now, Push};
+use super::{Action, End, INTENT_VALID, Now, Push};
 use crate::record::{Change, ChangeOutcome, NewRequest, RecordedIntent, RequestEnd, RequestOutcome, Verdict};
 
 /// Why requests are not sent in a pause: the store asked to wait, or nothing succeeds.
 pub(super) const PAUSED: &str = "not sent: the run pauses";
 /// Why requests are not sent after a failure.
 pub(super) const STOPPED: &str = "not sent: the run was stopped";
+
+/// Intents in a row that the ledger may take too long for. More of them end the run, if they last.
+const SLOW_COMMITS_ALLOWED: u32 = 5;
 
 impl Push {
     /// Has the intent of the chosen batch committed.
@@ -40,13 +43,46 @@ impl Push {
         };
         let Recording { batch, recorded_at, in_doubt_until, .. } = self.recording.remove(index);
         self.counts = intent.counts;
-        let intent = Intent { request_id: intent.request_id, batch, recorded_at, in_doubt_until };
+        if now.elapsed.saturating_sub(recorded_at) <= INTENT_VALID {
+            self.slow_commits.0 = 0;
+        }
+        let request_id = intent.request_id;
+        let intent = Intent { request_id, batch, recorded_at, committed_at: now.elapsed, in_doubt_until };
         if self.pace.is_paused(now) {
             self.withdraw(intent, PAUSED, now, actions);
         } else if self.ends_in_failure() {
             self.withdraw(intent, STOPPED, now, actions);
         } else {
             self.ahead.push_back(intent);
+        }
+    }
+
+    /// Says why an intent has expired before its request could be sent. A ledger that takes too long for every intent
+    /// ends the run in time: the store has no part in it.
+    pub(super) fn why_expired(&mut self, intent: &Intent, now: Now) -> &'static str {
+        if intent.committed_at.saturating_sub(intent.recorded_at) <= INTENT_VALID {
+            return "not sent: no slot was free within five seconds of its intent";
+        }
+        let (count, first) = self.slow_commits;
+        self.slow_commits = (count + 1, if count == 0 { now.elapsed } else { first });
+        let lasted = now.elapsed.saturating_sub(self.slow_commits.1);
+        if count >= SLOW_COMMITS_ALLOWED && lasted >= self.config.give_up_after {
+            let message = format!(
+                "stopped because the ledger took more than five seconds to record each of {} intents in a row; the \
+                 store was not asked",
+                count + 1
+            );
+            let hint = "look at the database of [ledger] url: its load, its locks, its disk; then run `attrsync sync`";
+            self.end.get_or_insert_with(|| End::failed(message, hint));
+        }
+        "not sent: the ledger took more than five seconds to record its intent"
+    }
+
+    /// Takes back a request that could not leave in time.
+    pub(super) fn intent_expired(&mut self, request_id: i64, now: Now, actions: &mut Vec<Action>) {
+        if let Some(index) = self.in_flight.iter().position(|intent| intent.request_id == request_id) {
+            let intent = self.in_flight.remove(index);
+            self.withdraw(intent, "not sent: its intent had expired before it could leave", now, actions);
         }
     }
 

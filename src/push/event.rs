@@ -43,6 +43,11 @@ pub enum Event {
         /// The time from sending to the end of the response.
         took: Duration,
     },
+    /// A request was not sent, because its intent had expired before it could leave.
+    IntentExpired {
+        /// The request.
+        request_id: i64,
+    },
     /// The values that a response left open were read from the store, or could not be.
     ReadBack {
         /// The request.

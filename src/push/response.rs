@@ -281,12 +281,15 @@ impl Push {
         now: Now,
         actions: &mut Vec<Action>,
     ) {
+        self.check_end(now);
         for (mut batch, status) in std::mem::take(&mut self.filtered) {
             match &result {
                 Ok(()) => {
                     batch.last_error = format!("refused by something before the store: {}", batch.last_error);
                     self.refused(batch, Vec::new(), now, actions);
                 }
+                // The read was ended, and shows nothing.
+                Err(_) if self.end.is_some() => self.waiting.push(batch),
                 Err(error) => {
                     let message = format!("the store responded {status}, and a read failed too: {error}");
                     self.stop(End::failed(message, retry::advice(status)), now, actions);

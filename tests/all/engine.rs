@@ -3,5 +3,6 @@
 mod attributes;
 mod existence;
 mod giving_up;
+mod stopping;
 mod store;
 mod warnings;

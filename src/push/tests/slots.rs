@@ -185,3 +185,31 @@ fn a_permit_is_acquired_for_each_request_and_one_at_a_time() {
         "no permit is asked for without a free slot"
     );
 }
+
+#[test]
+fn a_ledger_that_takes_too_long_for_every_intent_is_named_and_not_the_store() {
+    let config = PushConfig { give_up_after: Duration::from_secs(60), ..PushConfig::default() };
+    let hold = Hold { intents: true, ..Hold::default() };
+    let mut driver = Driver::with(changes(50), config, hold);
+    while driver.end.is_none() {
+        driver.elapsed += INTENT_VALID + Duration::from_millis(500);
+        driver.perform_pending();
+        assert!(driver.elapsed < Duration::from_secs(200), "the run ends in time");
+    }
+    let end = driver.end.clone().expect("an end");
+    assert_eq!((end.status, driver.sent.len()), (RunStatus::Failed, 0));
+    assert!(end.message.expect("a message").contains("the ledger took more than five seconds"));
+    assert!(end.hint.expect("a hint").contains("[ledger] url"));
+    assert_eq!(driver.counts().deferred, 50, "nothing was sent");
+}
+
+#[test]
+fn an_intent_that_expired_before_it_could_leave_counts_as_no_failure_of_the_store() {
+    let mut driver = Driver::new(changes(10));
+    let expired = driver.in_flight.pop_front().expect("a request");
+    driver.event(Event::IntentExpired { request_id: expired.request_id });
+    let end = driver.requests[&expired.request_id].1.as_ref().expect("an end");
+    assert_eq!(end.outcome, RequestOutcome::NotSent);
+    driver.run(accepted);
+    assert_eq!(driver.confirmed().len(), 10);
+}

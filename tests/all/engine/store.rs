@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 /// A store of a hundred customers and three attributes.
 pub(super) struct OddStore {
+    pub(super) model: Arc<Mutex<Model>>,
     store: SandboxDestination,
     /// The attribute that each of the next lists of attributes lacks.
     pub(super) lacking: Mutex<VecDeque<i64>>,
@@ -38,6 +39,7 @@ impl OddStore {
             SandboxOptions { customers: 100, latency: Duration::ZERO, quota, ..SandboxOptions::default() };
         let model = Arc::new(Mutex::new(Model::new(options)));
         Self {
+            model: Arc::clone(&model),
             store: SandboxDestination::new(model, Duration::from_secs(60), 0.2),
             lacking: Mutex::default(),
             failing: AtomicUsize::new(0),
