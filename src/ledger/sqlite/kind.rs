@@ -1,5 +1,7 @@
 //! Whose file it is: a ledger, a new file, or the file of another program, which must stay as it is.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -69,19 +71,26 @@ pub(crate) fn refuse_foreign(path: &Path) -> Result<()> {
     }
 }
 
-/// Reads the file without its `-wal`, which makes no files and takes no locks. That is enough for a ledger, whose header
-/// names it. The tables of another program may be in its `-wal` only.
+/// Looks without making files or taking locks. The header names a ledger, and is read as bytes: after a checkpoint that
+/// was cut off, the file cannot be read without its `-wal`. The tables of another program may be in its `-wal` only.
 fn look(path: &Path) -> rusqlite::Result<Kind> {
-    let file = reader::connect_immutable(path)?;
-    if application_id(&file)? == APPLICATION_ID {
+    if header_id(path) == Some(APPLICATION_ID) {
         return Ok(Kind::Ours);
     }
-    match of(&file)? {
+    match of(&reader::connect_immutable(path)?)? {
         Kind::Empty if has_newer_commits(path) => {
             of(&Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
         }
         kind => Ok(kind),
     }
+}
+
+/// The application id in a database's header (<https://www.sqlite.org/fileformat2.html>, 1.3).
+fn header_id(path: &Path) -> Option<i32> {
+    let mut header = [0; 72];
+    File::open(path).ok()?.read_exact(&mut header).ok()?;
+    let id: [u8; 4] = header[68..].try_into().ok()?;
+    header.starts_with(b"SQLite format 3\0").then(|| i32::from_be_bytes(id))
 }
 
 /// The error of a file that is no database.

@@ -282,6 +282,24 @@ async fn the_file_itself_says_that_it_is_a_ledger() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_that_was_cut_off_leaves_a_ledger_that_opens() {
+    let backend = SqliteBackend::fresh();
+    let scene = Scene::new(&backend).await;
+    scene.send(0, change(1, 1, "a"), confirmed()).await;
+    // A full disk cut the checkpoint off after the first page, which counts pages that are only in the -wal.
+    let (path, copy) = (backend.path(), tempfile::tempdir().expect("a folder"));
+    let copied = copy.path().join("ledger.db");
+    let mut file = std::fs::read(&path).expect("reads");
+    file[28..32].copy_from_slice(&1_000_000_u32.to_be_bytes());
+    std::fs::write(&copied, file).expect("writes");
+    std::fs::copy(format!("{}-wal", path.display()), copy.path().join("ledger.db-wal")).expect("copies");
+
+    let config = LedgerConfig::Sqlite(copied.clone());
+    AuditLog::open(&config).await.expect("reads").expect("a ledger");
+    SqliteLedger::open(&copied, &store()).await.expect("opens");
+}
+
+#[tokio::test]
 async fn a_ledger_is_read_where_nothing_can_be_made_beside_it() {
     let backend = SqliteBackend::fresh();
     let scene = Scene::new(&backend).await;
