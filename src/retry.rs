@@ -52,6 +52,8 @@ pub enum Meaning<'a> {
     InDoubt,
     /// Nothing left this machine.
     NotSent,
+    /// Nothing left this machine, and nothing will until a person changes something. The text says what to do about it.
+    CannotBeSent(&'static str),
 }
 
 impl Meaning<'_> {
@@ -64,7 +66,7 @@ impl Meaning<'_> {
             Self::Fatal(_) => RequestOutcome::Fatal,
             Self::Limited(_) => RequestOutcome::Limited,
             Self::Unreadable | Self::InDoubt => RequestOutcome::InDoubt,
-            Self::NotSent => RequestOutcome::NotSent,
+            Self::NotSent | Self::CannotBeSent(_) => RequestOutcome::NotSent,
         }
     }
 }
@@ -76,7 +78,7 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
         Response::Received(received) => received,
         Response::Lost { .. } => return Meaning::InDoubt,
         Response::NotSent { may_pass: true, .. } => return Meaning::NotSent,
-        Response::NotSent { hint, .. } => return Meaning::Fatal(hint),
+        Response::NotSent { hint, .. } => return Meaning::CannotBeSent(hint),
     };
     match (received.status, &received.body) {
         (200..=299, Body::Echoes(echoes)) => Meaning::Accepted(echoes),

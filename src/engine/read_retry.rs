@@ -86,6 +86,7 @@ fn pause(config: &PushConfig, error: &ReadError, meaning: &Meaning<'_>, tries: u
         | Meaning::Partial { .. }
         | Meaning::TooLarge { .. }
         | Meaning::Refused(_)
-        | Meaning::Fatal(_) => None,
+        | Meaning::Fatal(_)
+        | Meaning::CannotBeSent(_) => None,
     }
 }

@@ -110,6 +110,11 @@ impl Push {
                 self.in_doubt(batch, asked_wait, now, actions);
             }
             Meaning::NotSent => self.retry(batch, None, now),
+            Meaning::CannotBeSent(hint) => {
+                let message = format!("{}; nothing more was sent", batch.last_error);
+                self.waiting.push(batch);
+                self.stop(End::failed(message, hint), now, actions);
+            }
             // They are handled by the caller.
             Meaning::Accepted(_) | Meaning::Partial { .. } | Meaning::Unreadable | Meaning::Fatal(_) => {}
         }
@@ -117,7 +122,9 @@ impl Push {
 
     fn count_failures(&mut self, meaning: &Meaning<'_>, response: &Response, now: Now) {
         match meaning {
-            Meaning::InDoubt | Meaning::NotSent => self.failed(response.named(), now),
+            Meaning::InDoubt | Meaning::NotSent | Meaning::CannotBeSent(_) => {
+                self.failed(response.named(), now)
+            }
             Meaning::Limited(_) => {
                 self.breaker.limited(response.named(), now.elapsed);
                 self.failed_in_a_row = 0;

@@ -64,7 +64,7 @@ fn every_response_has_its_meaning() {
     assert_eq!(meaning(&Response::Lost { reason: String::new() }, 1), Meaning::InDoubt);
     assert_eq!(meaning(&Response::not_sent(""), 1), Meaning::NotSent);
     let lasting = Response::NotSent { reason: String::new(), hint: "check the clock", may_pass: false };
-    assert_eq!(meaning(&lasting, 1), Meaning::Fatal("check the clock"));
+    assert_eq!(meaning(&lasting, 1), Meaning::CannotBeSent("check the clock"));
 }
 
 #[test]

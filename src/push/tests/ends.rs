@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::driver::{Driver, Hold, accepted, change, changes, html, lost, refusing};
 use crate::config::PushConfig;
+use crate::destination::Response;
 use crate::push::Event;
-use crate::record::{Counts, RunStatus, Verdict};
+use crate::record::{Counts, RequestOutcome, RunStatus, Verdict};
 
 #[test]
 fn an_empty_plan_ends_at_once_without_a_request() {
@@ -44,6 +45,28 @@ fn what_may_have_been_applied_is_unknown_when_the_run_ends_and_the_rest_deferred
     assert_eq!(unknown, (1..=10).collect::<Vec<_>>());
     let counts = driver.counts();
     assert_eq!((counts.confirmed, counts.unknown, counts.deferred), (30, 10, 60));
+}
+
+#[test]
+fn a_failure_to_connect_that_cannot_pass_stops_the_run_at_once() {
+    let untrusted = Response::NotSent {
+        reason: "the certificate there has expired".to_owned(),
+        hint: "check the clock",
+        may_pass: false,
+    };
+    let mut driver = Driver::new(changes(100));
+    driver.respond(accepted);
+    driver.respond(|_| untrusted.clone());
+    let sent = driver.sent.len();
+    let end = driver.run(|_| untrusted.clone()).clone();
+    assert_eq!((driver.sent.len(), driver.elapsed), (sent, Duration::ZERO), "nothing is tried again");
+    assert_eq!(end.status, RunStatus::Failed);
+    assert_eq!(end.message.expect("a message"), "the certificate there has expired; nothing more was sent");
+    assert_eq!(end.hint.expect("a hint"), "check the clock");
+    let outcome = driver.requests[&2].1.as_ref().map(|end| end.outcome);
+    assert_eq!(outcome, Some(RequestOutcome::NotSent), "no response to it was read");
+    let counts = driver.counts();
+    assert_eq!((counts.confirmed, counts.deferred, counts.unknown, counts.requests), (10, 90, 0, 1));
 }
 
 #[test]

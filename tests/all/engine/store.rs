@@ -26,6 +26,8 @@ pub(super) struct OddStore {
     pub(super) lacking: Mutex<VecDeque<i64>>,
     /// How many of the next lists of attributes fail with a 503.
     pub(super) failing: AtomicUsize,
+    /// How many more requests find a certificate that is trusted.
+    pub(super) trusted: AtomicUsize,
     /// Whether reads of values and customers get no response.
     pub(super) silent_reads: AtomicBool,
     /// How many reads of values and customers were made.
@@ -43,16 +45,27 @@ impl OddStore {
             store: SandboxDestination::new(model, Duration::from_secs(60), 0.2),
             lacking: Mutex::default(),
             failing: AtomicUsize::new(0),
+            trusted: AtomicUsize::new(usize::MAX),
             silent_reads: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
         }
     }
 
-    async fn read(&self) {
+    /// Fails once the certificate is no longer trusted.
+    fn connect(&self) -> Result<(), ReadError> {
+        let left = self.trusted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        left.map(drop).map_err(|_| {
+            let reason = "could not connect to the store: the certificate there has expired".to_owned();
+            ReadError(Response::NotSent { reason, hint: "check the clock", may_pass: false })
+        })
+    }
+
+    async fn read(&self) -> Result<(), ReadError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         if self.silent_reads.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
+        self.connect()
     }
 }
 
@@ -63,15 +76,19 @@ impl Destination for OddStore {
     }
 
     async fn upsert(&self, items: &[Item<'_>]) -> Response {
-        self.store.upsert(items).await
+        match self.connect() {
+            Ok(()) => self.store.upsert(items).await,
+            Err(ReadError(response)) => response,
+        }
     }
 
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
-        self.read().await;
+        self.read().await?;
         self.store.fetch(keys).await
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
+        self.connect()?;
         if self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
             let body = Body::Unreadable("<html>maintenance</html>".to_owned());
             let request_id = Some("4f1".to_owned());
@@ -88,7 +105,7 @@ impl Destination for OddStore {
     }
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
-        self.read().await;
+        self.read().await?;
         self.store.customers(ids).await
     }
 }
