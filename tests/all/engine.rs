@@ -3,6 +3,7 @@
 mod attributes;
 mod existence;
 mod giving_up;
+mod lost_lock;
 mod stopping;
 mod store;
 mod warnings;
