@@ -28,6 +28,8 @@ pub(super) struct Batch {
     pub(super) bisection: Option<Bisection>,
     /// The batch is not sent before this time.
     pub(super) ready_at: Option<Duration>,
+    /// Whether a response refused it for its size.
+    pub(super) refused_for_size: bool,
     /// Why it is not sent before.
     pub(super) waits_for: WaitReason,
     /// What the last response said.
@@ -101,6 +103,7 @@ impl Batch {
             accepted_before: None,
             bisection: None,
             ready_at: None,
+            refused_for_size: false,
             waits_for: WaitReason::Backoff,
             last_error: String::new(),
             last_brief: String::new(),

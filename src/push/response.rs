@@ -38,7 +38,7 @@ impl Push {
         }));
         let mut meaning = retry::meaning(response, values);
         if let Meaning::TooLarge { by_the_store } = meaning
-            && !self.is_too_large(values, by_the_store, now)
+            && !self.is_too_large(&mut batch, by_the_store, now)
         {
             meaning = Meaning::InDoubt;
         }

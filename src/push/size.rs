@@ -5,10 +5,15 @@ use super::{Action, Notice, Now, Push};
 use crate::retry;
 
 impl Push {
-    /// Whether a request of so many values that was refused for its size is too large.
-    pub(super) fn is_too_large(&mut self, values: usize, by_the_store: bool, now: Now) -> bool {
+    /// Whether a batch that was refused for its size is too large. A gateway has to refuse the same batch again: if it
+    /// fails for a moment, it refuses each of the requests in flight.
+    pub(super) fn is_too_large(&mut self, batch: &mut Batch, by_the_store: bool, now: Now) -> bool {
+        let values = batch.changes.len();
+        let is_again = std::mem::replace(&mut batch.refused_for_size, true);
         let is_larger_than_known = self.limit.values.is_some_and(|known| values > known);
-        values > 1 && (is_larger_than_known || self.sizes.is_shown_too_large(values, by_the_store, now))
+        let mut is_shown =
+            || self.sizes.is_shown_too_large(values, by_the_store, now) && (by_the_store || is_again);
+        values > 1 && (is_larger_than_known || is_shown())
     }
 
     /// Learns the size that the store accepts, and sends the batch in parts that fit.

@@ -2,8 +2,9 @@
 //!
 //! A gateway may refuse a request for its size that the store would accept, and a size once learned makes many nights
 //! longer. So a refusal counts only with evidence: the store says so itself of a request larger than any that it
-//! accepted lately, or several requests are refused with none as large accepted in between. Without evidence the request
-//! is in doubt and is sent again. A learned size is kept for later runs once a request of it was accepted.
+//! accepted lately, or several requests are refused with none as large accepted in between. A gateway has to refuse the
+//! same batch twice besides. Without evidence the request is in doubt and is sent again. A learned size is kept for later
+//! runs once a request of it was accepted.
 
 use super::Now;
 use crate::record::{DatedSize, RequestSizes};

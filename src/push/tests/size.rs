@@ -67,6 +67,17 @@ fn promise_1_one_refusal_of_a_gateway_teaches_nothing_wherever_it_comes() {
 }
 
 #[test]
+fn promise_1_a_gateway_that_refuses_all_requests_in_flight_once_teaches_nothing() {
+    let mut driver = Driver::new(changes(100));
+    for _ in 0..3 {
+        driver.respond(|_| html(413));
+    }
+    driver.run(accepted);
+    assert_eq!((driver.sent.len(), driver.confirmed().len()), (13, 100));
+    assert_eq!(learned(&driver), None);
+}
+
+#[test]
 fn a_refusal_of_a_request_no_larger_than_one_of_a_run_before_is_in_doubt() {
     for refusal in [html(413), problem(413, "Too large"), problem(422, "Max batch size allowed is 10")] {
         let mut driver = knowing(twenty_values(), 20, 6);
