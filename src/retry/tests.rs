@@ -138,6 +138,9 @@ fn an_echo_confirms_or_the_value_is_read_back() {
     assert_eq!(by_echo(Some(" b"), None, &[" b"]), Some(confirmed(None)), "the store holds what was sent");
     assert_eq!(by_echo(None, None, &["b"]), Some(confirmed(Some("b"))), "altered");
     assert_eq!(by_echo(Some("b"), None, &["b"]), None, "what the store held before proves nothing");
+    assert_eq!(by_echo(None, None, &[""]), None, "nothing is no form of a value");
+    assert_eq!(by_echo(None, Some(""), &[""]), Some(confirmed(Some(""))), "observed again: kept so");
+    assert_eq!(verdict(&planned("  ", None, None), &echoes(&[""])), Some(confirmed(Some(""))), "trimmed");
     assert_eq!(by_echo(Some("b"), Some("b"), &["b"]), Some(confirmed(Some("b"))), "observed again: kept so");
     assert_eq!(
         by_echo(Some("a"), Some("a"), &["a"]),
