@@ -1,6 +1,7 @@
 //! `attrsync rejected`: the values that the store rejected, with its reasons; requeueing and acknowledging them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::str::FromStr;
 
 use chrono::Utc;
@@ -11,6 +12,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::known_store::{KnownStore, known_store};
 use super::view::console::Console;
+use super::view::document;
 use super::view::rejected::Standing;
 use super::{desired, view, wiring};
 use crate::config::AuditConfig;
@@ -104,7 +106,7 @@ async fn list(console: &Console, config: &AuditConfig, args: &Args) -> Result<Ex
     let rejected = audit.rejected(store.id, KeyScope::default(), args.limit).await?;
     let standings = standings(console, config, &rejected.values).await;
     if args.json {
-        console.json(&view::rejected::json(&rejected, &standings))?;
+        print_json(console, &rejected, &standings)?;
     } else if rejected.values.is_empty() {
         console.note("no value is rejected");
     } else {
@@ -119,6 +121,23 @@ async fn list(console: &Console, config: &AuditConfig, args: &Args) -> Result<Ex
         );
     }
     Ok(Exit::Done)
+}
+
+/// Prints the rejected values for programs. Keys are only ever added.
+fn print_json(
+    console: &Console,
+    rejected: &Rejections,
+    standings: &BTreeMap<Key, Standing>,
+) -> io::Result<()> {
+    let mut document = document::on(console);
+    document.field("acknowledged", &rejected.acknowledged);
+    document.field("exit_code", &0);
+    document.field("needs_attention", &(rejected.total > rejected.acknowledged));
+    document.begin_list("rejected");
+    rejected.values.iter().for_each(|value| document.item(&view::rejected::json(value, standings)));
+    document.end_list();
+    document.field("total", &rejected.total);
+    document.end()
 }
 
 /// Looks up whether the source still desires the values. Empty if it cannot be read, which is said.

@@ -1,15 +1,17 @@
 //! `attrsync runs`: all runs, or one with its requests, failures, belief edits and invalid rows.
 
+use std::io;
 use std::str::FromStr;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::view::console::Console;
+use super::view::document::{self, Document};
 use super::{view, wiring};
-use crate::ledger::audit::AuditLog;
+use crate::ledger::audit::{AuditLog, RunList};
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -20,6 +22,9 @@ Examples:
   attrsync runs 12 --json     run 12, as JSON
 
 The column open counts what did not land: rejected and not acknowledged, unknown, deferred and invalid.";
+
+/// The most runs that are held at a time for JSON.
+const PAGE: i64 = 1_000;
 
 /// Arguments of `runs`.
 #[derive(Debug, clap::Args)]
@@ -64,7 +69,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let audit = wiring::existing_audit(&config.ledger).await?;
     match args.run {
         Some(RunArg::Id(id)) => one(&context.console, &audit, id, args).await,
-        Some(RunArg::Last) => match audit.runs(1).await?.first() {
+        Some(RunArg::Last) => match audit.runs(None, 1).await?.first() {
             Some(run) => one(&context.console, &audit, run.id, args).await,
             None => Err(Failure::new("there is no run yet").hint("`attrsync sync` makes the first")),
         },
@@ -73,10 +78,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
 }
 
 async fn all(console: &Console, audit: &AuditLog, args: &Args) -> Result<Exit, Failure> {
-    let runs = audit.runs(args.limit).await?;
     if args.json {
-        console.json(&json!({ "exit_code": 0, "runs": runs }))?;
-    } else if runs.is_empty() {
+        return all_as_json(console, audit, args.limit).await;
+    }
+    let runs = audit.runs(None, args.limit).await?;
+    if runs.is_empty() {
         console.note("no runs yet: `attrsync sync` makes the first");
     } else {
         let stores = audit.stores().await?;
@@ -89,24 +95,60 @@ async fn all(console: &Console, audit: &AuditLog, args: &Args) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
+async fn all_as_json(console: &Console, audit: &AuditLog, limit: i64) -> Result<Exit, Failure> {
+    let mut document = document::on(console);
+    document.field("exit_code", &0);
+    document.begin_list("runs");
+    let (mut left, mut before) = (limit, None);
+    while left > 0 {
+        let page = audit.runs(before, left.min(PAGE)).await?;
+        page.iter().for_each(|run| document.item(run));
+        let Some(last) = page.last() else { break };
+        (left, before) = (left - PAGE, Some(last.id));
+    }
+    document.end_list();
+    document.end()?;
+    Ok(Exit::Done)
+}
+
 async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Result<Exit, Failure> {
     let Some(run) = audit.run(id).await? else {
         return Err(Failure::new(format!("there is no run {id}")).hint("`attrsync runs` lists them"));
     };
-    let requests = audit.requests(id, args.limit).await?;
-    let failures = audit.failures(id, args.limit).await?;
-    let edits = audit.belief_edits(id, args.limit).await?;
     let waits = audit.waits(id).await?;
-    let invalid = audit.invalid_rows(id, args.limit).await?;
     if args.json {
-        console.json(&json!({
-            "exit_code": 0, "run": run, "requests": requests, "failures": failures, "belief_edits": edits,
-            "invalid_rows": invalid, "waits": waits,
-        }))?;
-    } else {
-        console.out(&view::audit::run(&run, &requests, &failures, &edits, &invalid, &waits)?)?;
+        let mut document = document::on(console);
+        document = add(document, audit, "belief_edits", RunList::BELIEF_EDITS, id, args.limit).await?;
+        document.field("exit_code", &0);
+        document = add(document, audit, "failures", RunList::FAILURES, id, args.limit).await?;
+        document = add(document, audit, "invalid_rows", RunList::INVALID_ROWS, id, args.limit).await?;
+        document = add(document, audit, "requests", RunList::REQUESTS, id, args.limit).await?;
+        document.field("run", &run);
+        document.field("waits", &waits);
+        document.end()?;
+        return Ok(Exit::Done);
     }
+    let requests = audit.list(RunList::REQUESTS, id, args.limit).await?;
+    let failures = audit.list(RunList::FAILURES, id, args.limit).await?;
+    let edits = audit.list(RunList::BELIEF_EDITS, id, args.limit).await?;
+    let invalid = audit.list(RunList::INVALID_ROWS, id, args.limit).await?;
+    console.out(&view::audit::run(&run, &requests, &failures, &edits, &invalid, &waits)?)?;
     Ok(Exit::Done)
+}
+
+/// Prints a list of a run as its rows are read.
+async fn add<T: Serialize + 'static, P: FnMut(&str) -> io::Result<bool> + Send + 'static>(
+    mut document: Document<P>,
+    audit: &AuditLog,
+    name: &str,
+    list: RunList<T>,
+    run_id: i64,
+    limit: i64,
+) -> Result<Document<P>, Failure> {
+    document.begin_list(name);
+    let mut document = audit.each(list, run_id, limit, document, |document, row| document.item(&row)).await?;
+    document.end_list();
+    Ok(document)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! `attrsync sql`: read-only SQL over the ledger.
 
+use std::io;
+
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::view::console::Console;
 use super::view::table::Layout;
 use super::{view, wiring};
 use crate::ledger::audit::Value;
@@ -49,15 +52,20 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let mut printer = Printer::new(args, rows.columns());
     while let Some(page) = rows.next().await? {
         // A reader that has seen enough ends the query.
-        if !console.stream(&printer.page(&page))? {
+        if !print(console, args, &printer.page(&page))? {
             return Ok(Exit::Done);
         }
     }
-    console.stream(&printer.end())?;
+    print(console, args, &printer.end())?;
     if printer.count == 0 && !args.json && !args.csv {
         console.note("no rows");
     }
     Ok(Exit::Done)
+}
+
+/// Prints a part of the result. Returns whether it is still read.
+fn print(console: &Console, args: &Args, text: &str) -> io::Result<bool> {
+    if args.json { console.stream_json(text) } else { console.stream(text) }
 }
 
 /// Writes rows as they come.

@@ -18,6 +18,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::{self, Options, Ports, Progress, Report};
 use crate::ledger::LedgerError;
+use crate::ledger::audit::RunList;
 use crate::record::{KeyScope, RunStatus, WaitReason};
 use crate::tries::Tries;
 use crate::waits::Waits;
@@ -104,8 +105,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
 /// them.
 async fn list_failures(console: &Console, config: &Config, report: &Report) -> Result<(), Failure> {
     let audit = wiring::existing_audit(&config.ledger).await?;
-    let failures = audit.failures(report.run_id, LISTED).await?;
-    let invalid = audit.invalid_rows(report.run_id, LISTED).await?;
+    let failures = audit.list(RunList::FAILURES, report.run_id, LISTED).await?;
+    let invalid = audit.list(RunList::INVALID_ROWS, report.run_id, LISTED).await?;
     console.out(&view::audit::failures(&failures, &invalid)?)?;
     let counts = &report.counts;
     let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(()) };

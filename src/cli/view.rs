@@ -3,6 +3,7 @@
 pub(super) mod audit;
 pub(super) mod check;
 pub(super) mod console;
+pub(super) mod document;
 mod estimate;
 pub(super) mod explain;
 pub(super) mod paint;

@@ -7,6 +7,7 @@ mod ad_hoc;
 mod log;
 mod queries;
 mod rows;
+mod run_lists;
 mod session;
 mod store_reader;
 mod verify;
@@ -18,5 +19,6 @@ pub use rows::{
     BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,
     RunRow, StoreRow,
 };
+pub use run_lists::RunList;
 pub use store_reader::StoreReader;
 pub use verify::{Progress, Verification};

@@ -118,8 +118,16 @@ impl Console {
     /// # Errors
     /// As [`out`](Self::out).
     pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
+        self.stream_json(&format!("{}\n", serde_json::to_string_pretty(value)?)).map(drop)
+    }
+
+    /// Writes a part of a JSON document to stdout. Returns whether it is still read.
+    ///
+    /// # Errors
+    /// As [`out`](Self::out).
+    pub(crate) fn stream_json(&self, text: &str) -> io::Result<bool> {
         self.json_written.store(true, Ordering::Relaxed);
-        self.out(&format!("{}\n", one_line::json(&serde_json::to_string_pretty(value)?)))
+        self.stream(&one_line::json(text))
     }
 
     /// Writes an error and what to do about it. If the result is to be JSON and none was written yet, it is the error.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::table::aligned;
 use super::text::{attribute_name, brief, counted, moment};
 use crate::cli::desired::DesiredRow;
-use crate::ledger::audit::{Rejection, Rejections};
+use crate::ledger::audit::Rejection;
 use crate::record::{Key, KeyScope};
 
 /// The most keys that one message names.
@@ -80,28 +80,18 @@ pub(crate) fn text(
     aligned(&heads, &rows)
 }
 
-/// The rejected values for programs. Keys are only ever added.
-pub(crate) fn json(rejected: &Rejections, standings: &BTreeMap<Key, Standing>) -> Value {
-    let value = |value: &Rejection| {
-        let standing = standings.get(&key_of(value));
-        let desired = standing.map(|standing| *standing == Standing::Desired);
-        json!({
-            "customer_id": value.customer_id,
-            "attribute_id": value.attribute_id,
-            "value": value.value,
-            "reason": value.reason,
-            "acknowledged": value.acknowledged,
-            "desired": desired,
-            "run_id": value.run_id,
-            "since": value.since,
-        })
-    };
+/// A rejected value for programs. Keys are only ever added.
+pub(crate) fn json(value: &Rejection, standings: &BTreeMap<Key, Standing>) -> Value {
+    let standing = standings.get(&key_of(value));
     json!({
-        "total": rejected.total,
-        "acknowledged": rejected.acknowledged,
-        "needs_attention": rejected.total > rejected.acknowledged,
-        "rejected": rejected.values.iter().map(value).collect::<Vec<_>>(),
-        "exit_code": 0,
+        "customer_id": value.customer_id,
+        "attribute_id": value.attribute_id,
+        "value": value.value,
+        "reason": value.reason,
+        "acknowledged": value.acknowledged,
+        "desired": standing.map(|standing| *standing == Standing::Desired),
+        "run_id": value.run_id,
+        "since": value.since,
     })
 }
 
@@ -182,13 +172,8 @@ customer  attribute  value  run  since                note                      
        4  tier (1)   \"bad\"    3  1970-01-01 00:00:00  no longer desired                    not allowed
 "
         );
-        let rejected = Rejections { total: 4, acknowledged: 2, values: values.to_vec() };
-        let programs = json(&rejected, &standings);
-        assert_eq!(
-            (&programs["needs_attention"], &programs["rejected"][1]["desired"]),
-            (&true.into(), &false.into())
-        );
-        assert_eq!(json(&rejected, &BTreeMap::new())["rejected"][0]["desired"], Value::Null);
+        assert_eq!(json(&values[1], &standings)["desired"], Value::Bool(false));
+        assert_eq!(json(&values[1], &BTreeMap::new())["desired"], Value::Null);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::log::AuditLog;
 use super::rows::{
-    BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,
-    RunRow, StoreRow,
+    BeliefEditRow, EntryHistory, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow, RunRow,
+    StoreRow,
 };
 use crate::ledger::Result;
 use crate::ledger::cells::{Cells, unexpected};
@@ -73,13 +73,14 @@ impl AuditLog {
         Ok(rows.await?.pop())
     }
 
-    /// The newest runs, newest first.
+    /// The newest runs before one, or of all, newest first.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn runs(&self, limit: i64) -> Result<Vec<RunRow>> {
-        let mut runs =
-            self.query(runs!("order by r.id desc limit $1"), vec![Param::from(limit)], run_row).await?;
+    pub async fn runs(&self, before: Option<i64>, limit: i64) -> Result<Vec<RunRow>> {
+        let params = vec![Param::from(before.unwrap_or(i64::MAX)), Param::from(limit)];
+        let sql = runs!("where r.id < $1 order by r.id desc limit $2");
+        let mut runs = self.query(sql, params, run_row).await?;
         for run in &mut runs {
             self.tell_state(run).await?;
         }
@@ -122,53 +123,6 @@ impl AuditLog {
         Ok(())
     }
 
-    /// The requests of a run, in order.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn requests(&self, run_id: i64, limit: i64) -> Result<Vec<RequestRow>> {
-        let sql = "select id, run_id, parent_id, method, attempt, customers, items, sent_at, answered_at, http_status,
-                store_request_id, outcome, error
-            from requests where run_id = $1 order by id limit $2";
-        self.query(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
-            let id = row.int()?;
-            request_row(id, row)
-        })
-        .await
-    }
-
-    /// The changes of a run that are rejected, unknown, or deferred for a reason.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn failures(&self, run_id: i64, limit: i64) -> Result<Vec<FailedChange>> {
-        let sql = "select customer_id, attribute_id, value, outcome, reason, request_id from outcomes
-            where run_id = $1
-                and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)
-            order by customer_id, attribute_id limit $2";
-        self.query(sql, vec![Param::from(run_id), Param::from(limit)], |row| {
-            Ok(FailedChange {
-                customer_id: row.int()?,
-                attribute_id: row.int()?,
-                value: row.maybe_text()?,
-                outcome: row.text()?,
-                reason: row.maybe_text()?,
-                request_id: row.maybe_int()?,
-            })
-        })
-        .await
-    }
-
-    /// The belief edits of a run, in order.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn belief_edits(&self, run_id: i64, limit: i64) -> Result<Vec<BeliefEditRow>> {
-        let sql = "select run_id, customer_id, attribute_id, edit, count, reason, at from belief_edits
-            where run_id = $1 order by at, customer_id, attribute_id limit $2";
-        self.query(sql, vec![Param::from(run_id), Param::from(limit)], belief_edit).await
-    }
-
     /// How long a closed run waited, by reason, the longest first.
     ///
     /// # Errors
@@ -183,17 +137,6 @@ impl AuditLog {
             })
         })
         .await
-    }
-
-    /// The source rows of a run that cannot be sent.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn invalid_rows(&self, run_id: i64, limit: i64) -> Result<Vec<InvalidRow>> {
-        let sql = "select customer_id, attribute_id, value, reason from invalid_rows
-            where run_id = (select coalesce(invalid_rows_run_id, id) from runs where id = $1)
-            order by customer_id, attribute_id limit $2";
-        self.query(sql, vec![Param::from(run_id), Param::from(limit)], invalid_row).await
     }
 
     /// Everything about a customer's values, or one of them: entries, changes, belief edits, and rows that the newest
@@ -305,7 +248,7 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
 }
 
 /// Reads the cells after the request's id, which may be NULL in a join.
-fn request_row(id: i64, row: &mut Cells) -> Result<RequestRow> {
+pub(super) fn request_row(id: i64, row: &mut Cells) -> Result<RequestRow> {
     Ok(RequestRow {
         id,
         run_id: row.int()?,
@@ -339,7 +282,7 @@ fn entry(row: &mut Cells) -> Result<Entry> {
     })
 }
 
-fn invalid_row(row: &mut Cells) -> Result<InvalidRow> {
+pub(super) fn invalid_row(row: &mut Cells) -> Result<InvalidRow> {
     Ok(InvalidRow {
         customer_id: row.maybe_int()?,
         attribute_id: row.maybe_int()?,
@@ -348,7 +291,7 @@ fn invalid_row(row: &mut Cells) -> Result<InvalidRow> {
     })
 }
 
-fn belief_edit(row: &mut Cells) -> Result<BeliefEditRow> {
+pub(super) fn belief_edit(row: &mut Cells) -> Result<BeliefEditRow> {
     Ok(BeliefEditRow {
         run_id: row.int()?,
         customer_id: row.maybe_int()?,

@@ -67,7 +67,7 @@ impl Session {
         doing: &'static str,
         statement: Statement,
         mut state: S,
-        step: fn(&mut S, Vec<Value>),
+        step: impl Fn(&mut S, Vec<Value>) + Send + 'static,
     ) -> Result<S> {
         let Statement { sql, params } = statement;
         match self {

@@ -1,7 +1,7 @@
 //! The audit of a ledger: the same queries give the same rows on both databases.
 
 use attrsync::config::{LedgerConfig, Secret};
-use attrsync::ledger::audit::{AuditLog, Value};
+use attrsync::ledger::audit::{AuditLog, RunList, Value};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _};
 use attrsync::record::{Belief, Key, KeyScope, RunStatus, Verdict};
@@ -34,10 +34,18 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let line = audit.run(run).await.unwrap().expect("the run is there");
     assert_eq!((line.status.as_str(), line.finished_at), ("partial", Some(at(5))));
     assert!(line.counts.balance());
-    assert_eq!(audit.runs(5).await.unwrap().len(), 1);
-    assert_eq!(audit.requests(run, 5).await.unwrap()[0].outcome, "accepted");
-    assert_eq!(audit.failures(run, 5).await.unwrap()[0].reason.as_deref(), Some("not a number"));
-    assert_eq!(audit.invalid_rows(run, 5).await.unwrap().len(), 1);
+    assert_eq!(audit.runs(None, 5).await.unwrap().len(), 1);
+    assert_eq!(audit.list(RunList::REQUESTS, run, 5).await.unwrap()[0].outcome, "accepted");
+    let of_each =
+        audit.each(RunList::REQUESTS, run, 5, Vec::new(), |seen, request| seen.push(request.id)).await;
+    let of_list = audit.list(RunList::REQUESTS, run, 5).await.unwrap();
+    assert_eq!(of_each.unwrap(), of_list.iter().map(|request| request.id).collect::<Vec<_>>());
+    assert!(audit.runs(Some(run), 5).await.unwrap().is_empty(), "no run is before it");
+    assert_eq!(
+        audit.list(RunList::FAILURES, run, 5).await.unwrap()[0].reason.as_deref(),
+        Some("not a number")
+    );
+    assert_eq!(audit.list(RunList::INVALID_ROWS, run, 5).await.unwrap().len(), 1);
 
     let why = audit.explain(store_id, 2, None, 10).await.unwrap();
     assert_eq!(why.entries[0].belief, Belief::Rejected);
