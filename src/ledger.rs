@@ -40,8 +40,13 @@ pub enum LedgerError {
         holder: String,
     },
     /// The ledger's tables are of another version of attrsync.
-    #[error("{0}")]
-    Version(String),
+    #[error("the ledger has version {present}, and this attrsync has version {known}: {}", for_version(*present, *known))]
+    Version {
+        /// The version of the tables.
+        present: i64,
+        /// The version that this attrsync reads and writes.
+        known: i64,
+    },
     /// The address or the kind of connection cannot be used.
     #[error("{0}")]
     Unusable(String),
@@ -87,6 +92,15 @@ impl LedgerError {
             cause = error.source();
         }
         None
+    }
+}
+
+/// Returns what to do about tables of another version.
+const fn for_version(present: i64, known: i64) -> &'static str {
+    if present > known {
+        "install the newer attrsync that migrated it"
+    } else {
+        "run `attrsync sync` once to migrate it"
     }
 }
 

@@ -134,7 +134,7 @@ impl From<LedgerError> for Failure {
                      a new ledger and sends every value once. `attrsync check --ledger` lists what it can find",
                 ),
             ),
-            LedgerError::Version(_) | LedgerError::Unusable(_) => (Exit::Failed, None),
+            LedgerError::Version { .. } | LedgerError::Unusable(_) => (Exit::Failed, None),
         };
         Self::of(exit, error).maybe_hint(hint)
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::console::Console;
 
-/// How much text is collected before it is printed. A failure within it is told by a document of its own.
+/// How much text is collected before it is printed. If reading fails before that, the error is the whole document.
 const PRINTED_FROM: usize = 1 << 16;
 
 /// A JSON object, printed piece by piece in the form of [`Console::json`]. Its fields come in the order in which they
@@ -88,7 +88,7 @@ impl<P: FnMut(&str) -> io::Result<bool>> Document<P> {
         }
     }
 
-    /// Prints what was collected, unless nobody reads it any more.
+    /// Prints what was collected, if it is still read.
     fn print(&mut self) {
         if matches!(self.printed, Ok(true)) {
             self.printed = (self.print)(&self.text);

@@ -135,10 +135,7 @@ async fn migrate_locked(connection: &mut PgConnection) -> Result<bool> {
 pub(in crate::ledger) fn refuse_newer(present: SchemaVersion) -> Result<()> {
     let known = known_version();
     if present > known {
-        return Err(LedgerError::Version(format!(
-            "the ledger has version {present}, this attrsync knows versions up to {known}: \
-             install the newer attrsync that migrated it"
-        )));
+        return Err(LedgerError::Version { present: present.into(), known: known.into() });
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connecti
     failpoint::reach("locked");
     let created = lock::create(path)?;
     let mut connection = connect(path).map_err(|error| open_error(path, error))?;
-    migrate(path, &mut connection)?;
+    migrate(&mut connection)?;
     failpoint::reach("migrated");
     let store_id = store_row(&mut connection, store)
         .map_err(|error| Failure::from(error).into_error("find the store's row"))?;
@@ -144,19 +144,15 @@ fn open_error(path: &Path, error: rusqlite::Error) -> LedgerError {
 }
 
 /// Applies the migrations that the file lacks; refuses a file of a newer build.
-fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
+fn migrate(connection: &mut Connection) -> Result<()> {
     // Grouped, a migration and its record are one transaction. Otherwise a kill between the two would leave tables that
     // the next run could not create again.
     let runner = embedded::migrations::runner().set_grouped(true);
     let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
-    let found = version(connection).map_err(|error| Failure::from(error).into_error("read its version"))?;
-    if Some(found) > known {
-        return Err(LedgerError::Version(format!(
-            "the ledger {} is of version {found}, newer than the version {} that this attrsync knows: \
-             use the attrsync that wrote it, or a newer one",
-            path.display(),
-            known.unwrap_or_default()
-        )));
+    let known = known.unwrap_or_default();
+    let present = version(connection).map_err(|error| Failure::from(error).into_error("read its version"))?;
+    if present > known {
+        return Err(LedgerError::Version { present, known });
     }
     #[cfg(feature = "failpoints")]
     reach_in_commits(connection, true);

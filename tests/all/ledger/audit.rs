@@ -3,14 +3,23 @@
 use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::{AuditLog, RunList, Value};
 use attrsync::ledger::postgres::PostgresLedger;
-use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _};
-use attrsync::record::{Belief, Key, KeyScope, RunStatus, Verdict};
+use attrsync::ledger::sqlite::SqliteLedger;
+use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _, NewRun};
+use attrsync::record::{Belief, Counts, InvalidRow, Key, KeyScope, RunKind, RunStatus, Trigger, Verdict};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::ledger::contract::fixture::outcome;
 use crate::ledger::postgres::{FIRST, at, change, ended, planned_run, store};
 use crate::support::migrations;
 use crate::support::postgres::Postgres;
+
+/// What every command says of tables that a newer attrsync has migrated.
+pub(crate) const NEWER: &str =
+    "the ledger has version 99, and this attrsync has version 1: install the newer attrsync that migrated it";
+
+/// What a command that only reads says of tables that an older attrsync made.
+const OLDER: &str =
+    "the ledger has version 0, and this attrsync has version 1: run `attrsync sync` once to migrate it";
 
 /// Records a run with a confirmed, a rejected and an unsent value.
 async fn fill(ledger: &dyn Ledger) -> i64 {
@@ -149,9 +158,48 @@ async fn a_sqlite_ledger_is_read() {
     file.execute_batch(FILLED).unwrap();
     check(&AuditLog::open(&config).await.unwrap().expect("there is a ledger"), 7).await;
 
-    file.execute("insert into refinery_schema_history values (999, 'later')", []).unwrap();
-    match AuditLog::open(&config).await {
-        Err(LedgerError::Version(text)) => assert!(text.contains("install the newer"), "{text}"),
-        other => panic!("{other:?}"),
+    for (version, text) in [(99, NEWER), (0, OLDER)] {
+        file.execute("update refinery_schema_history set version = ?1", [version]).unwrap();
+        assert_eq!(AuditLog::open(&config).await.unwrap_err().to_string(), text);
+    }
+}
+
+#[tokio::test]
+async fn equal_invalid_rows_are_stored_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let sqlite = SqliteLedger::open(&path, &store()).await.unwrap();
+    save_invalid_rows(&sqlite, &LedgerConfig::Sqlite(path)).await;
+    let url = Postgres::start().database();
+    let postgres = PostgresLedger::open(&url, &store()).await.unwrap();
+    save_invalid_rows(&postgres, &LedgerConfig::Postgres(Secret::new(url.as_str()))).await;
+}
+
+/// Saves plans with invalid rows. Every run shows its own; `stored` is how many the ledger holds after it.
+async fn save_invalid_rows(ledger: &dyn Ledger, config: &LedgerConfig) {
+    // The order of rows is that of the source, and says nothing.
+    for (customers, stored) in [(&[1, 2][..], 2), (&[2, 1], 2), (&[1, 1], 4), (&[1], 5), (&[1], 5)] {
+        let run = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0) };
+        let run = ledger.open_run(&run).await.unwrap();
+        let row = |customer: &i64| InvalidRow {
+            customer_id: Some(*customer),
+            attribute_id: None,
+            value: Some("x".to_owned()),
+            reason: "attribute_id is NULL".to_owned(),
+        };
+        ledger.save_plan(run, Vec::new(), customers.iter().map(row).collect()).await.unwrap();
+        let invalid = i64::try_from(customers.len()).unwrap();
+        let counts = Counts { source_rows: invalid, invalid, ..Counts::default() };
+        ledger.seal_plan(run, &counts, at(1)).await.unwrap();
+        ledger.close_run(run, RunStatus::Partial, None, at(2)).await.unwrap();
+
+        let audit = AuditLog::open(config).await.unwrap().expect("there is a ledger");
+        let shown = audit.list(RunList::INVALID_ROWS, run, 10).await.unwrap();
+        let shown: Vec<_> = shown.iter().filter_map(|row| row.customer_id).collect();
+        let mut saved = customers.to_vec();
+        saved.sort_unstable();
+        assert_eq!(shown, saved, "of run {run}");
+        let (_, count) = table(&audit, "select count(*) from invalid_rows").await.unwrap();
+        assert_eq!(count, [[Value::Int(stored)]], "after run {run}");
     }
 }

@@ -4,6 +4,8 @@ pub(crate) mod liveness;
 mod lock;
 mod rights;
 
+use attrsync::config::{LedgerConfig, Secret};
+use attrsync::ledger::audit::AuditLog;
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun};
 use attrsync::record::{
@@ -14,6 +16,7 @@ use attrsync::record::{NewRequest, RecordedIntent, RequestEnd};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
 
+use crate::ledger::audit::NEWER;
 use crate::ledger::contract::fixture::{confirmed, outcome, planned, request_end};
 use crate::support::migrations;
 use crate::support::postgres::Postgres;
@@ -215,12 +218,17 @@ async fn a_newer_schema_is_refused() {
     PostgresLedger::open(&url, &store()).await.unwrap();
     let mut admin = connect(&url).await;
     admin
-        .execute("update attrsync.refinery_schema_history set version = 999 where version = 1")
+        .execute("update attrsync.refinery_schema_history set version = 99 where version = 1")
         .await
         .unwrap();
-    match PostgresLedger::open(&url, &store()).await {
-        Err(LedgerError::Version(text)) => assert!(text.contains("install the newer attrsync"), "{text}"),
-        other => panic!("{other:?}"),
+    let config = LedgerConfig::Postgres(Secret::new(url.as_str()));
+    let errors = [
+        PostgresLedger::open(&url, &store()).await.expect_err("is refused"),
+        AuditLog::open(&config).await.expect_err("is refused"),
+        AuditLog::check_writable(&config).await.expect_err("is refused"),
+    ];
+    for error in errors {
+        assert_eq!(error.to_string(), NEWER, "every command says the same");
     }
 }
 

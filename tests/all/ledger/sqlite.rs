@@ -10,6 +10,7 @@ use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{LedgerError, LedgerReader as _};
 use rusqlite::Connection;
 
+use super::audit::NEWER;
 use super::contract::fixture::*;
 use super::contract::sqlite::SqliteBackend;
 
@@ -42,8 +43,10 @@ async fn a_newer_ledger_is_refused() {
     let sql = "insert into refinery_schema_history select 99, name, applied_on, checksum from refinery_schema_history limit 1";
     connection.execute(sql, []).expect("inserts");
     drop(connection);
-    let error = refusal(&backend.path()).await;
-    assert!(matches!(&error, LedgerError::Version(text) if text.contains("version 99")), "{error}");
+    let reading = AuditLog::open(&LedgerConfig::Sqlite(backend.path())).await.expect_err("is refused");
+    for error in [refusal(&backend.path()).await, reading] {
+        assert_eq!(error.to_string(), NEWER, "every command says the same");
+    }
 }
 
 #[tokio::test]
