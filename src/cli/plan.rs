@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let console = &context.console;
     let config = wiring::config_to_send(&context.config, args.transport)?;
     let waits = Waits::default();
-    let display = ProgressDisplay::start(console, &waits);
+    let display = ProgressDisplay::start(console, &waits, &config.ledger);
     let (source, store) = (wiring::source(&config.source, &waits)?, wiring::store(&config, &waits)?);
     let audit = wiring::audit(&config.ledger).await?;
     let entries = match &audit {

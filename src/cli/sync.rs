@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     )?;
     let started = Instant::now();
     let waits = Waits::default();
-    let display = ProgressDisplay::start(console, &waits);
+    let display = ProgressDisplay::start(console, &waits, &config.ledger);
     let Some(locked) = lock(console, &config, args.wait, &waits, stop.clone()).await? else {
         return Err(Failure::ended(
             RunStatus::Stopped,

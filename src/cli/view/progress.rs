@@ -12,6 +12,7 @@ use super::console::{Console, columns};
 use super::progress_line::{Phase, ProgressLine, values_done};
 use super::text::number;
 use super::wait::{LogLine, WaitLog};
+use crate::config::LedgerConfig;
 use crate::engine::Progress;
 use crate::push::Notice;
 use crate::waits::Waits;
@@ -41,7 +42,7 @@ struct Seen {
 
 impl ProgressDisplay {
     /// Starts a line if stderr is a terminal and the console is not quiet. Otherwise waits and progress are logged.
-    pub(crate) fn start(console: &Console, waits: &Waits) -> Self {
+    pub(crate) fn start(console: &Console, waits: &Waits, ledger: &LedgerConfig) -> Self {
         let bar = console.start_bar();
         let seen = Arc::<Mutex<Seen>>::default();
         let (stop, stopped) = channel();
@@ -51,7 +52,7 @@ impl ProgressDisplay {
             seen: Arc::clone(&seen),
             started: Instant::now(),
             logged: (Instant::now(), Phase::Starting),
-            log: WaitLog::default(),
+            log: WaitLog::new(ledger),
         };
         // Without the thread the run goes on, and is only not shown.
         let thread = std::thread::Builder::new().name("progress".to_owned());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::text::{counted, whole_seconds};
+use crate::config::LedgerConfig;
 use crate::record::WaitReason;
 use crate::waits::CurrentWait;
 
@@ -79,9 +80,15 @@ pub(super) struct WaitLog {
     told: Option<(CurrentWait, Level)>,
     /// When each reason was logged as a warning, as time since the display started.
     warned: BTreeMap<&'static str, Duration>,
+    /// Whether the ledger's session warns itself, with the cause, if it is silent for half a minute.
+    ledger_warns: bool,
 }
 
 impl WaitLog {
+    pub(super) fn new(ledger: &LedgerConfig) -> Self {
+        Self { ledger_warns: matches!(ledger, LedgerConfig::Postgres(_)), ..Self::default() }
+    }
+
     /// Takes what the run waits for now, and returns the lines that follow from it.
     pub(super) fn see(&mut self, wait: Option<&CurrentWait>, now: Duration) -> Vec<LogLine> {
         let mut lines = Vec::new();
@@ -108,6 +115,9 @@ impl WaitLog {
     }
 
     fn level(&self, wait: &CurrentWait, now: Duration) -> Level {
+        if self.ledger_warns && wait.reason == WaitReason::Ledger && wait.detail.is_empty() {
+            return Level::INFO;
+        }
         let from = if wait.reason == WaitReason::Quota { QUOTA_WARNED_FROM } else { WARNED_FROM };
         let lately = self.warned.get(wait.reason.as_str()).is_some_and(|at| now < *at + WARNED_AGAIN_AFTER);
         if length(wait) >= from && !lately { Level::WARN } else { Level::INFO }
@@ -117,6 +127,7 @@ impl WaitLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
 
     fn wait(id: u64, reason: WaitReason, waited: u64, at_most: Option<u64>) -> CurrentWait {
         let (waited, at_most) = (Duration::from_secs(waited), at_most.map(Duration::from_secs));
@@ -172,6 +183,19 @@ mod tests {
             None,
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_ledger_that_warns_itself_is_warned_of_once() {
+        let ledgers = [
+            (LedgerConfig::Sqlite("ledger.db".into()), Level::WARN),
+            (LedgerConfig::Postgres(Secret::new("postgres://a/b")), Level::INFO),
+        ];
+        for (ledger, level) in ledgers {
+            let mut log = WaitLog::new(&ledger);
+            let lines = see(&mut log, Some(&wait(1, WaitReason::Ledger, 10, None)), 10);
+            assert_eq!(lines, [(level, "waiting 10 s: the ledger's database".to_owned())]);
+        }
     }
 
     #[test]
