@@ -9,7 +9,8 @@ use crate::record::RunStatus;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done: the store has what the table desires. A value whose row has left the table is kept.
+    /// Done: the store has what the table desires, apart from acknowledged values. A value whose row has left the
+    /// table is kept.
     Done = 0,
     /// Failed or stopped: unreachable, access refused, circuit breaker, a signal, or deferred values.
     Failed = 1,
@@ -28,7 +29,7 @@ pub enum Exit {
 /// The exit codes for `--help`.
 pub(super) const TABLE: &str = "\
 Exit codes:
-   0  done: the store has what the table desires
+   0  done: the store has what the table desires, apart from acknowledged values
    1  failed or stopped: unreachable, access refused, circuit breaker, a signal, or deferred values
    2  plan --detailed-exitcode: changes are pending
    3  finished, but values are rejected (and not acknowledged), invalid or unknown

@@ -9,14 +9,21 @@ use super::failure::Failure;
 /// What `--help` of `completions` adds.
 const COMPLETIONS: &str = "\
 Examples:
+  mkdir -p ~/.local/share/bash-completion/completions
   attrsync completions bash > ~/.local/share/bash-completion/completions/attrsync
+
+  mkdir -p ~/.zfunc
   attrsync completions zsh > ~/.zfunc/_attrsync      with fpath+=~/.zfunc before compinit in ~/.zshrc
+
+  mkdir -p ~/.config/fish/completions
   attrsync completions fish > ~/.config/fish/completions/attrsync.fish";
 
 /// What `--help` of `man` adds.
 pub(super) const MAN: &str = "\
 Examples:
   attrsync man | man -l -
+
+  mkdir -p ~/.local/share/man/man1
   attrsync man > ~/.local/share/man/man1/attrsync.1";
 
 /// Arguments of `completions`.

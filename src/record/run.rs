@@ -21,7 +21,7 @@ words! {
         Planning = "planning",
         /// The plan is complete and is being sent.
         Running = "running",
-        /// The store equals the source.
+        /// The store has what the source desires, apart from acknowledged values.
         Succeeded = "succeeded",
         /// Finished, but some values were rejected, invalid or unknown.
         Partial = "partial",
