@@ -85,7 +85,7 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
         (200..=299, Body::Partial { echoes, errors, .. }) => Meaning::Partial { echoes, errors },
         (200..=299, _) => Meaning::Unreadable,
         (413, body) => Meaning::TooLarge { by_the_store: matches!(body, Body::Problem { .. }) },
-        (400 | 422, Body::Problem { title, .. }) if is_about_size(title) => {
+        (400 | 422, Body::Problem { title, errors }) if is_about_size(title, errors) => {
             Meaning::TooLarge { by_the_store: true }
         }
         (400 | 422, Body::Problem { errors, .. }) => Meaning::Refused(named(errors, items)),
@@ -127,11 +127,10 @@ pub const fn advice(status: u16) -> &'static str {
 }
 
 /// Whether a refusal is about the number of items, whichever they are.
-fn is_about_size(title: &str) -> bool {
-    let title = title.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| title.contains(word));
-    has(&["batch size", "number of items"])
-        || has(&["too many", "at most", "no more than"]) && has(&["items", "elements", "records", "entries"])
+fn is_about_size(title: &str, errors: &[(String, String)]) -> bool {
+    // An error of an item is about the item.
+    errors.iter().all(|(field, _)| words::position(field).is_none())
+        && std::iter::once(title).chain(errors.iter().map(|(_, text)| text.as_str())).any(words::limit_items)
 }
 
 /// The items that a refusal names by the position in their field, rising. A position that the batch does not have names

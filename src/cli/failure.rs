@@ -130,8 +130,8 @@ impl From<LedgerError> for Failure {
             LedgerError::Damaged { .. } => (
                 Exit::Failed,
                 Some(
-                    "restore a backup (docs/guides/backup-restore.md); without one, move the file away: the next sync makes \
-                     a new ledger and sends every value once. `attrsync check --ledger` lists what it can find",
+                    "restore a backup (docs/guides/backup-restore.md); without one, move the file away together with its \
+                     -wal and -shm, which belong to it: the next sync makes a new ledger and sends every value once",
                 ),
             ),
             LedgerError::Version { .. } | LedgerError::Unusable(_) => (Exit::Failed, None),

@@ -8,7 +8,8 @@ use crate::retry::item_errors::item_errors;
 use crate::retry::{echo, words};
 
 impl Push {
-    /// Confirms by echo, and rejects what an error names and no echo shows. What is left open is read from the store.
+    /// Confirms by echo, and rejects what an error names and no echo shows. What is left open is read from the store, and
+    /// also what is both echoed and named.
     pub(super) fn accepted(
         &mut self,
         mut read_back: ReadBack,
@@ -23,12 +24,13 @@ impl Push {
         let status = end.http_status.unwrap_or_default();
         for planned in &batch.changes {
             let verdict = match (echo::verdict(planned, echoes), errors.named.get(&planned.change.key)) {
-                (Some(confirmed @ Verdict::Confirmed { stored_value: None, .. }), _) => Some(confirmed),
+                // The response contradicts itself.
+                (Some(Verdict::Confirmed { stored_value: None, .. }), Some(words)) => {
+                    *refusal = Some(format!("{status} · {words}"));
+                    None
+                }
                 (_, Some(words)) => {
-                    let reason = words::without_positions(&format!("{status} · {words}"));
-                    actions.push(Action::Notify(Notice::Rejected(planned.change.key)));
-                    self.deleted.rejected(planned.change.key);
-                    Some(Verdict::Rejected { reason })
+                    Some(self.reject(planned.change.key, &format!("{status} · {words}"), actions))
                 }
                 (verdict, None) => verdict,
             };
@@ -37,7 +39,9 @@ impl Push {
                 None => open.push(planned.clone()),
             }
         }
-        *refusal = (!errors.unnamed.is_empty()).then(|| format!("{status} · {}", errors.unnamed));
+        if !errors.unnamed.is_empty() {
+            *refusal = Some(format!("{status} · {}", errors.unnamed));
+        }
         let keys: Vec<Key> = open.iter().map(|planned| planned.change.key).collect();
         let request_id = *request_id;
         if keys.is_empty() {
@@ -49,7 +53,14 @@ impl Push {
         self.check_existence(actions);
     }
 
-    /// Takes the store's values of the keys that a response left open.
+    fn reject(&mut self, key: Key, words: &str, actions: &mut Vec<Action>) -> Verdict {
+        actions.push(Action::Notify(Notice::Rejected(key)));
+        self.deleted.rejected(key);
+        Verdict::Rejected { reason: words::without_positions(words) }
+    }
+
+    /// Takes the store's values of the keys that a response left open. A value that was sent alone, is named by an error
+    /// and is not there is rejected.
     pub(super) fn read_back(
         &mut self,
         request_id: i64,
@@ -70,11 +81,17 @@ impl Push {
                 }
             };
             let is_confirmed = matches!(verdict, Verdict::Confirmed { .. });
-            let is_refused = read_back.refusal.is_some() && values.is_ok();
-            if (read_back.unreadable_until.is_some() || is_refused) && !is_confirmed {
+            let refusal = read_back.refusal.as_ref().filter(|_| values.is_ok() && !is_confirmed);
+            let batch = &read_back.batch;
+            let verdict = match refusal {
+                Some(words) if batch.changes.len() == 1 => self.reject(planned.change.key, words, actions),
+                _ => verdict,
+            };
+            let is_open = refusal.is_some() || (read_back.unreadable_until.is_some() && !is_confirmed);
+            if is_open && !matches!(verdict, Verdict::Rejected { .. }) {
                 read_back.open.push(planned);
             } else {
-                read_back.outcomes.push(planned.outcome(verdict, read_back.batch.in_doubt_until, now));
+                read_back.outcomes.push(planned.outcome(verdict, batch.in_doubt_until, now));
             }
         }
         self.finish_accepted(read_back, now, actions);

@@ -86,13 +86,16 @@ impl Counts {
     /// Whether every planned change is accounted for.
     #[must_use]
     pub const fn balance(&self) -> bool {
-        self.planned == self.confirmed + self.rejected + self.unknown + self.deferred
+        let accounted = self.confirmed.saturating_add(self.rejected).saturating_add(self.unknown);
+        self.planned == accounted.saturating_add(self.deferred)
     }
 
     /// How many values a person should look at: rejected ones that are not acknowledged, invalid rows, unknown changes.
     #[must_use]
     pub const fn need_attention(&self) -> i64 {
-        self.rejected + self.still_rejected - self.acknowledged + self.invalid + self.unknown
+        let rejected = self.rejected.saturating_add(self.still_rejected).saturating_sub(self.acknowledged);
+        // A ledger that was edited by hand may have any counts.
+        rejected.saturating_add(self.invalid).saturating_add(self.unknown)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::record::Counts;
 
 /// What to do about a store that does not respond, or not clearly.
 const ADVICE_NO_RESPONSE: &str =
-    "`attrsync runs` shows the responses; when the store responds again, run `attrsync sync`";
+    "`attrsync runs last` shows the responses; when the store responds again, run `attrsync sync`";
 
 /// What to do about a store that rejects every value.
 const ADVICE_ONLY_REJECTIONS: &str = "`attrsync rejected` shows the reasons; when their cause is fixed, in the source or the store, \

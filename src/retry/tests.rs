@@ -35,12 +35,23 @@ fn every_response_has_its_meaning() {
         "Max batch size allowed is 10",
         "Too many items in the request, at most 10 are allowed",
         "array must have at most 10 elements",
+        "The request exceeds the limit of 10 records",
+        "You may only update 10 attribute values at a time",
+        "Batch limit exceeded",
     ] {
         for status in [400, 422] {
             assert_eq!(meaning(&problem(status, title, &[]), 30), Meaning::TooLarge { by_the_store: true });
         }
     }
+    let in_errors = [("body", "error.array.max: must contain at most 10 items")];
+    assert_eq!(
+        meaning(&problem(422, "Invalid", &in_errors), 30),
+        Meaning::TooLarge { by_the_store: true },
+        "the words may stand in the errors"
+    );
     assert_eq!(meaning(&problem(422, "must be at most 255 characters", &[]), 30), Meaning::Refused(vec![]));
+    let of_an_item = [("3.value", "must have at most 10 items")];
+    assert_eq!(meaning(&problem(422, "Invalid", &of_an_item), 30), Meaning::Refused(vec![3]));
     for status in [400, 422] {
         assert_eq!(meaning(&problem(status, "Invalid", &[]), 30), Meaning::Refused(vec![]));
         assert_eq!(meaning(&html(status), 30), Meaning::InDoubt, "no body of this API: {status}");

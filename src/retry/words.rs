@@ -64,6 +64,16 @@ fn after_position(text: &str) -> Option<&str> {
     is_position.then(|| after.strip_prefix(']').unwrap_or(after))
 }
 
+/// Whether a text is about how many items a request may have.
+#[must_use]
+pub fn limit_items(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    has(&["batch size", "batch limit", "number of items"])
+        || has(&["too many", "at most", "no more than", "only", "maximum", "max ", "limit"])
+            && has(&["items", "elements", "records", "entries", "objects", "attribute values"])
+}
+
 /// Where the first character is that is not such a one.
 fn end_of(text: &str, is: impl Fn(char) -> bool) -> usize {
     text.find(|c| !is(c)).unwrap_or(text.len())

@@ -72,8 +72,11 @@ pub(crate) fn page<T>(text: &str, mask: &Mask, read: impl Fn(&Tree<'_>) -> Optio
 }
 
 /// Reads a value. NUL becomes U+FFFD, because Postgres cannot save it. A value longer than any that the API allows is
-/// cut, and ends with `…`.
+/// cut, and ends with `…`. An item with an error of its own proves nothing and is not read.
 pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
+    if ["errors", "error"].into_iter().any(|field| item.get(field).is_some_and(says_something)) {
+        return None;
+    }
     let value = match item.get("attribute_value")? {
         Tree::Text(text) => bounded(text).replace('\0', "\u{FFFD}"),
         Tree::Number(number) => number.to_string(),
@@ -81,6 +84,17 @@ pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
     };
     let key = Key::new(id(item, "customer_id")?, id(item, "attribute_id")?);
     Some(Echo { key, value, value_id: id(item, "id") })
+}
+
+/// Whether a field has content.
+fn says_something(field: &Tree<'_>) -> bool {
+    match field {
+        Tree::Null | Tree::Bool(false) => false,
+        Tree::Bool(true) | Tree::Number(_) => true,
+        Tree::Text(text) => !text.is_empty(),
+        Tree::List(items) => !items.is_empty(),
+        Tree::Map(fields) => !fields.is_empty(),
+    }
 }
 
 /// Reads an attribute.

@@ -32,10 +32,22 @@ fn promise_6_a_named_item_is_rejected_and_the_others_are_confirmed_by_one_reques
 }
 
 #[test]
-fn promise_3_an_echo_counts_more_than_an_error_that_names_its_item() {
+fn promise_3_a_value_that_is_echoed_and_named_by_an_error_is_read_back() {
     let mut driver = Driver::new(changes(10));
     driver.respond(|sent| partial(sent, &[], &[("3.value".to_owned(), "not allowed")]));
-    assert_eq!(driver.confirmed().len(), 10);
+    assert_eq!(driver.read_backs[0].1, [Key::new(4, 1)]);
+    let echo = Echo { key: Key::new(4, 1), value: "value 4".to_owned(), value_id: None };
+    driver.read_back(|_| Ok(vec![echo.clone()]));
+    assert_eq!(driver.confirmed().len(), 10, "the store has it");
+
+    let mut driver = Driver::new(changes(10));
+    let contradicts = |sent: &Sent| match sent.customers().iter().position(|customer| *customer == 4) {
+        Some(at) => partial(sent, &[], &[(format!("{at}.value"), "not allowed")]),
+        None => accepted(sent),
+    };
+    driver.run(contradicts);
+    assert_eq!((driver.confirmed().len(), driver.rejected()), (9, vec![4]), "the store does not have it");
+    assert!(reason(&driver, 4).contains("not allowed"));
 }
 
 #[test]

@@ -18,6 +18,22 @@ fn a_write_sends_three_fields_an_item() {
 }
 
 #[test]
+fn promise_3_an_item_with_an_error_of_its_own_is_no_echo() {
+    let item = |errors: &str| {
+        format!(r#"{{"data":[{{"customer_id":7,"attribute_id":3,"attribute_value":"a",{errors}}}]}}"#)
+    };
+    for (errors, read) in [
+        (r#""errors":["not allowed"]"#, 0),
+        (r#""error":"not allowed""#, 0),
+        (r#""errors":{"value":"not allowed"}"#, 0),
+        (r#""errors":[],"error":null"#, 1),
+        (r#""errors":{},"error":"""#, 1),
+    ] {
+        assert_eq!(page(&item(errors), &mask(), super::echo).unwrap().items.len(), read, "{errors}");
+    }
+}
+
+#[test]
 fn echoes_are_read_leniently() {
     let text = r#"{"data": [
         {"id": 5, "attribute_id": 3, "attribute_value": "a", "customer_id": 7, "date_created": "?", "new": {}},
