@@ -22,5 +22,5 @@ mod warnings;
 
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};
 pub use self::ports::{EngineError, Options, Ports, Progress};
-pub use self::survey::{Surroundings, survey};
+pub use self::survey::{Surroundings, Survey, survey};
 pub use self::sync::{Course, Report, sync};

@@ -112,37 +112,40 @@ async fn rows(
 ) -> Finding {
     let SourceShape { rows, sample, row_security, .. } = shape;
     // Only of an empty source it matters how many values the ledger has.
-    let entries = match audit.filter(|_| rows == RowCount::Exactly(0)) {
-        Some(audit) => entries(config, audit).await,
+    let stored = match audit.filter(|_| rows == RowCount::Exactly(0)) {
+        Some(audit) => stored(config, audit, attributes).await,
         None => Ok(0),
     };
-    let surveyed = match (entries, sample) {
+    let surveyed = match (stored, sample) {
         (Err(error), _) => return bad("rows", &error.into()),
         (_, Err(unsampled)) => {
             let warnings = row_security.map(|table| Warning::RowSecurity { table }).into_iter().collect();
             return Finding::good("rows", view::check::rows_unsampled(rows, &unsampled)).warn(warnings);
         }
-        (Ok(entries), Ok(sample)) => {
-            survey(sample, Surroundings { row_security, entries }, attributes, SystemClock.now())
+        (Ok(stored), Ok(sample)) => {
+            survey(sample, Surroundings { row_security, stored }, attributes, SystemClock.now())
         }
     };
     match surveyed {
-        Ok((counts, warnings)) => {
-            Finding::good("rows", view::check::rows(rows, &counts, !attributes.is_empty())).warn(warnings)
+        Ok(survey) => {
+            let detail = view::check::rows(rows, &survey, !attributes.is_empty());
+            Finding::good("rows", detail).warn(survey.warnings)
         }
         Err(error) => bad("rows", &Failure::caused_by(error)),
     }
 }
 
-/// Counts the entries of the store.
-async fn entries(config: &Config, audit: &AuditLog) -> Result<u64, LedgerError> {
+/// Counts the entries that the store may hold: of a deleted attribute it holds none.
+async fn stored(config: &Config, audit: &AuditLog, attributes: &[Attribute]) -> Result<i64, LedgerError> {
     let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(0) };
     let mut pages = audit.entries_of(store_id).entries(&Filter::default()).await?;
-    let mut entries = 0;
+    let known = |id| attributes.is_empty() || attributes.iter().any(|attribute| attribute.id == id);
+    let mut stored = 0;
     while let Some(page) = pages.next().await? {
-        entries += page.len() as u64;
+        let rows = (0..page.len()).map(|at| page.row(at));
+        stored += rows.filter(|row| row.may_be_stored() && known(row.key.attribute_id)).count();
     }
-    Ok(entries)
+    Ok(i64::try_from(stored).unwrap_or(i64::MAX))
 }
 
 /// This version can read the ledger, and a sync could write it or make it. Takes no lock and makes nothing. To verify a

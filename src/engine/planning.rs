@@ -32,8 +32,8 @@ pub(super) struct Planned {
 /// What is seen while source and ledger are read, besides the differences.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The number of entries.
-    pub(super) entries: u64,
+    /// The number of values that the store may hold, although no row desires them.
+    pub(super) stored_without_row: i64,
     /// The customers of the filter that neither a row nor an entry has.
     pub(super) unknown_customers: BTreeSet<i64>,
     /// The table whose row security applies.
@@ -124,7 +124,6 @@ async fn merge(
                     None => None,
                 };
                 if let Some(page) = &next {
-                    seen.entries += page.len() as u64;
                     seen.remove_known((0..page.len()).map(|at| Some(page.row(at).key.customer_id)));
                 }
                 known.advance(next);
@@ -132,6 +131,7 @@ async fn merge(
             Need::Room => writer.take(std::mem::take(&mut page)).await?,
             Need::Nothing => {
                 writer.take(page).await?;
+                seen.stored_without_row = diff.stored_without_row();
                 seen.row_security = source_pages.row_security();
                 return Ok(seen);
             }

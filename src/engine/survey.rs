@@ -11,18 +11,32 @@ use crate::destination::Attribute;
 use crate::plan::batch::Limit;
 use crate::plan::diff::{Cursor, Diff, Need, OutOfOrder, PlanPage};
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter, SourcePage, Warning};
+use crate::record::{Counts, Filter, InvalidRow, SourcePage, Warning};
+
+/// How many invalid rows are named.
+const INVALID_SHOWN: usize = 3;
 
 /// What is known of a source besides the rows that are looked at.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// The table whose row security applies to the reader.
     pub row_security: Option<String>,
-    /// The number of entries in the ledger.
-    pub entries: u64,
+    /// The number of values in the ledger that the store may hold.
+    pub stored: i64,
 }
 
-/// Returns the counts of planning for these rows, which are in key order, and the warnings of the plan.
+/// What a plan would say of the rows.
+#[derive(Debug)]
+pub struct Survey {
+    /// The counts of planning.
+    pub counts: Counts,
+    /// The first invalid rows.
+    pub invalid_sample: Vec<InvalidRow>,
+    /// The warnings of the plan.
+    pub warnings: Vec<Warning>,
+}
+
+/// Returns what a plan would say of these rows, which are in key order.
 ///
 /// # Errors
 /// The rows are not in key order.
@@ -31,9 +45,10 @@ pub fn survey(
     surroundings: Surroundings,
     attributes: &[Attribute],
     now: DateTime<Utc>,
-) -> Result<(Counts, Vec<Warning>), OutOfOrder> {
+) -> Result<Survey, OutOfOrder> {
     let mut diff = Diff::new(policy(attributes, StoreChanges::default(), &Options::default(), now));
-    let mut summary = Summary::new(Limit { customers: 10, values: None }, 0, wrong_types(attributes));
+    let mut summary =
+        Summary::new(Limit { customers: 10, values: None }, INVALID_SHOWN, wrong_types(attributes));
     let (mut source, mut known, mut page) = (Cursor::default(), Cursor::default(), PlanPage::default());
     source.advance(Some(rows));
     known.advance(None);
@@ -46,9 +61,10 @@ pub fn survey(
         }
     }
     summary.add(&page);
-    let Surroundings { row_security, entries } = surroundings;
-    let seen = Seen { entries, row_security, ..Seen::default() };
+    let Surroundings { row_security, stored } = surroundings;
+    let seen = Seen { stored_without_row: stored, row_security, ..Seen::default() };
     let planned =
         Planned { counts: diff.counts(), desired: diff.desired(), has_in_doubt: false, summary, seen };
-    Ok((planned.counts, warnings(&planned, &Filter::default(), attributes)))
+    let warnings = warnings(&planned, &Filter::default(), attributes);
+    Ok(Survey { counts: planned.counts, invalid_sample: planned.summary.invalid_sample, warnings })
 }

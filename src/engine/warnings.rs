@@ -12,9 +12,11 @@ pub(super) fn warnings(planned: &Planned, filter: &Filter, attributes: &[Attribu
     // Of single customers it is normal that they have no row.
     if counts.source_rows == counts.no_value && filter.customers.is_empty() {
         let filtered = !filter.attributes.is_empty();
-        warnings.push(Warning::NothingDesired { rows: counts.source_rows, entries: seen.entries, filtered });
+        let (rows, stored) = (counts.source_rows, seen.stored_without_row);
+        warnings.push(Warning::NothingDesired { rows, stored, filtered });
     }
-    if counts.invalid > counts.source_rows - counts.invalid {
+    // Without any known attribute every row counts as invalid, which says nothing of the rows.
+    if !attributes.is_empty() && counts.invalid > counts.source_rows - counts.invalid {
         warnings.push(Warning::MostlyInvalid { invalid: counts.invalid, rows: counts.source_rows });
     }
     if !seen.unknown_customers.is_empty() {

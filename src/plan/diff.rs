@@ -74,6 +74,8 @@ pub struct Diff {
     desired: u64,
     customers: u64,
     has_in_doubt: bool,
+    /// Values that the store may hold, although the row is NULL.
+    null_but_stored: i64,
     last_customer: Option<i64>,
     invalid_kept: i64,
     last_key: Option<Key>,
@@ -92,6 +94,7 @@ impl Diff {
             desired: 0,
             customers: 0,
             has_in_doubt: false,
+            null_but_stored: 0,
             last_customer: None,
             invalid_kept: 0,
             last_key: None,
@@ -104,6 +107,12 @@ impl Diff {
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Returns how many values the store may hold that no row desires: orphans, and those whose row is NULL.
+    #[must_use]
+    pub const fn stored_without_row(&self) -> i64 {
+        self.counts.orphans + self.null_but_stored
     }
 
     /// Returns how many customers and how many values the source desires, changed or not.
@@ -272,7 +281,11 @@ impl Diff {
         let Some(value) = desired.value else {
             match desired.problem {
                 Some(problem) => self.add_invalid(desired.row(), problem.to_owned(), out),
-                None => self.counts.no_value += 1,
+                None => {
+                    self.counts.no_value += 1;
+                    let stored = entry.is_some_and(|entry| self.may_be_stored(&entry));
+                    self.null_but_stored += i64::from(stored);
+                }
             }
             return;
         };
@@ -353,8 +366,7 @@ impl Diff {
     /// Returns whether the store may hold a value for this entry. It holds none if the first value was rejected, or if
     /// the attribute was deleted.
     fn may_be_stored(&self, entry: &EntryRow<'_>) -> bool {
-        (entry.belief != Belief::Rejected || entry.stored_value.is_some() || entry.value_id.is_some())
-            && !self.policy.deleted_attributes.contains_key(&entry.key.attribute_id)
+        entry.may_be_stored() && !self.policy.deleted_attributes.contains_key(&entry.key.attribute_id)
     }
 
     /// Counts a row that cannot be sent, and adds it to the page unless enough rows were kept.

@@ -118,6 +118,12 @@ pub struct EntryRow<'a> {
 }
 
 impl<'a> EntryRow<'a> {
+    /// Returns whether the store may hold a value. It holds none if the first value was rejected.
+    #[must_use]
+    pub const fn may_be_stored(&self) -> bool {
+        !matches!(self.belief, Belief::Rejected) || self.stored_value.is_some() || self.value_id.is_some()
+    }
+
     /// A confirmed entry without optional columns, as nearly all are.
     #[must_use]
     pub const fn confirmed(key: Key, value: &'a str, value_id: Option<i64>) -> Self {

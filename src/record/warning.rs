@@ -12,8 +12,8 @@ pub enum Warning {
     NothingDesired {
         /// The number of rows, all of them NULL.
         rows: i64,
-        /// The number of entries in the ledger.
-        entries: u64,
+        /// The number of values in the ledger that the store may still hold.
+        stored: i64,
         /// Whether only some attributes were read.
         filtered: bool,
     },
@@ -64,17 +64,17 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NothingDesired { rows, entries, filtered } => {
+            Self::NothingDesired { rows, stored, filtered } => {
                 let of = if *filtered { " of these attributes" } else { "" };
                 match rows {
                     0 => write!(f, "the source has no rows{of}")?,
                     rows => write!(f, "all {rows} rows of the source{of} are NULL")?,
                 }
-                match entries {
+                match stored {
                     0 => f.write_str(": there is nothing to send"),
-                    entries => write!(
+                    stored => write!(
                         f,
-                        ", but the ledger has {entries} of its values: the store keeps them. Check what fills the \
+                        ", but the ledger has {stored} of its values: the store keeps them. Check what fills the \
                          table, and whether [source] names the right one"
                     ),
                 }
@@ -99,7 +99,10 @@ impl fmt::Display for Warning {
                 let noun = if customers.len() == 1 { "customer" } else { "customers" };
                 let (values, are) = if *count == 1 { ("value", "is not") } else { ("values", "are not") };
                 let written = match kind.as_str() {
-                    "number" => "as in 1234.5 (cast float8 to numeric)",
+                    "number" if sample.iter().any(|(_, value)| is_float(value)) => {
+                        "as in 1234.5 (cast float8 to numeric)"
+                    }
+                    "number" => "as in 1234.5",
                     _ => "as in 2026-12-31",
                 };
                 let more = if *count > sample.len() as u64 { ", …" } else { "" };
@@ -112,6 +115,11 @@ impl fmt::Display for Warning {
             }
         }
     }
+}
+
+/// Returns whether the value is a number that only float8 writes this way: with an exponent, or not finite.
+fn is_float(value: &str) -> bool {
+    value.parse::<f64>().is_ok() && value.contains(|c: char| c.is_ascii_alphabetic())
 }
 
 /// The first ids of a list.
@@ -143,8 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn a_cast_is_advised_only_where_float8_wrote_the_value() {
+        let written = |value: &str| {
+            let (name, kind, sample) =
+                ("points".to_owned(), "number".to_owned(), vec![(12, value.to_owned())]);
+            Warning::WrongType { attribute_id: 2, name, kind, count: 1, sample }.to_string()
+        };
+        for value in ["1e+21", "1.5e-07", "NaN", "-Infinity"] {
+            assert!(written(value).contains("cast float8"), "{value}");
+        }
+        for value in ["lots", "1.234,50", "12 €", "0x1f", "e5"] {
+            assert!(!written(value).contains("cast"), "{value}");
+        }
+    }
+
+    #[test]
     fn an_emptied_source_and_an_empty_one_are_distinguished() {
-        let nothing = |rows, entries| Warning::NothingDesired { rows, entries, filtered: false }.to_string();
+        let nothing = |rows, stored| Warning::NothingDesired { rows, stored, filtered: false }.to_string();
         assert_eq!(nothing(0, 0), "the source has no rows: there is nothing to send");
         assert!(nothing(0, 300).starts_with("the source has no rows, but the ledger has 300"));
         assert!(nothing(7, 300).starts_with("all 7 rows of the source are NULL, but"));

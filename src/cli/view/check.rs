@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::paint::Paint;
-use super::text::{number, tame};
+use super::text::{invalid_key, number, tame};
 use super::warnings;
 use crate::cli::exit::Exit;
-use crate::record::{Counts, Warning};
+use crate::engine::Survey;
+use crate::record::Warning;
 use crate::source::postgres::{RowCount, SourceShape, Unsampled};
 
 /// One thing that was checked.
@@ -49,9 +50,13 @@ pub(crate) fn shape(shape: &SourceShape) -> String {
 }
 
 /// Says how many rows there are, and what a sync would make of those that were looked at.
-pub(crate) fn rows(rows: RowCount, counts: &Counts, attributes_known: bool) -> String {
-    if counts.source_rows == 0 || !attributes_known {
+pub(crate) fn rows(rows: RowCount, survey: &Survey, attributes_known: bool) -> String {
+    let counts = &survey.counts;
+    if counts.source_rows == 0 {
         return row_count(rows);
+    }
+    if !attributes_known {
+        return format!("{}; not looked at, because the store's attributes are not known", row_count(rows));
     }
     let sendable = number(counts.source_rows - counts.invalid - counts.no_value);
     let seen = match rows {
@@ -63,7 +68,12 @@ pub(crate) fn rows(rows: RowCount, counts: &Counts, attributes_known: bool) -> S
         count => format!(", {} {words}", number(count)),
     };
     let (invalid, no_value) = (other(counts.invalid, "invalid"), other(counts.no_value, "without a value"));
-    format!("{}; {seen}{sendable} can be sent{invalid}{no_value}", row_count(rows))
+    let summary = format!("{}; {seen}{sendable} can be sent{invalid}{no_value}", row_count(rows));
+    let sample = &survey.invalid_sample;
+    let named = sample.iter().map(|row| format!("{}: {}", invalid_key(row), row.reason));
+    let more = usize::try_from(counts.invalid).is_ok_and(|invalid| invalid > sample.len());
+    let more = more.then(|| "…; `attrsync plan` lists the invalid rows".to_owned());
+    [summary].into_iter().chain(named).chain(more).collect::<Vec<_>>().join("\n")
 }
 
 /// Says how many rows there are, and why none was looked at.
@@ -123,6 +133,7 @@ pub(crate) fn json(findings: &[Finding], exit: Exit) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Counts, InvalidRow};
 
     #[test]
     fn each_finding_is_a_line_with_its_hint() {
@@ -135,10 +146,41 @@ mod tests {
         assert_eq!(json(&findings, Exit::Failed)["ok"], false);
     }
 
+    fn surveyed(counts: Counts, invalid_sample: Vec<InvalidRow>) -> Survey {
+        Survey { counts, invalid_sample, warnings: Vec::new() }
+    }
+
+    #[test]
+    fn rows_are_not_looked_at_while_the_attributes_are_unknown() {
+        let counts = Counts { source_rows: 7, invalid: 7, ..Counts::default() };
+        assert_eq!(
+            rows(RowCount::Exactly(7), &surveyed(counts, Vec::new()), false),
+            "7; not looked at, because the store's attributes are not known"
+        );
+    }
+
+    #[test]
+    fn the_first_invalid_rows_are_named() {
+        let row = |customer_id| InvalidRow {
+            customer_id: Some(customer_id),
+            attribute_id: None,
+            value: Some("secret".to_owned()),
+            reason: "it has no attribute id".to_owned(),
+        };
+        let counts = Counts { source_rows: 9, invalid: 2, ..Counts::default() };
+        assert_eq!(
+            rows(RowCount::Exactly(9), &surveyed(counts, vec![row(4), row(5)]), true),
+            "9; 7 can be sent, 2 invalid\n\
+             customer 4 · attribute NULL: it has no attribute id\n\
+             customer 5 · attribute NULL: it has no attribute id"
+        );
+    }
+
     #[test]
     fn rows_are_counted_and_never_guessed() {
-        let seen =
-            |source_rows, invalid, no_value| Counts { source_rows, invalid, no_value, ..Counts::default() };
+        let seen = |source_rows, invalid, no_value| {
+            surveyed(Counts { source_rows, invalid, no_value, ..Counts::default() }, Vec::new())
+        };
         for (count, counts, shown) in [
             (RowCount::Exactly(0), seen(0, 0, 0), "none: the source is empty"),
             (
@@ -146,16 +188,20 @@ mod tests {
                 seen(1_000, 0, 0),
                 "1,070; of 1,000 that were looked at, 1,000 can be sent",
             ),
-            (RowCount::Exactly(7), seen(7, 2, 1), "7; 4 can be sent, 2 invalid, 1 without a value"),
+            (
+                RowCount::Exactly(7),
+                seen(7, 2, 1),
+                "7; 4 can be sent, 2 invalid, 1 without a value\n…; `attrsync plan` lists the invalid rows",
+            ),
             (
                 RowCount::MoreThan(10_000),
                 seen(1_000, 1, 0),
-                "more than 10,000; of 1,000 that were looked at, 999 can be sent, 1 invalid",
+                "more than 10,000; of 1,000 that were looked at, 999 can be sent, 1 invalid\n\
+                 …; `attrsync plan` lists the invalid rows",
             ),
         ] {
             assert_eq!(rows(count, &counts, true), shown);
         }
-        assert_eq!(rows(RowCount::Exactly(7), &seen(7, 7, 0), false), "7");
         let slow = rows_unsampled(RowCount::NotCounted, &Unsampled::Slow);
         assert!(slow.starts_with("not counted; their values were not read"), "{slow}");
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::estimate::{self, ASSUMED_LATENCY, estimate};
 use super::paint::Paint;
-use super::text::{brief, counted, number, tame};
+use super::text::{brief, counted, invalid_key, number, tame};
 use super::warnings;
 use crate::cli::exit::Exit;
 use crate::engine::Forecast;
@@ -78,10 +78,9 @@ fn invalid_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
 
 /// An invalid row with its key, its value and the reason.
 fn invalid_line(row: &InvalidRow) -> String {
-    let id = |id: Option<i64>| id.map_or("NULL".to_owned(), |id| id.to_string());
     let value = row.value.as_deref().map_or("NULL".to_owned(), brief);
     let reason = tame(&row.reason);
-    format!("customer {} · attribute {}: {value}: {reason}", id(row.customer_id), id(row.attribute_id))
+    format!("{}: {value}: {reason}", invalid_key(row))
 }
 
 /// `Plan: 12 to create, 3 to update, 0 to delete · 2 calls`.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::paint::Paint;
-use super::text::{counted, duration, number, tame, whole_seconds};
+use super::text::{counted, duration, invalid_key, number, tame, whole_seconds};
 use super::warnings;
 use crate::cli::exit::Exit;
 use crate::engine::{Course, Report};
-use crate::record::{InvalidRow, RunStatus, WaitTotal};
+use crate::record::{RunStatus, WaitTotal};
 
 /// The engine's report and what the command adds to it.
 #[derive(Debug, Clone, Copy)]
@@ -92,10 +92,7 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
 
 /// The keys of the first rows that could not be sent.
 fn invalid_keys(report: &Report) -> String {
-    let id = |id: Option<i64>| id.map_or("NULL".to_owned(), |id| id.to_string());
-    let key =
-        |row: &InvalidRow| format!("customer {} · attribute {}", id(row.customer_id), id(row.attribute_id));
-    let keys: Vec<String> = report.course.invalid_sample.iter().map(key).collect();
+    let keys: Vec<String> = report.course.invalid_sample.iter().map(invalid_key).collect();
     if keys.is_empty() {
         return String::new();
     }
@@ -185,7 +182,7 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
 mod tests {
     use super::*;
     use crate::push::ExtraRequests;
-    use crate::record::{Counts, WaitReason};
+    use crate::record::{Counts, InvalidRow, WaitReason};
 
     fn report(counts: Counts) -> Report {
         Report {

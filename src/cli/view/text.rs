@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::one_line::controls;
+use crate::record::InvalidRow;
 
 /// Returns a value in quotes, on one line, without anything that could control a terminal.
 pub(crate) fn quoted(value: &str) -> String {
@@ -38,6 +39,12 @@ pub(crate) use crate::one_line::one_line as tame;
 /// `loyalty_tier (1)`, or the id alone if no name is known.
 pub(crate) fn attribute_name(id: i64, names: &BTreeMap<i64, String>) -> String {
     names.get(&id).map_or_else(|| id.to_string(), |name| format!("{} ({id})", tame(name)))
+}
+
+/// `customer 12 · attribute NULL`: the key of a row that cannot be sent.
+pub(crate) fn invalid_key(row: &InvalidRow) -> String {
+    let id = |id: Option<i64>| id.map_or("NULL".to_owned(), |id| id.to_string());
+    format!("customer {} · attribute {}", id(row.customer_id), id(row.attribute_id))
 }
 
 /// `12,345`.
