@@ -70,6 +70,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         let desired = desired.as_deref();
         let text = view::explain::text(Utc::now(), args.customer, desired, &known, &names, console.paint());
         console.out(&text)?;
+        if known.unlisted() > 0 {
+            console.note(&format!("… and {} older lines: raise --limit", known.unlisted()));
+        }
     }
     Ok(Exit::Done)
 }

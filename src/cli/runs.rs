@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::view::audit::RunLists;
 use super::view::console::Console;
 use super::view::document::{self, Document};
 use super::{view, wiring};
@@ -91,6 +92,10 @@ async fn all(console: &Console, audit: &AuditLog, args: &Args) -> Result<Exit, F
             (true, 1) => view::audit::runs(&runs)?,
             (true, _) => view::audit::runs_of_stores(&runs)?,
         })?;
+        let more = audit.runs_total().await? - i64::try_from(runs.len()).unwrap_or(i64::MAX);
+        if more > 0 {
+            console.note(&format!("… and {more} more: raise --limit"));
+        }
     }
     Ok(Exit::Done)
 }
@@ -107,6 +112,7 @@ async fn all_as_json(console: &Console, audit: &AuditLog, limit: i64) -> Result<
         (left, before) = (left - PAGE, Some(last.id));
     }
     document.end_list();
+    document.field("runs_total", &audit.runs_total().await?);
     document.end()?;
     Ok(Exit::Done)
 }
@@ -115,24 +121,33 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
     let Some(run) = audit.run(id).await? else {
         return Err(Failure::new(format!("there is no run {id}")).hint("`attrsync runs` lists them"));
     };
-    let waits = audit.waits(id).await?;
+    let (waits, totals) = (audit.waits(id).await?, audit.run_totals(id).await?);
     if args.json {
         let mut document = document::on(console);
         document = add(document, audit, "belief_edits", RunList::BELIEF_EDITS, id, args.limit).await?;
+        document.field("belief_edits_total", &totals.belief_edits);
         document.field("exit_code", &0);
         document = add(document, audit, "failures", RunList::FAILURES, id, args.limit).await?;
+        document.field("failures_total", &totals.failures);
         document = add(document, audit, "invalid_rows", RunList::INVALID_ROWS, id, args.limit).await?;
+        document.field("invalid_rows_total", &totals.invalid_rows);
         document = add(document, audit, "requests", RunList::REQUESTS, id, args.limit).await?;
+        document.field("requests_total", &totals.requests);
         document.field("run", &run);
         document.field("waits", &waits);
         document.end()?;
         return Ok(Exit::Done);
     }
-    let requests = audit.list(RunList::REQUESTS, id, args.limit).await?;
-    let failures = audit.list(RunList::FAILURES, id, args.limit).await?;
-    let edits = audit.list(RunList::BELIEF_EDITS, id, args.limit).await?;
-    let invalid = audit.list(RunList::INVALID_ROWS, id, args.limit).await?;
-    console.out(&view::audit::run(&run, &requests, &failures, &edits, &invalid, &waits)?)?;
+    let lists = RunLists {
+        requests: audit.list(RunList::REQUESTS, id, args.limit).await?,
+        failures: audit.list(RunList::FAILURES, id, args.limit).await?,
+        edits: audit.list(RunList::BELIEF_EDITS, id, args.limit).await?,
+        invalid: audit.list(RunList::INVALID_ROWS, id, args.limit).await?,
+        waits,
+        totals,
+    };
+    let stores = audit.stores().await?.len();
+    console.out(&view::audit::run(&run, stores, &lists)?)?;
     Ok(Exit::Done)
 }
 

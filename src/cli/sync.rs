@@ -107,7 +107,9 @@ async fn list_failures(console: &Console, config: &Config, report: &Report) -> R
     let audit = wiring::existing_audit(&config.ledger).await?;
     let failures = audit.list(RunList::FAILURES, report.run_id, LISTED).await?;
     let invalid = audit.list(RunList::INVALID_ROWS, report.run_id, LISTED).await?;
-    console.out(&view::audit::failures(&failures, &invalid)?)?;
+    let totals = audit.run_totals(report.run_id).await?;
+    let all = format!("`attrsync runs {} --limit 1000` lists them", report.run_id);
+    console.out(&view::audit::failures(&failures, &invalid, totals, &all)?)?;
     let counts = &report.counts;
     let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(()) };
     if counts.still_rejected > counts.acknowledged {

@@ -4,6 +4,7 @@
 //! rising order. An [`AuditLog`] has one session, which is read-only, and asks all its queries there.
 
 mod ad_hoc;
+mod explain;
 mod log;
 mod queries;
 mod rows;
@@ -17,7 +18,7 @@ pub use ad_hoc::SqlRows;
 pub use log::AuditLog;
 pub use rows::{
     BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,
-    RunRow, StoreRow,
+    RunRow, RunTotals, StoreRow,
 };
 pub use run_lists::RunList;
 pub use store_reader::StoreReader;

@@ -7,6 +7,8 @@ use super::batch::Batch;
 pub struct ExtraRequests {
     /// Requests for values that were sent before, because the response failed or the store asked to wait.
     pub repeated: u64,
+    /// Requests that carry only values in doubt, which are not sent together with others.
+    pub in_doubt: u64,
     /// Requests of bisections.
     pub bisection: u64,
     /// The size that the store was found to accept in this push, in values.
@@ -20,6 +22,8 @@ impl ExtraRequests {
             self.bisection += 1;
         } else if batch.attempts > 0 || batch.in_doubt_until.is_some() {
             self.repeated += 1;
+        } else if batch.changes.iter().all(|planned| planned.change.in_doubt_until.is_some()) {
+            self.in_doubt += 1;
         }
     }
 }

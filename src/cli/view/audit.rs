@@ -7,7 +7,8 @@ use serde_json::{Result, Value};
 
 use super::table::aligned;
 use super::text::{brief, duration, number, tame};
-use crate::ledger::audit::{RunRow, StoreRow};
+use crate::ledger::audit::{BeliefEditRow, FailedChange, RequestRow, RunRow, RunTotals, StoreRow};
+use crate::record::{InvalidRow, WaitTotal};
 
 /// A column: its heading and the field that it shows.
 type Column = (&'static str, &'static str);
@@ -125,29 +126,55 @@ fn took(millis: i64) -> String {
     duration(Duration::from_millis(millis.unsigned_abs()))
 }
 
-/// One run with its requests, failures, belief edits and invalid rows.
-pub(crate) fn run(
-    run: &impl Serialize,
-    requests: &[impl Serialize],
-    failures: &[impl Serialize],
-    edits: &[impl Serialize],
-    invalid: &[impl Serialize],
-    waits: &[impl Serialize],
-) -> Result<String> {
+/// How `runs` shows more.
+const MORE: &str = "raise --limit";
+
+/// What a run has, the first rows of each kind.
+#[derive(Debug, Default)]
+pub(crate) struct RunLists {
+    pub(crate) requests: Vec<RequestRow>,
+    pub(crate) failures: Vec<FailedChange>,
+    pub(crate) edits: Vec<BeliefEditRow>,
+    pub(crate) invalid: Vec<InvalidRow>,
+    pub(crate) waits: Vec<WaitTotal>,
+    /// How many rows there are.
+    pub(crate) totals: RunTotals,
+}
+
+/// One run with its requests, failures, belief edits and invalid rows. Its store is named if the ledger has several.
+pub(crate) fn run(run: &impl Serialize, stores: usize, lists: &RunLists) -> Result<String> {
+    let RunLists { requests, failures, edits, invalid, waits, totals } = lists;
     let run = serde_json::to_value(run)?;
     let is_active = ["in_flight", "to_come"].iter().any(|field| run[field].as_i64().is_some_and(|n| n > 0));
-    let columns = if is_active { [&RUN[..6], ACTIVE, &RUN[6..]].concat() } else { RUN.to_vec() };
+    let store = if stores > 1 { STORE } else { &[] };
+    let active = if is_active { ACTIVE } else { &[] };
+    let columns = [&RUN[..1], store, &RUN[1..6], active, &RUN[6..]].concat();
     let mut text = pairs(&columns, &run);
     text += &section("waited for", WAIT, waits)?;
-    text += &section("requests", REQUEST, requests)?;
-    text += &section("belief edits", EDIT, edits)?;
-    Ok(text + &self::failures(failures, invalid)?)
+    text += &(section("requests", REQUEST, requests)? + &unlisted(requests, totals.requests, MORE));
+    text += &(section("belief edits", EDIT, edits)? + &unlisted(edits, totals.belief_edits, MORE));
+    Ok(text + &self::failures(failures, invalid, *totals, MORE)?)
+}
+
+/// Says how many rows are not listed.
+fn unlisted<T>(rows: &[T], total: i64, what_to_do: &str) -> String {
+    match total - i64::try_from(rows.len()).unwrap_or(i64::MAX) {
+        more if more > 0 => format!("… and {} more: {what_to_do}\n", number(more)),
+        _ => String::new(),
+    }
 }
 
 /// What did not land in a run: changes that are not confirmed, and rows that cannot be sent.
-pub(crate) fn failures(failures: &[impl Serialize], invalid: &[impl Serialize]) -> Result<String> {
-    let failures = section("values that are not confirmed", CHANGE, failures)?;
-    Ok(failures + &section("rows of the source that cannot be sent", INVALID, invalid)?)
+pub(crate) fn failures(
+    failures: &[FailedChange],
+    invalid: &[InvalidRow],
+    totals: RunTotals,
+    what_to_do: &str,
+) -> Result<String> {
+    let mut text = section("values that are not confirmed", CHANGE, failures)?;
+    text += &unlisted(failures, totals.failures, what_to_do);
+    text += &section("rows of the source that cannot be sent", INVALID, invalid)?;
+    Ok(text + &unlisted(invalid, totals.invalid_rows, what_to_do))
 }
 
 fn section(heading: &str, columns: &[Column], rows: &[impl Serialize]) -> Result<String> {
@@ -201,7 +228,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::record::Counts;
+    use crate::record::{Counts, WaitReason};
 
     #[test]
     fn a_run_is_shown_with_its_failures() {
@@ -209,13 +236,18 @@ mod tests {
             "id": 12, "kind": "sync", "status": "partial", "started_at": "2026-01-02T03:04:05.678Z",
             "planned": 1200, "confirmed": 1199, "rejected": 1, "message": null,
         });
-        let failure = json!({
-            "customer_id": 1200, "attribute_id": 1, "value": "go\nld",
-            "outcome": "rejected", "request_id": 7, "reason": "0.value: invalid",
-        });
-        let wait = json!({ "reason": "quota", "waits": 2, "milliseconds": 41_000 });
-        let none: [Value; 0] = [];
-        let text = run(&summary, &none, &[failure], &none, &none, &[wait]).expect("text");
+        let failure = FailedChange {
+            customer_id: 1200,
+            attribute_id: 1,
+            value: Some("go\nld".to_owned()),
+            outcome: "rejected".to_owned(),
+            request_id: Some(7),
+            reason: Some("0.value: invalid".to_owned()),
+        };
+        let wait = WaitTotal { reason: WaitReason::Quota, waits: 2, milliseconds: 41_000 };
+        let totals = RunTotals { failures: 6, ..RunTotals::default() };
+        let lists = RunLists { failures: vec![failure], waits: vec![wait], totals, ..RunLists::default() };
+        let text = run(&summary, 1, &lists).expect("text");
         assert_eq!(
             text,
             "\
@@ -236,8 +268,11 @@ values that are not confirmed
 customer  attribute  value     outcome   request  reason
 --------  ---------  --------  --------  -------  ----------------
     1200          1  \"go\\nld\"  rejected        7  0.value: invalid
+… and 5 more: raise --limit
 "
         );
+        let of_two_stores = run(&row(12, "abc123", 1), 2, &RunLists::default()).expect("text");
+        assert!(of_two_stores.contains("store           abc123\n"), "{of_two_stores}");
     }
 
     fn row(id: i64, hash: &str, store_id: i64) -> RunRow {

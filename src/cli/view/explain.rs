@@ -172,9 +172,12 @@ mod tests {
     fn nothing() -> EntryHistory {
         EntryHistory {
             invalid: Vec::new(),
+            invalid_total: 0,
             entries: Vec::new(),
             history: Vec::new(),
+            history_total: 0,
             belief_edits: Vec::new(),
+            belief_edits_total: 0,
             customer_deleted: false,
         }
     }

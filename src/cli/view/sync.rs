@@ -100,7 +100,7 @@ fn invalid_keys(report: &Report) -> String {
     format!("  not sent: {}{}", keys.join(", "), if all { "" } else { ", …" })
 }
 
-/// Why a run made more calls than its plan needs. `None` if it did not.
+/// Why a run made more calls than its plan needs. `None` if it did not, or if no cause is known.
 fn more_than_planned(report: &Report) -> Option<String> {
     let Course { planned_requests, extra, .. } = &report.course;
     let made = u64::try_from(report.counts.requests).unwrap_or(0);
@@ -118,8 +118,15 @@ fn more_than_planned(report: &Report) -> Option<String> {
     if extra.bisection > 0 {
         why.push(format!("{} to find rejected values", counted(extra.bisection, "call")));
     }
-    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
-    Some(format!("{} more than planned{why}", number(more)))
+    // Those of the plan that carried only values in doubt are more only as far as nothing else explains it.
+    let apart = more.saturating_sub(extra.repeated + extra.bisection).min(extra.in_doubt);
+    if apart > 0 && extra.learned_size.is_none() {
+        why.push(format!(
+            "{} for values in doubt, which are sent apart from the others",
+            counted(apart, "call")
+        ));
+    }
+    (!why.is_empty()).then(|| format!("{} more than planned: {}", number(more), why.join(", ")))
 }
 
 /// How long the run waited, and for what. `None` below a second.
@@ -250,7 +257,8 @@ run 7 partial in 3.4 s
     fn more_calls_than_planned_are_explained() {
         let mut report = report(Counts { requests: 315, ..Counts::default() });
         report.course.planned_requests = 100;
-        report.course.extra = ExtraRequests { repeated: 8, bisection: 4, learned_size: Some(10) };
+        report.course.extra =
+            ExtraRequests { repeated: 8, bisection: 4, learned_size: Some(10), in_doubt: 0 };
         assert_eq!(
             lines(&report, "more than planned"),
             "215 more than planned: the store takes at most 10 values a call, as this run learned, \
@@ -258,6 +266,14 @@ run 7 partial in 3.4 s
         );
         report.counts.requests = 100;
         assert_eq!(lines(&report, "more than planned"), "");
+        report.counts.requests = 101;
+        report.course.extra = ExtraRequests { in_doubt: 3, ..ExtraRequests::default() };
+        assert_eq!(
+            lines(&report, "more than planned"),
+            "1 more than planned: 1 call for values in doubt, which are sent apart from the others"
+        );
+        report.course.extra = ExtraRequests::default();
+        assert_eq!(lines(&report, "more than planned"), "", "no line without a cause");
     }
 
     #[test]

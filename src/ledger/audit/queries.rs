@@ -1,14 +1,11 @@
 //! The queries, each with its statement.
 
 use super::log::AuditLog;
-use super::rows::{
-    BeliefEditRow, EntryHistory, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow, RunRow,
-    StoreRow,
-};
+use super::rows::{BeliefEditRow, Rejection, Rejections, RequestRow, RunRow, StoreRow};
 use crate::ledger::Result;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
-use crate::record::{Belief, Entry, InvalidRow, Key, KeyScope, RunStatus, StoreName, WaitReason, WaitTotal};
+use crate::record::{InvalidRow, KeyScope, RunStatus, StoreName, WaitReason, WaitTotal};
 
 /// A query whose columns are those of [`run_row`].
 macro_rules! runs {
@@ -97,6 +94,15 @@ impl AuditLog {
         Ok(Some(run))
     }
 
+    /// How many runs there are.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn runs_total(&self) -> Result<i64> {
+        let total = self.query("select count(*) from runs", Vec::new(), Cells::int).await?;
+        Ok(total.first().copied().unwrap_or(0))
+    }
+
     async fn recorded_run(&self, id: i64) -> Result<Option<RunRow>> {
         Ok(self.query(runs!("where r.id = $1"), vec![Param::from(id)], run_row).await?.pop())
     }
@@ -137,63 +143,6 @@ impl AuditLog {
             })
         })
         .await
-    }
-
-    /// Everything about a customer's values, or one of them: entries, changes, belief edits, and rows that the newest
-    /// planned run could not send. At most `limit` of each but entries.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn explain(
-        &self,
-        store_id: i64,
-        customer_id: i64,
-        attribute_id: Option<i64>,
-        limit: i64,
-    ) -> Result<EntryHistory> {
-        let mut params = vec![
-            Param::from(store_id),
-            Param::from(customer_id),
-            Param::from(attribute_id.unwrap_or(i64::MIN)),
-            Param::from(attribute_id.unwrap_or(i64::MAX)),
-        ];
-        let entries =
-            "select customer_id, attribute_id, value, stored_value, observed_value, value_id, belief, reason,
-                acknowledged, run_id, updated_at, in_doubt_until
-            from entries where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4
-            order by attribute_id";
-        let entries = self.query(entries, params.clone(), entry).await?;
-        let deleted = "select count(*) from rejected_customers
-            where store_id = $1 and customer_id = $2 and deleted = 1";
-        let deleted = self.query(deleted, params[..2].to_vec(), Cells::int).await?;
-        let customer_deleted = deleted.first().is_some_and(|count| *count > 0);
-        params.push(Param::from(limit));
-        let history = "select o.run_id, o.run_status, o.run_started_at, o.customer_id, o.attribute_id, o.action,
-                o.value, o.previous_value, o.outcome, o.reason, o.decided_at, q.id, q.run_id, q.parent_id, q.method,
-                q.attempt, q.customers, q.items, q.sent_at, q.answered_at, q.http_status, q.store_request_id, q.outcome,
-                q.error
-            from outcomes o left join requests q on q.id = o.request_id
-            where o.store_id = $1 and o.customer_id = $2 and o.attribute_id between $3 and $4
-            order by o.run_id desc, o.attribute_id limit $5";
-        let history = self.query(history, params.clone(), past_change).await?;
-        let edits = "select b.run_id, b.customer_id, b.attribute_id, b.edit, b.count, b.reason, b.at
-            from belief_edits b join runs r on r.id = b.run_id
-            where r.store_id = $1 and coalesce(b.customer_id, $2) = $2
-                and (b.attribute_id is null or b.attribute_id between $3 and $4)
-            order by b.run_id desc, b.at desc limit $5";
-        let belief_edits = self.query(edits, params.clone(), belief_edit).await?;
-        // A row without an attribute counts as attribute -1: it is shown if no attribute is asked for.
-        let invalid = "select r.id, r.started_at, i.customer_id, i.attribute_id, i.value, i.reason
-            from runs r join invalid_rows i on i.run_id = coalesce(r.invalid_rows_run_id, r.id)
-            where r.id = (
-                    select max(id) from runs where store_id = $1 and kind = 'sync' and planned_at is not null
-                )
-                and i.customer_id = $2 and coalesce(i.attribute_id, -1) between $3 and $4
-            order by coalesce(i.attribute_id, -1), i.value limit $5";
-        let invalid = self.query(invalid, params, |row| {
-            Ok(PastInvalidRow { run_id: row.int()?, run_started_at: row.time()?, row: invalid_row(row)? })
-        });
-        Ok(EntryHistory { invalid: invalid.await?, entries, history, belief_edits, customer_deleted })
     }
 
     /// The rejected values of a store in a scope: the first `limit` of them, and how many there are.
@@ -266,22 +215,6 @@ pub(super) fn request_row(id: i64, row: &mut Cells) -> Result<RequestRow> {
     })
 }
 
-fn entry(row: &mut Cells) -> Result<Entry> {
-    Ok(Entry {
-        key: Key::new(row.int()?, row.int()?),
-        value: row.text()?,
-        stored_value: row.maybe_text()?,
-        observed_value: row.maybe_text()?,
-        value_id: row.maybe_int()?,
-        belief: Belief::from_word(&row.text()?).ok_or_else(|| unexpected("a belief"))?,
-        reason: row.maybe_text()?,
-        acknowledged: row.int()? != 0,
-        run_id: row.int()?,
-        updated_at: row.time()?,
-        in_doubt_until: row.maybe_time()?,
-    })
-}
-
 pub(super) fn invalid_row(row: &mut Cells) -> Result<InvalidRow> {
     Ok(InvalidRow {
         customer_id: row.maybe_int()?,
@@ -300,25 +233,5 @@ pub(super) fn belief_edit(row: &mut Cells) -> Result<BeliefEditRow> {
         count: row.int()?,
         reason: row.text()?,
         at: row.time()?,
-    })
-}
-
-fn past_change(row: &mut Cells) -> Result<PastChange> {
-    Ok(PastChange {
-        run_id: row.int()?,
-        run_status: row.text()?,
-        run_started_at: row.time()?,
-        customer_id: row.int()?,
-        attribute_id: row.int()?,
-        action: row.text()?,
-        value: row.maybe_text()?,
-        previous_value: row.maybe_text()?,
-        outcome: row.text()?,
-        reason: row.maybe_text()?,
-        decided_at: row.maybe_time()?,
-        request: match row.maybe_int()? {
-            Some(id) => Some(request_row(id, row)?),
-            None => None,
-        },
     })
 }

@@ -106,6 +106,19 @@ pub struct FailedChange {
     pub request_id: Option<i64>,
 }
 
+/// How many rows of each kind a run has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunTotals {
+    /// Requests.
+    pub requests: i64,
+    /// Changes that are rejected, unknown, or deferred for a reason.
+    pub failures: i64,
+    /// Belief edits.
+    pub belief_edits: i64,
+    /// Source rows that cannot be sent.
+    pub invalid_rows: i64,
+}
+
 /// A change of one run, with its outcome.
 #[derive(Debug, Clone, Serialize)]
 pub struct PastChange {
@@ -171,17 +184,31 @@ pub struct PastInvalidRow {
 pub struct EntryHistory {
     /// The rows that the newest planned run could not send.
     pub invalid: Vec<PastInvalidRow>,
+    /// How many such rows there are.
+    pub invalid_total: i64,
     /// What is believed now.
     pub entries: Vec<Entry>,
     /// Every change, newest first.
     pub history: Vec<PastChange>,
+    /// How many changes there are.
+    pub history_total: i64,
     /// The belief edits that concern the customer, newest first.
     pub belief_edits: Vec<BeliefEditRow>,
+    /// How many belief edits there are.
+    pub belief_edits_total: i64,
     /// Whether the store does not have the customer, as far as is known.
     pub customer_deleted: bool,
 }
 
 impl EntryHistory {
+    /// How many changes, belief edits and invalid rows there are besides those listed.
+    #[must_use]
+    pub fn unlisted(&self) -> i64 {
+        let listed = self.history.len() + self.belief_edits.len() + self.invalid.len();
+        let total = self.history_total + self.belief_edits_total + self.invalid_total;
+        total - i64::try_from(listed).unwrap_or(i64::MAX)
+    }
+
     /// Whether the ledger has nothing about the customer itself.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -2,11 +2,26 @@
 
 use super::log::AuditLog;
 use super::queries::{belief_edit, invalid_row, request_row};
-use super::rows::{BeliefEditRow, FailedChange, RequestRow};
+use super::rows::{BeliefEditRow, FailedChange, RequestRow, RunTotals};
 use crate::ledger::Result;
 use crate::ledger::cells::Cells;
 use crate::ledger::sql::{Param, Statement};
 use crate::record::InvalidRow;
+
+/// The changes of run `$1` that are rejected, unknown, or deferred for a reason.
+macro_rules! failures {
+    () => {
+        "from outcomes where run_id = $1
+            and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)"
+    };
+}
+
+/// The source rows of run `$1` that cannot be sent.
+macro_rules! invalid_rows {
+    () => {
+        "from invalid_rows where run_id = (select coalesce(invalid_rows_run_id, id) from runs where id = $1)"
+    };
+}
 
 /// A list of one kind of rows that a run left.
 #[derive(Debug, Clone, Copy)]
@@ -32,10 +47,11 @@ impl RunList<RequestRow> {
 impl RunList<FailedChange> {
     /// The changes that are rejected, unknown, or deferred for a reason.
     pub const FAILURES: Self = Self {
-        sql: "select customer_id, attribute_id, value, outcome, reason, request_id from outcomes
-            where run_id = $1
-                and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)
-            order by customer_id, attribute_id limit $2",
+        sql: concat!(
+            "select customer_id, attribute_id, value, outcome, reason, request_id ",
+            failures!(),
+            " order by customer_id, attribute_id limit $2"
+        ),
         read: |row| {
             Ok(FailedChange {
                 customer_id: row.int()?,
@@ -61,14 +77,35 @@ impl RunList<BeliefEditRow> {
 impl RunList<InvalidRow> {
     /// The source rows that cannot be sent.
     pub const INVALID_ROWS: Self = Self {
-        sql: "select customer_id, attribute_id, value, reason from invalid_rows
-            where run_id = (select coalesce(invalid_rows_run_id, id) from runs where id = $1)
-            order by customer_id, attribute_id limit $2",
+        sql: concat!(
+            "select customer_id, attribute_id, value, reason ",
+            invalid_rows!(),
+            " order by customer_id, attribute_id limit $2"
+        ),
         read: invalid_row,
     };
 }
 
 impl AuditLog {
+    /// How many rows each list has.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn run_totals(&self, run_id: i64) -> Result<RunTotals> {
+        let sql = concat!(
+            "select (select count(*) from requests where run_id = $1), (select count(*) ",
+            failures!(),
+            "), (select count(*) from belief_edits where run_id = $1), (select count(*) ",
+            invalid_rows!(),
+            ")"
+        );
+        let totals = self.query(sql, vec![Param::from(run_id)], |row| {
+            let (requests, failures) = (row.int()?, row.int()?);
+            Ok(RunTotals { requests, failures, belief_edits: row.int()?, invalid_rows: row.int()? })
+        });
+        Ok(totals.await?.pop().unwrap_or_default())
+    }
+
     /// The first rows of a list.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ fn requests_that_the_plan_does_not_need_are_counted_by_cause() {
     let mut driver = Driver::new(changes(20));
     driver.respond(|_| lost());
     driver.run(refusing(&[13]));
-    let ExtraRequests { repeated, bisection, learned_size } = driver.push.extra_requests();
+    let ExtraRequests { repeated, bisection, learned_size, .. } = driver.push.extra_requests();
     assert_eq!((repeated, learned_size), (1, None));
     assert_eq!(2 + repeated + bisection, driver.sent.len() as u64, "two requests are the plan's");
 }

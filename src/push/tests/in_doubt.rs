@@ -32,6 +32,7 @@ fn a_changed_value_goes_last_and_is_sent_only_when_the_window_has_passed() {
     driver.run(accepted);
     assert_eq!(driver.sent.last().map(|sent| sent.customers()), Some(vec![1]));
     assert_eq!(driver.outcomes[&Key::new(1, 1)].in_doubt_until, None, "the window has passed");
+    assert_eq!(driver.push.extra_requests().in_doubt, 1, "the request that it had for itself is counted");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The audit of a ledger: the same queries give the same rows on both databases.
 
 use attrsync::config::{LedgerConfig, Secret};
-use attrsync::ledger::audit::{AuditLog, RunList, Value};
+use attrsync::ledger::audit::{AuditLog, RunList, RunTotals, Value};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader as _, NewRun};
@@ -55,10 +55,13 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
         Some("not a number")
     );
     assert_eq!(audit.list(RunList::INVALID_ROWS, run, 5).await.unwrap().len(), 1);
+    let totals = RunTotals { requests: 1, failures: 1, belief_edits: 0, invalid_rows: 1 };
+    assert_eq!((audit.runs_total().await.unwrap(), audit.run_totals(run).await.unwrap()), (1, totals));
 
     let why = audit.explain(store_id, 2, None, 10).await.unwrap();
     assert_eq!(why.entries[0].belief, Belief::Rejected);
     assert_eq!(why.history[0].request.as_ref().map(|request| request.attempt), Some(1));
+    assert_eq!((why.history_total, why.belief_edits_total, why.unlisted()), (1, 0, 0));
     let unsent = audit.explain(store_id, 3, Some(1), 10).await.unwrap();
     assert_eq!((unsent.entries.len(), unsent.history[0].outcome.as_str()), (0, "deferred"));
     assert!(audit.explain(store_id, 2, Some(9), 10).await.unwrap().history.is_empty());
