@@ -28,16 +28,30 @@ impl KnownStore {
         if let Ok(id) = text.parse() {
             return Ok(id);
         }
-        let named = self.attributes.iter().filter(|known| known.name == text);
+        let named = |deleted| {
+            let named = self.attributes.iter().filter(|known| known.name == text && known.deleted == deleted);
+            named.map(|known| known.id).collect::<Vec<i64>>()
+        };
         // The name may have passed from a deleted attribute to a new one.
-        named.min_by_key(|known| known.deleted).map(|known| known.id).ok_or_else(|| {
-            let names: Vec<_> = self.attributes.iter().map(|known| known.name.as_str()).collect();
-            Failure::new(format!("the ledger knows no attribute named {text}")).hint(if names.is_empty() {
-                "it knows none yet".to_owned()
-            } else {
-                format!("it knows {}", names.join(", "))
-            })
-        })
+        let ids = Some(named(false)).filter(|ids| !ids.is_empty()).unwrap_or_else(|| named(true));
+        match ids.as_slice() {
+            [id] => Ok(*id),
+            [] => {
+                let names: Vec<_> = self.attributes.iter().map(|known| known.name.as_str()).collect();
+                let failure = Failure::new(format!("the ledger knows no attribute named {text}"));
+                Err(failure.hint(if names.is_empty() {
+                    "it knows none yet".to_owned()
+                } else {
+                    format!("it knows {}", names.join(", "))
+                }))
+            }
+            ids => {
+                let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+                let failure =
+                    Failure::new(format!("several attributes are named {text}: {}", ids.join(", ")));
+                Err(failure.hint("name it by its id"))
+            }
+        }
     }
 
     /// Returns the name of each attribute by its id.
@@ -68,5 +82,31 @@ pub(super) async fn known_store(audit: &AuditLog, config: &AuditConfig) -> Resul
             Err(Failure::usage(format!("the ledger holds several stores: {}", hashes.join(", ")))
                 .hint("say which: set the environment variables that [store] hash and api_url name"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_several_attributes_is_refused() {
+        let known = |id, name: &str, deleted| KnownAttribute {
+            id,
+            name: name.to_owned(),
+            kind: "string".to_owned(),
+            deleted,
+        };
+        let attributes = vec![
+            known(1, "tier", false),
+            known(2, "tier", false),
+            known(3, "vip", true),
+            known(4, "vip", false),
+        ];
+        let store = KnownStore { id: 1, name: StoreName::new("https://api.test", "hash"), attributes };
+        let message = |text| store.attribute_id(text).map_err(|failure| failure.whole());
+        assert_eq!(message("tier"), Err("several attributes are named tier: 1, 2".to_owned()));
+        assert_eq!(message("2"), Ok(2));
+        assert_eq!(message("vip"), Ok(4), "the other one was deleted");
     }
 }
