@@ -54,6 +54,13 @@ fn special(code: &str, message: &str) -> Option<Row> {
             "a pooler is on the way: add the parameter to ignore_startup_parameters in its settings, or remove \
              `options` from {key}",
         ),
+        "08P01" if has("statement pooling") => (
+            "allows no transactions",
+            false,
+            Whole,
+            "a pooler in statement mode is on the way: use a pool in transaction or session mode for the source, in \
+             session mode for a ledger, or the database's own address, in {key}",
+        ),
         "08P01" if has("auth") || has("no such") => ("refused the log-in", false, Whole, LOG_IN),
         "28000" if has("no encryption") || has("SSL off") => (
             "refused the log-in",
@@ -67,6 +74,12 @@ fn special(code: &str, message: &str) -> Option<Row> {
             false,
             Whole,
             "the server wants a client's certificate: name it by sslcert and sslkey in {key}",
+        ),
+        "55000" if has("materialized view") => (
+            "is not ready for this",
+            false,
+            Whole,
+            "a materialized view must be filled first: refresh materialized view …",
         ),
         "22P05" if has("Unicode escape") => (
             "has a row that could not be read",
@@ -169,12 +182,7 @@ fn specific(purpose: Purpose, code: &str) -> Option<Row> {
             Whole,
             "raise max_connections, or end sessions that are not needed",
         ),
-        "55000" => (
-            "is not ready for this",
-            false,
-            Whole,
-            "a materialized view must be filled first: refresh materialized view …",
-        ),
+        "55000" => ("is not ready for this", false, Whole, OF_SERVER),
         "55P03" if is_source => (
             "has a table that another session has locked for 30 seconds",
             true,
@@ -317,6 +325,9 @@ mod tests {
         }
         let refused = row(Purpose::Source, "08P01", "unsupported startup parameter: options");
         assert!(!refused.may_pass && refused.hint.contains("ignore_startup_parameters"), "{refused:?}");
+        let pooler = "transaction blocks not allowed in statement pooling mode";
+        let refused = row(Purpose::Source, "08P01", pooler);
+        assert!(!refused.may_pass && refused.hint.contains("transaction or session mode"), "{refused:?}");
     }
 
     #[test]
@@ -333,7 +344,13 @@ mod tests {
             (Purpose::Source, "22P05", "unsupported Unicode escape sequence", "u0000"),
             (Purpose::Source, "22P05", "character with byte sequence 0x81", "convert_to"),
             (Purpose::Source, "55P03", "", "concurrently"),
-            (Purpose::Source, "55000", "", "refresh materialized view"),
+            (
+                Purpose::Source,
+                "55000",
+                "materialized view \"v\" has not been populated",
+                "refresh materialized view",
+            ),
+            (Purpose::Source, "55000", "cannot connect to invalid database", "server's log"),
             (Purpose::Source, "53300", "too many connections for role \"r\"", "connection limit"),
             (Purpose::Source, "53300", "sorry, too many clients already", "max_connections"),
             (Purpose::Ledger, "42P01", "", "check --ledger"),
