@@ -92,11 +92,18 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
 
 /// The keys of the first rows that could not be sent.
 fn invalid_keys(report: &Report) -> String {
-    let keys: Vec<String> = report.course.invalid_sample.iter().map(invalid_key).collect();
+    let sample = &report.course.invalid_sample;
+    // Rows that contradict each other have one key.
+    let mut keys: Vec<String> = Vec::new();
+    for key in sample.iter().map(invalid_key) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
     if keys.is_empty() {
         return String::new();
     }
-    let all = i64::try_from(keys.len()).is_ok_and(|shown| shown >= report.counts.invalid);
+    let all = i64::try_from(sample.len()).is_ok_and(|shown| shown >= report.counts.invalid);
     format!("  not sent: {}{}", keys.join(", "), if all { "" } else { ", …" })
 }
 
@@ -284,11 +291,12 @@ run 7 partial in 3.4 s
             value: Some("secret".to_owned()),
             reason: "longer than 255 characters".to_owned(),
         };
-        let mut report = report(Counts { invalid: 3, orphans: 2, ..Counts::default() });
-        report.course.invalid_sample = vec![row(Some(14), Some(1)), row(None, Some(1))];
+        let mut report = report(Counts { invalid: 4, orphans: 2, ..Counts::default() });
+        report.course.invalid_sample =
+            vec![row(Some(14), Some(1)), row(Some(14), Some(1)), row(None, Some(1))];
         assert_eq!(
             lines(&report, "invalid"),
-            "invalid 3 not sent: customer 14 · attribute 1, customer NULL · attribute 1, …"
+            "invalid 4 not sent: customer 14 · attribute 1, customer NULL · attribute 1, …"
         );
         assert_eq!(
             lines(&report, "orphans"),
