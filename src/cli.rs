@@ -67,7 +67,7 @@ struct GlobalOptions {
     /// Log more: -v progress, -vv every call, -vvv everything
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, action = ArgAction::Count)]
     verbose: u8,
-    /// Write nothing if all is well, and what is needed if not: for cron
+    /// Write nothing if all is well, only warnings if it is done with some, and what is needed if not: for cron
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, conflicts_with = "verbose")]
     quiet: bool,
     /// How log lines, notes, hints and errors are written to stderr

@@ -24,6 +24,9 @@ use crate::record::{
     WaitTotal,
 };
 
+/// The target of warnings that the ledger is lost or an older copy.
+pub(crate) const LEDGER_REPLACED: &str = "attrsync::ledger::replaced";
+
 /// Why the ledger could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {

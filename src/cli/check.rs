@@ -56,7 +56,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     if args.json {
         console.json(&view::check::json(&findings, exit))?;
     } else {
-        console.report(&view::check::text(&findings, console.paint()), exit)?;
+        let warnings = findings.iter().flat_map(|finding| &finding.warnings);
+        console.report_or_warnings(&view::check::text(&findings, console.paint()), exit, warnings)?;
     }
     Ok(exit)
 }

@@ -103,7 +103,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     if args.json {
         console.json(&view::plan::json(&forecast, workers, exit))?;
     } else {
-        console.report(&view::plan::text(&forecast, workers, console.paint()), exit)?;
+        let text = view::plan::text(&forecast, workers, console.paint());
+        console.report_or_warnings(&text, exit, &forecast.warnings)?;
     }
     Ok(exit)
 }

@@ -82,7 +82,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let printed = if args.json {
         console.json(&view::sync::json(ending))
     } else {
-        console.report(&view::sync::text(ending, console.paint()), exit)
+        console.report_or_warnings(&view::sync::text(ending, console.paint()), exit, &report.warnings)
     };
     // A report that cannot be printed does not change what the run did, nor its exit code.
     if let Err(error) = printed {

@@ -10,6 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 use super::view::console::{Console, LogFormat};
+use crate::ledger::LEDGER_REPLACED;
 
 /// Starts logging. A second start in the same process, which happens in tests, has no effect.
 pub(super) fn start(console: &Console, verbose: u8) {
@@ -31,7 +32,9 @@ fn targets(verbose: u8, quiet: bool) -> Targets {
         (false, 2) => Level::DEBUG,
         (false, _) => Level::TRACE,
     };
-    Targets::new().with_default(Level::ERROR).with_target(env!("CARGO_CRATE_NAME"), own)
+    let targets = Targets::new().with_default(Level::ERROR).with_target(env!("CARGO_CRATE_NAME"), own);
+    // A lost or replaced ledger is told also when quiet.
+    if quiet { targets.with_target(LEDGER_REPLACED, Level::WARN) } else { targets }
 }
 
 #[cfg(test)]
@@ -47,5 +50,6 @@ mod tests {
         assert!(loudest.would_enable("hyper::proto", &Level::ERROR));
         assert!(!targets(0, false).would_enable("attrsync", &Level::INFO));
         assert!(!targets(0, true).would_enable("attrsync", &Level::WARN));
+        assert!(targets(0, true).would_enable(LEDGER_REPLACED, &Level::WARN));
     }
 }

@@ -16,7 +16,7 @@ use super::paint::{ColorWhen, Paint};
 use crate::cli::exit::Exit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::one_line::{self, lines};
-use crate::record::RunStatus;
+use crate::record::{RunStatus, Warning};
 
 /// How lines on stderr are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -44,7 +44,8 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Decides about colours. `quiet` leaves out notes, hints, progress, and reports of what went well. `json`: the
+    /// Decides about colours. `quiet` leaves out notes, hints, progress, and reports of what went well, but
+    /// no warnings. `json`: the
     /// result is one JSON document, whatever goes wrong.
     pub(crate) fn new(when: ColorWhen, format: LogFormat, quiet: bool, json: bool) -> Self {
         Self {
@@ -91,6 +92,24 @@ impl Console {
     /// As [`out`](Self::out).
     pub(crate) fn report(&self, text: &str, exit: Exit) -> io::Result<()> {
         if self.quiet && exit == Exit::Done { Ok(()) } else { self.out(text) }
+    }
+
+    /// Writes a report that may have warnings. If it is left out, they go to stderr.
+    ///
+    /// # Errors
+    /// As [`out`](Self::out).
+    pub(crate) fn report_or_warnings<'a>(
+        &self,
+        text: &str,
+        exit: Exit,
+        warnings: impl IntoIterator<Item = &'a Warning>,
+    ) -> io::Result<()> {
+        if self.quiet && exit == Exit::Done {
+            for warning in warnings {
+                self.warning(&warning.to_string());
+            }
+        }
+        self.report(text, exit)
     }
 
     /// Writes a result to stdout.
@@ -161,6 +180,11 @@ impl Console {
         self.say("INFO", "hint", text, &format!("{} {}", self.stderr.strong("hint:"), lines(text)));
     }
 
+    /// Writes a warning, also when quiet.
+    fn warning(&self, text: &str) {
+        self.say("WARN", "warning", text, &format!("{} {}", self.stderr.notable("warning:"), lines(text)));
+    }
+
     /// Writes an error.
     pub(crate) fn error(&self, text: &str) {
         self.say("ERROR", "error", text, &format!("{} {}", self.stderr.bad("error:"), lines(text)));
@@ -178,6 +202,15 @@ impl Console {
         let bar = (io::stderr().is_terminal() && !self.quiet).then(make);
         self.bar.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&bar);
         bar
+    }
+
+    /// Draws the line of progress.
+    pub(super) fn draw(&self, bar: &ProgressBar, message: String) {
+        let shown = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.is_some() {
+            bar.set_message(message);
+            back_to_the_start();
+        }
     }
 
     /// Removes the line of progress from the terminal.
@@ -204,10 +237,19 @@ impl Console {
         // If stderr is closed, the message cannot be shown anywhere.
         let write = || drop(io::stderr().lock().write_all(text.as_bytes()));
         match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(bar) => bar.suspend(write),
+            Some(bar) => {
+                bar.suspend(write);
+                back_to_the_start();
+            }
             None => write(),
         }
     }
+}
+
+/// Moves the cursor to the start of the line of progress. The line fills the terminal, so that the `^C` of a terminal
+/// would begin another row, and the row above would no longer be cleared.
+fn back_to_the_start() {
+    let _ = io::stderr().lock().write_all(b"\r");
 }
 
 /// Returns how many columns the terminal of stderr has.

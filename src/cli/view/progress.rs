@@ -47,6 +47,7 @@ impl ProgressDisplay {
         let seen = Arc::<Mutex<Seen>>::default();
         let (stop, stopped) = channel();
         let painter = Painter {
+            console: console.clone(),
             bar,
             waits: waits.clone(),
             seen: Arc::clone(&seen),
@@ -99,6 +100,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 
 /// Draws the line, or logs.
 struct Painter {
+    console: Console,
     bar: Option<ProgressBar>,
     waits: Waits,
     seen: Arc<Mutex<Seen>>,
@@ -131,7 +133,7 @@ impl Painter {
             }
         };
         match &self.bar {
-            Some(bar) => bar.set_message(ProgressLine { phase, elapsed, wait }.fit(columns())),
+            Some(bar) => self.console.draw(bar, ProgressLine { phase, elapsed, wait }.fit(columns())),
             None => self.log_progress(phase),
         }
     }

@@ -24,8 +24,7 @@ pub(crate) async fn show<T>(
             Ok(verified) => break verified,
             Err(_) => {
                 if let Some(bar) = &bar {
-                    bar.set_message(sentence(progress, started.elapsed()));
-                    bar.tick();
+                    console.draw(bar, sentence(progress, started.elapsed()));
                 }
             }
         }

@@ -15,7 +15,7 @@ use super::paths::is_half_made;
 use super::reader::{self, Reader};
 use super::{place, rights};
 use crate::failpoint;
-use crate::ledger::{LedgerError, Result, tables};
+use crate::ledger::{LEDGER_REPLACED, LedgerError, Result, tables};
 use crate::record::StoreName;
 
 mod embedded {
@@ -195,13 +195,20 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
 }
 
-/// Warns if the ledger lacks a run that was noted beside it.
+/// Warns if the ledger lacks a run that was noted beside it: it is new, or an older copy.
 fn warn_of_older_copy(path: &Path, connection: &Connection) -> rusqlite::Result<()> {
     let newest: i64 = connection.query_row("select coalesce(max(id), 0) from runs", [], |row| row.get(0))?;
     let noted = lock::noted_run(path);
-    // A new ledger knows nothing and sends everything.
-    if (1..noted).contains(&newest) {
+    if newest == 0 && noted > 0 {
         tracing::warn!(
+            target: LEDGER_REPLACED,
+            "the ledger {} is new, but run {noted} was made here: the ledger before it is lost, with what it knew. Every \
+             value is sent again",
+            path.display()
+        );
+    } else if newest < noted {
+        tracing::warn!(
+            target: LEDGER_REPLACED,
             "the ledger {} ends with run {newest}, but run {noted} was made here: an older copy is in its place. Until \
              `attrsync sync --full` has run once, it may take values for sent that a later run has replaced",
             path.display()

@@ -273,6 +273,19 @@ fn promise_12_quiet_is_silent_when_all_is_well_and_says_what_is_needed_otherwise
 }
 
 #[test]
+fn promise_12_quiet_keeps_warnings_of_a_good_end() {
+    let world = World::with_customers(LedgerKind::File, 3);
+    world.sync().exits(0);
+    world.execute("delete from customer_attribute_values");
+    for command in ["check", "plan", "sync"] {
+        let said = world.run(&[command, "-q"]).exits(0);
+        assert_eq!(said.out, "", "{command}");
+        assert!(said.err.starts_with("warning: the source has no rows"), "{command}: {said:#?}");
+        assert_eq!(said.err.lines().count(), 1, "{command}: {said:#?}");
+    }
+}
+
+#[test]
 fn promise_12_with_json_logs_every_line_on_stderr_is_json() {
     let world = World::with_customers(LedgerKind::File, 5);
     world.change("!reject", "3");
