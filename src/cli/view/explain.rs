@@ -36,8 +36,7 @@ pub(crate) fn text(
         let invalid = known.invalid.iter().filter(|past| past.row.attribute_id == attribute);
         lines.extend(invalid.map(invalid_line));
         let entry = known.entries.iter().find(|entry| Some(entry.key.attribute_id) == attribute);
-        let believed =
-            entry.map_or("nothing was sent yet".to_owned(), |entry| belief(entry, known.customer_deleted));
+        let believed = entry.map_or("nothing was sent yet".to_owned(), |entry| belief(entry, known));
         lines.push(format!("  believed  {believed}"));
         if let Some(until) = entry.and_then(|entry| entry.in_doubt_until).filter(|until| *until > now) {
             lines
@@ -103,17 +102,19 @@ fn invalid_line(past: &PastInvalidRow) -> String {
 }
 
 /// What the ledger believes of the value. A store that does not have the customer holds no value.
-fn belief(entry: &Entry, customer_deleted: bool) -> String {
+fn belief(entry: &Entry, known: &EntryHistory) -> String {
     let also = |words: &str, value: &Option<String>| {
         value.as_deref().map_or(String::new(), |value| format!(", {words} {}", brief(value)))
     };
     let stored = match entry.belief {
-        _ if customer_deleted => ", and the store no longer has the customer".to_owned(),
+        _ if known.customer_deleted => ", and the store does not have the customer".to_owned(),
         Belief::Confirmed => also("kept by the store as", &entry.stored_value),
         Belief::Unconfirmed | Belief::Rejected => {
             also("the store was last known to hold", &entry.stored_value)
         }
     };
+    let edit = (known.belief_edits.iter())
+        .find(|edit| edit.run_id > entry.run_id && entry.reason.as_deref() == Some(edit.reason.as_str()));
     format!(
         "{}{} {}{stored}{} (run {}, {}){}",
         if entry.acknowledged { "acknowledged as " } else { "" },
@@ -122,7 +123,11 @@ fn belief(entry: &Entry, customer_deleted: bool) -> String {
         also("a read showed", &entry.observed_value),
         entry.run_id,
         moment(entry.updated_at),
-        because(entry.reason.as_deref())
+        // The reason of a later edit has the edit's run, not that of the entry.
+        edit.map_or_else(
+            || because(entry.reason.as_deref()),
+            |edit| { format!("; then run {}, {}: {}", edit.run_id, moment(edit.at), tame(&edit.reason)) }
+        )
     )
 }
 
@@ -280,15 +285,29 @@ customer 12 · tier (1)
         let mut entry = known().entries.remove(0);
         (entry.belief, entry.value) = (Belief::Confirmed, "gold ".to_owned());
         entry.stored_value = Some("gold".to_owned());
-        assert!(belief(&entry, false).starts_with("confirmed \"gold \", kept by the store as \"gold\" ("));
+        let mut known = nothing();
+        assert!(belief(&entry, &known).starts_with("confirmed \"gold \", kept by the store as \"gold\" ("));
         entry.belief = Belief::Rejected;
-        let text = belief(&entry, true);
+        known.customer_deleted = true;
+        let text = belief(&entry, &known);
         assert!(
-            text.contains("the store no longer has the customer") && !text.contains("known to hold"),
+            text.contains("the store does not have the customer") && !text.contains("known to hold"),
             "{text}"
         );
         entry.value = "x".repeat(300);
-        assert!(belief(&entry, false).len() < 250, "a long value is cut");
+        known.customer_deleted = false;
+        assert!(belief(&entry, &known).len() < 250, "a long value is cut");
+    }
+
+    #[test]
+    fn the_reason_of_a_later_edit_has_the_edits_run() {
+        let (known, mut entry) = (known(), known().entries.remove(0));
+        (entry.belief, entry.reason) = (Belief::Unconfirmed, Some("why requeue".to_owned()));
+        let text = belief(&entry, &known);
+        assert!(
+            text.ends_with("(run 4, 1970-01-01 00:00:00); then run 5, 1970-01-01 00:00:00: why requeue"),
+            "{text}"
+        );
     }
 
     #[test]
