@@ -18,6 +18,8 @@ pub(super) struct Batch {
     pub(super) attempts: u32,
     /// Requests so far that are in doubt.
     pub(super) times_in_doubt: u32,
+    /// Requests in doubt of the batches that this one is a part of.
+    pub(super) in_doubt_before: u32,
     /// How many requests may be in doubt before the batch is split.
     pub(super) max_in_doubt: u32,
     /// Until when a request of this run for these changes may still be applied.
@@ -98,6 +100,7 @@ impl Batch {
             last_request: None,
             attempts: 0,
             times_in_doubt: 0,
+            in_doubt_before: 0,
             max_in_doubt,
             in_doubt_until: None,
             accepted_before: None,

@@ -239,15 +239,17 @@ impl Push {
             self.continue_bisection(bisection, &batch, now, actions);
         }
         if let [planned] = batch.changes.as_slice() {
-            let (attempts, error) = (batch.attempts, &batch.last_error);
-            let reason = format!("sent {attempts} times without a clear response; the last: {error}");
+            let (times, error) = (batch.in_doubt_before + batch.times_in_doubt, &batch.last_error);
+            let reason = format!("sent {times} times without a clear response; the last: {error}");
             let verdict = Verdict::Unknown { reason, observed_value: None };
             let outcome = planned.outcome(verdict, batch.in_doubt_until, now);
             return self.record_unsent(vec![outcome], actions);
         }
         let (left, right) = batch.changes.split_at(batch.changes.len() / 2);
         for half in [left, right] {
-            self.waiting.push(batch.part(half.to_vec(), ATTEMPTS_OF_A_PART));
+            let in_doubt_before = batch.in_doubt_before + batch.times_in_doubt;
+            let part = batch.part(half.to_vec(), ATTEMPTS_OF_A_PART);
+            self.waiting.push(Batch { in_doubt_before, ..part });
         }
     }
 
