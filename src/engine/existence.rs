@@ -124,8 +124,8 @@ async fn check(
             tracing::warn!("{}", deleted_customers(&newly_deleted));
         }
         for id in &found.restored {
-            let requeued = requeue_restored(ports, run_id, *id).await?;
-            tracing::info!(requeued, customer = id, "a customer exists again; its values are sent again");
+            requeue_restored(ports, run_id, *id).await?;
+            tracing::info!(customer = id, "a customer exists again; its values are sent again");
         }
         let existing: Vec<i64> = found.existing.iter().chain(&found.restored).copied().collect();
         ports.ledger.record_customers(run_id, &found.deleted, &existing).await?;
@@ -134,15 +134,15 @@ async fn check(
     Ok(restored)
 }
 
-/// Makes the values of a restored customer unconfirmed. Returns how many of them were rejected.
-async fn requeue_restored(ports: Ports<'_>, run_id: i64, id: i64) -> Result<i64, EngineError> {
+/// Makes the values of a restored customer unconfirmed.
+async fn requeue_restored(ports: Ports<'_>, run_id: i64, id: i64) -> Result<(), EngineError> {
     let scope = KeyScope { customer_id: Some(id), attribute_id: None };
     let edit = |edit, reason| BeliefEdit { scope, edit, reason, in_doubt_until: None };
     let requeue = edit(EditKind::Requeue, format!("the store has customer {id} again"));
-    let requeued = ports.ledger.edit_beliefs(run_id, &requeue, ports.clock.now()).await?;
+    ports.ledger.edit_beliefs(run_id, &requeue, ports.clock.now()).await?;
     let clear = edit(EditKind::Clear, format!("customer {id} was deleted from the store and exists again"));
     ports.ledger.edit_beliefs(run_id, &clear, ports.clock.now()).await?;
-    Ok(requeued)
+    Ok(())
 }
 
 /// A check that fails costs requests and changes no outcome, so the run does not wait for a store that does not respond.

@@ -93,6 +93,9 @@ pub async fn plan(
     for notice in changes.notices() {
         tracing::warn!("{notice}");
     }
+    if let Some(notice) = changes.restored_notice() {
+        tracing::warn!("{notice}");
+    }
     let now = clock.now();
     let limit = request_limit(entries, config, now).await?;
     let policy = policy(&attributes, changes, options, now);

@@ -51,7 +51,8 @@ impl RejectionLog {
 
     fn rest(&self) -> Option<String> {
         let rest = self.rejected.checked_sub(LOGGED).filter(|rest| *rest > 0)?;
-        Some(format!("and {rest} more rejected values: `attrsync rejected` lists them"))
+        let (values, them) = if rest == 1 { ("value", "it") } else { ("values", "them") };
+        Some(format!("and {rest} more rejected {values}: `attrsync rejected` lists {them}"))
     }
 }
 
@@ -84,7 +85,9 @@ mod tests {
         let line = log.line(Key::new(5_000, 2));
         assert_eq!(line, Some(format!("customer 5000 · loyalty\\ntier (2): {reason}")));
         assert_eq!(log.line(Key::new(1, 9)), Some(format!("customer 1 · attribute 9: {reason}")));
-        assert_eq!((2..60).filter_map(|id| log.line(Key::new(id, 2))).count(), 18);
+        assert_eq!((2..21).filter_map(|id| log.line(Key::new(id, 2))).count(), 18);
+        assert_eq!(log.rest().as_deref(), Some("and 1 more rejected value: `attrsync rejected` lists it"));
+        assert_eq!((21..60).filter_map(|id| log.line(Key::new(id, 2))).count(), 0);
         assert_eq!(
             log.rest().as_deref(),
             Some("and 40 more rejected values: `attrsync rejected` lists them")

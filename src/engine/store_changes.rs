@@ -28,6 +28,21 @@ impl StoreChanges {
         attributes.chain(self.restored.iter().map(|id| customer(*id))).collect()
     }
 
+    /// Names the customers who exist again. `None` if there are none.
+    pub(super) fn restored_notice(&self) -> Option<String> {
+        const NAMED: usize = 5;
+        let named: Vec<String> = self.restored.iter().take(NAMED).map(i64::to_string).collect();
+        let named = named.join(", ");
+        match self.restored.len() {
+            0 => None,
+            1 => Some(format!("customer {named} exists again: the values are sent again")),
+            count if count > NAMED => {
+                Some(format!("{count} customers exist again ({named}, …): their values are sent again"))
+            }
+            _ => Some(format!("customers {named} exist again: their values are sent again")),
+        }
+    }
+
     /// What a person should know.
     pub(super) fn notices(&self) -> impl Iterator<Item = &String> {
         self.definitions.newly_deleted.values().chain(self.definitions.changed.values())
@@ -91,7 +106,8 @@ pub(super) async fn record(
     };
     for (id, notice) in &definitions.changed {
         let requeued = edit(*id, EditKind::Requeue, notice.clone()).await?;
-        tracing::warn!(requeued, "{notice}; its rejected values are sent again");
+        let again = if requeued > 0 { "; its rejected values are sent again" } else { "" };
+        tracing::warn!(requeued, "{notice}{again}");
     }
     for (id, notice) in &definitions.newly_deleted {
         let cleared =
@@ -111,4 +127,21 @@ fn known(listed: &[Attribute]) -> Vec<KnownAttribute> {
         deleted: false,
     };
     listed.iter().map(known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn customers_that_exist_again_are_named() {
+        let said = |restored: &[i64]| {
+            StoreChanges { restored: restored.to_vec(), ..StoreChanges::default() }.restored_notice()
+        };
+        assert_eq!(said(&[]), None);
+        assert_eq!(said(&[7]).unwrap(), "customer 7 exists again: the values are sent again");
+        assert_eq!(said(&[7, 8]).unwrap(), "customers 7, 8 exist again: their values are sent again");
+        let many = said(&[1, 2, 3, 4, 5, 6]).unwrap();
+        assert_eq!(many, "6 customers exist again (1, 2, 3, 4, 5, …): their values are sent again");
+    }
 }

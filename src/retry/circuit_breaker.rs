@@ -104,7 +104,8 @@ impl CircuitBreaker {
             format!("the store refused {count} calls in a row for being too many{}", within(self.limited))
         } else {
             return (counts.confirmed == 0 && counts.rejected >= Self::REJECTIONS).then(|| {
-                let why = format!("the store rejected {} values and confirmed none", counts.rejected);
+                let why =
+                    format!("the store rejected at least {} values and confirmed none", Self::REJECTIONS);
                 (why, ADVICE_ONLY_REJECTIONS)
             });
         };
@@ -166,7 +167,8 @@ mod tests {
     fn nothing_but_rejections_stops_a_run() {
         let (breaker, none) = (CircuitBreaker::new(6, 3, MINUTE), Counts::default());
         assert_eq!(breaker.tripped(&Counts { rejected: 19, ..none }), None);
-        assert!(breaker.tripped(&Counts { rejected: 20, ..none }).is_some());
+        let (why, _) = breaker.tripped(&Counts { rejected: 20, ..none }).expect("it trips");
+        assert_eq!(why, "the store rejected at least 20 values and confirmed none", "more may be in flight");
         assert_eq!(breaker.tripped(&Counts { rejected: 500, confirmed: 1, ..none }), None);
     }
 }
