@@ -4,6 +4,7 @@
 //! else to stderr. The commands do not import this file.
 
 mod context;
+mod customer_id;
 mod desired;
 mod exit;
 mod failure;

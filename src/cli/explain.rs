@@ -4,6 +4,7 @@ use chrono::Utc;
 use serde_json::json;
 
 use super::context::Context;
+use super::customer_id::customer_id;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::known_store::known_store;
@@ -22,7 +23,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The store's id of the customer
-    #[arg(value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(value_parser = customer_id)]
     customer: i64,
     /// Show only this attribute; `attrsync check` lists ids and names
     #[arg(value_name = "ID|NAME")]

@@ -1,6 +1,7 @@
 //! `attrsync plan`: what a sync would do. It reads only and takes no lock.
 
 use super::context::Context;
+use super::customer_id::customer_id;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::view::progress::ProgressDisplay;
@@ -44,7 +45,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Args)]
 pub(super) struct Selection {
     /// Only this customer; may be given several times
-    #[arg(long = "customer", value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long = "customer", value_name = "ID", value_parser = customer_id)]
     customers: Vec<i64>,
     /// Only this attribute; may be given several times
     #[arg(long = "attribute", value_name = "ID|NAME")]

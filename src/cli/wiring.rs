@@ -1,6 +1,6 @@
 //! The composition root: makes a source, a ledger and a store of the configuration.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::failure::Failure;
 use crate::config::{AuditConfig, Config, LedgerConfig, SourceConfig};
@@ -121,7 +121,32 @@ pub(super) async fn existing_audit(config: &LedgerConfig) -> Result<AuditLog, Fa
 /// Returns where the ledger is, for a person.
 pub(super) fn ledger_place(config: &LedgerConfig) -> String {
     match config {
-        LedgerConfig::Sqlite(path) => path.display().to_string(),
+        LedgerConfig::Sqlite(path) => without_detours(path).display().to_string(),
         LedgerConfig::Postgres(_) => "Postgres, schema attrsync".to_owned(),
+    }
+}
+
+/// Returns the path without `..`, as far as its folder is there. Any other path is returned as it was given.
+fn without_detours(path: &Path) -> PathBuf {
+    let has_detour = path.components().any(|part| part == Component::ParentDir);
+    let plain = match (path.parent().filter(|_| has_detour), path.file_name()) {
+        (Some(folder), Some(name)) => folder.canonicalize().ok().map(|folder| folder.join(name)),
+        _ => None,
+    };
+    plain.unwrap_or_else(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledgers_path_is_shown_without_detours() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("its path");
+        std::fs::create_dir(root.join("conf")).expect("a folder");
+        assert_eq!(without_detours(&root.join("conf/../ledger.db")), root.join("ledger.db"));
+        assert_eq!(without_detours(Path::new("./ledger.db")), Path::new("./ledger.db"));
+        assert_eq!(without_detours(Path::new("/none/../x.db")), Path::new("/none/../x.db"));
     }
 }

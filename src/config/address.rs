@@ -79,6 +79,9 @@ pub(super) fn api_url(text: &str) -> Result<String, Flaw> {
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
         Ok(_) => return flaw("is neither https:// nor http://", SHAPE),
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            return flaw("does not begin with https://", SHAPE);
+        }
         Err(error) => return flaw(format!("cannot be read as an address: {error}"), SHAPE),
     };
     if !url.username().is_empty() || url.password().is_some() {

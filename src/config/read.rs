@@ -151,6 +151,14 @@ fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
     } else {
         ""
     };
+    // A key is no secret, but a text that is no plain key may be anything.
+    let is_plain =
+        |key: &&str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let key = error.span().and_then(|span| text.get(span)).filter(is_plain);
+    let message = match key.filter(|_| message == "duplicate key") {
+        Some(key) => format!("{message} {key}: write it once"),
+        None => message.to_owned(),
+    };
     Problem::new(format!("line {line}, column {column}"), "this is not TOML")
         .hint(format!("{message}{advice}"))
 }

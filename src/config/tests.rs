@@ -258,3 +258,21 @@ fn promise_12_a_backslash_in_double_quotes_is_refused_with_the_way_out() {
     let text = format!("{0}select 1 where a ~ '\\bgold' -- all{0}", "'".repeat(3));
     assert!(parse(&query(&text)).is_ok());
 }
+
+#[test]
+fn a_key_that_is_written_twice_is_named() {
+    for (text, words) in [
+        ("[push]\nworkers = 1\nworkers = 2\n", "duplicate key workers: write it once"),
+        ("[store]\n[push]\n[store]\n", "duplicate key store: write it once"),
+    ] {
+        let errors = Config::parse(text, Path::new("."), &|_| None).expect_err(text);
+        assert!(errors.to_string().contains(words), "{errors}");
+    }
+}
+
+#[test]
+fn an_address_without_a_scheme_is_told_what_to_begin_with() {
+    let text = "[store]\napi_url = \"api.bigcommerce.com\"\n";
+    let errors = Config::parse(text, Path::new("."), &|_| None).expect_err(text).to_string();
+    assert!(errors.contains("store.api_url: does not begin with https://"), "{errors}");
+}
