@@ -175,6 +175,8 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
     let (id, store_id, api_url, hash) = (row.int()?, row.int()?, row.text()?, row.text()?);
     let (kind, trigger, status) = (row.text()?, row.text()?, row.text()?);
     let (started_at, planned_at, finished_at) = (row.time()?, row.maybe_time()?, row.maybe_time()?);
+    // Nobody saw the end of an interrupted run: the next run closed it.
+    let ended_at = finished_at.filter(|_| status != RunStatus::Interrupted.as_str());
     Ok(RunRow {
         id,
         store_id,
@@ -185,7 +187,7 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
         started_at,
         planned_at,
         finished_at,
-        duration_ms: finished_at.map(|finished_at| (finished_at - started_at).num_milliseconds()),
+        duration_ms: ended_at.map(|ended_at| (ended_at - started_at).num_milliseconds()),
         needs_attention: finished_at.is_some() && status != RunStatus::Succeeded.as_str(),
         status,
         counts: row.counts()?,
