@@ -175,7 +175,7 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
     let (id, store_id, api_url, hash) = (row.int()?, row.int()?, row.text()?, row.text()?);
     let (kind, trigger, status) = (row.text()?, row.text()?, row.text()?);
     let (started_at, planned_at, finished_at) = (row.time()?, row.maybe_time()?, row.maybe_time()?);
-    // Nobody saw the end of an interrupted run: the next run closed it.
+    // The end of an interrupted run is not known: the next run closed it.
     let ended_at = finished_at.filter(|_| status != RunStatus::Interrupted.as_str());
     Ok(RunRow {
         id,

@@ -107,7 +107,7 @@ fn promise_5_after_a_kill_the_next_run_needs_no_help() {
         assert_eq!(runs[0]["status"], "interrupted");
         let listed = world.run(&["runs", "--json"]).exits(0).json();
         let first = listed["runs"].as_array().and_then(|runs| runs.last()).expect("the first run");
-        assert_eq!((&first["id"], first["duration_ms"].is_null()), (&1.into(), true), "nobody saw its end");
+        assert_eq!((&first["id"], first["duration_ms"].is_null()), (&1.into(), true), "its end is not known");
         assert!(runs.iter().all(|run| run["n"] == 0), "{runs:?}");
         assert!(world.writes().len() > written);
         world.assert_landed(300, "first");
