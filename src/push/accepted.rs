@@ -135,12 +135,12 @@ impl Push {
 }
 
 /// Whether the store surely applied every value of a batch. It may have skipped a value that is confirmed because the
-/// store showed the same other value twice, or because it shows no row for an empty value.
+/// store shows another value that is no form of it, or the same other value twice, or no row for an empty value.
 fn proves_all(changes: &[PlannedChange], outcomes: &[ChangeOutcome]) -> bool {
     let may_be_skipped = |key, value_id: Option<i64>, stored: &Option<String>| {
-        changes.iter().filter(|planned| planned.change.key == key).any(|planned| {
-            let observed_again = stored.is_some() && planned.observed_value == *stored;
-            observed_again || (planned.change.value.as_deref() == Some("") && value_id.is_none())
+        changes.iter().filter(|planned| planned.change.key == key).any(|planned| match stored {
+            Some(shown) => planned.observed_value == *stored || !echo::may_be_form_of(shown, planned.value()),
+            None => planned.value().is_empty() && value_id.is_none(),
         })
     };
     outcomes.iter().all(|outcome| match &outcome.verdict {

@@ -38,7 +38,8 @@ fn is_kept_so(planned: &PlannedChange, shown: &str) -> bool {
 }
 
 /// Whether a store may keep `sent` as `shown`: the same number, or the same text apart from case and spaces.
-fn may_be_form_of(shown: &str, sent: &str) -> bool {
+#[must_use]
+pub fn may_be_form_of(shown: &str, sent: &str) -> bool {
     let number = |text: &str| text.trim().parse::<f64>().ok();
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     words(shown) == words(sent) || number(shown).is_some_and(|shown| number(sent) == Some(shown))

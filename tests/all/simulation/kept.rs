@@ -79,6 +79,21 @@ fn an_ignored_empty_value_rejects_no_neighbour() {
 
 /// The store ignores the bad value of a batch in two runs, and each time shows the value that it had before. The value
 /// is then confirmed as altered. This says nothing about the other values of its batch.
+/// The store ignores the bad value of a batch and shows a value that it holds from others. That is no form of the bad
+/// value, and says nothing about the other values of its batch.
+#[test]
+fn a_value_of_others_in_the_place_of_a_bad_one_rejects_no_neighbour() {
+    holds(
+        r#"{"seed": 8519, "store": {"blame":"wrongly"}, "push": {}, "steps": [
+  {"store_value":[24,1,"1"]},
+  {"row":[5,3,"3"]},
+  {"row":[22,1," 6.0 "]},
+  {"row":[24,1,"!reject0"]},
+  {"sync":{"writes":{"2":"ignored"}}}
+]}"#,
+    );
+}
+
 #[test]
 fn a_value_ignored_twice_rejects_no_neighbour() {
     holds(
