@@ -36,7 +36,6 @@ struct Bench {
     url: String,
     source: PostgresSource,
     destination: SandboxDestination,
-    sqlite: SqliteLedger,
     postgres: PostgresLedger,
     fresh_sqlite: SqliteLedger,
     fresh_postgres: PostgresLedger,
@@ -62,8 +61,8 @@ async fn main() {
     line("two ordered COPYs, beside each other", two, copy);
     for percent in [0, 1, 100] {
         bench.change(&path, percent).await;
-        let ledgers: [(&str, &dyn LedgerReader); 2] =
-            [("SQLite", &bench.sqlite), ("Postgres", &bench.postgres)];
+        let sqlite = open_sqlite(&path).await;
+        let ledgers: [(&str, &dyn LedgerReader); 2] = [("SQLite", &sqlite), ("Postgres", &bench.postgres)];
         for (name, ledger) in ledgers {
             // The bare COPY is measured again beside each case, since a machine's speed drifts.
             let (mut times, mut bare) = (Vec::new(), Vec::new());
@@ -88,12 +87,13 @@ async fn main() {
         "planned and saved, then stopped", "seconds", "ratio", "peak MiB", "stop, s"
     );
     // The last change left every value different; a fresh ledger knows none of them.
+    let sqlite = open_sqlite(&path).await;
     for case in ["first sync", "100 % changed"] {
         for name in ["SQLite", "Postgres"] {
             let ledger: &dyn Ledger = match (case, name) {
                 ("first sync", "SQLite") => &bench.fresh_sqlite,
                 ("first sync", _) => &bench.fresh_postgres,
-                (_, "SQLite") => &bench.sqlite,
+                (_, "SQLite") => &sqlite,
                 _ => &bench.postgres,
             };
             let bare = middle(vec![
@@ -204,7 +204,8 @@ impl Bench {
         (planned.duration_since(started), stopped)
     }
 
-    /// Makes `percent` of the ledgers' values differ from the table's.
+    /// Makes `percent` of the ledgers' values differ from the table's. The SQLite ledger must not be open: it refuses to
+    /// go on after another connection has written to its file.
     async fn change(&self, path: &Path, percent: u64) {
         let differ =
             format!("update {{}} set value = 'old' where customer_id % 100 < {percent} and value <> 'old'");
@@ -229,8 +230,8 @@ async fn fill(rows: u64, path: &Path) -> Bench {
     );
     connection.execute(AssertSqlSafe(values)).await.expect("a filled table");
     connection.execute("vacuum analyze customer_attribute_values").await.expect("a vacuum");
-    let name = StoreName::new("https://bench", "bench");
-    let sqlite = SqliteLedger::open(path, &name).await.expect("a SQLite ledger");
+    let name = store();
+    drop(open_sqlite(path).await);
     let postgres = PostgresLedger::open(&url, &name).await.expect("a Postgres ledger");
     connection
         .execute(AssertSqlSafe(format!(
@@ -260,15 +261,22 @@ async fn fill(rows: u64, path: &Path) -> Bench {
     let model = Arc::new(Mutex::new(Model::new(options)));
     let fresh_path = path.with_file_name("fresh.db");
     Bench {
-        fresh_sqlite: SqliteLedger::open(&fresh_path, &name).await.expect("a SQLite ledger"),
+        fresh_sqlite: open_sqlite(&fresh_path).await,
         fresh_postgres: PostgresLedger::open(&server.database(), &name).await.expect("a Postgres ledger"),
         url,
         source: PostgresSource::new(&source).expect("a source"),
         destination: SandboxDestination::new(model, Duration::from_secs(60), 0.0),
-        sqlite,
         postgres,
         push: PushConfig::default(),
     }
+}
+
+fn store() -> StoreName {
+    StoreName::new("https://bench", "bench")
+}
+
+async fn open_sqlite(path: &Path) -> SqliteLedger {
+    SqliteLedger::open(path, &store()).await.expect("a SQLite ledger")
 }
 
 /// How long a COPY takes from its first to its last byte.

@@ -34,7 +34,8 @@ class Sandbox:
     def __init__(self, binary):
         self.command = [binary, "sandbox", "--port", "0", "--latency", "0ms"]
         self.command += ["--hash", HASH, "--token", TOKEN, "--quota", str(self.QUOTA)]
-        self.command += ["--customers", str(CUSTOMERS)]
+        # The description bounds the items of a request.
+        self.command += ["--customers", str(CUSTOMERS), "--count", "items"]
 
     def __enter__(self):
         pipe = subprocess.PIPE
