@@ -1,7 +1,8 @@
 //! attrsync keeps the customer attribute values of a BigCommerce store in step with a Postgres table.
 //!
 //! The modules in reading order: [`record`] holds the nouns, [`plan`] compares, [`source`], [`ledger`] and
-//! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`retry`] tells what a
+//! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`attention`] tells
+//! what a store needs a person for, [`retry`] tells what a
 //! response means, [`push`] decides what is sent, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
 //! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `database` opens
 //! sessions with Postgres, `worker_thread` runs its readers, `pgcopy` decodes what they read, `error_chain` writes an
@@ -17,6 +18,7 @@ mod pgcopy;
 
 pub mod clock;
 pub mod waits;
+pub mod attention;
 pub mod record;
 pub mod plan;
 pub mod source;

@@ -5,6 +5,7 @@
 
 mod ad_hoc;
 mod explain;
+mod facts;
 mod log;
 mod queries;
 mod rows;

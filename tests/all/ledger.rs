@@ -2,5 +2,6 @@
 
 mod audit;
 pub(crate) mod contract;
+mod facts;
 pub(crate) mod postgres;
 mod sqlite;
