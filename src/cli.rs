@@ -4,6 +4,7 @@
 //! else to stderr. The commands do not import this file.
 
 mod context;
+mod config_files;
 mod customer_id;
 mod desired;
 mod exit;
@@ -23,6 +24,7 @@ mod check;
 mod plan;
 mod sync;
 mod runs;
+mod status;
 mod explain;
 mod rejected;
 mod sql;
@@ -61,10 +63,10 @@ const GLOBAL_HEADING: &str = "Common options";
 /// The options that every command takes.
 #[derive(Debug, clap::Args)]
 struct GlobalOptions {
-    /// The configuration file
+    /// The configuration file; `status` takes several, each with its own --config
     #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "FILE", default_value = "sync.toml")]
     #[arg(env = "ATTRSYNC_CONFIG", hide_env_values = true)]
-    config: PathBuf,
+    config: Vec<PathBuf>,
     /// Log more: -v progress, -vv every call, -vvv everything
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, action = ArgAction::Count)]
     verbose: u8,
@@ -93,6 +95,8 @@ enum Command {
     Sync(sync::Args),
     /// List all runs, or show one with its requests and failures
     Runs(runs::Args),
+    /// Show for each sync its last run, its next times, and what needs attention: for people and for monitoring
+    Status(status::Args),
     /// Show why a customer has a value: the desired value, the ledger's belief, every change
     Explain(explain::Args),
     /// List the values that the store rejected, with reasons; requeue or acknowledge them
@@ -131,7 +135,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).show(&console),
     };
-    let context = Context { config: global.config, console };
+    if global.config.len() > 1 && !command.takes_several_configs() {
+        let problem =
+            "--config names several files, and this command takes one: `attrsync status` takes several";
+        return Failure::usage(problem).show(&console);
+    }
+    let context = Context::new(global.config, console);
     let exit = runtime
         .block_on(dispatch(&context, &command))
         .unwrap_or_else(|failure| failure.show(&context.console));
@@ -153,6 +162,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Plan(args) => plan::run(context, args).await,
         Command::Sync(args) => sync::run(context, args).await,
         Command::Runs(args) => runs::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
         Command::Explain(args) => explain::run(context, args).await,
         Command::Rejected(args) => rejected::run(context, args).await,
         Command::Sql(args) => sql::run(context, args).await,
@@ -168,7 +178,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
 /// Runs a command of the demo in this process.
 async fn perform(console: &Console, arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let program = parse(&arguments).map_err(Failure::usage)?;
-    let context = Context { config: program.global.config, console: console.clone() };
+    let context = Context::new(program.global.config, console.clone());
     dispatch(&context, &program.command).await
 }
 
@@ -178,6 +188,11 @@ fn parse(arguments: &[OsString]) -> Result<Program, clap::Error> {
 }
 
 impl Command {
+    /// Whether it reads every configuration file that is named.
+    const fn takes_several_configs(&self) -> bool {
+        matches!(self, Self::Status(_))
+    }
+
     /// Whether the result is to be one JSON document.
     fn wants_json(&self) -> bool {
         match self {
@@ -185,6 +200,7 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::Sync(args) => args.json,
             Self::Runs(args) => args.json,
+            Self::Status(args) => args.json,
             Self::Explain(args) => args.json,
             Self::Rejected(args) => args.json,
             Self::Sql(args) => args.json,

@@ -110,7 +110,7 @@ pub struct StoreConfig {
 }
 
 /// `[ledger]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerConfig {
     /// `sqlite:PATH`. The path is absolute; in the file it is relative to the file's folder.
     Sqlite(PathBuf),

@@ -11,6 +11,7 @@ pub(super) mod plan;
 pub(super) mod progress;
 mod progress_line;
 pub(super) mod rejected;
+pub(super) mod status;
 pub(super) mod sync;
 pub(super) mod table;
 pub(super) mod text;

@@ -21,5 +21,6 @@ mod secrets;
 mod setup;
 mod signals;
 mod sources;
+mod status;
 mod torture;
 mod world;

@@ -55,6 +55,7 @@ const FIRST_DAYS: &[Step] = &[
          insert into customer_attribute_values values (15, 9, 'x')",
         &["sync"],
     ),
+    step("status", "", &["status"]),
     step("rejected", "", &["rejected"]),
     step("explain", "", &["explain", "14", "1"]),
     step("runs", "", &["runs"]),

@@ -1,0 +1,124 @@
+//! `attrsync status`: how each sync stands, for people and for monitoring.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::config_files::ConfigFiles;
+use super::context::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::known_store::known_store;
+use super::view::status::SyncStatus;
+use super::{view, wiring};
+use crate::attention::{Facts, Standing};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{AuditConfig, LedgerConfig};
+use crate::ledger::audit::AuditLog;
+use crate::record::StoreName;
+
+/// What `--help` adds.
+const EXAMPLES: &str = "\
+One line for each sync on stdout; what to do about it on stderr. It reads the ledger only: no secret, no lock, no request.
+
+Examples:
+  attrsync status                                           the sync of sync.toml
+  attrsync status --config eu.toml --config us.toml         two syncs
+  attrsync status --config-dir /etc/attrsync --json         all syncs of a folder, as JSON
+
+Exit codes: 0 all is fine, 1 a sync needs attention or its ledger cannot be read, 64 wrong usage or configuration.";
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    files: ConfigFiles,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    let console = &context.console;
+    let now = SystemClock.now();
+    let mut ledgers = Ledgers::default();
+    let mut syncs = Vec::new();
+    let mut exit = Exit::Done;
+    for path in args.files.paths(context)? {
+        let (sync, of_sync) = status_of(&path, &mut ledgers, now).await;
+        syncs.push(sync);
+        exit = [exit, of_sync].into_iter().max_by_key(|exit| *exit as u8).unwrap_or(exit);
+    }
+    if args.json {
+        console.json(&view::status::json(&syncs, exit, now))?;
+    } else {
+        console.report(&view::status::text(&syncs, now, console.paint()), exit)?;
+        for hint in view::status::hints(&syncs) {
+            console.remedy(&hint);
+        }
+    }
+    Ok(exit)
+}
+
+/// Returns how one sync stands, with its exit code. What cannot be read is a problem of this sync only.
+async fn status_of(path: &Path, ledgers: &mut Ledgers, now: DateTime<Utc>) -> (SyncStatus, Exit) {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut sync = SyncStatus { name, file: path.to_owned(), store: None, standing: Err(String::new()) };
+    let config = match wiring::audit_config(path) {
+        Ok(config) => config,
+        Err(failure) => {
+            sync.standing = Err(failure.whole());
+            return (sync, failure.exit);
+        }
+    };
+    sync.store.clone_from(&config.store);
+    match facts(&config, ledgers).await {
+        Ok((store, facts)) => {
+            sync.store = store.or(sync.store);
+            let standing = Standing::of(facts, None, now);
+            let exit = if standing.needs.is_empty() { Exit::Done } else { Exit::Failed };
+            sync.standing = Ok(standing);
+            (sync, exit)
+        }
+        Err(failure) => {
+            sync.standing = Err(failure.whole());
+            (sync, failure.exit)
+        }
+    }
+}
+
+/// Reads what the ledger says of the configured store. A ledger that does not know it has no run of it.
+async fn facts(config: &AuditConfig, ledgers: &mut Ledgers) -> Result<(Option<StoreName>, Facts), Failure> {
+    let Some(audit) = ledgers.open(&config.ledger).await? else { return Ok((None, Facts::default())) };
+    let (name, id) = match &config.store {
+        Some(name) => (name.clone(), audit.store_id(name).await?),
+        None => {
+            let store = known_store(audit, config).await?;
+            (store.name, Some(store.id))
+        }
+    };
+    let facts = match id {
+        Some(id) => audit.facts(id).await?,
+        None => Facts::default(),
+    };
+    Ok((Some(name), facts))
+}
+
+/// The ledgers of all syncs, each opened once. One that cannot be opened is not tried again.
+#[derive(Default)]
+struct Ledgers(Vec<(LedgerConfig, Result<Option<AuditLog>, String>)>);
+
+impl Ledgers {
+    async fn open(&mut self, config: &LedgerConfig) -> Result<Option<&AuditLog>, Failure> {
+        let at = match self.0.iter().position(|(known, _)| known == config) {
+            Some(at) => at,
+            None => {
+                let opened = wiring::audit(config).await.map_err(|failure| failure.whole());
+                self.0.push((config.clone(), opened));
+                self.0.len() - 1
+            }
+        };
+        self.0[at].1.as_ref().map(Option::as_ref).map_err(Failure::new)
+    }
+}
