@@ -15,7 +15,7 @@ pub(crate) use address::{Address, CONNECT_TIMEOUT, Flaw};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use failure::{DatabaseError, masked};
 pub(crate) use liveness::{Liveness, SILENCE_MAX, Silent};
-pub(crate) use session::{connect, reconnect};
+pub(crate) use session::{connect, listener, reconnect};
 
 /// Which database is meant, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

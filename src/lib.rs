@@ -3,7 +3,7 @@
 //! The modules in reading order: [`record`] holds the nouns, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`attention`] tells
 //! what a store needs a person for, [`retry`] tells what a
-//! response means, [`push`] decides what is sent, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
+//! response means, [`push`] decides what is sent, [`debounce`] gathers notifications of the source, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
 //! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `database` opens
 //! sessions with Postgres, `worker_thread` runs its readers, `pgcopy` decodes what they read, `error_chain` writes an
 //! error with its causes, `one_line` makes text from outside harmless, `tries` tries a database again, [`failpoint`]
@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod destination;
 pub mod retry;
 pub mod push;
+pub mod debounce;
 pub mod engine;
 pub mod config;
 pub mod sandbox;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::record::{Filter, SourcePage};
+use crate::record::{Filter, Notified, SourcePage};
 
 /// The cause of an error, as the database or the operating system reported it.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -58,6 +58,21 @@ pub enum SourceError {
         #[source]
         source: Cause,
     },
+}
+
+/// What is heard of a source's changes.
+#[derive(Debug)]
+pub enum Heard {
+    /// Rows have changed, and the change is committed.
+    Notified(Notified),
+    /// From now on every notification is heard.
+    Connected {
+        /// Whether changes may have been missed before: since the session before was lost, or while none could be made.
+        /// One run over the whole source makes up for them.
+        missed_some: bool,
+    },
+    /// Nothing is heard now. Said once for each reason. The session is made again without end.
+    Lost(SourceError),
 }
 
 /// Pages of source rows in key order.

@@ -1,5 +1,6 @@
 //! Opens a session: the hosts of an address in order, each within a bounded time.
 
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, Row};
 use tokio::time::timeout;
 
@@ -43,6 +44,28 @@ pub(crate) async fn connect(
 /// The server cannot be reached, or refuses the session.
 pub(crate) async fn reconnect(endpoint: &Endpoint) -> Result<PgConnection, DatabaseError> {
     open(endpoint, Target::Any).await
+}
+
+/// Opens one more session with the same server, for notifications. A session that is lost is not opened again.
+///
+/// # Errors
+/// The server cannot be reached, or refuses the session.
+pub(crate) async fn listener(endpoint: &Endpoint) -> Result<PgListener, DatabaseError> {
+    // sqlx makes such a session through a pool only.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(endpoint.timeout)
+        .connect_lazy_with(endpoint.options.clone());
+    match PgListener::connect_with(&pool).await {
+        Ok(mut listener) => {
+            listener.eager_reconnect(false);
+            Ok(listener)
+        }
+        Err(sqlx::Error::PoolTimedOut) => Err(DatabaseError::no_response(endpoint, endpoint.timeout)),
+        Err(error) => Err(DatabaseError::connecting(endpoint, error)),
+    }
 }
 
 async fn open(endpoint: &Endpoint, target: Target) -> Result<PgConnection, DatabaseError> {

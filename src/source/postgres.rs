@@ -4,6 +4,7 @@
 
 mod failure;
 mod inspect;
+mod listen;
 mod part;
 mod read;
 mod session;
@@ -22,7 +23,7 @@ use self::read::Reader;
 pub(crate) use self::read::push;
 use self::session::{Snapshot, text};
 use self::sql::RowsQuery;
-use super::{Source, SourceError, SourcePages};
+use super::{Heard, Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceConfig};
 use crate::database::{Address, CONNECT_TIMEOUT};
 use crate::record::{Filter, SourcePage, WaitReason};
@@ -66,6 +67,23 @@ impl PostgresSource {
     #[must_use]
     pub fn with_waits(self, waits: Waits) -> Self {
         Self { waits, ..self }
+    }
+
+    /// Listens for notifications on a channel until the receiver is dropped. Must be called within a runtime.
+    #[must_use]
+    pub fn listen(&self, channel: &str) -> mpsc::Receiver<Heard> {
+        let (address, reading, channel) = (self.address.clone(), self.reading.clone(), channel.to_owned());
+        let (sender, heard) = mpsc::channel(listen::HEARD_AHEAD);
+        tokio::spawn(async move { listen::listen(&address, &reading, &channel, &sender).await });
+        heard
+    }
+
+    /// Checks whether notifications arrive on a session with this source.
+    ///
+    /// # Errors
+    /// Why they do not, with what to do.
+    pub async fn check_listening(&self, channel: &str) -> Result<(), SourceError> {
+        listen::ListeningSession::open(&self.address, &self.reading, channel).await.map(drop)
     }
 
     /// Connects, opens the snapshot, and checks the columns' types.

@@ -6,6 +6,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use attrsync::config::{Relation, Secret, SourceConfig};
+use attrsync::source::SourceError;
+use attrsync::source::postgres::PostgresSource;
 
 use super::world::{LedgerKind, World, until};
 use crate::support::machine::needed;
@@ -87,7 +92,7 @@ fn a_ledger_behind_a_pooler_in_session_mode_holds_its_lock() {
     let Some(pooler) = PgBouncer::start(&world, "session") else { return };
     let config = world.config("");
     world.write_config(&config.replace(&world.ledger_url, &pooler.before(&world.ledger_url)));
-    world.store().options.latency = std::time::Duration::from_millis(500);
+    world.store().options.latency = Duration::from_millis(500);
     let first = world.start(&["sync", "--json"]);
     until("it sends", || !world.writes().is_empty());
     world.run(&["sync"]).exits(5).tells(&["another run holds this store", "run 1"]);
@@ -113,4 +118,30 @@ fn promise_12_a_setting_that_a_pooler_does_not_take_is_named() {
     let url = format!("{}?options=-c%20geqo%3Doff", pooler.before(&world.source_url));
     world.write_config(&world.config("").replace(&world.source_url, &url));
     world.sync().exits(1).tells(&["startup parameter", "ignore_startup_parameters", "[source] url"]);
+}
+
+#[test]
+fn promise_12_a_pooler_through_which_no_notification_arrives_is_told() {
+    let world = World::new(LedgerKind::File);
+    for (mode, listens) in [("transaction", false), ("session", true)] {
+        let Some(pooler) = PgBouncer::start(&world, mode) else { return };
+        let config = SourceConfig {
+            url: Secret::new(pooler.before(&world.source_url)),
+            relation: Relation::Table("customer_attribute_values".to_owned()),
+            give_up_after: Duration::ZERO,
+        };
+        let source = PostgresSource::new(&config).expect("a source");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        // Twice, because what the first left behind in the pool must not change the result.
+        for _ in 0..2 {
+            match runtime.block_on(source.check_listening("attrsync")) {
+                Ok(()) => assert!(listens, "in {mode} mode no notification arrives"),
+                Err(SourceError::Unusable { problem, hint }) => {
+                    assert!(!listens && problem.contains("pooler in transaction mode"), "{mode}: {problem}");
+                    assert!(hint.contains("session mode"), "{hint}");
+                }
+                Err(error) => panic!("{mode}: {error}"),
+            }
+        }
+    }
 }
