@@ -1,4 +1,6 @@
-//! `attrsync init`: an annotated sync.toml, and the DDL of the source table.
+//! `attrsync init`: an annotated sync.toml, and the DDL of the source table; or the triggers that notify of its changes.
+
+mod trigger;
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -8,6 +10,7 @@ use std::path::Path;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::wiring;
 use crate::config::ANNOTATED;
 
 /// The table that the shipped configuration reads.
@@ -20,13 +23,18 @@ create table customer_attribute_values (
 );
 ";
 
+/// The channel, unless `[schedule] listen` names another.
+const CHANNEL: &str = "attrsync";
+
 /// What `--help` adds.
 const EXAMPLES: &str = "\
 An existing configuration is kept. The DDL is printed in any case.
 
 Examples:
   attrsync init > table.sql               write sync.toml, and the DDL into a file
-  attrsync init | psql \"$DATABASE_URL\"   write sync.toml and make the table";
+  attrsync init | psql \"$DATABASE_URL\"   write sync.toml and make the table
+  attrsync init --trigger | psql \"$DATABASE_URL\"
+                                         let the table of sync.toml notify attrsync of its changes";
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -35,14 +43,29 @@ pub(super) struct Args {
     /// Overwrite an existing configuration
     #[arg(long)]
     force: bool,
+    /// Write no configuration, and print the triggers that notify attrsync of changes of the configured table
+    #[arg(long, conflicts_with = "force")]
+    trigger: bool,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    if args.trigger { triggers(context) } else { configuration(context, args.force) }
+}
+
+/// Prints the triggers of the configured table.
+fn triggers(context: &Context) -> Result<Exit, Failure> {
+    let source = wiring::audit_config(&context.config)?.source.map_err(Failure::usage)?;
+    context.console.out(&trigger::sql(&source.relation, CHANNEL)?)?;
+    Ok(Exit::Done)
+}
+
+/// Prints the DDL and writes the configuration.
+fn configuration(context: &Context, force: bool) -> Result<Exit, Failure> {
     let path = &context.config;
     let name = path.display();
     // The DDL comes first: a file or psql at the other end of a pipe gets it, also if the configuration cannot be written.
     context.console.out(DDL)?;
-    let done = match write(path, args.force) {
+    let done = match write(path, force) {
         Ok(()) => format!("wrote {name}"),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_file() => {
             format!("kept {name}, which exists already (--force overwrites it)")

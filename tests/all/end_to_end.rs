@@ -9,6 +9,7 @@ mod bisection;
 mod crashes;
 mod echoes;
 mod lost_lock;
+mod on_change;
 mod only_changes;
 mod outages;
 mod pooler;
