@@ -8,6 +8,7 @@ mod known;
 mod problem;
 mod query;
 mod read;
+mod schedule;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::record::StoreName;
+use crate::schedule::Schedule;
 
 pub(crate) use address::{is_loopback, table_parts};
 pub use problem::{ConfigErrors, Problem};
@@ -54,6 +56,10 @@ impl fmt::Debug for Secret {
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// How `serve`, the status and the metrics call this sync.
+    pub name: String,
+    /// When `serve` starts syncs, if it is to start some on time.
+    pub schedule: Option<Schedule>,
     /// Where the desired values are read.
     pub source: SourceConfig,
     /// The store that is kept in step.
@@ -67,6 +73,10 @@ pub struct Config {
 /// The configuration of a command that reads the ledger only. It needs neither the source's address nor the token.
 #[derive(Debug, Clone)]
 pub struct AuditConfig {
+    /// How `serve`, the status and the metrics call this sync.
+    pub name: String,
+    /// When `serve` starts syncs, if it is to start some on time.
+    pub schedule: Option<Schedule>,
     /// Where the desired values are read; or the variable of the environment that it needs and that is not set.
     pub source: Result<SourceConfig, String>,
     /// The store; `None` if it needs a variable of the environment that is not set.

@@ -19,9 +19,9 @@ use chrono::{DateTime, Utc};
 
 use crate::database::DatabaseError;
 use crate::record::{
-    BeliefEdit, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
-    NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunKind, RunStatus, Trigger,
-    WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
+    MissedTimes, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunKind, RunStatus,
+    ScheduledRun, Trigger, WaitTotal,
 };
 
 /// The target of warnings that the ledger is lost or an older copy.
@@ -122,6 +122,8 @@ pub struct NewRun {
     pub trigger: Trigger,
     /// When it started.
     pub started_at: DateTime<Utc>,
+    /// The scheduled time that it is for, if a schedule started it.
+    pub scheduled: Option<ScheduledRun>,
 }
 
 /// A customer with a rejected value, who may not exist any more.
@@ -153,6 +155,10 @@ pub trait LedgerReader: Send + Sync {
     /// The size that this store was found to accept, if it was learned.
     async fn request_sizes(&self) -> Result<RequestSizes>;
 
+    /// What is known of the store's scheduled times. Read without the lock, the newest run may be active, and then its
+    /// time is listed as interrupted.
+    async fn claimed(&self) -> Result<Claimed>;
+
     /// The entries that the filter lets through, in key order. Memory does not depend on how many there are.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
 }
@@ -170,7 +176,23 @@ pub trait LedgerReader: Send + Sync {
 pub trait Ledger: LedgerReader {
     /// Opens a run (status `planning`), makes it the owner of the store, and returns its id. A run that owned the store
     /// and was never closed becomes `interrupted`, finished now; its changes stay as they are. Checks no fencing token.
+    ///
+    /// A scheduled run claims its time in the same transaction: it records its `scheduled_for`, the times that it stands
+    /// for as missed, and how far the store's times are accounted for.
     async fn open_run(&self, run: &NewRun) -> Result<i64>;
+
+    /// Records scheduled times as missed, if there are some, and moves the time up to which all are accounted for, without
+    /// a run. Checks no fencing token.
+    ///
+    /// `until` may lie before what was recorded, because the clock was set back. Then missed times after `until` come
+    /// again: their rows are removed. A row that begins before `until` is removed too, and `until` becomes one second
+    /// before its first time, so that its times are accounted for anew.
+    async fn pass_over(
+        &self,
+        missed: Option<&MissedTimes>,
+        until: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Result<()>;
 
     /// Returns the run that owns the store and was never closed: the next [`open_run`](Self::open_run) finds it
     /// interrupted.

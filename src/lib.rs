@@ -1,6 +1,6 @@
 //! attrsync keeps the customer attribute values of a BigCommerce store in step with a Postgres table.
 //!
-//! The modules in reading order: [`record`] holds the nouns, [`plan`] compares, [`source`], [`ledger`] and
+//! The modules in reading order: [`record`] holds the nouns, [`schedule`] knows when syncs start, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`attention`] tells
 //! what a store needs a person for, [`retry`] tells what a
 //! response means, [`push`] decides what is sent, [`debounce`] gathers notifications of the source, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
@@ -20,6 +20,7 @@ pub mod clock;
 pub mod waits;
 pub mod attention;
 pub mod record;
+pub mod schedule;
 pub mod plan;
 pub mod source;
 pub mod ledger;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result};
 use attrsync::record::{
-    BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, NewRequest,
-    PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunStatus, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, MissedTimes,
+    NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunStatus, WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -57,6 +57,10 @@ impl LedgerReader for SlowCommit {
         self.ledger.request_sizes().await
     }
 
+    async fn claimed(&self) -> Result<Claimed> {
+        self.ledger.claimed().await
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         self.ledger.entries(filter).await
     }
@@ -66,6 +70,15 @@ impl LedgerReader for SlowCommit {
 impl Ledger for SlowCommit {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
         self.ledger.open_run(run).await
+    }
+
+    async fn pass_over(
+        &self,
+        missed: Option<&MissedTimes>,
+        until: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.ledger.pass_over(missed, until, at).await
     }
 
     async fn save_plan(&self, run_id: i64, changes: Vec<Change>, invalid: Vec<InvalidRow>) -> Result<()> {

@@ -2,7 +2,8 @@
 
 -- One row per store. The address is a part of a store's name, because what a sandbox confirmed says nothing about the
 -- live store. owner_run_id is the fencing token: only the run that it names may write. name_digest is a digest of the
--- name, by which an edit of the name is found.
+-- name, by which an edit of the name is found. scheduled_until: every scheduled time up to this one has a run that ended
+-- other than interrupted, or is covered by a row of missed_times. NULL until a scheduler serves the store.
 create table stores (
     id bigint generated always as identity primary key,
     api_url text not null,
@@ -11,6 +12,7 @@ create table stores (
     values_per_request_learned_at timestamptz,
     largest_accepted bigint,
     largest_accepted_at timestamptz,
+    scheduled_until timestamptz,
     owner_run_id bigint,
     name_digest text not null,
     unique (api_url, hash)
@@ -20,6 +22,8 @@ create table stores (
 -- every commit.
 -- belief_edits: how many rows of belief_edits the run has. invalid_rows_run_id: an earlier run whose invalid rows are the
 -- same and stand for this run's too. plan_removed_at: when a later run had removed what this run planned and never sent.
+-- scheduled_for: the scheduled time that the run is for; NULL if no schedule started it. A time whose run was interrupted
+-- has another run, or a row of missed_times.
 create table runs (
     id bigint generated always as identity primary key,
     store_id bigint not null references stores (id),
@@ -46,11 +50,30 @@ create table runs (
     belief_edits bigint not null default 0,
     invalid_rows_run_id bigint,
     plan_removed_at timestamptz,
+    scheduled_for timestamptz,
     message text,
     version text not null
 );
 
 create index runs_by_store on runs (store_id, id);
+
+create index scheduled_runs on runs (store_id, id) where scheduled_for is not null;
+
+create index runs_by_time on runs (store_id, scheduled_for) where scheduled_for is not null;
+
+-- Scheduled times without a run that ended: all times from first_time to last_time. times: how many these are. reason:
+-- why they have none. run_id: the run that stands for them; NULL if they were recorded without a run.
+create table missed_times (
+    store_id bigint not null references stores (id),
+    first_time timestamptz not null,
+    last_time timestamptz not null,
+    times bigint not null,
+    run_id bigint,
+    reason text not null,
+    at timestamptz not null
+);
+
+create index missed_times_by_store on missed_times (store_id, last_time);
 
 -- One row per HTTP request that writes. outcome is sending until the outcome is recorded, then accepted, refused,
 -- limited, in_doubt, not_sent or fatal. answered_at stays NULL for a request that was not sent. run_id and parent_id refer to

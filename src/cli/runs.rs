@@ -122,6 +122,7 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
         return Err(Failure::new(format!("there is no run {id}")).hint("`attrsync runs` lists them"));
     };
     let (waits, totals) = (audit.waits(id).await?, audit.run_totals(id).await?);
+    let missed = audit.missed_by(id).await?;
     if args.json {
         let mut document = document::on(console);
         document = add(document, audit, "belief_edits", RunList::BELIEF_EDITS, id, args.limit).await?;
@@ -131,6 +132,7 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
         document.field("failures_total", &totals.failures);
         document = add(document, audit, "invalid_rows", RunList::INVALID_ROWS, id, args.limit).await?;
         document.field("invalid_rows_total", &totals.invalid_rows);
+        document.field("missed_times", &missed);
         document = add(document, audit, "requests", RunList::REQUESTS, id, args.limit).await?;
         document.field("requests_total", &totals.requests);
         document.field("run", &run);
@@ -144,6 +146,7 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
         edits: audit.list(RunList::BELIEF_EDITS, id, args.limit).await?,
         invalid: audit.list(RunList::INVALID_ROWS, id, args.limit).await?,
         waits,
+        missed,
         totals,
     };
     let stores = audit.stores().await?.len();

@@ -22,6 +22,7 @@ Tables:
   belief_edits        what changed beliefs without a request: full syncs, requeues, store changes
   attributes          the store's attributes when they were last listed
   rejected_customers  customers to check: a value of theirs was rejected
+  missed_times        scheduled times without a run, and why
   waits               how long each run waited, by reason
   invalid_rows        rows of the source that cannot be sent
 

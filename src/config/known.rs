@@ -5,8 +5,9 @@ use toml::{Table, Value};
 use super::problem::Problem;
 use super::section::kind;
 
-/// All sections with their keys, in the order of the shipped file.
-pub(super) const KNOWN: [(&str, &[&str]); 5] = [
+/// All sections with their keys, in the order of the shipped file. The keys above all sections have the section "".
+pub(super) const KNOWN: [(&str, &[&str]); 7] = [
+    ("", &["name"]),
     ("source", &["url", "table", "query", "give_up_after"]),
     ("store", &["hash", "access_token", "api_url"]),
     ("ledger", &["url"]),
@@ -26,12 +27,13 @@ pub(super) const KNOWN: [(&str, &[&str]); 5] = [
         ],
     ),
     ("guard", &["enabled"]),
+    ("schedule", &["cron", "every", "timezone", "jitter", "on_missed"]),
 ];
 
 /// Returns a problem for every unknown section and key.
 pub(super) fn unknown_keys(file: &Table) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (section, value) in file {
+    for (section, value) in file.iter().filter(|(key, _)| !is_above_sections(key)) {
         let known = KNOWN.iter().find(|(name, _)| name == section);
         match (known, value) {
             (Some((_, keys)), Value::Table(table)) => {
@@ -50,6 +52,11 @@ pub(super) fn unknown_keys(file: &Table) -> Vec<Problem> {
     problems
 }
 
+/// Whether it is a key that stands above all sections.
+fn is_above_sections(key: &str) -> bool {
+    KNOWN.iter().any(|(section, keys)| section.is_empty() && keys.contains(&key))
+}
+
 fn unknown_key(section: &str, key: &str, known: &[&str]) -> Problem {
     let hint = nearest(key, known.iter().copied()).map_or_else(
         || format!("[{section}] has {}", known.join(", ")),
@@ -59,9 +66,12 @@ fn unknown_key(section: &str, key: &str, known: &[&str]) -> Problem {
 }
 
 fn unknown_section(section: &str) -> Problem {
-    let names = KNOWN.map(|(name, _)| name);
-    let hint = nearest(section, names.into_iter()).map_or_else(
-        || format!("the sections are {}", names.map(|name| format!("[{name}]")).join(", ")),
+    let names: Vec<&str> = KNOWN.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
+    let hint = nearest(section, names.iter().copied()).map_or_else(
+        || {
+            let names: Vec<String> = names.iter().map(|name| format!("[{name}]")).collect();
+            format!("the sections are {}", names.join(", "))
+        },
         |near| format!("did you mean [{near}]?"),
     );
     Problem::new(format!("[{}]", shown(section)), "unknown section").hint(hint)
@@ -82,7 +92,7 @@ fn shown(name: &str) -> String {
 }
 
 /// Returns the known name that the text is most likely a misspelling of.
-fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let text: String = text.chars().take(64).collect::<String>().to_lowercase();
     known
         .map(|name| (strsim::levenshtein(&text, name), name))
@@ -97,7 +107,7 @@ mod tests {
 
     #[test]
     fn only_a_misspelling_is_recognised() {
-        let keys = KNOWN[3].1;
+        let keys = KNOWN[4].1;
         let near = |text| nearest(text, keys.iter().copied());
         assert_eq!(near("worker"), Some("workers"));
         assert_eq!(near("Workers"), Some("workers"));

@@ -9,15 +9,19 @@ use super::address::{self, Flaw};
 use super::known::unknown_keys;
 use super::problem::{ConfigErrors, Problem};
 use super::query;
+use super::schedule;
 use super::section::Section;
 use super::{
     AuditConfig, Config, LedgerConfig, PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret, SourceConfig,
     StoreConfig,
 };
 use crate::record::StoreName;
+use crate::schedule::Schedule;
 
 const DEFAULT_API_URL: &str = "https://api.bigcommerce.com";
 const DEFAULT_LEDGER: &str = "sqlite:ledger.db";
+/// The name of a file without its extension, for a text that is not of a file.
+const DEFAULT_STEM: &str = "sync";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
@@ -26,7 +30,7 @@ impl Config {
     /// # Errors
     /// All its problems.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        load(path, Self::parse)
+        load(path, Self::read)
     }
 
     /// Reads and checks a text. Relative paths in it are relative to `folder`; `env` returns variables of the
@@ -39,8 +43,19 @@ impl Config {
         folder: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigErrors> {
-        match Sections::read(text, folder, env)? {
+        Self::read(text, folder, DEFAULT_STEM, env)
+    }
+
+    fn read(
+        text: &str,
+        folder: &Path,
+        stem: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        match Sections::read(text, folder, stem, env)? {
             Sections {
+                name: sync_name,
+                schedule,
                 source: Some(source),
                 store: Some(name),
                 access_token: Some(access_token),
@@ -48,7 +63,8 @@ impl Config {
                 push,
                 problems,
             } if problems.is_empty() => {
-                Ok(Self { source, store: StoreConfig { name, access_token }, ledger, push })
+                let store = StoreConfig { name, access_token };
+                Ok(Self { name: sync_name, schedule, source, store, ledger, push })
             }
             Sections { problems, .. } => Err(ConfigErrors { path: None, problems }),
         }
@@ -61,7 +77,7 @@ impl AuditConfig {
     /// # Errors
     /// All its problems, but for variables that are not set and that only `[source]` or `[store]` needs.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        load(path, Self::parse)
+        load(path, Self::read)
     }
 
     /// As [`Config::parse`].
@@ -73,7 +89,17 @@ impl AuditConfig {
         folder: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigErrors> {
-        let Sections { source, store, ledger, problems, .. } = Sections::read(text, folder, env)?;
+        Self::read(text, folder, DEFAULT_STEM, env)
+    }
+
+    fn read(
+        text: &str,
+        folder: &Path,
+        stem: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        let Sections { name, schedule, source, store, ledger, problems, .. } =
+            Sections::read(text, folder, stem, env)?;
         let is_excused = |problem: &Problem| problem.unset && !problem.key.starts_with("ledger.");
         match ledger {
             Some(ledger) if problems.iter().all(is_excused) => {
@@ -82,7 +108,7 @@ impl AuditConfig {
                     unset_source
                         .map_or_else(String::new, |problem| format!("{}: {}", problem.key, problem.problem))
                 });
-                Ok(Self { source, store, ledger })
+                Ok(Self { name, schedule, source, store, ledger })
             }
             _ => Err(ConfigErrors { path: None, problems }),
         }
@@ -92,19 +118,22 @@ impl AuditConfig {
 /// Reads a file and parses it, with the environment of the process.
 fn load<T>(
     path: &Path,
-    parse: impl FnOnce(&str, &Path, &dyn Fn(&str) -> Option<String>) -> Result<T, ConfigErrors>,
+    parse: impl FnOnce(&str, &Path, &str, &dyn Fn(&str) -> Option<String>) -> Result<T, ConfigErrors>,
 ) -> Result<T, ConfigErrors> {
     let failed = |problem: Problem| ConfigErrors { path: Some(path.to_owned()), problems: vec![problem] };
     let text = std::fs::read_to_string(path).map_err(|error| failed(unreadable(&error)))?;
     let absolute = std::path::absolute(path)
         .map_err(|error| failed(Problem::new("", format!("its folder cannot be found: {error}"))))?;
     let folder = absolute.parent().unwrap_or(&absolute);
-    parse(&text, folder, &|name| std::env::var(name).ok())
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy());
+    parse(&text, folder, stem.as_deref().unwrap_or(DEFAULT_STEM), &|name| std::env::var(name).ok())
         .map_err(|errors| ConfigErrors { path: Some(path.to_owned()), ..errors })
 }
 
 /// The sections of a file. What has a problem is `None`, or has its default.
 struct Sections {
+    name: String,
+    schedule: Option<Schedule>,
     source: Option<SourceConfig>,
     store: Option<StoreName>,
     access_token: Option<Secret>,
@@ -114,19 +143,26 @@ struct Sections {
 }
 
 impl Sections {
-    fn read(text: &str, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+    fn read(
+        text: &str,
+        folder: &Path,
+        stem: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let file: Table = text
             .parse()
             .map_err(|error| ConfigErrors { path: None, problems: vec![not_toml(text, &error)] })?;
         let mut problems = unknown_keys(&file);
         let mut section = Section { name: "", file: &file, env, problems: &mut problems };
+        let name = schedule::read_name(section.called(""), stem);
         let source = read_source(section.called("source"));
         let (store, access_token) = read_store(section.called("store"));
         let ledger = read_ledger(section.called("ledger"), folder);
         let push = read_push(section.called("push"));
         section.called("guard").flag("enabled");
-        Ok(Self { source, store, access_token, ledger, push, problems })
+        let schedule = schedule::read(section.called("schedule"));
+        Ok(Self { name, schedule, source, store, access_token, ledger, push, problems })
     }
 }
 

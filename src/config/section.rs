@@ -11,7 +11,7 @@ use super::address::Flaw;
 use super::interpolate::{ReferenceError, interpolate};
 use super::problem::Problem;
 
-/// A section of the file, which may be absent, with the list of problems.
+/// A section of the file, which may be absent, with the list of problems. The keys above all sections have the name "".
 pub(super) struct Section<'a> {
     pub(super) name: &'static str,
     pub(super) file: &'a Table,
@@ -28,7 +28,7 @@ impl<'a> Section<'a> {
 
     /// Notes a problem of one key.
     pub(super) fn problem(&mut self, key: &str, problem: impl Into<String>, hint: impl Into<String>) {
-        self.problems.push(Problem::new(format!("{}.{key}", self.name), problem).hint(hint));
+        self.problems.push(Problem::new(self.path(key), problem).hint(hint));
     }
 
     /// Whether the key is set, even to an invalid value.
@@ -39,14 +39,41 @@ impl<'a> Section<'a> {
     /// Reads a string, with its references replaced and without white space around it; `None` if it is absent, or
     /// invalid and noted. An empty string is invalid.
     fn text(&mut self, key: &str) -> Option<String> {
-        let text = match self.value(key)? {
-            Value::String(text) => interpolate(text, self.env),
-            other => return self.wrong_type(key, other, "it must be a string in quotes"),
+        match self.value(key)? {
+            Value::String(text) => self.interpolated(key, text),
+            other => self.wrong_type(key, other, "it must be a string in quotes"),
+        }
+    }
+
+    /// Reads a string, or a list of strings, as [`text`](Self::text) does; empty if the key is absent, or invalid and noted.
+    fn texts(&mut self, key: &str) -> Vec<String> {
+        const HINT: &str = "it must be a string in quotes, or a list of them: [\"…\", \"…\"]";
+        let values = match self.value(key) {
+            None => return Vec::new(),
+            Some(Value::Array(values)) => values.as_slice(),
+            Some(value) => std::slice::from_ref(value),
         };
-        match text {
+        let texts = values.iter().filter_map(|value| match value {
+            Value::String(text) => self.interpolated(key, text),
+            other => self.wrong_type(key, other, HINT),
+        });
+        texts.collect()
+    }
+
+    /// Reads a string or a list of strings and checks each; empty if the key is absent. What is invalid is noted.
+    pub(super) fn all_checked<T>(&mut self, key: &str, check: impl Fn(&str) -> Result<T, Flaw>) -> Vec<T> {
+        let texts = self.texts(key);
+        let checked = texts
+            .iter()
+            .filter_map(|text| check(text).map_err(|(problem, hint)| self.problem(key, problem, hint)).ok());
+        checked.collect()
+    }
+
+    fn interpolated(&mut self, key: &str, text: &str) -> Option<String> {
+        match interpolate(text, self.env) {
             Ok(text) if text.trim().is_empty() => {
                 let hint = "give it a value, or set the environment variable it names";
-                let problem = Problem::new(format!("{}.{key}", self.name), "is empty").hint(hint);
+                let problem = Problem::new(self.path(key), "is empty").hint(hint);
                 let names_variable =
                     self.value(key).and_then(Value::as_str).is_some_and(|text| text.contains("${"));
                 self.problems.push(if names_variable { problem.unset() } else { problem });
@@ -56,7 +83,7 @@ impl<'a> Section<'a> {
             Err(ReferenceError::Missing(name)) => {
                 let hint = format!("set it, or give a default as ${{{name}:-default}}");
                 let problem = format!("the environment variable {name} is not set");
-                self.problems.push(Problem::new(format!("{}.{key}", self.name), problem).hint(hint).unset());
+                self.problems.push(Problem::new(self.path(key), problem).hint(hint).unset());
                 None
             }
             Err(ReferenceError::Malformed) => {
@@ -155,7 +182,15 @@ impl<'a> Section<'a> {
     }
 
     fn value(&self, key: &str) -> Option<&'a Value> {
-        self.file.get(self.name)?.as_table()?.get(key)
+        match self.name {
+            "" => self.file.get(key),
+            name => self.file.get(name)?.as_table()?.get(key),
+        }
+    }
+
+    /// The key with its section: `push.workers`.
+    fn path(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
     fn wrong_type<T>(&mut self, key: &str, found: &Value, hint: &str) -> Option<T> {

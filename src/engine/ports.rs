@@ -7,7 +7,7 @@ use crate::destination::{Destination, ReadError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::diff::OutOfOrder;
 use crate::push::Notice;
-use crate::record::{Counts, Filter, Trigger};
+use crate::record::{Counts, Filter, ScheduledRun, Trigger};
 use crate::source::{Source, SourceError};
 use crate::waits::Waits;
 
@@ -84,6 +84,8 @@ pub struct Options {
     pub full: bool,
     /// What started the run.
     pub trigger: Trigger,
+    /// The scheduled time that the run is for.
+    pub scheduled: Option<ScheduledRun>,
 }
 
 impl Default for Options {
@@ -94,6 +96,7 @@ impl Default for Options {
             retry_rejected: false,
             full: false,
             trigger: Trigger::Manual,
+            scheduled: None,
         }
     }
 }

@@ -47,7 +47,8 @@ async fn edit(
     scopes: &[KeyScope],
     now: DateTime<Utc>,
 ) -> Result<Edited, EngineError> {
-    let run_id = ledger.open_run(&NewRun { kind, trigger: Trigger::Manual, started_at: now }).await?;
+    let new = NewRun { kind, trigger: Trigger::Manual, started_at: now, scheduled: None };
+    let run_id = ledger.open_run(&new).await?;
     match edit_scopes(ledger, run_id, edit, scopes, now).await {
         Ok(counts) => {
             ledger.close_run(run_id, RunStatus::Succeeded, None, now).await?;

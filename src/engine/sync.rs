@@ -77,7 +77,12 @@ pub async fn sync(
     options: &Options,
     stop: watch::Receiver<bool>,
 ) -> Result<Report, EngineError> {
-    let new = NewRun { kind: RunKind::Sync, trigger: options.trigger, started_at: ports.clock.now() };
+    let new = NewRun {
+        kind: RunKind::Sync,
+        trigger: options.trigger,
+        started_at: ports.clock.now(),
+        scheduled: options.scheduled.clone(),
+    };
     failpoint::reach("ledger-open");
     let interrupted = ports.ledger.unclosed_run().await?;
     let run_id = ports.ledger.open_run(&new).await?;

@@ -4,6 +4,7 @@
 //! rising order. An [`AuditLog`] has one session, which is read-only, and asks all its queries there.
 
 mod ad_hoc;
+mod claims;
 mod explain;
 mod facts;
 mod log;
@@ -16,6 +17,7 @@ mod verify;
 
 pub use super::cells::Value;
 pub use ad_hoc::SqlRows;
+pub use claims::StoreClaims;
 pub use log::AuditLog;
 pub use rows::{
     BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,

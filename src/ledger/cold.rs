@@ -1,14 +1,14 @@
 //! The methods of the port that are not hot, once for both databases.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::cells::{Cells, Value, unexpected};
-use super::sql::{Fence, Rows, Sql, statement};
+use super::sql::{Fence, Rows, Sql, Statement, statement};
 use super::statements::*;
 use super::{CustomerToCheck, LOST_LOCK, NewRun, Result};
 use crate::record::{
-    Action, BeliefEdit, Change, Counts, EditKind, Key, KeyScope, KnownAttribute, PlannedChange, RunStatus,
-    WaitTotal,
+    Action, BeliefEdit, Change, Claimed, Counts, EditKind, FINISHED_TIMES_MAX, Key, KeyScope, KnownAttribute,
+    MissedTimes, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
 };
 use crate::record::{DatedSize, RequestSizes};
 
@@ -52,19 +52,70 @@ pub(super) async fn request_sizes(session: &dyn Rows, store_id: i64) -> Result<R
 }
 
 pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> Result<i64> {
-    let steps = vec![
-        statement!(INTERRUPT, store_id, run.started_at),
+    let NewRun { kind, trigger, started_at, scheduled } = run;
+    let scheduled_for = scheduled.as_ref().map(|scheduled| scheduled.scheduled_for);
+    let mut steps = vec![
+        statement!(INTERRUPT, store_id, *started_at),
         statement!(
             OPEN_RUN,
             store_id,
-            run.kind.as_str(),
-            run.trigger.as_str(),
-            run.started_at,
+            kind.as_str(),
+            trigger.as_str(),
+            *started_at,
+            scheduled_for,
             env!("CARGO_PKG_VERSION")
         ),
-        statement!(OWN, store_id),
     ];
+    if let Some(ScheduledRun { missed, until, .. }) = scheduled {
+        steps.extend(missed.as_ref().map(|missed| record_missed(store_id, missed, *started_at, true)));
+        steps.push(statement!(KEEP_SCHEDULED_UNTIL, store_id, *until));
+    }
+    steps.push(statement!(OWN, store_id));
     int(session.write("open a run", None, steps).await?)
+}
+
+fn record_missed(store_id: i64, missed: &MissedTimes, at: DateTime<Utc>, by_run: bool) -> Statement {
+    let MissedTimes { first, last, times, reason } = missed;
+    statement!(RECORD_MISSED_TIMES, store_id, *first, *last, *times, reason.as_str(), at, i64::from(by_run))
+}
+
+pub(super) async fn claimed(session: &dyn Rows, store_id: i64) -> Result<Claimed> {
+    let doing = "read its scheduled times";
+    let rows = session.rows(doing, statement!(CLAIMED, store_id)).await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(Claimed::default()) };
+    let claimed = claimed_of(&mut Cells::of(row))?;
+    let Some(until) = claimed.until else { return Ok(claimed) };
+    let rows = session.rows(doing, statement!(FINISHED_TIMES, store_id, until, FINISHED_TIMES_MAX)).await?;
+    let finished = rows.into_iter().map(|row| Cells::of(row).time()).collect::<Result<_>>()?;
+    Ok(Claimed { finished, ..claimed })
+}
+
+/// Reads the columns of `claimed!`.
+pub(super) fn claimed_of(row: &mut Cells) -> Result<Claimed> {
+    Ok(Claimed {
+        until: row.maybe_time()?,
+        interrupted: row.maybe_time()?,
+        last_run: row.maybe_time()?.zip(row.maybe_time()?),
+        finished: Vec::new(),
+    })
+}
+
+pub(super) async fn pass_over(
+    session: &dyn Sql,
+    store_id: i64,
+    missed: Option<&MissedTimes>,
+    until: DateTime<Utc>,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let after = session.rows("read the missed times", statement!(MISSED_AFTER, store_id, until)).await?;
+    let first = after.into_iter().next().map(|row| Cells::of(row).maybe_time()).transpose()?.flatten();
+    let before_first = first.map(|first| first - TimeDelta::seconds(1));
+    let mut steps = vec![
+        statement!(REMOVE_MISSED_AFTER, store_id, until),
+        statement!(KEEP_SCHEDULED_UNTIL, store_id, before_first.map_or(until, |before| before.min(until))),
+    ];
+    steps.extend(missed.map(|missed| record_missed(store_id, missed, at, false)));
+    session.write("pass over scheduled times", None, steps).await.map(drop)
 }
 
 pub(super) async fn discard_plan(session: &dyn Sql, fence: Fence) -> Result<()> {

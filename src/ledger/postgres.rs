@@ -23,8 +23,8 @@ use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, c
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
-    BeliefEdit, Change, ChangeOutcome, Counts, Filter, InvalidRow, Key, KnownAttribute, PlannedChange,
-    RunStatus, StoreName, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, MissedTimes,
+    PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -101,6 +101,10 @@ impl LedgerReader for PostgresLedger {
         cold::request_sizes(&self.writer, self.writer.store_id).await
     }
 
+    async fn claimed(&self) -> Result<Claimed> {
+        cold::claimed(&self.writer, self.writer.store_id).await
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(self.url.expose(), self.writer.store_id, filter)
     }
@@ -112,6 +116,15 @@ impl Ledger for PostgresLedger {
         let run_id = cold::open_run(&self.writer, self.writer.store_id, run).await?;
         self.writer.set_run(run_id);
         Ok(run_id)
+    }
+
+    async fn pass_over(
+        &self,
+        missed: Option<&MissedTimes>,
+        until: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        cold::pass_over(&self.writer, self.writer.store_id, missed, until, at).await
     }
 
     async fn unclosed_run(&self) -> Result<Option<i64>> {

@@ -35,8 +35,8 @@ use self::writer::Writer;
 use super::sql::Fence;
 use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
 use crate::record::{
-    BeliefEdit, Change, ChangeOutcome, Counts, EditKind, Filter, InvalidRow, Key, KnownAttribute,
-    PlannedChange, RunStatus, StoreName, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KnownAttribute,
+    MissedTimes, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -108,6 +108,10 @@ impl LedgerReader for SqliteLedger {
         cold::request_sizes(&self.writer, self.store_id).await
     }
 
+    async fn claimed(&self) -> Result<Claimed> {
+        cold::claimed(&self.writer, self.store_id).await
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(&self.path, self.store_id, filter)
     }
@@ -119,6 +123,15 @@ impl Ledger for SqliteLedger {
         let run_id = cold::open_run(&self.writer, self.store_id, run).await?;
         lock::note_run(&self.path, run_id.max(lock::noted_run(&self.path)));
         Ok(run_id)
+    }
+
+    async fn pass_over(
+        &self,
+        missed: Option<&MissedTimes>,
+        until: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        cold::pass_over(&self.writer, self.store_id, missed, until, at).await
     }
 
     async fn unclosed_run(&self) -> Result<Option<i64>> {

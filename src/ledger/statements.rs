@@ -13,8 +13,52 @@ pub(super) const INTERRUPT: &str = "
     where id = (select owner_run_id from stores where id = $1) and finished_at is null";
 
 pub(super) const OPEN_RUN: &str = "
-    insert into runs (store_id, kind, trigger, status, started_at, version)
-    values ($1, $2, $3, 'planning', $4, $5)";
+    insert into runs (store_id, kind, trigger, status, started_at, scheduled_for, version)
+    values ($1, $2, $3, 'planning', $4, $5, $6)";
+
+/// Records times as missed: if `$7` is 1, the newest run stands for them.
+pub(super) const RECORD_MISSED_TIMES: &str = "
+    insert into missed_times (store_id, first_time, last_time, times, reason, at, run_id)
+    values ($1, $2, $3, $4, $5, $6, case when $7 = 1 then (select max(id) from runs where store_id = $1) end)";
+
+pub(super) const KEEP_SCHEDULED_UNTIL: &str = "update stores set scheduled_until = $2 where id = $1";
+
+/// The first of the missed times of the rows that reach past the time `$2`.
+pub(super) const MISSED_AFTER: &str =
+    "select min(first_time) from missed_times where store_id = $1 and last_time > $2";
+
+pub(super) const REMOVE_MISSED_AFTER: &str =
+    "delete from missed_times where store_id = $1 and last_time > $2";
+
+/// The columns of [`Claimed`](crate::record::Claimed), but for `finished`, of a store `s`.
+macro_rules! claimed {
+    () => {
+        "s.scheduled_until, (
+            select case when (r.finished_at is null or r.status = 'interrupted') and not exists (
+                    select 1 from missed_times m
+                    where m.store_id = r.store_id and m.first_time <= r.scheduled_for and m.last_time >= r.scheduled_for
+                ) then r.scheduled_for end
+            from runs r where r.store_id = s.id and r.scheduled_for is not null order by r.id desc limit 1
+        ), (
+            select r.started_at from runs r
+            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted'
+            order by r.id desc limit 1
+        ), (
+            select r.finished_at from runs r
+            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted'
+            order by r.id desc limit 1
+        )"
+    };
+}
+pub(super) use claimed;
+
+pub(super) const CLAIMED: &str = concat!("select ", claimed!(), " from stores s where s.id = $1");
+
+/// The first `$3` times after the time `$2` that have a run which ended.
+pub(super) const FINISHED_TIMES: &str = "
+    select scheduled_for from runs
+    where store_id = $1 and scheduled_for > $2 and finished_at is not null and status <> 'interrupted'
+    order by scheduled_for limit $3";
 
 /// Makes the newest run the owner: this process has the store's lock, so it is the run that was just inserted.
 pub(super) const OWN: &str = "

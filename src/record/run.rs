@@ -41,10 +41,12 @@ words! {
     Trigger {
         /// A person, or their cron.
         Manual = "manual",
-        /// A built-in scheduler. Not built yet.
+        /// The schedule of `attrsync serve`.
         Schedule = "schedule",
-        /// A change seen in the source. Not built yet.
+        /// A change seen in the source.
         Change = "change",
+        /// A request to the HTTP server of `attrsync serve`.
+        Api = "api",
     }
 }
 

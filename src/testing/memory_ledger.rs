@@ -8,6 +8,7 @@ mod catalog;
 mod pages;
 mod belief_edits;
 mod rows;
+mod scheduled;
 mod state;
 
 use std::ops::Bound;
@@ -17,12 +18,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use self::pages::MemoryPages;
-pub use self::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
+pub use self::rows::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use self::state::{State, lock};
 use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
-    Belief, BeliefEdit, Change, ChangeOutcome, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
-    Outcome, PlannedChange, RunStatus, StoreName, WaitTotal,
+    Belief, BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key,
+    KnownAttribute, MissedTimes, Outcome, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -102,6 +103,14 @@ impl MemoryStore {
         let mut state = self.state();
         let store = state.store(name);
         state.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run.clone()).collect()
+    }
+
+    /// The scheduled times of a store without a run, in the order in which they were recorded.
+    #[must_use]
+    pub fn missed_times(&self, name: &StoreName) -> Vec<MissedRow> {
+        let mut state = self.state();
+        let store = state.store(name);
+        state.missed.iter().filter(|(of, _)| *of == store).map(|(_, row)| row.clone()).collect()
     }
 
     /// The changes of a run, in key order.
@@ -198,6 +207,10 @@ impl LedgerReader for MemoryLedger {
         Ok(self.database.state().stores[self.store].sizes)
     }
 
+    async fn claimed(&self) -> Result<Claimed> {
+        Ok(self.database.state().claimed(self.store))
+    }
+
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         let (database, filter) = (Arc::clone(&self.database.0), filter.clone());
         Ok(Box::new(MemoryPages::new(database, self.store, filter)))
@@ -208,6 +221,16 @@ impl LedgerReader for MemoryLedger {
 impl Ledger for MemoryLedger {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
         Ok(self.database.writable("open a run")?.open_run(self.store, run))
+    }
+
+    async fn pass_over(
+        &self,
+        missed: Option<&MissedTimes>,
+        until: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.database.writable("pass over scheduled times")?.pass_over(self.store, missed, until, at);
+        Ok(())
     }
 
     async fn unclosed_run(&self) -> Result<Option<i64>> {

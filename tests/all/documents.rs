@@ -84,7 +84,8 @@ fn keys() -> Vec<String> {
         }
         let name = line.strip_prefix("# ").unwrap_or(line).split_once(" = ").map(|(name, _)| name);
         let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-        keys.extend(name.filter(is_name).map(|name| format!("{section}.{name}")));
+        let key = |name: &str| if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
+        keys.extend(name.filter(is_name).map(key));
     }
     keys
 }

@@ -22,7 +22,7 @@ fn only_where(words: &[&str], allowed: impl Fn(&Source) -> bool) {
 }
 
 /// Modules that decide and do nothing else.
-const PURE: &[&str] = &["plan", "record", "retry", "push", "debounce", "attention"];
+const PURE: &[&str] = &["plan", "record", "retry", "push", "debounce", "attention", "schedule"];
 
 #[test]
 fn pure_modules_do_no_io_and_know_no_clock() {
@@ -90,6 +90,7 @@ fn adapters_are_built_in_one_place() {
 fn each_library_is_used_in_its_modules_only() {
     only_where(&["sqlx"], |source| source.is_in_any(&["database", "source", "ledger", "private_postgres"]));
     only_where(&["rusqlite"], |source| source.is_in("ledger"));
+    only_where(&["jiff"], |source| source.is_in_any(&["schedule", "config"]));
     only_where(&["reqwest"], |source| source.is_in("destination"));
     only_where(&["clap", "clap_complete", "clap_mangen", "anyhow", "indicatif"], |source| {
         source.is_in("cli") || source.path == "src/main.rs"

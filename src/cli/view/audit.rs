@@ -8,7 +8,7 @@ use serde_json::{Result, Value};
 use super::table::aligned;
 use super::text::{brief, duration, number, tame};
 use crate::ledger::audit::{BeliefEditRow, FailedChange, RequestRow, RunRow, RunTotals, StoreRow};
-use crate::record::{InvalidRow, WaitTotal};
+use crate::record::{InvalidRow, MissedTimes, WaitTotal};
 
 /// A column: its heading and the field that it shows.
 type Column = (&'static str, &'static str);
@@ -19,6 +19,7 @@ const RUN: &[Column] = &[
     ("status", "status"),
     ("started", "started_at"),
     ("took", "duration_ms"),
+    ("scheduled for", "scheduled_for"),
     ("planned", "planned"),
     ("confirmed", "confirmed"),
     ("rejected", "rejected"),
@@ -68,6 +69,8 @@ const EDIT: &[Column] = &[
     ("entries", "count"),
     ("reason", "reason"),
 ];
+
+const MISSED: &[Column] = &[("first", "first"), ("last", "last"), ("times", "times"), ("reason", "reason")];
 
 const WAIT: &[Column] = &[("reason", "reason"), ("waits", "waits"), ("milliseconds", "milliseconds")];
 
@@ -137,19 +140,21 @@ pub(crate) struct RunLists {
     pub(crate) edits: Vec<BeliefEditRow>,
     pub(crate) invalid: Vec<InvalidRow>,
     pub(crate) waits: Vec<WaitTotal>,
+    pub(crate) missed: Option<MissedTimes>,
     /// How many rows there are.
     pub(crate) totals: RunTotals,
 }
 
 /// One run with its requests, failures, belief edits and invalid rows. Its store is named if the ledger has several.
 pub(crate) fn run(run: &impl Serialize, stores: usize, lists: &RunLists) -> Result<String> {
-    let RunLists { requests, failures, edits, invalid, waits, totals } = lists;
+    let RunLists { requests, failures, edits, invalid, waits, missed, totals } = lists;
     let run = serde_json::to_value(run)?;
     let is_active = ["in_flight", "to_come"].iter().any(|field| run[field].as_i64().is_some_and(|n| n > 0));
     let store = if stores > 1 { STORE } else { &[] };
     let active = if is_active { ACTIVE } else { &[] };
-    let columns = [&RUN[..1], store, &RUN[1..6], active, &RUN[6..]].concat();
+    let columns = [&RUN[..1], store, &RUN[1..7], active, &RUN[7..]].concat();
     let mut text = pairs(&columns, &run);
+    text += &section("scheduled times that the run stands for", MISSED, missed.as_slice())?;
     text += &section("waited for", WAIT, waits)?;
     text += &(section("requests", REQUEST, requests)? + &unlisted(requests, totals.requests, MORE));
     text += &(section("belief edits", EDIT, edits)? + &unlisted(edits, totals.belief_edits, MORE));
@@ -206,7 +211,7 @@ fn cell(field: &str, record: &Value) -> String {
     match &record[field] {
         Value::Null => String::new(),
         Value::String(text) if field == "value" || field.ends_with("_value") => brief(text),
-        Value::String(text) if field.ends_with("_at") || field == "since" => moment(text),
+        Value::String(text) if is_time(field) => moment(text),
         Value::String(text) => text.clone(),
         Value::Number(value) => match value.as_i64() {
             Some(millis) if field == "duration_ms" => took(millis),
@@ -215,6 +220,11 @@ fn cell(field: &str, record: &Value) -> String {
         },
         other => other.to_string(),
     }
+}
+
+/// Whether a field is a time.
+fn is_time(field: &str) -> bool {
+    field.ends_with("_at") || ["since", "scheduled_for", "first", "last"].contains(&field)
 }
 
 /// Returns `2026-01-02 03:04:05` for an RFC 3339 time in UTC.
@@ -288,6 +298,7 @@ customer  attribute  value     outcome   request  reason
             started_at,
             planned_at: Some(started_at),
             finished_at: Some(started_at),
+            scheduled_for: None,
             duration_ms: Some(3_725_000),
             needs_attention: true,
             counts: Counts {

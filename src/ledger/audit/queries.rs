@@ -12,7 +12,7 @@ macro_rules! runs {
     ($condition:literal) => {
         concat!(
             "select r.id, r.store_id, s.api_url, s.hash, r.kind, r.trigger, r.status, r.started_at, r.planned_at,
-                r.finished_at, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
+                r.finished_at, r.scheduled_for, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
                 r.planned, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.message, r.version
             from runs r join stores s on s.id = r.store_id ",
             $condition
@@ -175,6 +175,7 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
     let (id, store_id, api_url, hash) = (row.int()?, row.int()?, row.text()?, row.text()?);
     let (kind, trigger, status) = (row.text()?, row.text()?, row.text()?);
     let (started_at, planned_at, finished_at) = (row.time()?, row.maybe_time()?, row.maybe_time()?);
+    let scheduled_for = row.maybe_time()?;
     // The end of an interrupted run is not known: the next run closed it.
     let ended_at = finished_at.filter(|_| status != RunStatus::Interrupted.as_str());
     Ok(RunRow {
@@ -187,6 +188,7 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
         started_at,
         planned_at,
         finished_at,
+        scheduled_for,
         duration_ms: ended_at.map(|ended_at| (ended_at - started_at).num_milliseconds()),
         needs_attention: finished_at.is_some() && status != RunStatus::Succeeded.as_str(),
         status,

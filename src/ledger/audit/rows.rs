@@ -41,6 +41,8 @@ pub struct RunRow {
     pub planned_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// The scheduled time that it is for.
+    pub scheduled_for: Option<DateTime<Utc>>,
     /// How long it took, in milliseconds, if it ended; nothing for an interrupted run, whose end is not known.
     pub duration_ms: Option<i64>,
     /// Whether it ended in another way than with success.

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 
 use super::log::{AuditLog, Location};
 use crate::ledger::{CustomerToCheck, EntryPages, LedgerReader, Result, cold, postgres, sqlite};
-use crate::record::RequestSizes;
-use crate::record::{Filter, KnownAttribute};
+use crate::record::{Claimed, Filter, KnownAttribute, RequestSizes};
 
 impl AuditLog {
     /// What the ledger knows of one store, for a plan.
@@ -35,6 +34,10 @@ impl LedgerReader for StoreReader<'_> {
 
     async fn request_sizes(&self) -> Result<RequestSizes> {
         cold::request_sizes(&self.audit.session, self.store_id).await
+    }
+
+    async fn claimed(&self) -> Result<Claimed> {
+        cold::claimed(&self.audit.session, self.store_id).await
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {

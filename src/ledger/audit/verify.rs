@@ -12,6 +12,7 @@ mod fold;
 mod history;
 mod requests;
 mod runs;
+mod scheduled;
 mod schema;
 mod stores;
 #[cfg(test)]
@@ -93,7 +94,12 @@ impl AuditLog {
         vec![
             check("database", self.database_good(), DATABASE, self.database().await),
             check("schema", "the tables are those of the migrations", SCHEMA, schema::flaws(session).await),
-            check("stores", "names, owners and learned sizes are right", COUNTS, stores::flaws(self).await),
+            check(
+                "stores",
+                "names, owners, learned sizes and scheduled times are right",
+                COUNTS,
+                self.stores_flaws().await,
+            ),
             check("runs", format!("{runs} runs count what they have"), COUNTS, runs::flaws(session).await),
             check(
                 "requests",
@@ -109,6 +115,12 @@ impl AuditLog {
             ),
             self.open_runs().await,
         ]
+    }
+
+    async fn stores_flaws(&self) -> Result<Flaws> {
+        let mut flaws = stores::flaws(self).await?;
+        flaws.append(scheduled::flaws(self).await?);
+        Ok(flaws)
     }
 
     async fn history(&self, progress: &Progress) -> Result<Flaws> {

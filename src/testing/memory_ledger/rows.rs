@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::record::{Action, BeliefEdit, Counts, Key, Outcome, RequestOutcome, RunKind, RunStatus, Trigger};
+use crate::record::{
+    Action, BeliefEdit, Counts, Key, MissedTimes, Outcome, RequestOutcome, RunKind, RunStatus, Trigger,
+};
 
 /// A row of `runs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +23,23 @@ pub struct RunRow {
     pub planned_at: Option<DateTime<Utc>>,
     /// When it was closed, or found interrupted.
     pub finished_at: Option<DateTime<Utc>>,
+    /// The scheduled time that it is for.
+    pub scheduled_for: Option<DateTime<Utc>>,
     /// Its counts.
     pub counts: Counts,
     /// Why it ended early.
     pub message: Option<String>,
+}
+
+/// A row of `missed_times`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissedRow {
+    /// The times, and why they have no run.
+    pub times: MissedTimes,
+    /// When they were recorded.
+    pub at: DateTime<Utc>,
+    /// The run that stands for them.
+    pub run_id: Option<i64>,
 }
 
 /// A row of `requests`.

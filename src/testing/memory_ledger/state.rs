@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::rows::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
+use super::rows::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::RequestSizes;
 use crate::record::{
@@ -19,6 +19,7 @@ use crate::record::{
 pub(super) struct StoreRow {
     pub(super) name: StoreName,
     pub(super) sizes: RequestSizes,
+    pub(super) scheduled_until: Option<DateTime<Utc>>,
     pub(super) owner_run_id: Option<i64>,
     pub(super) locked_by: Option<u64>,
 }
@@ -28,6 +29,7 @@ pub(super) struct StoreRow {
 pub(super) struct State {
     pub(super) stores: Vec<StoreRow>,
     pub(super) runs: Vec<(usize, RunRow)>,
+    pub(super) missed: Vec<(usize, MissedRow)>,
     pub(super) requests: Vec<RequestRow>,
     pub(super) changes: BTreeMap<(i64, Key), ChangeRow>,
     pub(super) entries: BTreeMap<(usize, Key), Entry>,
@@ -52,6 +54,7 @@ impl State {
                 self.stores.push(StoreRow {
                     name: name.clone(),
                     sizes: RequestSizes::default(),
+                    scheduled_until: None,
                     owner_run_id: None,
                     locked_by: None,
                 });
@@ -89,6 +92,9 @@ impl State {
             left.finished_at = Some(run.started_at);
         }
         let id = next_id(self.runs.len());
+        if let Some(scheduled) = &run.scheduled {
+            self.claim(store, id, scheduled, run.started_at);
+        }
         self.stores[store].owner_run_id = Some(id);
         self.runs.push((
             store,
@@ -100,6 +106,7 @@ impl State {
                 started_at: run.started_at,
                 planned_at: None,
                 finished_at: None,
+                scheduled_for: run.scheduled.as_ref().map(|scheduled| scheduled.scheduled_for),
                 counts: Counts::default(),
                 message: None,
             },

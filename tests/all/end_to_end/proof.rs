@@ -5,6 +5,9 @@ use std::path::Path;
 
 use attrsync::config::LedgerConfig;
 use attrsync::ledger::audit::{AuditLog, Progress};
+use attrsync::ledger::sqlite::SqliteLedger;
+use attrsync::ledger::{Ledger as _, NewRun};
+use attrsync::record::{MissedTimes, RunKind, RunStatus, ScheduledRun, Trigger};
 use serde_json::Value;
 
 use super::world::{LedgerKind, World, until};
@@ -64,6 +67,8 @@ const ROWS: &[(&str, &str)] = &[
     ("entries", "customer_id = 9"),
     ("belief_edits", "edit = 'invalidate'"),
     ("attributes", "attribute_id = 1"),
+    ("runs", "scheduled_for is not null and status = 'failed'"),
+    ("missed_times", "run_id is not null"),
 ];
 
 /// The columns in which another value could as well be the truth: nothing else in the ledger depends on them.
@@ -77,6 +82,9 @@ const NOTHING_DEPENDS_ON: &[&str] = &[
     "belief_edits.reason",
     "attributes.name",
     "attributes.type",
+    // How many times a schedule has from one time to another is not in the ledger.
+    "missed_times.times",
+    "missed_times.reason",
 ];
 
 /// Edits of tables, and of rows that are not columns of one.
@@ -102,6 +110,13 @@ const OTHER_EDITS: &[&str] = &[
     "insert into belief_edits select 2, null, null, 'invalidate', 20, 'by hand', max(started_at), null from runs",
     "insert into entries (store_id, customer_id, attribute_id, value, belief, run_id, updated_at)
         select 1, 99, 1, value, belief, run_id, updated_at from entries where customer_id = 3",
+    SCHEDULED_TWICE,
+    "insert into missed_times select store_id, scheduled_for, scheduled_for, 1, null, 'by hand', started_at from runs
+        where scheduled_for is not null and status = 'failed'",
+    "update missed_times set last_time = replace(last_time, '1970', '1971')",
+    "update missed_times set first_time = last_time",
+    "update stores set scheduled_until = null",
+    "delete from missed_times where run_id is null",
     "drop view outcomes",
     "drop view outcomes; create view outcomes as select * from changes",
     "drop index requests_by_run",
@@ -109,9 +124,44 @@ const OTHER_EDITS: &[&str] = &[
     "create trigger t after update on entries begin delete from entries; end",
 ];
 
+/// Gives the time of one run to another that ended.
+const SCHEDULED_TWICE: &str = "update runs set trigger = 'schedule', scheduled_for = (
+        select scheduled_for from runs where scheduled_for is not null and status = 'failed'
+    ) where id = 1";
+
+/// Adds scheduled runs: one that ended and stands for two missed times, and one whose time was missed because it was
+/// interrupted.
+fn run_scheduled(path: &Path) {
+    let at = |hours| chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(hours);
+    let missed = |first, last, times| MissedTimes {
+        first: at(first),
+        last: at(last),
+        times,
+        reason: "the machine or serve was not running".to_owned(),
+    };
+    let run = |hour, missed| NewRun {
+        kind: RunKind::Sync,
+        trigger: Trigger::Schedule,
+        started_at: at(hour),
+        scheduled: Some(ScheduledRun { scheduled_for: at(hour), missed, until: at(hour) }),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let config = LedgerConfig::Sqlite(path.to_owned());
+        let audit = AuditLog::open(&config).await.expect("opens").expect("a ledger");
+        let name = audit.claims().await.expect("reads").remove(0).name;
+        let ledger = SqliteLedger::open(path, &name).await.expect("opens");
+        ledger.open_run(&run(1, None)).await.expect("opens a run");
+        ledger.pass_over(Some(&missed(1, 1, 1)), at(1), at(2)).await.expect("passes over");
+        let ended = ledger.open_run(&run(5, Some(missed(3, 4, 2)))).await.expect("opens a run");
+        ledger.close_run(ended, RunStatus::Failed, Some("why"), at(6)).await.expect("closes");
+    });
+}
+
 #[test]
 fn every_edit_by_hand_is_found() {
     let world = eventful(LedgerKind::File);
+    run_scheduled(&world.path().join("ledger.db"));
     let copy = world.path().join("copy.db");
     let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("opens");
     ledger.execute("vacuum into ?1", [copy.to_str()]).expect("copies");

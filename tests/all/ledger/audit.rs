@@ -182,7 +182,8 @@ async fn equal_invalid_rows_are_stored_once() {
 async fn save_invalid_rows(ledger: &dyn Ledger, config: &LedgerConfig) {
     // The order of rows is that of the source, and says nothing.
     for (customers, stored) in [(&[1, 2][..], 2), (&[2, 1], 2), (&[1, 1], 4), (&[1], 5), (&[1], 5)] {
-        let run = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0) };
+        let run =
+            NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0), scheduled: None };
         let run = ledger.open_run(&run).await.unwrap();
         let row = |customer: &i64| InvalidRow {
             customer_id: Some(*customer),

@@ -14,6 +14,7 @@ mod outcomes;
 mod plan;
 pub(crate) mod postgres;
 mod runs;
+mod scheduled;
 pub(crate) mod sqlite;
 mod tables;
 
@@ -57,6 +58,12 @@ on_every_backend! {
         the_sizes_of_requests_are_kept_and_forgotten,
         two_stores_of_one_ledger_do_not_touch_each_other,
         a_store_has_one_lock,
+    },
+    scheduled::{
+        a_run_claims_its_time,
+        an_interrupted_time_is_open_until_it_is_missed,
+        a_clock_that_was_set_back_takes_missed_times_back,
+        stores_have_their_own_times,
     },
     plan::{
         a_plan_is_saved_sealed_and_read_in_pages,

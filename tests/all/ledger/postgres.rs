@@ -41,7 +41,7 @@ pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change
 }
 
 pub(crate) async fn planned_run(ledger: &dyn Ledger, changes: &[Change]) -> i64 {
-    let run = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0) };
+    let run = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0), scheduled: None };
     let run = ledger.open_run(&run).await.unwrap();
     let invalid = InvalidRow {
         customer_id: None,

@@ -15,7 +15,7 @@ use crate::record::{Counts, INVALID_ROWS_KEPT, RunKind, RunStatus, Trigger};
 /// Each run with what the other tables hold of it, its place among the runs of its store, and its place among the syncs.
 const RUNS: &str = "
     select r.id, r.store_id, r.kind, r.trigger, r.status, r.started_at, r.planned_at, r.finished_at,
-        r.plan_removed_at, r.message, r.belief_edits,
+        r.plan_removed_at, r.scheduled_for, r.message, r.belief_edits,
         r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.confirmed,
         r.altered, r.rejected, r.unknown, r.deferred, r.requests,
         coalesce(c.planned, 0), coalesce(c.sending, 0), coalesce(c.confirmed, 0), coalesce(c.altered, 0),
@@ -78,6 +78,8 @@ struct Run {
     planned_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     plan_removed_at: Option<DateTime<Utc>>,
+    /// Whether it has a `scheduled_for` although no schedule started it, or none although one did.
+    contradicts_trigger: bool,
     has_message: bool,
     belief_edits: i64,
     counts: Counts,
@@ -95,12 +97,13 @@ struct Run {
 fn run(cells: &mut Cells) -> Result<Run, String> {
     let store_id = some_int(cells, "store_id")?;
     let kind = word(cells, "kind", RunKind::from_word)?;
-    word(cells, "trigger", Trigger::from_word)?;
+    let trigger = word(cells, "trigger", Trigger::from_word)?;
     let status = word(cells, "status", RunStatus::from_word)?;
     let started_at = some_time(cells, "started_at")?;
     let planned_at = time(cells, "planned_at")?;
     let finished_at = time(cells, "finished_at")?;
     let plan_removed_at = time(cells, "plan_removed_at")?;
+    let scheduled_for = time(cells, "scheduled_for")?;
     let has_message = text(cells, "message")?.is_some();
     let belief_edits = some_int(cells, "belief_edits")?;
     let counts = cells.counts().map_err(|error| error.to_string())?;
@@ -129,6 +132,7 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
         planned_at,
         finished_at,
         plan_removed_at,
+        contradicts_trigger: scheduled_for.is_some() != (trigger == Trigger::Schedule),
         has_message,
         belief_edits,
         counts,
@@ -154,6 +158,9 @@ impl Run {
         let follows = |pair: &[DateTime<Utc>]| (-CLOCK_STEP..LONGEST_RUN).contains(&(pair[1] - pair[0]));
         if !times.windows(2).all(follows) {
             problems.push("its started_at, planned_at and finished_at do not follow each other".to_owned());
+        }
+        if self.contradicts_trigger {
+            problems.push("its trigger and its scheduled_for contradict each other".to_owned());
         }
         if self.refers_to_nothing {
             problems.push("its invalid_rows_run_id is no earlier run of its store".to_owned());

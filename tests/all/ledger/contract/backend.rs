@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName, WaitTotal};
-use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
+use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 
 /// A database with a ledger. It outlives the handles of the ledger.
 #[async_trait]
@@ -20,6 +20,9 @@ pub(crate) trait Backend: Sync {
 
     /// Returns the runs of a store, oldest first.
     async fn runs(&self, store: &StoreName) -> Vec<RunRow>;
+
+    /// Returns the scheduled times of a store without a run, in the order in which they were recorded.
+    async fn missed_times(&self, store: &StoreName) -> Vec<MissedRow>;
 
     /// Returns the changes of a run, in key order.
     async fn changes(&self, run_id: i64) -> Vec<ChangeRow>;

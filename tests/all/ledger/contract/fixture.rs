@@ -25,7 +25,7 @@ pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 pub(crate) fn new_run(seconds: i64) -> NewRun {
-    NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(seconds) }
+    NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(seconds), scheduled: None }
 }
 
 pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change {

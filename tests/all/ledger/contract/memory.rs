@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{Entry, InvalidRow, Key, Outcome, StoreName, WaitTotal};
-use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, MemoryStore, RequestRow, RunRow};
+use attrsync::testing::memory_ledger::{
+    BeliefEditRow, ChangeRow, MemoryStore, MissedRow, RequestRow, RunRow,
+};
 
 use super::backend::Backend;
 use super::fixture::{Scene, at, change, new_run, store};
@@ -33,6 +35,10 @@ impl Backend for MemoryBackend {
 
     async fn runs(&self, store: &StoreName) -> Vec<RunRow> {
         self.0.runs(store)
+    }
+
+    async fn missed_times(&self, store: &StoreName) -> Vec<MissedRow> {
+        self.0.missed_times(store)
     }
 
     async fn changes(&self, run_id: i64) -> Vec<ChangeRow> {

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use attrsync::config::LedgerConfig;
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{
-    Action, Belief, BeliefEdit, Counts, EditKind, Entry, InvalidRow, Key, KeyScope, Outcome, RequestOutcome,
-    RunKind, RunStatus, StoreName, Trigger, WaitReason, WaitTotal,
+    Action, Belief, BeliefEdit, Counts, EditKind, Entry, InvalidRow, Key, KeyScope, MissedTimes, Outcome,
+    RequestOutcome, RunKind, RunStatus, StoreName, Trigger, WaitReason, WaitTotal,
 };
-use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, RequestRow, RunRow};
+use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use chrono::{DateTime, Utc};
 
 use super::backend::Backend;
@@ -96,11 +96,27 @@ impl<D: Database> Backend for Tables<D> {
                 started_at: row.time("started_at"),
                 planned_at: row.maybe_time("planned_at"),
                 finished_at: row.maybe_time("finished_at"),
+                scheduled_for: row.maybe_time("scheduled_for"),
                 counts: row.counts(),
                 message: row.maybe_text("message"),
             }
         };
         rows.iter().map(run).collect()
+    }
+
+    async fn missed_times(&self, store: &StoreName) -> Vec<MissedRow> {
+        let rows = self.of_store("missed_times", store, &format!("t.{}", self.0.row_order())).await;
+        let missed = |row: &Row| MissedRow {
+            times: MissedTimes {
+                first: row.time("first_time"),
+                last: row.time("last_time"),
+                times: row.int("times"),
+                reason: row.text("reason"),
+            },
+            at: row.time("at"),
+            run_id: row.maybe_int("run_id"),
+        };
+        rows.iter().map(missed).collect()
     }
 
     async fn changes(&self, run_id: i64) -> Vec<ChangeRow> {
