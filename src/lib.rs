@@ -6,12 +6,14 @@
 //! response means, [`push`] decides what is sent, [`debounce`] gathers notifications of the source, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
 //! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `database` opens
 //! sessions with Postgres, `worker_thread` runs its readers, `pgcopy` decodes what they read, `error_chain` writes an
-//! error with its causes, `one_line` makes text from outside harmless, `tries` tries a database again, [`failpoint`]
+//! error with its causes, `one_line` makes text from outside harmless, `duration_text` writes durations, `file_kind` names what is not a file, `tries` tries a database again, [`failpoint`]
 //! lets the crash harness end a run at a named place. [`private_postgres`] starts a Postgres server for the demo, tests and benchmarks.
 
 mod database;
 mod worker_thread;
+mod duration_text;
 mod error_chain;
+mod file_kind;
 mod one_line;
 mod tries;
 mod pgcopy;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::duration_text::{duration, whole_seconds};
 use crate::error_chain::with_causes;
 use crate::record::WaitReason;
 use crate::retry;
@@ -41,7 +42,7 @@ impl Tries {
         }
         let pause = retry::backoff(self.failures, PAUSE_FIRST, PAUSE_MAX, fastrand::f64()).min(left);
         if self.failures == 1 {
-            let most = humantime::format_duration(self.give_up_after);
+            let most = duration(self.give_up_after);
             tracing::warn!(
                 "the {} cannot be used now; trying again for at most {most}: {error}",
                 self.reason
@@ -52,12 +53,11 @@ impl Tries {
         true
     }
 
-    /// How often it was tried, for the message of the failure: ` (tried 5 times in 10m)`; nothing for a single try.
+    /// How often it was tried, for the message of the failure: ` (tried 5 times in 10 min)`; nothing for a single try.
     pub(crate) fn count(&self) -> String {
         match self.first_failure {
             Some(since) if self.failures > 1 => {
-                let time = humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()));
-                format!(" (tried {} times in {time})", self.failures)
+                format!(" (tried {} times in {})", self.failures, whole_seconds(since.elapsed()))
             }
             _ => String::new(),
         }
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::from_secs(600));
         assert!((20..60).contains(&tries.failures), "{} tries", tries.failures);
         let count = tries.count();
-        assert!(count.starts_with(" (tried ") && count.ends_with(" times in 10m)"), "{count}");
+        assert!(count.starts_with(" (tried ") && count.ends_with(" times in 10 min)"), "{count}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::destination::{Destination, ReadError};
+use crate::duration_text::whole_seconds;
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::diff::OutOfOrder;
 use crate::push::Notice;
@@ -25,7 +26,7 @@ pub struct GaveUp {
 }
 
 fn tried(tries: u32, took: Duration) -> String {
-    let took = humantime::format_duration(Duration::from_secs(took.as_secs()));
+    let took = whole_seconds(took);
     if tries > 1 { format!(", tried {tries} times in {took}; the last response") } else { String::new() }
 }
 

@@ -81,6 +81,11 @@ impl SqliteLedger {
         place::caution(&place::resolve(path).ok()?)
     }
 
+    /// Returns why what is read of the ledger at `path` may be old, although nothing is wrong with it now.
+    pub(crate) fn caution_of_reader(path: &Path) -> Option<String> {
+        place::caution_of_reader(&place::resolve(path).ok()?)
+    }
+
     /// Checks whether a ledger is safe at `path`.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::duration_text::whole_seconds;
 use crate::record::Counts;
 
 /// What to do about a store that does not respond, or not clearly.
@@ -95,7 +96,7 @@ impl CircuitBreaker {
         let is_over = |row: Row, allowed| row.count >= allowed && row.lasted() >= self.give_up_after;
         let within = |row: Row| match row.lasted().as_secs() {
             0 => String::new(),
-            seconds => format!(" within {}", humantime::format_duration(Duration::from_secs(seconds))),
+            _ => format!(" within {}", whole_seconds(row.lasted())),
         };
         let why = if is_over(self.failures, self.failures_allowed) {
             format!("{} calls in a row failed{}", self.failures.count, within(self.failures))
@@ -138,7 +139,7 @@ mod tests {
         let (why, _) = breaker.tripped(&none).expect("it trips");
         assert_eq!(
             why,
-            "502 calls in a row failed within 10m; the last response: 503 Busy (the store's request id: 4f1)"
+            "502 calls in a row failed within 10 min; the last response: 503 Busy (the store's request id: 4f1)"
         );
         breaker.responded();
         assert_eq!(breaker.tripped(&none), None);
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(breaker.tripped(&Counts::default()), None);
         breaker.limited(response(429), 12 * MINUTE);
         let (why, _) = breaker.tripped(&Counts::default()).expect("it trips");
-        assert!(why.contains("for being too many within 11m; the last response: 429 Busy"), "{why}");
+        assert!(why.contains("for being too many within 11 min; the last response: 429 Busy"), "{why}");
     }
 
     #[test]

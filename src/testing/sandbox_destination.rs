@@ -15,6 +15,7 @@ use crate::destination::bigcommerce::pacing::InFlight;
 use crate::destination::bigcommerce::transport::{RawResponse, Transport};
 use crate::destination::bigcommerce::{BigCommerce, Method, headers};
 use crate::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
+use crate::duration_text::duration;
 use crate::record::{Key, StoreName};
 use crate::sandbox::exchange::{Delivery, SharedModel, exchange, lock, start_clock};
 use crate::sandbox::{Model, Received, route, wire};
@@ -99,7 +100,7 @@ impl Transport for InProcess {
             }
             Ok(Delivery::Truncated(_)) => "the response's body was truncated".to_owned(),
             Ok(Delivery::Reset | Delivery::Silent) => "the connection was reset".to_owned(),
-            Err(_) => format!("no response within {}", humantime::format_duration(self.request_timeout)),
+            Err(_) => format!("no response within {}", duration(self.request_timeout)),
         };
         Err(Response::Lost { reason })
     }

@@ -279,7 +279,7 @@ async fn a_response_that_takes_too_long_is_lost() {
     for sent in [0, 20, whole.len() - 1] {
         let server = HttpServer::start([Act::Hang(whole[..sent].to_vec())]);
         let reason = lost(impatient(&server.url()).upsert(&ITEM).await);
-        assert_eq!(reason, "no complete response within 300ms");
+        assert_eq!(reason, "no complete response within 300 ms");
     }
 }
 

@@ -215,7 +215,7 @@ loyalty_tier (1): 1,200 to create, 2 to update
 
 Plan: 1,200 to create, 2 to update, 0 to delete · 121 calls
 5 unchanged
-About 1 min 0 s: 121 calls of at most 10 values, and the store allows 120 in 30 s.
+About 1 min: 121 calls of at most 10 values, and the store allows 120 in 30 s.
 "
         );
     }

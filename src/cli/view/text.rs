@@ -1,9 +1,9 @@
 //! Values, numbers and times as a person reads them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::one_line::controls;
 use crate::record::InvalidRow;
@@ -34,7 +34,43 @@ pub(crate) fn brief(value: &str) -> String {
     }
 }
 
+pub(crate) use crate::duration_text::{duration, whole_seconds};
 pub(crate) use crate::one_line::one_line as tame;
+
+/// Returns the beginning of a text that is at most so many columns wide.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut width = 0;
+    let fits = |char: &char| {
+        width += char.width().unwrap_or(0);
+        width < columns
+    };
+    let mut cut: String = text.chars().take_while(fits).collect();
+    if columns > 0 {
+        cut.push('…');
+    }
+    cut
+}
+
+/// Returns a text in lines of at most so many columns. A longer word has a line of its own.
+pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() {
+            if line.width() + 1 + word.width() > columns {
+                lines.push(std::mem::take(&mut line));
+            } else {
+                line.push(' ');
+            }
+        }
+        line += word;
+    }
+    lines.push(line);
+    lines
+}
 
 /// `loyalty_tier (1)`, or the id alone if no name is known.
 pub(crate) fn attribute_name(id: i64, names: &BTreeMap<i64, String>) -> String {
@@ -64,25 +100,6 @@ pub(crate) fn number(number: impl TryInto<i128>) -> String {
 /// `1 call`, `2 calls`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(count), if count == 1 { "" } else { "s" })
-}
-
-/// Returns a duration in its two largest units: `1 h 2 min`, `3.4 s`, `120 ms`.
-pub(crate) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0 => format!("{} ms", duration.as_millis()),
-        1..60 => format!("{:.1} s", duration.as_secs_f64()),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-/// Returns a duration in whole seconds: `41 s`, `2 min 5 s`, `1 h 2 min`.
-pub(crate) fn whole_seconds(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds => duration(Duration::from_secs(seconds)),
-    }
 }
 
 /// Returns a time to the second: `2026-01-02 03:04:05`.
@@ -116,6 +133,11 @@ mod tests {
     }
 
     #[test]
+    fn wide_characters_count_twice() {
+        assert_eq!(cut("数据库正在启动", 7), "数据库…");
+    }
+
+    #[test]
     fn numbers_are_grouped() {
         for (value, shown) in
             [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567"), (100_000, "100,000")]
@@ -123,14 +145,5 @@ mod tests {
             assert_eq!(number(value), shown);
         }
         assert_eq!((counted(1, "call"), counted(2000, "call")), ("1 call".into(), "2,000 calls".into()));
-    }
-
-    #[test]
-    fn a_duration_has_fitting_units() {
-        for (millis, shown) in
-            [(120, "120 ms"), (3400, "3.4 s"), (62_000, "1 min 2 s"), (3_720_000, "1 h 2 min")]
-        {
-            assert_eq!(duration(Duration::from_millis(millis)), shown);
-        }
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     fn a_long_wait_is_a_warning_once_and_its_end_is_told() {
         let mut log = WaitLog::default();
         let limited = |waited| wait(1, WaitReason::Limited, waited, Some(300 - waited));
-        let begin = "waiting at most 5 min 0 s: the store asked to wait (429)".to_owned();
+        let begin = "waiting at most 5 min: the store asked to wait (429)".to_owned();
         assert_eq!(see(&mut log, Some(&limited(0)), 0), [(Level::WARN, begin)]);
         assert_eq!(see(&mut log, Some(&limited(100)), 100), []);
         assert_eq!(see(&mut log, Some(&limited(299)), 299), []);

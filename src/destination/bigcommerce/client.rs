@@ -18,6 +18,7 @@ use super::quota::Ending;
 use super::transport::{RawResponse, Transport};
 use crate::config::{Secret, is_loopback};
 use crate::destination::Response;
+use crate::duration_text::duration;
 use crate::error_chain::with_causes;
 use crate::record::StoreName;
 
@@ -150,7 +151,7 @@ impl Client {
 
     fn lost(&self, error: reqwest::Error) -> Response {
         let reason = if error.is_timeout() {
-            format!("no complete response within {}", humantime::format_duration(self.request_timeout))
+            format!("no complete response within {}", duration(self.request_timeout))
         } else {
             format!("the connection failed before the response was complete: {}", self.reason(error))
         };

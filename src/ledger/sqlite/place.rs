@@ -5,11 +5,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::paths::folder;
 use super::rights;
+use crate::file_kind::other_than_file;
 use crate::ledger::{LedgerError, Result};
 
 /// Returns the path without symbolic links: two names of one ledger must not have two locks. A link to a file that is
@@ -33,23 +34,16 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 /// Fails if something that is not a file is at `path`. Opening a pipe would wait for ever.
 pub(super) fn refuse_other_kinds(path: &Path) -> Result<()> {
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
-    let kind = metadata.file_type();
-    let what = match () {
-        () if kind.is_file() => return Ok(()),
-        () if kind.is_dir() => {
-            return Err(LedgerError::Unusable(format!(
-                "the ledger {0} is a folder: name a file in it in [ledger] url, as in sqlite:{0}/ledger.db",
-                path.display()
-            )));
+    let Some(what) = other_than_file(metadata.file_type()) else { return Ok(()) };
+    let shown = path.display();
+    Err(LedgerError::Unusable(match metadata.is_dir() {
+        true => {
+            format!(
+                "the ledger {shown} is {what}: name a file in it in [ledger] url, as in sqlite:{shown}/ledger.db"
+            )
         }
-        () if kind.is_fifo() => "a pipe",
-        () if kind.is_socket() => "a socket",
-        () => "a device",
-    };
-    Err(LedgerError::Unusable(format!(
-        "the ledger {} is {what}, not a file: name a file in [ledger] url",
-        path.display()
-    )))
+        false => format!("the ledger {shown} is {what}, not a file: name a file in [ledger] url"),
+    }))
 }
 
 /// Fails if a ledger would not be safe at `path`, which has no symbolic links. A run that is not stopped here could
@@ -66,7 +60,7 @@ pub(super) fn refuse_unsafe(path: &Path) -> Result<()> {
     match mount_of(&mountinfo(), path) {
         Some((point, _)) if point == path => Err(LedgerError::Unusable(format!(
             "the ledger {shown} is mounted as a single file: its -wal file, which has the newest commits, and its lock \
-             would stay outside of the mount. Mount the folder that the ledger is in, not the file"
+             would stay outside of the mount. {MOUNT_THE_FOLDER}"
         ))),
         Some((_, kind)) if is_network(kind) => Err(LedgerError::Unusable(format!(
             "the ledger {shown} is on a network file system ({kind}), where SQLite cannot keep two machines apart: put \
@@ -74,6 +68,23 @@ pub(super) fn refuse_unsafe(path: &Path) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+const MOUNT_THE_FOLDER: &str = "Mount the folder that the ledger is in, not the file";
+
+/// Returns why what is read of the ledger at `path` may be old, although nothing is wrong with it now.
+pub(super) fn caution_of_reader(path: &Path) -> Option<String> {
+    is_mounted_alone(&mountinfo(), path).then(|| {
+        format!(
+            "the ledger {} is mounted as a single file: its -wal file, which has the newest commits, is outside of the \
+             mount, so that what is shown may be old. {MOUNT_THE_FOLDER}",
+            path.display()
+        )
+    })
+}
+
+fn is_mounted_alone(mountinfo: &str, path: &Path) -> bool {
+    mount_of(mountinfo, path).is_some_and(|(point, _)| point == path)
 }
 
 /// Returns why the ledger at `path` may be lost or old, although nothing is wrong with it now.
@@ -149,6 +160,15 @@ mod tests {
             );
         }
         assert_eq!(mount_of("", Path::new("/ledger.db")), None);
+    }
+
+    #[test]
+    fn a_single_file_that_is_mounted_is_known() {
+        let covered = |line: &str| !line.contains("/data rw - tmpfs");
+        let mounts: Vec<&str> = MOUNTINFO.lines().filter(|line| covered(line)).collect();
+        let mounts = mounts.join("\n");
+        assert!(is_mounted_alone(&mounts, Path::new("/data/ledger.db")));
+        assert!(!is_mounted_alone(&mounts, Path::new("/data/other.db")));
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn a_run_of_any_size_whose_every_request_failed_is_failed_and_not_partial() {
         let mut driver = Driver::with(changes(customers), config.clone(), Hold::default());
         let end = driver.run(|_| html(500)).clone();
         assert_eq!(end.status, RunStatus::Failed);
-        assert!(end.message.expect("a message").contains("calls in a row failed within 10m"));
+        assert!(end.message.expect("a message").contains("calls in a row failed within 10 min"));
     }
 }
 

@@ -286,7 +286,7 @@ fn nothing_is_split_while_nothing_succeeds_and_the_circuit_breaker_stops_the_run
     let end = driver.run(|_| html(503)).clone();
     assert_eq!(end.status, RunStatus::Failed);
     let message = end.message.expect("a message");
-    assert!(message.contains("calls in a row failed within 10m"), "{message}");
+    assert!(message.contains("calls in a row failed within 10 min"), "{message}");
     assert!(message.contains("the last response: 503"), "{message}");
     assert!(driver.elapsed < Duration::from_secs(700) && driver.sent.len() < 250, "{:?}", driver.elapsed);
     assert!(driver.sent.iter().all(|sent| sent.items.len() == 10), "no batch was split");
@@ -319,7 +319,7 @@ fn waiting_for_a_429_is_bounded_in_time() {
         let end = driver.run(|_| limited(wait)).clone();
         assert_eq!(end.status, RunStatus::Failed);
         let message = end.message.expect("a message");
-        assert!(message.contains("for being too many within 10m"), "{wait:?}: {message}");
+        assert!(message.contains("for being too many within 10 min"), "{wait:?}: {message}");
         assert!(driver.elapsed <= Duration::from_secs(960), "{wait:?}: {:?}", driver.elapsed);
         assert!(driver.sent.len() < 300, "{wait:?}: {}", driver.sent.len());
         assert_eq!(driver.counts().deferred, 400, "nothing was applied");

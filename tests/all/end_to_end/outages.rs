@@ -18,7 +18,7 @@ fn sync_without(world: &World, url: &str, port: u16) -> Running {
         world.config("").replace(url, &down).replace("give_up_after = \"0s\"", "give_up_after = \"5m\"");
     world.write_config(&config);
     let run = world.start_heard(&["sync", "--json"], "said");
-    until("it says that it tries again", || world.heard("said").contains("trying again for at most 5m"));
+    until("it says that it tries again", || world.heard("said").contains("trying again for at most 5 min"));
     run
 }
 

@@ -38,7 +38,7 @@ async fn a_run_that_gives_up_names_the_last_response() {
     assert!((600..660).contains(&took.as_secs()), "{took:?}");
     let message = ledgers.runs(&store()).pop().and_then(|run| run.message).expect("a message");
     assert!(message.contains(&error.to_string()), "{message}");
-    assert!(message.contains("times in 10m"), "{message}");
+    assert!(message.contains("times in 10 min"), "{message}");
     assert!(message.contains("503 (the store's request id: 4f1)"), "{message}");
 }
 
