@@ -3,6 +3,7 @@
 //! References to the environment are replaced after the file was parsed. No error repeats a text that may be a secret.
 
 mod address;
+mod file;
 mod interpolate;
 mod known;
 mod problem;
@@ -13,6 +14,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 
+use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +30,9 @@ pub const ANNOTATED: &str = include_str!("../sync.toml");
 
 /// The longest `request_timeout` that is allowed.
 pub(crate) const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Returns variables of the environment by their names, as [`std::env::var`] does.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
 
 /// A token, or an address that may contain a password. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]

@@ -32,6 +32,12 @@ pub(super) fn ledger(text: &str, folder: &Path) -> Result<LedgerConfig, Flaw> {
     if path.is_empty() || path.ends_with(['/', '\\']) {
         return flaw("has no file name", SHAPE);
     }
+    if path == "~" || path.starts_with("~/") {
+        return flaw(
+            "begins with ~, which only a shell replaces",
+            format!("write sqlite:${{HOME}}{}", &path[1..]),
+        );
+    }
     if path.contains(":memory:") {
         return flaw("is in memory only", "the ledger must outlive the run: name a file");
     }

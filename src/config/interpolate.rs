@@ -2,20 +2,23 @@
 //!
 //! This happens after the TOML was parsed, so that a variable's value cannot add keys.
 
+use std::env::VarError;
+
+use super::Environment;
+
 /// Why a reference could not be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ReferenceError {
     /// The variable has no value and there is no default.
     Missing(String),
+    /// The variable is not UTF-8 text.
+    NotText(String),
     /// A `${` without its `}`, or without the name of a variable.
     Malformed,
 }
 
 /// Replaces every reference of the text. As in a shell, the default also replaces an empty variable.
-pub(super) fn interpolate(
-    text: &str,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, ReferenceError> {
+pub(super) fn interpolate(text: &str, env: Environment<'_>) -> Result<String, ReferenceError> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -34,7 +37,7 @@ pub(super) fn interpolate(
     Ok(result)
 }
 
-fn value_of(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, ReferenceError> {
+fn value_of(reference: &str, env: Environment<'_>) -> Result<String, ReferenceError> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
@@ -43,10 +46,11 @@ fn value_of(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Str
         return Err(ReferenceError::Malformed);
     }
     match (env(name), default) {
-        (Some(value), _) if !value.is_empty() => Ok(value),
+        (Err(VarError::NotUnicode(_)), _) => Err(ReferenceError::NotText(name.to_owned())),
+        (Ok(value), _) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
-        (Some(empty), None) => Ok(empty),
-        (None, None) => Err(ReferenceError::Missing(name.to_owned())),
+        (Ok(empty), None) => Ok(empty),
+        (Err(VarError::NotPresent), None) => Err(ReferenceError::Missing(name.to_owned())),
     }
 }
 
@@ -64,10 +68,11 @@ mod tests {
 
     fn interpolated(text: &str) -> Result<String, ReferenceError> {
         interpolate(text, &|name| match name {
-            "A" => Some("one".to_owned()),
-            "SLY" => Some("\"\n[push]\nworkers = 9 ${A}".to_owned()),
-            "EMPTY" => Some(String::new()),
-            _ => None,
+            "A" => Ok("one".to_owned()),
+            "SLY" => Ok("\"\n[push]\nworkers = 9 ${A}".to_owned()),
+            "EMPTY" => Ok(String::new()),
+            "LATIN1" => Err(VarError::NotUnicode("?".into())),
+            _ => Err(VarError::NotPresent),
         })
     }
 
@@ -87,6 +92,8 @@ mod tests {
             ("$$${A}", Ok("$${A}")),
             ("${SLY}", Ok("\"\n[push]\nworkers = 9 ${A}")),
             ("${B}", Err(ReferenceError::Missing("B".to_owned()))),
+            ("${LATIN1}", Err(ReferenceError::NotText("LATIN1".to_owned()))),
+            ("${LATIN1:-two}", Err(ReferenceError::NotText("LATIN1".to_owned()))),
             ("${", Err(ReferenceError::Malformed)),
             ("${}", Err(ReferenceError::Malformed)),
             ("${1A}", Err(ReferenceError::Malformed)),
@@ -105,7 +112,7 @@ mod tests {
 
         #[test]
         fn references_in_a_value_are_not_replaced(value in any::<String>()) {
-            prop_assert_eq!(interpolate("a${X}b", &|_| Some(value.clone())), Ok(format!("a{value}b")));
+            prop_assert_eq!(interpolate("a${X}b", &|_| Ok(value.clone())), Ok(format!("a{value}b")));
         }
 
         #[test]

@@ -6,14 +6,15 @@ use std::time::Duration;
 use toml::Table;
 
 use super::address::{self, Flaw};
+use super::file;
 use super::known::unknown_keys;
 use super::problem::{ConfigErrors, Problem};
 use super::query;
 use super::schedule;
 use super::section::Section;
 use super::{
-    AuditConfig, Config, LedgerConfig, PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret, SourceConfig,
-    StoreConfig,
+    AuditConfig, Config, Environment, LedgerConfig, PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret,
+    SourceConfig, StoreConfig,
 };
 use crate::record::StoreName;
 use crate::schedule::Schedule;
@@ -38,20 +39,11 @@ impl Config {
     ///
     /// # Errors
     /// All its problems.
-    pub fn parse(
-        text: &str,
-        folder: &Path,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigErrors> {
+    pub fn parse(text: &str, folder: &Path, env: Environment<'_>) -> Result<Self, ConfigErrors> {
         Self::read(text, folder, DEFAULT_STEM, env)
     }
 
-    fn read(
-        text: &str,
-        folder: &Path,
-        stem: &str,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigErrors> {
+    fn read(text: &str, folder: &Path, stem: &str, env: Environment<'_>) -> Result<Self, ConfigErrors> {
         match Sections::read(text, folder, stem, env)? {
             Sections {
                 name: sync_name,
@@ -84,20 +76,11 @@ impl AuditConfig {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn parse(
-        text: &str,
-        folder: &Path,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigErrors> {
+    pub fn parse(text: &str, folder: &Path, env: Environment<'_>) -> Result<Self, ConfigErrors> {
         Self::read(text, folder, DEFAULT_STEM, env)
     }
 
-    fn read(
-        text: &str,
-        folder: &Path,
-        stem: &str,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigErrors> {
+    fn read(text: &str, folder: &Path, stem: &str, env: Environment<'_>) -> Result<Self, ConfigErrors> {
         let Sections { name, schedule, source, store, ledger, problems, .. } =
             Sections::read(text, folder, stem, env)?;
         let is_excused = |problem: &Problem| problem.unset && !problem.key.starts_with("ledger.");
@@ -118,15 +101,15 @@ impl AuditConfig {
 /// Reads a file and parses it, with the environment of the process.
 fn load<T>(
     path: &Path,
-    parse: impl FnOnce(&str, &Path, &str, &dyn Fn(&str) -> Option<String>) -> Result<T, ConfigErrors>,
+    parse: impl FnOnce(&str, &Path, &str, Environment<'_>) -> Result<T, ConfigErrors>,
 ) -> Result<T, ConfigErrors> {
     let failed = |problem: Problem| ConfigErrors { path: Some(path.to_owned()), problems: vec![problem] };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(unreadable(&error)))?;
+    let text = file::read(path).map_err(failed)?;
     let absolute = std::path::absolute(path)
         .map_err(|error| failed(Problem::new("", format!("its folder cannot be found: {error}"))))?;
     let folder = absolute.parent().unwrap_or(&absolute);
     let stem = path.file_stem().map(|stem| stem.to_string_lossy());
-    parse(&text, folder, stem.as_deref().unwrap_or(DEFAULT_STEM), &|name| std::env::var(name).ok())
+    parse(&text, folder, stem.as_deref().unwrap_or(DEFAULT_STEM), &|name| std::env::var(name))
         .map_err(|errors| ConfigErrors { path: Some(path.to_owned()), ..errors })
 }
 
@@ -143,12 +126,7 @@ struct Sections {
 }
 
 impl Sections {
-    fn read(
-        text: &str,
-        folder: &Path,
-        stem: &str,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigErrors> {
+    fn read(text: &str, folder: &Path, stem: &str, env: Environment<'_>) -> Result<Self, ConfigErrors> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let file: Table = text
             .parse()
@@ -163,15 +141,6 @@ impl Sections {
         section.called("guard").flag("enabled");
         let schedule = schedule::read(section.called("schedule"));
         Ok(Self { name, schedule, source, store, access_token, ledger, push, problems })
-    }
-}
-
-fn unreadable(error: &std::io::Error) -> Problem {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => Problem::new("", "there is no such file")
-            .hint("`attrsync init` writes one, `--config FILE` names another"),
-        std::io::ErrorKind::InvalidData => Problem::new("", "it is not UTF-8 text"),
-        _ => Problem::new("", format!("it cannot be read: {error}")),
     }
 }
 

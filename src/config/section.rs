@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::Environment;
 use super::address::Flaw;
 use super::interpolate::{ReferenceError, interpolate};
 use super::problem::Problem;
@@ -15,7 +16,7 @@ use super::problem::Problem;
 pub(super) struct Section<'a> {
     pub(super) name: &'static str,
     pub(super) file: &'a Table,
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) env: Environment<'a>,
     pub(super) problems: &'a mut Vec<Problem>,
 }
 
@@ -73,18 +74,19 @@ impl<'a> Section<'a> {
         match interpolate(text, self.env) {
             Ok(text) if text.trim().is_empty() => {
                 let hint = "give it a value, or set the environment variable it names";
-                let problem = Problem::new(self.path(key), "is empty").hint(hint);
-                let names_variable =
-                    self.value(key).and_then(Value::as_str).is_some_and(|text| text.contains("${"));
-                self.problems.push(if names_variable { problem.unset() } else { problem });
+                if self.value(key).and_then(Value::as_str).is_some_and(|text| text.contains("${")) {
+                    return self.unset(key, "is empty".to_owned(), hint);
+                }
+                self.problem(key, "is empty", hint);
                 None
             }
             Ok(text) => Some(text.trim().to_owned()),
             Err(ReferenceError::Missing(name)) => {
                 let hint = format!("set it, or give a default as ${{{name}:-default}}");
-                let problem = format!("the environment variable {name} is not set");
-                self.problems.push(Problem::new(self.path(key), problem).hint(hint).unset());
-                None
+                self.unset(key, format!("the environment variable {name} is not set"), &hint)
+            }
+            Err(ReferenceError::NotText(name)) => {
+                self.unset(key, format!("the environment variable {name} is not UTF-8 text"), "set it again")
             }
             Err(ReferenceError::Malformed) => {
                 let hint = "write ${NAME} or ${NAME:-default}, and $${ for the characters themselves";
@@ -92,6 +94,12 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// Notes that a variable has no value that can be used.
+    fn unset(&mut self, key: &str, problem: String, hint: &str) -> Option<String> {
+        self.problems.push(Problem::new(self.path(key), problem).hint(hint).unset());
+        None
     }
 
     /// Reads a string and checks it; `None` if it is absent, or invalid and noted.

@@ -1,3 +1,4 @@
+use std::env::VarError;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,13 +16,18 @@ hash = "abc123"
 access_token = "t0ps3cret"
 "#;
 
-fn environment(name: &str) -> Option<String> {
+fn environment(name: &str) -> Result<String, VarError> {
     match name {
-        "DATABASE_URL" => Some("postgres://reader:hunter2@db.example/shop".to_owned()),
-        "BIGCOMMERCE_STORE_HASH" => Some("abc123".to_owned()),
-        "BIGCOMMERCE_ACCESS_TOKEN" => Some("t0ps3cret".to_owned()),
-        _ => None,
+        "DATABASE_URL" => Ok("postgres://reader:hunter2@db.example/shop".to_owned()),
+        "BIGCOMMERCE_STORE_HASH" => Ok("abc123".to_owned()),
+        "BIGCOMMERCE_ACCESS_TOKEN" => Ok("t0ps3cret".to_owned()),
+        _ => Err(VarError::NotPresent),
     }
+}
+
+/// An environment without variables.
+fn nothing(_: &str) -> Result<String, VarError> {
+    Err(VarError::NotPresent)
 }
 
 fn parse(text: &str) -> Result<Config, ConfigErrors> {
@@ -187,6 +193,36 @@ fn a_missing_file_has_a_hint() {
 }
 
 #[test]
+fn promise_12_what_is_no_file_is_not_read() {
+    for (path, what) in [("/", "a folder"), ("/dev/zero", "a device")] {
+        let shown = Config::load(Path::new(path)).expect_err(path).to_string();
+        assert!(shown.contains(&format!("it is {what}, not a file; name a file with --config")), "{shown}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sync.toml");
+    std::fs::File::create(&path).and_then(|file| file.set_len(1 << 30)).expect("a large file");
+    let shown = Config::load(&path).expect_err("too large").to_string();
+    assert!(shown.contains("more than 1 MiB"), "{shown}");
+}
+
+#[test]
+fn promise_12_a_home_folder_that_only_a_shell_knows_is_told() {
+    let shown = problems(&format!("{GOOD}[ledger]\nurl = \"sqlite:~/ledger.db\"\n"));
+    assert!(shown.contains("ledger.url: begins with ~") && shown.contains("sqlite:${HOME}/"), "{shown}");
+    assert!(parse(&format!("{GOOD}[ledger]\nurl = \"sqlite:~ledger.db\"\n")).is_ok());
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_named() {
+    let latin1 = |_: &str| Err(VarError::NotUnicode("?".into()));
+    let errors = Config::parse(ANNOTATED, Path::new("."), &latin1).expect_err("no text").to_string();
+    assert!(
+        errors.contains("source.url: the environment variable DATABASE_URL is not UTF-8 text"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn secrets_are_not_shown() {
     let shown = format!("{:?}", parse(GOOD).expect("a configuration"));
     assert!(!shown.contains("hunter2") && !shown.contains("t0ps3cret"), "{shown}");
@@ -198,7 +234,7 @@ proptest! {
         let _ = parse(&text);
         let _ = parse(&format!("{GOOD}[push]\n{text}"));
         for key in ["source.url", "source.query", "source.table", "store.hash", "store.api_url", "ledger.url"] {
-            let _ = Config::parse(&format!("{key} = \"${{X}}\""), Path::new("/"), &|_| Some(value.clone()));
+            let _ = Config::parse(&format!("{key} = \"${{X}}\""), Path::new("/"), &|_| Ok(value.clone()));
         }
     }
 }
@@ -212,18 +248,21 @@ fn a_store_knows_whether_its_token_is_sent_unencrypted() {
 }
 
 /// Reads the annotated file for a command that reads the ledger only.
-fn audit(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<AuditConfig, ConfigErrors> {
+fn audit(text: &str, env: Environment<'_>) -> Result<AuditConfig, ConfigErrors> {
     AuditConfig::parse(text, Path::new("/etc/shop"), env)
 }
 
 #[test]
 fn reading_the_ledger_needs_neither_the_source_nor_the_token() {
-    let config = audit(ANNOTATED, &|_| None).expect("nothing that the ledger needs is missing");
+    let config = audit(ANNOTATED, &nothing).expect("nothing that the ledger needs is missing");
     assert_eq!(config.store, None);
     assert!(config.source.expect_err("no address").contains("DATABASE_URL is not set"));
-    let config = audit(ANNOTATED, &|_| Some(String::new())).expect("an empty variable is as good as none");
+    let config = audit(ANNOTATED, &|_| Ok(String::new())).expect("an empty variable is as good as none");
     assert!(config.source.is_err());
-    let hash_only = |name: &str| (name == "BIGCOMMERCE_STORE_HASH").then(|| "abc123".to_owned());
+    let hash_only = |name: &str| match name {
+        "BIGCOMMERCE_STORE_HASH" => environment(name),
+        _ => nothing(name),
+    };
     assert_eq!(audit(ANNOTATED, &hash_only).expect("enough").store.expect("a store").hash, "abc123");
     assert!(audit(ANNOTATED, &environment).expect("all of it").source.is_ok());
 }
@@ -237,7 +276,7 @@ fn reading_the_ledger_excuses_nothing_else() {
         (&with("\"t0ps3cret\"", "\"\""), "store.access_token"),
         (&with("\"postgres://", "\"mysql://"), "source.url"),
     ] {
-        let errors = audit(text, &|_| None).expect_err(words).to_string();
+        let errors = audit(text, &nothing).expect_err(words).to_string();
         assert!(errors.contains(words), "{words}: {errors}");
     }
 }
@@ -266,7 +305,7 @@ fn a_key_that_is_written_twice_is_named() {
         ("[push]\nworkers = 1\nworkers = 2\n", "duplicate key workers: write it once"),
         ("[store]\n[push]\n[store]\n", "duplicate key store: write it once"),
     ] {
-        let errors = Config::parse(text, Path::new("."), &|_| None).expect_err(text);
+        let errors = Config::parse(text, Path::new("."), &nothing).expect_err(text);
         assert!(errors.to_string().contains(words), "{errors}");
     }
 }
@@ -274,6 +313,6 @@ fn a_key_that_is_written_twice_is_named() {
 #[test]
 fn an_address_without_a_scheme_is_told_what_to_begin_with() {
     let text = "[store]\napi_url = \"api.bigcommerce.com\"\n";
-    let errors = Config::parse(text, Path::new("."), &|_| None).expect_err(text).to_string();
+    let errors = Config::parse(text, Path::new("."), &nothing).expect_err(text).to_string();
     assert!(errors.contains("store.api_url: does not begin with https://"), "{errors}");
 }

@@ -36,6 +36,8 @@ pub(crate) struct Address {
     pub(super) target: Target,
     /// How long a host may take.
     pub(super) timeout: Duration,
+    /// Variables of the environment that libpq reads and that are not used, with what to do.
+    unused: Vec<String>,
 }
 
 /// A host of an address. What is `None` has the default.
@@ -109,7 +111,14 @@ impl Address {
         };
         let timeout = connect_timeout(parameters.remove("connect_timeout").as_deref())?;
         let hosts = hosts(&mut parameters)?;
-        Ok(Self { hosts, parameters, target, timeout })
+        let is_set = |name: &str| env(name).is_some_and(|value| !value.is_empty());
+        let unused = parameters::unused_variables(has_host, &is_set);
+        Ok(Self { hosts, parameters, target, timeout, unused })
+    }
+
+    /// The variables of the environment that libpq reads and that are not used, a sentence each.
+    pub(crate) fn unused_variables(&self) -> &[String] {
+        &self.unused
     }
 
     /// Whether a password is part of the address.
@@ -337,6 +346,12 @@ mod tests {
         ));
         let address = Address::parse("postgres://h:5/d", &env).expect("an address");
         assert_eq!(address.hosts(), [Host { name: Some("h".to_owned()), port: Some(5) }]);
+        assert_eq!(address.unused_variables(), [""; 0]);
+        let unused = |name: &str| ["PGSERVICE", "PGHOSTADDR"].contains(&name).then(|| "x".to_owned());
+        let address = Address::parse("postgres://h:5/d", &unused).expect("an address");
+        assert_eq!(address.unused_variables().len(), 2, "{:?}", address.unused_variables());
+        let address = Address::parse("postgres:///d", &unused).expect("an address");
+        assert_eq!(address.unused_variables().len(), 1, "{:?}", address.unused_variables());
         let wrong = |name: &str| (name == "PGSSLMODE").then(|| "verify_full".to_owned());
         assert!(Address::parse("postgres://h", &wrong).is_err(), "a misspelt mode would verify nothing");
         let unmet = |name: &str| (name == "PGCHANNELBINDING").then(|| "require".to_owned());

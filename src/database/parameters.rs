@@ -92,7 +92,23 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
     ("application_name", "PGAPPNAME"),
+    ("sslcrldir", "PGSSLCRLDIR"),
+    ("sslcertmode", "PGSSLCERTMODE"),
+    ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
+    ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION"),
+    ("load_balance_hosts", "PGLOADBALANCEHOSTS"),
 ];
+
+/// Returns a sentence for each variable that is set, that libpq reads, and that an address does not use. `has_host`:
+/// whether the address names a host. A session's own settings, as those of `PGTZ`, matter to nothing.
+pub(super) fn unused_variables(has_host: bool, is_set: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let service = "PGSERVICE is set, but attrsync does not read service files: write the service's host, port and database \
+                   into the address";
+    let address = "PGHOSTADDR is set, but the address names a host, which counts more: write hostaddr=… into the address";
+    let unused = [("PGSERVICE", service, true), ("PGHOSTADDR", address, has_host)];
+    let told = unused.into_iter().filter(|(name, _, applies)| *applies && is_set(name));
+    told.map(|(_, sentence, _)| sentence.to_owned()).collect()
+}
 
 /// Returns whether a parameter is used. `Ok(false)` means that it changes nothing.
 pub(super) fn is_used(name: &str, value: &str) -> Result<bool, Flaw> {

@@ -86,6 +86,12 @@ impl PostgresSource {
         listen::ListeningSession::open(&self.address, &self.reading, channel).await.map(drop)
     }
 
+    /// The variables of the environment that psql would read and that are not used, a sentence each.
+    #[must_use]
+    pub fn unused_variables(&self) -> &[String] {
+        self.address.unused_variables()
+    }
+
     /// Connects, opens the snapshot, and checks the columns' types.
     async fn open(&self) -> Result<(Snapshot, ColumnTypes), SourceError> {
         let connecting = self.waits.begin(WaitReason::Source, Some(CONNECT_TIMEOUT), "connecting");
