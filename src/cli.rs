@@ -10,6 +10,7 @@ mod desired;
 mod exit;
 mod failure;
 mod open_files;
+mod path_arg;
 mod known_store;
 mod reference;
 mod signals;
@@ -36,6 +37,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use clap::builder::Resettable;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
@@ -57,6 +59,9 @@ struct Program {
     command: Command,
 }
 
+/// The variable that names the configuration file.
+const CONFIG_VARIABLE: &str = "ATTRSYNC_CONFIG";
+
 /// The heading of the options that every command takes, in `--help` below the options of the command itself.
 const GLOBAL_HEADING: &str = "Common options";
 
@@ -65,12 +70,12 @@ const GLOBAL_HEADING: &str = "Common options";
 struct GlobalOptions {
     /// The configuration file; `status` takes several, each with its own --config
     #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "FILE", default_value = "sync.toml")]
-    #[arg(env = "ATTRSYNC_CONFIG", hide_env_values = true)]
+    #[arg(env = CONFIG_VARIABLE, hide_env_values = true, value_parser = path_arg::parser())]
     config: Vec<PathBuf>,
     /// Log more: -v progress, -vv every call, -vvv everything
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, action = ArgAction::Count)]
     verbose: u8,
-    /// Write nothing if all is well, only warnings if it is done with some, and what is needed if not: for cron
+    /// For cron: no notes, hints or progress, and check, plan and sync report only what needs attention
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, conflicts_with = "verbose")]
     quiet: bool,
     /// How log lines, notes, hints and errors are written to stderr
@@ -141,9 +146,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         return Failure::usage(problem).show(&console);
     }
     let context = Context::new(global.config, console);
-    let exit = runtime
-        .block_on(dispatch(&context, &command))
-        .unwrap_or_else(|failure| failure.show(&context.console));
+    let exit = runtime.block_on(async {
+        let _signals = match command.listens_to_signals() {
+            true => None,
+            false => Some(signals::stop_at_once(&context.console)?),
+        };
+        dispatch(&context, &command).await
+    });
+    let exit = exit.unwrap_or_else(|failure| failure.show(&context.console));
     // A task that waits for a dead network must not keep the process alive.
     runtime.shutdown_background();
     exit
@@ -183,7 +193,13 @@ async fn perform(console: &Console, arguments: Vec<OsString>) -> Result<Exit, Fa
 }
 
 fn parse(arguments: &[OsString]) -> Result<Program, clap::Error> {
-    let matches = Program::command().try_get_matches_from(arguments)?;
+    // An empty variable is as good as none.
+    let is_empty = std::env::var_os(CONFIG_VARIABLE).is_some_and(|path| path.is_empty());
+    let parser = Program::command().mut_arg("config", |option| match is_empty {
+        true => option.env(Resettable::Reset),
+        false => option,
+    });
+    let matches = parser.try_get_matches_from(arguments)?;
     Program::from_arg_matches(&matches)
 }
 
@@ -191,6 +207,16 @@ impl Command {
     /// Whether it reads every configuration file that is named.
     const fn takes_several_configs(&self) -> bool {
         matches!(self, Self::Status(_))
+    }
+
+    /// Whether the command decides itself what a signal does. Those that print a text are so short that none matters.
+    fn listens_to_signals(&self) -> bool {
+        match self {
+            Self::Sync(_) | Self::Sandbox(_) | Self::Demo(_) => true,
+            Self::Init(_) | Self::Completions(_) | Self::Man => true,
+            Self::Check(_) | Self::Plan(_) | Self::Runs(_) => false,
+            Self::Explain(_) | Self::Rejected(_) | Self::Sql(_) | Self::Status(_) => false,
+        }
     }
 
     /// Whether the result is to be one JSON document.

@@ -64,12 +64,17 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
 
 /// Checks everything that a sync needs. Fails if the configuration is wrong.
 async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Result<Vec<Finding>, Failure> {
+    let console = &context.console;
     let config = wiring::config_to_send(&context.config, transport)?;
+    console.begin("checking the ledger");
     let (ledger, audit) = ledger(&config.ledger, false).await;
+    console.begin("checking the source");
     let (source, shape) = source(&config).await;
     let mut findings = vec![source, ledger];
+    console.begin("asking the store for its attributes");
     let (store, attributes) = store(&config).await;
     findings.extend(store);
+    console.begin("reading the ledger");
     if let Some(shape) = shape {
         findings.push(rows(&config, audit.as_ref(), shape, &attributes).await);
     }
@@ -80,6 +85,7 @@ async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Re
 /// Checks the ledger itself. Fails if the configuration is wrong.
 async fn ledger_only(context: &Context) -> Result<Vec<Finding>, Failure> {
     let config = wiring::audit_config(&context.config)?;
+    context.console.begin("verifying the ledger");
     let (ledger, audit) = ledger(&config.ledger, true).await;
     let mut findings = vec![ledger];
     if let Some(audit) = audit {
@@ -94,14 +100,18 @@ fn bad(name: &'static str, failure: &Failure) -> Finding {
 
 /// Connects to the source and inspects the columns of the table or query, and its first rows.
 async fn source(config: &Config) -> (Finding, Option<SourceShape>) {
-    let inspected = match wiring::source(&config.source, &Waits::default()) {
-        Ok(source) => source.inspect().await.map_err(Failure::from),
-        Err(failure) => Err(failure),
+    let source = match wiring::source(&config.source, &Waits::default()) {
+        Ok(source) => source,
+        Err(failure) => return (bad("source", &failure), None),
     };
-    match inspected {
+    let (mut finding, shape) = match source.inspect().await {
         Ok(shape) => (Finding::good("source", view::check::shape(&shape)), Some(shape)),
-        Err(failure) => (bad("source", &failure), None),
+        Err(error) => (bad("source", &error.into()), None),
+    };
+    for sentence in source.unused_variables() {
+        finding.detail += &format!("\n{sentence}");
     }
+    (finding, shape)
 }
 
 /// Says how many rows the source has, and what a sync would make of the first ones.
@@ -153,9 +163,9 @@ async fn stored(config: &Config, audit: &AuditLog, attributes: &[Attribute]) -> 
 /// ledger, the right to read is enough.
 async fn ledger(config: &LedgerConfig, verify: bool) -> (Finding, Option<AuditLog>) {
     let place = wiring::ledger_place(config);
-    let audit = match wiring::audit(config).await {
+    let audit = match AuditLog::open(config).await {
         Ok(audit) => audit,
-        Err(failure) => return (bad("ledger", &failure), None),
+        Err(error) => return (bad("ledger", &error.into()), None),
     };
     let usable = match verify && audit.is_some() {
         true => AuditLog::check_place(config),

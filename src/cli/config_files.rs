@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::failure::Failure;
+use super::path_arg;
 
 /// Options of a command that takes several configuration files.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigFiles {
     /// Read every file NAME.toml of this folder, one for each sync, instead of --config
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_arg::parser())]
     config_dir: Option<PathBuf>,
 }
 

@@ -10,7 +10,7 @@ use self::steps::Perform;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::signals;
+use super::{path_arg, signals};
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -25,7 +25,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The folder that the demo makes and leaves behind
-    #[arg(long, default_value = "attrsync-demo")]
+    #[arg(long, default_value = "attrsync-demo", value_parser = path_arg::parser())]
     dir: PathBuf,
     /// Start database and simulator of an earlier demo again, and wait for Ctrl-C
     #[arg(long)]

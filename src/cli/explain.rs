@@ -40,10 +40,12 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
     let config = wiring::audit_config(&context.config)?;
+    console.begin("reading the ledger");
     let audit = wiring::existing_audit(&config.ledger).await?;
     let store = known_store(&audit, &config).await?;
     let attribute = args.attribute.as_deref().map(|name| store.attribute_id(name)).transpose()?;
     let known = audit.explain(store.id, args.customer, attribute, args.limit).await?;
+    console.begin("looking up the desired values");
     // A source that cannot be read does not prevent the ledger's part of the explanation.
     let filter = Filter { customers: [args.customer].into(), attributes: attribute.into_iter().collect() };
     let desired = match desired::look_up(&config, &filter).await {

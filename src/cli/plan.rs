@@ -80,6 +80,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     let waits = Waits::default();
     let display = ProgressDisplay::start(console, &waits, &config.ledger);
     let (source, store) = (wiring::source(&config.source, &waits)?, wiring::store(&config, &waits)?);
+    console.begin("opening the ledger");
     let audit = wiring::audit(&config.ledger).await?;
     let entries = match &audit {
         Some(audit) => audit.store_id(&config.store.name).await?.map(|store_id| audit.entries_of(store_id)),
@@ -88,16 +89,22 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     if entries.is_none() {
         console.note("no ledger of this store yet: everything is new");
     }
+    console.begin("asking the store for its attributes");
+    let progress = |progress| {
+        console.begin("reading the source and the ledger");
+        display.update(&progress);
+    };
     let ports = ForecastPorts {
         source: &source,
         entries: entries.as_ref().map(|entries| entries as &dyn LedgerReader),
         destination: &store,
         clock: &SystemClock,
-        progress: &|progress| display.update(&progress),
+        progress: &progress,
         waits: &waits,
     };
     let forecast = engine::plan(ports, &config.push, &args.selection.options(), args.limit as usize).await?;
     drop(display);
+    console.begin("printing the plan");
     let workers = config.push.workers;
     let pending = args.detailed_exitcode && forecast.counts.planned > 0;
     let exit = if pending { Exit::Pending } else { Exit::Done };

@@ -93,6 +93,7 @@ impl KeyArg {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let config = wiring::audit_config(&context.config)?;
+    context.console.begin("reading the ledger");
     match (&args.retry, &args.accept) {
         (Some(keys), _) => requeue(&context.console, &config, keys, args.json).await,
         (_, Some(keys)) => acknowledge(&context.console, &config, keys, args.json).await,
@@ -110,7 +111,7 @@ async fn list(console: &Console, config: &AuditConfig, args: &Args) -> Result<Ex
     } else if rejected.values.is_empty() {
         console.note("no value is rejected");
     } else {
-        console.out(&view::rejected::text(&rejected.values, &standings, &store.names()))?;
+        console.out(&view::rejected::text(&rejected.values, &standings, &store.names(), console.width()))?;
         let shown = i64::try_from(rejected.values.len()).unwrap_or(i64::MAX);
         if rejected.total > shown {
             console.note(&format!("… and {} more: raise --limit", rejected.total - shown));
@@ -145,6 +146,7 @@ async fn standings(console: &Console, config: &AuditConfig, values: &[Rejection]
     if values.is_empty() {
         return BTreeMap::new();
     }
+    console.begin("looking up the desired values");
     let customers = values.iter().map(|value| value.customer_id).collect();
     match desired::look_up(config, &Filter { customers, ..Filter::default() }).await {
         Ok(rows) => view::rejected::standings(values, &rows),
@@ -198,6 +200,7 @@ async fn requeue(
     if scopes.is_empty() {
         return nothing_to_do("nothing is rejected, so nothing was requeued");
     }
+    console.begin("requeueing values");
     let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
     let done = requeue::requeue(&*locked.ledger, &scopes, Utc::now()).await?;
     let total: i64 = done.counts.iter().map(|(_, count)| count).sum();
@@ -238,6 +241,7 @@ async fn acknowledge(
     if scopes.is_empty() {
         return nothing_to_do("nothing was acknowledged");
     }
+    console.begin("acknowledging values");
     let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
     let done = requeue::acknowledge(&*locked.ledger, &scopes, Utc::now()).await?;
     let total: i64 = done.counts.iter().map(|(_, count)| count).sum();

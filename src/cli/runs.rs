@@ -67,6 +67,7 @@ impl FromStr for RunArg {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let config = wiring::audit_config(&context.config)?;
+    context.console.begin("reading the ledger");
     let audit = wiring::existing_audit(&config.ledger).await?;
     match args.run {
         Some(RunArg::Id(id)) => one(&context.console, &audit, id, args).await,
@@ -88,7 +89,7 @@ async fn all(console: &Console, audit: &AuditLog, args: &Args) -> Result<Exit, F
     } else {
         let stores = audit.stores().await?;
         console.out(&match (args.wide, stores.len()) {
-            (false, _) => view::audit::runs_in_brief(&runs, &stores),
+            (false, _) => view::audit::runs_in_brief(&runs, &stores, console.width()),
             (true, 1) => view::audit::runs(&runs)?,
             (true, _) => view::audit::runs_of_stores(&runs)?,
         })?;
@@ -121,14 +122,15 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
     let Some(run) = audit.run(id).await? else {
         return Err(Failure::new(format!("there is no run {id}")).hint("`attrsync runs` lists them"));
     };
-    let (waits, totals) = (audit.waits(id).await?, audit.run_totals(id).await?);
+    let failures = || RunList::failures_of(&run);
+    let (waits, totals) = (audit.waits(id).await?, audit.run_totals(id, failures()).await?);
     let missed = audit.missed_by(id).await?;
     if args.json {
         let mut document = document::on(console);
         document = add(document, audit, "belief_edits", RunList::BELIEF_EDITS, id, args.limit).await?;
         document.field("belief_edits_total", &totals.belief_edits);
         document.field("exit_code", &0);
-        document = add(document, audit, "failures", RunList::FAILURES, id, args.limit).await?;
+        document = add(document, audit, "failures", failures(), id, args.limit).await?;
         document.field("failures_total", &totals.failures);
         document = add(document, audit, "invalid_rows", RunList::INVALID_ROWS, id, args.limit).await?;
         document.field("invalid_rows_total", &totals.invalid_rows);
@@ -142,7 +144,7 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
     }
     let lists = RunLists {
         requests: audit.list(RunList::REQUESTS, id, args.limit).await?,
-        failures: audit.list(RunList::FAILURES, id, args.limit).await?,
+        failures: audit.list(failures(), id, args.limit).await?,
         edits: audit.list(RunList::BELIEF_EDITS, id, args.limit).await?,
         invalid: audit.list(RunList::INVALID_ROWS, id, args.limit).await?,
         waits,
@@ -150,7 +152,7 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
         totals,
     };
     let stores = audit.stores().await?.len();
-    console.out(&view::audit::run(&run, stores, &lists)?)?;
+    console.out(&view::audit::run(&run, stores, &lists, console.width())?)?;
     Ok(Exit::Done)
 }
 

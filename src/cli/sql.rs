@@ -48,8 +48,14 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
     let config = wiring::audit_config(&context.config)?;
+    console.begin("opening the ledger");
     let audit = wiring::existing_audit(&config.ledger).await?;
+    console.begin("running the query");
     let mut rows = audit.sql(&args.query).await?;
+    if let Some(name) = repeated(rows.columns()).filter(|_| args.json) {
+        let problem = format!("two columns of the result are named {name}, and a JSON object can have one");
+        return Err(Failure::new(problem).hint(format!("rename one of them: select … as other_{name}")));
+    }
     let mut printer = Printer::new(args, rows.columns());
     while let Some(page) = rows.next().await? {
         // A reader that has seen enough ends the query.
@@ -62,6 +68,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         console.note("no rows");
     }
     Ok(Exit::Done)
+}
+
+/// Returns a name that several columns have.
+fn repeated(columns: &[String]) -> Option<&str> {
+    let later = |at: usize, column| columns[at + 1..].contains(column);
+    columns.iter().enumerate().find(|&(at, column)| later(at, column)).map(|(_, column)| column.as_str())
 }
 
 /// Prints a part of the result. Returns whether it is still read.
@@ -104,7 +116,7 @@ impl Printer {
                     let comma = if self.count == 0 { "" } else { "," };
                     format!("{comma}\n  {}", view::table::object(&self.columns, row))
                 }
-                Form::Csv => view::table::csv_line(&texts()),
+                Form::Csv => view::table::csv_row(row),
                 Form::Table(layout) => layout.as_ref().map_or(String::new(), |layout| layout.line(&texts())),
             };
             self.count += 1;
@@ -119,7 +131,7 @@ impl Printer {
         }
         match &mut self.form {
             Form::Json => "[".to_owned(),
-            Form::Csv => view::table::csv_line(&self.columns),
+            Form::Csv => view::table::csv_head(&self.columns),
             Form::Table(layout) => {
                 let heads: Vec<&str> = self.columns.iter().map(String::as_str).collect();
                 let rows: Vec<_> = first.iter().map(|row| view::table::texts(row)).collect();

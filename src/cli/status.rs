@@ -41,6 +41,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
+    console.begin("reading the ledger");
     let now = SystemClock.now();
     let mut ledgers = Ledgers::default();
     let mut syncs = Vec::new();

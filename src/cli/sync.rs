@@ -9,6 +9,7 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::plan::Selection;
+use super::signals::PoliteStop;
 use super::view::console::Console;
 use super::view::progress::ProgressDisplay;
 use super::view::sync::Ending;
@@ -31,7 +32,8 @@ const LISTED: i64 = 20;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-The first Ctrl-C or SIGTERM stops politely: calls in flight end and are recorded. A second one ends the process at once.
+The first Ctrl-C, SIGTERM or SIGHUP stops politely: calls in flight end and are recorded. A second one ends the process
+at once.
 
 Examples:
   attrsync sync --customer 12 --customer 13          only two customers
@@ -61,7 +63,7 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
     let config = wiring::config_to_send(&context.config, args.transport)?;
-    let stop = signals::polite_stop(
+    let PoliteStop { asked: stop, thread: _listening } = signals::polite_stop(
         console,
         "stopping: calls in flight end and are recorded, nothing new is sent (a second signal ends the process \
          at once)",
@@ -77,6 +79,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     };
     let report = push(console, &config, locked, &args.selection.options(), &waits, &display, stop).await?;
     drop(display);
+    console.begin("printing the report");
     let ending = Ending { report: &report, took: started.elapsed() };
     let exit = Exit::of_run(&report);
     let printed = if args.json {
@@ -107,16 +110,16 @@ async fn list_failures(console: &Console, config: &Config, report: &Report) -> R
     let audit = wiring::existing_audit(&config.ledger).await?;
     let failures = audit.list(RunList::FAILURES, report.run_id, LISTED).await?;
     let invalid = audit.list(RunList::INVALID_ROWS, report.run_id, LISTED).await?;
-    let totals = audit.run_totals(report.run_id).await?;
+    let totals = audit.run_totals(report.run_id, RunList::FAILURES).await?;
     let all = format!("`attrsync runs {} --limit 1000` lists them", report.run_id);
-    console.out(&view::audit::failures(&failures, &invalid, totals, &all)?)?;
+    console.out(&view::audit::failures(&failures, &invalid, totals, &all, console.width())?)?;
     let counts = &report.counts;
     let Some(store_id) = audit.store_id(&config.store.name).await? else { return Ok(()) };
     if counts.still_rejected > counts.acknowledged {
         let mut rejected = audit.rejected(store_id, KeyScope::default(), LISTED).await?.values;
         rejected.retain(|value| value.run_id != report.run_id && !value.acknowledged);
         let (standings, names) = (BTreeMap::new(), BTreeMap::new());
-        let rows = view::rejected::text(&rejected, &standings, &names);
+        let rows = view::rejected::text(&rejected, &standings, &names, console.width());
         console.out(&format!("\nstill rejected\n{rows}"))?;
     }
     Ok(())

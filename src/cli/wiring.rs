@@ -8,7 +8,7 @@ use crate::destination::bigcommerce::{BigCommerce, BigCommerceError, BigCommerce
 use crate::ledger::audit::AuditLog;
 use crate::ledger::postgres::PostgresLedger;
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{LEDGER_REPLACED, Ledger, LedgerError};
 use crate::record::StoreName;
 use crate::source::postgres::PostgresSource;
 use crate::waits::Waits;
@@ -105,9 +105,13 @@ pub(super) async fn ledger(config: &LedgerConfig, store: &StoreName) -> Result<L
     }
 }
 
-/// Opens the ledger for reading; `None` if there is none yet.
+/// Opens the ledger for reading; `None` if there is none yet. Warns if what is read may be old.
 pub(super) async fn audit(config: &LedgerConfig) -> Result<Option<AuditLog>, Failure> {
-    Ok(AuditLog::open(config).await?)
+    let audit = AuditLog::open(config).await?;
+    if let Some(caution) = audit.as_ref().and_then(|_| AuditLog::caution_of_reader(config)) {
+        tracing::warn!(target: LEDGER_REPLACED, "{caution}");
+    }
+    Ok(audit)
 }
 
 /// Opens the ledger for reading. Fails if there is none yet.

@@ -101,6 +101,7 @@ pub async fn plan(
     let policy = policy(&attributes, changes, options, now);
     let writer = PlanWriter::counting(Summary::new(limit, sample, wrong_types(&attributes)));
     let progress = |counts| progress(Progress::Planning(counts));
+    progress(Counts::default());
     let planned = planning::diff(source, entries, &filter, policy, writer, waits, &progress).await?;
     let warnings = warnings(&planned, &filter, &attributes);
     let Planned { counts, desired, summary, .. } = planned;

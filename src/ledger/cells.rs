@@ -15,9 +15,9 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// Another number.
+    /// Another number, which is finite.
     Real(f64),
-    /// A text, or any other type as text; times in RFC 3339.
+    /// A text, or any other type as text: times in RFC 3339, bytes as `\x6869`.
     Text(String),
 }
 

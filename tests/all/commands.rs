@@ -114,6 +114,11 @@ fn the_configuration_can_be_named_in_the_environment() {
     fs::rename(place.path().join("sync.toml"), place.path().join("other.toml")).expect("renames");
     let output = place.program(&["runs"]).env("ATTRSYNC_CONFIG", "other.toml").output().expect("it starts");
     assert_eq!(output.status.code(), Some(1), "there is no ledger yet");
+    let other = configured();
+    let empty = other.program(&["runs"]).env("ATTRSYNC_CONFIG", "").output().expect("it starts");
+    assert_eq!(empty.status.code(), Some(1), "an empty variable is as good as none");
+    let home = place.program(&["runs"]).env("ATTRSYNC_CONFIG", "~/other.toml").output().expect("it starts");
+    assert_eq!(home.status.code(), Some(64));
     // The option counts more.
     let mut command = place.program(&["runs", "--config", "sync.toml"]);
     let output = command.env("ATTRSYNC_CONFIG", "other.toml").output().expect("it starts");

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Result, Value};
 
-use super::table::aligned;
-use super::text::{brief, duration, number, tame};
+use super::table::{aligned, fitted};
+use super::text::{brief, duration, number, tame, wrapped};
 use crate::ledger::audit::{BeliefEditRow, FailedChange, RequestRow, RunRow, RunTotals, StoreRow};
 use crate::record::{InvalidRow, MissedTimes, WaitTotal};
 
@@ -79,24 +79,30 @@ const INVALID: &[Column] =
 
 /// The runs, one line each, in all their columns.
 pub(crate) fn runs(runs: &[RunRow]) -> Result<String> {
-    records(RUN, runs)
+    in_full(RUN, runs)
 }
 
 /// The runs of several stores, one line each with its store, in all their columns.
 pub(crate) fn runs_of_stores(runs: &[RunRow]) -> Result<String> {
     let columns = [&RUN[..2], STORE, &RUN[2..]].concat();
-    records(&columns, runs)
+    in_full(&columns, runs)
 }
 
-/// The runs, one line each, for a terminal of 80 columns. `stores` are all stores of the ledger.
-pub(crate) fn runs_in_brief(runs: &[RunRow], stores: &[StoreRow]) -> String {
+fn in_full(columns: &[Column], runs: &[RunRow]) -> Result<String> {
+    let (heads, cells) = records(columns, runs)?;
+    Ok(aligned(&heads, &cells))
+}
+
+/// The runs, one line each, of at most `width` columns. `stores` are all stores of the ledger.
+pub(crate) fn runs_in_brief(runs: &[RunRow], stores: &[StoreRow], width: Option<usize>) -> String {
     let store = |run: &RunRow| {
         let namesakes = stores.iter().filter(|store| store.hash == run.hash).count();
         if namesakes > 1 { format!("{} ({})", run.hash, run.store_id) } else { run.hash.clone() }
     };
     let row = |run: &RunRow| {
         let counts = &run.counts;
-        let open = if run.finished_at.is_some() { counts.need_attention() + counts.deferred } else { 0 };
+        let is_over = run.finished_at.is_some() || run.is_cut_off();
+        let open = if is_over { counts.need_attention() + counts.deferred } else { 0 };
         let mut cells = vec![run.id.to_string()];
         cells.extend((stores.len() > 1).then(|| store(run)));
         cells.extend([
@@ -116,13 +122,12 @@ pub(crate) fn runs_in_brief(runs: &[RunRow], stores: &[StoreRow]) -> String {
         .chain(store)
         .chain(["kind", "status", "started", "took", "planned", "confirmed", "open"])
         .collect();
-    aligned(&heads, &runs.iter().map(row).collect::<Vec<_>>())
+    fitted(&heads, &runs.iter().map(row).collect::<Vec<_>>(), width)
 }
 
-/// `  350ms`, `59m 59s`: in a column of always the same width.
+/// `   350 ms`, `1 h 2 min`: in a column that hardly changes its width.
 fn took_in_brief(millis: i64) -> String {
-    let text = took(millis).replace(" min", "m").replace(" h", "h").replace(" ms", "ms").replace(" s", "s");
-    format!("{text:>7}")
+    format!("{:>9}", took(millis))
 }
 
 fn took(millis: i64) -> String {
@@ -145,20 +150,26 @@ pub(crate) struct RunLists {
     pub(crate) totals: RunTotals,
 }
 
-/// One run with its requests, failures, belief edits and invalid rows. Its store is named if the ledger has several.
-pub(crate) fn run(run: &impl Serialize, stores: usize, lists: &RunLists) -> Result<String> {
+/// One run with its requests, failures, belief edits and invalid rows, in lines of at most `width` columns. Its store is
+/// named if the ledger has several.
+pub(crate) fn run(
+    run: &impl Serialize,
+    stores: usize,
+    lists: &RunLists,
+    width: Option<usize>,
+) -> Result<String> {
     let RunLists { requests, failures, edits, invalid, waits, missed, totals } = lists;
     let run = serde_json::to_value(run)?;
     let is_active = ["in_flight", "to_come"].iter().any(|field| run[field].as_i64().is_some_and(|n| n > 0));
     let store = if stores > 1 { STORE } else { &[] };
     let active = if is_active { ACTIVE } else { &[] };
     let columns = [&RUN[..1], store, &RUN[1..7], active, &RUN[7..]].concat();
-    let mut text = pairs(&columns, &run);
-    text += &section("scheduled times that the run stands for", MISSED, missed.as_slice())?;
-    text += &section("waited for", WAIT, waits)?;
-    text += &(section("requests", REQUEST, requests)? + &unlisted(requests, totals.requests, MORE));
-    text += &(section("belief edits", EDIT, edits)? + &unlisted(edits, totals.belief_edits, MORE));
-    Ok(text + &self::failures(failures, invalid, *totals, MORE)?)
+    let mut text = pairs(&columns, &run, width);
+    text += &section("scheduled times that the run stands for", MISSED, missed.as_slice(), width)?;
+    text += &section("waited for", WAIT, waits, width)?;
+    text += &(section("requests", REQUEST, requests, width)? + &unlisted(requests, totals.requests, MORE));
+    text += &(section("belief edits", EDIT, edits, width)? + &unlisted(edits, totals.belief_edits, MORE));
+    Ok(text + &self::failures(failures, invalid, *totals, MORE, width)?)
 }
 
 /// Says how many rows are not listed.
@@ -175,34 +186,53 @@ pub(crate) fn failures(
     invalid: &[InvalidRow],
     totals: RunTotals,
     what_to_do: &str,
+    width: Option<usize>,
 ) -> Result<String> {
-    let mut text = section("values that are not confirmed", CHANGE, failures)?;
+    let mut text = section("values that are not confirmed", CHANGE, failures, width)?;
     text += &unlisted(failures, totals.failures, what_to_do);
-    text += &section("rows of the source that cannot be sent", INVALID, invalid)?;
+    text += &section("rows of the source that cannot be sent", INVALID, invalid, width)?;
     Ok(text + &unlisted(invalid, totals.invalid_rows, what_to_do))
 }
 
-fn section(heading: &str, columns: &[Column], rows: &[impl Serialize]) -> Result<String> {
-    Ok(if rows.is_empty() { String::new() } else { format!("\n{heading}\n{}", records(columns, rows)?) })
+fn section(
+    heading: &str,
+    columns: &[Column],
+    rows: &[impl Serialize],
+    width: Option<usize>,
+) -> Result<String> {
+    if rows.is_empty() {
+        return Ok(String::new());
+    }
+    let (heads, cells) = records(columns, rows)?;
+    Ok(format!("\n{heading}\n{}", fitted(&heads, &cells, width)))
 }
 
-fn records(columns: &[Column], rows: &[impl Serialize]) -> Result<String> {
+/// The headings of the columns, and the cells below them.
+fn records<'a>(
+    columns: &[(&'a str, &str)],
+    rows: &[impl Serialize],
+) -> Result<(Vec<&'a str>, Vec<Vec<String>>)> {
     let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
-    let mut cells = Vec::with_capacity(rows.len());
+    let mut cells: Vec<Vec<String>> = Vec::with_capacity(rows.len());
     for row in rows {
         let row = serde_json::to_value(row)?;
         cells.push(columns.iter().map(|(_, field)| cell(field, &row)).collect());
     }
-    Ok(aligned(&heads, &cells))
+    Ok((heads, cells))
 }
 
-/// One record, one line per field. Empty fields are left out.
-fn pairs(columns: &[Column], record: &Value) -> String {
+/// One record, one line per field, or more if the field is too long. Empty fields are left out.
+fn pairs(columns: &[Column], record: &Value, width: Option<usize>) -> String {
+    const INDENT: usize = 16;
+    let fit = |cell: &str| match width {
+        Some(width) => wrapped(cell, width.saturating_sub(INDENT)).join(&format!("\n{:INDENT$}", "")),
+        None => cell.to_owned(),
+    };
     columns
         .iter()
         .map(|(head, field)| (head, cell(field, record)))
         .filter(|(_, cell)| !cell.is_empty())
-        .map(|(head, cell)| format!("{head:<16}{}\n", tame(&cell)))
+        .map(|(head, cell)| format!("{head:<INDENT$}{}\n", fit(&tame(&cell))))
         .collect()
 }
 
@@ -257,7 +287,7 @@ mod tests {
         let wait = WaitTotal { reason: WaitReason::Quota, waits: 2, milliseconds: 41_000 };
         let totals = RunTotals { failures: 6, ..RunTotals::default() };
         let lists = RunLists { failures: vec![failure], waits: vec![wait], totals, ..RunLists::default() };
-        let text = run(&summary, 1, &lists).expect("text");
+        let text = run(&summary, 1, &lists, None).expect("text");
         assert_eq!(
             text,
             "\
@@ -281,7 +311,7 @@ customer  attribute  value     outcome   request  reason
 … and 5 more: raise --limit
 "
         );
-        let of_two_stores = run(&row(12, "abc123", 1), 2, &RunLists::default()).expect("text");
+        let of_two_stores = run(&row(12, "abc123", 1), 2, &RunLists::default(), None).expect("text");
         assert!(of_two_stores.contains("store           abc123\n"), "{of_two_stores}");
     }
 
@@ -325,17 +355,17 @@ customer  attribute  value     outcome   request  reason
             hash: hash.to_owned(),
             owner_run_id: None,
         };
-        let brief = runs_in_brief(&[row(1234, "abc123", 1)], &[store(1, "abc123")]);
+        let brief = runs_in_brief(&[row(1234, "abc123", 1)], &[store(1, "abc123")], None);
         assert_eq!(
             brief,
-            "\x20run  kind  status   started           took       planned  confirmed  open
-----  ----  -------  ----------------  -------  ---------  ---------  ----
-1234  sync  partial  2027-01-15 08:00    1h 2m  1,234,567  1,234,500    70
+            "\x20run  kind  status   started           took         planned  confirmed  open
+----  ----  -------  ----------------  ---------  ---------  ---------  ----
+1234  sync  partial  2027-01-15 08:00  1 h 2 min  1,234,567  1,234,500    70
 "
         );
         assert!(brief.lines().all(|line| line.chars().count() <= 80));
         let runs = [row(2, "abc123", 1), row(1, "abc123", 2)];
-        let brief = runs_in_brief(&runs, &[store(1, "abc123"), store(2, "abc123"), store(3, "x")]);
+        let brief = runs_in_brief(&runs, &[store(1, "abc123"), store(2, "abc123"), store(3, "x")], None);
         assert!(brief.contains("  abc123 (1)  sync") && brief.contains("  abc123 (2)  sync"), "{brief}");
     }
 

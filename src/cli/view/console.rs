@@ -4,7 +4,7 @@
 //! fields and a `kind`.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chrono::SecondsFormat;
@@ -17,6 +17,9 @@ use crate::cli::exit::Exit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::one_line::{self, lines};
 use crate::record::{RunStatus, Warning};
+
+/// Room for the `^C` that a terminal shows, so that the line of progress does not wrap.
+const SPARE: usize = 3;
 
 /// How lines on stderr are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -39,8 +42,12 @@ pub(crate) struct Console {
     json_written: Arc<AtomicBool>,
     /// The run that the command opened.
     run_id: Arc<OnceLock<i64>>,
+    /// What the command does now.
+    stage: Arc<Mutex<&'static str>>,
     /// The bar that is on the terminal now. Lines are written above it.
     bar: Arc<Mutex<Option<ProgressBar>>>,
+    /// How many columns the terminal had when the bar was drawn.
+    columns: Arc<AtomicUsize>,
 }
 
 impl Console {
@@ -56,7 +63,9 @@ impl Console {
             json,
             json_written: Arc::default(),
             run_id: Arc::default(),
+            stage: Arc::new(Mutex::new("starting")),
             bar: Arc::default(),
+            columns: Arc::default(),
         }
     }
 
@@ -75,6 +84,11 @@ impl Console {
         self.format
     }
 
+    /// How many columns the terminal of stdout has; `None` if stdout is none.
+    pub(crate) fn width(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+    }
+
     /// Whether only results and errors are written.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet
@@ -84,6 +98,16 @@ impl Console {
     pub(crate) fn run_opened(&self, run_id: i64) {
         // A command opens one run.
         let _ = self.run_id.set(run_id);
+    }
+
+    /// Notes what the command does now, for the message of a signal that stops it: `reading the ledger`.
+    pub(crate) fn begin(&self, stage: &'static str) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    /// What the command does now.
+    pub(crate) fn stage(&self) -> &'static str {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the report of a command that does or verifies something to stdout: nothing if quiet and all is well.
@@ -204,11 +228,17 @@ impl Console {
         bar
     }
 
-    /// Draws the line of progress.
-    pub(super) fn draw(&self, bar: &ProgressBar, message: String) {
+    /// Draws the line of progress, which `line` makes for a number of columns.
+    pub(super) fn draw(&self, bar: &ProgressBar, line: impl FnOnce(usize) -> String) {
         let shown = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         if shown.is_some() {
-            bar.set_message(message);
+            let columns =
+                terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0.into());
+            if self.columns.swap(columns, Ordering::Relaxed) > columns {
+                // A terminal that became narrower has wrapped the line, and the bar would clear only its first row.
+                let _ = io::stderr().lock().write_all(b"\x1b[J");
+            }
+            bar.set_message(line(columns.saturating_sub(SPARE)));
             back_to_the_start();
         }
     }
@@ -250,11 +280,6 @@ impl Console {
 /// would begin another row, and the row above would no longer be cleared.
 fn back_to_the_start() {
     let _ = io::stderr().lock().write_all(b"\r");
-}
-
-/// Returns how many columns the terminal of stderr has.
-pub(super) fn columns() -> usize {
-    terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
 }
 
 /// Why a command has no result, for a person and for programs.

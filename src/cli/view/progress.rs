@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use tracing::Level;
 
-use super::console::{Console, columns};
+use super::console::Console;
 use super::progress_line::{Phase, ProgressLine, values_done};
 use super::text::number;
 use super::wait::{LogLine, WaitLog};
@@ -133,7 +133,7 @@ impl Painter {
             }
         };
         match &self.bar {
-            Some(bar) => self.console.draw(bar, ProgressLine { phase, elapsed, wait }.fit(columns())),
+            Some(bar) => self.console.draw(bar, |columns| ProgressLine { phase, elapsed, wait }.fit(columns)),
             None => self.log_progress(phase),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::table::aligned;
+use super::table::fitted;
 use super::text::{attribute_name, brief, counted, moment};
 use crate::cli::desired::DesiredRow;
 use crate::ledger::audit::Rejection;
@@ -45,11 +45,12 @@ fn key_of(value: &Rejection) -> Key {
     Key::new(value.customer_id, value.attribute_id)
 }
 
-/// The rejected values, one line each. `names` are the attributes' names.
+/// The rejected values, one line each, of at most `width` columns. `names` are the attributes' names.
 pub(crate) fn text(
     values: &[Rejection],
     standings: &BTreeMap<Key, Standing>,
     names: &BTreeMap<i64, String>,
+    width: Option<usize>,
 ) -> String {
     let row = |value: &Rejection| {
         let standing = match standings.get(&key_of(value)) {
@@ -77,7 +78,7 @@ pub(crate) fn text(
             row.remove(5);
         }
     }
-    aligned(&heads, &rows)
+    fitted(&heads, &rows, width)
 }
 
 /// A rejected value for programs. Keys are only ever added.
@@ -162,7 +163,7 @@ mod tests {
         let standings = standings(&values, &rows);
         let names = BTreeMap::from([(1, "tier".to_owned())]);
         assert_eq!(
-            text(&values, &standings, &names),
+            text(&values, &standings, &names, None),
             "\
 customer  attribute  value  run  since                note                                 reason
 --------  ---------  -----  ---  -------------------  -----------------------------------  -----------
@@ -178,6 +179,6 @@ customer  attribute  value  run  since                note                      
 
     #[test]
     fn a_list_without_notes_has_no_column_for_them() {
-        assert!(!text(&[rejection(1, false)], &BTreeMap::new(), &BTreeMap::new()).contains("note"));
+        assert!(!text(&[rejection(1, false)], &BTreeMap::new(), &BTreeMap::new(), None).contains("note"));
     }
 }

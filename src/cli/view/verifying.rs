@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::console::Console;
-use super::text::{duration, number};
+use super::text::{cut, number, whole_seconds};
 use crate::ledger::audit::Progress;
 
 /// How often the line is drawn.
@@ -24,7 +24,7 @@ pub(crate) async fn show<T>(
             Ok(verified) => break verified,
             Err(_) => {
                 if let Some(bar) = &bar {
-                    console.draw(bar, sentence(progress, started.elapsed()));
+                    console.draw(bar, |columns| cut(&sentence(progress, started.elapsed()), columns));
                 }
             }
         }
@@ -38,7 +38,7 @@ fn sentence(progress: &Progress, elapsed: Duration) -> String {
         i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
     };
     let (read, all) = (count(&progress.read), count(&progress.all));
-    let elapsed = duration(Duration::from_secs(elapsed.as_secs()));
+    let elapsed = whole_seconds(elapsed);
     match read {
         0 => format!(
             "verifying the ledger: {} changes and entries to be sorted by key · {elapsed}",

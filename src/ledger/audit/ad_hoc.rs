@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, PoisonError};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::TryStreamExt;
 use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::types::ValueRef as SqliteValue;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 use tokio::sync::{mpsc, oneshot};
 
@@ -152,7 +154,7 @@ fn send_sqlite_rows(connection: &rusqlite::Connection, query: &str, out: &mut Pa
         if out.started.is_some() {
             out.begin(columns.clone());
         }
-        let cells = (0..width).map(|index| row.get_ref(index).map(cell));
+        let cells = (0..width).map(|index| row.get_ref(index).map(sqlite_value));
         let full = page.push(cells.collect::<Result<_, _>>().map_err(refused)?);
         if full.is_some_and(|full| out.sender.blocking_send(Ok(full)).is_err()) {
             return Ok(());
@@ -164,6 +166,28 @@ fn send_sqlite_rows(connection: &rusqlite::Connection, query: &str, out: &mut Pa
         let _ = out.sender.blocking_send(Ok(page.rows));
     }
     Ok(())
+}
+
+/// A blob is written as Postgres writes a `bytea`.
+fn sqlite_value(value: SqliteValue<'_>) -> Value {
+    match value {
+        SqliteValue::Blob(bytes) => {
+            let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+            Value::Text(digits.fold("\\x".to_owned(), |text, digits| text + &digits))
+        }
+        SqliteValue::Real(number) => real(number),
+        other => cell(other),
+    }
+}
+
+/// JSON has no number for what is not finite, so that it is a text, in the words of Postgres.
+fn real(number: f64) -> Value {
+    match number {
+        _ if number.is_finite() => Value::Real(number),
+        _ if number.is_nan() => Value::Text("NaN".to_owned()),
+        _ if number > 0.0 => Value::Text("Infinity".to_owned()),
+        _ => Value::Text("-Infinity".to_owned()),
+    }
 }
 
 /// Uses a session of its own, because the statement may change the session. The session ends with the result.
@@ -228,11 +252,19 @@ fn postgres_value(row: &sqlx::postgres::PgRow, index: usize) -> Result<Value, sq
     }
     let text = value.as_str().map_err(sqlx::Error::Decode)?;
     let read = match value.type_info().name() {
-        // The sum of bigints is numeric.
-        "INT2" | "INT4" | "INT8" | "NUMERIC" => text.parse().ok().map(Value::Int),
-        "FLOAT4" | "FLOAT8" => text.parse().ok().map(Value::Real),
+        "INT2" | "INT4" | "INT8" => text.parse().ok().map(Value::Int),
+        // The sum of bigints is numeric, and so is their average.
+        "NUMERIC" => text.parse().map(Value::Int).or_else(|_| text.parse().map(real)).ok(),
+        "FLOAT4" | "FLOAT8" => text.parse().ok().map(real),
         "BOOL" => Some(Value::Bool(text == "t")),
+        "TIMESTAMPTZ" => time(text).map(Value::Text),
         _ => None,
     };
     Ok(read.unwrap_or_else(|| Value::Text(text.to_owned())))
+}
+
+/// A time in the form of a SQLite ledger. The session writes times in UTC. `None` for `infinity`.
+fn time(text: &str) -> Option<String> {
+    let at = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?;
+    Some(at.with_timezone(&Utc).to_rfc3339_opts(SecondsFormat::Micros, true))
 }

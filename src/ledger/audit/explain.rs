@@ -2,7 +2,7 @@
 
 use super::log::AuditLog;
 use super::queries::{belief_edit, invalid_row, request_row};
-use super::rows::{EntryHistory, PastChange, PastInvalidRow};
+use super::rows::{EntryHistory, PastChange, PastInvalidRow, outcome_of_cut_off};
 use crate::ledger::Result;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
@@ -38,14 +38,7 @@ impl AuditLog {
         let deleted = self.query(deleted, params[..2].to_vec(), Cells::int).await?;
         let customer_deleted = deleted.first().is_some_and(|count| *count > 0);
         params.push(Param::from(limit));
-        let history = "select count(*) over (), o.run_id, o.run_status, o.run_started_at, o.customer_id, o.attribute_id, o.action,
-                o.value, o.previous_value, o.outcome, o.reason, o.decided_at, q.id, q.run_id, q.parent_id, q.method,
-                q.attempt, q.customers, q.items, q.sent_at, q.answered_at, q.http_status, q.store_request_id, q.outcome,
-                q.error
-            from outcomes o left join requests q on q.id = o.request_id
-            where o.store_id = $1 and o.customer_id = $2 and o.attribute_id between $3 and $4
-            order by o.run_id desc, o.attribute_id limit $5";
-        let history = self.query(history, params.clone(), |row| Ok((row.int()?, past_change(row)?))).await?;
+        let history = self.past_changes(&params).await?;
         let edits = "select count(*) over (), b.run_id, b.customer_id, b.attribute_id, b.edit, b.count, b.reason, b.at
             from belief_edits b join runs r on r.id = b.run_id
             where r.store_id = $1 and coalesce(b.customer_id, $2) = $2
@@ -79,6 +72,37 @@ impl AuditLog {
             belief_edits_total,
             customer_deleted,
         })
+    }
+}
+
+impl AuditLog {
+    /// The changes, newest first, each with their total.
+    async fn past_changes(&self, params: &[Param]) -> Result<Vec<(i64, PastChange)>> {
+        let sql = "select count(*) over (), o.run_id, o.run_status, o.run_started_at, o.customer_id, o.attribute_id, o.action,
+                o.value, o.previous_value, o.outcome, o.reason, o.decided_at, q.id, q.run_id, q.parent_id, q.method,
+                q.attempt, q.customers, q.items, q.sent_at, q.answered_at, q.http_status, q.store_request_id, q.outcome,
+                q.error
+            from outcomes o left join requests q on q.id = o.request_id
+            where o.store_id = $1 and o.customer_id = $2 and o.attribute_id between $3 and $4
+            order by o.run_id desc, o.attribute_id limit $5";
+        let read = |row: &mut Cells| Ok((row.int()?, past_change(row)?));
+        let mut history = self.query(sql, params.to_vec(), read).await?;
+        // A store has one open run at the most.
+        let Some(open) = history.iter().find_map(|(_, change)| change.run_is_open().then_some(change.run_id))
+        else {
+            return Ok(history);
+        };
+        match self.run(open).await? {
+            Some(run) if run.is_cut_off() => {
+                for (_, change) in history.iter_mut().filter(|(_, change)| change.run_id == open) {
+                    change.run_status.clone_from(&run.status);
+                    change.outcome = outcome_of_cut_off(std::mem::take(&mut change.outcome));
+                }
+                Ok(history)
+            }
+            Some(run) if run.finished_at.is_some() => self.query(sql, params.to_vec(), read).await,
+            _ => Ok(history),
+        }
     }
 }
 

@@ -75,6 +75,15 @@ impl AuditLog {
         }
     }
 
+    /// Returns why what is read of the ledger may be old, although nothing is wrong with it now.
+    #[must_use]
+    pub fn caution_of_reader(config: &LedgerConfig) -> Option<String> {
+        match config {
+            LedgerConfig::Sqlite(path) => SqliteLedger::caution_of_reader(path),
+            LedgerConfig::Postgres(_) => None,
+        }
+    }
+
     /// Checks whether the ledger is where it is safe. In Postgres it always is.
     ///
     /// # Errors

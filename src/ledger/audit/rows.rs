@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::record::{Counts, Entry, InvalidRow};
+use crate::record::{Counts, Entry, InvalidRow, Outcome, RunStatus};
 
 /// A store that the ledger knows.
 #[derive(Debug, Clone, Serialize)]
@@ -58,6 +58,23 @@ pub struct RunRow {
     pub message: Option<String>,
     /// The version of attrsync.
     pub version: String,
+}
+
+impl RunRow {
+    /// Whether its process ended without closing it, and no later run has closed it yet.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.finished_at.is_none() && self.status == RunStatus::Interrupted.as_str()
+    }
+}
+
+/// The outcome of a change of a run that was cut off, as the view `outcomes` has it once a later run has closed the run.
+pub(super) fn outcome_of_cut_off(outcome: String) -> String {
+    match outcome.as_str() {
+        "planned" => Outcome::Deferred.as_str().to_owned(),
+        "sending" => Outcome::Unknown.as_str().to_owned(),
+        _ => outcome,
+    }
 }
 
 /// One HTTP call that writes.
@@ -148,6 +165,12 @@ pub struct PastChange {
     pub decided_at: Option<DateTime<Utc>>,
     /// The last request that carried it.
     pub request: Option<RequestRow>,
+}
+
+impl PastChange {
+    pub(super) fn run_is_open(&self) -> bool {
+        [RunStatus::Planning.as_str(), RunStatus::Running.as_str()].contains(&self.run_status.as_str())
+    }
 }
 
 /// An edit of beliefs without a request. What is `None` is any.

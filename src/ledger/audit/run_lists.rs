@@ -2,41 +2,39 @@
 
 use super::log::AuditLog;
 use super::queries::{belief_edit, invalid_row, request_row};
-use super::rows::{BeliefEditRow, FailedChange, RequestRow, RunTotals};
+use super::rows::{BeliefEditRow, FailedChange, RequestRow, RunRow, RunTotals, outcome_of_cut_off};
 use crate::ledger::Result;
 use crate::ledger::cells::Cells;
 use crate::ledger::sql::{Param, Statement};
 use crate::record::InvalidRow;
 
-/// The changes of run `$1` that are rejected, unknown, or deferred for a reason.
-macro_rules! failures {
-    () => {
-        "from outcomes where run_id = $1
-            and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)"
-    };
-}
-
-/// The source rows of run `$1` that cannot be sent.
-macro_rules! invalid_rows {
-    () => {
-        "from invalid_rows where run_id = (select coalesce(invalid_rows_run_id, id) from runs where id = $1)"
-    };
-}
-
 /// A list of one kind of rows that a run left.
 #[derive(Debug, Clone, Copy)]
 pub struct RunList<T> {
-    /// Selects the rows of run `$1`, at most `$2`.
-    sql: &'static str,
+    columns: &'static str,
+    /// Where the rows of run `$1` are.
+    from: &'static str,
+    order: &'static str,
     read: fn(&mut Cells) -> Result<T>,
+}
+
+impl<T> RunList<T> {
+    /// Selects the first rows.
+    fn statement(&self, run_id: i64, limit: i64) -> Statement {
+        let Self { columns, from, order, .. } = self;
+        let sql = format!("select {columns} from {from} order by {order} limit $2");
+        Statement { sql: sql.into(), params: vec![Param::from(run_id), Param::from(limit)] }
+    }
 }
 
 impl RunList<RequestRow> {
     /// The requests, in order.
     pub const REQUESTS: Self = Self {
-        sql: "select id, run_id, parent_id, method, attempt, customers, items, sent_at, answered_at, http_status,
-                store_request_id, outcome, error
-            from requests where run_id = $1 order by id limit $2",
+        columns:
+            "id, run_id, parent_id, method, attempt, customers, items, sent_at, answered_at, http_status,
+            store_request_id, outcome, error",
+        from: "requests where run_id = $1",
+        order: "id",
         read: |row| {
             let id = row.int()?;
             request_row(id, row)
@@ -47,29 +45,41 @@ impl RunList<RequestRow> {
 impl RunList<FailedChange> {
     /// The changes that are rejected, unknown, or deferred for a reason.
     pub const FAILURES: Self = Self {
-        sql: concat!(
-            "select customer_id, attribute_id, value, outcome, reason, request_id ",
-            failures!(),
-            " order by customer_id, attribute_id limit $2"
-        ),
+        columns: "customer_id, attribute_id, value, outcome, reason, request_id",
+        from: "outcomes where run_id = $1
+            and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)",
+        order: "customer_id, attribute_id",
         read: |row| {
             Ok(FailedChange {
                 customer_id: row.int()?,
                 attribute_id: row.int()?,
                 value: row.maybe_text()?,
-                outcome: row.text()?,
+                outcome: outcome_of_cut_off(row.text()?),
                 reason: row.maybe_text()?,
                 request_id: row.maybe_int()?,
             })
         },
     };
+
+    /// The same of a run that was cut off: what it was sending is unknown.
+    const FAILURES_OF_CUT_OFF: Self = Self {
+        from: "outcomes where run_id = $1 and outcome in ('rejected', 'unknown', 'sending')",
+        ..Self::FAILURES
+    };
+
+    /// The changes of a run that are rejected, unknown, or deferred for a reason.
+    #[must_use]
+    pub fn failures_of(run: &RunRow) -> Self {
+        if run.is_cut_off() { Self::FAILURES_OF_CUT_OFF } else { Self::FAILURES }
+    }
 }
 
 impl RunList<BeliefEditRow> {
     /// The belief edits, in order.
     pub const BELIEF_EDITS: Self = Self {
-        sql: "select run_id, customer_id, attribute_id, edit, count, reason, at from belief_edits
-            where run_id = $1 order by at, customer_id, attribute_id limit $2",
+        columns: "run_id, customer_id, attribute_id, edit, count, reason, at",
+        from: "belief_edits where run_id = $1",
+        order: "at, customer_id, attribute_id",
         read: belief_edit,
     };
 }
@@ -77,11 +87,9 @@ impl RunList<BeliefEditRow> {
 impl RunList<InvalidRow> {
     /// The source rows that cannot be sent.
     pub const INVALID_ROWS: Self = Self {
-        sql: concat!(
-            "select customer_id, attribute_id, value, reason ",
-            invalid_rows!(),
-            " order by customer_id, attribute_id limit $2"
-        ),
+        columns: "customer_id, attribute_id, value, reason",
+        from: "invalid_rows where run_id = (select coalesce(invalid_rows_run_id, id) from runs where id = $1)",
+        order: "customer_id, attribute_id",
         read: invalid_row,
     };
 }
@@ -91,13 +99,13 @@ impl AuditLog {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn run_totals(&self, run_id: i64) -> Result<RunTotals> {
-        let sql = concat!(
-            "select (select count(*) from requests where run_id = $1), (select count(*) ",
-            failures!(),
-            "), (select count(*) from belief_edits where run_id = $1), (select count(*) ",
-            invalid_rows!(),
-            ")"
+    pub async fn run_totals(&self, run_id: i64, failures: RunList<FailedChange>) -> Result<RunTotals> {
+        let sql = format!(
+            "select (select count(*) from {}), (select count(*) from {}), (select count(*) from {}), (select count(*) from {})",
+            RunList::REQUESTS.from,
+            failures.from,
+            RunList::BELIEF_EDITS.from,
+            RunList::INVALID_ROWS.from
         );
         let totals = self.query(sql, vec![Param::from(run_id)], |row| {
             let (requests, failures) = (row.int()?, row.int()?);
@@ -111,7 +119,8 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn list<T>(&self, list: RunList<T>, run_id: i64, limit: i64) -> Result<Vec<T>> {
-        self.query(list.sql, vec![Param::from(run_id), Param::from(limit)], list.read).await
+        let Statement { sql, params } = list.statement(run_id, limit);
+        self.query(sql, params, list.read).await
     }
 
     /// Passes the first rows of a list to `take` as they are read, with a state that is returned. Holds one row at a
@@ -127,8 +136,7 @@ impl AuditLog {
         state: S,
         take: fn(&mut S, T),
     ) -> Result<S> {
-        let params = vec![Param::from(run_id), Param::from(limit)];
-        let statement = Statement { sql: list.sql.into(), params };
+        let statement = list.statement(run_id, limit);
         let step = move |(state, failed): &mut (S, Result<()>), row| {
             if failed.is_ok() {
                 *failed = (list.read)(&mut Cells::of(row)).map(|row| take(state, row));

@@ -126,13 +126,20 @@ const READING_ROLE: &str = "
     select set_config('role', rolname, false) from pg_roles
     where rolname = 'pg_read_all_data' and current_setting('is_superuser') = 'on'";
 
+/// The forms in which values are written as texts, whatever the server's own settings are.
+const FORMS: &str = "
+    set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set bytea_output = 'hex';
+    set extra_float_digits = 1";
+
 /// Opens one more session at an address where [`Session::open_postgres`] found no pooler, for a statement of the user.
 pub(super) async fn connect_reader(url: &str) -> Result<PgConnection> {
     let mut connection = read_only(session::connect(url).await?).await?;
-    sqlx::raw_sql(READING_ROLE)
-        .execute(&mut connection)
-        .await
-        .map_err(session::failed("set up its session"))?;
+    for setting in [FORMS, READING_ROLE] {
+        sqlx::raw_sql(setting)
+            .execute(&mut connection)
+            .await
+            .map_err(session::failed("set up its session"))?;
+    }
     Ok(connection)
 }
 

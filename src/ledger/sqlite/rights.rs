@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access, statvfs};
 use rustix::io::Errno;
@@ -12,18 +12,28 @@ use rustix::process::geteuid;
 use super::paths::{LOCK, SHM, WAL, beside, folder};
 use crate::ledger::{LedgerError, Result};
 
+const CHANGE: &str = "or change `url` in [ledger]";
+
 /// Fails unless this user may write the ledger at `path`, or make it there. Writes nothing.
 pub(super) fn writable(path: &Path) -> Result<()> {
     let lock = beside(path, LOCK);
     refuse_other_lock(&lock)?;
-    for file in [path.to_owned(), beside(path, WAL), beside(path, SHM), lock] {
-        match access(&file, Access::READ_OK | Access::WRITE_OK) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(unusable(&file, &error.into())),
+    let read_and_write = Access::READ_OK | Access::WRITE_OK;
+    let files = [path.to_owned(), beside(path, WAL), beside(path, SHM), lock];
+    let mut places: Vec<(PathBuf, Access)> = files.map(|file| (file, read_and_write)).into();
+    places.retain(|(file, _)| access(file, Access::EXISTS) != Err(Errno::NOENT));
+    places.push((folder(path).to_owned(), Access::WRITE_OK | Access::EXEC_OK));
+    let mut denied = Vec::new();
+    for (place, needed) in &places {
+        match access(place, *needed) {
+            Ok(()) => {}
+            Err(Errno::ACCESS) => denied.push(place.as_path()),
+            Err(error) => return Err(unusable(place, &error.into())),
         }
     }
-    access(folder(path), Access::WRITE_OK | Access::EXEC_OK)
-        .map_err(|error| unusable(folder(path), &error.into()))?;
+    if !denied.is_empty() {
+        return Err(LedgerError::Unusable(denied_to_write(&denied)));
+    }
     match statvfs(folder(path)) {
         Ok(disk) if disk.f_blocks > 0 && disk.f_bfree == 0 => Err(LedgerError::Unusable(format!(
             "the disk of the ledger {} is full: make room, or change `url` in [ledger]",
@@ -63,7 +73,7 @@ pub(super) fn readable(path: &Path) -> Result<()> {
 /// The error of a file or folder that cannot be written, with what to do.
 pub(super) fn unusable(path: &Path, error: &io::Error) -> LedgerError {
     let (shown, folder) = (path.display(), folder(path).display());
-    let change = "or change `url` in [ledger]";
+    let change = CHANGE;
     LedgerError::Unusable(match error.kind() {
         io::ErrorKind::NotFound => match fs::read_link(path) {
             Ok(target) => format!(
@@ -82,21 +92,35 @@ pub(super) fn unusable(path: &Path, error: &io::Error) -> LedgerError {
             "{shown} cannot be written, not even by the user it belongs to: `lsattr` shows whether it is immutable, \
              `chattr -i` ends that, {change}"
         ),
-        io::ErrorKind::PermissionDenied => {
-            let (belonging, user) = (belongs_to(path), name(geteuid().as_raw()));
-            let remedy = match fs::metadata(path) {
-                Ok(metadata) if metadata.uid() == geteuid().as_raw() => format!("run `chmod u+rwX {shown}`"),
-                _ => format!("run attrsync as its owner, or give it to {user} with `chown {user} {shown}`"),
-            };
-            format!(
-                "{shown} cannot be written: it belongs to {belonging}, and {user} may not write it: {remedy}, {change}"
-            )
-        }
+        io::ErrorKind::PermissionDenied => denied_to_write(&[path]),
         io::ErrorKind::ReadOnlyFilesystem => format!(
             "{shown} cannot be written: it is on a read-only file system. Mount it so that it can be written, {change}"
         ),
         _ => format!("{shown} cannot be written ({error}): mend that, {change}"),
     })
+}
+
+/// Why this user may not write these files and folders, with what to do about all of them.
+fn denied_to_write(paths: &[&Path]) -> String {
+    let user = name(geteuid().as_raw());
+    let list =
+        |paths: &[&Path]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
+    let is_own = |path: &&Path| fs::metadata(path).is_ok_and(|file| file.uid() == geteuid().as_raw());
+    let (own, others): (Vec<&Path>, Vec<&Path>) = paths.iter().partition(|path| is_own(path));
+    let mode = (!own.is_empty()).then(|| format!("run `chmod u+rwX {}`", list(&own)));
+    let (it, its) = if others.len() > 1 { ("them", "their") } else { ("it", "its") };
+    let others = (!others.is_empty()).then(|| {
+        format!("run attrsync as {its} owner, or give {it} to {user} with `chown {user} {}`", list(&others))
+    });
+    let each = paths
+        .iter()
+        .map(|path| format!("{} cannot be written: it belongs to {}", path.display(), belongs_to(path)));
+    format!(
+        "{}, and {user} may not write {}: {}, {CHANGE}",
+        each.collect::<Vec<_>>().join("; "),
+        if paths.len() > 1 { "them" } else { "it" },
+        [mode, others].into_iter().flatten().collect::<Vec<_>>().join(", and ")
+    )
 }
 
 /// The owner and the mode of a file.

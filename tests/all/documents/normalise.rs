@@ -102,7 +102,7 @@ fn normalise_age(line: &str) -> String {
     words.join(" ")
 }
 
-/// A line of `attrsync runs`: `2026-01-02 03:04    1.2s`.
+/// A line of `attrsync runs`: `2026-01-02 03:04      1.2 s`.
 fn normalise_listed(line: &str, run_of: impl Fn(&str) -> Option<u32>) -> String {
     const SHAPE: &[u8] = b"0000-00-00 00:00  ";
     let Some(at) = (0..line.len()).find(|at| has_shape(&line.as_bytes()[*at..], SHAPE)) else {
@@ -110,7 +110,7 @@ fn normalise_listed(line: &str, run_of: impl Fn(&str) -> Option<u32>) -> String 
     };
     let (before, rest) = line.split_at(at);
     let day = 20 + run_of(line).unwrap_or(1);
-    format!("{before}2026-11-{day:02} 02:30    350ms{}", &rest[SHAPE.len() + 7..])
+    format!("{before}2026-11-{day:02} 02:30  {DURATION:>9}{}", &rest[SHAPE.len() + 9..])
 }
 
 /// Times keep their form: `2026-01-02 03:04:05` or `2026-01-02T03:04:05.678Z`.
@@ -164,8 +164,8 @@ fn outputs_are_the_same_every_time() {
         ),
         ("\"duration_ms\": 12,\n", "\"duration_ms\": 350,\n"),
         (
-            "  3  sync  partial  2026-01-02 03:04     1.2s        2\n",
-            "  3  sync  partial  2026-11-23 02:30    350ms        2\n",
+            "  3  sync  partial  2026-01-02 03:04      1.2 s        2\n",
+            "  3  sync  partial  2026-11-23 02:30     350 ms        2\n",
         ),
     ] {
         assert_eq!(normalise(output, folder), shown);

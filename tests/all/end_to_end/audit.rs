@@ -207,6 +207,15 @@ fn promise_3_sql_only_reads() {
             .exits(0);
         assert_eq!(csv.out.replace('\r', ""), "customer_id,value\n3,first\n");
         world.run(&["sql", "select nonsense"]).exits(1).tells(&["nonsense"]);
+        let two = "select 1 as n, 2 as n";
+        let refused = world.run(&["sql", "--json", two]).exits(1).tells(&["hint: rename one of them"]);
+        assert_eq!(
+            refused.json()["message"],
+            "two columns of the result are named n, and a JSON object can have one"
+        );
+        assert_eq!(world.run(&["sql", "--csv", two]).exits(0).out, "n,n\n1,2\n");
+        let empty = "select '' as a, null as b";
+        assert_eq!(world.run(&["sql", "--csv", empty]).exits(0).out, "a,b\n\"\",\n");
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use attrsync::sandbox::Fault;
 
-use super::world::{LedgerKind, World, until};
+use super::world::{LedgerKind, Said, World, until};
 
 #[test]
 fn promise_4_a_value_that_is_changed_and_changed_back_ends_equal_to_the_source() {
@@ -98,9 +98,15 @@ fn promise_5_after_a_kill_the_next_run_needs_no_help() {
         let confirmed = "select count(*) as n from entries where belief = 'confirmed'";
         assert!(world.number(confirmed) <= stored as i64, "the ledger claims more than the store holds");
 
+        let before = shown_of_run_1(&world);
         world.store().options.latency = Duration::from_millis(2);
         let written = world.writes().len();
         let said = world.sync().exits(0).balances();
+        assert_eq!(shown_of_run_1(&world), before, "the run that closes it changes no word");
+        assert!(
+            before[1].contains("\"outcome\":\"unknown\"") && before[3].contains(": unknown"),
+            "{before:?}"
+        );
         let runs = world.ask(
             "select status, planned - confirmed - rejected - unknown - deferred as n from runs order by id",
         );
@@ -117,6 +123,19 @@ fn promise_5_after_a_kill_the_next_run_needs_no_help() {
         assert_eq!(world.store().tally().over_in_flight, 0);
         world.sync().exits(0);
     }
+}
+
+/// What the commands tell of the first run, which was killed: its line in the list, its failures, and one of its values.
+fn shown_of_run_1(world: &World) -> Vec<String> {
+    let line_of = |said: Said, word: &str| {
+        let line = said.out.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("{said:#?}"));
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let listed = line_of(world.run(&["runs"]).exits(0), "interrupted");
+    let run = world.run(&["runs", "1", "--json"]).exits(0).json();
+    let first = &run["failures"][0];
+    let explained = line_of(world.run(&["explain", &first["customer_id"].to_string()]).exits(0), " run 1 ");
+    vec![listed, first.to_string(), run["failures_total"].to_string(), explained]
 }
 
 #[test]

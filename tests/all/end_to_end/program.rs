@@ -1,6 +1,6 @@
 //! A command of the program: its output once it has ended, and its process while it runs.
 
-use std::process::{Child, Command, Output};
+use std::process::{Child, ChildStdout, Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -80,6 +80,11 @@ impl Running {
     /// Whether it has ended.
     pub(super) fn has_ended(&mut self) -> bool {
         self.0.as_mut().expect("it was started").try_wait().expect("it can be asked").is_some()
+    }
+
+    /// Its stdout, which is then no part of what it said.
+    pub(super) fn take_stdout(&mut self) -> ChildStdout {
+        self.0.as_mut().expect("it runs").stdout.take().expect("a pipe")
     }
 
     /// Waits for its end.

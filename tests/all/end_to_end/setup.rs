@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -195,19 +196,10 @@ fn promise_12_a_schema_that_may_not_be_made_is_explained() {
 #[test]
 fn promise_12_a_folder_that_cannot_be_written_is_explained() {
     let world = World::with_customers(LedgerKind::File, 3);
-    let program = world.path().join("attrsync");
-    fs::copy(env!("CARGO_BIN_EXE_attrsync"), &program).expect("a copy of the program");
     let metadata = fs::metadata(world.path()).expect("the folder");
     fs::set_permissions(world.path(), fs::Permissions::from_mode(0o555)).expect("the folder is ours");
-    let outputs = [&["sync"][..], &["check"], &["check", "--ledger"]].map(|arguments| {
-        let mut command = Command::new(&program);
-        command.args(arguments).current_dir(world.path());
-        if metadata.uid() == 0 {
-            // Root may write everywhere, so the program runs as nobody.
-            command.uid(65_534).gid(65_534);
-        }
-        command.output().expect("the program runs")
-    });
+    let outputs =
+        [&["sync"][..], &["check"], &["check", "--ledger"]].map(|arguments| unprivileged(&world, arguments));
     fs::set_permissions(world.path(), metadata.permissions()).expect("the folder is ours");
     for output in outputs {
         let said = format!("{output:?}");
@@ -215,6 +207,39 @@ fn promise_12_a_folder_that_cannot_be_written_is_explained() {
         assert!(said.contains("cannot be written") && said.contains("[ledger]"), "{said}");
     }
     assert!(world.writes().is_empty());
+}
+
+/// Runs the program as a user who may not write everywhere.
+fn unprivileged(world: &World, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("attrsync");
+    fs::copy(env!("CARGO_BIN_EXE_attrsync"), &program).expect("a copy of the program");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("the folder is ours");
+    let mut command = Command::new(&program);
+    command.args(arguments).current_dir(world.path());
+    if fs::metadata(&program).expect("the program").uid() == 0 {
+        // Root may write everywhere, so the program runs as nobody.
+        command.uid(65_534).gid(65_534);
+    }
+    command.output().expect("the program runs")
+}
+
+#[test]
+fn promise_12_all_files_that_cannot_be_written_are_named_at_once() {
+    let world = World::with_customers(LedgerKind::File, 1);
+    world.sync().exits(0);
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+    mode(world.path(), 0o777);
+    let files = ["ledger.db", "ledger.db.lock"].map(|name| world.path().join(name));
+    files.iter().for_each(|file| mode(file, 0o444));
+    let output = unprivileged(&world, &["sync"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for file in &files {
+        assert!(said.contains(&format!("{} cannot be written", file.display())), "{said}");
+    }
+    let both = format!("{} {}`", files[0].display(), files[1].display());
+    assert!(said.contains(&both), "one command for both: {said}");
 }
 
 #[test]

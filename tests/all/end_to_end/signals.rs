@@ -1,5 +1,7 @@
 //! Signals, and two runs for the same store.
 
+use std::io::Read as _;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use attrsync::sandbox::Fault;
@@ -11,6 +13,7 @@ fn promise_7_a_polite_stop_records_the_requests_in_flight_and_balances() {
     for (kind, signal) in [
         (LedgerKind::File, "TERM"),
         (LedgerKind::File, "INT"),
+        (LedgerKind::File, "HUP"),
         (LedgerKind::Postgres, "TERM"),
         (LedgerKind::Postgres, "INT"),
     ] {
@@ -53,6 +56,45 @@ fn promise_5_a_second_signal_ends_the_program_at_once() {
     world.configure("");
     world.sync().exits(0).balances();
     world.assert_landed(100, "first");
+}
+
+#[test]
+fn promise_12_a_command_that_a_signal_stops_says_what_it_was_doing() {
+    let mut world = World::with_customers(LedgerKind::File, 1);
+    world.sync().exits(0);
+    // A database that takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("its address");
+    world.source_url = format!("postgres://reader@{address}/shop");
+    world.configure("");
+    for (arguments, signal, doing) in [
+        (&["plan", "--json"][..], "INT", "SIGINT while reading the source"),
+        (&["check", "--json"], "TERM", "SIGTERM while checking the source"),
+        (&["explain", "1", "--json"], "HUP", "SIGHUP while looking up the desired values"),
+    ] {
+        let running = world.start(arguments);
+        let _session = silent.accept().expect("it connects");
+        running.signal(signal);
+        let said = running.end().exits(1).tells(&[&format!("error: stopped by {doing}")]);
+        let failure = said.json();
+        assert_eq!((&failure["status"], &failure["exit_code"]), (&"stopped".into(), &1.into()), "{said:#?}");
+        assert!(failure["message"].as_str().is_some_and(|message| message.contains(doing)), "{failure}");
+    }
+}
+
+#[test]
+fn a_command_without_a_reader_of_its_output_is_stopped_by_a_signal_too() {
+    let world = World::with_customers(LedgerKind::File, 1);
+    world.sync().exits(0);
+    let endless =
+        "with recursive numbers (n) as (select 1 union all select n + 1 from numbers) select n from numbers";
+    let mut running = world.start(&["sql", "--csv", endless]);
+    let mut stdout = running.take_stdout();
+    stdout.read_exact(&mut [0]).expect("the query runs");
+    // The rest stays in the pipe, which is full soon.
+    running.signal("TERM");
+    running.end().exits(1).tells(&["stopped by SIGTERM while running the query"]);
+    drop(stdout);
 }
 
 #[test]

@@ -56,7 +56,10 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     );
     assert_eq!(audit.list(RunList::INVALID_ROWS, run, 5).await.unwrap().len(), 1);
     let totals = RunTotals { requests: 1, failures: 1, belief_edits: 0, invalid_rows: 1 };
-    assert_eq!((audit.runs_total().await.unwrap(), audit.run_totals(run).await.unwrap()), (1, totals));
+    assert_eq!(
+        (audit.runs_total().await.unwrap(), audit.run_totals(run, RunList::FAILURES).await.unwrap()),
+        (1, totals)
+    );
 
     let why = audit.explain(store_id, 2, None, 10).await.unwrap();
     assert_eq!(why.entries[0].belief, Belief::Rejected);
@@ -93,6 +96,14 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     table(audit, "select 1").await.unwrap();
 }
 
+/// Checks how a query's values are written. `columns` are a blob, an infinite number, and a number with a fraction.
+async fn check_forms(audit: &AuditLog, columns: &str) {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let (_, rows) = table(audit, &format!("select started_at, {columns} from runs")).await.unwrap();
+    let started = text("2023-11-14T22:13:20.000000Z");
+    assert_eq!(rows, [[started, text("\\x6869"), text("Infinity"), Value::Real(1.5)]]);
+}
+
 /// Reads all rows of a query, with the names of its columns.
 pub(crate) async fn table(
     audit: &AuditLog,
@@ -122,6 +133,11 @@ async fn a_postgres_ledger_is_read() {
     let procedure =
         format!("create procedure attrsync.p(inout n int) language plpgsql as $$ begin {writes} end $$");
     let mut writer = PgConnection::connect(&url).await.unwrap();
+    let settings = "alter database %1$I set timezone = ''Europe/Berlin''; alter database %1$I set datestyle = ''German'';
+        alter database %1$I set bytea_output = ''escape''";
+    let settings = format!("do $$ begin execute format('{settings}', current_database()); end $$");
+    writer.execute(AssertSqlSafe(settings)).await.unwrap();
+    check_forms(&audit, "'hi'::bytea, 'infinity'::float8, 1.50").await;
     writer.execute(AssertSqlSafe(procedure)).await.unwrap();
     assert!(table(&audit, "call attrsync.p(1)").await.is_err());
     assert_eq!(table(&audit, "select count(*) from entries").await.unwrap().1, [[Value::Int(2)]]);
@@ -132,7 +148,7 @@ pub(crate) const FILLED: &str = "
     insert into stores (id, api_url, hash, name_digest) values (4, 'https://api.example.com', 'abc123', '');
     insert into runs (id, store_id, kind, trigger, status, started_at, planned_at, finished_at, invalid, planned,
             confirmed, rejected, deferred, requests, message, version)
-        values (7, 4, 'sync', 'manual', 'partial', '2023-11-14T22:13:20Z', '2023-11-14T22:13:21Z',
+        values (7, 4, 'sync', 'manual', 'partial', '2023-11-14T22:13:20.000000Z', '2023-11-14T22:13:21Z',
             '2023-11-14T22:13:25Z', 1, 3, 1, 1, 1, 1, 'one was rejected', '0.1.0');
     insert into requests (id, run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome)
         values (9, 7, 'PUT', 1, 2, 2, '2023-11-14T22:13:22Z', '2023-11-14T22:13:23Z', 200, 'accepted');
@@ -159,7 +175,9 @@ async fn a_sqlite_ledger_is_read() {
         file.execute("insert into refinery_schema_history values (?1, 'ledger')", [number]).unwrap();
     }
     file.execute_batch(FILLED).unwrap();
-    check(&AuditLog::open(&config).await.unwrap().expect("there is a ledger"), 7).await;
+    let audit = AuditLog::open(&config).await.unwrap().expect("there is a ledger");
+    check(&audit, 7).await;
+    check_forms(&audit, "x'6869', 9e999, 1.50").await;
 
     for (version, text) in [(99, NEWER), (0, OLDER)] {
         file.execute("update refinery_schema_history set version = ?1", [version]).unwrap();
