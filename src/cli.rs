@@ -25,6 +25,7 @@ mod check;
 mod plan;
 mod sync;
 mod runs;
+mod serve;
 mod status;
 mod explain;
 mod rejected;
@@ -68,7 +69,7 @@ const GLOBAL_HEADING: &str = "Common options";
 /// The options that every command takes.
 #[derive(Debug, clap::Args)]
 struct GlobalOptions {
-    /// The configuration file; `status` takes several, each with its own --config
+    /// The configuration file; `serve` and `status` take several, each with its own --config
     #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "FILE", default_value = "sync.toml")]
     #[arg(env = CONFIG_VARIABLE, hide_env_values = true, value_parser = path_arg::parser())]
     config: Vec<PathBuf>,
@@ -98,6 +99,8 @@ enum Command {
     Plan(plan::Args),
     /// Plan, then push the changes
     Sync(sync::Args),
+    /// Start syncs on time: with --check, show their next times
+    Serve(serve::Args),
     /// List all runs, or show one with its requests and failures
     Runs(runs::Args),
     /// Show for each sync its last run, its next times, and what needs attention: for people and for monitoring
@@ -141,8 +144,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return Failure::from(error).show(&console),
     };
     if global.config.len() > 1 && !command.takes_several_configs() {
-        let problem =
-            "--config names several files, and this command takes one: `attrsync status` takes several";
+        let problem = "--config names several files, and this command takes one: `attrsync serve` and `attrsync status` take several";
         return Failure::usage(problem).show(&console);
     }
     let context = Context::new(global.config, console);
@@ -171,6 +173,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Check(args) => check::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Sync(args) => sync::run(context, args).await,
+        Command::Serve(args) => serve::run(context, args),
         Command::Runs(args) => runs::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Explain(args) => explain::run(context, args).await,
@@ -206,13 +209,13 @@ fn parse(arguments: &[OsString]) -> Result<Program, clap::Error> {
 impl Command {
     /// Whether it reads every configuration file that is named.
     const fn takes_several_configs(&self) -> bool {
-        matches!(self, Self::Status(_))
+        matches!(self, Self::Serve(_) | Self::Status(_))
     }
 
     /// Whether the command decides itself what a signal does. Those that print a text are so short that none matters.
     fn listens_to_signals(&self) -> bool {
         match self {
-            Self::Sync(_) | Self::Sandbox(_) | Self::Demo(_) => true,
+            Self::Sync(_) | Self::Serve(_) | Self::Sandbox(_) | Self::Demo(_) => true,
             Self::Init(_) | Self::Completions(_) | Self::Man => true,
             Self::Check(_) | Self::Plan(_) | Self::Runs(_) => false,
             Self::Explain(_) | Self::Rejected(_) | Self::Sql(_) | Self::Status(_) => false,
@@ -230,7 +233,12 @@ impl Command {
             Self::Explain(args) => args.json,
             Self::Rejected(args) => args.json,
             Self::Sql(args) => args.json,
-            Self::Init(_) | Self::Sandbox(_) | Self::Demo(_) | Self::Completions(_) | Self::Man => false,
+            Self::Init(_)
+            | Self::Serve(_)
+            | Self::Sandbox(_)
+            | Self::Demo(_)
+            | Self::Completions(_)
+            | Self::Man => false,
         }
     }
 }

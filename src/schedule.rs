@@ -11,6 +11,7 @@ mod reasons;
 mod tests;
 mod zone;
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use self::cron::Cron;
 pub use self::due::Due;
 pub use self::zone::Zone;
+use crate::duration_text::duration;
 use crate::record::StoreName;
 
 /// When the syncs of a store start.
@@ -97,6 +99,18 @@ impl Schedule {
     #[must_use]
     pub const fn on_missed(&self) -> OnMissed {
         self.on_missed
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.timing {
+            Timing::Cron(expressions, zone) => {
+                let expressions: Vec<&str> = expressions.iter().map(Cron::as_str).collect();
+                write!(f, "cron {} in {}", expressions.join(", "), zone.name())
+            }
+            Timing::Every(every) => write!(f, "every {}", duration(*every)),
+        }
     }
 }
 

@@ -40,8 +40,8 @@ const GUESSES: &[(&[&str], &str)] = &[
         "`attrsync sync --full` ignores the ledger and sends every value",
     ),
     (
-        &["--watch", "--daemon", "--interval", "daemon", "schedule", "cron", "serve"],
-        "attrsync has no scheduler of its own: start `attrsync sync` from cron or systemd",
+        &["--watch", "--daemon", "--interval", "daemon", "schedule", "cron"],
+        "start `attrsync sync` from cron or systemd; `attrsync serve --check` shows the times of [schedule]",
     ),
     (
         &["undo", "rollback", "revert", "--delete", "--prune"],
@@ -109,7 +109,7 @@ mod tests {
             ("attrsync last", "attrsync runs last"),
             ("attrsync health", "attrsync status"),
             ("attrsync log", "attrsync runs"),
-            ("attrsync serve", "cron or systemd"),
+            ("attrsync daemon", "cron or systemd"),
             ("attrsync undo", "correct the table"),
         ] {
             let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();

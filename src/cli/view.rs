@@ -12,6 +12,7 @@ pub(super) mod progress;
 mod progress_line;
 pub(super) mod rejected;
 pub(super) mod status;
+pub(super) mod schedule;
 pub(super) mod sync;
 pub(super) mod table;
 pub(super) mod text;

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::address::Flaw;
 use super::known::nearest;
 use super::section::Section;
+use crate::duration_text::duration;
 use crate::schedule::{Cron, OnMissed, Schedule, Timing, Zone};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -55,8 +56,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Schedule> {
     };
     let schedule = Schedule::new(timing, jitter, on_missed);
     if let Some(shortest) = schedule.shortest_interval().filter(|shortest| jitter >= *shortest) {
-        let hint =
-            format!("two of the scheduled times are only {} apart", humantime::format_duration(shortest));
+        let hint = format!("two of the scheduled times are only {} apart", duration(shortest));
         section.problem("jitter", "is not shorter than the time between two syncs", hint);
     }
     Some(schedule)

@@ -51,6 +51,10 @@ impl<'a> Section<'a> {
         const HINT: &str = "it must be a string in quotes, or a list of them: [\"…\", \"…\"]";
         let values = match self.value(key) {
             None => return Vec::new(),
+            Some(Value::Array(values)) if values.is_empty() => {
+                self.problem(key, "is an empty list", HINT);
+                return Vec::new();
+            }
             Some(Value::Array(values)) => values.as_slice(),
             Some(value) => std::slice::from_ref(value),
         };
@@ -70,11 +74,11 @@ impl<'a> Section<'a> {
         checked.collect()
     }
 
-    fn interpolated(&mut self, key: &str, text: &str) -> Option<String> {
-        match interpolate(text, self.env) {
+    fn interpolated(&mut self, key: &str, written: &str) -> Option<String> {
+        match interpolate(written, self.env) {
             Ok(text) if text.trim().is_empty() => {
                 let hint = "give it a value, or set the environment variable it names";
-                if self.value(key).and_then(Value::as_str).is_some_and(|text| text.contains("${")) {
+                if written.contains("${") {
                     return self.unset(key, "is empty".to_owned(), hint);
                 }
                 self.problem(key, "is empty", hint);

@@ -121,6 +121,7 @@ fn every_problem_is_reported_at_once() {
 #[test]
 fn one_invalid_line_is_one_problem() {
     let push = |line: &str| format!("{GOOD}[push]\n{line}\n");
+    let schedule = |lines: &str| format!("{GOOD}[schedule]\n{lines}\n");
     let cases = [
         (with("table = \"shop.values\"", ""), "source.table: is missing"),
         (with("table = \"shop.values\"", "table = \"  \""), "source.table: is empty"),
@@ -136,6 +137,38 @@ fn one_invalid_line_is_one_problem() {
         (format!("workers = 3\n{GOOD}"), "workers: is outside of any section; move it below [push]"),
         (format!("push = 3\n{GOOD}"), "push: is a whole number; it must be a section"),
         (format!("{GOOD}[guard]\nenabled = \"no\"\n"), "guard.enabled: is a string"),
+        (format!("name = \"a b\"\n{GOOD}"), "name: has the character ' '; write letters"),
+        (format!("name = \"{}\"\n{GOOD}", "x".repeat(65)), "name: has more than 64 characters"),
+        (format!("name = 3\n{GOOD}"), "name: is a whole number"),
+        (format!("{GOOD}name = \"a\"\n"), "store.name: unknown key"),
+        (schedule("cron = \"0 30 2 * * *\""), "schedule.cron: has 6 fields; write five"),
+        (schedule("cron = [\"0 2 * * *\", \"0 0 30 2 *\"]"), "schedule.cron: \"0 0 30 2 *\" names a date"),
+        (
+            schedule("cron = [7]"),
+            "schedule.cron: is a whole number; it must be a string in quotes, or a list",
+        ),
+        (schedule("cron = \"\""), "schedule.cron: is empty"),
+        (schedule("cron = []"), "schedule.cron: is an empty list"),
+        (schedule("every = \"900ms\""), "schedule.every: is 900ms; allowed: 1s to 30days"),
+        (
+            schedule("every = \"5m\"\ncron = \"0 2 * * *\""),
+            "schedule.every: is set as well as schedule.cron; keep one",
+        ),
+        (
+            schedule("cron = \"0 2 * * *\"\ntimezone = \"Europe/Berln\""),
+            "schedule.timezone: is no time zone that is known here; did you mean Europe/Berlin?",
+        ),
+        (
+            schedule("timezone = \"new york\""),
+            "schedule.timezone: is no time zone that is known here; did you mean America/New_York?",
+        ),
+        (schedule("timezone = \"CEST5\""), "schedule.timezone: is no time zone"),
+        (schedule("on_missed = \"never\""), "schedule.on_missed: is neither run nor skip"),
+        (
+            schedule("cron = \"0,30 2 * * *\"\njitter = \"30m\""),
+            "schedule.jitter: is not shorter than the time between two syncs; two of the scheduled times are only 30 min apart",
+        ),
+        (schedule("every = \"5m\"\njitter = \"5m\""), "schedule.jitter: is not shorter"),
         (push("workers = 0"), "push.workers: is 0"),
         (push("workers = -1"), "push.workers: is -1"),
         (push("workers = 2.5"), "push.workers: is a number with a fraction"),
@@ -169,6 +202,35 @@ fn keys_that_are_set_are_used() {
     assert_eq!(config.push.max_duration, Some(Duration::from_secs(6 * 60 * 60)));
     assert_eq!(config.push.values_per_request, Some(30));
     assert!(config.push.quota_reserve.abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_sync_has_the_name_of_its_file_unless_it_has_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = |file: &str, text: &str| {
+        let path = folder.path().join(file);
+        std::fs::write(&path, text).expect("write");
+        (Config::load(&path).expect("a file").name, AuditConfig::load(&path).expect("a file").name)
+    };
+    let both = |name: &str| (name.to_owned(), name.to_owned());
+    assert_eq!(name("main.toml", GOOD), both("main"));
+    assert_eq!(name("my shop.eu.toml", GOOD), both("my-shop-eu"));
+    assert_eq!(name("main.toml", &format!("name = \"shop-2\"\n{GOOD}")), both("shop-2"));
+    assert_eq!(parse(GOOD).expect("a configuration").name, "sync");
+}
+
+#[test]
+fn a_schedule_is_read() {
+    let read = |lines: &str| {
+        let config = parse(&format!("{GOOD}[schedule]\n{lines}\n")).expect(lines);
+        config.schedule.map(|schedule| schedule.to_string())
+    };
+    assert_eq!(parse(GOOD).expect("a configuration").schedule.map(|_| ()), None);
+    assert_eq!(read("timezone = \"Europe/Berlin\"\njitter = \"5m\""), None);
+    assert_eq!(read("cron = \"30  2 * * *\"").as_deref(), Some("cron 30 2 * * * in UTC"));
+    let lines = "cron = [\"30 2 * * *\", \"${X:-0 12 * * mon}\"]\ntimezone = \"america/new_york\"";
+    assert_eq!(read(lines).as_deref(), Some("cron 30 2 * * *, 0 12 * * mon in America/New_York"));
+    assert_eq!(read("every = \"5m\"\njitter = \"4m\"").as_deref(), Some("every 5 min"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ type Set = u64;
 /// The local times that an expression of five fields names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cron {
+    text: String,
     minutes: Set,
     hours: Set,
     days: Set,
@@ -78,13 +79,20 @@ impl Cron {
         // 7 is another name of Sunday.
         let weekdays = (weekdays | weekdays >> 7) & 0b111_1111;
         let either_day = !fields[2].starts_with('*') && !fields[4].starts_with('*');
-        let cron = Self { minutes, hours, days, months, weekdays, either_day };
+        let text = fields.join(" ");
+        let cron = Self { text, minutes, hours, days, months, weekdays, either_day };
         if !cron.has_a_date() {
-            let problem = format!("\"{}\" names a date that no year has", fields.join(" "));
+            let problem = format!("\"{}\" names a date that no year has", cron.text);
             let hint = "the months that it names have fewer days; for the last days of a month write 28-31";
             return Err((problem, hint.to_owned()));
         }
         Ok(cron)
+    }
+
+    /// The expression, with one space between its fields.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// Whether it names every hour of a day.

@@ -18,6 +18,7 @@ mod proof;
 mod quota;
 mod requeue;
 mod responses;
+mod schedule;
 mod secrets;
 mod setup;
 mod signals;

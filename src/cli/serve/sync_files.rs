@@ -1,0 +1,101 @@
+//! The configurations of all syncs of a `serve`.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+
+/// A sync with its configuration.
+#[derive(Debug, Clone)]
+pub(super) struct SyncFile {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// What the file says.
+    pub(super) config: Config,
+}
+
+/// The configurations that were read.
+#[derive(Debug, Default)]
+pub(super) struct SyncFiles {
+    /// Those that can be used, in the order of their files.
+    pub(super) syncs: Vec<SyncFile>,
+    /// Why the others cannot be used, with their files.
+    pub(super) problems: Vec<String>,
+}
+
+impl SyncFiles {
+    /// Reads all files. Of two files for one store, or of one name, the second cannot be used.
+    pub(super) fn read(paths: &[PathBuf]) -> Self {
+        let mut files = Self::default();
+        for path in paths {
+            match Config::load(path) {
+                Ok(config) => files.add(SyncFile { path: path.clone(), config }),
+                Err(errors) => files.problems.push(errors.to_string()),
+            }
+        }
+        files
+    }
+
+    fn add(&mut self, sync: SyncFile) {
+        let taken = |what: &str, other: &Path| {
+            format!("{} cannot be used:\n  {what} is that of {} too", sync.path.display(), other.display())
+        };
+        let found = self.syncs.iter().find_map(|other| {
+            if other.config.store.name == sync.config.store.name {
+                Some(taken(&format!("its {}", sync.config.store.name), &other.path))
+            } else if other.config.name.eq_ignore_ascii_case(&sync.config.name) {
+                Some(taken(&format!("its name \"{}\"", sync.config.name), &other.path))
+            } else {
+                None
+            }
+        });
+        match found {
+            Some(problem) => self.problems.push(problem),
+            None => self.syncs.push(sync),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a file for each name and hash, and reads them all.
+    fn read(files: &[(&str, &str, &str)]) -> SyncFiles {
+        let folder = tempfile::tempdir().expect("a folder");
+        let paths: Vec<PathBuf> = files
+            .iter()
+            .map(|(file, name, hash)| {
+                let path = folder.path().join(file);
+                let text = format!(
+                    "{name}\n[source]\nurl = \"postgres://db\"\ntable = \"t\"\n[store]\nhash = \"{hash}\"\n\
+                     access_token = \"t\"\n"
+                );
+                std::fs::write(&path, text).expect("a file");
+                path
+            })
+            .collect();
+        SyncFiles::read(&paths)
+    }
+
+    #[test]
+    fn two_files_for_one_store_or_of_one_name_name_each_other() {
+        let files = read(&[
+            ("a.toml", "", "one"),
+            ("b.toml", "", "ONE"),
+            ("c.toml", "name = \"A\"", "two"),
+            ("d.toml", "name = \"d e\"", "three"),
+            ("f.toml", "", "four"),
+        ]);
+        let names: Vec<&str> = files.syncs.iter().map(|sync| sync.config.name.as_str()).collect();
+        assert_eq!(names, ["a", "f"]);
+        let [store, name, own] = files.problems.as_slice() else { panic!("{:?}", files.problems) };
+        assert!(
+            store.contains("b.toml cannot be used") && store.contains("its store one at https"),
+            "{store}"
+        );
+        assert!(store.ends_with("a.toml too"), "{store}");
+        assert!(name.contains("c.toml cannot be used:\n  its name \"A\" is that of "), "{name}");
+        assert!(name.ends_with("a.toml too"), "{name}");
+        assert!(own.contains("d.toml cannot be used:\n  name: has the character ' '"), "{own}");
+    }
+}
