@@ -65,6 +65,8 @@ pub struct Config {
     pub name: String,
     /// When `serve` starts syncs, if it is to start some on time.
     pub schedule: Option<Schedule>,
+    /// How `serve` hears of changes of the source, if it is to hear of them.
+    pub on_change: Option<OnChange>,
     /// Where the desired values are read.
     pub source: SourceConfig,
     /// The store that is kept in step.
@@ -82,12 +84,28 @@ pub struct AuditConfig {
     pub name: String,
     /// When `serve` starts syncs, if it is to start some on time.
     pub schedule: Option<Schedule>,
+    /// How `serve` hears of changes of the source, if it is to hear of them.
+    pub on_change: Option<OnChange>,
     /// Where the desired values are read; or the variable of the environment that it needs and that is not set.
     pub source: Result<SourceConfig, String>,
     /// The store; `None` if it needs a variable of the environment that is not set.
     pub store: Option<StoreName>,
     /// Where the ledger is.
     pub ledger: LedgerConfig,
+}
+
+/// `[schedule] listen` and `debounce`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnChange {
+    /// The channel on which the source notifies of changes.
+    pub channel: String,
+    /// The shortest time between two runs on change.
+    pub debounce: Duration,
+}
+
+impl OnChange {
+    /// The channel of the shipped configuration.
+    pub const CHANNEL: &str = "attrsync";
 }
 
 /// `[source]`

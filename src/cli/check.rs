@@ -9,7 +9,7 @@ use super::view::check::Finding;
 use super::view::console::Console;
 use super::{view, wiring};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, LedgerConfig};
+use crate::config::{Config, LedgerConfig, OnChange};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::engine::{Surroundings, survey};
 use crate::ledger::audit::{AuditLog, Progress, Verification};
@@ -71,6 +71,10 @@ async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Re
     console.begin("checking the source");
     let (source, shape) = source(&config).await;
     let mut findings = vec![source, ledger];
+    if let Some(on_change) = &config.on_change {
+        console.begin("listening to the source");
+        findings.push(listening(&config, on_change).await);
+    }
     console.begin("asking the store for its attributes");
     let (store, attributes) = store(&config).await;
     findings.extend(store);
@@ -112,6 +116,21 @@ async fn source(config: &Config) -> (Finding, Option<SourceShape>) {
         finding.detail += &format!("\n{sentence}");
     }
     (finding, shape)
+}
+
+/// A notification of the source arrives.
+async fn listening(config: &Config, on_change: &OnChange) -> Finding {
+    let OnChange { channel, .. } = on_change;
+    let checked = match wiring::source(&config.source, &Waits::default()) {
+        Ok(source) => source.check_listening(channel).await.map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    match checked {
+        Ok(()) => {
+            Finding::good("listen", format!("notifications arrive; the channel is {}", one_line(channel)))
+        }
+        Err(failure) => bad("listen", &failure),
+    }
 }
 
 /// Says how many rows the source has, and what a sync would make of the first ones.

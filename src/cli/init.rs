@@ -11,7 +11,7 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::wiring;
-use crate::config::ANNOTATED;
+use crate::config::{ANNOTATED, AuditConfig, OnChange};
 
 /// The table that the shipped configuration reads.
 pub(super) const DDL: &str = "\
@@ -22,9 +22,6 @@ create table customer_attribute_values (
     primary key (customer_id, attribute_id)
 );
 ";
-
-/// The channel, unless `[schedule] listen` names another.
-const CHANNEL: &str = "attrsync";
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -54,8 +51,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
 
 /// Prints the triggers of the configured table.
 fn triggers(context: &Context) -> Result<Exit, Failure> {
-    let source = wiring::audit_config(&context.config)?.source.map_err(Failure::usage)?;
-    context.console.out(&trigger::sql(&source.relation, CHANNEL)?)?;
+    let AuditConfig { source, on_change, .. } = wiring::audit_config(&context.config)?;
+    let source = source.map_err(Failure::usage)?;
+    let channel = on_change.as_ref().map_or(OnChange::CHANNEL, |on_change| &on_change.channel);
+    context.console.out(&trigger::sql(&source.relation, channel)?)?;
     Ok(Exit::Done)
 }
 

@@ -27,7 +27,7 @@ pub(super) const KNOWN: [(&str, &[&str]); 7] = [
         ],
     ),
     ("guard", &["enabled"]),
-    ("schedule", &["cron", "every", "timezone", "jitter", "on_missed"]),
+    ("schedule", &["cron", "every", "timezone", "jitter", "on_missed", "listen", "debounce"]),
 ];
 
 /// Returns a problem for every unknown section and key.

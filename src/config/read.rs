@@ -13,8 +13,8 @@ use super::query;
 use super::schedule;
 use super::section::Section;
 use super::{
-    AuditConfig, Config, Environment, LedgerConfig, PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret,
-    SourceConfig, StoreConfig,
+    AuditConfig, Config, Environment, LedgerConfig, OnChange, PushConfig, REQUEST_TIMEOUT_MAX, Relation,
+    Secret, SourceConfig, StoreConfig,
 };
 use crate::record::StoreName;
 use crate::schedule::Schedule;
@@ -48,6 +48,7 @@ impl Config {
             Sections {
                 name: sync_name,
                 schedule,
+                on_change,
                 source: Some(source),
                 store: Some(name),
                 access_token: Some(access_token),
@@ -56,7 +57,7 @@ impl Config {
                 problems,
             } if problems.is_empty() => {
                 let store = StoreConfig { name, access_token };
-                Ok(Self { name: sync_name, schedule, source, store, ledger, push })
+                Ok(Self { name: sync_name, schedule, on_change, source, store, ledger, push })
             }
             Sections { problems, .. } => Err(ConfigErrors { path: None, problems }),
         }
@@ -81,7 +82,7 @@ impl AuditConfig {
     }
 
     fn read(text: &str, folder: &Path, stem: &str, env: Environment<'_>) -> Result<Self, ConfigErrors> {
-        let Sections { name, schedule, source, store, ledger, problems, .. } =
+        let Sections { name, schedule, on_change, source, store, ledger, problems, .. } =
             Sections::read(text, folder, stem, env)?;
         let is_excused = |problem: &Problem| problem.unset && !problem.key.starts_with("ledger.");
         match ledger {
@@ -91,7 +92,7 @@ impl AuditConfig {
                     unset_source
                         .map_or_else(String::new, |problem| format!("{}: {}", problem.key, problem.problem))
                 });
-                Ok(Self { name, schedule, source, store, ledger })
+                Ok(Self { name, schedule, on_change, source, store, ledger })
             }
             _ => Err(ConfigErrors { path: None, problems }),
         }
@@ -117,6 +118,7 @@ fn load<T>(
 struct Sections {
     name: String,
     schedule: Option<Schedule>,
+    on_change: Option<OnChange>,
     source: Option<SourceConfig>,
     store: Option<StoreName>,
     access_token: Option<Secret>,
@@ -140,7 +142,8 @@ impl Sections {
         let push = read_push(section.called("push"));
         section.called("guard").flag("enabled");
         let schedule = schedule::read(section.called("schedule"));
-        Ok(Self { name, schedule, source, store, access_token, ledger, push, problems })
+        let on_change = schedule::read_on_change(section.called("schedule"));
+        Ok(Self { name, schedule, on_change, source, store, access_token, ledger, push, problems })
     }
 }
 

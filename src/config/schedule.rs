@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::OnChange;
 use super::address::Flaw;
 use super::known::nearest;
 use super::section::Section;
@@ -60,6 +61,22 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Schedule> {
         section.problem("jitter", "is not shorter than the time between two syncs", hint);
     }
     Some(schedule)
+}
+
+/// Reads how `serve` hears of changes; `None` if it does not listen.
+pub(super) fn read_on_change(section: &mut Section<'_>) -> Option<OnChange> {
+    const LONGEST: Duration = Duration::from_secs(60 * 60);
+    let channel = section.checked("listen", channel);
+    let debounce = section.duration("debounce", Duration::ZERO..=LONGEST).unwrap_or(SECOND);
+    Some(OnChange { channel: channel?, debounce })
+}
+
+fn channel(text: &str) -> Result<String, Flaw> {
+    if text.len() > 63 {
+        let problem = "is longer than 63 bytes, the limit of Postgres".to_owned();
+        return Err((problem, format!("write a short name, such as {:?}", OnChange::CHANNEL)));
+    }
+    Ok(text.to_owned())
 }
 
 /// Reads the name of a zone.

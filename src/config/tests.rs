@@ -180,6 +180,10 @@ fn one_invalid_line_is_one_problem() {
         (push("request_timeout = \"11m\""), "push.request_timeout: is 11m; allowed: 1s to 10m"),
         (push("backoff = \"21s\""), "push.backoff: is longer than push.backoff_max; which is 20s"),
         (push("max_duration = \"10ms\""), "push.max_duration: is 10ms"),
+        (schedule("listen = true"), "schedule.listen: is true or false; it must be a string"),
+        (schedule("listen = \" \""), "schedule.listen: is empty"),
+        (schedule(&format!("listen = \"{}\"", "é".repeat(32))), "schedule.listen: is longer than 63 bytes"),
+        (schedule("debounce = \"61m\""), "schedule.debounce: is 1h 1m; allowed: 0s to 1h"),
     ];
     for (text, expect) in cases {
         let shown = problems(&text);
@@ -192,7 +196,7 @@ fn one_invalid_line_is_one_problem() {
 fn keys_that_are_set_are_used() {
     let text = format!(
         "{}[push]\nworkers = 1\nquota_reserve = 0\nbackoff = \"1s 500ms\"\nmax_duration = \"6h\"\n\
-         values_per_request = 30\n[guard]\nenabled = false\n",
+         values_per_request = 30\n[guard]\nenabled = false\n[schedule]\nlisten = \" Changes \"\n",
         with("table = \"shop.values\"", "query = \"select 1 -- one\\n ; \\n;\"")
     );
     let config = parse(&text).expect("a configuration");
@@ -201,6 +205,8 @@ fn keys_that_are_set_are_used() {
     assert_eq!(config.push.backoff, Duration::from_millis(1500));
     assert_eq!(config.push.max_duration, Some(Duration::from_secs(6 * 60 * 60)));
     assert_eq!(config.push.values_per_request, Some(30));
+    let on_change = OnChange { channel: "Changes".to_owned(), debounce: Duration::from_secs(1) };
+    assert_eq!(config.on_change, Some(on_change));
     assert!(config.push.quota_reserve.abs() < f64::EPSILON);
 }
 

@@ -130,6 +130,14 @@ fn promise_12_a_pooler_through_which_no_notification_arrives_is_told() {
             relation: Relation::Table("customer_attribute_values".to_owned()),
             give_up_after: Duration::ZERO,
         };
+        let text = world.config("").replace(&world.source_url, &pooler.before(&world.source_url));
+        world.write_config(&format!("{text}[schedule]\nlisten = \"attrsync\"\n"));
+        let exit = if listens { 0 } else { 1 };
+        world.run(&["check"]).exits(exit).tells(&[if listens {
+            "notifications arrive"
+        } else {
+            "session mode"
+        }]);
         let source = PostgresSource::new(&config).expect("a source");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         // Twice, because what the first left behind in the pool must not change the result.
