@@ -208,7 +208,8 @@ pub trait Ledger: LedgerReader {
 
     /// Removes some of what earlier runs of the store planned and never sent: the changes that a run left `planned`,
     /// and all invalid rows of a plan that was never complete. Their counts stay. Returns whether there was something
-    /// to remove: call it again until there is not.
+    /// to remove: call it again until there is not, before [`seal_plan`](Self::seal_plan). Runs before the newest complete
+    /// plan are not looked at.
     async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool>;
 
     /// Completes the plan: status `running`, `planned_at` = `at`, the counts of planning, and `deferred` = `planned`.

@@ -12,7 +12,7 @@ use crate::config::PushConfig;
 use crate::destination::{Destination, ReadError};
 use crate::ledger::{CustomerToCheck, LedgerReader};
 use crate::push::Subject;
-use crate::record::{BeliefEdit, EditKind, KeyScope, WaitReason};
+use crate::record::{BeliefEdit, EditKind, Filter, KeyScope, WaitReason};
 use crate::waits::Waits;
 
 /// How many customers one check asks about. A run has two checks: before it plans, and at its end.
@@ -69,28 +69,42 @@ async fn exists(
     }
 }
 
-/// Returns the customers that exist again, and writes nothing.
+/// Returns the customers of the filter that exist again, and writes nothing.
 pub(super) async fn restored_customers(
     ledger: &dyn LedgerReader,
     destination: &dyn Destination,
     config: &PushConfig,
     waits: &Waits,
+    filter: &Filter,
 ) -> Result<Vec<i64>, EngineError> {
     let mut restored = Vec::new();
-    for page in ledger.customers_to_check(i64::MAX, CHECKED_AT_ONCE).await?.chunks(PAGE) {
+    for page in due(ledger, i64::MAX, filter).await?.chunks(PAGE) {
         let Some(found) = ask(destination, config, waits, page).await else { break };
         restored.extend(found.restored);
     }
     Ok(restored)
 }
 
-/// Checks customers before a plan is made, and returns those that exist again.
+/// The customers to check before a plan is made. A run for some customers leaves the others to the next whole run, so that
+/// its cost does not grow with them.
+async fn due(
+    ledger: &dyn LedgerReader,
+    before_run: i64,
+    filter: &Filter,
+) -> Result<Vec<CustomerToCheck>, EngineError> {
+    let mut due = ledger.customers_to_check(before_run, CHECKED_AT_ONCE).await?;
+    due.retain(|customer| filter.customers.is_empty() || filter.customers.contains(&customer.customer_id));
+    Ok(due)
+}
+
+/// Checks customers of the filter before a plan is made, and returns those that exist again.
 pub(super) async fn check_before_planning(
     ports: Ports<'_>,
     config: &PushConfig,
     run_id: i64,
+    filter: &Filter,
 ) -> Result<Vec<i64>, EngineError> {
-    let due = ports.ledger.customers_to_check(run_id, CHECKED_AT_ONCE).await?;
+    let due = due(ports.ledger, run_id, filter).await?;
     check(ports, config, run_id, &due).await
 }
 

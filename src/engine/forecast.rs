@@ -87,7 +87,9 @@ pub async fn plan(
     let attributes = store_changes::attributes(entries, destination, config, waits).await?;
     let filter = resolve(options, &attributes)?;
     let changes = match entries {
-        Some(entries) => store_changes::look(entries, destination, config, waits, &attributes).await?,
+        Some(entries) => {
+            store_changes::look(entries, destination, config, waits, &attributes, &filter).await?
+        }
         None => StoreChanges::default(),
     };
     for notice in changes.notices() {
@@ -103,7 +105,7 @@ pub async fn plan(
     let progress = |counts| progress(Progress::Planning(counts));
     progress(Counts::default());
     let planned = planning::diff(source, entries, &filter, policy, writer, waits, &progress).await?;
-    let warnings = warnings(&planned, &filter, &attributes);
+    let warnings = warnings(&planned, &filter, &attributes, options.trigger);
     let Planned { counts, desired, summary, .. } = planned;
     let name =
         |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());

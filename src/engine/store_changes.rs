@@ -9,7 +9,7 @@ use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination};
 use crate::ledger::LedgerReader;
 use crate::plan::definitions::{self, Definitions};
-use crate::record::{BeliefEdit, EditKind, KeyScope, KnownAttribute, WaitReason};
+use crate::record::{BeliefEdit, EditKind, Filter, KeyScope, KnownAttribute, WaitReason};
 use crate::waits::Waits;
 
 /// The store changes that a run found.
@@ -85,9 +85,10 @@ pub(super) async fn look(
     config: &PushConfig,
     waits: &Waits,
     listed: &[Attribute],
+    filter: &Filter,
 ) -> Result<StoreChanges, EngineError> {
     let definitions = definitions::compare(&ledger.attributes().await?, &known(listed));
-    let restored = existence::restored_customers(ledger, destination, config, waits).await?;
+    let restored = existence::restored_customers(ledger, destination, config, waits, filter).await?;
     Ok(StoreChanges { definitions, restored })
 }
 
@@ -97,6 +98,7 @@ pub(super) async fn record(
     config: &PushConfig,
     run_id: i64,
     listed: &[Attribute],
+    filter: &Filter,
 ) -> Result<StoreChanges, EngineError> {
     let listed = known(listed);
     let definitions = definitions::compare(&ports.ledger.attributes().await?, &listed);
@@ -115,7 +117,7 @@ pub(super) async fn record(
         tracing::warn!(cleared, "{notice}");
     }
     ports.ledger.record_attributes(run_id, &listed, ports.clock.now()).await?;
-    let restored = existence::check_before_planning(ports, config, run_id).await?;
+    let restored = existence::check_before_planning(ports, config, run_id, filter).await?;
     Ok(StoreChanges { definitions, restored })
 }
 

@@ -11,7 +11,7 @@ use crate::destination::Attribute;
 use crate::plan::batch::Limit;
 use crate::plan::diff::{Cursor, Diff, Need, OutOfOrder, PlanPage};
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter, InvalidRow, SourcePage, Warning};
+use crate::record::{Counts, Filter, InvalidRow, SourcePage, Trigger, Warning};
 
 /// How many invalid rows are named.
 const INVALID_SHOWN: usize = 3;
@@ -65,6 +65,6 @@ pub fn survey(
     let seen = Seen { stored_without_row: stored, row_security, ..Seen::default() };
     let planned =
         Planned { counts: diff.counts(), desired: diff.desired(), has_in_doubt: false, summary, seen };
-    let warnings = warnings(&planned, &Filter::default(), attributes);
+    let warnings = warnings(&planned, &Filter::default(), attributes, Trigger::Manual);
     Ok(Survey { counts: planned.counts, invalid_sample: planned.summary.invalid_sample, warnings })
 }

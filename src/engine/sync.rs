@@ -226,7 +226,7 @@ async fn plan(
     if options.full {
         invalidate(ports, config, run_id, &filter).await?;
     }
-    let changes = store_changes::record(ports, config, run_id, &attributes).await?;
+    let changes = store_changes::record(ports, config, run_id, &attributes, &filter).await?;
     let notices = changes.notices().cloned().collect();
     let now = ports.clock.now();
     let limit = request_limit(Some(ports.ledger), config, now).await?;
@@ -240,7 +240,7 @@ async fn plan(
     let planned =
         planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, ports.waits, &progress)
             .await?;
-    let warnings = warnings(&planned, &filter, &attributes);
+    let warnings = warnings(&planned, &filter, &attributes, options.trigger);
     Ok((planned, notices, warnings))
 }
 

@@ -2,10 +2,15 @@
 
 use super::planning::Planned;
 use crate::destination::Attribute;
-use crate::record::{Filter, Warning};
+use crate::record::{Filter, Trigger, Warning};
 
 /// Returns the warnings of a plan, in the order in which a person should read them.
-pub(super) fn warnings(planned: &Planned, filter: &Filter, attributes: &[Attribute]) -> Vec<Warning> {
+pub(super) fn warnings(
+    planned: &Planned,
+    filter: &Filter,
+    attributes: &[Attribute],
+    trigger: Trigger,
+) -> Vec<Warning> {
     let Planned { counts, seen, summary, .. } = planned;
     let mut warnings = Vec::new();
     warnings.extend(seen.row_security.clone().map(|table| Warning::RowSecurity { table }));
@@ -19,7 +24,8 @@ pub(super) fn warnings(planned: &Planned, filter: &Filter, attributes: &[Attribu
     if !attributes.is_empty() && counts.invalid > counts.source_rows - counts.invalid {
         warnings.push(Warning::MostlyInvalid { invalid: counts.invalid, rows: counts.source_rows });
     }
-    if !seen.unknown_customers.is_empty() {
+    // A person has named these customers. A notification may be of rows that were deleted again.
+    if !seen.unknown_customers.is_empty() && trigger != Trigger::Change {
         warnings.push(Warning::UnknownCustomers(seen.unknown_customers.iter().copied().collect()));
     }
     warnings.extend(summary.wrong_types.found.iter().map(|(&attribute_id, found)| {

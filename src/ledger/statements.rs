@@ -76,11 +76,17 @@ pub(super) const UNCLOSED_RUN: &str =
 pub(super) const RECORD_WAIT: &str =
     "insert into waits (run_id, reason, waits, milliseconds) values ($1, $2, $3, $4)";
 
-/// The oldest run before `$2` that has ended and left changes that it planned and never sent.
+/// The oldest run before `$2` that has ended and left changes that it planned and never sent. A run removes them before
+/// its own plan is complete, so none is older than the newest complete plan.
 pub(super) const UNSENT_PLAN: &str = "
     select id, case when planned_at is null then 0 else 1 end from runs
     where store_id = $1 and id < $2 and finished_at is not null and plan_removed_at is null and kind = 'sync'
         and (deferred > 0 or planned_at is null)
+        and id >= coalesce((
+            select n.id from runs n
+            where n.store_id = $1 and n.id < $2 and n.kind = 'sync' and n.planned_at is not null
+            order by n.id desc limit 1
+        ), 0)
     order by id limit 1";
 
 /// The change from which on a run has `$2` + 1 unsent changes. They are sent in key order, so the unsent ones are last.
@@ -126,21 +132,18 @@ pub(super) const DISCARD_REPEATED_INVALID_ROWS: &str = "
     delete from invalid_rows
     where run_id = $1 and exists (select 1 from runs where id = $1 and invalid_rows_run_id is not null)";
 
-/// Removes the invalid rows of all but the newest ten syncs of a store, and of the runs that those refer to.
+/// Removes the invalid rows of all but the newest ten syncs of a store, and of the runs that those refer to. It looks at
+/// the runs that have such rows and the newest ten, because a store may have a million runs.
 pub(super) const DISCARD_OLD_INVALID_ROWS: &str = "
     delete from invalid_rows
-    where run_id in (
-        select r.id from runs r
-        where r.store_id = $1 and r.kind = 'sync'
-            and r.id < (select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9)
-            and r.id in (select run_id from invalid_rows)
-            and r.id not in (
-                select n.invalid_rows_run_id from runs n
-                where n.store_id = $1 and n.invalid_rows_run_id is not null and n.id >= (
-                    select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9
-                )
+    where run_id < (select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9)
+        and run_id not in (
+            select n.invalid_rows_run_id from runs n
+            where n.store_id = $1 and n.invalid_rows_run_id is not null and n.id >= (
+                select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9
             )
-    )";
+        )
+        and (select r.store_id from runs r where r.id = invalid_rows.run_id) = $1";
 
 pub(super) const DISCARD_CHANGES: &str = "delete from changes where run_id = $1";
 

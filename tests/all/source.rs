@@ -5,6 +5,7 @@ mod liveness;
 mod reach;
 mod row_security;
 mod sessions;
+mod targeted;
 mod tls;
 mod unreadable;
 

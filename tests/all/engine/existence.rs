@@ -1,5 +1,6 @@
 //! A run checks whether customers with rejected values exist: forty customers a request, each customer once.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Respo
 use attrsync::engine::{self, Options, Ports, Report};
 use attrsync::ledger::Ledger;
 use attrsync::ledger::sqlite::SqliteLedger;
-use attrsync::record::{Key, RunStatus};
+use attrsync::record::{Filter, Key, RunStatus};
 use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
 use attrsync::testing::memory_ledger::MemoryStore;
 use attrsync::testing::memory_source::MemorySource;
@@ -80,6 +81,11 @@ impl Destination for RecordingStore {
 /// Syncs one value for each of 130 customers. The store refuses the values of customers 51 to 100, and customers from
 /// 101 on do not exist.
 async fn sync(ledger: &dyn Ledger, store: &RecordingStore) -> Report {
+    sync_some(ledger, store, &[]).await
+}
+
+/// The same for these customers only; for all if there are none.
+async fn sync_some(ledger: &dyn Ledger, store: &RecordingStore, customers: &[i64]) -> Report {
     let value = |customer| if (51..=100).contains(&customer) { "no !reject" } else { "gold" };
     let rows = (1..=130).map(|customer| (Some(customer), Some(1), Some(value(customer).to_owned())));
     let source = MemorySource::new(rows.collect());
@@ -92,7 +98,9 @@ async fn sync(ledger: &dyn Ledger, store: &RecordingStore) -> Report {
         waits: &Waits::default(),
     };
     let (_ask, stop) = watch::channel(false);
-    engine::sync(ports, &PushConfig::default(), &Options::default(), stop).await.expect("ends")
+    let filter = Filter { customers: customers.iter().copied().collect(), ..Filter::default() };
+    let options = Options { filter, ..Options::default() };
+    engine::sync(ports, &PushConfig::default(), &options, stop).await.expect("ends")
 }
 
 /// Returns the customers that a later run would check, and whether each is known to be deleted.
@@ -119,10 +127,16 @@ async fn checks_each_customer_once(ledger: &dyn Ledger) {
     assert_eq!(store.take_checks(), [deleted.as_slice()], "only whether those exist again");
     assert_eq!(to_check(ledger).await, known);
 
+    let of_two = sync_some(ledger, &store, &[7, 101]).await;
+    assert_eq!((of_two.counts.planned, of_two.counts.still_rejected), (0, 1));
+    assert_eq!(store.take_checks(), [[101]], "the others are left to a whole run");
+
     store.create(101..=120);
     let third = sync(ledger, &store).await;
     assert_eq!((third.counts.planned, third.counts.confirmed, third.counts.still_rejected), (20, 20, 60));
-    assert_eq!(store.take_checks(), [deleted.as_slice()], "once, before the plan is made");
+    let asked = store.take_checks();
+    assert_eq!(asked.len(), 1, "once, before the plan is made: {asked:?}");
+    assert_eq!(BTreeSet::from_iter(asked.concat()), BTreeSet::from_iter(deleted));
     assert_eq!(to_check(ledger).await, known[20..]);
 }
 

@@ -7,7 +7,7 @@ use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
 use attrsync::engine::{self, ForecastPorts, Options, Ports};
 use attrsync::ledger::LedgerReader;
-use attrsync::record::{Filter, Warning};
+use attrsync::record::{Filter, Trigger, Warning};
 use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
 use attrsync::testing::memory_ledger::MemoryStore;
 use attrsync::testing::memory_source::{MemoryRow, MemorySource};
@@ -23,10 +23,15 @@ fn row(customer: i64, attribute: i64, value: &str) -> MemoryRow {
 
 /// Syncs the first rows, then returns what a plan and a sync of the second rows say. Both say the same.
 async fn said(before: &[MemoryRow], now: &[MemoryRow], filter: Filter) -> Vec<String> {
+    said_by(before, now, Options { filter, ..Options::default() }).await
+}
+
+/// The same with all options.
+async fn said_by(before: &[MemoryRow], now: &[MemoryRow], options: Options) -> Vec<String> {
     let quota = QuotaRule { requests: 10_000, ..QuotaRule::default() };
-    let options =
+    let sandbox =
         SandboxOptions { customers: 100, latency: Duration::ZERO, quota, ..SandboxOptions::default() };
-    let model = Arc::new(Mutex::new(Model::new(options)));
+    let model = Arc::new(Mutex::new(Model::new(sandbox)));
     let destination = SandboxDestination::new(model, Duration::from_secs(60), 0.2);
     let ledger = MemoryStore::new().lock(&store()).expect("the lock is free");
     let source = MemorySource::new(before.to_vec());
@@ -44,7 +49,6 @@ async fn said(before: &[MemoryRow], now: &[MemoryRow], filter: Filter) -> Vec<St
     engine::sync(ports, &push, &Options::default(), stop.clone()).await.expect("ends");
 
     source.replace(now.to_vec());
-    let options = Options { filter, ..Options::default() };
     let entries: Option<&dyn LedgerReader> = Some(&ledger);
     let ports_of_plan = ForecastPorts {
         source: &source,
@@ -98,6 +102,8 @@ async fn a_customer_that_is_not_known_is_named() {
     assert_one(&said(&rows, &rows, filter(&[1, 99_999])).await, "customer 99999 is neither");
     assert!(said(&rows, &rows[..1], filter(&[1, 2])).await.is_empty(), "the ledger knows customer 2");
     assert!(said(&rows[..1], &rows, filter(&[2])).await.is_empty(), "the source has customer 2");
+    let options = Options { filter: filter(&[99_999]), trigger: Trigger::Change, ..Options::default() };
+    assert!(said_by(&rows, &rows, options).await.is_empty(), "no person has named the customer");
 }
 
 #[tokio::test]

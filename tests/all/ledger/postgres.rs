@@ -82,6 +82,39 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 #[tokio::test]
+async fn a_thousand_customers_are_read_without_a_scan() {
+    let url = Postgres::start().database();
+    let ledger = PostgresLedger::open(&url, &store()).await.unwrap();
+    let mut admin = connect(&url).await;
+    let fill = "insert into attrsync.entries (store_id, customer_id, attribute_id, value, belief, run_id, updated_at)
+         select 1, 1 + i / 3, i % 3, 'value', 'confirmed', 1, now() from generate_series(0, 299999) i";
+    admin.execute(fill).await.unwrap();
+    admin.execute("analyze attrsync.entries").await.unwrap();
+    let before = scans(&mut admin).await;
+    for count in [1, 1_000] {
+        let customers = (0..count).map(|n| 1 + n * 97).collect();
+        let filter = Filter { customers, ..Filter::default() };
+        let rows: usize = entries(&ledger, &filter).await.iter().map(EntryPage::len).sum();
+        assert_eq!(rows, 3 * usize::try_from(count).unwrap());
+    }
+    // The session that has read reports what it did when it ends, some time after it was closed.
+    let counted = async {
+        while scans(&mut admin).await.1 < before.1 + 3_003 {
+            admin.execute("select pg_stat_clear_snapshot(), pg_sleep(0.01)").await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), counted).await.expect("the reads are counted");
+    assert_eq!(scans(&mut admin).await.0, before.0);
+}
+
+/// How many entries were read by scans of the table, and how many along an index.
+async fn scans(admin: &mut PgConnection) -> (i64, i64) {
+    let sql =
+        "select seq_tup_read, coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = 'entries'";
+    sqlx::query_as(sql).fetch_one(admin).await.unwrap()
+}
+
+#[tokio::test]
 async fn a_value_goes_from_plan_to_confirmed() {
     let ledger = PostgresLedger::open(&Postgres::start().database(), &store()).await.unwrap();
     let changes = [
