@@ -1,9 +1,11 @@
 //! One run, from the source's snapshot to the report. The engine sees ports only.
 //!
 //! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`requeue`] edits rejected values
-//! by hand. A planner (`planning`) fills a `plan_writer`. `push` executes what the pure [`crate::push`]
+//! by hand. `sync_plan` makes the plan of a sync: a planner (`planning`) fills a `plan_writer`, unless `by_digest` finds
+//! that there is nothing to compare. `push` executes what the pure [`crate::push`]
 //! decides.
 
+mod by_digest;
 mod existence;
 mod forecast;
 mod inputs;
@@ -18,6 +20,7 @@ mod stop;
 mod store_changes;
 mod survey;
 mod sync;
+mod sync_plan;
 mod warnings;
 
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};

@@ -20,8 +20,8 @@ use chrono::{DateTime, Utc};
 use crate::database::DatabaseError;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
-    MissedTimes, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunKind, RunStatus,
-    ScheduledRun, Trigger, WaitTotal,
+    KnownDigest, MissedTimes, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunKind,
+    RunStatus, ScheduledRun, Trigger, WaitTotal,
 };
 
 /// The target of warnings that the ledger is lost or an older copy.
@@ -122,6 +122,8 @@ pub struct NewRun {
     pub trigger: Trigger,
     /// When it started.
     pub started_at: DateTime<Utc>,
+    /// Whether it is for some customers or attributes only.
+    pub filtered: bool,
     /// The scheduled time that it is for, if a schedule started it.
     pub scheduled: Option<ScheduledRun>,
 }
@@ -213,8 +215,24 @@ pub trait Ledger: LedgerReader {
     async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool>;
 
     /// Completes the plan: status `running`, `planned_at` = `at`, the counts of planning, and `deferred` = `planned`.
+    /// `digest` is that of the rows that the plan was made from, if it is known and they are all rows of the source.
     /// The invalid rows are kept for the newest ten syncs of a store.
-    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()>;
+    async fn seal_plan(
+        &self,
+        run_id: i64,
+        counts: &Counts,
+        digest: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()>;
+
+    /// Returns the digest of the store's newest run before `run_id`, if a plan from the same rows has no changes: the
+    /// entries are as that run left them, and it confirmed all of its changes. Neither it nor `run_id` has edited a
+    /// belief. Checks no fencing token.
+    async fn known_digest(&self, run_id: i64) -> Result<Option<KnownDigest>>;
+
+    /// Completes the plan of a run that found the [known digest](Self::known_digest) of run `same_as`: as `seal_plan`
+    /// does with its counts and its digest. The invalid rows of that run stand for this run's too.
+    async fn seal_by_digest(&self, run_id: i64, same_as: i64, at: DateTime<Utc>) -> Result<()>;
 
     /// Returns up to `limit` changes that are still `planned`, in key order, after `after`: with `in_doubt` those that
     /// have an `in_doubt_until`, otherwise those that have none. Checks no fencing token.

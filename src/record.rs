@@ -4,6 +4,7 @@
 
 mod attribute;
 mod change;
+mod digest;
 mod entry;
 mod key;
 mod notified;
@@ -19,6 +20,7 @@ mod words;
 
 pub use attribute::KnownAttribute;
 pub use change::{Action, Change, ChangeOutcome, Outcome, PlannedChange, VALUE_MAX_CHARS, Verdict};
+pub use digest::{KnownDigest, RowsDigest, SourceDigest};
 pub use entry::{Belief, BeliefEdit, EditKind, Entry, IN_DOUBT_MAX};
 pub use key::{Filter, Key, KeyScope};
 pub use notified::{NOTIFIED_MAX, Notified};

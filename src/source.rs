@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::record::{Filter, Notified, SourcePage};
+use crate::record::{Filter, Notified, SourceDigest, SourcePage};
 
 /// The cause of an error, as the database or the operating system reported it.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -89,6 +89,21 @@ pub trait SourcePages: Send {
     fn row_security(&self) -> Option<String> {
         None
     }
+
+    /// The digest of the rows that `next` returned, if every row of the source was among them and could be read. Known
+    /// once `next` returned `None`.
+    fn digest(&self) -> Option<SourceDigest> {
+        None
+    }
+}
+
+/// What the source computes of all its rows without sending them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digested {
+    /// The digest.
+    pub digest: SourceDigest,
+    /// The table whose row security applies to the reader and may hide rows; its name may be empty.
+    pub row_security: Option<String>,
 }
 
 /// Where the desired values are read.
@@ -104,4 +119,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// The read could not be started. An implementation may also report that from the first `next`.
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError>;
+
+    /// Returns the digest of all rows in one snapshot: that of [`SourcePages::digest`] if `read` would return equal rows
+    /// from the snapshot. `None` if this source cannot compute it.
+    ///
+    /// # Errors
+    /// As of `read`.
+    async fn digest(&self) -> Result<Option<Digested>, SourceError>;
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result};
 use attrsync::record::{
-    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, MissedTimes,
-    NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunStatus, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
+    MissedTimes, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunStatus, WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -93,8 +93,22 @@ impl Ledger for SlowCommit {
         self.ledger.remove_unsent(run_id, at).await
     }
 
-    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        self.ledger.seal_plan(run_id, counts, at).await
+    async fn seal_plan(
+        &self,
+        run_id: i64,
+        counts: &Counts,
+        digest: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.ledger.seal_plan(run_id, counts, digest, at).await
+    }
+
+    async fn known_digest(&self, run_id: i64) -> Result<Option<KnownDigest>> {
+        self.ledger.known_digest(run_id).await
+    }
+
+    async fn seal_by_digest(&self, run_id: i64, same_as: i64, at: DateTime<Utc>) -> Result<()> {
+        self.ledger.seal_by_digest(run_id, same_as, at).await
     }
 
     async fn planned(

@@ -20,6 +20,9 @@ create table stores (
 
 -- One row per run, of kind sync, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred holds at
 -- every commit.
+-- filtered: 1 if the run was for some customers or attributes only. digest: of the source's rows that its plan was made
+-- from, and of what else the plan depended on. by_digest: 1 if the digest was that of the run before, so that no row was
+-- compared.
 -- belief_edits: how many rows of belief_edits the run has. invalid_rows_run_id: an earlier run whose invalid rows are the
 -- same and stand for this run's too. plan_removed_at: when a later run had removed what this run planned and never sent.
 -- scheduled_for: the scheduled time that the run is for; NULL if no schedule started it. A time whose run was interrupted
@@ -47,6 +50,9 @@ create table runs (
     unknown bigint not null default 0,
     deferred bigint not null default 0,
     requests bigint not null default 0,
+    filtered bigint not null default 0,
+    digest text,
+    by_digest bigint not null default 0,
     belief_edits bigint not null default 0,
     invalid_rows_run_id bigint,
     plan_removed_at timestamptz,

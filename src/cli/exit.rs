@@ -72,6 +72,7 @@ mod tests {
             run_id: 1,
             status,
             counts,
+            by_digest: false,
             requests_without_ledger: 0,
             message: None,
             hint: None,

@@ -9,7 +9,7 @@ use super::ports::EngineError;
 use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter, WaitReason};
+use crate::record::{Counts, Filter, SourceDigest, WaitReason};
 use crate::source::{Source, SourceError};
 use crate::tries::Tries;
 use crate::waits::Waits;
@@ -38,6 +38,8 @@ pub(super) struct Seen {
     pub(super) unknown_customers: BTreeSet<i64>,
     /// The table whose row security applies.
     pub(super) row_security: Option<String>,
+    /// The digest of the source, if every row was read.
+    pub(super) digest: Option<SourceDigest>,
 }
 
 /// Plans by comparing source and ledger. `entries` is `None` if there is no ledger yet. `progress` is told the
@@ -133,6 +135,7 @@ async fn merge(
                 writer.take(page).await?;
                 seen.stored_without_row = diff.stored_without_row();
                 seen.row_security = source_pages.row_security();
+                seen.digest = source_pages.digest();
                 return Ok(seen);
             }
         }

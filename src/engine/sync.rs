@@ -1,27 +1,20 @@
 //! One sync, from the source's snapshot to the report.
 
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::inputs::{policy, request_limit, resolve, wrong_types};
-use super::plan_writer::PlanWriter;
-use super::planning::{self, Planned};
+use super::planning::Planned;
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::stop::{Ending, asked_to_stop};
-use super::warnings::warnings;
-use super::{existence, push, store_changes};
-use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
+use super::sync_plan::{self, Compared, Plan};
+use super::{existence, push};
+use crate::config::PushConfig;
 use crate::error_chain::with_causes;
 use crate::failpoint;
 use crate::ledger::NewRun;
 use crate::plan::summary::Summary;
 use crate::push::{End, ExtraRequests, Start};
-use crate::record::{
-    BeliefEdit, Counts, EditKind, Filter, IN_DOUBT_MAX, InvalidRow, RunKind, RunStatus, WaitTotal, Warning,
-};
+use crate::record::{Counts, InvalidRow, RunKind, RunStatus, WaitTotal, Warning};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -32,6 +25,8 @@ pub struct Report {
     pub status: RunStatus,
     /// Its counts.
     pub counts: Counts,
+    /// Whether the source had the digest of the run before, so that no row was compared.
+    pub by_digest: bool,
     /// Write requests that sending every desired value would have taken.
     pub requests_without_ledger: u64,
     /// Why it ended early, for a person.
@@ -59,12 +54,6 @@ pub struct Course {
     pub waits: Vec<WaitTotal>,
 }
 
-/// How many invalid rows a report shows.
-const INVALID_SHOWN: usize = 3;
-
-/// The longest in-doubt window covers every allowed `request_timeout`.
-const _: () = assert!(IN_DOUBT_MAX.num_seconds() as u64 == 2 * REQUEST_TIMEOUT_MAX.as_secs());
-
 /// Plans, then pushes. A run that was opened is closed if the ledger can be written: as failed if this returns an
 /// error. `stop` turns true when the run is asked to end: requests on the wire are completed, and nothing new is
 /// prepared.
@@ -81,6 +70,7 @@ pub async fn sync(
         kind: RunKind::Sync,
         trigger: options.trigger,
         started_at: ports.clock.now(),
+        filtered: !options.filter.is_empty() || !options.attribute_names.is_empty(),
         scheduled: options.scheduled.clone(),
     };
     failpoint::reach("ledger-open");
@@ -98,7 +88,7 @@ pub async fn sync(
         }
     };
     failpoint::reach("sent");
-    let Ended { end, counts, requests_without_ledger, notices, warnings, course } = ended;
+    let Ended { end, counts, by_digest, requests_without_ledger, notices, warnings, course } = ended;
     let End { status, message, hint } = end.checked(&counts);
     let message = message.or_else(|| (!notices.is_empty()).then(|| notices.join("; ")));
     let recorded: Vec<String> =
@@ -107,13 +97,14 @@ pub async fn sync(
     close(ports, run_id, status, recorded.as_deref()).await?;
     failpoint::reach("closed");
     let course = Course { interrupted, waits: ports.waits.totals(), ..course };
-    Ok(Report { run_id, status, counts, requests_without_ledger, message, hint, warnings, course })
+    Ok(Report { run_id, status, counts, by_digest, requests_without_ledger, message, hint, warnings, course })
 }
 
 /// How the two phases of a run ended.
 struct Ended {
     end: End,
     counts: Counts,
+    by_digest: bool,
     requests_without_ledger: u64,
     notices: Vec<String>,
     warnings: Vec<Warning>,
@@ -126,6 +117,7 @@ impl Ended {
         Self {
             end: End::stopped(message),
             counts: Counts::default(),
+            by_digest: false,
             requests_without_ledger: 0,
             notices: Vec::new(),
             warnings: Vec::new(),
@@ -158,8 +150,8 @@ async fn run(
 ) -> Result<Ended, EngineError> {
     let deadline = config.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
-    let (planned, notices, warnings) = tokio::select! {
-        planned = plan(ports, config, options, run_id) => planned?,
+    let plan = tokio::select! {
+        plan = sync_plan::plan(ports, config, options, run_id) => plan?,
         () = asked_to_stop(&mut asked) => {
             return Ok(Ended::while_planning("asked to stop while planning; nothing was sent"));
         }
@@ -169,9 +161,10 @@ async fn run(
             ));
         }
     };
-    let Planned { counts, desired, has_in_doubt, summary, .. } = planned;
     failpoint::reach("planned");
-    ports.ledger.seal_plan(run_id, &counts, ports.clock.now()).await?;
+    plan.seal(ports, run_id).await?;
+    let Plan { planned, compared, notices, warnings } = plan;
+    let Planned { counts, desired, has_in_doubt, summary, .. } = planned;
     failpoint::reach("sealed");
     let limit = summary.limit();
     let counts = Counts { deferred: counts.planned, ..counts };
@@ -190,7 +183,8 @@ async fn run(
     let requests_without_ledger = limit.requests(desired.0, desired.1);
     let Summary { requests: planned_requests, invalid_sample, .. } = summary;
     let course = Course { planned_requests, extra, invalid_sample, ..Course::default() };
-    Ok(Ended { end, counts, requests_without_ledger, notices, warnings, course })
+    let by_digest = matches!(compared, Compared::ByDigest { .. });
+    Ok(Ended { end, counts, by_digest, requests_without_ledger, notices, warnings, course })
 }
 
 /// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run
@@ -209,60 +203,4 @@ async fn check_customers(
         }
         _ => existence::check_after_push(ports, config, run_id).await,
     }
-}
-
-/// Plans: first the store's attributes and changes, then the difference between source and ledger. Also returns what a
-/// person should know of the store, and of the plan.
-async fn plan(
-    ports: Ports<'_>,
-    config: &PushConfig,
-    options: &Options,
-    run_id: i64,
-) -> Result<(Planned, Vec<String>, Vec<Warning>), EngineError> {
-    let Ports { ledger, destination, waits, .. } = ports;
-    while ledger.remove_unsent(run_id, ports.clock.now()).await? {}
-    let attributes = store_changes::attributes(Some(ledger), destination, config, waits).await?;
-    let filter = resolve(options, &attributes)?;
-    if options.full {
-        invalidate(ports, config, run_id, &filter).await?;
-    }
-    let changes = store_changes::record(ports, config, run_id, &attributes, &filter).await?;
-    let notices = changes.notices().cloned().collect();
-    let now = ports.clock.now();
-    let limit = request_limit(Some(ports.ledger), config, now).await?;
-    let policy = policy(&attributes, changes, options, now);
-    let writer = PlanWriter::saving(
-        ports.ledger,
-        run_id,
-        Summary::new(limit, INVALID_SHOWN, wrong_types(&attributes)),
-    );
-    let progress = |counts| (ports.progress)(Progress::Planning(counts));
-    let planned =
-        planning::diff(ports.source, Some(ports.ledger), &filter, policy, writer, ports.waits, &progress)
-            .await?;
-    let warnings = warnings(&planned, &filter, &attributes, options.trigger);
-    Ok((planned, notices, warnings))
-}
-
-/// Makes the entries of a full sync unconfirmed: those that the filter leaves in. A ledger that was restored from a backup
-/// may have forgotten requests, so each of these keys is in doubt for one window.
-async fn invalidate(
-    ports: Ports<'_>,
-    config: &PushConfig,
-    run_id: i64,
-    filter: &Filter,
-) -> Result<(), EngineError> {
-    let now = ports.clock.now();
-    let until = in_doubt_until(config.request_timeout, now);
-    for scope in filter.scopes() {
-        let reason = "a full sync".to_owned();
-        let edit = BeliefEdit { scope, edit: EditKind::Invalidate, reason, in_doubt_until: Some(until) };
-        ports.ledger.edit_beliefs(run_id, &edit, now).await?;
-    }
-    Ok(())
-}
-
-/// The end of the in-doubt window of a request that is sent now.
-fn in_doubt_until(request_timeout: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
-    now + TimeDelta::from_std(request_timeout * 2).unwrap_or(IN_DOUBT_MAX)
 }

@@ -8,7 +8,7 @@ use super::statements::*;
 use super::{CustomerToCheck, LOST_LOCK, NewRun, Result};
 use crate::record::{
     Action, BeliefEdit, Change, Claimed, Counts, EditKind, FINISHED_TIMES_MAX, Key, KeyScope, KnownAttribute,
-    MissedTimes, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
+    KnownDigest, MissedTimes, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
 };
 use crate::record::{DatedSize, RequestSizes};
 
@@ -52,7 +52,7 @@ pub(super) async fn request_sizes(session: &dyn Rows, store_id: i64) -> Result<R
 }
 
 pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> Result<i64> {
-    let NewRun { kind, trigger, started_at, scheduled } = run;
+    let NewRun { kind, trigger, started_at, scheduled, filtered } = run;
     let scheduled_for = scheduled.as_ref().map(|scheduled| scheduled.scheduled_for);
     let mut steps = vec![
         statement!(INTERRUPT, store_id, *started_at),
@@ -62,6 +62,7 @@ pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> 
             kind.as_str(),
             trigger.as_str(),
             *started_at,
+            i64::from(*filtered),
             scheduled_for,
             env!("CARGO_PKG_VERSION")
         ),
@@ -152,6 +153,7 @@ pub(super) async fn seal_plan(
     session: &dyn Sql,
     fence: Fence,
     counts: &Counts,
+    digest: Option<&str>,
     at: DateTime<Utc>,
 ) -> Result<()> {
     let seal = statement!(
@@ -165,7 +167,8 @@ pub(super) async fn seal_plan(
         counts.acknowledged,
         counts.invalid,
         counts.orphans,
-        counts.planned
+        counts.planned,
+        digest
     );
     let mut steps = vec![seal];
     if counts.invalid > 0 {
@@ -176,6 +179,43 @@ pub(super) async fn seal_plan(
         }
     }
     steps.push(statement!(DISCARD_OLD_INVALID_ROWS, fence.store_id));
+    session.write("complete the plan", Some(fence), steps).await.map(drop)
+}
+
+pub(super) async fn known_digest(session: &dyn Rows, fence: Fence) -> Result<Option<KnownDigest>> {
+    let statement = statement!(KNOWN_DIGEST, fence.store_id, fence.run_id);
+    let rows = session.rows("read the digest of the run before", statement).await?;
+    let known = rows.into_iter().next().map(|row| {
+        let mut row = Cells::of(row);
+        Ok(KnownDigest {
+            run_id: row.int()?,
+            digest: row.text()?,
+            counts: Counts {
+                source_rows: row.int()?,
+                no_value: row.int()?,
+                unchanged: row.int()?,
+                still_rejected: row.int()?,
+                acknowledged: row.int()?,
+                invalid: row.int()?,
+                orphans: row.int()?,
+                ..Counts::default()
+            },
+            compared_at: row.time()?,
+        })
+    });
+    known.transpose()
+}
+
+pub(super) async fn seal_by_digest(
+    session: &dyn Sql,
+    fence: Fence,
+    same_as: i64,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let steps = vec![
+        statement!(SEAL_BY_DIGEST, fence.run_id, same_as, at),
+        statement!(DISCARD_OLD_INVALID_ROWS, fence.store_id),
+    ];
     session.write("complete the plan", Some(fence), steps).await.map(drop)
 }
 

@@ -23,8 +23,8 @@ use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, c
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
-    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, MissedTimes,
-    PlannedChange, RunStatus, StoreName, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
+    MissedTimes, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -147,8 +147,22 @@ impl Ledger for PostgresLedger {
         cold::remove_unsent(&self.writer, self.fence(run_id), at).await
     }
 
-    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        cold::seal_plan(&self.writer, self.fence(run_id), counts, at).await
+    async fn seal_plan(
+        &self,
+        run_id: i64,
+        counts: &Counts,
+        digest: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        cold::seal_plan(&self.writer, self.fence(run_id), counts, digest, at).await
+    }
+
+    async fn known_digest(&self, run_id: i64) -> Result<Option<KnownDigest>> {
+        cold::known_digest(&self.writer, self.fence(run_id)).await
+    }
+
+    async fn seal_by_digest(&self, run_id: i64, same_as: i64, at: DateTime<Utc>) -> Result<()> {
+        cold::seal_by_digest(&self.writer, self.fence(run_id), same_as, at).await
     }
 
     async fn planned(

@@ -13,8 +13,8 @@ pub(super) const INTERRUPT: &str = "
     where id = (select owner_run_id from stores where id = $1) and finished_at is null";
 
 pub(super) const OPEN_RUN: &str = "
-    insert into runs (store_id, kind, trigger, status, started_at, scheduled_for, version)
-    values ($1, $2, $3, 'planning', $4, $5, $6)";
+    insert into runs (store_id, kind, trigger, status, started_at, filtered, scheduled_for, version)
+    values ($1, $2, $3, 'planning', $4, $5, $6, $7)";
 
 /// Records times as missed: if `$7` is 1, the newest run stands for them.
 pub(super) const RECORD_MISSED_TIMES: &str = "
@@ -151,8 +151,29 @@ pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where ru
 
 pub(super) const SEAL_PLAN: &str = "
     update runs set status = 'running', planned_at = $2, source_rows = $3, no_value = $4, unchanged = $5,
-        still_rejected = $6, acknowledged = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10
+        still_rejected = $6, acknowledged = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10,
+        digest = $11
     where id = $1";
+
+/// The digest of the newest run before `$2`, if the entries are as that run left them, and none of its changes is to be
+/// sent again. A run that ended by its digest stands for the run that compared all rows.
+pub(super) const KNOWN_DIGEST: &str = "
+    select r.id, r.digest, r.source_rows, r.no_value, r.unchanged + r.confirmed, r.still_rejected, r.acknowledged,
+        r.invalid, r.orphans, compared.started_at
+    from runs r
+    join runs own on own.id = $2
+    join runs compared
+        on compared.id = (select max(id) from runs where store_id = $1 and id <= r.id and by_digest = 0)
+    where r.id = (select max(id) from runs where store_id = $1 and id < $2)
+        and r.digest is not null and r.status in ('succeeded', 'partial') and r.planned = r.confirmed
+        and r.belief_edits = 0 and own.belief_edits = 0";
+
+pub(super) const SEAL_BY_DIGEST: &str = "
+    update runs set status = 'running', planned_at = $3, by_digest = 1, digest = s.digest,
+        source_rows = s.source_rows, no_value = s.no_value, unchanged = s.unchanged + s.confirmed,
+        still_rejected = s.still_rejected, acknowledged = s.acknowledged, invalid = s.invalid, orphans = s.orphans,
+        invalid_rows_run_id = case when s.invalid > 0 then coalesce(s.invalid_rows_run_id, s.id) end
+    from runs s where runs.id = $1 and s.id = $2";
 
 /// A page of a run's plan with what the entries `e` say now. `$entries` joins them.
 macro_rules! planned {

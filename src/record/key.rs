@@ -36,6 +36,12 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether it lets every key through.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.customers.is_empty() && self.attributes.is_empty()
+    }
+
     /// Returns scopes that together hold the same keys.
     #[must_use]
     pub fn scopes(&self) -> Vec<KeyScope> {

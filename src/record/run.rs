@@ -92,6 +92,22 @@ impl Counts {
         self.planned == accounted.saturating_add(self.deferred)
     }
 
+    /// Returns the counts of a plan that is made from the same rows after all changes were confirmed.
+    #[must_use]
+    pub const fn without_changes(&self) -> Self {
+        Self {
+            unchanged: self.unchanged.saturating_add(self.confirmed),
+            planned: 0,
+            confirmed: 0,
+            altered: 0,
+            rejected: 0,
+            unknown: 0,
+            deferred: 0,
+            requests: 0,
+            ..*self
+        }
+    }
+
     /// How many values a person should look at: rejected ones that are not acknowledged, invalid rows, unknown changes.
     #[must_use]
     pub const fn need_attention(&self) -> i64 {

@@ -2,6 +2,7 @@
 //!
 //! All statements use the simple protocol, so that a pooler in transaction mode may be in between.
 
+mod digest;
 mod failure;
 mod inspect;
 mod listen;
@@ -23,10 +24,10 @@ use self::read::Reader;
 pub(crate) use self::read::push;
 use self::session::{Snapshot, text};
 use self::sql::RowsQuery;
-use super::{Heard, Source, SourceError, SourcePages};
+use super::{Digested, Heard, Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceConfig};
 use crate::database::{Address, CONNECT_TIMEOUT};
-use crate::record::{Filter, SourcePage, WaitReason};
+use crate::record::{Filter, SourceDigest, SourcePage, WaitReason};
 use crate::waits::Waits;
 use crate::worker_thread::WorkerThread;
 
@@ -111,8 +112,10 @@ impl PostgresSource {
         let (mut snapshot, types) = self.open().await?;
         let query = self.query(&mut snapshot, &types, filter).await?;
         let row_security = snapshot.row_security(&query.all()).await?;
-        Reader::new(snapshot, query, pages).read_all().await?;
-        Ok(ReadEnd { row_security })
+        let made_by = self.made_by(&snapshot, &types);
+        let rows = Reader::new(snapshot, query, pages).read_all().await?;
+        let digest = rows.filter(|_| filter.is_empty()).map(|rows| SourceDigest::new(rows, &made_by));
+        Ok(ReadEnd { row_security, digest })
     }
 
     /// Writes the query that reads the rows.
@@ -173,14 +176,21 @@ impl Source for PostgresSource {
         let reader =
             WorkerThread::start("source", move || async move { source.send_rows(&filter, &sender).await })
                 .map_err(unreadable)?;
-        Ok(Box::new(PostgresPages { pages, reader: Some(reader), row_security: None }))
+        Ok(Box::new(PostgresPages { pages, reader: Some(reader), end: ReadEnd::default() }))
+    }
+
+    async fn digest(&self) -> Result<Option<Digested>, SourceError> {
+        self.digest_of_all().await
     }
 }
 
 /// What is known at the end of a read.
+#[derive(Debug, Default)]
 struct ReadEnd {
     /// The table whose row security applies.
     row_security: Option<String>,
+    /// The digest, if every row of the source was read.
+    digest: Option<SourceDigest>,
 }
 
 /// The pages of one read. Dropping it ends the session.
@@ -188,7 +198,7 @@ struct PostgresPages {
     pages: mpsc::Receiver<SourcePage>,
     /// `None` once its result was returned.
     reader: Option<WorkerThread<Result<ReadEnd, SourceError>>>,
-    row_security: Option<String>,
+    end: ReadEnd,
 }
 
 #[async_trait]
@@ -199,11 +209,15 @@ impl SourcePages for PostgresPages {
         }
         // The channel also closes when the reader fails. Only the reader's result shows that all rows were read.
         let Some(mut reader) = self.reader.take() else { return Ok(None) };
-        self.row_security = reader.result().await.map_err(unreadable)??.row_security;
+        self.end = reader.result().await.map_err(unreadable)??;
         Ok(None)
     }
 
     fn row_security(&self) -> Option<String> {
-        self.row_security.clone()
+        self.end.row_security.clone()
+    }
+
+    fn digest(&self) -> Option<SourceDigest> {
+        self.end.digest.clone()
     }
 }

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod catalog;
+mod digests;
 mod pages;
 mod belief_edits;
 mod rows;
@@ -23,7 +24,7 @@ use self::state::{State, lock};
 use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
     Belief, BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key,
-    KnownAttribute, MissedTimes, Outcome, PlannedChange, RunStatus, StoreName, WaitTotal,
+    KnownAttribute, KnownDigest, MissedTimes, Outcome, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -249,8 +250,22 @@ impl Ledger for MemoryLedger {
         self.database.writable("remove a plan that was never sent")?.remove_unsent(self.store, run_id)
     }
 
-    async fn seal_plan(&self, run_id: i64, counts: &Counts, at: DateTime<Utc>) -> Result<()> {
-        self.database.writable("complete the plan")?.seal_plan(self.store, run_id, counts, at)
+    async fn seal_plan(
+        &self,
+        run_id: i64,
+        counts: &Counts,
+        digest: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.database.writable("complete the plan")?.seal_plan(self.store, run_id, counts, digest, at)
+    }
+
+    async fn known_digest(&self, run_id: i64) -> Result<Option<KnownDigest>> {
+        Ok(self.database.state().known_digest(self.store, run_id))
+    }
+
+    async fn seal_by_digest(&self, run_id: i64, same_as: i64, at: DateTime<Utc>) -> Result<()> {
+        self.database.writable("complete the plan")?.seal_by_digest(self.store, run_id, same_as, at)
     }
 
     async fn planned(

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::config::SourceConfig;
-use crate::record::{Filter, SourcePage, SourceRow};
-use crate::source::{Source, SourceError, SourcePages};
+use crate::record::{Filter, RowsDigest, SourceDigest, SourcePage, SourceRow};
+use crate::source::{Digested, Source, SourceError, SourcePages};
 
 /// A row: customer id, attribute id, value.
 pub type MemoryRow = (Option<i64>, Option<i64>, Option<String>);
@@ -68,6 +68,7 @@ struct MemoryPages {
     at: usize,
     /// The number of rows after which the read fails.
     fails_at: Option<usize>,
+    is_filtered: bool,
 }
 
 #[async_trait]
@@ -86,6 +87,10 @@ impl SourcePages for MemoryPages {
         self.at = end;
         Ok(Some(page).filter(|page| !page.is_empty()))
     }
+
+    fn digest(&self) -> Option<SourceDigest> {
+        (!self.is_filtered).then(|| digest(&self.rows))
+    }
 }
 
 #[async_trait]
@@ -99,8 +104,21 @@ impl Source for MemorySource {
         let conflict =
             self.conflicts.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         let fails_at = conflict.is_ok().then_some(rows.len() / 2);
-        Ok(Box::new(MemoryPages { rows, at: 0, fails_at }))
+        Ok(Box::new(MemoryPages { rows, at: 0, fails_at, is_filtered: !filter.is_empty() }))
     }
+
+    async fn digest(&self) -> Result<Option<Digested>, SourceError> {
+        let digest = digest(&self.snapshot(&Filter::default()));
+        Ok(Some(Digested { digest, row_security: None }))
+    }
+}
+
+fn digest(rows: &[MemoryRow]) -> SourceDigest {
+    let mut digest = RowsDigest::default();
+    for (customer_id, attribute_id, value) in rows {
+        digest.add(*customer_id, *attribute_id, value.as_deref().map(str::as_bytes));
+    }
+    SourceDigest::new(digest, "rows in memory")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod backup;
 mod bad_values;
 mod bisection;
 mod crashes;
+mod digest;
 mod echoes;
 mod lost_lock;
 mod on_change;

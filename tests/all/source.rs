@@ -1,5 +1,6 @@
 //! The source with a real Postgres: its rows, its errors, and how it ends.
 
+mod digest;
 mod listen;
 mod liveness;
 mod reach;

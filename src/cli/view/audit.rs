@@ -8,7 +8,7 @@ use serde_json::{Result, Value};
 use super::table::{aligned, fitted};
 use super::text::{brief, duration, number, tame, wrapped};
 use crate::ledger::audit::{BeliefEditRow, FailedChange, RequestRow, RunRow, RunTotals, StoreRow};
-use crate::record::{InvalidRow, MissedTimes, WaitTotal};
+use crate::record::{InvalidRow, MissedTimes, RunStatus, WaitTotal};
 
 /// A column: its heading and the field that it shows.
 type Column = (&'static str, &'static str);
@@ -107,7 +107,7 @@ pub(crate) fn runs_in_brief(runs: &[RunRow], stores: &[StoreRow], width: Option<
         cells.extend((stores.len() > 1).then(|| store(run)));
         cells.extend([
             run.kind.clone(),
-            run.status.clone(),
+            status_of(&run.status, run.by_digest),
             run.started_at.format("%Y-%m-%d %H:%M").to_string(),
             run.duration_ms.map_or(String::new(), took_in_brief),
             number(counts.planned),
@@ -240,6 +240,7 @@ fn pairs(columns: &[Column], record: &Value, width: Option<usize>) -> String {
 fn cell(field: &str, record: &Value) -> String {
     match &record[field] {
         Value::Null => String::new(),
+        Value::String(status) if field == "status" => status_of(status, record["by_digest"] == true),
         Value::String(text) if field == "value" || field.ends_with("_value") => brief(text),
         Value::String(text) if is_time(field) => moment(text),
         Value::String(text) => text.clone(),
@@ -255,6 +256,16 @@ fn cell(field: &str, record: &Value) -> String {
 /// Whether a field is a time.
 fn is_time(field: &str) -> bool {
     field.ends_with("_at") || ["since", "scheduled_for", "first", "last"].contains(&field)
+}
+
+/// The status of a run, which says so if no row was compared.
+fn status_of(status: &str, by_digest: bool) -> String {
+    let succeeded = status == RunStatus::Succeeded.as_str();
+    match by_digest {
+        true if succeeded => "unchanged (digest)".to_owned(),
+        true => format!("{status} (digest)"),
+        false => status.to_owned(),
+    }
 }
 
 /// Returns `2026-01-02 03:04:05` for an RFC 3339 time in UTC.
@@ -331,6 +342,8 @@ customer  attribute  value     outcome   request  reason
             scheduled_for: None,
             duration_ms: Some(3_725_000),
             needs_attention: true,
+            filtered: false,
+            by_digest: false,
             counts: Counts {
                 planned: 1_234_567,
                 confirmed: 1_234_500,
@@ -367,6 +380,19 @@ customer  attribute  value     outcome   request  reason
         let runs = [row(2, "abc123", 1), row(1, "abc123", 2)];
         let brief = runs_in_brief(&runs, &[store(1, "abc123"), store(2, "abc123"), store(3, "x")], None);
         assert!(brief.contains("  abc123 (1)  sync") && brief.contains("  abc123 (2)  sync"), "{brief}");
+    }
+
+    #[test]
+    fn a_run_that_compared_no_row_says_so() {
+        let by_digest =
+            |status: &str| RunRow { status: status.to_owned(), by_digest: true, ..row(1, "abc123", 1) };
+        let brief = runs_in_brief(&[by_digest("succeeded"), by_digest("partial")], &[], None);
+        assert!(
+            brief.contains("  unchanged (digest)  ") && brief.contains("  partial (digest)  "),
+            "{brief}"
+        );
+        let detailed = run(&by_digest("succeeded"), 1, &RunLists::default(), None).expect("text");
+        assert!(detailed.contains("status          unchanged (digest)\n"), "{detailed}");
     }
 
     #[test]

@@ -65,7 +65,8 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     line("unknown", counts.unknown, String::new());
     line("deferred", counts.deferred, String::new());
     line("invalid", counts.invalid, invalid_keys(report));
-    line("unchanged", counts.unchanged, String::new());
+    let by_digest = if report.by_digest { "  (digest: your table is as in the run before)" } else { "" };
+    line("unchanged", counts.unchanged, by_digest.to_owned());
     if counts.no_value > 0 {
         line("no value", counts.no_value, "  NULL in the source".to_owned());
     }
@@ -177,6 +178,7 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
         "status": report.status.as_str(),
         "exit_code": exit as u8,
         "needs_attention": exit != Exit::Done,
+        "by_digest": report.by_digest,
         "counts": report.counts,
         "requests": report.counts.requests,
         "requests_saved": ending.requests_saved(),
@@ -203,6 +205,7 @@ mod tests {
             run_id: 7,
             status: RunStatus::Partial,
             counts,
+            by_digest: false,
             requests_without_ledger: 300,
             message: None,
             hint: None,
@@ -302,6 +305,14 @@ run 7 partial in 3.4 s
             lines(&report, "orphans"),
             "orphans 2 in the store, no longer in your table; attrsync does not delete them"
         );
+    }
+
+    #[test]
+    fn a_run_that_compared_no_row_says_so() {
+        let report =
+            Report { by_digest: true, ..report(Counts { invalid: 1, unchanged: 9, ..Counts::default() }) };
+        assert_eq!(lines(&report, "unchanged"), "unchanged 9 (digest: your table is as in the run before)");
+        assert_eq!(json(ending(&report))["by_digest"], true);
     }
 
     #[test]

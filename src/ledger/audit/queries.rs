@@ -13,7 +13,8 @@ macro_rules! runs {
         concat!(
             "select r.id, r.store_id, s.api_url, s.hash, r.kind, r.trigger, r.status, r.started_at, r.planned_at,
                 r.finished_at, r.scheduled_for, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
-                r.planned, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.message, r.version
+                r.planned, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.filtered,
+                r.by_digest, r.message, r.version
             from runs r join stores s on s.id = r.store_id ",
             $condition
         )
@@ -193,6 +194,8 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
         needs_attention: finished_at.is_some() && status != RunStatus::Succeeded.as_str(),
         status,
         counts: row.counts()?,
+        filtered: row.int()? != 0,
+        by_digest: row.int()? != 0,
         in_flight: 0,
         to_come: 0,
         message: row.maybe_text()?,

@@ -47,6 +47,10 @@ pub struct RunRow {
     pub duration_ms: Option<i64>,
     /// Whether it ended in another way than with success.
     pub needs_attention: bool,
+    /// Whether it was for some customers or attributes only.
+    pub filtered: bool,
+    /// Whether the source had the digest of the run before, so that no row was compared.
+    pub by_digest: bool,
     /// Its counts. While it is active, nothing is unknown or deferred yet.
     #[serde(flatten)]
     pub counts: Counts,

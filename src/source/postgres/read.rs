@@ -11,7 +11,7 @@ use super::part::{Part, RawKey};
 use super::session::{Snapshot, text};
 use super::sql::{self, RowsQuery};
 use crate::pgcopy::{self, CopyDecoder, CopyError, Field};
-use crate::record::{PAGE_BYTES, SourcePage, SourceRow};
+use crate::record::{PAGE_BYTES, RowsDigest, SourcePage, SourceRow};
 use crate::source::SourceError;
 
 const PAGE_ROWS: usize = 2_000;
@@ -28,6 +28,8 @@ pub(super) struct Reader<'a> {
     query: RowsQuery,
     pages: &'a mpsc::Sender<SourcePage>,
     page: SourcePage,
+    /// The digest of the rows so far. `None` once a row could not be read.
+    digest: Option<RowsDigest>,
     /// The number of rows in the pages that were sent.
     sent: u64,
     /// The last key that was sent, and the number of rows that were sent of it.
@@ -54,18 +56,30 @@ enum End {
 impl<'a> Reader<'a> {
     pub(super) fn new(snapshot: Snapshot, query: RowsQuery, pages: &'a mpsc::Sender<SourcePage>) -> Self {
         let page = SourcePage::with_capacity(PAGE_ROWS);
-        Self { snapshot, query, pages, page, sent: 0, last_sent: None, separable: false, unreadable: 0 }
+        Self {
+            snapshot,
+            query,
+            pages,
+            page,
+            digest: Some(RowsDigest::default()),
+            sent: 0,
+            last_sent: None,
+            separable: false,
+            unreadable: 0,
+        }
     }
 
-    /// Sends all rows, then closes the snapshot and the session. Stops early once the receiver is dropped.
-    pub(super) async fn read_all(mut self) -> Result<(), SourceError> {
+    /// Sends all rows, then closes the snapshot and the session. Returns their digest, if all could be read. Stops early
+    /// once the receiver is dropped.
+    pub(super) async fn read_all(mut self) -> Result<Option<RowsDigest>, SourceError> {
         let mut parts = vec![Part::ALL];
         while let Some(part) = parts.pop() {
             let before = self.passed();
             match self.copy(&part, None).await? {
                 End::Whole => {}
-                End::Unheard => return Ok(()),
+                End::Unheard => return Ok(None),
                 End::Failed { problem } => {
+                    self.digest = None;
                     let last = self.last().filter(|_| self.passed() > before);
                     let rest = match last {
                         Some((key, rows)) => part.after(key, rows),
@@ -76,10 +90,11 @@ impl<'a> Reader<'a> {
             }
         }
         if !self.page.is_empty() && self.pages.send(self.page).await.is_err() {
-            return Ok(());
+            return Ok(None);
         }
         self.snapshot.require_whole().await?;
-        self.snapshot.close().await
+        self.snapshot.close().await?;
+        Ok(self.digest)
     }
 
     /// Reads a part and passes its rows on. With a problem, its rows are passed on without their values.
@@ -111,13 +126,17 @@ impl<'a> Reader<'a> {
                     None => return Err(reading.failure(error)),
                 },
             };
-            let page = &mut self.page;
+            let (page, digest) = (&mut self.page, &mut self.digest);
             let decoded = decoder.feed(&chunk, |fields| {
-                if skip == 0 {
-                    return push(page, fields, problem);
+                if skip > 0 {
+                    skip -= 1;
+                    return Ok(());
                 }
-                skip -= 1;
-                Ok(())
+                if let Some(digest) = digest {
+                    let [customer_id, attribute_id, value] = fields;
+                    digest.add(pgcopy::int(customer_id)?, pgcopy::int(attribute_id)?, value);
+                }
+                push(page, fields, problem)
             });
             decoded.map_err(unreadable)?;
             if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::{Relation, table_parts};
-use crate::record::Filter;
+use crate::record::{Filter, RowsDigest};
 use crate::source::SourceError;
 
 /// Opens the snapshot. A time-out of the role must not end a long read; a locked table must block the run for a bounded
@@ -58,6 +58,17 @@ pub(super) fn relation(relation: &Relation) -> Result<String, SourceError> {
 
 fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// Returns whether the server computes the digest of texts as they are sent: in UTF-8 or without an encoding, and with a
+/// hash function that is there and gives the result of [`RowsDigest`](crate::record::RowsDigest).
+pub(super) fn can_digest() -> String {
+    let mut expected = RowsDigest::default();
+    expected.add(Some(1), Some(2), Some(b"attrsync"));
+    format!(
+        "select (current_setting('server_encoding') in ('UTF8', 'SQL_ASCII') \
+            and '1:' || hashtextextended('attrsync' collate \"C\", (1::int8 << 32) | 2) = '{expected}')::text"
+    )
 }
 
 /// Returns the declared type and the base type (the same unless a domain) of customer_id, attribute_id and value, one
@@ -125,6 +136,22 @@ impl RowsQuery {
     /// The number of rows, at most so many.
     pub(super) fn count(&self, most: u64) -> String {
         format!("select count(*)::text from (select 1 from {} as s limit {most}) as s", self.relation)
+    }
+
+    /// The digest of the rows: their number, and the sum of a number for each, which is that of
+    /// [`RowsDigest`](crate::record::RowsDigest). The collation makes texts that differ in any byte differ.
+    pub(super) fn digest(&self) -> String {
+        let Self { relation, value, .. } = self;
+        format!(
+            "select count(*)::text, coalesce(sum(coalesce(\
+               case when s.customer_id between 1 and 2147483647 and s.attribute_id between 1 and 2147483647 then \
+                 hashtextextended(({value}) collate \"C\", (s.customer_id::int8 << 32) | s.attribute_id::int8) \
+               end, \
+               hashtextextended((coalesce(s.customer_id::text, 'NULL') || '/' || coalesce(s.attribute_id::text, 'NULL') \
+                 || '/' || coalesce('=' || ({value}), 'NULL')) collate \"C\", 0)\
+             )), 0)::text from {relation} as s{}",
+            self.condition(&[])
+        )
     }
 
     /// Some rows in key order, at most so many, without sorting all of them.

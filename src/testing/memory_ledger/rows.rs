@@ -25,6 +25,12 @@ pub struct RunRow {
     pub finished_at: Option<DateTime<Utc>>,
     /// The scheduled time that it is for.
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// Whether it was for some customers or attributes only.
+    pub filtered: bool,
+    /// The digest of the rows that its plan was made from.
+    pub digest: Option<String>,
+    /// Whether the digest was that of the run before.
+    pub by_digest: bool,
     /// Its counts.
     pub counts: Counts,
     /// Why it ended early.

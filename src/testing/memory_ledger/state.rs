@@ -107,6 +107,9 @@ impl State {
                 planned_at: None,
                 finished_at: None,
                 scheduled_for: run.scheduled.as_ref().map(|scheduled| scheduled.scheduled_for),
+                filtered: run.filtered,
+                digest: None,
+                by_digest: false,
                 counts: Counts::default(),
                 message: None,
             },
@@ -178,11 +181,13 @@ impl State {
         store: usize,
         run_id: i64,
         counts: &Counts,
+        digest: Option<&str>,
         at: DateTime<Utc>,
     ) -> Result<()> {
         let run = self.owned(store, run_id, "complete the plan")?;
         run.status = RunStatus::Running;
         run.planned_at = Some(at);
+        run.digest = digest.map(str::to_owned);
         run.counts.source_rows = counts.source_rows;
         run.counts.no_value = counts.no_value;
         run.counts.unchanged = counts.unchanged;

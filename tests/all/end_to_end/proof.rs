@@ -73,6 +73,7 @@ const ROWS: &[(&str, &str)] = &[
 
 /// The columns in which another value could as well be the truth: nothing else in the ledger depends on them.
 const NOTHING_DEPENDS_ON: &[&str] = &[
+    "runs.filtered",
     "runs.orphans",
     "runs.message",
     "runs.version",
@@ -143,6 +144,7 @@ fn run_scheduled(path: &Path) {
         kind: RunKind::Sync,
         trigger: Trigger::Schedule,
         started_at: at(hour),
+        filtered: false,
         scheduled: Some(ScheduledRun { scheduled_for: at(hour), missed, until: at(hour) }),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -36,6 +36,7 @@ async fn claim(world: &World, kind: LedgerKind) -> i64 {
         kind: RunKind::Sync,
         trigger: Trigger::Schedule,
         started_at: utc("2026-01-04 09:00"),
+        filtered: false,
         scheduled: Some(ScheduledRun { scheduled_for, missed: Some(missed), until: scheduled_for }),
     };
     let id = ledger.open_run(&run).await.expect("opens a run");

@@ -32,8 +32,13 @@ impl Destination for TakenStore {
         // The run records the next intents meanwhile.
         tokio::time::sleep(Duration::from_millis(100)).await;
         if self.writes.fetch_add(1, Ordering::SeqCst) == 2 {
-            let run =
-                NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0), scheduled: None };
+            let run = NewRun {
+                kind: RunKind::Sync,
+                trigger: Trigger::Manual,
+                started_at: at(0),
+                filtered: false,
+                scheduled: None,
+            };
             self.ledgers.seize(&store()).open_run(&run).await.expect("opens");
         }
         self.store.upsert(items).await

@@ -200,8 +200,13 @@ async fn equal_invalid_rows_are_stored_once() {
 async fn save_invalid_rows(ledger: &dyn Ledger, config: &LedgerConfig) {
     // The order of rows is that of the source, and says nothing.
     for (customers, stored) in [(&[1, 2][..], 2), (&[2, 1], 2), (&[1, 1], 4), (&[1], 5), (&[1], 5)] {
-        let run =
-            NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0), scheduled: None };
+        let run = NewRun {
+            kind: RunKind::Sync,
+            trigger: Trigger::Manual,
+            started_at: at(0),
+            filtered: false,
+            scheduled: None,
+        };
         let run = ledger.open_run(&run).await.unwrap();
         let row = |customer: &i64| InvalidRow {
             customer_id: Some(*customer),
@@ -212,7 +217,7 @@ async fn save_invalid_rows(ledger: &dyn Ledger, config: &LedgerConfig) {
         ledger.save_plan(run, Vec::new(), customers.iter().map(row).collect()).await.unwrap();
         let invalid = i64::try_from(customers.len()).unwrap();
         let counts = Counts { source_rows: invalid, invalid, ..Counts::default() };
-        ledger.seal_plan(run, &counts, at(1)).await.unwrap();
+        ledger.seal_plan(run, &counts, None, at(1)).await.unwrap();
         ledger.close_run(run, RunStatus::Partial, None, at(2)).await.unwrap();
 
         let audit = AuditLog::open(config).await.unwrap().expect("there is a ledger");

@@ -5,6 +5,7 @@
 
 pub(crate) mod backend;
 mod belief_edits;
+mod digests;
 mod entries;
 pub(crate) mod fixture;
 mod history;
@@ -73,6 +74,11 @@ on_every_backend! {
         invalid_rows_are_kept_for_the_newest_ten_syncs,
         a_key_is_planned_once,
         every_change_of_a_closed_run_has_an_outcome,
+    },
+    digests::{
+        a_digest_is_known_as_long_as_the_ledger_is_as_its_run_left_it,
+        a_digest_needs_a_run_that_confirmed_all_of_its_changes,
+        a_run_by_digest_has_the_counts_and_the_invalid_rows_of_the_run_before,
     },
     intents::{
         an_intent_is_recorded_before_a_request,

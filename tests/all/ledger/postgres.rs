@@ -41,7 +41,13 @@ pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change
 }
 
 pub(crate) async fn planned_run(ledger: &dyn Ledger, changes: &[Change]) -> i64 {
-    let run = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0), scheduled: None };
+    let run = NewRun {
+        kind: RunKind::Sync,
+        trigger: Trigger::Manual,
+        started_at: at(0),
+        filtered: false,
+        scheduled: None,
+    };
     let run = ledger.open_run(&run).await.unwrap();
     let invalid = InvalidRow {
         customer_id: None,
@@ -51,7 +57,7 @@ pub(crate) async fn planned_run(ledger: &dyn Ledger, changes: &[Change]) -> i64 
     };
     ledger.save_plan(run, changes.to_vec(), vec![invalid]).await.unwrap();
     let planned = i64::try_from(changes.len()).unwrap();
-    ledger.seal_plan(run, &Counts { planned, invalid: 1, ..Counts::default() }, at(1)).await.unwrap();
+    ledger.seal_plan(run, &Counts { planned, invalid: 1, ..Counts::default() }, None, at(1)).await.unwrap();
     run
 }
 

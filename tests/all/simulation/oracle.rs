@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attrsync::destination::{Echo, Item};
 use attrsync::record::{Belief, Entry, Key};
-use attrsync::sandbox::Event;
+use attrsync::sandbox::{Event, SandboxOptions};
 
 /// The in-doubt window: a request is applied within this time after it was sent, or never.
 const IN_DOUBT_WINDOW_MS: u64 = 120_000;
@@ -277,5 +277,15 @@ impl Known {
         let is_seen_twice = self.observed_in_runs.get(form).is_some_and(|runs| runs.len() > 1);
         (!(is_there || is_empty || self.is_disturbed || is_seen_twice))
             .then(|| format!("promise 3: confirmed, but the store has our {:?}", self.written))
+    }
+}
+
+/// Returns the form in which the store keeps a value.
+pub(super) fn stored_form(options: &SandboxOptions, value: &str, is_number: bool) -> String {
+    let keeping = options.rules.keeping;
+    let value = if keeping.trim { value.trim() } else { value };
+    match value.trim().parse::<f64>() {
+        Ok(number) if keeping.numbers && is_number => number.to_string(),
+        _ => value.to_owned(),
     }
 }

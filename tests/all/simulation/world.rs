@@ -11,7 +11,7 @@ use attrsync::clock::Clock;
 use attrsync::config::PushConfig;
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::record::{Belief, Key, Outcome, RunStatus, StoreName};
-use attrsync::sandbox::{AttributeSpec, Fault, Model, SandboxOptions};
+use attrsync::sandbox::{AttributeSpec, Fault, Model};
 use attrsync::testing::memory_ledger::{MemoryLedger, MemoryStore};
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
@@ -21,7 +21,7 @@ use futures_util::future::{FutureExt, LocalBoxFuture};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::oracle::{Oracle, Run};
+use super::oracle::{Oracle, Run, stored_form};
 use super::story::{Step, Story, Sync};
 use super::watched::{Scene, Watched};
 
@@ -324,6 +324,7 @@ impl World {
         self.table.borrow_mut().retain(|_, value| value != "!poison");
         self.twice.borrow_mut().clear();
         // A value that the store keeps in another form may be confirmed only in the second run that observes this form.
+        let mut before: Option<Report> = None;
         for last in [false, false, true] {
             scene.model().reset_log();
             scene.oracle().desired.clear();
@@ -340,8 +341,21 @@ impl World {
             if last && scene.model().tally().writes > 0 {
                 return Err(format!("promise 1: nothing changed, and values were sent: {report:?}"));
             }
+            if last
+                && before.is_some_and(|before| self.may_end_by_digest(&before, &report)) != report.by_digest
+            {
+                return Err(format!("a run compared rows without a reason, or none with one: {report:?}"));
+            }
+            before = Some(report);
         }
         self.check_store()
+    }
+
+    /// Returns whether a run after another one, with the same rows, has nothing to compare.
+    fn may_end_by_digest(&self, before: &Report, run: &Report) -> bool {
+        let edited = |run: &Report| !self.scene.ledger.belief_edits(run.run_id).is_empty();
+        let is_confirmed = before.counts.planned == before.counts.confirmed;
+        is_confirmed && run.counts.source_rows > 0 && !edited(before) && !edited(run)
     }
 
     /// Checks that the store equals the source, except for values that others changed.
@@ -376,14 +390,4 @@ fn script(faults: &BTreeMap<usize, String>) -> VecDeque<Fault> {
     let last = faults.keys().next_back().map_or(0, |last| last + 1);
     let fault = |nth| faults.get(&nth).map_or(Fault::None, |name| name.parse().expect("the name of a fault"));
     (0..last).map(fault).collect()
-}
-
-/// Returns the form in which the store keeps a value.
-fn stored_form(options: &SandboxOptions, value: &str, is_number: bool) -> String {
-    let keeping = options.rules.keeping;
-    let value = if keeping.trim { value.trim() } else { value };
-    match value.trim().parse::<f64>() {
-        Ok(number) if keeping.numbers && is_number => number.to_string(),
-        _ => value.to_owned(),
-    }
 }

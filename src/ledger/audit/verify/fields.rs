@@ -35,6 +35,15 @@ pub(super) fn some_int(cells: &mut Cells, column: &str) -> Result<i64, String> {
     int(cells, column)?.ok_or_else(|| format!("its {column} is NULL"))
 }
 
+/// The next cell, 0 or 1.
+pub(super) fn flag(cells: &mut Cells, column: &str) -> Result<bool, String> {
+    match some_int(cells, column)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(format!("its {column} is {other}, not 0 or 1")),
+    }
+}
+
 /// The next cell, a text or NULL.
 pub(super) fn text(cells: &mut Cells, column: &str) -> Result<Option<String>, String> {
     cells.maybe_text().map_err(|_| format!("its {column} is no text"))

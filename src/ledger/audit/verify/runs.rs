@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::fields::{CLOCK_STEP, LONGEST_RUN, int, some_int, some_time, text, time, word};
+use super::fields::{CLOCK_STEP, LONGEST_RUN, flag, int, some_int, some_time, text, time, word};
 use super::flaws::Flaws;
 use crate::ledger::Result;
 use crate::ledger::audit::session::Session;
@@ -21,7 +21,7 @@ const RUNS: &str = "
         coalesce(c.planned, 0), coalesce(c.sending, 0), coalesce(c.confirmed, 0), coalesce(c.altered, 0),
         coalesce(c.rejected, 0), coalesce(c.unknown, 0), coalesce(c.deferred, 0), coalesce(q.sent, 0),
         coalesce(b.edits, 0), coalesce(i.invalid, 0), r.place, r.sync_place,
-        r.invalid_rows_run_id, case when h.id is null then 0 else 1 end
+        r.invalid_rows_run_id, case when h.id is null then 0 else 1 end, r.filtered, r.digest, r.by_digest
     from (
         select runs.*, row_number() over newest_first as place,
             sum(case when kind = 'sync' then 1 else 0 end) over newest_first as sync_place
@@ -52,14 +52,14 @@ const KEPT: i64 = 10;
 
 /// Finds the flaws of all runs.
 pub(super) async fn flaws(session: &Session) -> Result<Flaws> {
-    let step = |(flaws, planned_before): &mut (Flaws, BTreeMap<i64, i64>), row: Vec<Value>| {
+    let step = |(flaws, stores): &mut (Flaws, BTreeMap<i64, Before>), row: Vec<Value>| {
         let mut cells = Cells::of(row);
         let id = cells.int().unwrap_or_default();
         match run(&mut cells) {
             Ok(run) => {
-                let before = planned_before.entry(run.store_id).or_default();
-                let problems = run.problems(*before);
-                *before += run.counts.planned;
+                let before = stores.entry(run.store_id).or_default();
+                let problems = run.problems(before);
+                before.add(&run);
                 flaws.extend(problems.into_iter().map(|problem| format!("run {id}: {problem}")));
             }
             Err(problem) => flaws.add(format!("run {id}: {problem}")),
@@ -67,6 +67,30 @@ pub(super) async fn flaws(session: &Session) -> Result<Flaws> {
     };
     let none = (Flaws::default(), BTreeMap::new());
     Ok(session.fold("read the runs", statement!(RUNS), none, step).await?.0)
+}
+
+/// What the earlier runs of a store have left.
+#[derive(Default)]
+struct Before {
+    /// The changes that they planned.
+    planned: i64,
+    /// The digest of the last of them, with the counts of a plan from the same rows.
+    digest: Option<(String, Counts)>,
+}
+
+impl Before {
+    fn add(&mut self, run: &Run) {
+        self.planned += run.counts.planned;
+        self.digest = run.digest.clone().map(|digest| (digest, run.counts.without_changes()));
+    }
+}
+
+/// Whether a text is a digest of so many rows: their number, their sum, and sixteen digits.
+fn is_digest_of(digest: &str, rows: i64) -> bool {
+    let parts: Vec<&str> = digest.split(':').collect();
+    let is_hash = |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    matches!(parts[..], [count, sum, made_by]
+        if count == rows.to_string() && sum.parse::<i128>().is_ok() && is_hash(made_by))
 }
 
 /// A run, and what other tables hold of it.
@@ -92,6 +116,9 @@ struct Run {
     refers_to_nothing: bool,
     is_newest: bool,
     keeps_invalid: bool,
+    filtered: bool,
+    digest: Option<String>,
+    by_digest: bool,
 }
 
 fn run(cells: &mut Cells) -> Result<Run, String> {
@@ -114,7 +141,10 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
     let (requests, found_edits, found_invalid) = (number()?, number()?, number()?);
     let (place, sync_place) = (number()?, number()?);
     let invalid_rows_run_id = int(cells, "invalid_rows_run_id")?;
-    let refers_to_nothing = invalid_rows_run_id.is_some() && some_int(cells, "run")? == 0;
+    let is_earlier_run = some_int(cells, "run")? == 1;
+    let refers_to_nothing = invalid_rows_run_id.is_some() && !is_earlier_run;
+    let (filtered, digest) = (flag(cells, "filtered")?, text(cells, "digest")?);
+    let by_digest = flag(cells, "by_digest")?;
     let found = Counts {
         confirmed,
         altered,
@@ -143,14 +173,18 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
         refers_to_nothing,
         is_newest: place == 1,
         keeps_invalid: kind == RunKind::Sync && sync_place <= KEPT,
+        filtered,
+        digest,
+        by_digest,
     })
 }
 
 impl Run {
-    /// What is wrong with it. `planned_before`: the changes that earlier runs of the store have planned.
-    fn problems(&self, planned_before: i64) -> Vec<String> {
-        let mut problems = self.counts_problems(planned_before);
+    /// What is wrong with it.
+    fn problems(&self, before: &Before) -> Vec<String> {
+        let mut problems = self.counts_problems(before.planned);
         problems.extend(self.status_problem());
+        problems.extend(self.digest_problem(before).map(str::to_owned));
         // An interrupted run is closed by the next, at any time.
         let finished_at = self.finished_at.filter(|_| self.status != RunStatus::Interrupted);
         let times: Vec<_> =
@@ -237,6 +271,27 @@ impl Run {
                 .push(format!("its belief_edits is {}, expected {}", self.belief_edits, self.found_edits));
         }
         problems
+    }
+
+    /// What contradicts its digest.
+    fn digest_problem(&self, before: &Before) -> Option<&'static str> {
+        let Self { digest, by_digest, filtered, counts, .. } = self;
+        match digest {
+            Some(_) if self.planned_at.is_none() || *filtered => {
+                Some("it has a digest, but no plan of all rows")
+            }
+            Some(digest) if !is_digest_of(digest, counts.source_rows) => {
+                Some("its digest is none of as many rows as its source_rows")
+            }
+            None if *by_digest => Some("it ended by a digest, and has none"),
+            Some(digest)
+                if *by_digest && before.digest != Some((digest.clone(), counts.without_changes())) =>
+            {
+                Some("it ended by the digest of the run before, which has another digest or other counts")
+            }
+            Some(_) if *by_digest && counts.planned > 0 => Some("it ended by a digest, and has a plan"),
+            _ => None,
+        }
     }
 
     /// What contradicts its status.

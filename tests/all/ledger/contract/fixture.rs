@@ -25,7 +25,13 @@ pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 pub(crate) fn new_run(seconds: i64) -> NewRun {
-    NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(seconds), scheduled: None }
+    NewRun {
+        kind: RunKind::Sync,
+        trigger: Trigger::Manual,
+        started_at: at(seconds),
+        filtered: false,
+        scheduled: None,
+    }
 }
 
 pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change {
@@ -117,7 +123,7 @@ impl<'a> Scene<'a> {
         let run = self.open_run(seconds).await;
         let counts = Counts { planned: i64::try_from(changes.len()).expect("few"), ..Counts::default() };
         self.ledger.save_plan(run, changes, Vec::new()).await.expect("saves the plan");
-        self.ledger.seal_plan(run, &counts, at(seconds)).await.expect("seals the plan");
+        self.ledger.seal_plan(run, &counts, None, at(seconds)).await.expect("seals the plan");
         self.counts(run).await;
         run
     }

@@ -132,7 +132,7 @@ pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backen
         let planned = plan.len() as i64;
         let counts = Counts { source_rows: planned, planned, ..Counts::default() };
         scene.ledger.save_plan(run, plan.clone(), Vec::new()).await.expect("saves");
-        scene.ledger.seal_plan(run, &counts, at(seconds)).await.expect("seals");
+        scene.ledger.seal_plan(run, &counts, None, at(seconds)).await.expect("seals");
 
         let (sent, rest) = plan.split_at(plan.len() / 2);
         let request = scene.intent(run, seconds, sent).await;

@@ -37,7 +37,7 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
         planned: 4,
         ..Counts::default()
     };
-    scene.ledger.seal_plan(run, &planning, at(1)).await.expect("seals");
+    scene.ledger.seal_plan(run, &planning, None, at(1)).await.expect("seals");
     let row = backend.runs(&store()).await.pop().expect("a run");
     assert_eq!((row.status, row.planned_at), (RunStatus::Running, Some(at(1))));
     assert_eq!(row.counts, Counts { deferred: 4, ..planning });
@@ -168,7 +168,7 @@ pub(crate) async fn invalid_rows_are_kept_for_the_newest_ten_syncs(backend: &dyn
         let run = scene.open_run(seconds).await;
         scene.ledger.save_plan(run, Vec::new(), rows.clone()).await.expect("saves");
         let counts = Counts { source_rows: 2, invalid: 2, ..Counts::default() };
-        scene.ledger.seal_plan(run, &counts, at(seconds)).await.expect("seals");
+        scene.ledger.seal_plan(run, &counts, None, at(seconds)).await.expect("seals");
         scene.close(run, seconds).await;
         runs.push((run, rows.clone()));
     }

@@ -73,7 +73,7 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner_run_id
     let refusals = [
         ledger.save_plan(run, vec![change(9, 9, "z")], vec![invalid]).await,
         ledger.discard_plan(run).await,
-        ledger.seal_plan(run, &Counts { planned: 7, ..Counts::default() }, at(9)).await,
+        ledger.seal_plan(run, &Counts { planned: 7, ..Counts::default() }, None, at(9)).await,
         scene.try_intent(run, None, 9, &[change(2, 1, "b")]).await.map(drop),
         ledger.record_outcome(run, request, &request_end(9), &[outcome(key, confirmed())]).await.map(drop),
         ledger.record_unsent(run, &[outcome(Key::new(2, 1), rejected())], at(9)).await.map(drop),
@@ -82,6 +82,7 @@ async fn all_are_refused(scene: &Scene<'_>, run: i64, request: i64, owner_run_id
         ledger.edit_beliefs(run, &edit(EditKind::Invalidate), at(9)).await.map(drop),
         ledger.edit_beliefs(run, &edit(EditKind::Clear), at(9)).await.map(drop),
         ledger.record_attributes(run, &[], at(9)).await,
+        ledger.seal_by_digest(run, run, at(9)).await,
         ledger.record_customers(run, &[1], &[]).await,
         ledger.record_waits(run, &[]).await,
         ledger.close_run(run, RunStatus::Succeeded, None, at(9)).await,

@@ -97,6 +97,9 @@ impl<D: Database> Backend for Tables<D> {
                 planned_at: row.maybe_time("planned_at"),
                 finished_at: row.maybe_time("finished_at"),
                 scheduled_for: row.maybe_time("scheduled_for"),
+                filtered: row.int("filtered") != 0,
+                digest: row.maybe_text("digest"),
+                by_digest: row.int("by_digest") != 0,
                 counts: row.counts(),
                 message: row.maybe_text("message"),
             }

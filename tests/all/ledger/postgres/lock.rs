@@ -104,8 +104,13 @@ async fn killed_while_it_waits_for(table: &str) {
     run.kill();
     // Opening waits for the lock for at most a second, so this success shows that the lock is free.
     let ledger = PostgresLedger::open(&url, &store).await.expect("the lock is free");
-    let next =
-        NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: Utc::now(), scheduled: None };
+    let next = NewRun {
+        kind: RunKind::Sync,
+        trigger: Trigger::Manual,
+        started_at: Utc::now(),
+        filtered: false,
+        scheduled: None,
+    };
     assert_eq!(ledger.open_run(&next).await.expect("opens a run"), 2);
     let status: String = sqlx::query_scalar("select status from attrsync.runs where id = 1")
         .fetch_one(&mut admin)

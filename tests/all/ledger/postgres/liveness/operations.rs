@@ -60,7 +60,13 @@ async fn a_scan_that_waits() {
 async fn a_silent_save() {
     let (wire, url, through) = Wire::to_a_database();
     let ledger = PostgresLedger::open(&through, &store()).await.expect("opens");
-    let run = NewRun { kind: RunKind::Sync, trigger: Trigger::Manual, started_at: at(0), scheduled: None };
+    let run = NewRun {
+        kind: RunKind::Sync,
+        trigger: Trigger::Manual,
+        started_at: at(0),
+        filtered: false,
+        scheduled: None,
+    };
     let run = ledger.open_run(&run).await.expect("opens a run");
     let changes: Vec<_> =
         (1..=100_000).map(|customer| change(customer, 1, "a value of some length")).collect();

@@ -1,0 +1,118 @@
+//! The plan of a sync: what the store says of itself, then the difference between source and ledger.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::inputs::{policy, request_limit, resolve, wrong_types};
+use super::plan_writer::PlanWriter;
+use super::planning::{self, Planned};
+use super::ports::{EngineError, Options, Ports, Progress};
+use super::warnings::warnings;
+use super::{by_digest, store_changes};
+use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
+use crate::ledger::LedgerReader;
+use crate::plan::summary::Summary;
+use crate::record::{BeliefEdit, EditKind, Filter, IN_DOUBT_MAX, Warning};
+
+/// How many invalid rows a report shows.
+const INVALID_SHOWN: usize = 3;
+
+/// The longest in-doubt window covers every allowed `request_timeout`.
+const _: () = assert!(IN_DOUBT_MAX.num_seconds() as u64 == 2 * REQUEST_TIMEOUT_MAX.as_secs());
+
+/// A plan that is not sealed yet.
+pub(super) struct Plan {
+    pub(super) planned: Planned,
+    pub(super) compared: Compared,
+    /// What a person should know of the store.
+    pub(super) notices: Vec<String>,
+    /// What a person should know of the plan.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// How source and ledger were compared.
+pub(super) enum Compared {
+    /// Row by row. The digest is that of the rows, if they are all rows of the source.
+    InFull { digest: Option<String> },
+    /// By the digest of an earlier run.
+    ByDigest { same_as: i64 },
+}
+
+impl Plan {
+    /// Makes the plan count.
+    pub(super) async fn seal(&self, ports: Ports<'_>, run_id: i64) -> Result<(), EngineError> {
+        let (ledger, now) = (ports.ledger, ports.clock.now());
+        match &self.compared {
+            Compared::InFull { digest } => {
+                ledger.seal_plan(run_id, &self.planned.counts, digest.as_deref(), now).await?;
+            }
+            Compared::ByDigest { same_as } => ledger.seal_by_digest(run_id, *same_as, now).await?,
+        }
+        Ok(())
+    }
+}
+
+/// Plans: first the store's attributes and changes, then the difference between source and ledger.
+pub(super) async fn plan(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    options: &Options,
+    run_id: i64,
+) -> Result<Plan, EngineError> {
+    let Ports { ledger, destination, waits, .. } = ports;
+    while ledger.remove_unsent(run_id, ports.clock.now()).await? {}
+    let attributes = store_changes::attributes(Some(ledger), destination, config, waits).await?;
+    let filter = resolve(options, &attributes)?;
+    if options.full {
+        invalidate(ports, config, run_id, &filter).await?;
+    }
+    let changes = store_changes::record(ports, config, run_id, &attributes, &filter).await?;
+    let notices = changes.notices().cloned().collect();
+    let now = ports.clock.now();
+    let limit = request_limit(Some(ports.ledger), config, now).await?;
+    let summary = Summary::new(limit, INVALID_SHOWN, wrong_types(&attributes));
+    let planned_by = by_digest::planned_by(&attributes);
+    let unchanged = match by_digest::is_allowed(options, &filter) {
+        true => by_digest::unchanged(ports, run_id, &planned_by, &summary).await?,
+        false => None,
+    };
+    let (planned, compared) = match unchanged {
+        Some((planned, same_as)) => (planned, Compared::ByDigest { same_as }),
+        None => {
+            let policy = policy(&attributes, changes, options, now);
+            let writer = PlanWriter::saving(ports.ledger, run_id, summary);
+            let progress = |counts| (ports.progress)(Progress::Planning(counts));
+            let (source, entries) = (ports.source, Some(ports.ledger as &dyn LedgerReader));
+            let planned =
+                planning::diff(source, entries, &filter, policy, writer, ports.waits, &progress).await?;
+            let digest = planned.seen.digest.as_ref().map(|digest| digest.kept(&planned_by));
+            (planned, Compared::InFull { digest })
+        }
+    };
+    let warnings = warnings(&planned, &filter, &attributes, options.trigger);
+    Ok(Plan { planned, compared, notices, warnings })
+}
+
+/// Makes the entries of a full sync unconfirmed: those that the filter leaves in. A ledger that was restored from a backup
+/// may have forgotten requests, so each of these keys is in doubt for one window.
+async fn invalidate(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    run_id: i64,
+    filter: &Filter,
+) -> Result<(), EngineError> {
+    let now = ports.clock.now();
+    let until = in_doubt_until(config.request_timeout, now);
+    for scope in filter.scopes() {
+        let reason = "a full sync".to_owned();
+        let edit = BeliefEdit { scope, edit: EditKind::Invalidate, reason, in_doubt_until: Some(until) };
+        ports.ledger.edit_beliefs(run_id, &edit, now).await?;
+    }
+    Ok(())
+}
+
+/// The end of the in-doubt window of a request that is sent now.
+fn in_doubt_until(request_timeout: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::from_std(request_timeout * 2).unwrap_or(IN_DOUBT_MAX)
+}
