@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::str::FromStr;
 
-use chrono::Utc;
-use serde_json::json;
-
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
@@ -16,28 +13,31 @@ use super::view::document;
 use super::view::rejected::Standing;
 use super::{desired, view, wiring};
 use crate::config::AuditConfig;
-use crate::engine::requeue;
+use crate::engine::requeue::{self, Edited};
 use crate::ledger::audit::{AuditLog, Rejection, Rejections};
 use crate::record::{Filter, Key, KeyScope};
+use chrono::Utc;
 
 /// The most requeued values that are looked up in the source.
 const LOOKED_UP_MAX: i64 = 1000;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-A rejected value is not sent again until it changes in the source. Requeue it when the cause was in the store. Acknowledge
-it when you know of it: it is still rejected and listed, but no longer makes `attrsync sync` exit with 3. That ends when
-the value changes, or is requeued.
+A rejected value is not sent again until it changes in the source. Requeue it
+when the cause was in the store. Acknowledge it when you know of it: it is still
+rejected and listed, but no longer makes `attrsync sync` exit with 3. That ends
+when the value changes, or is requeued.
 
 A KEY is CUSTOMER or CUSTOMER:ATTRIBUTE, with the attribute's id or name.
 
 Examples:
-  attrsync rejected                                       list them
-  attrsync rejected --retry                               requeue all of them
-  attrsync rejected --retry 12 5000:3                     those of customer 12, and attribute 3 of customer 5000
-  attrsync rejected --accept 5000:\"lifetime_value\"        acknowledge one
+  attrsync rejected                               list them
+  attrsync rejected --retry                       requeue all of them
+  attrsync rejected --retry 12 5000:3             of 12, and one of 5000
+  attrsync rejected --accept 5000:lifetime_value  acknowledge one
 
-Exit codes: 0 listed or done, 1 nothing is rejected for any of the keys, 5 another run holds this store.";
+Exit codes: 0 listed or done, 1 nothing is rejected for any of the keys, 5
+another run holds this store.";
 
 /// Arguments of `rejected`.
 #[derive(Debug, clap::Args)]
@@ -200,23 +200,15 @@ async fn requeue(
     if scopes.is_empty() {
         return nothing_to_do("nothing is rejected, so nothing was requeued");
     }
-    console.begin("requeueing values");
-    let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
-    let done = requeue::requeue(&*locked.ledger, &scopes, Utc::now()).await?;
-    let total: i64 = done.counts.iter().map(|(_, count)| count).sum();
     let values: Vec<Rejection> =
         found.scopes.iter().flat_map(|(_, rejections)| rejections.values.iter().cloned()).collect();
     let standings = standings(console, config, &values).await;
     let left: Vec<Key> =
         standings.iter().filter(|(_, s)| **s == Standing::Left).map(|(key, _)| *key).collect();
-    if json {
-        let keys = view::rejected::counts(&done.counts, "requeued");
-        console.json(&json!({
-            "run_id": done.run_id, "requeued": total, "no_longer_desired": left.len(), "keys": keys, "exit_code": 0,
-        }))?;
-    } else {
-        console.report(&view::rejected::edited(done.run_id, "requeued", total), Exit::Done)?;
-    }
+    console.begin("requeueing values");
+    let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
+    let done = requeue::requeue(&*locked.ledger, &scopes, Utc::now()).await?;
+    let total = print_edited(console, &done, "requeued", json.then_some(Some(left.len())))?;
     if !left.is_empty() {
         console.note(&view::rejected::left(&left, &found.store.names()));
     }
@@ -244,14 +236,7 @@ async fn acknowledge(
     console.begin("acknowledging values");
     let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
     let done = requeue::acknowledge(&*locked.ledger, &scopes, Utc::now()).await?;
-    let total: i64 = done.counts.iter().map(|(_, count)| count).sum();
-    if json {
-        let keys = view::rejected::counts(&done.counts, "acknowledged");
-        console
-            .json(&json!({ "run_id": done.run_id, "acknowledged": total, "keys": keys, "exit_code": 0 }))?;
-    } else {
-        console.report(&view::rejected::edited(done.run_id, "acknowledged", total), Exit::Done)?;
-    }
+    print_edited(console, &done, "acknowledged", json.then_some(None))?;
     let left = found.audit.rejected(found.store.id, KeyScope::default(), 1).await?;
     let left = left.total - left.acknowledged;
     console.hint(&match left {
@@ -259,6 +244,22 @@ async fn acknowledge(
         left => format!("{left} rejected values are not acknowledged: `attrsync rejected` lists them"),
     });
     Ok(Exit::Done)
+}
+
+/// Prints what was `done` to how many values, and returns that number. `json`: the number of values that are no longer
+/// desired, if it is known, for a JSON document.
+fn print_edited(
+    console: &Console,
+    edited: &Edited,
+    done: &str,
+    json: Option<Option<usize>>,
+) -> io::Result<i64> {
+    let total = edited.counts.iter().map(|(_, count)| count).sum();
+    match json {
+        Some(left) => console.json(&view::rejected::edited_json(edited, done, total, left))?,
+        None => console.report(&view::rejected::edited(edited.run_id, done, total), Exit::Done)?,
+    }
+    Ok(total)
 }
 
 fn nothing_to_do(problem: &str) -> Result<Exit, Failure> {

@@ -31,7 +31,7 @@ impl Config {
     /// # Errors
     /// All its problems.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        load(path, Self::read)
+        load(path, Self::of)
     }
 
     /// Reads and checks a text. Relative paths in it are relative to `folder`; `env` returns variables of the
@@ -40,11 +40,11 @@ impl Config {
     /// # Errors
     /// All its problems.
     pub fn parse(text: &str, folder: &Path, env: Environment<'_>) -> Result<Self, ConfigErrors> {
-        Self::read(text, folder, DEFAULT_STEM, env)
+        parse(text, folder, env, Self::of)
     }
 
-    fn read(text: &str, folder: &Path, stem: &str, env: Environment<'_>) -> Result<Self, ConfigErrors> {
-        match Sections::read(text, folder, stem, env)? {
+    fn of(sections: Sections) -> Result<Self, Vec<Problem>> {
+        match sections {
             Sections {
                 name: sync_name,
                 schedule,
@@ -59,18 +59,18 @@ impl Config {
                 let store = StoreConfig { name, access_token };
                 Ok(Self { name: sync_name, schedule, on_change, source, store, ledger, push })
             }
-            Sections { problems, .. } => Err(ConfigErrors { path: None, problems }),
+            Sections { problems, .. } => Err(problems),
         }
     }
 }
 
 impl AuditConfig {
-    /// Reads and checks a file, with the environment of the process.
+    /// As [`Config::load`].
     ///
     /// # Errors
     /// All its problems, but for variables that are not set and that only `[source]` or `[store]` needs.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        load(path, Self::read)
+        load(path, Self::of)
     }
 
     /// As [`Config::parse`].
@@ -78,12 +78,11 @@ impl AuditConfig {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(text: &str, folder: &Path, env: Environment<'_>) -> Result<Self, ConfigErrors> {
-        Self::read(text, folder, DEFAULT_STEM, env)
+        parse(text, folder, env, Self::of)
     }
 
-    fn read(text: &str, folder: &Path, stem: &str, env: Environment<'_>) -> Result<Self, ConfigErrors> {
-        let Sections { name, schedule, on_change, source, store, ledger, problems, .. } =
-            Sections::read(text, folder, stem, env)?;
+    fn of(sections: Sections) -> Result<Self, Vec<Problem>> {
+        let Sections { name, schedule, on_change, source, store, ledger, problems, .. } = sections;
         let is_excused = |problem: &Problem| problem.unset && !problem.key.starts_with("ledger.");
         match ledger {
             Some(ledger) if problems.iter().all(is_excused) => {
@@ -94,24 +93,33 @@ impl AuditConfig {
                 });
                 Ok(Self { name, schedule, on_change, source, store, ledger })
             }
-            _ => Err(ConfigErrors { path: None, problems }),
+            _ => Err(problems),
         }
     }
 }
 
-/// Reads a file and parses it, with the environment of the process.
-fn load<T>(
-    path: &Path,
-    parse: impl FnOnce(&str, &Path, &str, Environment<'_>) -> Result<T, ConfigErrors>,
+/// Reads a file, with the environment of the process. Makes a configuration of its sections.
+fn load<T>(path: &Path, of: impl FnOnce(Sections) -> Result<T, Vec<Problem>>) -> Result<T, ConfigErrors> {
+    let read = || {
+        let text = file::read(path).map_err(|problem| vec![problem])?;
+        let absolute = std::path::absolute(path)
+            .map_err(|error| vec![Problem::new("", format!("its folder cannot be found: {error}"))])?;
+        let folder = absolute.parent().unwrap_or(&absolute);
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy());
+        Sections::read(&text, folder, stem.as_deref().unwrap_or(DEFAULT_STEM), &|name| std::env::var(name))
+    };
+    read().and_then(of).map_err(|problems| ConfigErrors { path: Some(path.to_owned()), problems })
+}
+
+/// Makes a configuration of the sections of a text.
+fn parse<T>(
+    text: &str,
+    folder: &Path,
+    env: Environment<'_>,
+    of: impl FnOnce(Sections) -> Result<T, Vec<Problem>>,
 ) -> Result<T, ConfigErrors> {
-    let failed = |problem: Problem| ConfigErrors { path: Some(path.to_owned()), problems: vec![problem] };
-    let text = file::read(path).map_err(failed)?;
-    let absolute = std::path::absolute(path)
-        .map_err(|error| failed(Problem::new("", format!("its folder cannot be found: {error}"))))?;
-    let folder = absolute.parent().unwrap_or(&absolute);
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy());
-    parse(&text, folder, stem.as_deref().unwrap_or(DEFAULT_STEM), &|name| std::env::var(name))
-        .map_err(|errors| ConfigErrors { path: Some(path.to_owned()), ..errors })
+    let sections = Sections::read(text, folder, DEFAULT_STEM, env);
+    sections.and_then(of).map_err(|problems| ConfigErrors { path: None, problems })
 }
 
 /// The sections of a file. What has a problem is `None`, or has its default.
@@ -128,11 +136,9 @@ struct Sections {
 }
 
 impl Sections {
-    fn read(text: &str, folder: &Path, stem: &str, env: Environment<'_>) -> Result<Self, ConfigErrors> {
+    fn read(text: &str, folder: &Path, stem: &str, env: Environment<'_>) -> Result<Self, Vec<Problem>> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let file: Table = text
-            .parse()
-            .map_err(|error| ConfigErrors { path: None, problems: vec![not_toml(text, &error)] })?;
+        let file: Table = text.parse().map_err(|error| vec![not_toml(text, &error)])?;
         let mut problems = unknown_keys(&file);
         let mut section = Section { name: "", file: &file, env, problems: &mut problems };
         let name = schedule::read_name(section.called(""), stem);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::table::fitted;
 use super::text::{attribute_name, brief, counted, moment};
 use crate::cli::desired::DesiredRow;
+use crate::engine::requeue::Edited;
 use crate::ledger::audit::Rejection;
 use crate::record::{Key, KeyScope};
 
@@ -96,10 +97,16 @@ pub(crate) fn json(value: &Rejection, standings: &BTreeMap<Key, Standing>) -> Va
     })
 }
 
-/// How many values each scope had, for programs. `done` is what was done to them.
-pub(crate) fn counts(counts: &[(KeyScope, i64)], done: &str) -> Vec<Value> {
+/// What was `done` to how many values, in all and in each scope, for programs. `left`: how many of them are no longer
+/// desired, if it is known.
+pub(crate) fn edited_json(edited: &Edited, done: &str, total: i64, left: Option<usize>) -> Value {
     let key = |(scope, count): &(KeyScope, i64)| json!({ "customer_id": scope.customer_id, "attribute_id": scope.attribute_id, done: count });
-    counts.iter().map(key).collect()
+    let keys: Vec<Value> = edited.counts.iter().map(key).collect();
+    let mut document = json!({ "run_id": edited.run_id, done: total, "keys": keys, "exit_code": 0 });
+    if let Some(left) = left {
+        document["no_longer_desired"] = left.into();
+    }
+    document
 }
 
 /// `run 4 requeued 2 values`.

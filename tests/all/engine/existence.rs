@@ -2,90 +2,40 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
-use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
 use attrsync::engine::{self, Options, Ports, Report};
 use attrsync::ledger::Ledger;
 use attrsync::ledger::sqlite::SqliteLedger;
-use attrsync::record::{Filter, Key, RunStatus};
-use attrsync::sandbox::{Model, QuotaRule, SandboxOptions};
+use attrsync::record::{Filter, RunStatus};
 use attrsync::testing::memory_ledger::MemoryStore;
 use attrsync::testing::memory_source::MemorySource;
-use attrsync::testing::sandbox_destination::SandboxDestination;
 use attrsync::waits::Waits;
 use tokio::sync::watch;
 
+use super::store::OddStore;
 use crate::ledger::postgres::store;
 
-/// A store of a hundred customers that records its existence checks.
-struct RecordingStore {
-    model: Arc<Mutex<Model>>,
-    store: SandboxDestination,
-    checks: Mutex<Vec<Vec<i64>>>,
+/// Creates customers in the store.
+fn create(store: &OddStore, ids: RangeInclusive<i64>) {
+    let mut model = store.model.lock().expect("no panic");
+    ids.for_each(|id| model.add_customer(id));
 }
 
-impl RecordingStore {
-    fn new() -> Self {
-        let quota = QuotaRule { requests: 10_000, ..QuotaRule::default() };
-        let options =
-            SandboxOptions { customers: 100, latency: Duration::ZERO, quota, ..SandboxOptions::default() };
-        let model = Arc::new(Mutex::new(Model::new(options)));
-        Self {
-            model: Arc::clone(&model),
-            store: SandboxDestination::new(model, Duration::from_secs(60), 0.2),
-            checks: Mutex::default(),
-        }
-    }
-
-    /// Creates customers in the store.
-    fn create(&self, ids: RangeInclusive<i64>) {
-        let mut model = self.model.lock().expect("no panic");
-        ids.for_each(|id| model.add_customer(id));
-    }
-
-    /// Returns the existence checks after the previous call of this method.
-    fn take_checks(&self) -> Vec<Vec<i64>> {
-        std::mem::take(&mut self.checks.lock().expect("no panic"))
-    }
-}
-
-#[async_trait]
-impl Destination for RecordingStore {
-    async fn acquire_permit(&self) {
-        self.store.acquire_permit().await;
-    }
-
-    async fn upsert(&self, items: &[Item<'_>]) -> Response {
-        self.store.upsert(items).await
-    }
-
-    async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
-        self.store.fetch(keys).await
-    }
-
-    async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
-        self.store.attributes().await
-    }
-
-    async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
-        self.checks.lock().expect("no panic").push(ids.to_vec());
-        self.store.customers(ids).await
-    }
+/// Returns the existence checks after the previous call of this function.
+fn take_checks(store: &OddStore) -> Vec<Vec<i64>> {
+    std::mem::take(&mut store.checks.lock().expect("no panic"))
 }
 
 /// Syncs one value for each of 130 customers. The store refuses the values of customers 51 to 100, and customers from
 /// 101 on do not exist.
-async fn sync(ledger: &dyn Ledger, store: &RecordingStore) -> Report {
+async fn sync(ledger: &dyn Ledger, store: &OddStore) -> Report {
     sync_some(ledger, store, &[]).await
 }
 
 /// The same for these customers only; for all if there are none.
-async fn sync_some(ledger: &dyn Ledger, store: &RecordingStore, customers: &[i64]) -> Report {
+async fn sync_some(ledger: &dyn Ledger, store: &OddStore, customers: &[i64]) -> Report {
     let value = |customer| if (51..=100).contains(&customer) { "no !reject" } else { "gold" };
     let rows = (1..=130).map(|customer| (Some(customer), Some(1), Some(value(customer).to_owned())));
     let source = MemorySource::new(rows.collect());
@@ -111,11 +61,11 @@ async fn to_check(ledger: &dyn Ledger) -> Vec<(i64, bool)> {
 
 /// Syncs the same table three times. Some of the customers are created between the second and the third sync.
 async fn checks_each_customer_once(ledger: &dyn Ledger) {
-    let store = RecordingStore::new();
+    let store = OddStore::new();
     let first = sync(ledger, &store).await;
     let counts = first.counts;
     assert_eq!((first.status, counts.confirmed, counts.rejected), (RunStatus::Partial, 50, 80));
-    let checks = store.take_checks();
+    let checks = take_checks(&store);
     let (existing, deleted): (Vec<i64>, Vec<i64>) = ((51..=100).collect(), (101..=130).collect());
     assert_eq!(checks.concat(), [existing, deleted.clone()].concat(), "each once, in order");
     assert_eq!(checks.len(), 2, "forty at a time");
@@ -124,17 +74,17 @@ async fn checks_each_customer_once(ledger: &dyn Ledger) {
 
     let second = sync(ledger, &store).await;
     assert_eq!((second.counts.planned, second.counts.still_rejected), (0, 80));
-    assert_eq!(store.take_checks(), [deleted.as_slice()], "only whether those exist again");
+    assert_eq!(take_checks(&store), [deleted.as_slice()], "only whether those exist again");
     assert_eq!(to_check(ledger).await, known);
 
     let of_two = sync_some(ledger, &store, &[7, 101]).await;
     assert_eq!((of_two.counts.planned, of_two.counts.still_rejected), (0, 1));
-    assert_eq!(store.take_checks(), [[101]], "the others are left to a whole run");
+    assert_eq!(take_checks(&store), [[101]], "the others are left to a whole run");
 
-    store.create(101..=120);
+    create(&store, 101..=120);
     let third = sync(ledger, &store).await;
     assert_eq!((third.counts.planned, third.counts.confirmed, third.counts.still_rejected), (20, 20, 60));
-    let asked = store.take_checks();
+    let asked = take_checks(&store);
     assert_eq!(asked.len(), 1, "once, before the plan is made: {asked:?}");
     assert_eq!(BTreeSet::from_iter(asked.concat()), BTreeSet::from_iter(deleted));
     assert_eq!(to_check(ledger).await, known[20..]);

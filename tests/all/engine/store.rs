@@ -32,6 +32,8 @@ pub(super) struct OddStore {
     pub(super) silent_reads: AtomicBool,
     /// How many reads of values and customers were made.
     pub(super) reads: AtomicUsize,
+    /// The customers of each existence check.
+    pub(super) checks: Mutex<Vec<Vec<i64>>>,
 }
 
 impl OddStore {
@@ -48,6 +50,7 @@ impl OddStore {
             trusted: AtomicUsize::new(usize::MAX),
             silent_reads: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
+            checks: Mutex::default(),
         }
     }
 
@@ -105,6 +108,7 @@ impl Destination for OddStore {
     }
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
+        self.checks.lock().expect("no panic").push(ids.to_vec());
         self.read().await?;
         self.store.customers(ids).await
     }
