@@ -1,6 +1,7 @@
 //! `attrsync sync`: plans, then pushes the changes.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -32,17 +33,18 @@ const LISTED: i64 = 20;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-The first Ctrl-C, SIGTERM or SIGHUP stops politely: calls in flight end and are recorded. A second one ends the process
-at once.
+The first Ctrl-C, SIGTERM or SIGHUP stops politely: calls in flight end and are
+recorded. A second Ctrl-C or SIGTERM ends the process at once.
 
 Examples:
-  attrsync sync --customer 12 --customer 13          only two customers
-  attrsync sync --attribute loyalty_tier --json      only one attribute, the report as JSON
-  attrsync sync -q --wait                            for cron: silent if all is well
-  attrsync sync --full                               after a restored backup of the ledger
+  attrsync sync --customer 12 --customer 13      only two customers
+  attrsync sync --attribute loyalty_tier --json  one attribute, as JSON
+  attrsync sync -q --wait                        for cron: silent if all is well
+  attrsync sync --full                           after a restored backup
 
-Exit codes: 0 done, 1 failed or stopped, 3 finished but values are rejected (and not acknowledged), invalid or unknown,
-5 another run holds this store, 64 wrong usage or configuration.";
+Exit codes: 0 done, 1 failed or stopped, 3 finished but values are rejected (and
+not acknowledged), invalid or unknown, 5 another run holds this store, 64 wrong
+usage or configuration.";
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
@@ -68,7 +70,6 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         "stopping: calls in flight end and are recorded, nothing new is sent (a second signal ends the process \
          at once)",
     )?;
-    let started = Instant::now();
     let waits = Waits::default();
     let display = ProgressDisplay::start(console, &waits, &config.ledger);
     let Some(locked) = lock(console, &config, args.wait, &waits, stop.clone()).await? else {
@@ -77,10 +78,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
             "stopped while waiting for the store; nothing was sent",
         ));
     };
-    let report = push(console, &config, locked, &args.selection.options(), &waits, &display, stop).await?;
+    let options = args.selection.options();
+    let (report, took) = push(console, &config, locked, &options, &waits, &display, stop).await?;
     drop(display);
     console.begin("printing the report");
-    let ending = Ending { report: &report, took: started.elapsed() };
+    let ending = Ending { report: &report, took };
     let exit = Exit::of_run(&report);
     let printed = if args.json {
         console.json(&view::sync::json(ending))
@@ -125,7 +127,8 @@ async fn list_failures(console: &Console, config: &Config, report: &Report) -> R
     Ok(())
 }
 
-/// Runs a sync under the lock. The lock ends with it.
+/// Runs a sync under the lock, which ends with it. Returns its report and how long the run took, as `runs` shows it: without
+/// the wait for the lock.
 async fn push(
     console: &Console,
     config: &Config,
@@ -134,15 +137,17 @@ async fn push(
     waits: &Waits,
     display: &ProgressDisplay,
     stop: watch::Receiver<bool>,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Duration), Failure> {
     if let Some(place) = &locked.created {
         console.note(&format!("made a new ledger: {place}"));
     }
     let source = wiring::source(&config.source, waits)?;
     let store = wiring::store(config, waits)?;
+    let opened = OnceLock::new();
     let progress = |progress| {
         if let Progress::Opened(run_id) = progress {
             console.run_opened(run_id);
+            opened.get_or_init(Instant::now);
         }
         display.update(&progress);
     };
@@ -154,7 +159,8 @@ async fn push(
         progress: &progress,
         waits,
     };
-    Ok(Box::pin(engine::sync(ports, &config.push, options, stop)).await?)
+    let report = Box::pin(engine::sync(ports, &config.push, options, stop)).await?;
+    Ok((report, opened.get().map_or(Duration::ZERO, Instant::elapsed)))
 }
 
 /// Takes the store's lock and opens the ledger. Returns `None` if a stop was asked for while it waited.

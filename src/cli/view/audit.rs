@@ -72,7 +72,7 @@ const EDIT: &[Column] = &[
 
 const MISSED: &[Column] = &[("first", "first"), ("last", "last"), ("times", "times"), ("reason", "reason")];
 
-const WAIT: &[Column] = &[("reason", "reason"), ("waits", "waits"), ("milliseconds", "milliseconds")];
+const WAIT: &[Column] = &[("reason", "reason"), ("waits", "waits"), ("time", "milliseconds")];
 
 const INVALID: &[Column] =
     &[("customer", "customer_id"), ("attribute", "attribute_id"), ("value", "value"), ("reason", "reason")];
@@ -245,7 +245,7 @@ fn cell(field: &str, record: &Value) -> String {
         Value::String(text) if is_time(field) => moment(text),
         Value::String(text) => text.clone(),
         Value::Number(value) => match value.as_i64() {
-            Some(millis) if field == "duration_ms" => took(millis),
+            Some(millis) if matches!(field, "duration_ms" | "milliseconds") => took(millis),
             Some(count) if !field.ends_with("id") && field != "http_status" => number(count),
             _ => value.to_string(),
         },
@@ -311,9 +311,9 @@ confirmed       1,199
 rejected        1
 
 waited for
-reason  waits  milliseconds
-------  -----  ------------
-quota       2        41,000
+reason  waits  time
+------  -----  ----
+quota       2  41 s
 
 values that are not confirmed
 customer  attribute  value     outcome   request  reason
