@@ -76,7 +76,7 @@ struct GlobalOptions {
     /// Log more: -v progress, -vv every call, -vvv everything
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, action = ArgAction::Count)]
     verbose: u8,
-    /// For cron: no notes, hints or progress, and check, plan and sync report only what needs attention
+    /// For cron: no notes, hints or progress; check, plan, status and sync report only what needs attention
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING, conflicts_with = "verbose")]
     quiet: bool,
     /// How log lines, notes, hints and errors are written to stderr
@@ -301,6 +301,8 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("\nExample") || help.starts_with("Example"), "{}", command.get_name());
             assert!(help.contains("\n  attrsync "), "{}", command.get_name());
+            let long = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(long, None, "{}: wider than a terminal", command.get_name());
         }
     }
 

@@ -22,8 +22,8 @@ use crate::waits::Waits;
 /// What `--help` adds.
 const EXAMPLES: &str = "\
 Examples:
-  attrsync check            before the first sync, and after a change of the configuration
-  attrsync check --ledger   after a disk failure, a restored backup, or an edit by hand
+  attrsync check           before the first sync, and after an edit of sync.toml
+  attrsync check --ledger  after a disk failure, a restore, or an edit by hand
 
 Exit codes: 0 all is well, 1 a check failed, 64 wrong usage or configuration.";
 

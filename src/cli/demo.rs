@@ -14,11 +14,13 @@ use super::{path_arg, signals};
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-It needs the programs of PostgreSQL 14 or later; ATTRSYNC_PG_BIN names their folder.
+It needs the programs of PostgreSQL 14 or later, whose folder ATTRSYNC_PG_BIN
+names.
 
 Examples:
-  attrsync demo           makes attrsync-demo, shows the commands, and leaves the folder
-  attrsync demo --serve   goes on with it: `cd attrsync-demo && attrsync check` in another terminal";
+  attrsync demo          makes the folder attrsync-demo and shows the commands
+  attrsync demo --serve  goes on with it: `cd attrsync-demo && attrsync check`
+                         in another terminal";
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]

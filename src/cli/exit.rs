@@ -30,9 +30,9 @@ pub enum Exit {
 pub(super) const TABLE: &str = "\
 Exit codes:
    0  done: the store has what the table desires, apart from acknowledged values
-   1  failed or stopped: unreachable, access refused, circuit breaker, a signal, or deferred values
+   1  failed or stopped: unreachable, access refused, a signal, deferred values
    2  plan --detailed-exitcode: changes are pending
-   3  finished, but values are rejected (and not acknowledged), invalid or unknown
+   3  finished, but values are rejected, invalid or unknown
    4  a guard blocked the run before its first write call
    5  another run holds this store
   64  wrong usage or configuration";

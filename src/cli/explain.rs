@@ -16,7 +16,7 @@ use crate::record::Filter;
 const EXAMPLES: &str = "\
 Examples:
   attrsync explain 5000                 all values of customer 5000
-  attrsync explain 5000 lifetime_value  one of them, by the attribute's name or id";
+  attrsync explain 5000 lifetime_value  one of them, by name or id";
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]

@@ -28,10 +28,10 @@ const EXAMPLES: &str = "\
 An existing configuration is kept. The DDL is printed in any case.
 
 Examples:
-  attrsync init > table.sql               write sync.toml, and the DDL into a file
-  attrsync init | psql \"$DATABASE_URL\"   write sync.toml and make the table
+  attrsync init > table.sql              write sync.toml, and the DDL to a file
+  attrsync init | psql \"$DATABASE_URL\"  write sync.toml and make the table
   attrsync init --trigger | psql \"$DATABASE_URL\"
-                                         let the table of sync.toml notify attrsync of its changes";
+                                         let the table notify attrsync";
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]

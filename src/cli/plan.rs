@@ -14,12 +14,13 @@ use crate::waits::Waits;
 /// What `--help` adds.
 const EXAMPLES: &str = "\
 Examples:
-  attrsync plan                        what the next sync would change
-  attrsync plan --detailed-exitcode    for scripts: exits with 2 if there are changes
-  attrsync plan --customer 12 --json   one customer, as JSON
-  attrsync plan --limit 1000000        every change
+  attrsync plan                       what the next sync would change
+  attrsync plan --detailed-exitcode   for scripts: 2 if there are changes
+  attrsync plan --customer 12 --json  one customer, as JSON
+  attrsync plan --limit 1000000       every change
 
-Exit codes: 0 planned, 1 failed, 2 changes are pending (with --detailed-exitcode), 64 wrong usage or configuration.";
+Exit codes: 0 planned, 1 failed, 2 changes are pending (with
+--detailed-exitcode), 64 wrong usage or configuration.";
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]

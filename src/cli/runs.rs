@@ -17,12 +17,13 @@ use crate::ledger::audit::{AuditLog, RunList};
 /// What `--help` adds.
 const EXAMPLES: &str = "\
 Examples:
-  attrsync runs               the newest runs, newest first
-  attrsync runs --wide        with all counts and messages
-  attrsync runs last          the newest run with its requests, failures, belief edits and invalid rows
-  attrsync runs 12 --json     run 12, as JSON
+  attrsync runs            the newest runs, newest first
+  attrsync runs --wide     with all counts and messages
+  attrsync runs last       the newest run with its requests and failures
+  attrsync runs 12 --json  run 12, as JSON
 
-The column open counts what did not land: rejected and not acknowledged, unknown, deferred and invalid.";
+The column open counts what did not land: rejected and not acknowledged,
+unknown, deferred and invalid.";
 
 /// The most runs that are held at a time for JSON.
 const PAGE: i64 = 1_000;

@@ -13,12 +13,14 @@ use crate::sandbox::{Counting, Faults, Model, SandboxOptions, Server};
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-It prints the [store] section for sync.toml, and which customers and attributes it has. Nothing is kept when it ends.
+It prints the [store] section for sync.toml, and which customers and attributes
+it has. Nothing is kept when it ends.
 
 Examples:
-  attrsync sandbox                                        a store that works
-  attrsync sandbox --count items                          one that counts values, as the live service may do
-  attrsync sandbox --port 0 --faults lost=0.01,429=0.05   a free port, 1 % lost responses, 5 % rate limits";
+  attrsync sandbox                           a store that works
+  attrsync sandbox --count items             one that counts values
+  attrsync sandbox --port 0 --faults lost=0.01,429=0.05
+                                             a free port, 1 % lost responses";
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]

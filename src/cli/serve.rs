@@ -10,13 +10,15 @@ use super::failure::Failure;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-The times are those of [schedule] in each configuration. --check reads the configurations and nothing else.
+The times are those of [schedule] in each configuration. --check reads the
+configurations and nothing else.
 
 Examples:
-  attrsync serve --check                               the next times of sync.toml
-  attrsync serve --check --config-dir /etc/attrsync    those of every NAME.toml in a folder
+  attrsync serve --check                             the next times of sync.toml
+  attrsync serve --check --config-dir /etc/attrsync  those of a whole folder
 
-Exit codes: 0 all configurations can be used, 64 one cannot, or two are for one store or have one name.";
+Exit codes: 0 all configurations can be used, 64 one cannot, or two are for one
+store or have one name.";
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]

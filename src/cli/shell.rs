@@ -9,11 +9,12 @@ use super::failure::Failure;
 /// What `--help` of `completions` adds.
 const COMPLETIONS: &str = "\
 Examples:
-  mkdir -p ~/.local/share/bash-completion/completions
-  attrsync completions bash > ~/.local/share/bash-completion/completions/attrsync
+  cd ~/.local/share/bash-completion/completions
+  attrsync completions bash > attrsync
 
   mkdir -p ~/.zfunc
-  attrsync completions zsh > ~/.zfunc/_attrsync      with fpath+=~/.zfunc before compinit in ~/.zshrc
+  attrsync completions zsh > ~/.zfunc/_attrsync
+                     with fpath+=~/.zfunc before compinit in ~/.zshrc
 
   mkdir -p ~/.config/fish/completions
   attrsync completions fish > ~/.config/fish/completions/attrsync.fish";

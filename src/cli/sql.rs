@@ -13,13 +13,13 @@ use crate::ledger::audit::Value;
 /// What `--help` adds.
 const TABLES: &str = "\
 Tables:
-  stores              one row per store: address, hash, learned size of a request
+  stores              one row per store: address, hash, size of a request
   runs                one row per run, with its counts
   requests            every write call, with its outcome
   changes             the plan of every run, with the outcome of each change
   outcomes            a view: changes as their runs left them
   entries             what attrsync knows of each value in the store
-  belief_edits        what changed beliefs without a request: full syncs, requeues, store changes
+  belief_edits        what changed beliefs without a request, as a requeue
   attributes          the store's attributes when they were last listed
   rejected_customers  customers to check: a value of theirs was rejected
   missed_times        scheduled times without a run, and why
@@ -27,8 +27,8 @@ Tables:
   invalid_rows        rows of the source that cannot be sent
 
 Examples:
-  attrsync sql \"select id, status, confirmed, rejected from runs order by id desc limit 5\"
-  attrsync sql --csv \"select customer_id, value, reason from entries where belief = 'rejected'\"";
+  attrsync sql \"select id, status, confirmed from runs order by id desc limit 5\"
+  attrsync sql --csv \"select * from entries where belief = 'rejected'\"";
 
 /// Arguments of `sql`.
 #[derive(Debug, clap::Args)]

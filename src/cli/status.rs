@@ -19,14 +19,16 @@ use crate::record::StoreName;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-One line for each sync on stdout; what to do about it on stderr. It reads the ledger only: no secret, no lock, no request.
+One line for each sync on stdout; what to do about it on stderr. It reads the
+ledger only: no secret, no lock, no request.
 
 Examples:
-  attrsync status                                           the sync of sync.toml
-  attrsync status --config eu.toml --config us.toml         two syncs
-  attrsync status --config-dir /etc/attrsync --json         all syncs of a folder, as JSON
+  attrsync status                                    the sync of sync.toml
+  attrsync status --config eu.toml --config us.toml  two syncs
+  attrsync status --config-dir /etc/attrsync --json  all of a folder, as JSON
 
-Exit codes: 0 all is fine, 1 a sync needs attention or its ledger cannot be read, 64 wrong usage or configuration.";
+Exit codes: 0 all is fine, 1 a sync needs attention or its ledger cannot be
+read, 64 wrong usage or configuration.";
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
