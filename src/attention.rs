@@ -9,4 +9,4 @@ mod standing;
 mod tests;
 
 pub use self::need::Attention;
-pub use self::standing::{Facts, PastRun, Standing, State, Timing, UNCONFIRMED_AFTER};
+pub use self::standing::{Facts, PastRun, Standing, State, UNCONFIRMED_AFTER, Upcoming};

@@ -44,6 +44,9 @@ pub struct Attribute {
     pub kind: String,
 }
 
+/// The classes of responses, for counting: by the HTTP status, and without one.
+pub const RESPONSE_CLASSES: [&str; 6] = ["2xx", "3xx", "4xx", "5xx", "lost", "not_sent"];
+
 /// The result of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {

@@ -70,7 +70,7 @@ pub struct Facts {
 
 /// What the schedule says at the moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Timing {
+pub struct Upcoming {
     /// The next times, with their delay, soonest first.
     pub next: Vec<DateTime<Utc>>,
     /// The oldest scheduled time that has passed without a run, with its delay.
@@ -93,6 +93,17 @@ pub enum State {
 }
 
 impl State {
+    /// Returns the worst of these needs.
+    #[must_use]
+    pub fn of(needs: &[Attention]) -> Self {
+        let state = |need: &Attention| match need {
+            Attention::Failing { .. } => Self::Failing,
+            Attention::Blocked { .. } => Self::Blocked,
+            _ => Self::NeedsAttention,
+        };
+        needs.iter().map(state).max().unwrap_or(Self::Fine)
+    }
+
     /// Returns the state in words, for a person.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -123,16 +134,16 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Returns how a store stands at this moment. Without a `timing` nothing is overdue.
+    /// Returns how a store stands at this moment. Without `upcoming` nothing is overdue.
     #[must_use]
-    pub fn of(facts: Facts, timing: Option<Timing>, now: DateTime<Utc>) -> Self {
+    pub fn of(facts: Facts, upcoming: Option<Upcoming>, now: DateTime<Utc>) -> Self {
         let is_active = facts.last_run.as_ref().is_some_and(PastRun::is_active);
         let mut needs = Vec::new();
         needs.extend(ending(&facts));
         if facts.last_run.is_none() {
             needs.push(Attention::NeverRan);
         }
-        if let Some(Timing { due: Some(since), grace, .. }) = &timing
+        if let Some(Upcoming { due: Some(since), grace, .. }) = &upcoming
             && !is_active
             && now.signed_duration_since(since).to_std().is_ok_and(|passed| passed > *grace)
         {
@@ -149,7 +160,7 @@ impl Standing {
             last_run: facts.last_run,
             last_success_at: facts.last_success_at,
             oldest_unconfirmed_at: facts.oldest_unconfirmed_at,
-            next: timing.map(|timing| timing.next).unwrap_or_default(),
+            next: upcoming.map(|upcoming| upcoming.next).unwrap_or_default(),
             needs,
         }
     }
@@ -157,12 +168,7 @@ impl Standing {
     /// Returns the worst of what the store needs a person for.
     #[must_use]
     pub fn state(&self) -> State {
-        let state = |need: &Attention| match need {
-            Attention::Failing { .. } => State::Failing,
-            Attention::Blocked { .. } => State::Blocked,
-            _ => State::NeedsAttention,
-        };
-        self.needs.iter().map(state).max().unwrap_or(State::Fine)
+        State::of(&self.needs)
     }
 }
 

@@ -59,6 +59,19 @@ impl Response {
         }
     }
 
+    /// Returns its class: one of [`RESPONSE_CLASSES`](super::RESPONSE_CLASSES).
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Received(HttpResponse { status: ..300, .. }) => "2xx",
+            Self::Received(HttpResponse { status: ..400, .. }) => "3xx",
+            Self::Received(HttpResponse { status: ..500, .. }) => "4xx",
+            Self::Received(_) => "5xx",
+            Self::Lost { .. } => "lost",
+            Self::NotSent { .. } => "not_sent",
+        }
+    }
+
     /// Returns the response to a read in a few words. It may have the title of a page, because a read sends no values
     /// that the page could repeat. With the store's id of the request.
     pub(super) fn to_read(&self) -> String {
@@ -104,6 +117,22 @@ mod tests {
         assert_eq!(response.describe(), "422 · Update failed. · 0.id: invalid; 1.id: invalid");
         assert_eq!(problem(504, "", &[]).describe(), "504");
         assert!(received(502, Body::Unreadable("é".repeat(4_000))).describe().len() <= WORDS_MAX);
+    }
+
+    #[test]
+    fn every_response_has_a_class() {
+        let lost = Response::Lost { reason: String::new() };
+        for (response, class) in [
+            (received(200, Body::Invalid(String::new())), "2xx"),
+            (received(302, Body::Invalid(String::new())), "3xx"),
+            (received(429, Body::Invalid(String::new())), "4xx"),
+            (received(503, Body::Invalid(String::new())), "5xx"),
+            (lost, "lost"),
+            (Response::not_sent("refused"), "not_sent"),
+        ] {
+            assert_eq!(response.class(), class);
+            assert!(crate::destination::RESPONSE_CLASSES.contains(&class));
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::destination::{Destination, ReadError};
+use crate::destination::{Allowance, Destination, ReadError};
 use crate::duration_text::whole_seconds;
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::diff::OutOfOrder;
 use crate::push::Notice;
-use crate::record::{Counts, Filter, ScheduledRun, Trigger};
+use crate::record::{Counts, Filter, RunStatus, ScheduledRun, Trigger};
 use crate::source::{Source, SourceError};
 use crate::waits::Waits;
 
@@ -105,6 +105,8 @@ impl Default for Options {
 /// What happens in a run, for those who show, log or measure it.
 #[derive(Debug, Clone)]
 pub enum Progress {
+    /// The run before this one was interrupted.
+    FoundInterrupted(i64),
     /// The run with this id was opened.
     Opened(i64),
     /// Source and ledger are being read; the counts so far.
@@ -113,4 +115,8 @@ pub enum Progress {
     Planned(Counts),
     /// The plan is being pushed.
     Pushing(Notice),
+    /// What the store's rate quota allows now, after a request.
+    Allowed(Allowance),
+    /// The run has ended.
+    Ended(RunStatus),
 }

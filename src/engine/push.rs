@@ -208,7 +208,7 @@ impl<'a> Shell<'a> {
                 };
                 self.waiting = wait.as_ref().map(begin);
             }
-            Notice::RequestEnded { request_id, values, response, took } => {
+            Notice::RequestEnded { request_id, values, response, took, .. } => {
                 tracing::debug!(
                     run = self.run_id,
                     request = request_id,
@@ -217,6 +217,9 @@ impl<'a> Shell<'a> {
                     ?took,
                     "a request ended"
                 );
+                if let Some(allowance) = self.ports.destination.allowance() {
+                    (self.ports.progress)(Progress::Allowed(allowance));
+                }
             }
             Notice::Rejected(key) => self.rejections.rejected(*key),
             Notice::SizeLearned(values_per_request) => {

@@ -76,6 +76,9 @@ pub async fn sync(
     failpoint::reach("ledger-open");
     let interrupted = ports.ledger.unclosed_run().await?;
     let run_id = ports.ledger.open_run(&new).await?;
+    if let Some(before) = interrupted {
+        (ports.progress)(Progress::FoundInterrupted(before));
+    }
     (ports.progress)(Progress::Opened(run_id));
     failpoint::reach("run-opened");
     let ended = match run(ports, config, options, stop, run_id).await {
@@ -84,6 +87,7 @@ pub async fn sync(
             let message = with_causes(&error);
             // If the run cannot be closed either, the next run finds it interrupted.
             let _ = close(ports, run_id, RunStatus::Failed, Some(&message)).await;
+            (ports.progress)(Progress::Ended(RunStatus::Failed));
             return Err(error);
         }
     };
@@ -94,7 +98,9 @@ pub async fn sync(
     let recorded: Vec<String> =
         message.iter().cloned().chain(warnings.iter().map(Warning::to_string)).collect();
     let recorded = (!recorded.is_empty()).then(|| recorded.join("; "));
-    close(ports, run_id, status, recorded.as_deref()).await?;
+    let closed = close(ports, run_id, status, recorded.as_deref()).await;
+    (ports.progress)(Progress::Ended(if closed.is_ok() { status } else { RunStatus::Failed }));
+    closed?;
     failpoint::reach("closed");
     let course = Course { interrupted, waits: ports.waits.totals(), ..course };
     Ok(Report { run_id, status, counts, by_digest, requests_without_ledger, message, hint, warnings, course })

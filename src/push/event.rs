@@ -162,6 +162,8 @@ pub enum Notice {
         values: usize,
         /// The status of the response, or why there was none. Holds no values.
         response: String,
+        /// The class of the response: one of [`RESPONSE_CLASSES`](crate::destination::RESPONSE_CLASSES).
+        class: &'static str,
         /// The time from sending to the end of the response.
         took: Duration,
     },

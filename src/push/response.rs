@@ -34,6 +34,7 @@ impl Push {
             request_id,
             values,
             response: response.brief(),
+            class: response.class(),
             took,
         }));
         let mut meaning = retry::meaning(response, values);

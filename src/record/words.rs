@@ -8,6 +8,9 @@ macro_rules! words {
         pub enum $name { $($(#[$vdoc])* $variant),+ }
 
         impl $name {
+            /// All of them, in the order of their definition.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
             /// The word that stands for it in the ledger.
             #[must_use]
             pub const fn as_str(self) -> &'static str {

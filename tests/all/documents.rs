@@ -1,5 +1,6 @@
 //! Compares the documents with the program: outputs, keys, exit codes, tables, recipes, links.
 
+mod monitoring;
 mod normalise;
 mod outputs;
 mod pages;

@@ -95,6 +95,7 @@ fn each_library_is_used_in_its_modules_only() {
     only_where(&["clap", "clap_complete", "clap_mangen", "anyhow", "indicatif"], |source| {
         source.is_in("cli") || source.path == "src/main.rs"
     });
+    only_where(&["prometheus"], |source| source.is_in("metrics"));
     only_where(&["hyper"], |source| source.is_in("sandbox"));
     only_where(&["hyper_util"], |source| source.is_in("sandbox") || source.is_in("destination"));
 }

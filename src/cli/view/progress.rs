@@ -78,7 +78,11 @@ impl ProgressDisplay {
             Progress::Pushing(Notice::Counted(counts)) => {
                 seen.phase = Phase::Pushing(*counts, Duration::ZERO)
             }
-            Progress::Opened(_) | Progress::Pushing(_) => {}
+            Progress::FoundInterrupted(_)
+            | Progress::Opened(_)
+            | Progress::Pushing(_)
+            | Progress::Allowed(_)
+            | Progress::Ended(_) => {}
         }
     }
 }
