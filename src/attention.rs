@@ -5,8 +5,10 @@
 
 mod need;
 mod standing;
+mod upcoming;
 #[cfg(test)]
 mod tests;
 
 pub use self::need::Attention;
-pub use self::standing::{Facts, PastRun, Standing, State, UNCONFIRMED_AFTER, Upcoming};
+pub use self::standing::{Facts, PastRun, Standing, State, UNCONFIRMED_AFTER};
+pub use self::upcoming::Upcoming;

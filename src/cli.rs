@@ -12,6 +12,7 @@ mod failure;
 mod open_files;
 mod path_arg;
 mod known_store;
+mod notifying;
 mod reference;
 mod signals;
 mod trace;

@@ -6,6 +6,7 @@ mod address;
 mod file;
 mod interpolate;
 mod known;
+mod notify;
 mod problem;
 mod query;
 mod read;
@@ -75,6 +76,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// How changes are pushed.
     pub push: PushConfig,
+    /// Who is told of a change of state.
+    pub notify: NotifyConfig,
 }
 
 /// The configuration of a command that reads the ledger only. It needs neither the source's address nor the token.
@@ -149,6 +152,27 @@ pub enum LedgerConfig {
     Sqlite(PathBuf),
     /// `postgres://…`, in its own schema `attrsync`.
     Postgres(Secret),
+}
+
+/// `[notify]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NotifyConfig {
+    /// The address that is sent a notification when the state of the sync changes.
+    pub webhook: Option<Secret>,
+    /// The form of a notification.
+    pub format: NotifyFormat,
+    /// The address that is called after every whole sync that sent all that could be sent.
+    pub ping: Option<Secret>,
+}
+
+/// The form of a notification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NotifyFormat {
+    /// One JSON object with everything.
+    #[default]
+    Json,
+    /// A text as Slack, Mattermost and others take it.
+    Slack,
 }
 
 /// `[push]`

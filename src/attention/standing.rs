@@ -1,10 +1,9 @@
 //! How a store stands: its last runs, its next times, and what it needs a person for.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::need::Attention;
+use super::upcoming::Upcoming;
 use crate::record::{Counts, RunStatus};
 
 /// A change that is not confirmed for longer than this needs attention: a night, and two hours for the run.
@@ -66,17 +65,6 @@ pub struct Facts {
     pub oldest_unconfirmed_at: Option<DateTime<Utc>>,
     /// Scheduled times that were recorded as missed after the last success.
     pub missed_later: i64,
-}
-
-/// What the schedule says at the moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Upcoming {
-    /// The next times, with their delay, soonest first.
-    pub next: Vec<DateTime<Utc>>,
-    /// The oldest scheduled time that has passed without a run, with its delay.
-    pub due: Option<DateTime<Utc>>,
-    /// How long after a scheduled time its run is overdue.
-    pub grace: Duration,
 }
 
 /// The worst of what a store needs a person for.

@@ -11,9 +11,10 @@ use super::failure::Failure;
 use super::known_store::known_store;
 use super::view::status::SyncStatus;
 use super::{view, wiring};
-use crate::attention::{Facts, Standing};
+use crate::attention::{Facts, Standing, Upcoming};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{AuditConfig, LedgerConfig};
+use crate::ledger::LedgerReader as _;
 use crate::ledger::audit::AuditLog;
 use crate::record::StoreName;
 
@@ -66,46 +67,58 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
 
 /// Returns how one sync stands, with its exit code. What cannot be read is a problem of this sync only.
 async fn status_of(path: &Path, ledgers: &mut Ledgers, now: DateTime<Utc>) -> (SyncStatus, Exit) {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut sync = SyncStatus { name, file: path.to_owned(), store: None, standing: Err(String::new()) };
-    let config = match wiring::audit_config(path) {
-        Ok(config) => config,
+    let (name, store, standing) = match wiring::audit_config(path) {
+        Ok(config) => {
+            let standing = standing(&config, ledgers, now).await;
+            (config.name, config.store, standing)
+        }
         Err(failure) => {
-            sync.standing = Err(failure.whole());
-            return (sync, failure.exit);
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            (name, None, Err(failure))
         }
     };
-    sync.store.clone_from(&config.store);
-    match facts(&config, ledgers).await {
-        Ok((store, facts)) => {
-            sync.store = store.or(sync.store);
-            let standing = Standing::of(facts, None, now);
-            let exit = if standing.needs.is_empty() { Exit::Done } else { Exit::Failed };
-            sync.standing = Ok(standing);
-            (sync, exit)
+    let exit = match &standing {
+        Ok((_, standing)) if standing.needs.is_empty() => Exit::Done,
+        Ok(_) => Exit::Failed,
+        Err(failure) => failure.exit,
+    };
+    let file = path.to_owned();
+    let sync = match standing {
+        Ok((of_ledger, standing)) => {
+            SyncStatus { name, file, store: store.or(of_ledger), standing: Ok(standing) }
         }
-        Err(failure) => {
-            sync.standing = Err(failure.whole());
-            (sync, failure.exit)
-        }
-    }
+        Err(failure) => SyncStatus { name, file, store, standing: Err(failure.whole()) },
+    };
+    (sync, exit)
 }
 
-/// Reads what the ledger says of the configured store. A ledger that does not know it has no run of it.
-async fn facts(config: &AuditConfig, ledgers: &mut Ledgers) -> Result<(Option<StoreName>, Facts), Failure> {
-    let Some(audit) = ledgers.open(&config.ledger).await? else { return Ok((None, Facts::default())) };
-    let (name, id) = match &config.store {
-        Some(name) => (name.clone(), audit.store_id(name).await?),
+/// Returns how the configured store stands, with its name if the ledger knows it. A ledger that does not know it has no
+/// run of it.
+async fn standing(
+    config: &AuditConfig,
+    ledgers: &mut Ledgers,
+    now: DateTime<Utc>,
+) -> Result<(Option<StoreName>, Standing), Failure> {
+    let unknown = |store| (store, Standing::of(Facts::default(), None, now));
+    let Some(audit) = ledgers.open(&config.ledger).await? else { return Ok(unknown(None)) };
+    let (store, id) = match &config.store {
+        Some(store) => (store.clone(), audit.store_id(store).await?),
         None => {
             let store = known_store(audit, config).await?;
             (store.name, Some(store.id))
         }
     };
-    let facts = match id {
-        Some(id) => audit.facts(id).await?,
-        None => Facts::default(),
+    let Some(id) = id else { return Ok(unknown(Some(store))) };
+    let facts = audit.facts(id).await?;
+    let upcoming = match &config.schedule {
+        Some(schedule) => {
+            let claimed = audit.entries_of(id).claimed().await?;
+            let last_start = facts.last_run.as_ref().map(|run| run.started_at);
+            Some(Upcoming::of(schedule, &store, &claimed, last_start, now))
+        }
+        None => None,
     };
-    Ok((Some(name), facts))
+    Ok((Some(store), Standing::of(facts, upcoming, now)))
 }
 
 /// The ledgers of all syncs, each opened once. One that cannot be opened is not tried again.

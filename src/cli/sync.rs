@@ -15,12 +15,13 @@ use super::view::console::Console;
 use super::view::progress::ProgressDisplay;
 use super::view::sync::Ending;
 use super::wiring::{self, LockedLedger};
-use super::{signals, view};
-use crate::clock::SystemClock;
+use super::{notifying, signals, view};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::engine::{self, Options, Ports, Progress, Report};
 use crate::ledger::LedgerError;
 use crate::ledger::audit::RunList;
+use crate::notify::Subject;
 use crate::record::{KeyScope, RunStatus, WaitReason};
 use crate::tries::Tries;
 use crate::waits::Waits;
@@ -65,6 +66,7 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
     let config = wiring::config_to_send(&context.config, args.transport)?;
+    let outbox = notifying::outbox(&config.notify)?;
     let PoliteStop { asked: stop, thread: _listening } = signals::polite_stop(
         console,
         "stopping: calls in flight end and are recorded, nothing new is sent (a second signal ends the process \
@@ -79,11 +81,34 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         ));
     };
     let options = args.selection.options();
-    let (report, took) = push(console, &config, locked, &options, &waits, &display, stop).await?;
+    let pushed = push(console, &config, locked, &options, &waits, &display, stop).await;
     drop(display);
     console.begin("printing the report");
-    let ending = Ending { report: &report, took };
-    let exit = Exit::of_run(&report);
+    let shown = match pushed {
+        Ok((report, took)) => show(console, &config, args, &report, took).await,
+        Err(failure) => Err(failure),
+    };
+    let exit = shown.unwrap_or_else(|failure| failure.show(console));
+    // Everything else is done by now: what is told of the run delays none of it.
+    console.begin("sending notifications");
+    if let Some(run_id) = console.opened_run() {
+        let subject = Subject { sync: config.name.clone(), store: config.store.name.clone() };
+        notifying::after_run(&outbox, &config.ledger, &subject, run_id, 0, SystemClock.now()).await;
+    }
+    outbox.drain().await;
+    Ok(exit)
+}
+
+/// Prints the report of a run, and returns the exit code.
+async fn show(
+    console: &Console,
+    config: &Config,
+    args: &Args,
+    report: &Report,
+    took: Duration,
+) -> Result<Exit, Failure> {
+    let ending = Ending { report, took };
+    let exit = Exit::of_run(report);
     let printed = if args.json {
         console.json(&view::sync::json(ending))
     } else {
@@ -95,9 +120,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         console.note(&format!("run {} itself {}", report.run_id, report.status));
     }
     if console.is_quiet() && !args.json && exit == Exit::Partial {
-        list_failures(console, &config, &report).await?;
+        list_failures(console, config, report).await?;
     }
-    if let Some(hint) = view::sync::hint(&report) {
+    if let Some(hint) = view::sync::hint(report) {
         match exit {
             Exit::Done => console.hint(&hint),
             _ => console.remedy(&hint),

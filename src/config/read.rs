@@ -8,13 +8,14 @@ use toml::Table;
 use super::address::{self, Flaw};
 use super::file;
 use super::known::unknown_keys;
+use super::notify;
 use super::problem::{ConfigErrors, Problem};
 use super::query;
 use super::schedule;
 use super::section::Section;
 use super::{
-    AuditConfig, Config, Environment, LedgerConfig, OnChange, PushConfig, REQUEST_TIMEOUT_MAX, Relation,
-    Secret, SourceConfig, StoreConfig,
+    AuditConfig, Config, Environment, LedgerConfig, NotifyConfig, OnChange, PushConfig, REQUEST_TIMEOUT_MAX,
+    Relation, Secret, SourceConfig, StoreConfig,
 };
 use crate::record::StoreName;
 use crate::schedule::Schedule;
@@ -54,10 +55,11 @@ impl Config {
                 access_token: Some(access_token),
                 ledger: Some(ledger),
                 push,
+                notify,
                 problems,
             } if problems.is_empty() => {
                 let store = StoreConfig { name, access_token };
-                Ok(Self { name: sync_name, schedule, on_change, source, store, ledger, push })
+                Ok(Self { name: sync_name, schedule, on_change, source, store, ledger, push, notify })
             }
             Sections { problems, .. } => Err(problems),
         }
@@ -132,6 +134,7 @@ struct Sections {
     access_token: Option<Secret>,
     ledger: Option<LedgerConfig>,
     push: PushConfig,
+    notify: NotifyConfig,
     problems: Vec<Problem>,
 }
 
@@ -146,10 +149,11 @@ impl Sections {
         let (store, access_token) = read_store(section.called("store"));
         let ledger = read_ledger(section.called("ledger"), folder);
         let push = read_push(section.called("push"));
+        let notify = notify::read(section.called("notify"));
         section.called("guard").flag("enabled");
         let schedule = schedule::read(section.called("schedule"));
         let on_change = schedule::read_on_change(section.called("schedule"));
-        Ok(Self { name, schedule, on_change, source, store, access_token, ledger, push, problems })
+        Ok(Self { name, schedule, on_change, source, store, access_token, ledger, push, notify, problems })
     }
 }
 

@@ -11,6 +11,7 @@ mod digest;
 mod echoes;
 mod lost_lock;
 mod on_change;
+mod notify;
 mod only_changes;
 mod outages;
 mod pooler;

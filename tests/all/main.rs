@@ -6,6 +6,7 @@ mod documents;
 mod end_to_end;
 mod engine;
 mod ledger;
+mod notify;
 mod sandbox;
 mod simulation;
 mod source;

@@ -91,7 +91,7 @@ fn each_library_is_used_in_its_modules_only() {
     only_where(&["sqlx"], |source| source.is_in_any(&["database", "source", "ledger", "private_postgres"]));
     only_where(&["rusqlite"], |source| source.is_in("ledger"));
     only_where(&["jiff"], |source| source.is_in_any(&["schedule", "config"]));
-    only_where(&["reqwest"], |source| source.is_in("destination"));
+    only_where(&["reqwest"], |source| source.is_in_any(&["destination", "notify"]));
     only_where(&["clap", "clap_complete", "clap_mangen", "anyhow", "indicatif"], |source| {
         source.is_in("cli") || source.path == "src/main.rs"
     });

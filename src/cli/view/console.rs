@@ -110,6 +110,11 @@ impl Console {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The run that the command opened.
+    pub(crate) fn opened_run(&self) -> Option<i64> {
+        self.run_id.get().copied()
+    }
+
     /// Writes the report of a command that does or verifies something to stdout: nothing if quiet and all is well.
     ///
     /// # Errors

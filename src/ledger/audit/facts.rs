@@ -41,7 +41,8 @@ const NEWEST: &str = concat!(
     newest!("id", " and status in ('succeeded', 'partial') and unknown = 0")
 );
 
-/// What happened up to run `$2` after the whole plan of run `$3`, and what no whole sync after run `$4` has confirmed.
+/// What happened up to run `$2` after the whole plan of run `$3`, what no whole sync after run `$4` has confirmed, and how
+/// many scheduled times were missed after the success of time `$5`.
 const LATER: &str = "
     select
         (select cast(coalesce(sum(rejected), 0) as bigint) from runs
@@ -51,7 +52,9 @@ const LATER: &str = "
         (select min(coalesce(planned_at, started_at)) from runs
             where store_id = $1 and id <= $2 and id > $4
                 and (kind = 'sync' and planned_at is not null and unknown + deferred > 0
-                    or kind = 'requeue' and belief_edits > 0))";
+                    or kind = 'requeue' and belief_edits > 0)),
+        (select cast(coalesce(sum(times), 0) as bigint) from missed_times
+            where store_id = $1 and (at > $5 or cast($5 as text) is null))";
 
 /// The ids of the newest runs, and the time of the last success.
 struct Newest {
@@ -91,10 +94,15 @@ impl AuditLog {
         let Some(newest) = newest.await?.pop() else { return Ok(Facts::default()) };
         let planned = newest.planned.unwrap_or(0);
         let confirmed = newest.confirmed.unwrap_or(0);
-        let params =
-            vec![Param::from(store_id), Param::from(last), Param::from(planned), Param::from(confirmed)];
-        let later = |row: &mut Cells| Ok((row.int()?, row.int()?, row.maybe_time()?));
-        let (rejected_later, requeued_later, oldest_unconfirmed_at) =
+        let params = vec![
+            Param::from(store_id),
+            Param::from(last),
+            Param::from(planned),
+            Param::from(confirmed),
+            Param::from(newest.success_at),
+        ];
+        let later = |row: &mut Cells| Ok((row.int()?, row.int()?, row.maybe_time()?, row.int()?));
+        let (rejected_later, requeued_later, oldest_unconfirmed_at, missed_later) =
             self.query(LATER, params, later).await?.pop().unwrap_or_default();
         let mut read = Vec::new();
         Ok(Facts {
@@ -106,7 +114,7 @@ impl AuditLog {
             rejected_later,
             requeued_later,
             oldest_unconfirmed_at,
-            missed_later: 0,
+            missed_later,
         })
     }
 

@@ -80,10 +80,14 @@ fn promise_12_status_shows_every_sync_whatever_is_wrong_with_one() {
     assert!(lost.out.starts_with("lost  unknown  "), "{lost:#?}");
     assert!(lost.out.lines().any(|line| line.starts_with("main  fine ")), "{lost:#?}");
 
+    write("timed.toml", &format!("name = \"shop-2\"\n{config}\n[schedule]\nevery = \"3h\"\n"));
+    let timed = world.run(&["status", "--config", "conf/timed.toml"]).exits(0);
+    assert!(timed.out.starts_with("shop-2  fine ") && timed.out.contains("(in 2 h)"), "{timed:#?}");
+
     write("bad.toml", "[source]\nurl = 5\n");
     let said = world.run(&["status", "--config-dir", "conf", "--json"]).exits(64).json();
     let syncs = said["syncs"].as_array().expect("a list");
-    assert_eq!(syncs.len(), 4);
+    assert_eq!(syncs.len(), 5);
     assert!(syncs[0]["problem"].as_str().is_some_and(|text| text.contains("source.url")), "{syncs:?}");
     world.run(&["status", "--config-dir", "none"]).exits(64).tells(&["folder none cannot be used"]);
     let two = world.run(&["runs", "--config", "conf/main.toml", "--config", "conf/other.toml"]).exits(64);

@@ -3,7 +3,7 @@
 use attrsync::attention::{Facts, PastRun};
 use attrsync::ledger::NewRun;
 use attrsync::ledger::audit::AuditLog;
-use attrsync::record::{BeliefEdit, EditKind, KeyScope, RunKind, RunStatus, Trigger};
+use attrsync::record::{BeliefEdit, EditKind, KeyScope, MissedTimes, RunKind, RunStatus, Trigger};
 
 use super::contract::backend::Backend;
 use super::contract::fixture::{Scene, at, change, confirmed, new_run, outcome, rejected, store, unknown};
@@ -97,4 +97,11 @@ async fn the_runs_say_how_a_store_stands(backend: &dyn Backend) {
     scene.close(requeue, 51).await;
     let requeued = facts().await;
     assert_eq!((requeued.oldest_unconfirmed_at, requeued.requeued_later), (Some(at(50)), 1));
+
+    // Scheduled times that were missed before and after the last success.
+    for (seconds, times) in [(41, 5), (60, 2), (61, 1)] {
+        let missed = MissedTimes { first: at(0), last: at(0), times, reason: "it was off".to_owned() };
+        scene.ledger.pass_over(Some(&missed), at(seconds), at(seconds)).await.expect("records it");
+    }
+    assert_eq!(facts().await, Facts { missed_later: 3, ..requeued });
 }
