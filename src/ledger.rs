@@ -9,6 +9,7 @@ mod cold;
 mod entry_extras;
 mod page_channel;
 pub mod postgres;
+mod row_digest;
 mod sql;
 pub mod sqlite;
 mod statements;

@@ -4,6 +4,7 @@
 
 mod attribute;
 mod change;
+mod customer;
 mod digest;
 mod entry;
 mod key;
@@ -20,6 +21,7 @@ mod words;
 
 pub use attribute::KnownAttribute;
 pub use change::{Action, Change, ChangeOutcome, Outcome, PlannedChange, VALUE_MAX_CHARS, Verdict};
+pub use customer::CustomerState;
 pub use digest::{KnownDigest, RowsDigest, SourceDigest};
 pub use entry::{Belief, BeliefEdit, EditKind, Entry, IN_DOUBT_MAX};
 pub use key::{Filter, Key, KeyScope};

@@ -1,9 +1,13 @@
 -- The ledger. Times are UTC. The same tables and columns exist in SQLite and in Postgres.
+--
+-- row_digest: digests of columns that nothing else in the ledger implies, by which `attrsync check --ledger` finds an edit
+-- by hand. A row has one digest for each statement that has written it. In changes it is the sum of these digests, of
+-- request_id and of value_id.
 
 -- One row per store. The address is a part of a store's name, because what a sandbox confirmed says nothing about the
--- live store. owner_run_id is the fencing token: only the run that it names may write. name_digest is a digest of the
--- name, by which an edit of the name is found. scheduled_until: every scheduled time up to this one has a run that ended
--- other than interrupted, or is covered by a row of missed_times. NULL until a scheduler serves the store.
+-- live store. owner_run_id is the fencing token: only the run that it names may write. attributes, missed_times: how many
+-- rows of these tables the store has. scheduled_until: every scheduled time up to this one has a run that ended other than
+-- interrupted, or is covered by a row of missed_times. NULL until a scheduler serves the store.
 create table stores (
     id bigint generated always as identity primary key,
     api_url text not null,
@@ -14,7 +18,9 @@ create table stores (
     largest_accepted_at timestamptz,
     scheduled_until timestamptz,
     owner_run_id bigint,
-    name_digest text not null,
+    attributes bigint not null default 0,
+    missed_times bigint not null default 0,
+    row_digest text not null,
     unique (api_url, hash)
 );
 
@@ -58,7 +64,8 @@ create table runs (
     plan_removed_at timestamptz,
     scheduled_for timestamptz,
     message text,
-    version text not null
+    version text not null,
+    row_digest text not null
 );
 
 create index runs_by_store on runs (store_id, id);
@@ -76,7 +83,8 @@ create table missed_times (
     times bigint not null,
     run_id bigint,
     reason text not null,
-    at timestamptz not null
+    at timestamptz not null,
+    row_digest text not null
 );
 
 create index missed_times_by_store on missed_times (store_id, last_time);
@@ -97,7 +105,8 @@ create table requests (
     http_status bigint,
     store_request_id text,
     outcome text not null,
-    error text
+    error text,
+    row_digest text not null
 );
 
 create index requests_by_run on requests (run_id, id);
@@ -121,6 +130,7 @@ create table changes (
     decided_at timestamptz,
     in_doubt_until timestamptz,
     observed_value text,
+    row_digest bigint not null,
     primary key (run_id, customer_id, attribute_id)
 ) with (fillfactor = 70);
 
@@ -158,7 +168,8 @@ create table belief_edits (
     count bigint not null,
     reason text not null,
     at timestamptz not null,
-    in_doubt_until timestamptz
+    in_doubt_until timestamptz,
+    row_digest text not null
 );
 
 create index belief_edits_by_run on belief_edits (run_id);
@@ -172,16 +183,18 @@ create table attributes (
     type text not null,
     seen_at timestamptz not null,
     deleted_run_id bigint,
+    row_digest text not null,
     primary key (store_id, attribute_id)
 );
 
--- Customers with a rejected value, until a run finds that the store has the customer. deleted is 1 if the last check found
--- that it does not. checked_run_id: the last run that checked; NULL if none did.
+-- Customers that had a rejected value. state: unchecked; existing, if the store had the customer when a run checked after
+-- the last rejection; deleted, if it had not. checked_run_id: the last run that checked; NULL if none did.
 create table rejected_customers (
     store_id bigint not null references stores (id),
     customer_id bigint not null,
-    deleted bigint not null default 0,
+    state text not null,
     checked_run_id bigint,
+    row_digest text not null,
     primary key (store_id, customer_id)
 );
 
@@ -192,13 +205,14 @@ create table invalid_rows (
     customer_id bigint,
     attribute_id bigint,
     value text,
-    reason text not null
+    reason text not null,
+    row_digest text not null
 );
 
 create index invalid_rows_by_run on invalid_rows (run_id);
 
 -- How long a closed run waited, by reason. A run waits while something keeps it waiting and no write request is in
--- flight, or while all requests in flight have had no response for five seconds.
+-- flight, or while all requests in flight have had no response for five seconds. runs.row_digest has a digest of these rows.
 create table waits (
     run_id bigint not null references runs (id),
     reason text not null,

@@ -12,7 +12,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LedgerConfig, OnChange};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
 use crate::engine::{Surroundings, survey};
-use crate::ledger::audit::{AuditLog, Progress, Verification};
+use crate::ledger::audit::{AuditLog, Progress, SCHEMA_ADVICE, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
 use crate::one_line::one_line;
 use crate::record::{Filter, RequestSizes, Warning};
@@ -190,15 +190,32 @@ async fn ledger(config: &LedgerConfig, verify: bool) -> (Finding, Option<AuditLo
         true => AuditLog::check_place(config),
         false => AuditLog::check_writable(config).await,
     };
-    let caution = AuditLog::caution(config).map_or(String::new(), |caution| format!("\n{caution}"));
-    let finding = match (usable, &audit) {
+    let (altered, mut cautions) = match (&usable, &audit) {
+        (Ok(()), Some(audit)) if !verify => tables(audit).await,
+        _ => (Ok(Vec::new()), Vec::new()),
+    };
+    cautions.extend(AuditLog::caution(config));
+    let caution: String = cautions.iter().map(|caution| format!("\n{caution}")).collect();
+    let finding = match (usable.and(altered), &audit) {
         (Err(error), _) => bad("ledger", &error.into()),
-        (Ok(()), Some(_)) => Finding::good("ledger", place + &caution),
-        (Ok(()), None) => {
+        (Ok(altered), Some(_)) if !altered.is_empty() => {
+            Finding::bad("ledger", altered.join("\n"), Some(SCHEMA_ADVICE.to_owned()))
+        }
+        (Ok(_), Some(_)) => Finding::good("ledger", place + &caution),
+        (Ok(_), None) => {
             Finding::good("ledger", format!("none yet at {place}; the first sync makes it{caution}"))
         }
     };
     (finding, audit)
+}
+
+/// Compares the ledger's tables with those that a sync writes. Also returns what makes them less safe.
+async fn tables(audit: &AuditLog) -> (Result<Vec<String>, LedgerError>, Vec<String>) {
+    let altered = audit.altered_tables().await;
+    match audit.unsafe_tables().await {
+        Ok(cautions) => (altered, cautions),
+        Err(error) => (altered.and(Err(error)), Vec::new()),
+    }
 }
 
 /// The ledger is consistent.

@@ -11,6 +11,7 @@ mod log;
 mod queries;
 mod rows;
 mod run_lists;
+mod schema;
 mod session;
 mod store_reader;
 mod verify;
@@ -24,5 +25,6 @@ pub use rows::{
     RunRow, RunTotals, StoreRow,
 };
 pub use run_lists::RunList;
+pub(crate) use schema::ADVICE as SCHEMA_ADVICE;
 pub use store_reader::StoreReader;
 pub use verify::{Progress, Verification};

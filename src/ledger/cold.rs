@@ -3,12 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::cells::{Cells, Value, unexpected};
-use super::sql::{Fence, Rows, Sql, Statement, statement};
+use super::row_digest::{digest as digest_of, row_digest};
+use super::sql::{Fence, Param, Rows, Sql, Statement, statement};
 use super::statements::*;
 use super::{CustomerToCheck, LOST_LOCK, NewRun, Result};
 use crate::record::{
-    Action, BeliefEdit, Change, Claimed, Counts, EditKind, FINISHED_TIMES_MAX, Key, KeyScope, KnownAttribute,
-    KnownDigest, MissedTimes, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
+    Action, BeliefEdit, Change, Claimed, Counts, CustomerState, EditKind, FINISHED_TIMES_MAX, Key, KeyScope,
+    KnownAttribute, KnownDigest, MissedTimes, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
 };
 use crate::record::{DatedSize, RequestSizes};
 
@@ -52,24 +53,30 @@ pub(super) async fn request_sizes(session: &dyn Rows, store_id: i64) -> Result<R
 }
 
 pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> Result<i64> {
-    let NewRun { kind, trigger, started_at, scheduled, filtered } = run;
+    let NewRun { kind, trigger, started_at: at, scheduled, filtered } = run;
+    let (kind, trigger, at, version) = (kind.as_str(), trigger.as_str(), *at, env!("CARGO_PKG_VERSION"));
+    let filtered = i64::from(*filtered);
     let scheduled_for = scheduled.as_ref().map(|scheduled| scheduled.scheduled_for);
-    let mut steps = vec![
-        statement!(INTERRUPT, store_id, *started_at),
-        statement!(
-            OPEN_RUN,
-            store_id,
-            kind.as_str(),
-            trigger.as_str(),
-            *started_at,
-            i64::from(*filtered),
-            scheduled_for,
-            env!("CARGO_PKG_VERSION")
-        ),
-    ];
+    let mut steps = Vec::new();
+    if let Some(unclosed) = unclosed_run(session, store_id).await? {
+        let digest = closed(unclosed, RunStatus::Interrupted, None, at);
+        steps.push(statement!(INTERRUPT, unclosed, at, digest.as_str()));
+    }
+    let digest = row_digest!(store_id, kind, trigger, at, filtered, scheduled_for, version);
+    steps.push(statement!(
+        OPEN_RUN,
+        store_id,
+        kind,
+        trigger,
+        at,
+        filtered,
+        scheduled_for,
+        version,
+        digest.as_str()
+    ));
     if let Some(ScheduledRun { missed, until, .. }) = scheduled {
-        steps.extend(missed.as_ref().map(|missed| record_missed(store_id, missed, *started_at, true)));
-        steps.push(statement!(KEEP_SCHEDULED_UNTIL, store_id, *until));
+        steps.extend(missed.as_ref().map(|missed| record_missed(store_id, missed, at, true)));
+        steps.push(statement!(KEEP_SCHEDULED_UNTIL, store_id, *until, row_digest!(*until).as_str()));
     }
     steps.push(statement!(OWN, store_id));
     int(session.write("open a run", None, steps).await?)
@@ -77,7 +84,9 @@ pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> 
 
 fn record_missed(store_id: i64, missed: &MissedTimes, at: DateTime<Utc>, by_run: bool) -> Statement {
     let MissedTimes { first, last, times, reason } = missed;
-    statement!(RECORD_MISSED_TIMES, store_id, *first, *last, *times, reason.as_str(), at, i64::from(by_run))
+    let (reason, by_run) = (reason.as_str(), i64::from(by_run));
+    let digest = row_digest!(store_id, *first, *last, *times, reason, at);
+    statement!(RECORD_MISSED_TIMES, store_id, *first, *last, *times, reason, at, by_run, digest.as_str())
 }
 
 pub(super) async fn claimed(session: &dyn Rows, store_id: i64) -> Result<Claimed> {
@@ -111,11 +120,10 @@ pub(super) async fn pass_over(
     let after = session.rows("read the missed times", statement!(MISSED_AFTER, store_id, until)).await?;
     let first = after.into_iter().next().map(|row| Cells::of(row).maybe_time()).transpose()?.flatten();
     let before_first = first.map(|first| first - TimeDelta::seconds(1));
-    let mut steps = vec![
-        statement!(REMOVE_MISSED_AFTER, store_id, until),
-        statement!(KEEP_SCHEDULED_UNTIL, store_id, before_first.map_or(until, |before| before.min(until))),
-    ];
+    let kept = before_first.map_or(until, |before| before.min(until));
+    let mut steps = vec![statement!(REMOVE_MISSED_AFTER, store_id, until)];
     steps.extend(missed.map(|missed| record_missed(store_id, missed, at, false)));
+    steps.push(statement!(KEEP_SCHEDULED_UNTIL, store_id, kept, row_digest!(kept).as_str()));
     session.write("pass over scheduled times", None, steps).await.map(drop)
 }
 
@@ -139,7 +147,7 @@ pub(super) async fn remove_unsent(session: &dyn Sql, fence: Fence, at: DateTime<
         None => {
             let mut steps = vec![
                 statement!(REMOVE_UNSENT, run_id, i64::MIN, i64::MIN),
-                statement!(PLAN_REMOVED, run_id, at),
+                statement!(PLAN_REMOVED, run_id, at, row_digest!(run_id, at).as_str()),
             ];
             steps.extend((!is_sealed).then(|| statement!(DISCARD_INVALID_ROWS, run_id)));
             steps
@@ -156,9 +164,10 @@ pub(super) async fn seal_plan(
     digest: Option<&str>,
     at: DateTime<Utc>,
 ) -> Result<()> {
-    let seal = statement!(
+    let Fence { store_id, run_id } = fence;
+    let mut seal = statement!(
         SEAL_PLAN,
-        fence.run_id,
+        run_id,
         at,
         counts.source_rows,
         counts.no_value,
@@ -170,15 +179,19 @@ pub(super) async fn seal_plan(
         counts.planned,
         digest
     );
+    let planned = digest_of(&[seal.params.as_slice(), &[Param::from(0)]].concat());
+    seal.params.push(planned.as_str().into());
     let mut steps = vec![seal];
     if counts.invalid > 0 {
-        let before = statement!(INVALID_ROWS_BEFORE, fence.store_id, fence.run_id);
+        let before = statement!(INVALID_ROWS_BEFORE, store_id, run_id);
         if let Some(before) = session.rows("look for the plan before", before).await?.into_iter().next() {
-            steps.push(statement!(REFER_TO_INVALID_ROWS, fence.run_id, Cells::of(before).int()?));
-            steps.push(statement!(DISCARD_REPEATED_INVALID_ROWS, fence.run_id));
+            let before = Cells::of(before).int()?;
+            let digest = row_digest!(run_id, before);
+            steps.push(statement!(REFER_TO_INVALID_ROWS, run_id, before, digest.as_str()));
+            steps.push(statement!(DISCARD_REPEATED_INVALID_ROWS, run_id));
         }
     }
-    steps.push(statement!(DISCARD_OLD_INVALID_ROWS, fence.store_id));
+    steps.push(statement!(DISCARD_OLD_INVALID_ROWS, store_id));
     session.write("complete the plan", Some(fence), steps).await.map(drop)
 }
 
@@ -212,9 +225,21 @@ pub(super) async fn seal_by_digest(
     same_as: i64,
     at: DateTime<Utc>,
 ) -> Result<()> {
+    let Fence { store_id, run_id } = fence;
+    let rows = session.rows("read the run before", statement!(COUNTS_BY_DIGEST, same_as)).await?;
+    let mut row = Cells::of(rows.into_iter().next().ok_or_else(|| unexpected("a run"))?);
+    let mut cells = vec![Param::from(run_id), Param::from(at)];
+    for _ in 0..8 {
+        cells.push(row.int()?.into());
+    }
+    cells.extend([row.maybe_text()?.as_deref().into(), 1.into()]);
+    let mut digest = digest_of(&cells);
+    if let Some(invalid_rows_of) = row.maybe_int()? {
+        digest += &row_digest!(run_id, invalid_rows_of);
+    }
     let steps = vec![
-        statement!(SEAL_BY_DIGEST, fence.run_id, same_as, at),
-        statement!(DISCARD_OLD_INVALID_ROWS, fence.store_id),
+        statement!(SEAL_BY_DIGEST, run_id, same_as, at, digest.as_str()),
+        statement!(DISCARD_OLD_INVALID_ROWS, store_id),
     ];
     session.write("complete the plan", Some(fence), steps).await.map(drop)
 }
@@ -267,6 +292,7 @@ pub(super) async fn edit_beliefs(
     let Fence { store_id, run_id } = fence;
     let KeyScope { customer_id, attribute_id } = edit.scope;
     let reason = edit.reason.as_str();
+    let digest = row_digest!(customer_id, attribute_id, edit.edit.as_str(), reason, at, edit.in_doubt_until);
     let update = match edit.edit {
         EditKind::Acknowledge => statement!(update, store_id, customer_id, attribute_id),
         _ => statement!(update, store_id, customer_id, attribute_id, reason, edit.in_doubt_until),
@@ -281,7 +307,8 @@ pub(super) async fn edit_beliefs(
             edit.edit.as_str(),
             reason,
             at,
-            edit.in_doubt_until
+            edit.in_doubt_until,
+            digest.as_str()
         ),
         statement!(COUNT_EDIT, run_id),
         update,
@@ -298,8 +325,11 @@ pub(super) async fn record_attributes(
     let Fence { store_id, run_id } = fence;
     let mut steps = vec![statement!(DELETE_ATTRIBUTES, store_id, run_id)];
     steps.extend(listed.iter().map(|known| {
-        statement!(RECORD_ATTRIBUTE, store_id, known.id, known.name.as_str(), known.kind.as_str(), at)
+        let (name, kind) = (known.name.as_str(), known.kind.as_str());
+        let digest = row_digest!(store_id, known.id, name, kind, at);
+        statement!(RECORD_ATTRIBUTE, store_id, known.id, name, kind, at, digest.as_str())
     }));
+    steps.push(statement!(COUNT_ATTRIBUTES, store_id));
     session.write("record the attributes", Some(fence), steps).await.map(drop)
 }
 
@@ -310,8 +340,12 @@ pub(super) async fn record_customers(
     existing: &[i64],
 ) -> Result<()> {
     let Fence { store_id, run_id } = fence;
-    let deleted = deleted.iter().map(|id| statement!(RECORD_DELETED_CUSTOMER, store_id, *id, run_id));
-    let existing = existing.iter().map(|id| statement!(RECORD_EXISTING_CUSTOMER, store_id, *id));
+    let record = |sql: &'static str, id: i64, state: CustomerState| {
+        let digest = row_digest!(store_id, id, state.as_str(), run_id);
+        statement!(sql, store_id, id, run_id, digest.as_str())
+    };
+    let deleted = deleted.iter().map(|id| record(RECORD_DELETED_CUSTOMER, *id, CustomerState::Deleted));
+    let existing = existing.iter().map(|id| record(RECORD_EXISTING_CUSTOMER, *id, CustomerState::Existing));
     session.write("record the customers", Some(fence), deleted.chain(existing).collect()).await.map(drop)
 }
 
@@ -319,7 +353,18 @@ pub(super) async fn record_waits(session: &dyn Sql, fence: Fence, totals: &[Wait
     let record = |total: &WaitTotal| {
         statement!(RECORD_WAIT, fence.run_id, total.reason.as_str(), total.waits, total.milliseconds)
     };
-    let steps = totals.iter().map(record).collect();
+    let mut steps: Vec<_> = totals.iter().map(record).collect();
+    if !totals.is_empty() {
+        let mut totals: Vec<_> = totals.iter().collect();
+        totals.sort_by_key(|total| total.reason.as_str());
+        let mut cells = vec![Param::from(fence.run_id)];
+        cells.extend(
+            totals.iter().flat_map(|total| {
+                [total.reason.as_str().into(), total.waits.into(), total.milliseconds.into()]
+            }),
+        );
+        steps.push(statement!(DIGEST_WAITS, fence.run_id, digest_of(&cells).as_str()));
+    }
     session.write("record how long the run waited", Some(fence), steps).await.map(drop)
 }
 
@@ -336,8 +381,10 @@ pub(super) async fn mark_unconfirmed(
 ) -> Result<()> {
     let edit = EditKind::LostLock.as_str();
     let mark = |&Key { customer_id, attribute_id }: &Key| {
+        let digest = row_digest!(customer_id, attribute_id, edit, LOST_LOCK, at, None::<DateTime<Utc>>);
+        let digest = digest.as_str();
         [
-            statement!(RECORD_LOST_LOCK, store_id, customer_id, attribute_id, edit, LOST_LOCK, at),
+            statement!(RECORD_LOST_LOCK, store_id, customer_id, attribute_id, edit, LOST_LOCK, at, digest),
             statement!(COUNT_LOST_LOCK, store_id),
             statement!(MARK_UNCONFIRMED, store_id, customer_id, attribute_id, at),
         ]
@@ -349,7 +396,7 @@ pub(super) async fn keep_request_sizes(session: &dyn Sql, store_id: i64, sizes: 
     let values = |size: Option<DatedSize>| size.map(|size| count(size.values));
     let at = |size: Option<DatedSize>| size.map(|size| size.at);
     let RequestSizes { learned, accepted } = *sizes;
-    let keep = statement!(
+    let mut keep = statement!(
         KEEP_REQUEST_SIZES,
         store_id,
         values(learned),
@@ -357,6 +404,8 @@ pub(super) async fn keep_request_sizes(session: &dyn Sql, store_id: i64, sizes: 
         values(accepted),
         at(accepted)
     );
+    let digest = digest_of(&keep.params[1..]);
+    keep.params.push(digest.as_str().into());
     session.write("keep the sizes of requests", None, vec![keep]).await.map(drop)
 }
 
@@ -367,11 +416,17 @@ pub(super) async fn close_run(
     message: Option<&str>,
     at: DateTime<Utc>,
 ) -> Result<()> {
+    let digest = closed(fence.run_id, status, message, at);
     let steps = vec![
-        statement!(CLOSE_RUN, fence.run_id, status.as_str(), message, at),
+        statement!(CLOSE_RUN, fence.run_id, status.as_str(), message, at, digest.as_str()),
         statement!(DISOWN, fence.store_id),
     ];
     session.write("close the run", Some(fence), steps).await.map(drop)
+}
+
+/// The digest of how a run ended.
+fn closed(run_id: i64, status: RunStatus, message: Option<&str>, at: DateTime<Utc>) -> String {
+    row_digest!(run_id, status.as_str(), message, at)
 }
 
 /// The number in the first cell of the first row.

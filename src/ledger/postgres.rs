@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::row_digest::new_store;
 use super::sql::Fence;
 use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
 use crate::config::Secret;
@@ -72,10 +73,10 @@ impl PostgresLedger {
 
 async fn find_or_make(connection: &mut PgConnection, store: &StoreName) -> Result<i64> {
     let doing = failed("find the store");
-    sqlx::query("insert into stores (api_url, hash, name_digest) values ($1, $2, $3) on conflict do nothing")
+    sqlx::query("insert into stores (api_url, hash, row_digest) values ($1, $2, $3) on conflict do nothing")
         .bind(&store.api_url)
         .bind(&store.hash)
-        .bind(store.digest())
+        .bind(new_store(store))
         .execute(&mut *connection)
         .await
         .map_err(doing)?;

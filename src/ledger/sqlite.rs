@@ -29,7 +29,7 @@ use self::file::OpenFiles;
 pub(crate) use self::kind::refuse_foreign;
 pub(crate) use self::lock::is_locked;
 use self::open::Opened;
-pub(crate) use self::open::{in_memory, refuse_incomplete};
+pub(crate) use self::open::{in_memory, known_migrations, refuse_incomplete};
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;

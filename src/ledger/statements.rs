@@ -9,19 +9,23 @@ pub(super) const FENCE: &str = "
     from stores where id = $1";
 
 pub(super) const INTERRUPT: &str = "
-    update runs set status = 'interrupted', finished_at = $2
-    where id = (select owner_run_id from stores where id = $1) and finished_at is null";
+    update runs set status = 'interrupted', finished_at = $2, row_digest = row_digest || $3
+    where id = $1 and finished_at is null";
 
 pub(super) const OPEN_RUN: &str = "
-    insert into runs (store_id, kind, trigger, status, started_at, filtered, scheduled_for, version)
-    values ($1, $2, $3, 'planning', $4, $5, $6, $7)";
+    insert into runs (store_id, kind, trigger, status, started_at, filtered, scheduled_for, version, row_digest)
+    values ($1, $2, $3, 'planning', $4, $5, $6, $7, $8)";
 
 /// Records times as missed: if `$7` is 1, the newest run stands for them.
 pub(super) const RECORD_MISSED_TIMES: &str = "
-    insert into missed_times (store_id, first_time, last_time, times, reason, at, run_id)
-    values ($1, $2, $3, $4, $5, $6, case when $7 = 1 then (select max(id) from runs where store_id = $1) end)";
+    insert into missed_times (store_id, first_time, last_time, times, reason, at, run_id, row_digest)
+    select $1, $2, $3, $4, $5, $6, r.id, $8 || coalesce('-' || r.id, '')
+    from (select case when $7 = 1 then (select max(id) from runs where store_id = $1) end as id) r";
 
-pub(super) const KEEP_SCHEDULED_UNTIL: &str = "update stores set scheduled_until = $2 where id = $1";
+pub(super) const KEEP_SCHEDULED_UNTIL: &str = "
+    update stores set scheduled_until = $2, row_digest = substr(row_digest, 1, 32) || $3,
+        missed_times = (select count(*) from missed_times where store_id = $1)
+    where id = $1";
 
 /// The first of the missed times of the rows that reach past the time `$2`.
 pub(super) const MISSED_AFTER: &str =
@@ -65,8 +69,7 @@ pub(super) const OWN: &str = "
     update stores set owner_run_id = (select max(id) from runs where store_id = $1) where id = $1
     returning owner_run_id";
 
-pub(super) const CLOSE_RUN: &str =
-    "update runs set status = $2, message = $3, finished_at = $4 where id = $1";
+pub(super) const CLOSE_RUN: &str = "update runs set status = $2, message = $3, finished_at = $4, row_digest = row_digest || $5 where id = $1";
 
 pub(super) const DISOWN: &str = "update stores set owner_run_id = null where id = $1";
 
@@ -75,6 +78,8 @@ pub(super) const UNCLOSED_RUN: &str =
 
 pub(super) const RECORD_WAIT: &str =
     "insert into waits (run_id, reason, waits, milliseconds) values ($1, $2, $3, $4)";
+
+pub(super) const DIGEST_WAITS: &str = "update runs set row_digest = row_digest || $2 where id = $1";
 
 /// The oldest run before `$2` that has ended and left changes that it planned and never sent. A run removes them before
 /// its own plan is complete, so none is older than the newest complete plan.
@@ -98,7 +103,8 @@ pub(super) const REMOVE_UNSENT: &str = "
     delete from changes
     where run_id = $1 and (customer_id, attribute_id) >= ($2, $3) and outcome = 'planned'";
 
-pub(super) const PLAN_REMOVED: &str = "update runs set plan_removed_at = $2 where id = $1";
+pub(super) const PLAN_REMOVED: &str =
+    "update runs set plan_removed_at = $2, row_digest = row_digest || $3 where id = $1";
 
 /// The run that holds the invalid rows of the newest plan before that of run `$2`.
 pub(super) const INVALID_ROWS_BEFORE: &str = "
@@ -117,7 +123,7 @@ macro_rules! invalid_rows_of {
 
 /// Lets the invalid rows of run `$2` stand for those of run `$1` if they are the same.
 pub(super) const REFER_TO_INVALID_ROWS: &str = concat!(
-    "update runs set invalid_rows_run_id = $2 where id = $1 and not exists (",
+    "update runs set invalid_rows_run_id = $2, row_digest = row_digest || $3 where id = $1 and not exists (",
     invalid_rows_of!("$1"),
     " except ",
     invalid_rows_of!("$2"),
@@ -152,7 +158,7 @@ pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where ru
 pub(super) const SEAL_PLAN: &str = "
     update runs set status = 'running', planned_at = $2, source_rows = $3, no_value = $4, unchanged = $5,
         still_rejected = $6, acknowledged = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10,
-        digest = $11
+        digest = $11, row_digest = row_digest || $12
     where id = $1";
 
 /// The digest of the newest run before `$2`, if the entries are as that run left them, and none of its changes is to be
@@ -168,11 +174,18 @@ pub(super) const KNOWN_DIGEST: &str = "
         and r.digest is not null and r.status in ('succeeded', 'partial') and r.planned = r.confirmed
         and r.belief_edits = 0 and own.belief_edits = 0";
 
+/// What a run that is sealed by its digest takes from the run `$1`, in the order in which it is digested.
+pub(super) const COUNTS_BY_DIGEST: &str = "
+    select source_rows, no_value, unchanged + confirmed, still_rejected, acknowledged, invalid, orphans,
+        planned - planned, digest, case when invalid > 0 then coalesce(invalid_rows_run_id, id) end
+    from runs where id = $1";
+
 pub(super) const SEAL_BY_DIGEST: &str = "
     update runs set status = 'running', planned_at = $3, by_digest = 1, digest = s.digest,
         source_rows = s.source_rows, no_value = s.no_value, unchanged = s.unchanged + s.confirmed,
         still_rejected = s.still_rejected, acknowledged = s.acknowledged, invalid = s.invalid, orphans = s.orphans,
-        invalid_rows_run_id = case when s.invalid > 0 then coalesce(s.invalid_rows_run_id, s.id) end
+        invalid_rows_run_id = case when s.invalid > 0 then coalesce(s.invalid_rows_run_id, s.id) end,
+        row_digest = runs.row_digest || $4
     from runs s where runs.id = $1 and s.id = $2";
 
 /// A page of a run's plan with what the entries `e` say now. `$entries` joins them.
@@ -210,20 +223,23 @@ macro_rules! in_scope {
 
 /// Records an edit before it is made, because it counts the entries that it will meet.
 pub(super) const RECORD_EDIT_OF_REJECTED: &str = in_scope!(
-    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until)
-    select $4, $2, $3, $5, count(*), $6, $7, $8 from entries",
+    "insert into belief_edits
+        (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until, row_digest)
+    select $4, $2, $3, $5, count(*), $6, $7, $8, $9 || '-' || $4 || '-' || count(*) from entries",
     " and belief = 'rejected' returning count"
 );
 
 pub(super) const RECORD_ACKNOWLEDGEMENT: &str = in_scope!(
-    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until)
-    select $4, $2, $3, $5, count(*), $6, $7, $8 from entries",
+    "insert into belief_edits
+        (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until, row_digest)
+    select $4, $2, $3, $5, count(*), $6, $7, $8, $9 || '-' || $4 || '-' || count(*) from entries",
     " and belief = 'rejected' and acknowledged = 0 returning count"
 );
 
 pub(super) const RECORD_EDIT_OF_ALL: &str = in_scope!(
-    "insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until)
-    select $4, $2, $3, $5, count(*), $6, $7, $8 from entries",
+    "insert into belief_edits
+        (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until, row_digest)
+    select $4, $2, $3, $5, count(*), $6, $7, $8, $9 || '-' || $4 || '-' || count(*) from entries",
     " returning count"
 );
 
@@ -252,8 +268,9 @@ pub(super) const CLEAR: &str = in_scope!(
 
 /// Records that a run without the lock makes an entry unconfirmed, as an edit of the newest run.
 pub(super) const RECORD_LOST_LOCK: &str = "
-    insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
-    select (select max(id) from runs where store_id = $1), $2, $3, $4, count(*), $5, $6
+    insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at, row_digest)
+    select (select max(id) from runs where store_id = $1), $2, $3, $4, count(*), $5, $6,
+        $7 || '-' || (select max(id) from runs where store_id = $1) || '-' || count(*)
     from entries where store_id = $1 and customer_id = $2 and attribute_id = $3";
 
 pub(super) const COUNT_LOST_LOCK: &str = "
@@ -269,24 +286,32 @@ pub(super) const ATTRIBUTES: &str = "
 
 /// Marks all attributes as deleted; [`RECORD_ATTRIBUTE`] then takes that back for each that is listed.
 pub(super) const DELETE_ATTRIBUTES: &str = "
-    update attributes set deleted_run_id = coalesce(deleted_run_id, $2) where store_id = $1";
+    update attributes set deleted_run_id = $2, row_digest = row_digest || '-' || $2
+    where store_id = $1 and deleted_run_id is null";
 
 pub(super) const RECORD_ATTRIBUTE: &str = "
-    insert into attributes (store_id, attribute_id, name, type, seen_at) values ($1, $2, $3, $4, $5)
+    insert into attributes (store_id, attribute_id, name, type, seen_at, row_digest) values ($1, $2, $3, $4, $5, $6)
     on conflict (store_id, attribute_id) do update set
-        name = excluded.name, type = excluded.type, seen_at = excluded.seen_at, deleted_run_id = null";
+        name = excluded.name, type = excluded.type, seen_at = excluded.seen_at, deleted_run_id = null,
+        row_digest = excluded.row_digest";
+
+pub(super) const COUNT_ATTRIBUTES: &str = "
+    update stores set attributes = (select count(*) from attributes where store_id = $1) where id = $1";
 
 pub(super) const CUSTOMERS_TO_CHECK: &str = "
-    select customer_id, deleted from rejected_customers
-    where store_id = $1 and coalesce(checked_run_id, 0) < $2
+    select customer_id, case when state = 'deleted' then 1 else 0 end from rejected_customers
+    where store_id = $1 and state <> 'existing' and coalesce(checked_run_id, 0) < $2
     order by coalesce(checked_run_id, 0), customer_id limit $3";
 
 pub(super) const RECORD_DELETED_CUSTOMER: &str = "
-    insert into rejected_customers (store_id, customer_id, deleted, checked_run_id) values ($1, $2, 1, $3)
-    on conflict (store_id, customer_id) do update set deleted = 1, checked_run_id = excluded.checked_run_id";
+    insert into rejected_customers (store_id, customer_id, state, checked_run_id, row_digest)
+    values ($1, $2, 'deleted', $3, $4)
+    on conflict (store_id, customer_id) do update set
+        state = excluded.state, checked_run_id = excluded.checked_run_id, row_digest = excluded.row_digest";
 
-pub(super) const RECORD_EXISTING_CUSTOMER: &str =
-    "delete from rejected_customers where store_id = $1 and customer_id = $2";
+pub(super) const RECORD_EXISTING_CUSTOMER: &str = "
+    update rejected_customers set state = 'existing', checked_run_id = $3, row_digest = $4
+    where store_id = $1 and customer_id = $2";
 
 pub(super) const REQUEST_SIZES: &str = "
     select values_per_request, values_per_request_learned_at, largest_accepted, largest_accepted_at from stores
@@ -294,5 +319,6 @@ pub(super) const REQUEST_SIZES: &str = "
 
 pub(super) const KEEP_REQUEST_SIZES: &str = "
     update stores set values_per_request = $2, values_per_request_learned_at = $3,
-                      largest_accepted = $4, largest_accepted_at = $5
+                      largest_accepted = $4, largest_accepted_at = $5,
+                      row_digest = substr(row_digest, 1, 16) || $6 || substr(row_digest, 33)
     where id = $1";

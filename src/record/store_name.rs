@@ -26,7 +26,7 @@ impl StoreName {
         Self { api_url, hash: hash.into().to_ascii_lowercase() }
     }
 
-    /// Returns a digest of the name (FNV-1a), by which the ledger notices that a name was edited by hand.
+    /// Returns a digest of the name (FNV-1a), the same on every machine.
     #[must_use]
     pub fn digest(&self) -> String {
         let bytes = self.api_url.bytes().chain([0]).chain(self.hash.bytes());

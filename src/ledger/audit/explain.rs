@@ -34,7 +34,7 @@ impl AuditLog {
             order by attribute_id";
         let entries = self.query(entries, params.clone(), entry).await?;
         let deleted = "select count(*) from rejected_customers
-            where store_id = $1 and customer_id = $2 and deleted = 1";
+            where store_id = $1 and customer_id = $2 and state = 'deleted'";
         let deleted = self.query(deleted, params[..2].to_vec(), Cells::int).await?;
         let customer_deleted = deleted.first().is_some_and(|count| *count > 0);
         params.push(Param::from(limit));

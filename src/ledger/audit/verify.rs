@@ -1,10 +1,11 @@
 //! Verifies a ledger: the database is intact, the tables are those of the migrations, the counts of every run are
-//! right, and every belief follows from what was recorded.
+//! right, every belief follows from what was recorded, and rows have their digests.
 //!
 //! All checks see the same moment, also while a run is active. Each reads its rows once and holds one at a time, so the
 //! time is linear in entries, changes and requests, and the memory bounded. One edit by hand of any column is found
-//! unless another history could have led to the same rows.
+//! unless another history could have led to the same rows; columns that nothing else implies have digests.
 
+mod digests;
 mod edits;
 mod fields;
 mod flaws;
@@ -13,7 +14,6 @@ mod history;
 mod requests;
 mod runs;
 mod scheduled;
-mod schema;
 mod stores;
 #[cfg(test)]
 mod tests;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::log::{AuditLog, Location};
+use super::schema;
 use super::session::Session;
 use crate::error_chain::with_causes;
 use crate::ledger::cells::Cells;
@@ -56,8 +57,6 @@ const OPEN_RUNS: &str = "
     where r.finished_at is null order by r.id limit 11";
 
 const DATABASE: &str = "restore the newest backup and run `attrsync sync --full` once";
-const SCHEMA: &str = "undo what was done to the tables of the ledger, or restore the newest backup and run `attrsync \
-    sync --full` once";
 const COUNTS: &str = "these rows were edited by hand, or this is a fault of attrsync: do not rely on them; the beliefs \
     about values are checked separately";
 const BELIEFS: &str = "the ledger may believe what the store never confirmed (was it edited by hand?): run `attrsync \
@@ -93,10 +92,10 @@ impl AuditLog {
         let session = &self.session;
         vec![
             check("database", self.database_good(), DATABASE, self.database().await),
-            check("schema", "the tables are those of the migrations", SCHEMA, schema::flaws(session).await),
+            check("schema", "the tables are those of the migrations", schema::ADVICE, self.schema().await),
             check(
                 "stores",
-                "names, owners, learned sizes and scheduled times are right",
+                "what is known of each store is as it was recorded",
                 COUNTS,
                 self.stores_flaws().await,
             ),
@@ -126,6 +125,13 @@ impl AuditLog {
     async fn history(&self, progress: &Progress) -> Result<Flaws> {
         let (edits, mut flaws) = history::edits(&self.session).await?;
         flaws.append(history::flaws(&self.session, edits, Arc::clone(&progress.read)).await?);
+        Ok(flaws)
+    }
+
+    async fn schema(&self) -> Result<Flaws> {
+        let mut flaws = Flaws::default();
+        flaws.extend(self.altered_tables().await?);
+        flaws.extend(self.unsafe_tables().await?);
         Ok(flaws)
     }
 

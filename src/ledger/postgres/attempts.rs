@@ -13,7 +13,7 @@
 //! The first parameters are the same in all statements: `$1` the store, `$2` the run, `$3` the time, `$4` the customers
 //! in ascending order, `$5` and `$6` the customer and the attribute of each change.
 
-use std::collections::BTreeSet;
+mod parameters;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -25,9 +25,10 @@ use super::session::failed;
 use super::writer::check_fence;
 use crate::failpoint;
 use crate::ledger::cells::{Cells, unexpected};
+use crate::ledger::row_digest::request_end;
 use crate::ledger::sql::Fence;
 use crate::ledger::{LedgerError, Result};
-use crate::record::{Change, ChangeOutcome, Counts, Key, Verdict};
+use crate::record::{Change, ChangeOutcome, Counts, Verdict};
 use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 
 /// Puts the check that the run `$2` owns the store `$1` before a statement. The row is locked, so that a run that takes
@@ -87,8 +88,9 @@ macro_rules! keep_beside_new_value {
 /// Entries that exist are updated, and the others are inserted: `on conflict` would look up each key by itself.
 const RECORD_INTENT: &str = fenced!(
     ", request as (
-        insert into requests (run_id, parent_id, method, attempt, customers, items, sent_at, outcome)
-        select $2, $7, 'PUT', $8, cardinality($4::bigint[]), cardinality($5::bigint[]), $3, 'sending' from fence
+        insert into requests
+            (run_id, parent_id, method, attempt, customers, items, sent_at, outcome, row_digest)
+        select $2, $7, 'PUT', $8, cardinality($4::bigint[]), cardinality($5::bigint[]), $3, 'sending', $10 from fence
         returning id
     ),
     found as (
@@ -98,7 +100,9 @@ const RECORD_INTENT: &str = fenced!(
     same_keys!("c", "k"),
     "),
     sent as (
-        update changes c set outcome = 'sending', request_id = request.id
+        update changes c set
+            outcome = 'sending', request_id = request.id,
+            row_digest = c.row_digest - coalesce(c.request_id, 0) + request.id
         from request where c.ctid = any (array(select place from found))
         returning c.customer_id, c.attribute_id, coalesce(c.value, '') as value, c.value_id
     ),
@@ -134,8 +138,9 @@ const RECORD_INTENT: &str = fenced!(
 macro_rules! outcomes {
     () => {
         "unnest($5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[],
-                $12::timestamptz[])
-            as v (customer_id, attribute_id, outcome, reason, value_id, stored_value, observed_value, in_doubt_until)"
+                $12::timestamptz[], $13::bigint[])
+            as v (customer_id, attribute_id, outcome, reason, value_id, stored_value, observed_value, in_doubt_until,
+                digest)"
     };
 }
 
@@ -144,7 +149,8 @@ macro_rules! decide {
     () => {
         "update changes c set
             outcome = v.outcome, reason = v.reason, value_id = coalesce(v.value_id, c.value_id), decided_at = $3,
-            observed_value = coalesce(v.stored_value, v.observed_value), in_doubt_until = v.in_doubt_until"
+            observed_value = coalesce(v.stored_value, v.observed_value), in_doubt_until = v.in_doubt_until,
+            row_digest = c.row_digest - coalesce(c.value_id, 0) + coalesce(v.value_id, c.value_id, 0) + v.digest"
     };
 }
 
@@ -166,14 +172,23 @@ macro_rules! write_beliefs {
     };
 }
 
-/// Remembers the customers of `decided` rejections.
+/// Remembers the customers of rejections: those that have a digest in the array. A customer that existed when it was
+/// checked is checked again.
 macro_rules! remember_customers {
-    () => {
-        ", to_check as (
-        insert into rejected_customers (store_id, customer_id)
-        select distinct $1, customer_id from decided where outcome = 'rejected'
-        on conflict do nothing
+    ($digests:literal) => {
+        concat!(
+            ", to_check as (
+        insert into rejected_customers as known (store_id, customer_id, state, row_digest)
+        select distinct $1, r.customer_id, 'unchecked', r.row_digest
+        from fence, unnest($5::bigint[], ",
+            $digests,
+            "::text[]) as r (customer_id, row_digest)
+        where r.row_digest is not null
+        on conflict (store_id, customer_id) do update set
+            state = excluded.state, checked_run_id = null, row_digest = excluded.row_digest
+        where known.state = 'existing'
     )"
+        )
     };
 }
 
@@ -213,9 +228,9 @@ macro_rules! record_outcome {
     ($remember_customers:expr) => {
         fenced!(
             ", ended as (
-        update requests set answered_at = case when $17 = 'not_sent' then null else $3 end, http_status = $14,
-            store_request_id = $15, error = $16, outcome = $17
-        from fence where requests.id = $13 and run_id = $2
+        update requests set answered_at = case when $18 = 'not_sent' then null else $3 end, http_status = $15,
+            store_request_id = $16, error = $17, outcome = $18, row_digest = substr(row_digest, 1, 16) || $19
+        from fence where requests.id = $14 and run_id = $2
         returning requests.id
     ),
     decided as (",
@@ -228,14 +243,14 @@ macro_rules! record_outcome {
     ),",
             write_beliefs!(),
             $remember_customers,
-            move_counts!("case when $17 = 'not_sent' then 1 else 0 end", "exists (select from ended)")
+            move_counts!("case when $18 = 'not_sent' then 1 else 0 end", "exists (select from ended)")
         )
     };
 }
 
 /// The usual outcome has no rejection. A part of a statement costs time also where it writes nothing.
 const RECORD_OUTCOME: &str = record_outcome!("");
-const RECORD_OUTCOME_WITH_REJECTIONS: &str = record_outcome!(remember_customers!());
+const RECORD_OUTCOME_WITH_REJECTIONS: &str = record_outcome!(remember_customers!("$20"));
 
 const RECORD_UNSENT: &str = fenced!(
     ", found as (
@@ -254,7 +269,7 @@ const RECORD_UNSENT: &str = fenced!(
     " returning v.*, f.before, coalesce(c.value, '') as value
     ),",
     write_beliefs!(),
-    remember_customers!(),
+    remember_customers!("$14"),
     ", rejected as (
         insert into entries as e (store_id, customer_id, attribute_id, value, belief, reason, run_id, updated_at)
         select $1, customer_id, attribute_id, value, 'rejected', reason, $2, $3 from decided
@@ -280,10 +295,7 @@ pub(super) async fn record_intent(
 ) -> Result<RecordedIntent> {
     const DOING: &str = "record an intent";
     failpoint::reach("intent-not-committed");
-    let recorded = bind_keys(RECORD_INTENT, fence, request.at, changes.iter().map(|change| change.key))
-        .bind(request.parent_id)
-        .bind(i64::from(request.attempt))
-        .bind(request.in_doubt_until)
+    let recorded = parameters::intent(RECORD_INTENT, fence, &request, &changes)
         .fetch_optional(&mut *connection)
         .await
         .map_err(unexpected_outcome(DOING))?;
@@ -303,15 +315,17 @@ pub(super) async fn record_outcome(
     failpoint::reach("outcome-not-committed");
     let rejects = outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Rejected { .. }));
     let sql = if rejects { RECORD_OUTCOME_WITH_REJECTIONS } else { RECORD_OUTCOME };
-    let recorded = bind_outcomes(sql, fence, end.at, &outcomes)
+    let mut record = parameters::outcomes(sql, fence, end.at, &outcomes)
         .bind(request_id)
         .bind(end.http_status.map(i64::from))
         .bind(end.store_request_id.as_deref().map(text))
         .bind(end.error.as_deref().map(text))
         .bind(end.outcome.as_str())
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(unexpected_outcome(DOING))?;
+        .bind(request_end(request_id, &end));
+    if rejects {
+        record = record.bind(parameters::rejected_customers(fence, &outcomes));
+    }
+    let recorded = record.fetch_optional(&mut *connection).await.map_err(unexpected_outcome(DOING))?;
     let Some(row) = recorded else { return Err(lost(&mut connection, fence).await) };
     read(&row, DOING)?.counts()
 }
@@ -323,7 +337,8 @@ pub(super) async fn record_unsent(
     at: DateTime<Utc>,
 ) -> Result<Counts> {
     const DOING: &str = "record an outcome";
-    let recorded = bind_outcomes(RECORD_UNSENT, fence, at, &outcomes)
+    let recorded = parameters::outcomes(RECORD_UNSENT, fence, at, &outcomes)
+        .bind(parameters::rejected_customers(fence, &outcomes))
         .fetch_optional(&mut *connection)
         .await
         .map_err(unexpected_outcome(DOING))?;
@@ -354,42 +369,4 @@ fn unexpected_outcome(doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerErro
         },
         error => failed(doing)(error),
     }
-}
-
-type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
-
-/// Binds the parameters that all statements have.
-fn bind_keys(sql: &'static str, fence: Fence, at: DateTime<Utc>, keys: impl Iterator<Item = Key>) -> Query {
-    let (customers, attributes): (Vec<i64>, Vec<i64>) =
-        keys.map(|key| (key.customer_id, key.attribute_id)).unzip();
-    let distinct: BTreeSet<i64> = customers.iter().copied().collect();
-    sqlx::query(sql)
-        .bind(fence.store_id)
-        .bind(fence.run_id)
-        .bind(at)
-        .bind(distinct.into_iter().collect::<Vec<_>>())
-        .bind(customers)
-        .bind(attributes)
-}
-
-/// Binds the outcomes too, as one array per column.
-fn bind_outcomes(sql: &'static str, fence: Fence, at: DateTime<Utc>, outcomes: &[ChangeOutcome]) -> Query {
-    let (mut value_ids, mut stored_values, mut observed_values) = (Vec::new(), Vec::new(), Vec::new());
-    for outcome in outcomes {
-        let (value_id, stored_value, observed_value) = match &outcome.verdict {
-            Verdict::Confirmed { value_id, stored_value } => (*value_id, stored_value.as_deref(), None),
-            Verdict::Unknown { observed_value, .. } => (None, None, observed_value.as_deref()),
-            Verdict::Rejected { .. } | Verdict::Deferred { .. } => (None, None, None),
-        };
-        value_ids.push(value_id);
-        stored_values.push(stored_value.map(text));
-        observed_values.push(observed_value.map(text));
-    }
-    bind_keys(sql, fence, at, outcomes.iter().map(|outcome| outcome.key))
-        .bind(outcomes.iter().map(|outcome| outcome.verdict.outcome().as_str()).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|outcome| outcome.verdict.reason().map(text)).collect::<Vec<_>>())
-        .bind(value_ids)
-        .bind(stored_values)
-        .bind(observed_values)
-        .bind(outcomes.iter().map(|outcome| outcome.in_doubt_until).collect::<Vec<_>>())
 }

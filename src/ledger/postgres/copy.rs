@@ -3,14 +3,14 @@
 //! Times are microseconds since 2000.
 
 use super::query::text;
+use crate::ledger::row_digest::{planned_change, row_digest};
 use crate::pgcopy::SIGNATURE;
 use crate::record::{Change, InvalidRow};
 
 pub(super) const CHANGES: &str =
     "copy changes (run_id, customer_id, attribute_id, action, value, previous_value,
-    value_id, outcome, in_doubt_until) from stdin (format binary)";
-pub(super) const INVALID_ROWS: &str =
-    "copy invalid_rows (run_id, customer_id, attribute_id, value, reason) from stdin (format binary)";
+    value_id, outcome, in_doubt_until, row_digest) from stdin (format binary)";
+pub(super) const INVALID_ROWS: &str = "copy invalid_rows (run_id, customer_id, attribute_id, value, reason, row_digest) from stdin (format binary)";
 
 /// 2000-01-01 in microseconds since 1970.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
@@ -19,7 +19,7 @@ const EPOCH_MICROS: i64 = 946_684_800_000_000;
 pub(super) fn changes(run_id: i64, changes: &[Change]) -> Vec<u8> {
     let mut rows = Writer::new();
     for change in changes {
-        rows.row(9);
+        rows.row(10);
         rows.int(Some(run_id));
         rows.int(Some(change.key.customer_id));
         rows.int(Some(change.key.attribute_id));
@@ -29,6 +29,7 @@ pub(super) fn changes(run_id: i64, changes: &[Change]) -> Vec<u8> {
         rows.int(change.value_id);
         rows.text(Some("planned"));
         rows.int(change.in_doubt_until.map(|at| at.timestamp_micros() - EPOCH_MICROS));
+        rows.int(Some(planned_change(run_id, change)));
     }
     rows.end()
 }
@@ -36,13 +37,15 @@ pub(super) fn changes(run_id: i64, changes: &[Change]) -> Vec<u8> {
 /// The rows of `invalid_rows`.
 pub(super) fn invalid_rows(run_id: i64, invalid: &[InvalidRow]) -> Vec<u8> {
     let mut rows = Writer::new();
-    for row in invalid {
-        rows.row(5);
+    for InvalidRow { customer_id, attribute_id, value, reason } in invalid {
+        rows.row(6);
         rows.int(Some(run_id));
-        rows.int(row.customer_id);
-        rows.int(row.attribute_id);
-        rows.text(row.value.as_deref());
-        rows.text(Some(&row.reason));
+        rows.int(*customer_id);
+        rows.int(*attribute_id);
+        rows.text(value.as_deref());
+        rows.text(Some(reason));
+        let digest = row_digest!(run_id, *customer_id, *attribute_id, value.as_deref(), reason.as_str());
+        rows.text(Some(&digest));
     }
     rows.end()
 }
@@ -105,12 +108,16 @@ mod tests {
         };
         let (mut decoder, mut rows) = (CopyDecoder::default(), 0);
         decoder
-            .feed(&invalid_rows(3, &[row.clone(), row]), |[run, customer, attribute, value, reason]| {
-                assert_eq!((int(run)?, int(customer)?, attribute), (Some(3), Some(-7), None));
-                assert_eq!((text(value)?, text(reason)?), (Some("a\tb\n\u{fffd}é"), Some("")));
-                rows += 1;
-                Ok(())
-            })
+            .feed(
+                &invalid_rows(3, &[row.clone(), row]),
+                |[run, customer, attribute, value, reason, digest]| {
+                    assert_eq!((int(run)?, int(customer)?, attribute), (Some(3), Some(-7), None));
+                    assert_eq!((text(value)?, text(reason)?), (Some("a\tb\n\u{fffd}é"), Some("")));
+                    assert_eq!(text(digest)?.map(str::len), Some(16));
+                    rows += 1;
+                    Ok(())
+                },
+            )
             .unwrap();
         assert_eq!((decoder.finish(), rows), (Ok(()), 2));
     }

@@ -68,6 +68,11 @@ pub(in crate::ledger) fn known_version() -> SchemaVersion {
     embedded::migrations::runner().get_migrations().iter().map(Migration::version).max().unwrap_or_default()
 }
 
+/// The migrations that this build applies: version, name and checksum of each.
+pub(in crate::ledger) fn known_migrations() -> Vec<(i64, String, String)> {
+    tables::recorded(embedded::migrations::runner().get_migrations())
+}
+
 /// The query of a view, as the newest migration that makes it has it.
 pub(in crate::ledger) fn view_query(name: &str) -> Option<String> {
     let begin = format!("create view {name} as");

@@ -9,8 +9,9 @@ use super::failure::Failure;
 use super::session::check_fence;
 use super::stamp;
 use crate::failpoint;
+use crate::ledger::row_digest::{recorded_outcome, request_end, request_intent, unchecked_customer};
 use crate::ledger::sql::Fence;
-use crate::record::{Change, ChangeOutcome, Counts, Key, Outcome, RequestOutcome, Verdict};
+use crate::record::{Change, ChangeOutcome, Counts, CustomerState, Key, Outcome, RequestOutcome, Verdict};
 use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 
 /// Gives an entry a new value. What the store held is kept if it is another value; the observed value is kept only if
@@ -45,9 +46,9 @@ pub(super) fn record_intent(
     check_fence(transaction, fence)?;
     let Fence { store_id, run_id } = fence;
     let (at, in_doubt_until) = (stamp::text(request.at), stamp::text(request.in_doubt_until));
-    let request_id = insert_request(transaction, run_id, request, changes, &at)?;
+    let request_id = insert_request(transaction, run_id, request, changes)?;
     let mut send = transaction.prepare_cached(
-        "update changes set outcome = 'sending', request_id = ?4
+        "update changes set outcome = 'sending', row_digest = row_digest - coalesce(request_id, 0) + ?4, request_id = ?4
          where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?5 and request_id is not ?4",
     )?;
     let mut write = transaction.prepare_cached(WRITE_ENTRY)?;
@@ -85,25 +86,20 @@ fn insert_request(
     run_id: i64,
     request: &NewRequest,
     changes: &[Change],
-    at: &str,
 ) -> Result<i64, Failure> {
     let customers: BTreeSet<i64> = changes.iter().map(|change| change.key.customer_id).collect();
+    let NewRequest { parent_id, attempt, at, .. } = *request;
+    let digest = request_intent(run_id, request, customers.len(), changes.len());
+    let (customers, items) = (count(customers.len()), count(changes.len()));
     let id = transaction
         .prepare_cached(
-            "insert into requests (run_id, parent_id, method, attempt, customers, items, sent_at, outcome)
-             values (?1, ?2, 'PUT', ?3, ?4, ?5, ?6, 'sending') returning id",
+            "insert into requests
+                (run_id, parent_id, method, attempt, customers, items, sent_at, outcome, row_digest)
+             values (?1, ?2, 'PUT', ?3, ?4, ?5, ?6, 'sending', ?7) returning id",
         )?
-        .query_row(
-            params![
-                run_id,
-                request.parent_id,
-                request.attempt,
-                count(customers.len()),
-                count(changes.len()),
-                at
-            ],
-            |row| row.get(0),
-        )?;
+        .query_row(params![run_id, parent_id, attempt, customers, items, stamp::text(at), digest], |row| {
+            row.get(0)
+        })?;
     Ok(id)
 }
 
@@ -121,7 +117,8 @@ pub(super) fn record_outcome(
     let at = stamp::text(end.at);
     let ended = transaction
         .prepare_cached(
-            "update requests set answered_at = ?3, http_status = ?4, store_request_id = ?5, outcome = ?6, error = ?7
+            "update requests set answered_at = ?3, http_status = ?4, store_request_id = ?5, outcome = ?6, error = ?7,
+                 row_digest = substr(row_digest, 1, 16) || ?8
              where id = ?1 and run_id = ?2",
         )?
         .execute(params![
@@ -131,13 +128,14 @@ pub(super) fn record_outcome(
             end.http_status,
             end.store_request_id,
             end.outcome.as_str(),
-            end.error
+            end.error,
+            request_end(request_id, end),
         ])?;
     if ended != 1 {
         return Err(Failure::Wrong(format!("run {run_id} has no request {request_id}")));
     }
     let mut moves = Moves { requests: -i64::from(not_sent), ..Moves::default() };
-    let mut writes = Writes::prepare(transaction, fence, &at)?;
+    let mut writes = Writes::prepare(transaction, fence, end.at)?;
     for outcome in outcomes {
         writes.change(outcome, Outcome::Sending)?;
         writes.entry(outcome)?;
@@ -157,9 +155,8 @@ pub(super) fn record_unsent(
 ) -> Result<Counts, Failure> {
     check_fence(transaction, fence)?;
     let Fence { store_id, run_id } = fence;
-    let at = stamp::text(at);
     let mut moves = Moves::default();
-    let mut writes = Writes::prepare(transaction, fence, &at)?;
+    let mut writes = Writes::prepare(transaction, fence, at)?;
     for outcome in outcomes {
         let key = outcome.key;
         let (before, value) = read_open(transaction, run_id, key)?;
@@ -175,7 +172,7 @@ pub(super) fn record_unsent(
                     "rejected",
                     reason,
                     run_id,
-                    at,
+                    stamp::text(at),
                     None::<&str>,
                 ])?;
             }
@@ -208,7 +205,8 @@ fn read_open(
 
 const WRITE_CHANGE: &str = "
     update changes set outcome = ?4, reason = ?5, value_id = coalesce(?6, value_id), decided_at = ?7,
-        observed_value = ?9, in_doubt_until = ?10
+        observed_value = ?9, in_doubt_until = ?10,
+        row_digest = row_digest - coalesce(value_id, 0) + coalesce(?6, value_id, 0) + ?11
     where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?8";
 
 /// Writes an outcome into the entry, if this run was the last to send its value.
@@ -221,20 +219,24 @@ const WRITE_BELIEF: &str = "
         reason = ?10, updated_at = ?5, in_doubt_until = ?11
     where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
 
-const ADD_REJECTED_CUSTOMER: &str =
-    "insert into rejected_customers (store_id, customer_id) values (?1, ?2) on conflict do nothing";
+/// A customer that existed when it was checked is checked again.
+const ADD_REJECTED_CUSTOMER: &str = "
+    insert into rejected_customers (store_id, customer_id, state, row_digest) values (?1, ?2, ?3, ?4)
+    on conflict (store_id, customer_id) do update set
+        state = excluded.state, checked_run_id = null, row_digest = excluded.row_digest
+    where state = 'existing'";
 
 /// The statements that write outcomes, prepared once for a transaction.
 struct Writes<'tx> {
     fence: Fence,
-    at: &'tx str,
+    at: DateTime<Utc>,
     change: CachedStatement<'tx>,
     belief: CachedStatement<'tx>,
     rejected_customer: CachedStatement<'tx>,
 }
 
 impl<'tx> Writes<'tx> {
-    fn prepare(transaction: &'tx Transaction<'_>, fence: Fence, at: &'tx str) -> Result<Self, Failure> {
+    fn prepare(transaction: &'tx Transaction<'_>, fence: Fence, at: DateTime<Utc>) -> Result<Self, Failure> {
         Ok(Self {
             fence,
             at,
@@ -259,16 +261,19 @@ impl<'tx> Writes<'tx> {
             verdict.outcome().as_str(),
             verdict.reason(),
             value_id,
-            self.at,
+            stamp::text(self.at),
             before.as_str(),
             verdict.observed_value(),
             in_doubt_until.map(stamp::text),
+            recorded_outcome(outcome, self.at),
         ])?;
         if written != 1 {
             return Err(Failure::unexpected_outcome(*key, run_id, before.as_str()));
         }
         if verdict.outcome() == Outcome::Rejected {
-            self.rejected_customer.execute([store_id, key.customer_id])?;
+            let state = CustomerState::Unchecked.as_str();
+            let digest = unchecked_customer(store_id, key.customer_id);
+            self.rejected_customer.execute(params![store_id, key.customer_id, state, digest])?;
         }
         Ok(())
     }
@@ -286,7 +291,7 @@ impl<'tx> Writes<'tx> {
             key.customer_id,
             key.attribute_id,
             self.fence.run_id,
-            self.at,
+            stamp::text(self.at),
             verdict.outcome().as_str(),
             value_id,
             stored_value,

@@ -15,6 +15,7 @@ use super::paths::is_half_made;
 use super::reader::{self, Reader};
 use super::{place, rights};
 use crate::failpoint;
+use crate::ledger::row_digest::new_store;
 use crate::ledger::{LEDGER_REPLACED, LedgerError, Result, tables};
 use crate::record::StoreName;
 
@@ -164,6 +165,11 @@ fn migrate(connection: &mut Connection) -> Result<()> {
         .map_err(|error| LedgerError::Database { doing: "migrate its tables", source: error.into() })
 }
 
+/// The migrations that this build applies: version, name and checksum of each.
+pub(crate) fn known_migrations() -> Vec<(i64, String, String)> {
+    tables::recorded(embedded::migrations::runner().get_migrations())
+}
+
 /// An empty ledger in memory, for comparing its tables with those of a file.
 pub(crate) fn in_memory() -> Result<Connection> {
     const DOING: &str = "make its tables in memory";
@@ -229,8 +235,8 @@ fn store_row(connection: &mut Connection, store: &StoreName) -> rusqlite::Result
     let id = match found {
         Some(id) => id,
         None => transaction.query_row(
-            "insert into stores (api_url, hash, name_digest) values (?1, ?2, ?3) returning id",
-            params![store.api_url, store.hash, store.digest()],
+            "insert into stores (api_url, hash, row_digest) values (?1, ?2, ?3) returning id",
+            params![store.api_url, store.hash, new_store(store)],
             |row| row.get(0),
         )?,
     };

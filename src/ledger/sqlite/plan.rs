@@ -5,6 +5,7 @@ use rusqlite::{Transaction, params};
 use super::failure::Failure;
 use super::session::check_fence;
 use super::stamp;
+use crate::ledger::row_digest::{planned_change, row_digest};
 use crate::ledger::sql::Fence;
 use crate::ledger::statements::planned;
 use crate::record::{Change, InvalidRow};
@@ -24,8 +25,8 @@ pub(super) fn save_plan(
     let run_id = fence.run_id;
     let mut insert = transaction.prepare_cached(
         "insert into changes (run_id, customer_id, attribute_id, action, value, previous_value, value_id,
-                              outcome, in_doubt_until)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'planned', ?8)",
+                              outcome, in_doubt_until, row_digest)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'planned', ?8, ?9)",
     )?;
     for change in changes {
         insert.execute(params![
@@ -37,14 +38,16 @@ pub(super) fn save_plan(
             change.previous_value,
             change.value_id,
             change.in_doubt_until.map(stamp::text),
+            planned_change(run_id, change),
         ])?;
     }
     let mut insert = transaction.prepare_cached(
-        "insert into invalid_rows (run_id, customer_id, attribute_id, value, reason)
-         values (?1, ?2, ?3, ?4, ?5)",
+        "insert into invalid_rows (run_id, customer_id, attribute_id, value, reason, row_digest)
+         values (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for row in invalid {
-        insert.execute(params![run_id, row.customer_id, row.attribute_id, row.value, row.reason])?;
+    for InvalidRow { customer_id, attribute_id, value, reason } in invalid {
+        let digest = row_digest!(run_id, *customer_id, *attribute_id, value.as_deref(), reason.as_str());
+        insert.execute(params![run_id, customer_id, attribute_id, value, reason, digest])?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
-use attrsync::config::Secret;
+use attrsync::config::{LedgerConfig, Secret};
 use attrsync::record::Key;
 use attrsync::sandbox::{Counting, Fault, Limits, Logged, Model, QuotaRule, SandboxOptions, Server};
 use serde_json::Value;
@@ -145,6 +145,14 @@ impl World {
 
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The configuration that opens the ledger for reading.
+    pub(super) fn ledger_config(&self) -> LedgerConfig {
+        if self.ledger_url.starts_with("sqlite:") {
+            return LedgerConfig::Sqlite(self.path().join("ledger.db"));
+        }
+        LedgerConfig::Postgres(Secret::new(self.ledger_url.as_str()))
     }
 
     /// The number of ledgers in the folder.

@@ -145,20 +145,22 @@ async fn a_postgres_ledger_is_read() {
 
 /// The rows that [`fill`] writes, as SQL.
 pub(crate) const FILLED: &str = "
-    insert into stores (id, api_url, hash, name_digest) values (4, 'https://api.example.com', 'abc123', '');
+    insert into stores (id, api_url, hash, row_digest) values (4, 'https://api.example.com', 'abc123', '');
     insert into runs (id, store_id, kind, trigger, status, started_at, planned_at, finished_at, invalid, planned,
-            confirmed, rejected, deferred, requests, message, version)
+            confirmed, rejected, deferred, requests, message, version, row_digest)
         values (7, 4, 'sync', 'manual', 'partial', '2023-11-14T22:13:20.000000Z', '2023-11-14T22:13:21Z',
-            '2023-11-14T22:13:25Z', 1, 3, 1, 1, 1, 1, 'one was rejected', '0.1.0');
-    insert into requests (id, run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome)
-        values (9, 7, 'PUT', 1, 2, 2, '2023-11-14T22:13:22Z', '2023-11-14T22:13:23Z', 200, 'accepted');
-    insert into changes (run_id, customer_id, attribute_id, action, value, outcome, reason, request_id) values
-        (7, 1, 1, 'create', 'a', 'confirmed', null, 9), (7, 2, 1, 'create', 'b', 'rejected', 'not a number', 9),
-        (7, 3, 1, 'create', 'c', 'planned', null, null);
+            '2023-11-14T22:13:25Z', 1, 3, 1, 1, 1, 1, 'one was rejected', '0.1.0', '');
+    insert into requests (id, run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome,
+            row_digest)
+        values (9, 7, 'PUT', 1, 2, 2, '2023-11-14T22:13:22Z', '2023-11-14T22:13:23Z', 200, 'accepted', '');
+    insert into changes (run_id, customer_id, attribute_id, action, value, outcome, reason, request_id, row_digest)
+        values
+        (7, 1, 1, 'create', 'a', 'confirmed', null, 9, 0), (7, 2, 1, 'create', 'b', 'rejected', 'not a number', 9, 0),
+        (7, 3, 1, 'create', 'c', 'planned', null, null, 0);
     insert into entries (store_id, customer_id, attribute_id, value, belief, reason, run_id, updated_at) values
         (4, 1, 1, 'a', 'confirmed', null, 7, '2023-11-14T22:13:23Z'),
         (4, 2, 1, 'b', 'rejected', 'not a number', 7, '2023-11-14T22:13:23Z');
-    insert into invalid_rows (run_id, attribute_id, value, reason) values (7, 1, 'x', 'no customer id');";
+    insert into invalid_rows (run_id, attribute_id, value, reason, row_digest) values (7, 1, 'x', 'no customer id', '');";
 
 #[tokio::test]
 async fn a_sqlite_ledger_is_read() {

@@ -1,13 +1,8 @@
 //! The cells of a row that may have been edited by hand: what cannot be read is a sentence, not an error.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::ledger::cells::Cells;
-
-/// The clock may have been set during a run. Only a larger difference between its times is a flaw.
-pub(super) const CLOCK_STEP: TimeDelta = TimeDelta::days(1);
-/// No run takes longer.
-pub(super) const LONGEST_RUN: TimeDelta = TimeDelta::days(31);
 
 /// The next cell, a word of a closed list.
 pub(super) fn word<T>(cells: &mut Cells, column: &str, read: fn(&str) -> Option<T>) -> Result<T, String> {

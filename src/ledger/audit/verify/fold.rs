@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::edits::Edit;
-use super::fields::{CLOCK_STEP, LONGEST_RUN};
+use crate::ledger::row_digest;
 use crate::record::{Action, Belief, EditKind, IN_DOUBT_MAX, Key, Outcome, RequestOutcome};
 
 /// A change of the key, with the request that carried it last.
@@ -20,10 +20,19 @@ pub(super) struct PastChange {
     pub(super) value_id: Option<i64>,
     pub(super) reason: Option<String>,
     pub(super) request_id: Option<i64>,
-    /// The request's run, outcome and time; `None` if there is no such request.
-    pub(super) request: Option<(i64, RequestOutcome, DateTime<Utc>)>,
+    /// The request that carried it last; `None` if there is no such request.
+    pub(super) request: Option<SentIn>,
     pub(super) decided_at: Option<DateTime<Utc>>,
     pub(super) in_doubt_until: Option<DateTime<Utc>>,
+    pub(super) row_digest: i64,
+}
+
+/// A request that carried a change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SentIn {
+    pub(super) run_id: i64,
+    pub(super) outcome: RequestOutcome,
+    pub(super) sent_at: DateTime<Utc>,
 }
 
 /// An entry, as it is and as it should be.
@@ -98,6 +107,9 @@ impl Fold {
     /// Applies a change and checks it against what was known before.
     pub(super) fn change(&mut self, change: &PastChange) {
         self.run_id = change.run_id;
+        if change.row_digest != change.expected_digest(self.key) {
+            self.flaw(change, "one of its columns was edited: it does not have the row_digest");
+        }
         if !change.sealed {
             if change.outcome != Outcome::Planned || change.request_id.is_some() {
                 self.flaw(change, "it is past planning, but the run's plan was never complete");
@@ -124,7 +136,10 @@ impl Fold {
             observed_value: before.as_ref().filter(|_| same).and_then(|entry| entry.observed_value.clone()),
             value_id: change.value_id.or(before.as_ref().and_then(|entry| entry.value_id)),
             reason: change.reason.clone(),
-            updated_at: change.decided_at.or(change.request.map(|(.., at)| at)).unwrap_or_default(),
+            updated_at: change
+                .decided_at
+                .or(change.request.map(|request| request.sent_at))
+                .unwrap_or_default(),
             in_doubt_until: before.and_then(|entry| entry.in_doubt_until),
             value,
         };
@@ -190,8 +205,6 @@ impl Fold {
             format!("it is {outcome}, and {} decided_at", if is_open { "has a" } else { "has no" })
         } else if change.reason.is_some() != has_reason {
             format!("it is {outcome}, and {} reason", if has_reason { "has no" } else { "has a" })
-        } else if let Some(problem) = times_problem(change) {
-            problem
         } else if change.observed_value.is_some() && !may_observe {
             format!("it is {outcome}, and has an observed_value")
         } else {
@@ -203,10 +216,10 @@ impl Fold {
                     format!("it is planned, and names request {id}")
                 }
                 (Some(id), None) => format!("it names request {id}, which is not there"),
-                (Some(id), Some((run_id, ..))) if *run_id != change.run_id => {
+                (Some(id), Some(SentIn { run_id, .. })) if *run_id != change.run_id => {
                     format!("it names request {id}, which is of run {run_id}")
                 }
-                (Some(id), Some((_, request, _)))
+                (Some(id), Some(SentIn { outcome: request, .. }))
                     if outcome == Outcome::Confirmed
                         && !matches!(request, RequestOutcome::Accepted | RequestOutcome::InDoubt) =>
                 {
@@ -272,6 +285,20 @@ impl Fold {
     }
 }
 
+impl PastChange {
+    /// Returns what its `row_digest` should be.
+    pub(super) fn expected_digest(&self, key: Key) -> i64 {
+        let (value, previous_value) = (self.value.as_deref(), self.previous_value.as_deref());
+        let planned = row_digest::plan_of(self.run_id, key, self.action, value, previous_value);
+        let outcome = self.decided_at.map(|at| {
+            let (reason, observed_value) = (self.reason.as_deref(), self.observed_value.as_deref());
+            row_digest::outcome(self.outcome, reason, observed_value, at, self.in_doubt_until)
+        });
+        let summands = [self.request_id, self.value_id, outcome];
+        summands.into_iter().flatten().fold(planned, i64::wrapping_add)
+    }
+}
+
 impl Believed {
     /// What the store was last known to hold.
     fn last_known(&self) -> Option<&str> {
@@ -280,19 +307,6 @@ impl Believed {
             Belief::Unconfirmed | Belief::Rejected => self.stored_value.as_deref(),
         }
     }
-}
-
-/// What is wrong with the times of a change, allowing for a clock that was set.
-fn times_problem(change: &PastChange) -> Option<String> {
-    let decided_at = change.decided_at?;
-    let is_near = |at: DateTime<Utc>, most| decided_at - at < most && at - decided_at < CLOCK_STEP;
-    if let Some((.., sent_at)) = change.request
-        && !is_near(sent_at, LONGEST_RUN)
-    {
-        return Some(format!("it has the decided_at {decided_at}, and was sent {sent_at}"));
-    }
-    let until = change.in_doubt_until.filter(|until| !is_near(*until, CLOCK_STEP))?;
-    Some(format!("it has the decided_at {decided_at} and the in_doubt_until {until}"))
 }
 
 fn number(value: Option<i64>) -> String {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::edits::{Edit, Edits};
-use super::fields::{CLOCK_STEP, LONGEST_RUN, int, some_int, some_time, text, time, word};
+use super::fields::{int, some_int, some_time, text, time, word};
 use super::flaws::Flaws;
-use super::fold::{Believed, Fold, PastChange};
+use super::fold::{Believed, Fold, PastChange, SentIn};
 use crate::ledger::Result;
 use crate::ledger::audit::session::Session;
 use crate::ledger::cells::{Cells, Value};
@@ -19,7 +19,7 @@ const ATTRIBUTES: &str = "select store_id, attribute_id from attributes";
 
 const EDITS: &str = "
     select r.store_id, b.run_id, b.customer_id, b.attribute_id, b.edit, b.reason, b.at, b.in_doubt_until,
-        b.count, r.started_at
+        b.count
     from belief_edits b left join runs r on r.id = b.run_id order by b.run_id, b.at";
 
 /// The changes of each key in the order of their runs, then its entry, whose `acknowledged` is where changes have
@@ -27,11 +27,11 @@ const EDITS: &str = "
 const HISTORY: &str = "
     select coalesce(r.store_id, 0), c.customer_id, c.attribute_id, 0, c.run_id, c.action, c.outcome, c.value,
         c.previous_value, c.observed_value, c.value_id, c.reason, c.decided_at, c.in_doubt_until, c.request_id,
-        q.run_id, q.outcome, q.sent_at, case when r.planned_at is null then 0 else 1 end
+        q.run_id, q.outcome, q.sent_at, case when r.planned_at is null then 0 else 1 end, c.row_digest
     from changes c left join runs r on r.id = c.run_id left join requests q on q.id = c.request_id
     union all
     select e.store_id, e.customer_id, e.attribute_id, 1, e.run_id, e.belief, null, e.value, e.stored_value,
-        e.observed_value, e.value_id, e.reason, e.updated_at, e.in_doubt_until, e.acknowledged, null, null, null, 1
+        e.observed_value, e.value_id, e.reason, e.updated_at, e.in_doubt_until, e.acknowledged, null, null, null, 1, null
     from entries e
     order by 1, 2, 3, 4, 5";
 
@@ -57,18 +57,12 @@ fn edit(cells: &mut Cells, number: usize) -> Result<(i64, Edit), String> {
         KeyScope { customer_id: int(cells, "customer_id")?, attribute_id: int(cells, "attribute_id")? };
     let kind = word(cells, "edit", EditKind::from_word)?;
     let reason = text(cells, "reason")?.unwrap_or_default();
-    let at = some_time(cells, "at")?;
+    some_time(cells, "at")?;
     let in_doubt_until = time(cells, "in_doubt_until")?;
     let count = some_int(cells, "count")?;
-    let started_at = time(cells, "run's started_at").ok().flatten().unwrap_or(at);
     let is_odd = |id: Option<i64>| id.is_some_and(|id| id < 1);
     if is_odd(scope.customer_id) || is_odd(scope.attribute_id) || count < 0 {
         return Err("its customer_id, attribute_id or count is out of range".to_owned());
-    }
-    if !(-CLOCK_STEP..LONGEST_RUN).contains(&(at - started_at))
-        || in_doubt_until.is_some_and(|until| (until - at).abs() > CLOCK_STEP)
-    {
-        return Err("its at and in_doubt_until do not follow the start of its run".to_owned());
     }
     let met = Cell::new(0);
     Ok((store_id, Edit { run_id, scope, kind, reason, in_doubt_until, number, count, met }))
@@ -179,11 +173,12 @@ fn change(cells: &mut Cells, run_id: i64) -> Result<PastChange, String> {
     let request_outcome = text(cells, "request's outcome")?;
     let sent_at = time(cells, "request's sent_at").ok().flatten();
     let sealed = some_int(cells, "run's planned_at")? == 1;
+    let row_digest = some_int(cells, "row_digest")?;
     // What is wrong with a request itself is told of the request.
     let request_outcome = request_outcome.map(|word| RequestOutcome::from_word(&word));
     let request = of_run.map(|run_id| {
         let outcome = request_outcome.flatten().unwrap_or(RequestOutcome::Accepted);
-        (run_id, outcome, sent_at.or(decided_at).unwrap_or_default())
+        SentIn { run_id, outcome, sent_at: sent_at.or(decided_at).unwrap_or_default() }
     });
     Ok(PastChange {
         run_id,
@@ -199,6 +194,7 @@ fn change(cells: &mut Cells, run_id: i64) -> Result<PastChange, String> {
         request,
         decided_at,
         in_doubt_until,
+        row_digest,
     })
 }
 

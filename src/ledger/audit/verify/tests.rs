@@ -1,6 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::fold::{Believed, Fold, PastChange};
+use super::fold::{Believed, Fold, PastChange, SentIn};
 use crate::record::{Action, Belief, Key, Outcome, RequestOutcome};
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -21,9 +21,10 @@ fn sent(run_id: i64, value: &str, outcome: Outcome) -> PastChange {
         value_id: None,
         reason: matches!(outcome, Outcome::Rejected | Outcome::Unknown).then(|| "why".to_owned()),
         request_id: Some(run_id),
-        request: Some((run_id, RequestOutcome::Accepted, at(run_id))),
+        request: Some(SentIn { run_id, outcome: RequestOutcome::Accepted, sent_at: at(run_id) }),
         decided_at: (!is_sending).then(|| at(run_id + 1)),
         in_doubt_until: None,
+        row_digest: 0,
     }
 }
 
@@ -44,7 +45,10 @@ fn entry(run_id: i64, value: &str, belief: Belief) -> Believed {
 
 fn flaws(changes: &[PastChange], entry: Option<Believed>) -> Vec<String> {
     let mut fold = Fold::new(Key::new(1, 2));
-    changes.iter().for_each(|change| fold.change(change));
+    for change in changes {
+        let row_digest = change.expected_digest(Key::new(1, 2));
+        fold.change(&PastChange { row_digest, ..change.clone() });
+    }
     fold.end(entry)
 }
 
