@@ -91,5 +91,5 @@ fn promise_12_status_shows_every_sync_whatever_is_wrong_with_one() {
     assert!(syncs[0]["problem"].as_str().is_some_and(|text| text.contains("source.url")), "{syncs:?}");
     world.run(&["status", "--config-dir", "none"]).exits(64).tells(&["folder none cannot be used"]);
     let two = world.run(&["runs", "--config", "conf/main.toml", "--config", "conf/other.toml"]).exits(64);
-    assert!(two.err.contains("`attrsync status` takes several"), "{two:#?}");
+    assert!(two.err.contains("`attrsync status` take several"), "{two:#?}");
 }
