@@ -5,10 +5,10 @@
 
 mod need;
 mod standing;
-mod upcoming;
+mod timing;
 #[cfg(test)]
 mod tests;
 
 pub use self::need::Attention;
 pub use self::standing::{Facts, PastRun, Standing, State, UNCONFIRMED_AFTER};
-pub use self::upcoming::Upcoming;
+pub use self::timing::Timing;

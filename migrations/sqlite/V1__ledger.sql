@@ -70,6 +70,8 @@ create table runs (
 
 create index runs_by_store on runs (store_id, id);
 
+create index whole_syncs on runs (store_id, id) where kind = 'sync' and filtered = 0;
+
 create index scheduled_runs on runs (store_id, id) where scheduled_for is not null;
 
 create index runs_by_time on runs (store_id, scheduled_for) where scheduled_for is not null;

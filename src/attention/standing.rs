@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::need::Attention;
-use super::upcoming::Upcoming;
+use super::timing::Timing;
 use crate::record::{Counts, RunStatus};
 
 /// A change that is not confirmed for longer than this needs attention: a night, and two hours for the run.
@@ -122,16 +122,16 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Returns how a store stands at this moment. Without `upcoming` nothing is overdue.
+    /// Returns how a store stands at this moment. Without `timing` nothing is overdue.
     #[must_use]
-    pub fn of(facts: Facts, upcoming: Option<Upcoming>, now: DateTime<Utc>) -> Self {
+    pub fn of(facts: Facts, timing: Option<Timing>, now: DateTime<Utc>) -> Self {
         let is_active = facts.last_run.as_ref().is_some_and(PastRun::is_active);
         let mut needs = Vec::new();
         needs.extend(ending(&facts));
         if facts.last_run.is_none() {
             needs.push(Attention::NeverRan);
         }
-        if let Some(Upcoming { due: Some(since), grace, .. }) = &upcoming
+        if let Some(Timing { due: Some(since), grace, .. }) = &timing
             && !is_active
             && now.signed_duration_since(since).to_std().is_ok_and(|passed| passed > *grace)
         {
@@ -148,7 +148,7 @@ impl Standing {
             last_run: facts.last_run,
             last_success_at: facts.last_success_at,
             oldest_unconfirmed_at: facts.oldest_unconfirmed_at,
-            next: upcoming.map(|upcoming| upcoming.next).unwrap_or_default(),
+            next: timing.map(|timing| timing.next).unwrap_or_default(),
             needs,
         }
     }

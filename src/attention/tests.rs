@@ -90,15 +90,15 @@ fn what_was_requeued_or_acknowledged_needs_no_attention_before_the_next_sync() {
 #[test]
 fn a_time_is_overdue_after_the_grace_unless_a_run_is_active() {
     let facts = after(&run(7, RunStatus::Succeeded, Counts::default()));
-    let upcoming = |due| Some(Upcoming { due, grace: Duration::from_secs(3600), ..Upcoming::default() });
-    let needs = |facts: &Facts, upcoming| Standing::of(facts.clone(), upcoming, at(10)).needs;
-    assert_eq!(needs(&facts, upcoming(Some(at(8)))), [Attention::Overdue { since: at(8) }]);
-    assert_eq!(needs(&facts, upcoming(Some(at(9)))), []);
-    assert_eq!(needs(&facts, upcoming(Some(at(11)))), []);
-    assert_eq!(needs(&facts, upcoming(None)), []);
+    let timing = |due| Some(Timing { due, grace: Duration::from_secs(3600), ..Timing::default() });
+    let needs = |facts: &Facts, timing| Standing::of(facts.clone(), timing, at(10)).needs;
+    assert_eq!(needs(&facts, timing(Some(at(8)))), [Attention::Overdue { since: at(8) }]);
+    assert_eq!(needs(&facts, timing(Some(at(9)))), []);
+    assert_eq!(needs(&facts, timing(Some(at(11)))), []);
+    assert_eq!(needs(&facts, timing(None)), []);
     assert_eq!(needs(&facts, None), []);
     let active = Facts { last_run: Some(run(8, RunStatus::Planning, Counts::default())), ..facts };
-    assert_eq!(needs(&active, upcoming(Some(at(8)))), []);
+    assert_eq!(needs(&active, timing(Some(at(8)))), []);
 }
 
 #[test]

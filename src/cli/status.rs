@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::known_store::known_store;
 use super::view::status::SyncStatus;
 use super::{view, wiring};
-use crate::attention::{Facts, Standing, Upcoming};
+use crate::attention::{Facts, Standing, Timing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{AuditConfig, LedgerConfig};
 use crate::ledger::LedgerReader as _;
@@ -110,15 +110,15 @@ async fn standing(
     };
     let Some(id) = id else { return Ok(unknown(Some(store))) };
     let facts = audit.facts(id).await?;
-    let upcoming = match &config.schedule {
+    let timing = match &config.schedule {
         Some(schedule) => {
             let claimed = audit.entries_of(id).claimed().await?;
             let last_start = facts.last_run.as_ref().map(|run| run.started_at);
-            Some(Upcoming::of(schedule, &store, &claimed, last_start, now))
+            Some(Timing::of(schedule, &store, &claimed, last_start, now))
         }
         None => None,
     };
-    Ok((Some(store), Standing::of(facts, upcoming, now)))
+    Ok((Some(store), Standing::of(facts, timing, now)))
 }
 
 /// The ledgers of all syncs, each opened once. One that cannot be opened is not tried again.

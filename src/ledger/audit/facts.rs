@@ -32,13 +32,13 @@ const NEWEST: &str = concat!(
     ", ",
     newest!("id", " and finished_at is not null"),
     ", ",
-    newest!("id", " and finished_at is not null"),
+    newest!("id", " and filtered = 0 and finished_at is not null"),
     ", ",
-    newest!("id", " and planned_at is not null"),
+    newest!("id", " and filtered = 0 and planned_at is not null"),
     ", ",
-    newest!("finished_at", " and status in ('succeeded', 'partial')"),
+    newest!("finished_at", " and filtered = 0 and status in ('succeeded', 'partial')"),
     ", ",
-    newest!("id", " and status in ('succeeded', 'partial') and unknown = 0")
+    newest!("id", " and filtered = 0 and status in ('succeeded', 'partial') and unknown = 0")
 );
 
 /// What happened up to run `$2` after the whole plan of run `$3`, what no whole sync after run `$4` has confirmed, and how

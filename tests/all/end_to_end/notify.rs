@@ -57,6 +57,9 @@ fn promise_12_a_change_of_state_is_told_once() {
         world.execute("alter table hidden rename to customer_attribute_values");
         world.change("second", "8");
         assert_eq!(sync(0), ["recovered", "ping"]);
+        // A sync of one customer does not show that the nightly one goes on.
+        world.run(&["sync", "--customer", "3"]).exits(0);
+        assert_eq!(server.seen().len(), seen.get());
     }
 }
 

@@ -44,6 +44,8 @@ fn promise_12_status_says_what_needs_attention_and_what_to_do() {
         assert_eq!((&sync["name"], &sync["store"]["hash"]), (&"sync".into(), &"sandbox".into()));
         assert!(sync["seconds_since_success"].is_number() && sync["oldest_unconfirmed_at"].is_string());
         world.run(&["status"]).exits(1).tells(&["failing", "run 5 failed", "`attrsync runs 5` says why"]);
+        world.run(&["sync", "--customer", "3"]).exits(0);
+        world.run(&["status"]).exits(1).tells(&["failing", "run 6 succeeded", "run 5 failed"]);
         world.sync().exits(0);
         world.run(&["status"]).exits(0).tells(&["fine"]);
     }

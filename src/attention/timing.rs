@@ -15,7 +15,7 @@ const GRACE: (Duration, Duration) = (Duration::from_secs(5 * 60), Duration::from
 
 /// What the schedule says at the moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Upcoming {
+pub struct Timing {
     /// The next times, with the store's delay, soonest first.
     pub next: Vec<DateTime<Utc>>,
     /// The oldest scheduled time that has passed without a run, with the store's delay.
@@ -24,7 +24,7 @@ pub struct Upcoming {
     pub grace: Duration,
 }
 
-impl Upcoming {
+impl Timing {
     /// Returns what a schedule says of a store whose ledger knows these times. `last_start` is when its newest sync
     /// started: as long as no scheduler has served the store, that sync stands for the times before it.
     #[must_use]
@@ -54,35 +54,35 @@ impl Upcoming {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{OnMissed, Timing};
+    use crate::schedule::{self, OnMissed};
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes)
     }
 
-    fn upcoming(claimed: &Claimed, last_start: Option<i64>, now: i64) -> (Option<i64>, Option<i64>, u64) {
+    fn timing(claimed: &Claimed, last_start: Option<i64>, now: i64) -> (Option<i64>, Option<i64>, u64) {
         let hour = Duration::from_secs(3600);
-        let schedule = Schedule::new(Timing::Every(hour), Duration::ZERO, OnMissed::Run);
+        let schedule = Schedule::new(schedule::Timing::Every(hour), Duration::ZERO, OnMissed::Run);
         let store = StoreName::new("https://api.example.com", "abc");
-        let upcoming = Upcoming::of(&schedule, &store, claimed, last_start.map(at), at(now));
+        let timing = Timing::of(&schedule, &store, claimed, last_start.map(at), at(now));
         let minute = |time: DateTime<Utc>| (time - at(0)).num_minutes();
-        assert_eq!(upcoming.next.len(), NEXT_TIMES);
-        (upcoming.next.first().copied().map(minute), upcoming.due.map(minute), upcoming.grace.as_secs() / 60)
+        assert_eq!(timing.next.len(), NEXT_TIMES);
+        (timing.next.first().copied().map(minute), timing.due.map(minute), timing.grace.as_secs() / 60)
     }
 
     #[test]
     fn a_time_is_due_that_no_run_has_claimed() {
         let until = |minutes| Claimed { until: Some(at(minutes)), ..Claimed::default() };
-        assert_eq!(upcoming(&until(0), None, 59), (Some(60), None, 30));
-        assert_eq!(upcoming(&until(0), None, 61).1, Some(60));
+        assert_eq!(timing(&until(0), None, 59), (Some(60), None, 30));
+        assert_eq!(timing(&until(0), None, 61).1, Some(60));
         let interrupted = Claimed { interrupted: Some(at(0)), ..until(0) };
-        assert_eq!(upcoming(&interrupted, None, 5), (Some(60), Some(0), 30));
+        assert_eq!(timing(&interrupted, None, 5), (Some(60), Some(0), 30));
     }
 
     #[test]
     fn before_a_scheduler_has_served_a_store_its_newest_sync_counts() {
-        assert_eq!(upcoming(&Claimed::default(), None, 500).1, None, "it never ran");
-        assert_eq!(upcoming(&Claimed::default(), Some(450), 500), (Some(510), None, 30));
-        assert_eq!(upcoming(&Claimed::default(), Some(400), 500).1, Some(460));
+        assert_eq!(timing(&Claimed::default(), None, 500).1, None, "it never ran");
+        assert_eq!(timing(&Claimed::default(), Some(450), 500), (Some(510), None, 30));
+        assert_eq!(timing(&Claimed::default(), Some(400), 500).1, Some(460));
     }
 }
