@@ -3,11 +3,14 @@
 //! Every query is written once: SQLite and Postgres take the same text with `$1` parameters, which therefore appear in
 //! rising order. An [`AuditLog`] has one session, which is read-only, and asks all its queries there.
 
+mod activity;
 mod ad_hoc;
 mod claims;
 mod explain;
 mod facts;
+mod groups;
 mod log;
+mod paged;
 mod queries;
 mod rows;
 mod run_lists;
@@ -17,8 +20,10 @@ mod store_reader;
 mod verify;
 
 pub use super::cells::Value;
+pub use activity::DayOfRuns;
 pub use ad_hoc::SqlRows;
 pub use claims::StoreClaims;
+pub use groups::{COUNTED_MAX, PlanGroup, ReasonGroup, ResponseGroup};
 pub use log::AuditLog;
 pub use rows::{
     BeliefEditRow, EntryHistory, FailedChange, PastChange, PastInvalidRow, Rejection, Rejections, RequestRow,

@@ -85,6 +85,20 @@ impl AuditLog {
         Ok(runs)
     }
 
+    /// The newest runs of one store before one, or of all, newest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn runs_of(&self, store_id: i64, before: Option<i64>, limit: i64) -> Result<Vec<RunRow>> {
+        let params = [store_id, before.unwrap_or(i64::MAX), limit].map(Param::from).to_vec();
+        let sql = runs!("where r.store_id = $1 and r.id < $2 order by r.id desc limit $3");
+        let mut runs = self.query(sql, params, run_row).await?;
+        for run in &mut runs {
+            self.tell_state(run).await?;
+        }
+        Ok(runs)
+    }
+
     /// One run.
     ///
     /// # Errors
@@ -157,19 +171,21 @@ impl AuditLog {
         let totals = self.query(REJECTED_TOTALS, params.clone(), totals).await?.pop();
         let (total, acknowledged) = totals.unwrap_or_default();
         params.push(Param::from(limit));
-        let values = self.query(REJECTED, params, |row| {
-            Ok(Rejection {
-                customer_id: row.int()?,
-                attribute_id: row.int()?,
-                value: row.text()?,
-                reason: row.maybe_text()?,
-                acknowledged: row.int()? != 0,
-                run_id: row.int()?,
-                since: row.time()?,
-            })
-        });
-        Ok(Rejections { total, acknowledged, values: values.await? })
+        let values = self.query(REJECTED, params, rejection).await?;
+        Ok(Rejections { total, acknowledged, values })
     }
+}
+
+pub(super) fn rejection(row: &mut Cells) -> Result<Rejection> {
+    Ok(Rejection {
+        customer_id: row.int()?,
+        attribute_id: row.int()?,
+        value: row.text()?,
+        reason: row.maybe_text()?,
+        acknowledged: row.int()? != 0,
+        run_id: row.int()?,
+        since: row.time()?,
+    })
 }
 
 fn run_row(row: &mut Cells) -> Result<RunRow> {
