@@ -12,11 +12,13 @@ mod query;
 mod read;
 mod schedule;
 mod section;
+mod serve;
 #[cfg(test)]
 mod tests;
 
 use std::env::VarError;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,6 +80,8 @@ pub struct Config {
     pub push: PushConfig,
     /// Who is told of a change of state.
     pub notify: NotifyConfig,
+    /// How `serve` is reached; or the variable of the environment that it needs and that is not set.
+    pub serve: Result<ServeConfig, String>,
 }
 
 /// The configuration of a command that reads the ledger only. It needs neither the source's address nor the token.
@@ -213,6 +217,27 @@ impl Default for PushConfig {
             give_up_after: Duration::from_secs(10 * 60),
             quota_reserve: 0.2,
             max_duration: None,
+        }
+    }
+}
+
+/// `[serve]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// Where health, metrics and the status site are served.
+    pub address: SocketAddr,
+    /// What a person or a program must show to read them, and to trigger a run.
+    pub token: Option<Secret>,
+    /// The most runs at the same time.
+    pub max_concurrent_runs: usize,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180),
+            token: None,
+            max_concurrent_runs: 4,
         }
     }
 }

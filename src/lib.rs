@@ -4,7 +4,7 @@
 //! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`attention`] tells
 //! what a store needs a person for, [`metrics`] counts for Prometheus, [`notify`] tells people of a change of state, [`retry`] tells what a
 //! response means, [`push`] decides what is sent, [`debounce`] gathers notifications of the source, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
-//! simulates a store, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `database` opens
+//! simulates a store, [`web`] shows syncs over HTTP, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `database` opens
 //! sessions with Postgres, `worker_thread` runs its readers, `pgcopy` decodes what they read, `error_chain` writes an
 //! error with its causes, `one_line` makes text from outside harmless, `duration_text` writes durations, `file_kind` names what is not a file, `tries` tries a database again, [`failpoint`]
 //! lets the crash harness end a run at a named place. [`private_postgres`] starts a Postgres server for the demo, tests and benchmarks.
@@ -35,6 +35,7 @@ pub mod debounce;
 pub mod engine;
 pub mod config;
 pub mod sandbox;
+pub mod web;
 pub mod testing;
 pub mod cli;
 pub mod failpoint;

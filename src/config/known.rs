@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::section::kind;
 
 /// All sections with their keys, in the order of the shipped file. The keys above all sections have the section "".
-pub(super) const KNOWN: [(&str, &[&str]); 8] = [
+pub(super) const KNOWN: [(&str, &[&str]); 9] = [
     ("", &["name"]),
     ("source", &["url", "table", "query", "give_up_after"]),
     ("store", &["hash", "access_token", "api_url"]),
@@ -29,6 +29,7 @@ pub(super) const KNOWN: [(&str, &[&str]); 8] = [
     ("notify", &["webhook", "format", "ping"]),
     ("guard", &["enabled"]),
     ("schedule", &["cron", "every", "timezone", "jitter", "on_missed", "listen", "debounce"]),
+    ("serve", &["address", "token", "max_concurrent_runs"]),
 ];
 
 /// Returns a problem for every unknown section and key.

@@ -13,9 +13,10 @@ use super::problem::{ConfigErrors, Problem};
 use super::query;
 use super::schedule;
 use super::section::Section;
+use super::serve;
 use super::{
     AuditConfig, Config, Environment, LedgerConfig, NotifyConfig, OnChange, PushConfig, REQUEST_TIMEOUT_MAX,
-    Relation, Secret, SourceConfig, StoreConfig,
+    Relation, Secret, ServeConfig, SourceConfig, StoreConfig,
 };
 use crate::record::StoreName;
 use crate::schedule::Schedule;
@@ -30,7 +31,7 @@ impl Config {
     /// Reads and checks a file, with the environment of the process.
     ///
     /// # Errors
-    /// All its problems.
+    /// All its problems, but for a variable that is not set and that only `[serve]` needs.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         load(path, Self::of)
     }
@@ -39,7 +40,7 @@ impl Config {
     /// environment.
     ///
     /// # Errors
-    /// All its problems.
+    /// As [`load`](Self::load).
     pub fn parse(text: &str, folder: &Path, env: Environment<'_>) -> Result<Self, ConfigErrors> {
         parse(text, folder, env, Self::of)
     }
@@ -56,10 +57,12 @@ impl Config {
                 ledger: Some(ledger),
                 push,
                 notify,
-                problems,
-            } if problems.is_empty() => {
+                serve,
+                mut problems,
+            } if problems.iter().all(|problem| problem.unset && problem.key.starts_with("serve.")) => {
+                let serve = problems.pop().map_or(Ok(serve), |unset| Err(unset.to_string()));
                 let store = StoreConfig { name, access_token };
-                Ok(Self { name: sync_name, schedule, on_change, source, store, ledger, push, notify })
+                Ok(Self { name: sync_name, schedule, on_change, source, store, ledger, push, notify, serve })
             }
             Sections { problems, .. } => Err(problems),
         }
@@ -135,6 +138,7 @@ struct Sections {
     ledger: Option<LedgerConfig>,
     push: PushConfig,
     notify: NotifyConfig,
+    serve: ServeConfig,
     problems: Vec<Problem>,
 }
 
@@ -150,10 +154,11 @@ impl Sections {
         let ledger = read_ledger(section.called("ledger"), folder);
         let push = read_push(section.called("push"));
         let notify = notify::read(section.called("notify"));
+        let serve = serve::read(section.called("serve"));
         section.called("guard").flag("enabled");
         let schedule = schedule::read(section.called("schedule"));
         let on_change = schedule::read_on_change(section.called("schedule"));
-        Ok(Self { name, schedule, on_change, source, store, access_token, ledger, push, notify, problems })
+        Ok(Self { name, schedule, on_change, source, store, access_token, ledger, push, notify, serve, problems })
     }
 }
 

@@ -62,6 +62,7 @@ fn the_annotated_file_shows_every_key_with_its_default() {
     let config = parse(ANNOTATED).expect("the annotated file");
     let smallest = parse(GOOD).expect("the smallest configuration");
     assert_eq!(config.push, PushConfig::default());
+    assert_eq!(config.serve, Ok(ServeConfig::default()));
     assert_eq!(config.store.name, smallest.store.name);
     assert_eq!(format!("{:?}", config.ledger), format!("{:?}", smallest.ledger));
 
@@ -119,9 +120,21 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
+fn only_serve_needs_its_token() {
+    let text = format!("{GOOD}[serve]\naddress = \"0.0.0.0:9180\"\ntoken = \"${{NOPE}}\"\n");
+    let unset = parse(&text).expect("other commands do without").serve.expect_err("serve does not");
+    assert!(unset.starts_with("serve.token: the environment variable NOPE is not set"), "{unset}");
+    let set = text.replace("${NOPE}", "0123456789abcdef");
+    let serve = parse(&set).expect("a configuration").serve.expect("a token");
+    assert_eq!(serve.address.to_string(), "0.0.0.0:9180");
+    assert_eq!(parse(GOOD).expect("the smallest configuration").serve, Ok(ServeConfig::default()));
+}
+
+#[test]
 fn one_invalid_line_is_one_problem() {
     let push = |line: &str| format!("{GOOD}[push]\n{line}\n");
     let schedule = |lines: &str| format!("{GOOD}[schedule]\n{lines}\n");
+    let serve = |line: &str| format!("{GOOD}[serve]\n{line}\n");
     let cases = [
         (with("table = \"shop.values\"", ""), "source.table: is missing"),
         (with("table = \"shop.values\"", "table = \"  \""), "source.table: is empty"),
@@ -169,6 +182,13 @@ fn one_invalid_line_is_one_problem() {
             "schedule.jitter: is not shorter than the time between two syncs; two of the scheduled times are only 30 min apart",
         ),
         (schedule("every = \"5m\"\njitter = \"5m\""), "schedule.jitter: is not shorter"),
+        (serve("address = \"9180\""), "serve.address: is not an address to listen at; write an IP address"),
+        (
+            serve("address = \"0.0.0.0:9180\""),
+            "serve.token: is missing, and 0.0.0.0:9180 is reached from other",
+        ),
+        (serve("token = \"short\""), "serve.token: has fewer than 16 characters"),
+        (serve("max_concurrent_runs = 0"), "serve.max_concurrent_runs: is 0; allowed: 1 to 1000"),
         (push("workers = 0"), "push.workers: is 0"),
         (push("workers = -1"), "push.workers: is -1"),
         (push("workers = 2.5"), "push.workers: is a number with a fraction"),

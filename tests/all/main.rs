@@ -17,3 +17,4 @@ mod support {
     pub(super) mod postgres;
 }
 mod tidy;
+mod web;

@@ -75,6 +75,13 @@ fn sessions_with_postgres_know_nothing_of_their_users() {
 }
 
 #[test]
+fn the_site_reads_the_audit_only() {
+    use_nothing_of(&["web"], &["source", "destination", "engine", "cli", "sandbox", "plan", "push"]);
+    let adapters = ["SqliteLedger", "PostgresLedger", "open_run", "Ledger"];
+    only_where(&adapters, |source| !source.is_in("web"));
+}
+
+#[test]
 fn the_engine_sees_ports_only() {
     let adapters = ["sqlite", "postgres", "memory", "bigcommerce", "sandbox", "audit", "cli"];
     only_where(&adapters, |source| !source.is_in("engine"));
@@ -96,8 +103,9 @@ fn each_library_is_used_in_its_modules_only() {
         source.is_in("cli") || source.path == "src/main.rs"
     });
     only_where(&["prometheus"], |source| source.is_in("metrics"));
-    only_where(&["hyper"], |source| source.is_in("sandbox"));
-    only_where(&["hyper_util"], |source| source.is_in("sandbox") || source.is_in("destination"));
+    only_where(&["hyper"], |source| source.is_in_any(&["sandbox", "web"]));
+    only_where(&["hyper_util"], |source| source.is_in_any(&["sandbox", "destination", "web"]));
+    only_where(&["axum", "maud", "subtle"], |source| source.is_in("web"));
 }
 
 #[test]

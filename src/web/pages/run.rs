@@ -1,0 +1,202 @@
+//! One run: how it ended or how far it is, its plan, its waits, its requests, and what failed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::groups::{self, Counted};
+use super::plan;
+use super::progress::progress;
+use super::requests;
+use super::table::{Kind, table};
+use crate::ledger::LedgerError;
+use crate::ledger::audit::{
+    AuditLog, BeliefEditRow, COUNTED_MAX, PlanGroup, ReasonGroup, RequestRow, ResponseGroup, RunList, RunRow,
+};
+use crate::record::WaitTotal;
+use crate::web::failure::PageError;
+use crate::web::format::{counted, duration, number, reason, state, when, words};
+use crate::web::layout::{Page, Tab, page};
+use crate::web::site::Site;
+
+/// The most rows of a list of single requests or belief edits.
+const LIST_ROWS: i64 = 20;
+
+/// What the page shows of a run.
+struct Shown {
+    run: RunRow,
+    plan: Vec<PlanGroup>,
+    waits: Vec<WaitTotal>,
+    responses: Vec<ResponseGroup>,
+    failed: Vec<RequestRow>,
+    failures: Vec<ReasonGroup>,
+    invalid: Vec<ReasonGroup>,
+    edits: Vec<BeliefEditRow>,
+}
+
+impl Shown {
+    async fn read(audit: &AuditLog, run: RunRow) -> Result<Self, LedgerError> {
+        let id = run.id;
+        let counts = &run.counts;
+        let may_have_failures = counts.rejected + counts.unknown + counts.deferred > 0;
+        Ok(Self {
+            plan: if counts.planned > 0 { audit.plan_by_attribute(id).await? } else { Vec::new() },
+            waits: audit.waits(id).await?,
+            responses: audit.requests_by_response(id).await?,
+            failed: audit.failed_requests(id, LIST_ROWS).await?,
+            failures: if may_have_failures { audit.failures_by_reason(id).await? } else { Vec::new() },
+            invalid: if counts.invalid > 0 { audit.invalid_by_reason(id).await? } else { Vec::new() },
+            edits: audit.list(RunList::BELIEF_EDITS, id, LIST_ROWS).await?,
+            run,
+        })
+    }
+}
+
+/// The page.
+pub(crate) async fn show(
+    State(site): State<Arc<Site>>,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<Markup, PageError> {
+    let now = Utc::now();
+    let sync = site.sync(&name)?;
+    let id: i64 = id.parse().map_err(|_| PageError::NotFound("The id of a run is a number.".to_owned()))?;
+    let missing = || PageError::NotFound(format!("{name} has no run {id}."));
+    let session = site.ledgers.session(&sync).await.map_err(PageError::Unreadable)?.ok_or_else(missing)?;
+    let run = session.audit().run(id).await?.filter(|run| Some(run.store_id) == session.store_id);
+    let run = run.ok_or_else(missing)?;
+    let names = session.attribute_names().await?;
+    let shown = Shown::read(session.audit(), run).await?;
+    session.keep();
+    let live = sync.running.as_ref().filter(|live| live.run_id == Some(id));
+    let content = html! {
+        (head(&shown.run, now))
+        (progress(&shown.run, live))
+        (counts(&shown.run))
+        (failures(&name, &shown, now))
+        (plan::by_attribute(&shown.run, &shown.plan, &names))
+        (requests::waits(&shown.waits))
+        (requests::requests(&shown.responses, &shown.failed))
+        (edits(&name, &shown.edits, &names))
+    };
+    let is_live = shown.run.finished_at.is_none() && shown.run.status != "interrupted";
+    let frame = Page {
+        title: &format!("Run {id} · {name}"),
+        sync: Some((&name, Tab::Runs)),
+        refresh: is_live.then_some(2),
+        signed_in: site.access.has_token(),
+    };
+    Ok(page(&frame, &content))
+}
+
+fn head(run: &RunRow, now: DateTime<Utc>) -> Markup {
+    html! {
+        div.title { h1 { "Run " (run.id) } (state(&run.status)) }
+        @if let Some(message) = &run.message { p.message { (words(message)) } }
+        dl.facts {
+            div { dt { "Kind" } dd { (run.kind) ", " (run.trigger) } }
+            div { dt { "Started" } dd { (when(run.started_at, now)) } }
+            @if let Some(took) = run.duration_ms { div { dt { "Took" } dd { (duration(took)) } } }
+            @if let (Some(planned_at), true) = (run.planned_at, run.kind == "sync") {
+                div { dt { "Planned after" } dd { (duration((planned_at - run.started_at).num_milliseconds())) } }
+            }
+            div { dt { "Version" } dd { (run.version) } }
+        }
+    }
+}
+
+/// The counts of a run that are not 0, and always the rows and the plan.
+fn counts(run: &RunRow) -> Markup {
+    let counts = &run.counts;
+    let shown = [
+        ("Rows", counts.source_rows, true),
+        ("Unchanged", counts.unchanged, false),
+        ("No value", counts.no_value, false),
+        ("Planned", counts.planned, true),
+        ("Confirmed", counts.confirmed, true),
+        ("Altered", counts.altered, false),
+        ("Rejected", counts.rejected, false),
+        ("Unknown", counts.unknown, false),
+        ("Deferred", counts.deferred, false),
+        ("Still rejected", counts.still_rejected, false),
+        ("Acknowledged", counts.acknowledged, false),
+        ("Invalid rows", counts.invalid, false),
+        ("Orphans", counts.orphans, false),
+        ("Requests", counts.requests, true),
+    ];
+    html! {
+        @if run.kind == "sync" {
+            dl.counts {
+                @for (name, count, is_always) in shown {
+                    @if is_always || count > 0 { div { dt { (name) } dd { (number(count)) } } }
+                }
+            }
+        }
+    }
+}
+
+fn failures(name: &str, shown: &Shown, now: DateTime<Utc>) -> Markup {
+    let counts = &shown.run.counts;
+    let listed: i64 = shown.failures.iter().map(|group| group.rows).sum();
+    let silent = counts.deferred > 0 && !shown.failures.iter().any(|group| group.outcome == "deferred");
+    html! {
+        @if !shown.failures.is_empty() || counts.rejected + counts.unknown > listed || silent {
+            section {
+                h2 { "Not confirmed" }
+                @if !shown.failures.is_empty() {
+                    (groups::reasons("Changes that are not confirmed, by reason", &shown.failures, Counted::Changes, |key| groups::customer(name, key.customer_id), now))
+                }
+                @if counts.planned > COUNTED_MAX && counts.rejected + counts.unknown > listed {
+                    p.note {
+                        "Only the first " (counted(COUNTED_MAX, "change")) " of the plan were looked at: "
+                        code { "attrsync runs " (shown.run.id) } " lists every failure."
+                    }
+                }
+                @if silent && shown.run.finished_at.is_some() {
+                    p.note { (counted(counts.deferred, "change")) " were not sent. The next sync plans them again." }
+                }
+            }
+        }
+        @if !shown.invalid.is_empty() {
+            section {
+                h2 { "Invalid rows" }
+                (groups::reasons("Rows that cannot be sent, by reason", &shown.invalid, Counted::Rows, |key| groups::customer(name, key.customer_id), now))
+                @if counts.invalid > crate::record::INVALID_ROWS_KEPT {
+                    p.note { "The run had " (number(counts.invalid)) " invalid rows and kept " (number(crate::record::INVALID_ROWS_KEPT)) " of them." }
+                }
+            }
+        }
+    }
+}
+
+fn edits(name: &str, edits: &[BeliefEditRow], names: &BTreeMap<i64, String>) -> Markup {
+    let columns = [
+        ("Edit", Kind::Text),
+        ("Customer", Kind::Text),
+        ("Attribute", Kind::Text),
+        ("Entries", Kind::Number),
+        ("Reason", Kind::Text),
+    ];
+    let row = |edit: &BeliefEditRow| {
+        vec![
+            html! { (edit.edit.replace('_', " ")) },
+            html! { @match edit.customer_id { Some(id) => (groups::customer(name, id)), None => span.none { "any" } } },
+            html! { @match edit.attribute_id { Some(id) => (groups::attribute(id, names)), None => span.none { "any" } } },
+            html! { (number(edit.count)) },
+            reason(Some(&edit.reason)),
+        ]
+    };
+    html! {
+        @if !edits.is_empty() {
+            section {
+                h2 { "Belief edits" }
+                (table("Belief edits", &columns, &edits.iter().map(row).collect::<Vec<_>>()))
+                @if i64::try_from(edits.len()).is_ok_and(|rows| rows == LIST_ROWS) {
+                    p.note { "Only the first " (number(LIST_ROWS)) " are listed." }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The status site over real HTTP, with a scheduler that is simulated, on both ledgers.
+
+mod access;
+mod client;
+mod fixture;
+mod html;
+mod pages;
+mod probes;
