@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench diff -- [ROWS]` (1,000,000 unless given). Starts a Postgres of its own, fills a table and both
 //! ledgers, and measures each case in turn, several rounds; the medians are printed with the peak memory of each case.
+//! The syncs that end by the digest are whole runs, from opening the run to closing it.
 //! Then whole syncs of every value, planned, saved and stopped a second later, whose memory includes the sandbox's.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
@@ -59,6 +60,7 @@ async fn main() {
     line("ordered COPY, by the server to nowhere", nowhere, copy);
     let two = median(rounds, async || bench.copy_twice().await).await;
     line("two ordered COPYs, beside each other", two, copy);
+    bench.by_digest(&path, rows, rounds).await;
     for percent in [0, 1, 100] {
         bench.change(&path, percent).await;
         let sqlite = open_sqlite(&path).await;
@@ -143,6 +145,45 @@ impl Bench {
         let copy = format!("{ORDERED} '/dev/null' (format binary)");
         connection.execute(AssertSqlSafe(copy)).await.expect("a COPY");
         started.elapsed()
+    }
+
+    /// Measures the syncs of an unchanged table after a first one, which compares all rows and keeps their digest.
+    async fn by_digest(&self, path: &Path, rows: u64, rounds: usize) {
+        let sqlite = open_sqlite(path).await;
+        let ledgers: [(&str, &dyn Ledger); 2] = [("SQLite", &sqlite), ("Postgres", &self.postgres)];
+        for (name, ledger) in ledgers {
+            forget_peak();
+            let compared = self.sync_unchanged(ledger, rows, false).await;
+            let bare = self.copy_ordered().await;
+            print_line(&format!("sync, unchanged, {name} ledger"), compared, bare, peak_mib());
+            let (mut times, mut bare) = (Vec::new(), Vec::new());
+            let mut peak = 0;
+            for _ in 0..rounds {
+                bare.push(self.copy_ordered().await);
+                forget_peak();
+                times.push(self.sync_unchanged(ledger, rows, true).await);
+                peak = peak.max(peak_mib());
+            }
+            print_line(
+                &format!("sync, unchanged by digest, {name} ledger"),
+                middle(times),
+                middle(bare),
+                peak,
+            );
+        }
+    }
+
+    async fn sync_unchanged(&self, ledger: &dyn Ledger, rows: u64, by_digest: bool) -> Duration {
+        let (clock, progress) = (&SystemClock, &|_| {});
+        let (waits, destination) = (&Waits::default(), &self.destination);
+        let ports = Ports { source: &self.source, ledger, destination, clock, progress, waits };
+        let (_ask, stop) = watch::channel(false);
+        let started = Instant::now();
+        let report = engine::sync(ports, &self.push, &Options::default(), stop).await.expect("a run");
+        let took = started.elapsed();
+        assert_eq!((report.status, report.by_digest), (RunStatus::Succeeded, by_digest), "{report:?}");
+        assert_eq!(report.counts.unchanged as u64, rows);
+        took
     }
 
     async fn diff(&self, ledger: &dyn LedgerReader, rows: u64, percent: u64) -> Duration {

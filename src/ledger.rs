@@ -4,6 +4,7 @@
 
 pub mod audit;
 
+mod by_digest;
 mod cells;
 mod cold;
 mod entry_extras;

@@ -158,7 +158,19 @@ impl Sections {
         section.called("guard").flag("enabled");
         let schedule = schedule::read(section.called("schedule"));
         let on_change = schedule::read_on_change(section.called("schedule"));
-        Ok(Self { name, schedule, on_change, source, store, access_token, ledger, push, notify, serve, problems })
+        Ok(Self {
+            name,
+            schedule,
+            on_change,
+            source,
+            store,
+            access_token,
+            ledger,
+            push,
+            notify,
+            serve,
+            problems,
+        })
     }
 }
 

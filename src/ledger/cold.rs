@@ -9,7 +9,7 @@ use super::statements::*;
 use super::{CustomerToCheck, LOST_LOCK, NewRun, Result};
 use crate::record::{
     Action, BeliefEdit, Change, Claimed, Counts, CustomerState, EditKind, FINISHED_TIMES_MAX, Key, KeyScope,
-    KnownAttribute, KnownDigest, MissedTimes, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
+    KnownAttribute, MissedTimes, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
 };
 use crate::record::{DatedSize, RequestSizes};
 
@@ -192,55 +192,6 @@ pub(super) async fn seal_plan(
         }
     }
     steps.push(statement!(DISCARD_OLD_INVALID_ROWS, store_id));
-    session.write("complete the plan", Some(fence), steps).await.map(drop)
-}
-
-pub(super) async fn known_digest(session: &dyn Rows, fence: Fence) -> Result<Option<KnownDigest>> {
-    let statement = statement!(KNOWN_DIGEST, fence.store_id, fence.run_id);
-    let rows = session.rows("read the digest of the run before", statement).await?;
-    let known = rows.into_iter().next().map(|row| {
-        let mut row = Cells::of(row);
-        Ok(KnownDigest {
-            run_id: row.int()?,
-            digest: row.text()?,
-            counts: Counts {
-                source_rows: row.int()?,
-                no_value: row.int()?,
-                unchanged: row.int()?,
-                still_rejected: row.int()?,
-                acknowledged: row.int()?,
-                invalid: row.int()?,
-                orphans: row.int()?,
-                ..Counts::default()
-            },
-            compared_at: row.time()?,
-        })
-    });
-    known.transpose()
-}
-
-pub(super) async fn seal_by_digest(
-    session: &dyn Sql,
-    fence: Fence,
-    same_as: i64,
-    at: DateTime<Utc>,
-) -> Result<()> {
-    let Fence { store_id, run_id } = fence;
-    let rows = session.rows("read the run before", statement!(COUNTS_BY_DIGEST, same_as)).await?;
-    let mut row = Cells::of(rows.into_iter().next().ok_or_else(|| unexpected("a run"))?);
-    let mut cells = vec![Param::from(run_id), Param::from(at)];
-    for _ in 0..8 {
-        cells.push(row.int()?.into());
-    }
-    cells.extend([row.maybe_text()?.as_deref().into(), 1.into()]);
-    let mut digest = digest_of(&cells);
-    if let Some(invalid_rows_of) = row.maybe_int()? {
-        digest += &row_digest!(run_id, invalid_rows_of);
-    }
-    let steps = vec![
-        statement!(SEAL_BY_DIGEST, run_id, same_as, at, digest.as_str()),
-        statement!(DISCARD_OLD_INVALID_ROWS, store_id),
-    ];
     session.write("complete the plan", Some(fence), steps).await.map(drop)
 }
 

@@ -20,7 +20,7 @@ use sqlx::PgConnection;
 
 use super::row_digest::new_store;
 use super::sql::Fence;
-use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
+use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold};
 use crate::config::Secret;
 use crate::failpoint;
 use crate::record::{
@@ -159,11 +159,11 @@ impl Ledger for PostgresLedger {
     }
 
     async fn known_digest(&self, run_id: i64) -> Result<Option<KnownDigest>> {
-        cold::known_digest(&self.writer, self.fence(run_id)).await
+        by_digest::known_digest(&self.writer, self.fence(run_id)).await
     }
 
     async fn seal_by_digest(&self, run_id: i64, same_as: i64, at: DateTime<Utc>) -> Result<()> {
-        cold::seal_by_digest(&self.writer, self.fence(run_id), same_as, at).await
+        by_digest::seal_by_digest(&self.writer, self.fence(run_id), same_as, at).await
     }
 
     async fn planned(

@@ -33,7 +33,7 @@ pub(crate) use self::open::{in_memory, known_migrations, refuse_incomplete};
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;
-use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, cold};
+use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold};
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KnownAttribute,
     KnownDigest, MissedTimes, PlannedChange, RunStatus, StoreName, WaitTotal,
@@ -167,11 +167,11 @@ impl Ledger for SqliteLedger {
     }
 
     async fn known_digest(&self, run_id: i64) -> Result<Option<KnownDigest>> {
-        cold::known_digest(&self.writer, self.fence(run_id)).await
+        by_digest::known_digest(&self.writer, self.fence(run_id)).await
     }
 
     async fn seal_by_digest(&self, run_id: i64, same_as: i64, at: DateTime<Utc>) -> Result<()> {
-        cold::seal_by_digest(&self.writer, self.fence(run_id), same_as, at).await
+        by_digest::seal_by_digest(&self.writer, self.fence(run_id), same_as, at).await
     }
 
     async fn planned(
