@@ -120,8 +120,8 @@ pub enum Body {
     Partial {
         /// The values.
         echoes: Vec<Echo>,
-        /// The errors, as those of [`Body::Problem`].
-        errors: Vec<(String, String)>,
+        /// The errors.
+        errors: Vec<ErrorFields>,
     },
     /// An error in the API's shape.
     Problem {
@@ -140,6 +140,10 @@ pub enum Body {
     /// Anything else (HTML, an empty body, JSON of another shape), cut to its first 2 KiB.
     Unreadable(String),
 }
+
+/// The fields of one error in a success, each with its path and as text: `("index", "3")`, `("message", "too long")`. A
+/// path may begin with the position of an item: `("3.value", "too long")`.
+pub type ErrorFields = Vec<(String, String)>;
 
 /// How many requests a store's rate quota allows, without the share that is left to other apps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub mod words;
 use std::time::Duration;
 
 pub use self::circuit_breaker::CircuitBreaker;
-use crate::destination::{Body, Echo, Response};
+use crate::destination::{Body, Echo, ErrorFields, Response};
 use crate::record::RequestOutcome;
 
 /// The longest wait at once that a store can ask for.
@@ -29,7 +29,7 @@ pub enum Meaning<'a> {
         /// The echoes.
         echoes: &'a [Echo],
         /// The errors.
-        errors: &'a [(String, String)],
+        errors: &'a [ErrorFields],
     },
     /// 2xx with a body that shows nothing: read the values back.
     Unreadable,
@@ -88,7 +88,7 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
         (400 | 422, Body::Problem { title, errors }) if is_about_size(title, errors) => {
             Meaning::TooLarge { by_the_store: true }
         }
-        (400 | 422, Body::Problem { errors, .. }) => Meaning::Refused(named(errors, items)),
+        (400 | 422, Body::Problem { errors, .. }) => Meaning::Refused(item_errors::positions(errors, items)),
         (403 | 404 | 406, Body::Unreadable(_)) => Meaning::Filtered(received.status),
         (429, _) => Meaning::Limited(asked_wait(response)),
         (408 | 409 | 423, _) => Meaning::InDoubt,
@@ -110,6 +110,7 @@ pub fn asked_wait(response: &Response) -> Option<Duration> {
 pub const fn advice(status: u16) -> &'static str {
     match status {
         401 => "the store does not accept the access token: set [store] access_token to a valid one",
+        402 => "the store's trial or plan has ended: look at its account in the control panel",
         403 => {
             "the access token lacks a scope: give its API account `Customers: modify` (store_v2_customers); \
              a plan limit of the store can be the cause too"
@@ -131,16 +132,6 @@ fn is_about_size(title: &str, errors: &[(String, String)]) -> bool {
     // An error of an item is about the item.
     errors.iter().all(|(field, _)| words::position(field).is_none())
         && std::iter::once(title).chain(errors.iter().map(|(_, text)| text.as_str())).any(words::limit_items)
-}
-
-/// The items that a refusal names by the position in their field, rising. A position that the batch does not have names
-/// nothing.
-fn named(errors: &[(String, String)], items: usize) -> Vec<usize> {
-    let position = |(field, _): &(String, String)| words::position(field);
-    let mut named: Vec<usize> = errors.iter().filter_map(position).filter(|index| *index < items).collect();
-    named.sort_unstable();
-    named.dedup();
-    named
 }
 
 /// Returns the size to try after a request of `carried` values was refused for its size. `known` is the size that was

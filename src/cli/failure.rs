@@ -192,6 +192,7 @@ pub(super) fn store_hint(error: &ReadError) -> &'static str {
             "the token may not do this: give its API account the scope Customers: modify (store_v2_customers), \
              and use the new token"
         }
+        402 => advice(402),
         404 => {
             "there is no such store: check [store] hash (as in https://store-HASH.mybigcommerce.com, only HASH) \
              and api_url"
@@ -199,6 +200,9 @@ pub(super) fn store_hint(error: &ReadError) -> &'static str {
         407 => "the proxy asks for a log-in: write it into HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT)",
         429 => "other apps use up the store's quota: try again in a minute",
         511 => "the network asks for a log-in before it lets this machine out",
+        200 if matches!(received.body, Body::Problem { .. }) => {
+            "the store sent errors in place of its list: try again, then ask BigCommerce with the request id"
+        }
         status @ 300..=399 => advice(status),
         500..=599 => "the store is having problems: try again, and see status.bigcommerce.com",
         _ if matches!(received.body, Body::Unreadable(_)) => {
@@ -257,6 +261,7 @@ mod tests {
     fn refused_access_is_explained() {
         for (status, word) in [
             (401, "access_token"),
+            (402, "plan"),
             (403, "scope"),
             (404, "hash"),
             (407, "HTTPS_PROXY"),

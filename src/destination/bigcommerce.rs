@@ -1,7 +1,7 @@
 //! A BigCommerce store over HTTP.
 //!
-//! [`client`] sends one request over HTTP, maybe through a [`proxy`]; [`connection`] explains why that failed. [`wire`] and [`problem`] read the response's body (with [`tree`]), [`headers`]
-//! its headers. [`mask`] removes the token from both.
+//! [`client`] sends one request over HTTP, maybe through a [`proxy`]; [`connection`] explains why that failed. [`wire`],
+//! [`success`] and [`problem`] read the response's body (with [`tree`]), [`headers`] its headers. [`mask`] removes the token from both.
 //! [`pacing`] is the rate limiter, with the accounting of [`quota`]. [`paging`] reads the pages of a list.
 //! [`transport`] is the port that carries requests: HTTP, or a sandbox in the simulation.
 
@@ -16,6 +16,7 @@ pub(crate) mod problem;
 mod proxy;
 pub(crate) mod quota;
 pub(crate) mod transport;
+mod success;
 mod tree;
 pub(crate) mod wire;
 
@@ -32,6 +33,7 @@ use self::mask::Mask;
 use self::pacing::Pacer;
 pub use self::proxy::UnusableProxy;
 use self::transport::{PacedTransport, RawResponse, Transport};
+use self::tree::Tree;
 use super::{Allowance, Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
 use crate::record::{Key, StoreName};
 use crate::waits::Waits;
@@ -99,7 +101,7 @@ impl Destination for BigCommerce {
                 Response::Received(HttpResponse { status, request_id, wait, body: Body::Redirect { to } })
             }
             Ok(RawResponse { status, request_id, wait, text, .. }) => {
-                let body = match wire::upsert_response(status, &text, &self.transport.mask) {
+                let body = match wire::upsert_response(status, &text, items.len(), &self.transport.mask) {
                     Body::Problem { title, errors } => {
                         let title = mask::without_values(&title, items.iter().map(|item| item.value));
                         Body::Problem { title, errors }
@@ -123,8 +125,8 @@ impl Destination for BigCommerce {
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
-        paging::all_pages(&self.transport, "/customers/attributes", paging::ATTRIBUTES_MAX, wire::attribute)
-            .await
+        let read = |item: &Tree<'_>| wire::attribute(item, &self.transport.mask);
+        paging::all_pages(&self.transport, "/customers/attributes", paging::ATTRIBUTES_MAX, read).await
     }
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {

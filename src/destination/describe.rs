@@ -12,7 +12,8 @@ impl Response {
     pub fn describe(&self) -> String {
         let Self::Received(HttpResponse { status, body, .. }) = self else { return self.to_string() };
         let mut words = match body {
-            Body::Echoes(_) | Body::Partial { .. } => format!("{status}"),
+            Body::Echoes(_) => format!("{status}"),
+            Body::Partial { errors, .. } => words(*status, "", &errors.concat()),
             Body::Redirect { .. } | Body::Invalid(_) => self.to_string(),
             Body::Unreadable(excerpt) if excerpt.trim().is_empty() => format!("{status} with an empty body"),
             Body::Unreadable(excerpt) if let Some(title) = page_title(excerpt) => {
@@ -22,13 +23,7 @@ impl Response {
                 let line = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
                 format!("{status} with a body that is not one of this API: {line}")
             }
-            Body::Problem { title, errors } => {
-                let details: Vec<_> = errors.iter().map(|(field, text)| format!("{field}: {text}")).collect();
-                let parts = [status.to_string(), title.trim().to_owned(), details.join("; ")];
-                let parts: Vec<_> =
-                    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
-                parts.join(" · ")
-            }
+            Body::Problem { title, errors } => words(*status, title, errors),
         };
         words.truncate(words.floor_char_boundary(WORDS_MAX));
         words
@@ -72,8 +67,8 @@ impl Response {
         }
     }
 
-    /// Returns the response to a read in a few words. It may have the title of a page, because a read sends no values
-    /// that the page could repeat. With the store's id of the request.
+    /// Returns the response to a read in a few words. It has the store's words, or the title of a page, because a read
+    /// sends no values that they could repeat. With the store's id of the request.
     pub(super) fn to_read(&self) -> String {
         self.with_request_id(match self {
             Self::Received(HttpResponse { status, body: Body::Unreadable(excerpt), .. }) => {
@@ -83,9 +78,21 @@ impl Response {
                     None => status.to_string(),
                 }
             }
+            Self::Received(HttpResponse { body: Body::Problem { .. }, .. }) => self.describe(),
             _ => self.to_string(),
         })
     }
+}
+
+/// Joins a status with what the body says.
+fn words(status: u16, title: &str, errors: &[(String, String)]) -> String {
+    let detail = |(field, text): &(String, String)| match field.as_str() {
+        "" => text.clone(),
+        field => format!("{field}: {text}"),
+    };
+    let details: Vec<_> = errors.iter().map(detail).collect();
+    let parts = [status.to_string(), title.trim().to_owned(), details.join("; ")];
+    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" · ")
 }
 
 /// Returns the title of an HTML page.

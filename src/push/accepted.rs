@@ -2,7 +2,7 @@
 
 use super::batch::ReadBack;
 use super::{Action, Notice, Now, Push};
-use crate::destination::{Echo, ReadError};
+use crate::destination::{Echo, ErrorFields, ReadError};
 use crate::record::{ChangeOutcome, Key, PlannedChange, RequestOutcome, Verdict};
 use crate::retry::item_errors::item_errors;
 use crate::retry::{echo, words};
@@ -14,11 +14,11 @@ impl Push {
         &mut self,
         mut read_back: ReadBack,
         echoes: &[Echo],
-        errors: &[(String, String)],
+        errors: &[ErrorFields],
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let ReadBack { request_id, batch, end, outcomes, open, refusal, .. } = &mut read_back;
+        let ReadBack { request_id, batch, end, outcomes, open, refusal, is_sent_again, .. } = &mut read_back;
         let keys: Vec<Key> = batch.changes.iter().map(|planned| planned.change.key).collect();
         let errors = item_errors(errors, &keys);
         let status = end.http_status.unwrap_or_default();
@@ -41,6 +41,11 @@ impl Push {
         }
         if !errors.unnamed.is_empty() {
             *refusal = Some(format!("{status} · {}", errors.unnamed));
+        }
+        if !errors.passing.is_empty() && refusal.is_none() && !open.is_empty() {
+            *is_sent_again = true;
+            end.outcome = RequestOutcome::InDoubt;
+            end.error = Some(batch.last_error.clone());
         }
         let keys: Vec<Key> = open.iter().map(|planned| planned.change.key).collect();
         let request_id = *request_id;
@@ -87,7 +92,7 @@ impl Push {
                 Some(words) if batch.changes.len() == 1 => self.reject(planned.change.key, words, actions),
                 _ => verdict,
             };
-            let is_open = refusal.is_some() || (read_back.unreadable_until.is_some() && !is_confirmed);
+            let is_open = refusal.is_some() || (read_back.is_sent_again && !is_confirmed);
             if is_open && !matches!(verdict, Verdict::Rejected { .. }) {
                 read_back.open.push(planned);
             } else {
@@ -97,10 +102,10 @@ impl Push {
         self.finish_accepted(read_back, now, actions);
     }
 
-    /// Has the outcomes of an accepted request committed. Changes that neither an unreadable response nor a read proved
-    /// are in doubt.
+    /// Has the outcomes of an accepted request committed. Changes that are sent again, and that no read proved, are in
+    /// doubt.
     fn finish_accepted(&mut self, read_back: ReadBack, now: Now, actions: &mut Vec<Action>) {
-        let ReadBack { request_id, mut batch, mut end, outcomes, open, refusal, unreadable_until } =
+        let ReadBack { request_id, mut batch, mut end, outcomes, open, refusal, in_doubt_until, .. } =
             read_back;
         if open.is_empty() || refusal.is_some() {
             self.responded();
@@ -126,9 +131,12 @@ impl Push {
             return;
         }
         let status = end.http_status.map_or_else(String::new, |status| status.to_string());
-        self.failed(format!("{status} without a body that can be read, and the values are not there"), now);
+        self.failed(
+            format!("{status} that confirms not all of its values, and a read does not show them"),
+            now,
+        );
         self.record_outcome(request_id, end, outcomes, &batch, actions);
-        batch.in_doubt_until = batch.in_doubt_until.max(unreadable_until);
+        batch.in_doubt_until = batch.in_doubt_until.max(Some(in_doubt_until));
         batch.changes = open;
         self.in_doubt(batch, None, now, actions);
     }

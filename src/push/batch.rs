@@ -73,13 +73,21 @@ pub(super) struct ReadBack {
     pub(super) open: Vec<PlannedChange>,
     /// The store's words, if the response has errors that name no item.
     pub(super) refusal: Option<String>,
-    /// If its response could not be read: until when the request may still be applied.
-    pub(super) unreadable_until: Option<DateTime<Utc>>,
+    /// Until when the request may still be applied.
+    pub(super) in_doubt_until: DateTime<Utc>,
+    /// Whether what is left open, and is not there when it is read back, is sent again: the response could not be read,
+    /// or has errors that may pass.
+    pub(super) is_sent_again: bool,
 }
 
 impl ReadBack {
     /// A response of which nothing was believed yet.
-    pub(super) const fn new(request_id: i64, batch: Batch, end: RequestEnd) -> Self {
+    pub(super) const fn new(
+        request_id: i64,
+        batch: Batch,
+        end: RequestEnd,
+        in_doubt_until: DateTime<Utc>,
+    ) -> Self {
         Self {
             request_id,
             batch,
@@ -87,7 +95,8 @@ impl ReadBack {
             outcomes: Vec::new(),
             open: Vec::new(),
             refusal: None,
-            unreadable_until: None,
+            in_doubt_until,
+            is_sent_again: false,
         }
     }
 }

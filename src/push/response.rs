@@ -54,15 +54,16 @@ impl Push {
         match meaning {
             Meaning::Accepted(echoes) => {
                 self.pace.accepted(took);
-                self.accepted(ReadBack::new(request_id, batch, end), echoes, &[], now, actions);
+                let read_back = ReadBack::new(request_id, batch, end, in_doubt_until);
+                self.accepted(read_back, echoes, &[], now, actions);
             }
             Meaning::Partial { echoes, errors } => {
-                self.accepted(ReadBack::new(request_id, batch, end), echoes, errors, now, actions);
+                let read_back = ReadBack::new(request_id, batch, end, in_doubt_until);
+                self.accepted(read_back, echoes, errors, now, actions);
             }
             Meaning::Unreadable => {
-                let unreadable_until = Some(in_doubt_until);
-                let read_back = ReadBack { unreadable_until, ..ReadBack::new(request_id, batch, end) };
-                self.accepted(read_back, &[], &[], now, actions);
+                let read_back = ReadBack::new(request_id, batch, end, in_doubt_until);
+                self.accepted(ReadBack { is_sent_again: true, ..read_back }, &[], &[], now, actions);
             }
             Meaning::Fatal(advice) => {
                 let outcomes = batch.outcomes(&batch.last_verdict("the run was stopped"), now);

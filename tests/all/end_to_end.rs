@@ -12,6 +12,7 @@ mod echoes;
 mod lost_lock;
 mod on_change;
 mod notify;
+mod odd_bodies;
 mod only_changes;
 mod outages;
 mod pooler;

@@ -10,28 +10,43 @@ use crate::config::Secret;
 /// Shorter tokens occur in tests only. Removing them could change unrelated text.
 const TOKEN_MIN: usize = 8;
 
-/// The token that no text may show.
+/// The token that no message may show: as it is, and in the forms that it takes within a text in base64.
 #[derive(Debug, Clone)]
-pub(crate) struct Mask(Secret);
+pub(crate) struct Mask(Vec<Secret>);
 
 impl Mask {
     /// A mask of this token.
-    pub(crate) const fn new(token: Secret) -> Self {
-        Self(token)
+    pub(crate) fn new(token: Secret) -> Self {
+        if token.expose().len() < TOKEN_MIN {
+            return Self(Vec::new());
+        }
+        let in_base64: Vec<Secret> =
+            (0..3).map(|before| Secret::new(base64_within(token.expose().as_bytes(), before))).collect();
+        Self([token].into_iter().chain(in_base64).collect())
     }
 
-    /// Replaces the token by `***`, in either case of its letters, and also if some of its characters are escaped as
-    /// JSON, HTML or a URL escapes them.
+    /// Replaces the token by `***`, in either case of its letters, also if line breaks divide it, and if some of its
+    /// characters are escaped as JSON, HTML or a URL escapes them. For messages only: a value that equals the token is a
+    /// value.
     pub(crate) fn clean<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
-        let (text, token) = (text.into(), self.0.expose());
-        if token.len() < TOKEN_MIN || text.len() < token.len() {
-            return text;
-        }
-        match replace(&text, token, "***", |_, _| true) {
-            Some(clean) => Cow::Owned(clean),
-            None => text,
-        }
+        self.0.iter().fold(text.into(), |text, form| {
+            match replace(&text, form.expose(), "***", |_, _| true) {
+                Some(clean) => Cow::Owned(clean),
+                None => text,
+            }
+        })
     }
+}
+
+/// Returns the part of a text in base64 that these bytes alone determine, if `before` more bytes than a multiple of three
+/// come before them.
+fn base64_within(bytes: &[u8], before: usize) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bit = |at: usize| (bytes[at / 8 - before] >> (7 - at % 8)) & 1;
+    let first = (before * 8).div_ceil(6);
+    let last = (before + bytes.len()) * 8 / 6;
+    let digit = |at: usize| (at * 6..at * 6 + 6).fold(0, |digit, at| (digit << 1) | bit(at));
+    (first..last).map(|at| char::from(DIGITS[usize::from(digit(at))])).collect()
 }
 
 /// Replaces the values of a request by `…` in a title of the store, because titles are shown where values must not be.
@@ -63,15 +78,39 @@ fn replace(text: &str, secret: &str, by: &str, accept: impl Fn(&str, &str) -> bo
     (kept > 0).then_some(clean)
 }
 
-/// Returns the length of what is secret at the beginning of the text, if it is there.
+/// Returns the length of what is secret at the beginning of the text, if it is there. Line breaks may divide it.
 fn length(text: &str, secret: &str) -> Option<usize> {
     let mut rest = text;
-    for expected in secret.chars() {
-        let matches = |c: char| c.eq_ignore_ascii_case(&expected);
-        let escaped = escaped(rest).filter(|(found, _)| matches(*found)).map(|(_, rest)| rest);
-        rest = escaped.or_else(|| rest.strip_prefix(matches))?;
+    for (at, expected) in secret.chars().enumerate() {
+        rest = without_first(rest, expected)
+            .or_else(|| without_first(after_line_break(rest).filter(|_| at > 0)?, expected))?;
     }
     Some(text.len() - rest.len())
+}
+
+/// The text behind this character, in either case and maybe escaped, if it begins with it.
+fn without_first(text: &str, expected: char) -> Option<&str> {
+    let matches = |c: char| c.eq_ignore_ascii_case(&expected);
+    let escaped = escaped(text).filter(|(found, _)| matches(*found)).map(|(_, rest)| rest);
+    escaped.or_else(|| text.strip_prefix(matches))
+}
+
+/// The text behind the white space at its beginning, if that has a line break, which may be escaped. The next line may
+/// be indented.
+fn after_line_break(text: &str) -> Option<&str> {
+    let (mut rest, mut is_broken) = (text, false);
+    loop {
+        let (found, next) = match escaped(rest) {
+            Some((found, next)) => (if found == 'n' || found == 'r' { '\n' } else { found }, next),
+            None => (rest.chars().next()?, rest.get(1..).unwrap_or_default()),
+        };
+        match found {
+            '\n' | '\r' => is_broken = true,
+            ' ' | '\t' => {}
+            _ => return is_broken.then_some(rest),
+        }
+        rest = next;
+    }
 }
 
 /// Reads an escaped character at the beginning of the text, and returns it with the text behind it.
@@ -147,6 +186,26 @@ mod tests {
             assert_eq!(clean(token, text), "***", "{token} in {text}");
             assert_eq!(clean(token, &format!("é {text} and {text}.")), "é *** and ***.");
             assert_eq!(clean(token, &format!("{}{text}", &token[..3])), format!("{}***", &token[..3]));
+        }
+    }
+
+    #[test]
+    fn promise_11_the_token_is_masked_if_lines_are_broken_in_it() {
+        for text in ["tok_s\n3cret", "tok_\r\n  s3cret", r"tok_\ns3cret", "tok_%0As3cret", "tok&#10;_s3cret"]
+        {
+            assert_eq!(clean("tok_s3cret", &format!("a {text} b")), "a *** b", "{text:?}");
+        }
+        assert_eq!(clean("tok_s3cret", "tok_ s3cret"), "tok_ s3cret");
+    }
+
+    #[test]
+    fn promise_11_the_token_is_masked_in_base64() {
+        // "tok_s3cret", and with "u:" and "us:" before and "!" behind it.
+        for text in
+            ["dG9rX3MzY3JldA==", "dTp0b2tfczNjcmV0IQ==", "dXM6dG9rX3MzY3JldCE=", "dG9rX3Mz\r\nY3JldA=="]
+        {
+            let shown = clean("tok_s3cret", &format!("got {text}."));
+            assert!(shown.contains("***") && shown.len() <= "got dXM6***dCE=.".len(), "{text}: {shown}");
         }
     }
 

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 
 use super::mask::Mask;
-use super::problem;
 use super::transport::{PacedTransport, RawResponse};
 use super::tree::Tree;
 use super::wire::{self, Page};
+use super::{problem, success};
 use crate::destination::{Body, HttpResponse, ReadError, Response};
 use crate::record::Key;
 
@@ -69,7 +69,7 @@ pub(super) async fn all_pages<T: PartialEq>(
     Err(invalid(format!("the list has more than {most} items")))
 }
 
-/// Reads the page of a 200, if every item can be read.
+/// Reads the page of a 200, if every item can be read and no error is beside them.
 fn readable<T>(
     received: RawResponse,
     mask: &Mask,
@@ -79,12 +79,14 @@ fn readable<T>(
     let body = if let Some(to) = redirect {
         Body::Redirect { to }
     } else if status == 200 {
-        match wire::page(&text, mask, read) {
+        let errors = success::errors_beside_list(&text, mask);
+        match wire::page(&text, read) {
+            _ if !errors.is_empty() => Body::Problem { title: String::new(), errors },
             Some(page) if page.unread == 0 => return Ok(page),
             _ => problem::unreadable(&text, mask),
         }
     } else {
-        problem::error_body(&text, mask)
+        problem::error_body(status, &text, mask)
     };
     Err(ReadError(Response::Received(HttpResponse { status, request_id, wait, body })))
 }

@@ -21,9 +21,11 @@ const ERRORS_MAX: usize = 500;
 /// The size of all errors that are kept, in bytes, besides the last one.
 const ERRORS_SIZE_MAX: usize = 64 * 1024;
 
-/// Reads the body of a response that is no success.
-pub(crate) fn error_body(text: &str, mask: &Mask) -> Body {
-    problem(text, mask).unwrap_or_else(|| unreadable(text, mask))
+/// Reads the body of a response of this status, which is no success.
+pub(crate) fn error_body(status: u16, text: &str, mask: &Mask) -> Body {
+    let problem =
+        if text.trim_start().starts_with('[') { listed(text, mask) } else { problem(status, text, mask) };
+    problem.unwrap_or_else(|| unreadable(text, mask))
 }
 
 /// The beginning of a body that cannot be read.
@@ -32,64 +34,78 @@ pub(super) fn unreadable(text: &str, mask: &Mask) -> Body {
 }
 
 /// Reads an error in the API's shape: an object with a title, a detail or errors. One that was cut is read up to its
-/// end.
-fn problem(text: &str, mask: &Mask) -> Option<Body> {
-    let (body, extent) = tree::object(text, mask);
+/// end. A 400 or 422 may have an `error` instead, as those of gateways have: it is about the request in any case.
+fn problem(status: u16, text: &str, mask: &Mask) -> Option<Body> {
+    let (body, extent) = tree::object(text);
     if extent == Extent::Invalid {
         return None;
     }
     let (title, detail) = (body.get("title").and_then(Tree::text), body.get("detail").and_then(Tree::text));
-    let errors = body.get("errors");
+    let error = || body.get("error").filter(|_| matches!(status, 400 | 422));
+    let errors = body.get("errors").or_else(error);
     if title.is_none() && detail.is_none() && errors.is_none() {
         return None;
     }
     let title: Vec<_> = [title, detail].into_iter().flatten().filter(|text| !text.is_empty()).collect();
-    Some(Body::Problem { title: excerpt(&title.join(": ")), errors: errors.map(scalars).unwrap_or_default() })
+    let errors = errors.map(|errors| Scalars::new(mask).of(errors, "")).unwrap_or_default();
+    Some(Body::Problem { title: excerpt(&mask.clean(title.join(": "))), errors })
 }
 
-/// Reads the errors in the body of a success; `None` if it has none. A body that reports another status,
-/// such as 503, is no such success.
-pub(super) fn of_success(text: &str, mask: &Mask) -> Option<Vec<(String, String)>> {
-    if !text.contains("\"errors\"") {
+/// Reads the list of errors of the V2 API: `[{"status":400,"message":"…","details":{…}}]`.
+fn listed(text: &str, mask: &Mask) -> Option<Body> {
+    let object = format!("{{\"errors\":{text}}}");
+    let (body, _) = tree::object(&object);
+    let Tree::List(entries) = body.get("errors")? else { return None };
+    let is_error = |entry: &Tree<'_>| {
+        let status = entry.get("status").and_then(Tree::integer);
+        status.is_some_and(|status| (400..600).contains(&status)) && entry.get("message").is_some()
+    };
+    if entries.is_empty() || !entries.iter().all(is_error) {
         return None;
     }
-    let (body, extent) = tree::object(text, mask);
-    let status = body.get("status").and_then(Tree::integer);
-    let is_about_items = matches!(status, None | Some(200..=299 | 400 | 422));
-    if extent == Extent::Invalid || !is_about_items {
-        return None;
-    }
-    body.get("errors").map(scalars).filter(|errors| !errors.is_empty())
+    let messages = entries.iter().filter_map(|entry| entry.get("message")?.text());
+    let title = messages.take(ERRORS_MAX).collect::<Vec<_>>().join("; ");
+    let mut scalars = Scalars::new(mask);
+    let details = entries.iter().filter_map(|entry| entry.get("details"));
+    let errors = details.flat_map(|details| scalars.of(details, "")).collect();
+    Some(Body::Problem { title: excerpt(&mask.clean(title)), errors })
 }
 
-/// Returns the scalars of a tree, each with its path and as text: for `{"0": {"value": "too long"}}`, the scalar
-/// `("0.value", "too long")`. A path has no index of an array, because it could be taken for an item's index.
-fn scalars(tree: &Tree<'_>) -> Vec<(String, String)> {
-    let mut scalars = Scalars { found: Vec::new(), size: 0 };
-    scalars.collect(tree, &mut String::new());
-    scalars.found
-}
-
-struct Scalars {
-    found: Vec<(String, String)>,
+/// Reads the scalars of trees, each with its path and as text: of `{"0": {"value": "too long"}}`, the scalar
+/// `("0.value", "too long")`. A path has no index of an array, because it could be taken for an item's index. The token
+/// is masked before a text is cut.
+pub(super) struct Scalars<'m> {
+    mask: &'m Mask,
+    count: usize,
     size: usize,
 }
 
-impl Scalars {
-    fn collect(&mut self, tree: &Tree<'_>, path: &mut String) {
-        if self.found.len() >= ERRORS_MAX || self.size >= ERRORS_SIZE_MAX {
+impl<'m> Scalars<'m> {
+    pub(super) const fn new(mask: &'m Mask) -> Self {
+        Self { mask, count: 0, size: 0 }
+    }
+
+    /// Returns the scalars of a tree at this path, as far as there is room for them.
+    pub(super) fn of(&mut self, tree: &Tree<'_>, path: &str) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        self.collect(tree, &mut path.to_owned(), &mut found);
+        found
+    }
+
+    fn collect(&mut self, tree: &Tree<'_>, path: &mut String, found: &mut Vec<(String, String)>) {
+        if self.count >= ERRORS_MAX || self.size >= ERRORS_SIZE_MAX {
             return;
         }
         let text = match tree {
-            Tree::List(items) => return items.iter().for_each(|item| self.collect(item, path)),
+            Tree::List(items) => return items.iter().for_each(|item| self.collect(item, path, found)),
             Tree::Map(fields) => {
                 for (name, value) in fields {
                     let outer = path.len();
                     if (1..FIELD_MAX).contains(&outer) {
                         path.push('.');
                     }
-                    path.push_str(cut(name, FIELD_MAX.saturating_sub(path.len())));
-                    self.collect(value, path);
+                    path.push_str(cut(&self.mask.clean(&**name), FIELD_MAX.saturating_sub(path.len())));
+                    self.collect(value, path, found);
                     path.truncate(outer);
                 }
                 return;
@@ -97,12 +113,13 @@ impl Scalars {
             Tree::Null => Cow::Borrowed(""),
             Tree::Bool(value) => Cow::Owned(value.to_string()),
             Tree::Number(number) => Cow::Owned(number.to_string()),
-            Tree::Text(text) => Cow::Borrowed(&**text),
+            Tree::Text(text) => self.mask.clean(&**text),
         };
         if !(path.is_empty() && text.is_empty()) {
             let scalar = (excerpt(path), excerpt(&text));
+            self.count += 1;
             self.size += scalar.0.len() + scalar.1.len();
-            self.found.push(scalar);
+            found.push(scalar);
         }
     }
 }

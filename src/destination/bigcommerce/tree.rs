@@ -9,8 +9,6 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use super::mask::Mask;
-
 /// The largest number of values and names that are kept of a body. 500 values with all their fields have 10,000.
 const NODES_MAX: usize = 50_000;
 
@@ -68,9 +66,9 @@ pub(super) enum Extent {
 
 /// Reads a body that is an object, as far as it can be read. The fields before an error are kept. The value of a field
 /// that was not read to its end is null.
-pub(super) fn object<'a>(text: &'a str, mask: &Mask) -> (Tree<'a>, Extent) {
+pub(super) fn object(text: &str) -> (Tree<'_>, Extent) {
     let (mut fields, mut left) = (Vec::new(), NODES_MAX);
-    let seed = TreeSeed { mask, left: &mut left };
+    let seed = TreeSeed { left: &mut left };
     let mut json = serde_json::Deserializer::from_str(text);
     let read = json.deserialize_map(Object { seed, fields: &mut fields }).and_then(|()| json.end());
     let extent = match read {
@@ -100,21 +98,15 @@ impl<'de> Visitor<'de> for Object<'_, '_, 'de> {
 }
 
 /// Reads a tree of at most `left` values. What exceeds them is skipped, so a tree takes a bounded amount of memory.
-/// The token is masked in every text.
 struct TreeSeed<'s> {
-    mask: &'s Mask,
     left: &'s mut usize,
 }
 
 impl TreeSeed<'_> {
-    fn text<'de>(&self, text: Cow<'de, str>) -> Tree<'de> {
-        Tree::Text(self.mask.clean(text))
-    }
-
     /// The seed of a value within this one; `None` if the tree has no room for it.
     fn inner(&mut self) -> Option<TreeSeed<'_>> {
         *self.left = self.left.checked_sub(1)?;
-        Some(TreeSeed { mask: self.mask, left: self.left })
+        Some(TreeSeed { left: self.left })
     }
 
     /// Reads the fields of an object, as long as there is room.
@@ -173,11 +165,11 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Tree<'de>, E> {
-        Ok(self.text(Cow::Borrowed(value)))
+        Ok(Tree::Text(Cow::Borrowed(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Tree<'de>, E> {
-        Ok(self.text(Cow::Owned(value.to_owned())))
+        Ok(Tree::Text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_unit<E>(self) -> Result<Tree<'de>, E> {
@@ -206,11 +198,6 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
-
-    fn read(text: &str) -> (Tree<'_>, Extent) {
-        object(text, &Mask::new(Secret::new("")))
-    }
 
     #[test]
     fn the_fields_before_an_error_are_kept() {
@@ -222,7 +209,7 @@ mod tests {
             ("", "[]", Extent::Cut),
             ("[1]", "[]", Extent::Invalid),
         ] {
-            let (tree, found) = read(text);
+            let (tree, found) = object(text);
             assert_eq!((format!("{tree:?}"), found), (format!("Map({fields})"), extent), "{text}");
         }
     }
@@ -238,11 +225,11 @@ mod tests {
         }
         for part in ["0,", "{},", r#"{"":0},"#, "[[[]]],", r#""x","#] {
             let text = format!(r#"{{"data":[{}0]}}"#, part.repeat(NODES_MAX));
-            let (tree, extent) = read(&text);
+            let (tree, extent) = object(&text);
             assert_eq!(extent, Extent::TooMany, "{part}");
             assert!(nodes(&tree) <= NODES_MAX + 1, "{part}");
         }
         let text = format!("{{{}\"a\":0}}", r#""a":0,"#.repeat(NODES_MAX));
-        assert_eq!(read(&text).1, Extent::TooMany);
+        assert_eq!(object(&text).1, Extent::TooMany);
     }
 }

@@ -6,9 +6,9 @@
 use serde::Serialize;
 
 use super::mask::Mask;
-use super::mend;
-use super::problem::{error_body, of_success, unreadable};
+use super::problem::error_body;
 use super::tree::{self, Extent, Tree};
+use super::{mend, success};
 use crate::destination::{Attribute, Body, Echo, Item};
 use crate::record::{Key, VALUE_MAX_CHARS};
 
@@ -49,12 +49,12 @@ pub(crate) struct Page<T> {
 
 /// Reads one page of a list; `None` unless the text is JSON with a `data` array. A value that is no JSON is mended, so
 /// that it does not hide the others.
-pub(crate) fn page<T>(text: &str, mask: &Mask, read: impl Fn(&Tree<'_>) -> Option<T>) -> Option<Page<T>> {
+pub(crate) fn page<T>(text: &str, read: impl Fn(&Tree<'_>) -> Option<T>) -> Option<Page<T>> {
     let mended;
-    let (mut body, mut extent) = tree::object(text, mask);
+    let (mut body, mut extent) = tree::object(text);
     if extent == Extent::Invalid && text.starts_with('{') {
         mended = mend::mended(text);
-        (body, extent) = tree::object(&mended, mask);
+        (body, extent) = tree::object(&mended);
     }
     let skipped = match extent {
         Extent::Whole => 0,
@@ -74,7 +74,7 @@ pub(crate) fn page<T>(text: &str, mask: &Mask, read: impl Fn(&Tree<'_>) -> Optio
 /// Reads a value. NUL becomes U+FFFD, because Postgres cannot save it. A value longer than any that the API allows is
 /// cut, and ends with `…`. An item with an error of its own proves nothing and is not read.
 pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
-    if ["errors", "error"].into_iter().any(|field| item.get(field).is_some_and(says_something)) {
+    if fails(item) {
         return None;
     }
     let value = match item.get("attribute_value")? {
@@ -84,6 +84,17 @@ pub(crate) fn echo(item: &Tree<'_>) -> Option<Echo> {
     };
     let key = Key::new(id(item, "customer_id")?, id(item, "attribute_id")?);
     Some(Echo { key, value, value_id: id(item, "id") })
+}
+
+/// Whether an item has an error of its own, or the status of one.
+pub(super) fn fails(item: &Tree<'_>) -> bool {
+    let has_error = |field| item.get(field).is_some_and(says_something);
+    let status = |field| item.get(field).and_then(Tree::integer);
+    ["errors", "error"].into_iter().any(has_error)
+        || ["status", "status_code", "statusCode", "code"]
+            .into_iter()
+            .filter_map(status)
+            .any(|status| (400..600).contains(&status))
 }
 
 /// Whether a field has content.
@@ -97,10 +108,10 @@ fn says_something(field: &Tree<'_>) -> bool {
     }
 }
 
-/// Reads an attribute.
-pub(crate) fn attribute(item: &Tree<'_>) -> Option<Attribute> {
-    let name = bounded(item.get("name")?.text()?);
-    let kind = bounded(item.get("type").and_then(Tree::text).unwrap_or_default());
+/// Reads an attribute. Its name is shown in messages, so the token is masked in it.
+pub(crate) fn attribute(item: &Tree<'_>, mask: &Mask) -> Option<Attribute> {
+    let name = bounded(&mask.clean(item.get("name")?.text()?));
+    let kind = bounded(&mask.clean(item.get("type").and_then(Tree::text).unwrap_or_default()));
     Some(Attribute { id: id(item, "id")?, name, kind })
 }
 
@@ -122,17 +133,13 @@ fn id(item: &Tree<'_>, field: &str) -> Option<i64> {
     item.get(field)?.integer()
 }
 
-/// Reads the body of the response to a write.
-pub(crate) fn upsert_response(status: u16, text: &str, mask: &Mask) -> Body {
+/// Reads the body of the response to a write of `sent` values.
+pub(crate) fn upsert_response(status: u16, text: &str, sent: usize, mask: &Mask) -> Body {
     if (200..300).contains(&status) {
-        let echoes = page(text, mask, echo).map(|page| page.items);
-        return match (echoes, of_success(text, mask)) {
-            (Some(echoes), None) => Body::Echoes(echoes),
-            (None, None) => unreadable(text, mask),
-            (echoes, Some(errors)) => Body::Partial { echoes: echoes.unwrap_or_default(), errors },
-        };
+        success::body(text, sent, mask)
+    } else {
+        error_body(status, text, mask)
     }
-    error_body(text, mask)
 }
 
 #[cfg(test)]

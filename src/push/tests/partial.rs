@@ -9,7 +9,7 @@ fn partial(sent: &Sent, bad: &[i64], errors: &[(String, &str)]) -> Response {
     let Response::Received(mut response) = accepted(sent) else { panic!() };
     let Body::Echoes(echoes) = response.body else { panic!() };
     let echoes = echoes.into_iter().filter(|echo| !bad.contains(&echo.key.customer_id)).collect();
-    let errors = errors.iter().map(|(field, text)| (field.clone(), (*text).to_owned())).collect();
+    let errors = errors.iter().map(|(field, text)| vec![(field.clone(), (*text).to_owned())]).collect();
     response.body = Body::Partial { echoes, errors };
     Response::Received(response)
 }
@@ -83,9 +83,26 @@ fn an_error_within_a_success_that_passes_rejects_no_value() {
 #[test]
 fn errors_without_a_list_are_about_the_values_that_are_not_there() {
     let mut driver = Driver::new(changes(2));
-    let errors = vec![("1.value".to_owned(), "not allowed".to_owned())];
+    let errors = vec![vec![("1.value".to_owned(), "not allowed".to_owned())]];
     driver.respond(|_| received(200, Body::Partial { echoes: Vec::new(), errors: errors.clone() }));
     let echo = Echo { key: Key::new(1, 1), value: "value 1".to_owned(), value_id: None };
     driver.read_back(|_| Ok(vec![echo.clone()]));
     assert_eq!((driver.confirmed(), driver.rejected()), (vec![1], vec![2]));
+}
+
+#[test]
+fn an_item_whose_error_may_pass_is_sent_again() {
+    let mut driver = Driver::new(changes(10));
+    let busy = [("3.status".to_owned(), "503"), ("3.message".to_owned(), "busy")];
+    let fields = |(field, text): &(String, &str)| (field.clone(), (*text).to_owned());
+    driver.respond(|sent| {
+        let Response::Received(mut response) = partial(sent, &[4], &[]) else { panic!() };
+        let Body::Partial { errors, .. } = &mut response.body else { panic!() };
+        errors.push(busy.iter().map(fields).collect());
+        Response::Received(response)
+    });
+    driver.read_back(|_| Ok(Vec::new()));
+    assert_eq!(driver.requests[&1].1.as_ref().map(|end| end.outcome), Some(RequestOutcome::InDoubt));
+    driver.run(accepted);
+    assert_eq!((driver.confirmed().len(), driver.sent[1].customers()), (10, vec![4]));
 }

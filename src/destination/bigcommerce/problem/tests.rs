@@ -6,7 +6,7 @@ fn mask() -> Mask {
 }
 
 fn problem(text: &str) -> (String, Vec<(String, String)>) {
-    match error_body(text, &mask()) {
+    match error_body(422, text, &mask()) {
         Body::Problem { title, errors } => (title, errors),
         other => panic!("{text} was read as {other:?}"),
     }
@@ -44,9 +44,30 @@ fn errors_may_be_missing_empty_nested_or_a_list() {
 }
 
 #[test]
+fn the_errors_of_the_v2_api_are_a_list() {
+    let text = r#"[{"status":400,"message":"tok_s3cret is bad","details":{"3.value":"long"}},{"status":400,"message":"b"}]"#;
+    assert_eq!(problem(text), ("*** is bad; b".to_owned(), pairs(&[("3.value", "long")])));
+}
+
+#[test]
+fn a_refusal_of_a_gateway_may_have_one_error() {
+    assert_eq!(problem(r#"{"error":{"message":"bad"}}"#), (String::new(), pairs(&[("message", "bad")])));
+    assert_eq!(problem(r#"{"error":"bad"}"#), (String::new(), pairs(&[("", "bad")])));
+}
+
+#[test]
 fn other_bodies_are_unreadable() {
-    for text in ["", "null", "7", r#"[{"status":413,"message":"m"}]"#, r#"{"message":"m"}"#, "<h1>404</h1>"] {
-        assert_eq!(error_body(text, &mask()), Body::Unreadable(text.to_owned()));
+    for text in [
+        "",
+        "null",
+        "7",
+        "[]",
+        r#"[{"message":"m"}]"#,
+        r#"{"message":"m"}"#,
+        r#"{"error":"m"}"#,
+        "<h1>404</h1>",
+    ] {
+        assert_eq!(error_body(403, text, &mask()), Body::Unreadable(text.to_owned()));
     }
 }
 
@@ -67,7 +88,7 @@ fn a_refusal_that_was_cut_is_still_a_refusal() {
         problem(r#"{"title":"Update failed","errors":{"0.value":"too"#),
         ("Update failed".to_owned(), vec![])
     );
-    assert_eq!(error_body(r#"{"title":"Upd"#, &mask()), Body::Unreadable(r#"{"title":"Upd"#.to_owned()));
+    assert_eq!(error_body(422, r#"{"title":"Upd"#, &mask()), Body::Unreadable(r#"{"title":"Upd"#.to_owned()));
 }
 
 #[test]
@@ -100,6 +121,9 @@ fn promise_11_the_token_is_masked_before_a_text_is_cut() {
             (title, errors),
             (format!("{before}***"), vec![("***".to_owned(), format!("{before}***"))])
         );
-        assert_eq!(error_body(&format!("{before}{text}"), &mask()), Body::Unreadable(format!("{before}***")));
+        assert_eq!(
+            error_body(422, &format!("{before}{text}"), &mask()),
+            Body::Unreadable(format!("{before}***"))
+        );
     }
 }
