@@ -261,7 +261,8 @@ impl Push {
     fn choose(&mut self, now: Now, actions: &mut Vec<Action>) {
         let intents = self.recording.len() + self.ahead.len() + self.in_flight.len();
         let room = intents < self.pace.slots() + self.pace.intents_ahead();
-        if !room || self.end.is_some() || self.deleted.is_checking() || self.pace.is_paused(now) {
+        let is_checking = self.deleted.is_checking() || !self.filtered.is_empty();
+        if !room || self.end.is_some() || is_checking || self.pace.is_paused(now) {
             return;
         }
         while self.chosen.is_none() {

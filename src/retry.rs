@@ -42,7 +42,8 @@ pub enum Meaning<'a> {
     /// the store named.
     Refused(Vec<usize>),
     /// Something before the store, such as a firewall, refused the request with this status. If reads succeed, the
-    /// content of the request is the cause.
+    /// content of the request is the cause; of some statuses only if other writes succeed as well
+    /// ([`concerns_writes`]).
     Filtered(u16),
     /// No other request can succeed either. The text says what to do about it.
     Fatal(&'static str),
@@ -89,7 +90,9 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
             Meaning::TooLarge { by_the_store: true }
         }
         (400 | 422, Body::Problem { errors, .. }) => Meaning::Refused(item_errors::positions(errors, items)),
-        (403 | 404 | 406, Body::Unreadable(_)) => Meaning::Filtered(received.status),
+        (300..=399 | 403..=406 | 415 | 501 | 505, Body::Unreadable(_) | Body::Redirect { .. }) => {
+            Meaning::Filtered(received.status)
+        }
         (429, _) => Meaning::Limited(asked_wait(response)),
         (408 | 409 | 423, _) => Meaning::InDoubt,
         (status @ (300..=399 | 401 | 403..=405 | 415 | 501 | 505 | 507), _) => Meaning::Fatal(advice(status)),
@@ -103,6 +106,13 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
 pub fn asked_wait(response: &Response) -> Option<Duration> {
     let Response::Received(received) = response else { return None };
     received.wait.map(|wait| wait.min(WAIT_MAX))
+}
+
+/// Whether a status without a body of the API may concern every write, although reads succeed: a way to the store that
+/// passes no writes responds so, and a firewall that blocks some content does as well.
+#[must_use]
+pub const fn concerns_writes(status: u16) -> bool {
+    !matches!(status, 403 | 404 | 406)
 }
 
 /// Returns what to do about a status after which nothing else can succeed.

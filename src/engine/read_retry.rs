@@ -75,8 +75,8 @@ fn is_over(config: &PushConfig, meaning: &Meaning<'_>, tries: u32, took: Duratio
 fn pause(config: &PushConfig, error: &ReadError, meaning: &Meaning<'_>, tries: u32) -> Option<Duration> {
     let backoff = retry::backoff(tries, config.backoff, config.backoff_max, fastrand::f64());
     match meaning {
-        // A 404 is about the address.
-        Meaning::Filtered(404) => None,
+        // The others are about the address.
+        Meaning::Filtered(status) if !matches!(status, 403 | 406) => None,
         Meaning::InDoubt
         | Meaning::NotSent
         | Meaning::Unreadable

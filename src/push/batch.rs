@@ -30,6 +30,8 @@ pub(super) struct Batch {
     pub(super) bisection: Option<Bisection>,
     /// The batch is not sent before this time.
     pub(super) ready_at: Option<Duration>,
+    /// Whether something before the store refused it last, in a way that may concern every write.
+    pub(super) is_blocked: bool,
     /// Whether a response refused it for its size.
     pub(super) refused_for_size: bool,
     /// Why it is not sent before.
@@ -115,6 +117,7 @@ impl Batch {
             accepted_before: None,
             bisection: None,
             ready_at: None,
+            is_blocked: false,
             refused_for_size: false,
             waits_for: WaitReason::Backoff,
             last_error: String::new(),

@@ -197,6 +197,13 @@ impl Push {
                     let part = batch.part(changes, self.config.max_attempts);
                     return Some(Batch { bisection: Some(bisection), ..part });
                 }
+                Step::Reject(planned, _) if self.may_be_blocked_as_any(batch) => {
+                    if !bisection.postpone(planned) {
+                        self.stop_blocked(batch, now, actions);
+                        let rest = batch.part(Vec::new(), self.config.max_attempts);
+                        return Some(Batch { bisection: Some(bisection), ..rest });
+                    }
+                }
                 Step::Reject(planned, reason) => {
                     actions.push(Action::Notify(Notice::Rejected(planned.change.key)));
                     self.deleted.rejected(planned.change.key);
@@ -284,6 +291,22 @@ impl Push {
         self.record_unsent(outcomes, actions);
     }
 
+    /// Whether the refusal of a batch may concern every write, because none was accepted since it began.
+    fn may_be_blocked_as_any(&self, batch: &Batch) -> bool {
+        batch.is_blocked && batch.accepted_before.is_none_or(|before| self.accepted <= before)
+    }
+
+    /// Ends the run because something before the store refuses writes, and none was accepted that shows another cause.
+    fn stop_blocked(&mut self, batch: &Batch, now: Now, actions: &mut Vec<Action>) {
+        let message = format!(
+            "something before the store responded {} to every call since, while reads succeed",
+            batch.last_brief
+        );
+        let hint = "ask those who run the proxies and firewalls on the way to let this machine make PUT requests to the API, and check \
+                    [store] api_url";
+        self.stop(End::failed(message, hint), now, actions);
+    }
+
     /// Decides what happens to batches that something before the store refused: while reads succeed it is about their
     /// content, else the token or the address is to blame.
     pub(super) fn reads_checked(
@@ -297,6 +320,10 @@ impl Push {
             match &result {
                 Ok(()) => {
                     batch.last_error = format!("refused by something before the store: {}", batch.last_error);
+                    batch.is_blocked = retry::concerns_writes(status);
+                    // For a batch of one value, it is enough that others were accepted before.
+                    let is_single = batch.changes.len() == 1 && batch.bisection.is_none();
+                    batch.accepted_before.get_or_insert(if is_single { 0 } else { self.accepted });
                     self.refused(batch, Vec::new(), now, actions);
                 }
                 // The read was ended, and shows nothing.

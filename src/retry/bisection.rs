@@ -48,6 +48,8 @@ pub struct Bisection {
     pool: Vec<PlannedChange>,
     /// The set that was sent last, taken from `bad_set` or from `pool`.
     testing: Vec<PlannedChange>,
+    /// Whether a value to be rejected was taken back.
+    postponed: bool,
 }
 
 impl Bisection {
@@ -64,6 +66,7 @@ impl Bisection {
             spare: SPARE,
             pool: Vec::new(),
             testing: Vec::new(),
+            postponed: false,
         }
     }
 
@@ -139,6 +142,14 @@ impl Bisection {
             self.bad_set.append(&mut self.testing);
         }
         self.named.clear();
+    }
+
+    /// Takes a value back that [`next`](Self::next) gave to be rejected, and sends the others first. Returns `false` if
+    /// there are none, or if a value was taken back before.
+    pub fn postpone(&mut self, change: PlannedChange) -> bool {
+        let may_tell = !self.pool.is_empty() && !std::mem::replace(&mut self.postponed, true);
+        self.pool.push(change);
+        may_tell
     }
 
     /// Takes out the values that need not be sent, because their customer or attribute is deleted.

@@ -56,13 +56,14 @@ fn every_response_has_its_meaning() {
         assert_eq!(meaning(&problem(status, "Invalid", &[]), 30), Meaning::Refused(vec![]));
         assert_eq!(meaning(&html(status), 30), Meaning::InDoubt, "no body of this API: {status}");
     }
-    for status in [403, 404, 406] {
+    for status in [301, 302, 307, 403, 404, 405, 406, 415, 501, 505] {
         assert_eq!(meaning(&html(status), 1), Meaning::Filtered(status));
     }
-    for status in [301, 302, 307, 401, 405, 415, 501, 505, 507] {
+    assert_eq!(meaning(&received(302, Body::Redirect { to: String::new() }), 1), Meaning::Filtered(302));
+    for status in [401, 507] {
         assert!(matches!(meaning(&html(status), 1), Meaning::Fatal(_)), "{status}");
     }
-    for status in [401, 403, 404, 406, 410, 451] {
+    for status in [401, 403, 404, 405, 406, 410, 415, 451, 501, 505] {
         assert!(matches!(meaning(&problem(status, "No", &[]), 1), Meaning::Fatal(_)), "{status}");
     }
     assert_eq!(meaning(&html(429), 1), Meaning::Limited(None));

@@ -119,16 +119,48 @@ fn the_reason_of_a_rejection_has_no_position_in_the_batch() {
 
 #[test]
 fn a_page_of_a_firewall_is_about_the_content_while_reads_succeed() {
-    for status in [403, 404, 406] {
-        let mut driver = Driver::new(changes(10));
-        let end = driver
-            .run(|sent| if sent.customers().contains(&4) { html(status) } else { accepted(sent) })
-            .clone();
-        assert_eq!((driver.rejected(), driver.confirmed().len()), (vec![4], 9), "{status}");
-        let Verdict::Rejected { reason } = &driver.outcomes[&Key::new(4, 1)].verdict else { panic!() };
-        assert!(reason.starts_with("refused by something before the store"), "{reason}");
-        assert_eq!(end.status, RunStatus::Succeeded);
+    for status in [302, 403, 404, 405, 406, 415, 501, 505] {
+        for bad in 1..=10 {
+            let mut driver = Driver::new(changes(10));
+            let end = driver
+                .run(|sent| if sent.customers().contains(&bad) { html(status) } else { accepted(sent) })
+                .clone();
+            assert_eq!((driver.rejected(), driver.confirmed().len()), (vec![bad], 9), "{status}");
+            let Verdict::Rejected { reason } = &driver.outcomes[&Key::new(bad, 1)].verdict else { panic!() };
+            assert!(reason.starts_with("refused by something before the store"), "{reason}");
+            assert_eq!(end.status, RunStatus::Succeeded);
+        }
     }
+}
+
+#[test]
+fn promise_6_a_way_that_passes_no_write_rejects_nothing_and_stops_the_run() {
+    for customers in [1, 2, 10, 400] {
+        for accepted_before in [0, 5] {
+            let mut driver = Driver::new(changes(customers));
+            for _ in 0..accepted_before.min(customers / 10) {
+                driver.respond(accepted);
+            }
+            let before = driver.confirmed().len();
+            let end = driver.run(|_| html(405)).clone();
+            assert_eq!((driver.rejected(), driver.confirmed().len()), (vec![], before), "{customers}");
+            if before as i64 == customers {
+                continue;
+            }
+            assert_eq!(end.status, RunStatus::Failed);
+            assert!(end.hint.expect("a hint").contains("PUT requests"));
+            assert!(driver.sent.len() < 60, "{} requests", driver.sent.len());
+            let counts = driver.counts();
+            assert_eq!((counts.unknown, counts.deferred), (0, customers - before as i64));
+        }
+    }
+}
+
+#[test]
+fn a_last_value_that_is_blocked_is_rejected_if_other_writes_were_accepted() {
+    let mut driver = Driver::new(changes(11));
+    driver.run(|sent| if sent.customers() == [11] { html(405) } else { accepted(sent) });
+    assert_eq!((driver.rejected(), driver.confirmed().len()), (vec![11], 10));
 }
 
 #[test]
@@ -172,11 +204,11 @@ fn a_response_after_which_nothing_can_succeed_stops_the_run_with_advice() {
         (html(401), "access_token"),
         (problem(403, "No"), "scope"),
         (problem(404, "No"), "hash"),
-        (html(301), "api_url"),
-        (html(405), "api_url"),
-        (html(415), "api_url"),
-        (html(501), "api_url"),
-        (html(505), "api_url"),
+        (problem(301, "No"), "api_url"),
+        (problem(405, "No"), "api_url"),
+        (problem(415, "No"), "api_url"),
+        (problem(501, "No"), "api_url"),
+        (problem(505, "No"), "api_url"),
         (html(507), "room"),
         (problem(451, "No"), "[store]"),
     ] {

@@ -97,3 +97,34 @@ fn promise_12_a_store_that_refuses_a_read_is_quoted() {
         assert_eq!(writes(&server), 0);
     }
 }
+
+fn page(status: u16) -> Act {
+    let headers = if status == 302 { [("Location", "https://block.example/why")].as_slice() } else { &[] };
+    Act::Respond(response(status, headers, "<html><title>Blocked</title></html>"))
+}
+
+#[test]
+fn promise_6_a_firewall_that_blocks_one_value_harms_no_other() {
+    let world = World::with_customers(LedgerKind::File, 2);
+    for status in [302, 405, 501] {
+        // Both values, one, the other; and a read after each block.
+        let one = ok(&json!({ "data": [row(1)] }));
+        let script =
+            vec![attributes(), page(status), attributes(), one, page(status), attributes(), customers()];
+        let (said, server) = sync(&world, script);
+        let said = said.exits(3).balances();
+        assert_eq!((said.count("confirmed"), said.count("rejected")), (1, 1), "{said:#?}");
+        world.run(&["rejected"]).exits(0).tells(&["customer 2", "before the store", &status.to_string()]);
+        assert_eq!(writes(&server), 3);
+    }
+}
+
+#[test]
+fn promise_6_a_proxy_that_passes_no_writes_rejects_nothing() {
+    let world = World::with_customers(LedgerKind::File, 2);
+    let script = (0..16).map(|at| if at % 2 == 0 { attributes() } else { page(405) }).collect();
+    let (said, server) = sync(&world, script);
+    let said = said.exits(1).balances().tells(&["405", "PUT requests", "while reads succeed"]);
+    assert_eq!((said.count("deferred"), said.count("rejected")), (2, 0), "{said:#?}");
+    assert!(writes(&server) < 7);
+}
