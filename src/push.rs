@@ -216,12 +216,12 @@ impl Push {
         {
             actions.push(page);
         }
+        self.tell_wait(now, actions);
         if self.is_idle() && (self.end.is_some() || self.concluded || self.is_through()) {
             self.conclude(now, actions);
         } else {
             self.set_timer(now, actions);
         }
-        self.tell_wait(now, actions);
     }
 
     /// Ends the run if its time is over or the circuit breaker tripped.
@@ -231,7 +231,9 @@ impl Push {
         }
         if self.deadline.is_some_and(|deadline| deadline <= now.elapsed) {
             self.end = Some(End::stopped("[push] max_duration is over; the rest is deferred"));
-        } else if let Some((why, hint)) = self.breaker.tripped(&self.counts) {
+        } else if let Some((why, hint)) =
+            self.breaker.tripped(&self.counts).or_else(|| self.tripped_by_wait(now))
+        {
             let rest = if self.counts.deferred > 0 { "; the rest is deferred" } else { "" };
             self.end = Some(End::failed(format!("stopped because {why}{rest}"), hint));
         }
@@ -319,6 +321,7 @@ impl Push {
     fn set_timer(&mut self, now: Now, actions: &mut Vec<Action>) {
         let ready = self.waiting.iter().filter_map(|batch| batch.ready_at).filter(|_| self.chosen.is_none());
         let times = ready.chain(self.pace.paused(now).map(|(until, _)| until)).chain(self.deadline);
+        let times = times.chain(self.told_wait.as_ref().map(|wait| wait.until));
         let next = times.filter(|at| *at > now.elapsed && self.end.is_none()).min();
         if next != self.timer {
             self.timer = next;

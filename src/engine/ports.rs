@@ -14,7 +14,7 @@ use crate::waits::Waits;
 
 /// The store's attributes could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("could not read the store's attributes{}", tried(*tries, *took))]
+#[error("could not read the store's attributes{}", tried(*tries, *took, *asked))]
 pub struct GaveUp {
     /// The last failure.
     #[source]
@@ -23,11 +23,22 @@ pub struct GaveUp {
     pub tries: u32,
     /// How long it was tried.
     pub took: Duration,
+    /// How much longer the store asks to wait, if that is longer than `give_up_after` allows.
+    pub asked: Option<Duration>,
 }
 
-fn tried(tries: u32, took: Duration) -> String {
-    let took = whole_seconds(took);
-    if tries > 1 { format!(", tried {tries} times in {took}; the last response") } else { String::new() }
+fn tried(tries: u32, took: Duration, asked: Option<Duration>) -> String {
+    let tried = if tries > 1 { format!(", tried {tries} times in {}", whole_seconds(took)) } else { String::new() };
+    let asked = asked.map(|asked| {
+        format!(
+            ", and the store asks to wait for {} more, longer than [push] give_up_after allows",
+            whole_seconds(asked)
+        )
+    });
+    match (tried + &asked.unwrap_or_default()).as_str() {
+        "" => String::new(),
+        words => format!("{words}; the last response"),
+    }
 }
 
 /// What ends a run, or prevents it, by an error.

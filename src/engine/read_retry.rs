@@ -45,11 +45,18 @@ pub(super) async fn tried<'a, T>(
         let meaning = retry::meaning(&error.0, 0);
         let pause =
             pause(config, &error, &meaning, tries).filter(|_| !is_over(config, &meaning, tries, took));
-        let Some(pause) = pause else { return Err(Box::new(GaveUp { error, tries, took })) };
+        let Some(pause) = pause else { return Err(Box::new(GaveUp { error, tries, took, asked: None })) };
+        let left = config.give_up_after.saturating_sub(took);
+        let asked = retry::asked_wait(&error.0).filter(|asked| *asked > left);
+        let pause = if asked.is_some() { left } else { pause };
         let why =
             if matches!(meaning, Meaning::Limited(_)) { WaitReason::Limited } else { WaitReason::Backoff };
         let _pausing = waits.begin(why, Some(pause), format!("{}; {}", error.0.brief(), nth(tries + 1)));
         tokio::time::sleep(pause).await;
+        if let Some(asked) = asked {
+            let asked = Some(asked.saturating_sub(left));
+            return Err(Box::new(GaveUp { error, tries, took: started.elapsed(), asked }));
+        }
     }
 }
 

@@ -5,13 +5,25 @@ use super::{Action, Notice, Now, Push};
 use crate::record::WaitReason;
 
 impl Push {
-    /// Tells subscribers when a wait begins, changes or ends.
+    /// Tells subscribers when a wait begins, changes or ends. A wait that the store asks for lasts no longer than
+    /// `give_up_after`.
     pub(super) fn tell_wait(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let wait = self.wait(now);
+        let mut wait = self.wait(now);
+        if let (Some(wait), Some(end)) = (&mut wait, self.breaker.patience_ends())
+            && wait.reason == WaitReason::Limited
+        {
+            wait.until = wait.until.min(end);
+        }
         if wait != self.told_wait {
             self.told_wait.clone_from(&wait);
             actions.push(Action::Notify(Notice::Waiting(wait)));
         }
+    }
+
+    /// Why the run has to stop, if it only waits because the store asks for it, and `give_up_after` is over.
+    pub(super) fn tripped_by_wait(&self, now: Now) -> Option<(String, &'static str)> {
+        let wait = self.wait(now).filter(|wait| wait.reason == WaitReason::Limited)?;
+        self.breaker.tripped_by_wait(wait.until.saturating_sub(now.elapsed), now.elapsed)
     }
 
     fn wait(&self, now: Now) -> Option<Wait> {

@@ -90,6 +90,36 @@ impl CircuitBreaker {
         self.limited.count
     }
 
+    /// Returns when `give_up_after` is over, if nothing has succeeded lately.
+    #[must_use]
+    pub fn patience_ends(&self) -> Option<Duration> {
+        let rows = [self.failures, self.limited].into_iter().filter(|row| row.count > 0);
+        rows.map(|row| row.first.saturating_add(self.give_up_after)).min()
+    }
+
+    /// Returns why a run has to stop that the store asks to wait for `asked`, and what to do about it, if
+    /// `give_up_after` is over.
+    #[must_use]
+    pub fn tripped_by_wait(&self, asked: Duration, now: Duration) -> Option<(String, &'static str)> {
+        self.patience_ends().filter(|end| *end <= now)?;
+        let time = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
+        let calls = |count| if count == 1 { "a call".to_owned() } else { format!("{count} calls in a row") };
+        let (row, what) = match (self.limited, self.failures) {
+            (row, _) if row.count > 0 => {
+                (row, format!("the store refused {} for being too many", calls(row.count)))
+            }
+            (_, row) => (row, format!("{} failed", calls(row.count))),
+        };
+        let why = format!(
+            "{what} within {}, and the store asks to wait for {} more, longer than [push] give_up_after allows; the last \
+             response: {}",
+            time(now.saturating_sub(row.first)),
+            time(asked),
+            self.last
+        );
+        Some((why, ADVICE_NO_RESPONSE))
+    }
+
     /// Returns why the run has to stop, if it has to, and what to do about it.
     #[must_use]
     pub fn tripped(&self, counts: &Counts) -> Option<(String, &'static str)> {

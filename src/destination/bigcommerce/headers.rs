@@ -64,9 +64,18 @@ fn retry_after(headers: &HeaderMap, name: &str, now: DateTime<Utc>) -> Option<Du
 
 /// Reads an HTTP date as the time from the response's own date to it. A clock that is wrong here does no harm then.
 fn date_wait(headers: &HeaderMap, text: &str, now: DateTime<Utc>) -> Option<Duration> {
-    let until = httpdate::parse_http_date(text).ok()?;
-    let sent = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?.trim()).ok());
+    let until = date(text)?;
+    let sent = headers.get(DATE).and_then(|sent| date(sent.to_str().ok()?.trim()));
     Some(until.duration_since(sent.unwrap_or_else(|| SystemTime::from(now))).unwrap_or_default())
+}
+
+/// Reads a date as HTTP writes it, or as e-mail or RFC 3339 do: with an offset, or without the day of the week.
+fn date(text: &str) -> Option<SystemTime> {
+    let other = || {
+        let text = text.replace(" UTC", " GMT");
+        DateTime::parse_from_rfc2822(&text).or_else(|_| DateTime::parse_from_rfc3339(&text)).ok()
+    };
+    httpdate::parse_http_date(text).ok().or_else(|| other().map(SystemTime::from))
 }
 
 /// Reads seconds, which may have a fraction. A gateway may join several headers with commas.
@@ -74,13 +83,21 @@ fn longest_seconds(text: &str) -> Option<Duration> {
     text.split(',').filter_map(|part| seconds(part.trim())).max()
 }
 
-/// Reads a decimal number of seconds. A negative number is 0.
+/// Reads a decimal number of seconds, or of the unit behind it: `3s`, `200 ms`. A negative number is 0.
 fn seconds(text: &str) -> Option<Duration> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[number.len()..] {
+        "" | "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "ms" => 0.001,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        _ => return None,
+    };
+    let text = number.trim_end();
     let is_decimal = text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
         && text.ends_with(|c: char| c.is_ascii_digit())
         && !text.contains(['e', 'E']);
     let seconds: f64 = text.parse().ok().filter(|_| is_decimal)?;
-    Some(Duration::from_secs_f64(seconds.clamp(0.0, WAIT_MAX.as_secs_f64())))
+    Some(Duration::from_secs_f64((seconds * factor).clamp(0.0, WAIT_MAX.as_secs_f64())))
 }
 
 /// Reads the store's id of the request.
@@ -205,10 +222,21 @@ mod tests {
             ("4.5", Some(4_500)),
             (" 7 ", Some(7_000)),
             ("1, 4", Some(4_000)),
+            ("3s", Some(3_000)),
+            ("3 seconds", Some(3_000)),
+            ("250ms", Some(250)),
+            ("2 min", Some(120_000)),
+            ("3 s of rest", None),
+            ("s", None),
             ("99999999999999999999999", longest),
             ("Wed, 21 Oct 2026 07:00:30 GMT", Some(30_000)),
             ("Wednesday, 21-Oct-26 07:00:30 GMT", Some(30_000)),
             ("Wed Oct 21 07:00:30 2026", Some(30_000)),
+            ("Wed, 21 Oct 2026 07:00:30 +0000", Some(30_000)),
+            ("Wed, 21 Oct 2026 09:00:30 +0200", Some(30_000)),
+            ("21 Oct 2026 07:00:30 GMT", Some(30_000)),
+            ("Wed, 21 Oct 2026 07:00:30 UTC", Some(30_000)),
+            ("2026-10-21T07:00:30Z", Some(30_000)),
             ("Wed, 21 Oct 2026 06:59:00 GMT", Some(0)),
             ("Wed, 21 Oct 2037 07:28:00 GMT", longest),
             ("", None),

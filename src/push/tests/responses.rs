@@ -359,6 +359,25 @@ fn waiting_for_a_429_is_bounded_in_time() {
 }
 
 #[test]
+fn a_wait_that_the_store_asks_for_ends_at_give_up_after() {
+    for (status, words) in [(429, "the store refused a call for being too many"), (503, "a call failed")] {
+        let config = PushConfig { give_up_after: Duration::from_secs(60), ..PushConfig::default() };
+        let mut driver = Driver::with(changes(10), config, Hold::default());
+        let (wait, body) = (Some(Duration::from_secs(300)), Body::Unreadable(String::new()));
+        let response = Response::Received(HttpResponse { status, request_id: None, wait, body });
+        driver.respond(|_| response.clone());
+        let told = driver.push.told_wait.clone().expect("a wait");
+        assert_eq!(told.until, Duration::from_secs(60), "{status}");
+        let end = driver.run(|_| response.clone()).clone();
+        assert_eq!((end.status, driver.elapsed), (RunStatus::Failed, Duration::from_secs(60)), "{status}");
+        let message = end.message.expect("a message");
+        assert!(message.contains(&format!("{words} within 1m")), "{message}");
+        assert!(message.contains("asks to wait for 4m more, longer than [push] give_up_after"), "{message}");
+        assert_eq!(driver.sent.len(), 1, "{status}: not before the store's time");
+    }
+}
+
+#[test]
 fn a_retry_after_of_any_failure_is_waited_out() {
     let body = Body::Unreadable("maintenance".to_owned());
     let wait = Some(Duration::from_secs(60));

@@ -128,3 +128,19 @@ fn promise_6_a_proxy_that_passes_no_writes_rejects_nothing() {
     assert_eq!((said.count("deferred"), said.count("rejected")), (2, 0), "{said:#?}");
     assert!(writes(&server) < 7);
 }
+
+#[test]
+fn a_store_that_asks_to_wait_longer_than_a_run_may_last_is_named_when_its_patience_is_over() {
+    let world = World::with_customers(LedgerKind::File, 2);
+    let busy = |status| Act::Respond(response(status, &[("Retry-After", "250s")], ""));
+    for (script, written) in [
+        (vec![attributes(), busy(429)], 1),
+        (vec![attributes(), busy(503)], 1),
+        (vec![busy(429)], 0),
+        (vec![busy(503)], 0),
+    ] {
+        let (said, server) = sync(&world, script);
+        said.exits(1).tells(&["asks to wait for", "[push] give_up_after"]);
+        assert_eq!((writes(&server), server.seen().len()), (written, written + 1));
+    }
+}
