@@ -231,12 +231,16 @@ impl Push {
         }
         if self.deadline.is_some_and(|deadline| deadline <= now.elapsed) {
             self.end = Some(End::stopped("[push] max_duration is over; the rest is deferred"));
-        } else if let Some((why, hint)) =
-            self.breaker.tripped(&self.counts).or_else(|| self.tripped_by_wait(now))
-        {
+        } else if let Some((why, hint)) = self.tripped(now) {
             let rest = if self.counts.deferred > 0 { "; the rest is deferred" } else { "" };
             self.end = Some(End::failed(format!("stopped because {why}{rest}"), hint));
         }
+    }
+
+    /// Why the run has to stop by itself, and what to do about it.
+    fn tripped(&self, now: Now) -> Option<(String, &'static str)> {
+        let by_failures = self.breaker.tripped(&self.counts);
+        by_failures.or_else(|| self.tripped_by_size()).or_else(|| self.tripped_by_wait(now))
     }
 
     /// Sends batches whose intent is committed, as far as there are free slots and few enough uncommitted outcomes.

@@ -9,11 +9,28 @@ impl Push {
     /// fails for a moment, it refuses each of the requests in flight.
     pub(super) fn is_too_large(&mut self, batch: &mut Batch, by_the_store: bool, now: Now) -> bool {
         let values = batch.changes.len();
+        if values == 1 {
+            self.sizes.single_refused();
+            return false;
+        }
         let is_again = std::mem::replace(&mut batch.refused_for_size, true);
         let is_larger_than_known = self.limit.values.is_some_and(|known| values > known);
         let mut is_shown =
             || self.sizes.is_shown_too_large(values, by_the_store, now) && (by_the_store || is_again);
-        values > 1 && (is_larger_than_known || is_shown())
+        is_larger_than_known || is_shown()
+    }
+
+    /// Why the run has to stop, if even requests of one value are refused for their size, and what to do about it.
+    pub(super) fn tripped_by_size(&self) -> Option<(String, &'static str)> {
+        let refusals = self.sizes.single_refusals();
+        let last = self.breaker.last_response();
+        (refusals >= self.config.max_attempts).then(|| {
+            (
+                format!("{refusals} calls of one value were refused for their size; the last response: {last}"),
+                "something before the store refuses calls of any size: ask those who run the proxies and firewalls on the way to \
+                 let request bodies of some KiB pass; then run `attrsync sync`",
+            )
+        })
     }
 
     /// Learns the size that the store accepts, and sends the batch in parts that fit.

@@ -28,6 +28,8 @@ pub(super) struct Sizes {
     refused: usize,
     /// A learned size that no accepted request has proved yet.
     unproved: Option<DatedSize>,
+    /// Requests of one value that were refused for their size, since a request was accepted.
+    single_refusals: u32,
 }
 
 impl Sizes {
@@ -48,6 +50,16 @@ impl Sizes {
         self.refusals >= needed
     }
 
+    /// Takes note of a request of one value that was refused for its size.
+    pub(super) const fn single_refused(&mut self) {
+        self.single_refusals += 1;
+    }
+
+    /// How many requests of one value were refused for their size, since a request was accepted.
+    pub(super) const fn single_refusals(&self) -> u32 {
+        self.single_refusals
+    }
+
     /// Takes note of a learned size.
     pub(super) fn learned(&mut self, size: usize, now: Now) {
         self.refusals = 0;
@@ -57,6 +69,7 @@ impl Sizes {
     /// Takes note of an accepted request. Returns what is known now if the ledger has to keep it.
     pub(super) fn accepted(&mut self, values: usize, now: Now) -> Option<RequestSizes> {
         self.accepted = self.accepted.max(values);
+        self.single_refusals = 0;
         if values >= self.refused {
             self.refusals = 0;
         }

@@ -90,6 +90,12 @@ impl CircuitBreaker {
         self.limited.count
     }
 
+    /// Returns the last response without success, in words for a person.
+    #[must_use]
+    pub fn last_response(&self) -> &str {
+        &self.last
+    }
+
     /// Returns when `give_up_after` is over, if nothing has succeeded lately.
     #[must_use]
     pub fn patience_ends(&self) -> Option<Duration> {

@@ -110,7 +110,7 @@ fn what_was_accepted_long_ago_contradicts_no_refusal() {
 #[test]
 fn promise_6_a_size_refusal_of_a_single_value_rejects_nothing_and_is_in_doubt() {
     let mut driver = Driver::new(changes(1));
-    let refusals = std::cell::Cell::new(20);
+    let refusals = std::cell::Cell::new(5);
     driver.run(|sent| match refusals.get() {
         0 => accepted(sent),
         left => {
@@ -127,6 +127,19 @@ fn a_gateway_that_refuses_everything_for_its_size_for_a_while_teaches_later_runs
     driver.run(|_| html(413));
     assert_eq!(driver.rejected(), [0_i64; 0]);
     assert_eq!(driver.kept_sizes, [], "no request of a smaller size was accepted");
+}
+
+#[test]
+fn a_gateway_that_refuses_every_size_stops_the_run_soon_and_is_named() {
+    for plan in [changes(1), twenty_values(), changes(400)] {
+        let mut driver = Driver::new(plan);
+        let end = driver.run(|_| html(413)).clone();
+        let (message, hint) = (end.message.expect("a message"), end.hint.expect("a hint"));
+        assert!(message.contains("calls of one value were refused for their size"), "{message}");
+        assert!(message.contains("413") && hint.contains("let request bodies"), "{message}; {hint}");
+        assert!(driver.sent.len() < 70, "{} requests", driver.sent.len());
+        assert_eq!((driver.rejected(), driver.kept_sizes.len()), (vec![], 0));
+    }
 }
 
 #[test]
