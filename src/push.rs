@@ -258,7 +258,6 @@ impl Push {
             let items = changes.map(|c| (c.key, c.value.clone().unwrap_or_default())).collect();
             let Intent { request_id, recorded_at, .. } = intent;
             actions.push(Action::Send { request_id, items, recorded_at });
-            self.extra.count(&intent.batch);
             self.in_flight.push(intent);
         }
     }

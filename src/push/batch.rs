@@ -16,6 +16,8 @@ pub(super) struct Batch {
     pub(super) last_request: Option<i64>,
     /// Requests so far, refused or failed.
     pub(super) attempts: u32,
+    /// Whether one of them left this machine.
+    pub(super) was_sent: bool,
     /// Requests so far that are in doubt.
     pub(super) times_in_doubt: u32,
     /// Requests in doubt of the batches that this one is a part of.
@@ -110,6 +112,7 @@ impl Batch {
             changes,
             last_request: None,
             attempts: 0,
+            was_sent: false,
             times_in_doubt: 0,
             in_doubt_before: 0,
             max_in_doubt,

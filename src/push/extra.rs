@@ -16,11 +16,11 @@ pub struct ExtraRequests {
 }
 
 impl ExtraRequests {
-    /// Counts a request that is about to be sent.
+    /// Counts a request that was sent, before its batch is changed.
     pub(super) fn count(&mut self, batch: &Batch) {
         if batch.bisection.is_some() {
             self.bisection += 1;
-        } else if batch.attempts > 0 || batch.in_doubt_until.is_some() {
+        } else if batch.was_sent || batch.in_doubt_until.is_some() {
             self.repeated += 1;
         } else if batch.changes.iter().all(|planned| planned.change.in_doubt_until.is_some()) {
             self.in_doubt += 1;

@@ -44,6 +44,10 @@ impl Push {
             meaning = Meaning::InDoubt;
         }
         batch.last_request = Some(request_id);
+        if meaning.outcome() != RequestOutcome::NotSent {
+            self.extra.count(&batch);
+            batch.was_sent = true;
+        }
         batch.attempts += 1;
         self.count_failures(&meaning, response, now);
         if !matches!(meaning, Meaning::Accepted(_)) {

@@ -108,33 +108,29 @@ fn invalid_keys(report: &Report) -> String {
     format!("  not sent: {}{}", keys.join(", "), if all { "" } else { ", …" })
 }
 
-/// Why a run made more calls than its plan needs. `None` if it did not, or if no cause is known.
+/// Why a run made more calls than its plan needs, with a number for each cause. `None` if no cause is known.
 fn more_than_planned(report: &Report) -> Option<String> {
     let Course { planned_requests, extra, .. } = &report.course;
     let made = u64::try_from(report.counts.requests).unwrap_or(0);
-    let more = made.checked_sub(*planned_requests).filter(|more| *more > 0)?;
-    let mut why = Vec::new();
-    if let Some(size) = extra.learned_size {
-        why.push(format!(
-            "the store takes at most {} a call, as this run learned",
-            counted(size as u64, "value")
-        ));
-    }
-    if extra.repeated > 0 {
-        why.push(format!("{} repeated", counted(extra.repeated, "call")));
-    }
-    if extra.bisection > 0 {
-        why.push(format!("{} to find rejected values", counted(extra.bisection, "call")));
-    }
-    // Those of the plan that carried only values in doubt are more only as far as nothing else explains it.
-    let apart = more.saturating_sub(extra.repeated + extra.bisection).min(extra.in_doubt);
-    if apart > 0 && extra.learned_size.is_none() {
-        why.push(format!(
-            "{} for values in doubt, which are sent apart from the others",
-            counted(apart, "call")
-        ));
-    }
-    (!why.is_empty()).then(|| format!("{} more than planned: {}", number(more), why.join(", ")))
+    // Calls for values that had not been sent before. A run that ended early made fewer of them than were planned.
+    let first = made.saturating_sub(extra.repeated + extra.bisection);
+    let rest = first.saturating_sub(*planned_requests);
+    let by_size = extra.learned_size.map(|size| {
+        let size = counted(size as u64, "value");
+        (rest, format!("because the store takes at most {size} a call, as this run learned"))
+    });
+    // Calls of the plan that carried only values in doubt are more only as far as nothing else explains it.
+    let apart =
+        || (rest.min(extra.in_doubt), "for values in doubt, which are sent apart from the others".to_owned());
+    let causes = [
+        by_size.unwrap_or_else(apart),
+        (extra.repeated, "repeated".to_owned()),
+        (extra.bisection, "to find rejected values".to_owned()),
+    ];
+    let more: u64 = causes.iter().map(|(calls, _)| calls).sum();
+    let why = causes.iter().filter(|(calls, _)| *calls > 0);
+    let why: Vec<_> = why.map(|(calls, cause)| format!("{} {cause}", counted(*calls, "call"))).collect();
+    (more > 0).then(|| format!("{} more than planned: {}", number(more), why.join(", ")))
 }
 
 /// How long the run waited, and for what. `None` below a second.
@@ -264,18 +260,22 @@ run 7 partial in 3.4 s
     }
 
     #[test]
-    fn more_calls_than_planned_are_explained() {
+    fn more_calls_than_planned_are_explained_with_numbers_that_add_up() {
         let mut report = report(Counts { requests: 315, ..Counts::default() });
         report.course.planned_requests = 100;
         report.course.extra =
             ExtraRequests { repeated: 8, bisection: 4, learned_size: Some(10), in_doubt: 0 };
         assert_eq!(
             lines(&report, "more than planned"),
-            "215 more than planned: the store takes at most 10 values a call, as this run learned, \
+            "215 more than planned: 203 calls because the store takes at most 10 values a call, as this run learned, \
              8 calls repeated, 4 calls to find rejected values"
         );
         report.counts.requests = 100;
-        assert_eq!(lines(&report, "more than planned"), "");
+        assert_eq!(
+            lines(&report, "more than planned"),
+            "12 more than planned: 8 calls repeated, 4 calls to find rejected values",
+            "88 of the plan's 100 calls were made"
+        );
         report.counts.requests = 101;
         report.course.extra = ExtraRequests { in_doubt: 3, ..ExtraRequests::default() };
         assert_eq!(

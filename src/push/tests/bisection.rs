@@ -2,6 +2,7 @@
 
 use super::driver::{Driver, Hold, accepted, changes, html, lost, problem, refusing};
 use crate::config::PushConfig;
+use crate::destination::Response;
 use crate::push::ExtraRequests;
 use crate::record::Verdict;
 
@@ -71,6 +72,17 @@ fn a_learned_size_holds_for_the_parts_of_a_bisection() {
     driver.run(refusing(&[2]));
     assert!(driver.sent.iter().all(|sent| sent.items.len() <= 4));
     assert_eq!((driver.rejected(), driver.confirmed().len()), (vec![2], 9));
+}
+
+#[test]
+fn a_request_that_never_left_is_no_extra_one() {
+    let mut driver = Driver::new(changes(10));
+    (0..3).for_each(|_| {
+        driver.respond(|_| Response::not_sent("connection refused"));
+        driver.pass();
+    });
+    driver.run(accepted);
+    assert_eq!((driver.counts().requests, driver.push.extra_requests()), (1, ExtraRequests::default()));
 }
 
 #[test]
