@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::config::{Config, Secret};
 use crate::destination::bigcommerce::mask::Mask;
 use crate::destination::bigcommerce::problem::error_body;
-use crate::destination::bigcommerce::wire;
+use crate::destination::bigcommerce::{wire, write_response};
 use crate::destination::{Body, HttpResponse, Item, Response};
 use crate::one_line::controls;
 use crate::pgcopy::{CopyDecoder, CopyError};
@@ -80,7 +80,7 @@ fn decoded(bytes: &[u8], size: usize) -> (Vec<Row>, Result<(), CopyError>) {
 /// sent as a value, and its echo is the same.
 pub fn wire(bytes: &[u8]) {
     let (text, mask) = (String::from_utf8_lossy(bytes), Mask::new(Secret::new(SECRET)));
-    let echoes = match wire::upsert_response(200, &text, 3, &mask) {
+    let echoes = match write_response::read(200, &text, 3, &mask) {
         Body::Echoes(echoes) | Body::Partial { echoes, .. } => echoes,
         _ => Vec::new(),
     };
@@ -112,7 +112,7 @@ pub fn problem(bytes: &[u8]) {
     let Some((status, rest)) = bytes.split_first_chunk() else { return };
     let status = 100 + u16::from_be_bytes(*status) % 500;
     let (text, mask) = (String::from_utf8_lossy(rest), Mask::new(Secret::new(SECRET)));
-    for body in [wire::upsert_response(status, &text, 3, &mask), error_body(status, &text, &mask)] {
+    for body in [write_response::read(status, &text, 3, &mask), error_body(status, &text, &mask)] {
         let response = Response::Received(HttpResponse { status, request_id: None, wait: None, body });
         for items in [1, 10, 500] {
             if let Meaning::Refused(named) = retry::meaning(&response, items) {

@@ -88,6 +88,25 @@ impl LedgerError {
         self.of_postgres().is_some_and(DatabaseError::may_pass)
     }
 
+    /// Whether another session kept a table or a row locked for too long.
+    pub(crate) fn is_of_lock(&self) -> bool {
+        self.of_postgres().is_some_and(|error| error.code() == Some("55P03"))
+    }
+
+    /// The same error of Postgres with another hint.
+    pub(crate) fn with_hint(self, hint: String) -> Self {
+        match self {
+            Self::Database { doing, source } => Self::Database {
+                doing,
+                source: match source.downcast::<DatabaseError>() {
+                    Ok(error) => Box::new(error.with_hint(hint)),
+                    Err(source) => source,
+                },
+            },
+            error => error,
+        }
+    }
+
     fn of_postgres(&self) -> Option<&DatabaseError> {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {

@@ -126,4 +126,17 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// As of `read`.
     async fn digest(&self) -> Result<Option<Digested>, SourceError>;
+
+    /// Starts to read as [`read`](Self::read) does, and waits for the lock of another session no longer than `lock_wait`.
+    /// By default there are no locks.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    async fn read_within(
+        &self,
+        filter: &Filter,
+        _lock_wait: Duration,
+    ) -> Result<Box<dyn SourcePages>, SourceError> {
+        self.read(filter).await
+    }
 }

@@ -15,28 +15,42 @@ use crate::waits::Waits;
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// A first try that fails within this time has waited for the database: for its connection, or for a lock. One that
+/// takes longer has read something.
+const WAITED_MAX: Duration = Duration::from_secs(35);
+
 /// How often and since when a database has failed.
 #[derive(Debug)]
 pub(crate) struct Tries {
     /// [`WaitReason::Source`] or [`WaitReason::Ledger`].
     reason: WaitReason,
     give_up_after: Duration,
-    first_failure: Option<Instant>,
+    began: Instant,
+    /// Since when the database is waited for.
+    waited_since: Option<Instant>,
     failures: u32,
 }
 
 impl Tries {
-    pub(crate) const fn new(reason: WaitReason, give_up_after: Duration) -> Self {
-        Self { reason, give_up_after, first_failure: None, failures: 0 }
+    /// Begins the first try.
+    pub(crate) fn new(reason: WaitReason, give_up_after: Duration) -> Self {
+        Self { reason, give_up_after, began: Instant::now(), waited_since: None, failures: 0 }
     }
 
-    /// Waits before the next try, and returns `false` instead if the time is over. A try may take longer than that,
-    /// so there is a second one in any case, unless the time is zero.
+    /// Returns how much longer the database may be waited for.
+    pub(crate) fn left(&self) -> Duration {
+        let waited = self.waited_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.give_up_after.saturating_sub(waited)
+    }
+
+    /// Waits before the next try, and returns `false` instead if the time is over. The read of a large table may take
+    /// longer than that, so it is tried twice in any case, unless the time is zero.
     pub(crate) async fn wait(&mut self, error: &dyn Error, waits: &Waits) -> bool {
         let error = with_causes(error);
-        let since = *self.first_failure.get_or_insert_with(Instant::now);
+        let has_waited = self.began.elapsed() <= WAITED_MAX;
+        self.waited_since.get_or_insert_with(|| if has_waited { self.began } else { Instant::now() });
         self.failures += 1;
-        let left = self.give_up_after.saturating_sub(since.elapsed());
+        let left = self.left();
         if left.is_zero() {
             return false;
         }
@@ -53,13 +67,16 @@ impl Tries {
         true
     }
 
-    /// How often it was tried, for the message of the failure: ` (tried 5 times in 10 min)`; nothing for a single try.
+    /// How often and how long it was tried, for the message of the failure: ` (tried 5 times in 10 min)`, ` (tried once for
+    /// 5 s)`; nothing for a single try that failed at once.
     pub(crate) fn count(&self) -> String {
-        match self.first_failure {
-            Some(since) if self.failures > 1 => {
-                format!(" (tried {} times in {})", self.failures, whole_seconds(since.elapsed()))
-            }
-            _ => String::new(),
+        let elapsed = self.began.elapsed();
+        let time = whole_seconds(elapsed);
+        match self.failures {
+            0 => String::new(),
+            1 if elapsed < Duration::from_secs(1) => String::new(),
+            1 => format!(" (tried once for {time})"),
+            failures => format!(" (tried {failures} times in {time})"),
         }
     }
 }
@@ -90,6 +107,22 @@ mod tests {
         assert!(tries.wait(&down(), &waits).await, "once more");
         sleep(Duration::from_secs(3_600)).await;
         assert!(!tries.wait(&down(), &waits).await, "not for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_a_first_try_that_waited_counts() {
+        let (waits, mut tries) = (Waits::default(), Tries::new(WaitReason::Source, Duration::from_secs(60)));
+        sleep(Duration::from_secs(30)).await;
+        assert!(tries.wait(&down(), &waits).await);
+        let left = tries.left();
+        assert!((29..30).contains(&left.as_secs()), "{left:?}");
+        sleep(left).await;
+        assert!(!tries.wait(&down(), &waits).await);
+        assert_eq!(tries.count(), " (tried 2 times in 1 min)");
+        let mut tries = Tries::new(WaitReason::Source, Duration::from_secs(5));
+        sleep(Duration::from_secs(5)).await;
+        assert!(!tries.wait(&down(), &waits).await);
+        assert_eq!(tries.count(), " (tried once for 5 s)");
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::context::Context;
 use super::exit::Exit;
@@ -20,6 +21,9 @@ use chrono::Utc;
 
 /// The most requeued values that are looked up in the source.
 const LOOKED_UP_MAX: i64 = 1000;
+
+/// How long the lock of another session on the ledger is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -206,7 +210,7 @@ async fn requeue(
     let left: Vec<Key> =
         standings.iter().filter(|(_, s)| **s == Standing::Left).map(|(key, _)| *key).collect();
     console.begin("requeueing values");
-    let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
+    let locked = wiring::ledger(&config.ledger, &found.store.name, LOCK_WAIT).await?;
     let done = requeue::requeue(&*locked.ledger, &scopes, Utc::now()).await?;
     let total = print_edited(console, &done, "requeued", json.then_some(Some(left.len())))?;
     if !left.is_empty() {
@@ -234,7 +238,7 @@ async fn acknowledge(
         return nothing_to_do("nothing was acknowledged");
     }
     console.begin("acknowledging values");
-    let locked = wiring::ledger(&config.ledger, &found.store.name).await?;
+    let locked = wiring::ledger(&config.ledger, &found.store.name, LOCK_WAIT).await?;
     let done = requeue::acknowledge(&*locked.ledger, &scopes, Utc::now()).await?;
     print_edited(console, &done, "acknowledged", json.then_some(None))?;
     let left = found.audit.rejected(found.store.id, KeyScope::default(), 1).await?;

@@ -200,7 +200,7 @@ async fn lock(
     let mut tries = Tries::new(WaitReason::Ledger, config.source.give_up_after);
     loop {
         let opened = tokio::select! {
-            opened = wiring::ledger(&config.ledger, &config.store.name) => opened,
+            opened = wiring::ledger(&config.ledger, &config.store.name, config.push.give_up_after) => opened,
             Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
         };
         match opened {

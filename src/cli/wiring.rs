@@ -1,6 +1,7 @@
 //! The composition root: makes a source, a ledger and a store of the configuration.
 
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use super::failure::Failure;
 use crate::config::{AuditConfig, Config, LedgerConfig, SourceConfig};
@@ -86,11 +87,16 @@ pub(super) struct LockedLedger {
     pub(super) created: Option<String>,
 }
 
-/// Takes the store's lock and opens its ledger. Makes the ledger if there is none.
+/// Takes the store's lock and opens its ledger. Makes the ledger if there is none. An operation of a ledger in Postgres
+/// waits for the lock of another session for at most `lock_wait`.
 ///
 /// # Errors
 /// [`LedgerError::Locked`] while another process holds the lock, and whatever keeps the ledger from being opened.
-pub(super) async fn ledger(config: &LedgerConfig, store: &StoreName) -> Result<LockedLedger, LedgerError> {
+pub(super) async fn ledger(
+    config: &LedgerConfig,
+    store: &StoreName,
+    lock_wait: Duration,
+) -> Result<LockedLedger, LedgerError> {
     match config {
         LedgerConfig::Sqlite(path) => {
             let ledger = SqliteLedger::open(path, store).await?;
@@ -98,7 +104,7 @@ pub(super) async fn ledger(config: &LedgerConfig, store: &StoreName) -> Result<L
             Ok(LockedLedger { ledger: Box::new(ledger), created })
         }
         LedgerConfig::Postgres(url) => {
-            let ledger = PostgresLedger::open(url.expose(), store).await?;
+            let ledger = PostgresLedger::open_waiting(url.expose(), store, lock_wait).await?;
             let created = ledger.created().then(|| "schema attrsync in Postgres".to_owned());
             Ok(LockedLedger { ledger: Box::new(ledger), created })
         }

@@ -34,6 +34,11 @@ impl DatabaseError {
         &self.hint
     }
 
+    /// The same failure with another hint.
+    pub(crate) fn with_hint(self, hint: String) -> Self {
+        Self { hint, ..self }
+    }
+
     /// Whether the same may succeed later without a change by a person.
     pub(crate) const fn may_pass(&self) -> bool {
         self.may_pass

@@ -184,10 +184,16 @@ fn specific(purpose: Purpose, code: &str) -> Option<Row> {
         ),
         "55000" => ("is not ready for this", false, Whole, OF_SERVER),
         "55P03" if is_source => (
-            "has a table that another session has locked for 30 seconds",
+            "has a table that another session keeps locked",
             true,
             Whole,
             "find the session in pg_locks; a view is refreshed without a lock by `refresh materialized view concurrently`",
+        ),
+        "55P03" => (
+            "has a table or row that another session keeps locked",
+            true,
+            Whole,
+            "find the session in pg_locks, and end it or wait for its end",
         ),
         "57014" => (
             "cancelled the statement",

@@ -1,7 +1,7 @@
 //! A BigCommerce store over HTTP.
 //!
 //! [`client`] sends one request over HTTP, maybe through a [`proxy`]; [`connection`] explains why that failed. [`wire`],
-//! [`success`] and [`problem`] read the response's body (with [`tree`]), [`headers`] its headers. [`mask`] removes the token from both.
+//! [`write_response`] and [`problem`] read the response's body (with [`tree`]), [`headers`] its headers. [`mask`] removes the token from both.
 //! [`pacing`] is the rate limiter, with the accounting of [`quota`]. [`paging`] reads the pages of a list.
 //! [`transport`] is the port that carries requests: HTTP, or a sandbox in the simulation.
 
@@ -16,9 +16,9 @@ pub(crate) mod problem;
 mod proxy;
 pub(crate) mod quota;
 pub(crate) mod transport;
-mod success;
 mod tree;
 pub(crate) mod wire;
+pub(crate) mod write_response;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -101,7 +101,7 @@ impl Destination for BigCommerce {
                 Response::Received(HttpResponse { status, request_id, wait, body: Body::Redirect { to } })
             }
             Ok(RawResponse { status, request_id, wait, text, .. }) => {
-                let body = match wire::upsert_response(status, &text, items.len(), &self.transport.mask) {
+                let body = match write_response::read(status, &text, items.len(), &self.transport.mask) {
                     Body::Problem { title, errors } => {
                         let title = mask::without_values(&title, items.iter().map(|item| item.value));
                         Body::Problem { title, errors }

@@ -78,7 +78,9 @@ impl Response {
                     None => status.to_string(),
                 }
             }
-            Self::Received(HttpResponse { body: Body::Problem { .. }, .. }) => self.describe(),
+            Self::Received(HttpResponse { body: Body::Problem { errors, .. }, .. }) if !errors.is_empty() => {
+                self.describe()
+            }
             _ => self.to_string(),
         })
     }

@@ -10,7 +10,7 @@ use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
 use crate::plan::summary::Summary;
 use crate::record::{Counts, Filter, SourceDigest, WaitReason};
-use crate::source::{Source, SourceError};
+use crate::source::{Source, SourceError, SourcePages};
 use crate::tries::Tries;
 use crate::waits::Waits;
 
@@ -56,7 +56,8 @@ pub(super) async fn diff(
     let mut tries = Tries::new(WaitReason::Source, source.give_up_after());
     let (diff, seen) = loop {
         let mut diff = Diff::new(policy.clone());
-        let merged = merge(source, entries, filter, &mut diff, &mut writer, progress).await;
+        let started = source.read_within(filter, tries.left());
+        let merged = merge(started, entries, filter, &mut diff, &mut writer, progress).await;
         // Whatever the result, nothing else may be written while pages are being saved.
         let saved = writer.saved().await;
         match merged {
@@ -95,7 +96,7 @@ fn given_up(error: SourceError, tries: &Tries) -> SourceError {
 
 /// Merges source and ledger once, in constant memory.
 async fn merge(
-    source: &dyn Source,
+    started: impl Future<Output = Result<Box<dyn SourcePages>, SourceError>>,
     entries: Option<&dyn LedgerReader>,
     filter: &Filter,
     diff: &mut Diff,
@@ -105,7 +106,7 @@ async fn merge(
     let mut seen = Seen { unknown_customers: filter.customers.clone(), ..Seen::default() };
     let mut page = PlanPage::default();
     let (mut desired, mut known) = (Cursor::default(), Cursor::default());
-    let mut source_pages = source.read(filter).await?;
+    let mut source_pages = started.await?;
     let mut entry_pages: Option<Box<dyn EntryPages>> = match entries {
         Some(entries) => Some(entries.entries(filter).await?),
         None => None,

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod copy;
+mod lock_holder;
 pub(in crate::ledger) mod migrate;
 mod plan;
 pub(in crate::ledger) mod query;
@@ -14,6 +15,8 @@ mod schema;
 pub(in crate::ledger) mod session;
 mod writer;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -21,7 +24,7 @@ use sqlx::PgConnection;
 use super::row_digest::new_store;
 use super::sql::Fence;
 use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold};
-use crate::config::Secret;
+use crate::config::{PushConfig, Secret};
 use crate::failpoint;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
@@ -30,6 +33,7 @@ use crate::record::{
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
 pub(crate) use scan::scan;
+pub(in crate::ledger) use session::LOCK_WAIT;
 use session::failed;
 use writer::Writer;
 
@@ -49,6 +53,15 @@ impl PostgresLedger {
     /// [`LedgerError::Version`](super::LedgerError::Version) if a newer attrsync has migrated the ledger,
     /// [`LedgerError::Unusable`](super::LedgerError::Unusable) for an address that cannot hold a lock.
     pub async fn open(url: &str, store: &StoreName) -> Result<Self> {
+        Self::open_waiting(url, store, PushConfig::default().give_up_after).await
+    }
+
+    /// Opens the ledger as [`open`](Self::open) does. An operation waits for the lock of another session, on a table or a
+    /// row, for at most `lock_wait`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_waiting(url: &str, store: &StoreName, lock_wait: Duration) -> Result<Self> {
         let (mut connection, liveness) = session::connect_writer(url).await?;
         liveness.wait(rights::check(&mut connection)).await?;
         let created = liveness.wait(migrate::migrate(&mut connection)).await?;
@@ -56,7 +69,7 @@ impl PostgresLedger {
         failpoint::reach("migrated");
         liveness.wait(session::lock_store(&mut connection, store_id)).await?;
         failpoint::reach("locked");
-        let writer = Writer::new(url, store_id, connection, liveness);
+        let writer = Writer::new(url, store_id, connection, liveness, lock_wait);
         Ok(Self { url: Secret::new(url), created, writer })
     }
 
@@ -107,7 +120,7 @@ impl LedgerReader for PostgresLedger {
     }
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
-        scan(self.url.expose(), self.writer.store_id, filter)
+        scan(self.url.expose(), self.writer.store_id, filter, self.writer.lock_wait())
     }
 }
 

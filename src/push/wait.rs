@@ -9,7 +9,7 @@ impl Push {
     /// `give_up_after`.
     pub(super) fn tell_wait(&mut self, now: Now, actions: &mut Vec<Action>) {
         let mut wait = self.wait(now);
-        if let (Some(wait), Some(end)) = (&mut wait, self.breaker.patience_ends())
+        if let (Some(wait), Some(end)) = (&mut wait, self.breaker.end_of_waiting())
             && wait.reason == WaitReason::Limited
         {
             wait.until = wait.until.min(end);

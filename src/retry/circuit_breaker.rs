@@ -98,7 +98,7 @@ impl CircuitBreaker {
 
     /// Returns when `give_up_after` is over, if nothing has succeeded lately.
     #[must_use]
-    pub fn patience_ends(&self) -> Option<Duration> {
+    pub fn end_of_waiting(&self) -> Option<Duration> {
         let rows = [self.failures, self.limited].into_iter().filter(|row| row.count > 0);
         rows.map(|row| row.first.saturating_add(self.give_up_after)).min()
     }
@@ -107,14 +107,15 @@ impl CircuitBreaker {
     /// `give_up_after` is over.
     #[must_use]
     pub fn tripped_by_wait(&self, asked: Duration, now: Duration) -> Option<(String, &'static str)> {
-        self.patience_ends().filter(|end| *end <= now)?;
+        self.end_of_waiting().filter(|end| *end <= now)?;
         let time = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
-        let calls = |count| if count == 1 { "a call".to_owned() } else { format!("{count} calls in a row") };
+        let in_a_row =
+            |count| if count == 1 { "a call".to_owned() } else { format!("{count} calls in a row") };
         let (row, what) = match (self.limited, self.failures) {
             (row, _) if row.count > 0 => {
-                (row, format!("the store refused {} for being too many", calls(row.count)))
+                (row, format!("the store refused {} for being too many", in_a_row(row.count)))
             }
-            (_, row) => (row, format!("{} failed", calls(row.count))),
+            (_, row) => (row, format!("{} failed", in_a_row(row.count))),
         };
         let why = format!(
             "{what} within {}, and the store asks to wait for {} more, longer than [push] give_up_after allows; the last \

@@ -38,7 +38,7 @@ pub fn item_errors(errors: &[ErrorFields], keys: &[Key]) -> ItemErrors {
     let mut sorted = ItemErrors::default();
     for fields in errors {
         let beside = named_beside(fields, keys);
-        let may_pass = fields.iter().any(|field| has_passing_status(field));
+        let may_pass = fields.iter().any(has_passing_status);
         for (field, text) in fields {
             let by_place = position(field).and_then(|at| keys.get(at)).map(slice::from_ref);
             let named = if beside.is_empty() { by_place.unwrap_or_default() } else { &beside };

@@ -34,6 +34,9 @@ use crate::worker_thread::WorkerThread;
 /// Decoded pages that may wait for the caller.
 const PAGES_AHEAD: usize = 4;
 
+/// The shortest and the longest time at once for which a lock of another session is waited for. Many last for a moment.
+const LOCK_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
 /// A source that is a table, view or query in Postgres.
 #[derive(Debug, Clone)]
 pub struct PostgresSource {
@@ -93,10 +96,10 @@ impl PostgresSource {
         self.address.unused_variables()
     }
 
-    /// Connects, opens the snapshot, and checks the columns' types.
-    async fn open(&self) -> Result<(Snapshot, ColumnTypes), SourceError> {
+    /// Connects, opens the snapshot, and checks the columns' types. Waits for a lock at most so long each time.
+    async fn open(&self, lock_wait: Duration) -> Result<(Snapshot, ColumnTypes), SourceError> {
         let connecting = self.waits.begin(WaitReason::Source, Some(CONNECT_TIMEOUT), "connecting");
-        let mut snapshot = Snapshot::open(&self.address, self.reading.clone()).await?;
+        let mut snapshot = Snapshot::open(&self.address, self.reading.clone(), lock_wait).await?;
         drop(connecting);
         let found = snapshot.rows(sql::column_types(&self.relation)).await?;
         let types = ColumnTypes::new(&found)?;
@@ -107,9 +110,10 @@ impl PostgresSource {
     async fn send_rows(
         &self,
         filter: &Filter,
+        lock_wait: Duration,
         pages: &mpsc::Sender<SourcePage>,
     ) -> Result<ReadEnd, SourceError> {
-        let (mut snapshot, types) = self.open().await?;
+        let (mut snapshot, types) = self.open(lock_wait).await?;
         let query = self.query(&mut snapshot, &types, filter).await?;
         let row_security = snapshot.row_security(&query.all()).await?;
         let made_by = self.made_by(&snapshot, &types);
@@ -171,11 +175,21 @@ impl Source for PostgresSource {
     }
 
     async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
+        self.read_within(filter, self.give_up_after).await
+    }
+
+    async fn read_within(
+        &self,
+        filter: &Filter,
+        lock_wait: Duration,
+    ) -> Result<Box<dyn SourcePages>, SourceError> {
         let (source, filter) = (self.clone(), filter.clone());
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
-        let reader =
-            WorkerThread::start("source", move || async move { source.send_rows(&filter, &sender).await })
-                .map_err(unreadable)?;
+        let lock_wait = lock_wait.clamp(LOCK_WAIT.0, LOCK_WAIT.1);
+        let reader = WorkerThread::start("source", move || async move {
+            source.send_rows(&filter, lock_wait, &sender).await
+        });
+        let reader = reader.map_err(unreadable)?;
         Ok(Box::new(PostgresPages { pages, reader: Some(reader), end: ReadEnd::default() }))
     }
 

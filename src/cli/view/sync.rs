@@ -127,9 +127,9 @@ fn more_than_planned(report: &Report) -> Option<String> {
         (extra.repeated, "repeated".to_owned()),
         (extra.bisection, "to find rejected values".to_owned()),
     ];
-    let more: u64 = causes.iter().map(|(calls, _)| calls).sum();
-    let why = causes.iter().filter(|(calls, _)| *calls > 0);
-    let why: Vec<_> = why.map(|(calls, cause)| format!("{} {cause}", counted(*calls, "call"))).collect();
+    let more: u64 = causes.iter().map(|(count, _)| count).sum();
+    let why = causes.iter().filter(|(count, _)| *count > 0);
+    let why: Vec<_> = why.map(|(count, cause)| format!("{} {cause}", counted(*count, "call"))).collect();
     (more > 0).then(|| format!("{} more than planned: {}", number(more), why.join(", ")))
 }
 

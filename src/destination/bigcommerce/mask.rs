@@ -82,8 +82,8 @@ fn replace(text: &str, secret: &str, by: &str, accept: impl Fn(&str, &str) -> bo
 fn length(text: &str, secret: &str) -> Option<usize> {
     let mut rest = text;
     for (at, expected) in secret.chars().enumerate() {
-        rest = without_first(rest, expected)
-            .or_else(|| without_first(after_line_break(rest).filter(|_| at > 0)?, expected))?;
+        let broken = || if at > 0 { after_line_break(rest) } else { None };
+        rest = without_first(rest, expected).or_else(|| without_first(broken()?, expected))?;
     }
     Some(text.len() - rest.len())
 }

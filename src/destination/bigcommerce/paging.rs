@@ -11,7 +11,7 @@ use super::mask::Mask;
 use super::transport::{PacedTransport, RawResponse};
 use super::tree::Tree;
 use super::wire::{self, Page};
-use super::{problem, success};
+use super::{problem, write_response};
 use crate::destination::{Body, HttpResponse, ReadError, Response};
 use crate::record::Key;
 
@@ -79,7 +79,7 @@ fn readable<T>(
     let body = if let Some(to) = redirect {
         Body::Redirect { to }
     } else if status == 200 {
-        let errors = success::errors_beside_list(&text, mask);
+        let errors = write_response::errors_beside_list(&text, mask);
         match wire::page(&text, read) {
             _ if !errors.is_empty() => Body::Problem { title: String::new(), errors },
             Some(page) if page.unread == 0 => return Ok(page),

@@ -30,7 +30,8 @@ pub(crate) fn error_body(status: u16, text: &str, mask: &Mask) -> Body {
 
 /// The beginning of a body that cannot be read.
 pub(super) fn unreadable(text: &str, mask: &Mask) -> Body {
-    Body::Unreadable(excerpt(&mask.clean(text)))
+    // Far more than is kept, so that no part of a token at the cut is.
+    Body::Unreadable(excerpt(&mask.clean(cut(text, 64 * EXCERPT_MAX))))
 }
 
 /// Reads an error in the API's shape: an object with a title, a detail or errors. One that was cut is read up to its

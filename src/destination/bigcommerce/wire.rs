@@ -6,10 +6,9 @@
 use serde::Serialize;
 
 use super::mask::Mask;
-use super::problem::error_body;
+use super::mend;
 use super::tree::{self, Extent, Tree};
-use super::{mend, success};
-use crate::destination::{Attribute, Body, Echo, Item};
+use crate::destination::{Attribute, Echo, Item};
 use crate::record::{Key, VALUE_MAX_CHARS};
 
 /// The longest text that is kept of an item. A store that keeps to the API sends no value that is longer than a quarter
@@ -131,15 +130,6 @@ pub(crate) fn customer(item: &Tree<'_>) -> Option<i64> {
 /// Reads an id: a number, or a number in a string.
 fn id(item: &Tree<'_>, field: &str) -> Option<i64> {
     item.get(field)?.integer()
-}
-
-/// Reads the body of the response to a write of `sent` values.
-pub(crate) fn upsert_response(status: u16, text: &str, sent: usize, mask: &Mask) -> Body {
-    if (200..300).contains(&status) {
-        success::body(text, sent, mask)
-    } else {
-        error_body(status, text, mask)
-    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,9 @@ impl LedgerReader for StoreReader<'_> {
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         match &self.audit.location {
             Location::Sqlite(path) => sqlite::scan(path, self.store_id, filter),
-            Location::Postgres(url) => postgres::scan(url.expose(), self.store_id, filter),
+            Location::Postgres(url) => {
+                postgres::scan(url.expose(), self.store_id, filter, postgres::LOCK_WAIT)
+            }
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Reads the entries of a store in key order, by COPY over a session of its own.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
 use tokio::sync::mpsc;
 
-use super::session::{connect_alive, failed};
+use super::lock_holder;
+use super::session::{connect_alive, failed, set_lock_wait};
 use crate::ledger::entry_extras::EntryExtras;
 use crate::ledger::page_channel::{self, READING, ReceivedPages, Sent};
 use crate::ledger::{EntryPages, LedgerError, Result};
@@ -14,12 +17,21 @@ use crate::worker_thread::WorkerThread;
 
 const PAGE_ROWS: usize = 2_000;
 
-/// Reads the entries that the filter lets through. Takes no lock and needs none.
-pub(crate) fn scan(url: &str, store_id: i64, filter: &Filter) -> Result<Box<dyn EntryPages>> {
+/// Reads the entries that the filter lets through. Needs no lock of a store, and waits for that of a table at most
+/// `lock_wait`.
+pub(crate) fn scan(
+    url: &str,
+    store_id: i64,
+    filter: &Filter,
+    lock_wait: Duration,
+) -> Result<Box<dyn EntryPages>> {
     let (url, statement) = (url.to_owned(), statement(store_id, filter));
     let (sender, pages) = page_channel::channel();
     let reading = WorkerThread::start("ledger-scan", move || async move {
-        let last = read(&url, &statement, &sender).await.map(|()| None);
+        let last = match read(&url, &statement, lock_wait, &sender).await {
+            Ok(()) => Ok(None),
+            Err(error) => Err(lock_holder::named(error, &url, lock_wait).await),
+        };
         // The plan may have stopped reading.
         let _ = sender.send(last).await;
     });
@@ -56,9 +68,10 @@ fn statement(store_id: i64, filter: &Filter) -> String {
 }
 
 /// Sends all pages. Returns early, without an error, only if the plan has stopped reading.
-async fn read(url: &str, statement: &str, pages: &mpsc::Sender<Sent>) -> Result<()> {
+async fn read(url: &str, statement: &str, lock_wait: Duration, pages: &mpsc::Sender<Sent>) -> Result<()> {
     let doing = failed(READING);
     let (mut connection, liveness) = connect_alive(url).await?;
+    liveness.wait(set_lock_wait(&mut connection, lock_wait)).await?;
     let mut chunks = liveness.wait(connection.copy_out_raw(statement).map_err(doing)).await?;
     let malformed = |error| LedgerError::Database { doing: READING, source: Box::new(error) };
     let mut decoder = CopyDecoder::default();

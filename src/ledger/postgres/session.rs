@@ -16,6 +16,9 @@ const MIGRATIONS: i32 = 0;
 /// How long a session may take to be set up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a session waits for a lock of another session, unless it is told otherwise.
+pub(in crate::ledger) const LOCK_WAIT: Duration = Duration::from_secs(30);
+
 /// How often a transaction pooler is probed for, each time with one statement more in between: a pool that assigns its
 /// sessions in turn may assign the same one again by chance, but not after every number of statements.
 const POOLER_PROBES: usize = 3;
@@ -38,7 +41,7 @@ const SETTINGS: &str = "
         ('tcp_keepalives_count', '3'),
         ('jit', 'off'),
         ('statement_timeout', '0'),
-        ('lock_timeout', '0'),
+        ('lock_timeout', '30s'),
         ('idle_in_transaction_session_timeout', '0'),
         ('idle_session_timeout', '0'),
         ('transaction_timeout', '0')
@@ -202,7 +205,7 @@ async fn backend(connection: &mut PgConnection) -> Result<i32> {
 
 /// Waits some seconds for another migrator to end.
 pub(super) async fn lock_migrations(connection: &mut PgConnection) -> Result<()> {
-    if lock(connection, MIGRATIONS, "10s").await? {
+    if lock(connection, MIGRATIONS, Duration::from_secs(10)).await? {
         return Ok(());
     }
     Err(LedgerError::Locked {
@@ -224,7 +227,7 @@ pub(super) async fn unlock_migrations(connection: &mut PgConnection) -> Result<(
 /// Takes the store's lock. Waits a second, because the session of a run that was just killed needs a moment to end.
 pub(super) async fn lock_store(connection: &mut PgConnection, store_id: i64) -> Result<()> {
     let key = i32::try_from(store_id).map_err(|_| LedgerError::Unusable("too many stores".to_owned()))?;
-    if lock(connection, key, "1s").await? {
+    if lock(connection, key, Duration::from_secs(1)).await? {
         return Ok(());
     }
     let holder: Option<(i64, String, DateTime<Utc>)> = sqlx::query_as(
@@ -245,9 +248,9 @@ pub(super) async fn lock_store(connection: &mut PgConnection, store_id: i64) -> 
 }
 
 /// Takes a lock, and returns whether it did within `wait`.
-async fn lock(connection: &mut PgConnection, key: i32, wait: &str) -> Result<bool> {
+async fn lock(connection: &mut PgConnection, key: i32, wait: Duration) -> Result<bool> {
     let doing = failed("take its lock");
-    set_lock_timeout(connection, wait).await?;
+    set_lock_wait(connection, wait).await?;
     let taken = sqlx::query("select pg_advisory_lock($1, $2)")
         .bind(LOCK_CLASS)
         .bind(key)
@@ -258,13 +261,14 @@ async fn lock(connection: &mut PgConnection, key: i32, wait: &str) -> Result<boo
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => false,
         Err(error) => return Err(doing(error)),
     };
-    set_lock_timeout(connection, "0").await?;
+    set_lock_wait(connection, LOCK_WAIT).await?;
     Ok(taken)
 }
 
-async fn set_lock_timeout(connection: &mut PgConnection, value: &str) -> Result<()> {
+/// Sets how long the session waits for a lock.
+pub(super) async fn set_lock_wait(connection: &mut PgConnection, wait: Duration) -> Result<()> {
     sqlx::query("select set_config('lock_timeout', $1, false)")
-        .bind(value)
+        .bind(format!("{}ms", wait.as_millis().clamp(1, i32::MAX.unsigned_abs().into())))
         .execute(connection)
         .await
         .map(|_| ())

@@ -3,7 +3,7 @@
 use super::failure::{malformed, row_problem, unreadable};
 use super::session::{Snapshot, text};
 use super::sql::{self, RowsQuery};
-use super::{PostgresSource, read};
+use super::{LOCK_WAIT, PostgresSource, read};
 use crate::record::{Filter, SourcePage};
 use crate::source::SourceError;
 
@@ -56,7 +56,7 @@ impl PostgresSource {
     /// # Errors
     /// Whatever would prevent [`read`](crate::source::Source::read) from starting.
     pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
-        let (mut snapshot, types) = self.open().await?;
+        let (mut snapshot, types) = self.open(LOCK_WAIT.1).await?;
         let query = self.query(&mut snapshot, &types, &Filter::default()).await?;
         let server = "select current_setting('server_version'), pg_is_in_recovery()::text";
         let server = snapshot.rows(server.to_owned()).await?;

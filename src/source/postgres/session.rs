@@ -1,5 +1,7 @@
 //! What is asked and read in a session whose snapshot is open, as long as its server is there.
 
+use std::time::Duration;
+
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tokio::time::timeout;
@@ -18,11 +20,16 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     /// Connects and begins the transaction.
-    pub(super) async fn open(address: &Address, reading: Reading) -> Result<Self, SourceError> {
+    pub(super) async fn open(
+        address: &Address,
+        reading: Reading,
+        lock_wait: Duration,
+    ) -> Result<Self, SourceError> {
         let failed = |error: DatabaseError| reading.explained(&error);
         let (mut connection, endpoint) = database::connect(address, Purpose::Source).await.map_err(failed)?;
         // Behind a pooler, the transaction keeps the session with one process of the server.
-        let begin = timeout(CONNECT_TIMEOUT, sqlx::raw_sql(sql::BEGIN).execute(&mut connection));
+        let begin = sqlx::raw_sql(AssertSqlSafe(sql::begin(lock_wait)));
+        let begin = timeout(CONNECT_TIMEOUT, begin.execute(&mut connection));
         begin.await.map_err(|_| no_transaction())?.map_err(|error| reading.failure(error))?;
         let liveness = Liveness::of(endpoint, &mut connection).await.map_err(failed)?;
         Ok(Self { connection, liveness, reading })

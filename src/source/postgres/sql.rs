@@ -1,6 +1,7 @@
 //! The statements that read the source. Names from the configuration are quoted; ids are numbers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::config::{Relation, table_parts};
 use crate::record::{Filter, RowsDigest};
@@ -10,10 +11,9 @@ use crate::source::SourceError;
 /// time. Every setting that changes how Postgres writes a value as text is fixed, because a value that is written
 /// differently is a change. Text of a database without an encoding (SQL_ASCII) is sent as it is, so that bytes that are not
 /// UTF-8 spoil their row only.
-pub(super) const BEGIN: &str = "begin isolation level repeatable read read only; \
+const BEGIN: &str = "begin isolation level repeatable read read only; \
      set local statement_timeout = 0; \
      set local idle_in_transaction_session_timeout = 0; \
-     set local lock_timeout = '30s'; \
      set local timezone = 'UTC'; \
      set local datestyle = 'ISO, MDY'; \
      set local intervalstyle = 'postgres'; \
@@ -25,8 +25,12 @@ pub(super) const BEGIN: &str = "begin isolation level repeatable read read only;
      set local standard_conforming_strings = on; \
      select set_config(name, '0', true) from pg_catalog.pg_settings where name = 'transaction_timeout'; \
      select set_config('client_encoding', 'SQL_ASCII', true) \
-         where current_setting('server_encoding') = 'SQL_ASCII'; \
-     savepoint snapshot";
+         where current_setting('server_encoding') = 'SQL_ASCII'";
+
+/// Returns the statements that open the snapshot, in which a lock is waited for at most so long.
+pub(super) fn begin(lock_wait: Duration) -> String {
+    format!("{BEGIN}; set local lock_timeout = '{}ms'; savepoint snapshot", lock_wait.as_millis())
+}
 
 /// Makes the snapshot usable again after an error.
 pub(super) const RESUME: &str = "rollback to savepoint snapshot";

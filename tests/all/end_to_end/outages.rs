@@ -2,6 +2,9 @@
 
 use std::net::TcpListener;
 
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::runtime::Runtime;
+
 use super::world::{LedgerKind, Running, World, until};
 use crate::ledger::postgres::liveness::Wire;
 use crate::support::postgres::Postgres;
@@ -73,4 +76,56 @@ fn promise_12_a_password_file_that_is_passed_over_is_named() {
     sync().exits(1).tells(&["refused the log-in", "chmod 600", "pgpass"]);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("rights");
     sync().exits(0);
+}
+
+/// A session that keeps a table locked until it is dropped.
+struct Locker {
+    pid: i32,
+    _session: PgConnection,
+    _runtime: Runtime,
+}
+
+impl Locker {
+    fn of(url: &str, table: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (session, pid) = runtime.block_on(async {
+            let mut session = PgConnection::connect(url).await.expect("a connection");
+            let lock = format!("begin; lock table {table} in access exclusive mode");
+            sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut session).await.expect("the lock");
+            let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut session).await;
+            (session, pid.expect("a number"))
+        });
+        Self { pid, _session: session, _runtime: runtime }
+    }
+}
+
+#[test]
+fn promise_12_a_ledger_that_stays_locked_is_given_up_in_time_and_the_session_is_named() {
+    let world = World::with_customers(LedgerKind::Postgres, 20);
+    world.sync().exits(0);
+    let sent = world.writes().len();
+    for table in ["attrsync.requests", "attrsync.entries", "attrsync.runs"] {
+        world.execute(&format!("update customer_attribute_values set value = '{table}'"));
+        let locker = Locker::of(&world.ledger_url, table);
+        let said = world.sync().exits(1);
+        said.tells(&[
+            "lock timeout",
+            "55P03",
+            &format!("session {} of postgres", locker.pid),
+            "pg_terminate_backend",
+        ]);
+        assert_eq!(world.writes().len(), sent, "{table}");
+    }
+    world.sync().exits(0).balances();
+    world.assert_landed(20, "attrsync.runs");
+}
+
+#[test]
+fn a_locked_table_of_the_source_is_waited_for_as_long_as_its_patience_lasts() {
+    let world = World::with_customers(LedgerKind::File, 1);
+    world.write_config(&world.config("").replace("give_up_after = \"0s\"", "give_up_after = \"2s\""));
+    let locker = Locker::of(&world.source_url, "customer_attribute_values");
+    world.sync().exits(1).tells(&["keeps locked", "tried once for "]);
+    drop(locker);
+    world.sync().exits(0);
 }

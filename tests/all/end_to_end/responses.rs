@@ -13,7 +13,6 @@ fn promise_12_a_response_after_which_nothing_can_succeed_stops_the_run_with_advi
         (401, "access_token"),
         (403, "scope"),
         (404, "hash"),
-        (301, "api_url"),
         (405, "api_url"),
         (501, "api_url"),
         (505, "api_url"),

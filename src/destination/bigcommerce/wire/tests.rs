@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Secret;
+use crate::destination::Body;
+use crate::destination::bigcommerce::write_response;
 
 fn mask() -> Mask {
     Mask::new(Secret::new("tok_s3cret"))
@@ -50,7 +52,7 @@ fn echoes_are_read_leniently() {
         value_id,
     };
     let expected = vec![echo(7, "a", Some(5)), echo(8, "10", None), echo(10, "x\u{FFFD}y", None)];
-    assert_eq!(upsert_response(200, text, 9, &mask()), Body::Echoes(expected));
+    assert_eq!(write_response::read(200, text, 9, &mask()), Body::Echoes(expected));
     assert_eq!(page(text, super::echo).unwrap().unread, 5);
 }
 
@@ -80,7 +82,7 @@ fn promise_11_the_token_is_masked_in_what_is_shown_and_a_value_stays_as_it_is() 
     let attribute = page(text, |item| attribute(item, &mask())).unwrap().items.remove(0);
     assert_eq!((attribute.name.as_str(), attribute.kind.as_str()), ("a ***", "***"));
     assert_eq!(
-        upsert_response(200, r#"{"more":"tok_\u00733cret"}"#, 1, &mask()),
+        write_response::read(200, r#"{"more":"tok_\u00733cret"}"#, 1, &mask()),
         Body::Unreadable(r#"{"more":"***"}"#.to_owned())
     );
 }
@@ -89,9 +91,9 @@ fn promise_11_the_token_is_masked_in_what_is_shown_and_a_value_stays_as_it_is() 
 fn a_success_without_a_list_is_unreadable() {
     for text in ["", "[]", "{}", r#"{"data":{}}"#, r#"{"data":[}"#, r#"{"title":"x","errors":{}}"#, "<html>"]
     {
-        assert_eq!(upsert_response(200, text, 9, &mask()), Body::Unreadable(text.to_owned()));
+        assert_eq!(write_response::read(200, text, 9, &mask()), Body::Unreadable(text.to_owned()));
     }
-    assert_eq!(upsert_response(200, r#"{"data":[]}"#, 1, &mask()), Body::Echoes(vec![]));
+    assert_eq!(write_response::read(200, r#"{"data":[]}"#, 1, &mask()), Body::Echoes(vec![]));
 }
 
 #[test]
@@ -183,7 +185,9 @@ fn promise_6_a_value_that_is_no_json_hides_no_other() {
     for (value, read) in
         [(r#""a\ud83d""#, "a\u{FFFD}"), ("NaN", "NaN"), ("1e400", "1e400"), ("\"a\u{1}\"", "a\u{FFFD}")]
     {
-        let Body::Echoes(echoes) = upsert_response(200, &body(value), 2, &mask()) else { panic!("{value}") };
+        let Body::Echoes(echoes) = write_response::read(200, &body(value), 2, &mask()) else {
+            panic!("{value}")
+        };
         let values: Vec<_> = echoes.iter().map(|echo| echo.value.as_str()).collect();
         assert_eq!(values, [read, "gold"], "{value}");
     }

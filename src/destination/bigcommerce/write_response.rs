@@ -1,4 +1,4 @@
-//! Reads the body of a write's success: the values that it shows, and the errors that it has beside them.
+//! Reads the body of the response to a write: that of a success shows values, and maybe errors beside them.
 //!
 //! The API documents no errors in a success. Other endpoints of BigCommerce have them, and so have gateways, in several
 //! places: a field such as `errors` or `failed` of the body or of its `meta`, an item of the list with an error or a status
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::mask::Mask;
 use super::mend;
-use super::problem::{Scalars, unreadable};
+use super::problem::{Scalars, error_body, unreadable};
 use super::tree::{self, Extent, Tree};
 use super::wire;
 use crate::destination::{Body, Echo, ErrorFields};
@@ -19,8 +19,11 @@ const ERRORS: [&str; 5] = ["errors", "error", "failed", "failures", "failed_item
 /// Fields of a body that hold its list of items. A body that is a list is read as the last of them.
 const LISTS: [&str; 4] = ["data", "responses", "items", "results"];
 
-/// Reads the body of the success of a write of `sent` values.
-pub(super) fn body(text: &str, sent: usize, mask: &Mask) -> Body {
+/// Reads the body of the response to a write of `sent` values.
+pub(crate) fn read(status: u16, text: &str, sent: usize, mask: &Mask) -> Body {
+    if !(200..300).contains(&status) {
+        return error_body(status, text, mask);
+    }
     let Shown { echoes, errors } = shown(text, sent, mask);
     match (echoes, errors.is_empty()) {
         (Some(echoes), true) => Body::Echoes(echoes),
@@ -146,7 +149,7 @@ mod tests {
     use crate::config::Secret;
 
     fn read(text: &str, sent: usize) -> Body {
-        body(text, sent, &Mask::new(Secret::new("tok_s3cret")))
+        super::read(200, text, sent, &Mask::new(Secret::new("tok_s3cret")))
     }
 
     /// How many values a body shows, and its errors as `path=text`.
