@@ -103,7 +103,7 @@ impl DatabaseError {
         let at = |reason: &str| format!("could not connect to {name} at {place}: {reason}");
         match error {
             sqlx::Error::Io(error) => match tls::explained(&error, *purpose, &place) {
-                Some((problem, hint)) => Self::new(problem, hint, false),
+                Some((problem, hint)) => Self::new(problem, hint, tls::may_pass(&error)),
                 None => {
                     let (reason, hint, may_pass) = unreachable(&error, key);
                     Self::new(at(&reason), hint, may_pass)
@@ -149,11 +149,30 @@ impl DatabaseError {
         }
     }
 
+    /// The failure of another server, from which the database reads a foreign table.
+    fn reported_by_foreign_server(purpose: Purpose, error: &PgDatabaseError) -> Self {
+        let code = error.code();
+        let hint = "the server of a foreign table reported this: run the query in psql to see its whole message; compare the \
+                    foreign table with the table there, and the rights of the user that its user mapping names";
+        Self {
+            problem: format!("{} (SQLSTATE {code})", masked(error.message())),
+            hint: hint.to_owned(),
+            may_pass: meaning(purpose, code, error.message(), None).may_pass,
+            code: Some(code.to_owned()),
+            lead: "failed to read a foreign table",
+        }
+    }
+
     fn reported(purpose: Purpose, error: &PgDatabaseError) -> Self {
         let code = error.code();
         // An exception that a function raises has any text, and its code may be any.
         let is_raised = error.routine() == Some("exec_stmt_raise");
-        let is_in_function = is_raised || is_in_function(error.r#where());
+        if is_of_foreign_server(error.r#where()) {
+            return Self::reported_by_foreign_server(purpose, error);
+        }
+        // The server says so itself, in words of its own, whatever was running.
+        let is_cancelled = error.routine() == Some("ProcessInterrupts");
+        let is_in_function = is_raised || (is_in_function(error.r#where()) && !is_cancelled);
         let meaning = meaning(purpose, code, error.message(), error.hint().filter(|_| !is_in_function));
         let message = match meaning.shown {
             _ if is_raised => "a function raised an exception, whose text may contain values".to_owned(),
@@ -172,6 +191,11 @@ impl DatabaseError {
             lead: meaning.lead,
         }
     }
+}
+
+/// Whether the context of an error is a statement that the server sent to another one for a foreign table.
+fn is_of_foreign_server(context: Option<&str>) -> bool {
+    context.is_some_and(|context| context.to_lowercase().contains("remote sql command"))
 }
 
 /// Whether the context of an error is a function: the only other context of a query is the place in a JSON value.
@@ -238,6 +262,12 @@ mod tests {
         assert!(is_in_function(Some("PL/pgSQL function boom(text) line 1 at EXECUTE")));
         assert!(is_in_function(Some("PL/pgSQL-Funktion boom(text) Zeile 1 bei EXECUTE")));
         assert!(!is_in_function(None) && !is_in_function(Some("JSON data, line 1: {\"a\":x")));
+    }
+
+    #[test]
+    fn an_error_of_a_foreign_server_is_not_one_of_the_query() {
+        assert!(is_of_foreign_server(Some("remote SQL command: SELECT customer_id FROM public.t")));
+        assert!(!is_of_foreign_server(Some("PL/pgSQL function f() line 1")) && !is_of_foreign_server(None));
     }
 
     #[test]

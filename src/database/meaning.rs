@@ -69,6 +69,13 @@ fn special(code: &str, message: &str) -> Option<Row> {
             "the server may take encrypted sessions only: write sslmode=require (or better verify-full) in {key}; \
              else see its pg_hba.conf",
         ),
+        "28000" if has("certificate authentication failed") => (
+            "refused the log-in",
+            false,
+            Whole,
+            "the certificate of sslcert in {key} is for another user: its common name (CN) must be the user of {key}, or \
+             pg_ident.conf on the server must map it",
+        ),
         "28000" if has("certificate") => (
             "refused the log-in",
             false,
@@ -103,6 +110,8 @@ const LOG_IN: &str = "check user and password in {key}, and the server's pg_hba.
 const IN_PSQL: &str = "run it in psql as this user and correct [source] query";
 const OF_SERVER: &str = "see the server's log: this concerns the server, not attrsync";
 const EDITED: &str = "another program or version may have changed the tables: run `attrsync check --ledger`";
+const FOREIGN: &str = "the database of {key} connects to that server itself, not this machine: check the options of the server (`\\des+` in \
+     psql), the user mapping (`\\deu+`), and that the server runs";
 const ASK_ADMIN: &str = "see the server's log: an administrator or a time-out ended it";
 
 /// Single codes.
@@ -207,9 +216,7 @@ fn specific(purpose: Purpose, code: &str) -> Option<Row> {
         }
         "57P04" => ("was dropped", false, Whole, "check the database's name at the end of {key}"),
         "72000" => ("no longer has the old rows of the snapshot", true, Whole, OF_SERVER),
-        "HV00N" => {
-            ("cannot reach a foreign server", true, Whole, "check the foreign server that the table is from")
-        }
+        "HV00N" => ("cannot reach the server of a foreign table", true, Whole, FOREIGN),
         "P0001" => (
             "has a function that raised an exception",
             false,
@@ -280,12 +287,7 @@ fn class(purpose: Purpose, code: &str) -> Row {
         "57" => ("was interrupted by an administrator", true, Whole, ASK_ADMIN),
         "58" => ("failed to use its own files", false, Whole, OF_SERVER),
         "F0" => ("has a configuration file that cannot be read", false, Whole, OF_SERVER),
-        "HV" => (
-            "failed to read a foreign table",
-            false,
-            Masked,
-            "check the foreign server that the table is from",
-        ),
+        "HV" => ("failed to read a foreign table", false, Masked, FOREIGN),
         "P0" | "38" | "39" => (
             "has a function that failed",
             false,
@@ -364,6 +366,14 @@ mod tests {
             (Purpose::Ledger, "42501", "", "belong to the user"),
             (Purpose::Ledger, "53100", "", "disk"),
             (Purpose::Source, "57014", "", "statement_timeout"),
+            (Purpose::Source, "HV00N", "", "user mapping"),
+            (
+                Purpose::Source,
+                "28000",
+                "connection requires a valid client certificate",
+                "sslcert and sslkey",
+            ),
+            (Purpose::Source, "28000", "certificate authentication failed for user \"a\"", "(CN)"),
         ] {
             let hint = row(purpose, code, message).hint;
             assert!(hint.contains(words), "{code}: {hint}");

@@ -57,6 +57,12 @@ pub(super) fn explained(error: &io::Error, purpose: Purpose, place: &str) -> Opt
     Some(explanation(error, purpose, place))
 }
 
+/// Whether an error that was raised by TLS may pass by itself: the other side failed inside or closed the session.
+pub(super) fn may_pass(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    error.is_some_and(is_passing_alert)
+}
+
 /// Explains an error before the handshake.
 pub(super) fn refused(error: &(dyn Error + 'static), purpose: Purpose, place: &str) -> Explanation {
     let (name, key) = (purpose.name(), purpose.key());
@@ -130,6 +136,10 @@ fn explanation(error: &rustls::Error, purpose: Purpose, place: &str) -> Explanat
                 "name a certificate that the server's ssl_ca_file has signed, by sslcert and sslkey in {key}"
             ),
         ),
+        error if is_passing_alert(error) => (
+            format!("{name} at {place} ended the TLS session ({error})"),
+            "see the server's log, and that of a pooler or proxy on the way".to_owned(),
+        ),
         rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(_) => (
             format!("{name} at {place} and attrsync have no kind of TLS in common ({error})"),
             "the server must offer TLS 1.2 or 1.3 (ssl_max_protocol_version, ssl_ciphers)".to_owned(),
@@ -139,6 +149,13 @@ fn explanation(error: &rustls::Error, purpose: Purpose, place: &str) -> Explanat
             format!("check host and port in {key}, and proxies on the way"),
         ),
     }
+}
+
+/// Whether the other side sent an alert that says nothing against a later session.
+fn is_passing_alert(error: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    matches!(alert, Alert::InternalError | Alert::UserCanceled | Alert::CloseNotify)
 }
 
 fn certificate_flaw(error: &CertificateError) -> String {
@@ -199,6 +216,12 @@ mod tests {
         let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
         let (_, hint) = explanation(&alert, Purpose::Source, "db:5432");
         assert!(hint.contains("sslcert and sslkey"), "{hint}");
+        for (alert, passes) in
+            [(AlertDescription::InternalError, true), (AlertDescription::HandshakeFailure, false)]
+        {
+            let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert));
+            assert_eq!(may_pass(&error), passes, "{alert:?}");
+        }
         assert!(explained(&io::ErrorKind::TimedOut.into(), Purpose::Source, "db:5432").is_none());
     }
 

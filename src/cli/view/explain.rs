@@ -94,9 +94,10 @@ fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> Strin
     }
 }
 
-/// `invalid   run 4, 2026-01-02 03:04:05, did not send "goooold": the value has 300 characters`.
+/// `invalid   run 4, 2026-01-02 03:04:05, did not send "goooold": the value has 300 characters`. Of a row without a value
+/// the reason says whether the value could not be read.
 fn invalid_line(past: &PastInvalidRow) -> String {
-    let value = past.row.value.as_deref().map_or("NULL".to_owned(), brief);
+    let value = past.row.value.as_deref().map_or("the row".to_owned(), brief);
     let (run, at, reason) = (past.run_id, moment(past.run_started_at), tame(&past.row.reason));
     format!("  invalid   run {run}, {at}, did not send {value}: {reason}")
 }
@@ -386,7 +387,7 @@ customer 12 · attribute NULL
 
 customer 12 · attribute 9
   desired   not in the source
-  invalid   run 4, 1970-01-01 00:00:00, did not send NULL: why\\nnot
+  invalid   run 4, 1970-01-01 00:00:00, did not send the row: why\\nnot
   believed  nothing was sent yet
 "
         );

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 
 use chrono::DateTime;
-use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError};
 
 use super::mask::Mask;
 use super::proxy::Proxy;
@@ -34,7 +34,7 @@ pub(super) fn failure(error: &(dyn Error + 'static), proxy: Option<&Proxy>, mask
     if let Some(error) = find::<rustls::Error>(error) {
         let (reason, hint) = tls(error);
         // A certificate does not change by itself.
-        return not_sent(format!("could not connect to the store: {reason}"), hint, false);
+        return not_sent(format!("could not connect to the store: {reason}"), hint, is_passing_alert(error));
     }
     let failed = find::<io::Error>(error);
     let whole = error.source().map_or_else(|| error.to_string(), with_causes);
@@ -112,6 +112,10 @@ fn tls(error: &rustls::Error) -> (String, &'static str) {
             }
             error => (certificate(&format!("cannot be verified ({error})")), CHECK_HOST),
         },
+        error if is_passing_alert(error) => (
+            format!("the other side ended the TLS session ({error})"),
+            "try again; if it stays so, check [store] api_url, and proxies on the way",
+        ),
         rustls::Error::InvalidMessage(_) => (
             "what listens there does not speak TLS".to_owned(),
             "check the port and https:// in [store] api_url, and proxies on the way",
@@ -121,6 +125,13 @@ fn tls(error: &rustls::Error) -> (String, &'static str) {
             "the other side must offer TLS 1.2 or 1.3; check [store] api_url, and proxies on the way",
         ),
     }
+}
+
+/// Whether the other side sent an alert that says nothing against a later connection.
+fn is_passing_alert(error: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    matches!(alert, Alert::InternalError | Alert::UserCanceled | Alert::CloseNotify)
 }
 
 fn day(time: UnixTime) -> String {
@@ -165,6 +176,16 @@ mod tests {
             let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(flaw));
             let (reason, shown, may_pass) = explained(error, None);
             assert!(reason.contains(words) && shown.contains(hint) && !may_pass, "{reason}; {shown}");
+        }
+    }
+
+    #[test]
+    fn an_alert_of_a_server_that_fails_inside_may_pass() {
+        for (alert, passes) in
+            [(AlertDescription::InternalError, true), (AlertDescription::HandshakeFailure, false)]
+        {
+            let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert));
+            assert_eq!(explained(error, None).2, passes, "{alert:?}");
         }
     }
 

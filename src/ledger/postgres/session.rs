@@ -29,6 +29,13 @@ const PROBE: &str = "probe for a pooler";
 const POOLED: &str = "[ledger] url leads to a pooler in transaction mode, through which no lock can be held: \
      use the database's own address, or a pool in session mode";
 
+/// The error of an address where a second session gets no process of the server.
+const POOL_FULL: &str = "[ledger] url leads to a pool that has no room for a second session, and a run needs up to five: raise \
+     pool_size of the pooler, or use the database's own address";
+
+/// How long a second session may wait for a process of the server.
+const SECOND_SESSION_MAX: Duration = Duration::from_secs(10);
+
 /// The settings of every session. With these keep-alives the session of a dead client ends after 10 + 3 × 5 seconds.
 /// Settings that the server does not know are left out.
 const SETTINGS: &str = "
@@ -181,11 +188,18 @@ async fn refuse_transaction_pooler(endpoint: &Endpoint, first: &mut PgConnection
         for _ in 0..statements {
             backend(&mut second).await?;
         }
-        match sqlx::raw_sql("begin").execute(&mut second).await {
-            Ok(_) => {}
+        match timeout(SECOND_SESSION_MAX, sqlx::raw_sql("begin").execute(&mut second)).await {
+            Ok(Ok(_)) => {}
             // A pooler in statement mode accepts no transactions at all.
-            Err(sqlx::Error::Database(_)) => return Err(LedgerError::Unusable(POOLED.to_owned())),
-            Err(error) => return Err(failed(PROBE)(error)),
+            Ok(Err(sqlx::Error::Database(error))) if error.message().contains("statement pooling") => {
+                return Err(LedgerError::Unusable(POOLED.to_owned()));
+            }
+            Ok(Err(sqlx::Error::Database(error))) if !error.message().contains("query_wait_timeout") => {
+                return Err(failed(PROBE)(sqlx::Error::Database(error)));
+            }
+            Ok(Err(error @ sqlx::Error::Io(_))) => return Err(failed(PROBE)(error)),
+            // A pooler in session mode whose pool is full lets the session wait.
+            Err(_) | Ok(Err(_)) => return Err(LedgerError::Unusable(POOL_FULL.to_owned())),
         }
         let displacing = backend(&mut second).await?;
         let after = backend(first).await?;

@@ -1,5 +1,7 @@
 //! What `attrsync check` asks of the source: its shape, and its first rows.
 
+use std::time::{Duration, Instant};
+
 use super::failure::{malformed, row_problem, unreadable};
 use super::session::{Snapshot, text};
 use super::sql::{self, RowsQuery};
@@ -95,12 +97,16 @@ async fn sample(
     Ok(Ok(page))
 }
 
+/// How long a query may take.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
 /// Runs a query for ten seconds at most.
 async fn bounded(
     snapshot: &mut Snapshot,
     query: String,
 ) -> Result<Result<Vec<sqlx::postgres::PgRow>, Unsampled>, SourceError> {
-    let timed = format!("set local statement_timeout = '10s'; {query}");
+    let timed = format!("set local statement_timeout = '{}ms'; {query}", TIME_MAX.as_millis());
+    let started = Instant::now();
     let unsampled = match snapshot.try_rows(timed).await? {
         Ok(rows) => {
             snapshot.rows(sql::RESUME.to_owned()).await?;
@@ -108,7 +114,8 @@ async fn bounded(
         }
         Err(error) => match row_problem(&error) {
             Some(problem) => Unsampled::Unreadable(problem.logged),
-            None if is_cancelled(&error) => Unsampled::Slow,
+            // The query may be cancelled earlier by others, or by one of its functions.
+            None if is_cancelled(&error) && started.elapsed() >= TIME_MAX.mul_f64(0.9) => Unsampled::Slow,
             None => return Err(snapshot.reading.failure(error)),
         },
     };
@@ -116,7 +123,7 @@ async fn bounded(
     Ok(Err(unsampled))
 }
 
-/// Whether the server ended the statement for its time.
+/// Whether the server cancelled the statement.
 fn is_cancelled(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57014")
 }

@@ -28,6 +28,11 @@ struct PgBouncer {
 impl PgBouncer {
     /// Starts a pooler with this pool mode. Its settings lie in the world's folder.
     fn start(world: &World, mode: &str) -> Option<Self> {
+        Self::start_with(world, mode, "")
+    }
+
+    /// The same with further settings.
+    fn start_with(world: &World, mode: &str, more: &str) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let programs: Vec<PathBuf> =
             std::env::split_paths(&path).map(|folder| folder.join("pgbouncer")).collect();
@@ -39,7 +44,7 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={} user=postgres\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = {mode}\n",
+             pool_mode = {mode}\n{more}\n",
             Postgres::start().port(),
         );
         fs::write(&settings, text).expect("the pooler's settings");
@@ -98,6 +103,19 @@ fn a_ledger_behind_a_pooler_in_session_mode_holds_its_lock() {
     world.run(&["sync"]).exits(5).tells(&["another run holds this store", "run 1"]);
     first.end().exits(0).balances();
     world.assert_landed(400, "first");
+}
+
+#[test]
+fn promise_12_a_pool_without_room_for_a_second_session_is_named() {
+    let world = World::with_customers(LedgerKind::Postgres, 1);
+    let Some(pooler) =
+        PgBouncer::start_with(&world, "session", "default_pool_size = 1\nquery_wait_timeout = 1")
+    else {
+        return;
+    };
+    world.write_config(&world.config("").replace(&world.ledger_url, &pooler.before(&world.ledger_url)));
+    let said = world.run(&["sync"]).exits(1).tells(&["no room for a second session", "pool_size"]);
+    assert!(!said.err.contains("transaction mode"), "{said:#?}");
 }
 
 #[test]
