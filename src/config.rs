@@ -22,6 +22,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use crate::record::StoreName;
 use crate::schedule::Schedule;
 
@@ -202,6 +204,14 @@ pub struct PushConfig {
     pub quota_reserve: f64,
     /// The time after which nothing more is sent.
     pub max_duration: Option<Duration>,
+}
+
+impl PushConfig {
+    /// Returns how long a request may still be applied after it was sent.
+    #[must_use]
+    pub fn in_doubt_window(&self) -> TimeDelta {
+        TimeDelta::from_std(self.request_timeout * 2).unwrap_or(TimeDelta::MAX)
+    }
 }
 
 impl Default for PushConfig {

@@ -172,6 +172,7 @@ impl Push {
             Event::Timer => self.timer = None,
             Event::StopAsked => {
                 let end = "asked to stop; requests in flight were completed, the rest is deferred";
+                let end = format!("{end}{}", self.last_failure());
                 self.end.get_or_insert_with(|| End::stopped(end));
             }
         }
@@ -230,10 +231,22 @@ impl Push {
             return;
         }
         if self.deadline.is_some_and(|deadline| deadline <= now.elapsed) {
-            self.end = Some(End::stopped("[push] max_duration is over; the rest is deferred"));
+            let end = format!("[push] max_duration is over; the rest is deferred{}", self.last_failure());
+            self.end = Some(End::stopped(end));
         } else if let Some((why, hint)) = self.tripped(now) {
             let rest = if self.counts.deferred > 0 { "; the rest is deferred" } else { "" };
             self.end = Some(End::failed(format!("stopped because {why}{rest}"), hint));
+        }
+    }
+
+    /// What the store last responded, if nothing has succeeded lately.
+    fn last_failure(&self) -> String {
+        match self.breaker.end_of_waiting() {
+            Some(_) => format!(
+                "; nothing succeeded lately, and the last response was {}",
+                self.breaker.last_response()
+            ),
+            None => String::new(),
         }
     }
 
@@ -294,7 +307,9 @@ impl Push {
         while self.waiting.len() < WAITING_MAX {
             let changes = self.plan.next(self.limit)?;
             let mut batch = Batch::new(changes, self.config.max_attempts);
-            let Some(wait) = batch.in_doubt_wait(now) else { return Some(batch) };
+            let Some(wait) = batch.in_doubt_wait(self.config.in_doubt_window(), now) else {
+                return Some(batch);
+            };
             batch.wait_until(now.elapsed + wait, WaitReason::InDoubt);
             self.waiting.push(batch);
         }

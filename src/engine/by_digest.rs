@@ -52,7 +52,7 @@ pub(super) async fn unchanged(
     }
     let seen = Seen { row_security, ..Seen::default() };
     let (counts, summary) = (known.counts, summary.cleared());
-    let planned = Planned { counts, desired: (0, 0), has_in_doubt: false, summary, seen };
+    let planned = Planned { counts, desired: (0, 0), has_in_doubt: false, waits_until: None, summary, seen };
     Ok(Some((planned, known.run_id)))
 }
 

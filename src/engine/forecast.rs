@@ -1,6 +1,7 @@
 //! What a sync would do: planned and counted, never saved.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
@@ -37,6 +38,8 @@ pub struct Forecast {
     pub limit: Limit,
     /// How many requests the store's rate quota allows, if the store said.
     pub allowance: Option<Allowance>,
+    /// How long some of the changes wait for an older request in doubt.
+    pub in_doubt_wait: Duration,
     /// Values to be created.
     pub creates: u64,
     /// Values to be updated.
@@ -100,13 +103,13 @@ pub async fn plan(
     }
     let now = clock.now();
     let limit = request_limit(entries, config, now).await?;
-    let policy = policy(&attributes, changes, options, now);
+    let policy = policy(&attributes, changes, options, config, now);
     let writer = PlanWriter::counting(Summary::new(limit, sample, wrong_types(&attributes)));
     let progress = |counts| progress(Progress::Planning(counts));
     progress(Counts::default());
     let planned = planning::diff(source, entries, &filter, policy, writer, waits, &progress).await?;
     let warnings = warnings(&planned, &filter, &attributes, options.trigger);
-    let Planned { counts, desired, summary, .. } = planned;
+    let Planned { counts, desired, summary, waits_until, .. } = planned;
     let name =
         |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
     let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
@@ -122,6 +125,7 @@ pub async fn plan(
         requests_without_ledger: limit.requests(desired.0, desired.1),
         limit,
         allowance: destination.allowance(),
+        in_doubt_wait: waits_until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default(),
         sample: summary.sample,
         invalid_sample: summary.invalid_sample,
         warnings,

@@ -30,6 +30,7 @@ pub(super) fn policy(
     attributes: &[Attribute],
     changes: StoreChanges,
     options: &Options,
+    config: &PushConfig,
     now: DateTime<Utc>,
 ) -> DiffPolicy {
     DiffPolicy {
@@ -39,6 +40,7 @@ pub(super) fn policy(
         retry_rejected: options.retry_rejected,
         full: options.full,
         now,
+        in_doubt_window: config.in_doubt_window(),
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use super::plan_writer::PlanWriter;
 use super::ports::EngineError;
 use crate::ledger::{EntryPages, LedgerReader};
@@ -23,6 +25,8 @@ pub(super) struct Planned {
     pub(super) desired: (u64, u64),
     /// Whether some of the changes have to wait for older requests.
     pub(super) has_in_doubt: bool,
+    /// Until when some of them have to wait.
+    pub(super) waits_until: Option<DateTime<Utc>>,
     /// What the plan would do.
     pub(super) summary: Summary,
     /// What was seen while source and ledger were read.
@@ -75,10 +79,12 @@ pub(super) async fn diff(
             Err(error) => return Err(error),
         }
     };
+    let (has_in_doubt, waits_until) = diff.in_doubt();
     Ok(Planned {
         counts: diff.counts(),
         desired: diff.desired(),
-        has_in_doubt: diff.has_in_doubt(),
+        has_in_doubt,
+        waits_until,
         summary: writer.into_summary(),
         seen,
     })

@@ -28,7 +28,8 @@ pub struct GaveUp {
 }
 
 fn tried(tries: u32, took: Duration, asked: Option<Duration>) -> String {
-    let tried = if tries > 1 { format!(", tried {tries} times in {}", whole_seconds(took)) } else { String::new() };
+    let tried =
+        if tries > 1 { format!(", tried {tries} times in {}", whole_seconds(took)) } else { String::new() };
     let asked = asked.map(|asked| {
         format!(
             ", and the store asks to wait for {} more, longer than [push] give_up_after allows",

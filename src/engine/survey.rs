@@ -7,6 +7,7 @@ use super::planning::{Planned, Seen};
 use super::ports::Options;
 use super::store_changes::StoreChanges;
 use super::warnings::warnings;
+use crate::config::PushConfig;
 use crate::destination::Attribute;
 use crate::plan::batch::Limit;
 use crate::plan::diff::{Cursor, Diff, Need, OutOfOrder, PlanPage};
@@ -46,7 +47,13 @@ pub fn survey(
     attributes: &[Attribute],
     now: DateTime<Utc>,
 ) -> Result<Survey, OutOfOrder> {
-    let mut diff = Diff::new(policy(attributes, StoreChanges::default(), &Options::default(), now));
+    let mut diff = Diff::new(policy(
+        attributes,
+        StoreChanges::default(),
+        &Options::default(),
+        &PushConfig::default(),
+        now,
+    ));
     let mut summary =
         Summary::new(Limit { customers: 10, values: None }, INVALID_SHOWN, wrong_types(attributes));
     let (mut source, mut known, mut page) = (Cursor::default(), Cursor::default(), PlanPage::default());
@@ -63,8 +70,14 @@ pub fn survey(
     summary.add(&page);
     let Surroundings { row_security, stored } = surroundings;
     let seen = Seen { stored_without_row: stored, row_security, ..Seen::default() };
-    let planned =
-        Planned { counts: diff.counts(), desired: diff.desired(), has_in_doubt: false, summary, seen };
+    let planned = Planned {
+        counts: diff.counts(),
+        desired: diff.desired(),
+        has_in_doubt: false,
+        waits_until: None,
+        summary,
+        seen,
+    };
     let warnings = warnings(&planned, &Filter::default(), attributes, Trigger::Manual);
     Ok(Survey { counts: planned.counts, invalid_sample: planned.summary.invalid_sample, warnings })
 }

@@ -1,5 +1,6 @@
 //! One sync, from the source's snapshot to the report.
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -15,6 +16,7 @@ use crate::ledger::NewRun;
 use crate::plan::summary::Summary;
 use crate::push::{End, ExtraRequests, Start};
 use crate::record::{Counts, InvalidRow, RunKind, RunStatus, WaitTotal, Warning};
+use crate::waits::CurrentWait;
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -119,7 +121,11 @@ struct Ended {
 
 impl Ended {
     /// The end of a run that sent nothing.
-    fn while_planning(message: &'static str) -> Self {
+    fn while_planning(message: &str, waiting: Option<CurrentWait>) -> Self {
+        let waiting = waiting.filter(|wait| !wait.detail.is_empty());
+        let waiting =
+            waiting.map(|wait| format!("; the run was waiting for the {}: {}", wait.reason, wait.detail));
+        let message = format!("{message}{}", waiting.unwrap_or_default());
         Self {
             end: End::stopped(message),
             counts: Counts::default(),
@@ -156,15 +162,17 @@ async fn run(
 ) -> Result<Ended, EngineError> {
     let deadline = config.max_duration.map(|most| Instant::now() + most);
     let mut asked = stop.clone();
+    // The wait is asked for before the plan that waits is dropped.
+    let asked = asked_to_stop(&mut asked).map(|()| ports.waits.current());
+    let over = sleep_until(deadline.unwrap_or_else(Instant::now)).map(|()| ports.waits.current());
     let plan = tokio::select! {
         plan = sync_plan::plan(ports, config, options, run_id) => plan?,
-        () = asked_to_stop(&mut asked) => {
-            return Ok(Ended::while_planning("asked to stop while planning; nothing was sent"));
+        waiting = asked => {
+            return Ok(Ended::while_planning("asked to stop while planning; nothing was sent", waiting));
         }
-        () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-            return Ok(Ended::while_planning(
-                "[push] max_duration was over before the plan was made; nothing was sent",
-            ));
+        waiting = over, if deadline.is_some() => {
+            let message = "[push] max_duration was over before the plan was made; nothing was sent";
+            return Ok(Ended::while_planning(message, waiting));
         }
     };
     failpoint::reach("planned");

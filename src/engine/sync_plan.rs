@@ -1,9 +1,5 @@
 //! The plan of a sync: what the store says of itself, then the difference between source and ledger.
 
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
-
 use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned};
@@ -80,7 +76,7 @@ pub(super) async fn plan(
     let (planned, compared) = match unchanged {
         Some((planned, same_as)) => (planned, Compared::ByDigest { same_as }),
         None => {
-            let policy = policy(&attributes, changes, options, now);
+            let policy = policy(&attributes, changes, options, config, now);
             let writer = PlanWriter::saving(ports.ledger, run_id, summary);
             let progress = |counts| (ports.progress)(Progress::Planning(counts));
             let (source, entries) = (ports.source, Some(ports.ledger as &dyn LedgerReader));
@@ -103,16 +99,11 @@ async fn invalidate(
     filter: &Filter,
 ) -> Result<(), EngineError> {
     let now = ports.clock.now();
-    let until = in_doubt_until(config.request_timeout, now);
+    let until = now + config.in_doubt_window();
     for scope in filter.scopes() {
         let reason = "a full sync".to_owned();
         let edit = BeliefEdit { scope, edit: EditKind::Invalidate, reason, in_doubt_until: Some(until) };
         ports.ledger.edit_beliefs(run_id, &edit, now).await?;
     }
     Ok(())
-}
-
-/// The end of the in-doubt window of a request that is sent now.
-fn in_doubt_until(request_timeout: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
-    now + TimeDelta::from_std(request_timeout * 2).unwrap_or(IN_DOUBT_MAX)
 }

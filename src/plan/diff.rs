@@ -9,11 +9,11 @@ mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::record::{
-    Action, Belief, Change, Counts, EntryPage, EntryRow, IN_DOUBT_MAX, INVALID_ROWS_KEPT, InvalidRow, Key,
-    KeyScope, SourcePage, SourceRow, VALUE_MAX_CHARS,
+    Action, Belief, Change, Counts, EntryPage, EntryRow, INVALID_ROWS_KEPT, InvalidRow, Key, KeyScope,
+    SourcePage, SourceRow, VALUE_MAX_CHARS,
 };
 
 pub use cursor::Cursor;
@@ -41,6 +41,8 @@ pub struct DiffPolicy {
     pub full: bool,
     /// The time of planning.
     pub now: DateTime<Utc>,
+    /// How long an older request may be in doubt from now on: a longer time means that the clock was set back.
+    pub in_doubt_window: TimeDelta,
 }
 
 /// The next thing that the diff needs from its caller.
@@ -74,6 +76,7 @@ pub struct Diff {
     desired: u64,
     customers: u64,
     has_in_doubt: bool,
+    waits_until: Option<DateTime<Utc>>,
     /// Values that the store may hold, although the row is NULL.
     null_but_stored: i64,
     last_customer: Option<i64>,
@@ -94,6 +97,7 @@ impl Diff {
             desired: 0,
             customers: 0,
             has_in_doubt: false,
+            waits_until: None,
             null_but_stored: 0,
             last_customer: None,
             invalid_kept: 0,
@@ -121,10 +125,10 @@ impl Diff {
         (self.customers, self.desired)
     }
 
-    /// Returns whether some of the changes must wait because an older request for their key is in doubt.
+    /// Returns whether older requests for some of the changes are in doubt, and until when one with another value is.
     #[must_use]
-    pub const fn has_in_doubt(&self) -> bool {
-        self.has_in_doubt
+    pub const fn in_doubt(&self) -> (bool, Option<DateTime<Utc>>) {
+        (self.has_in_doubt, self.waits_until)
     }
 
     /// Merges the two pages until one of them ends, and adds changes and invalid rows to `out`.
@@ -313,6 +317,9 @@ impl Diff {
             Found::Changed(change) => {
                 self.counts.planned += 1;
                 self.has_in_doubt |= change.in_doubt_until.is_some();
+                if entry.is_some_and(|entry| entry.value != value) {
+                    self.waits_until = self.waits_until.max(change.in_doubt_until);
+                }
                 out.add_change(change);
             }
         }
@@ -356,10 +363,9 @@ impl Diff {
         !self.policy.requeued.is_empty() && self.policy.requeued.contains(&customer)
     }
 
-    /// Returns until when an older request for the entry may still be applied, if that is after now. The time is at
-    /// most `IN_DOUBT_MAX` from now, because a later one means that the clock was set back.
+    /// Returns until when an older request for the entry may still be applied, if that is after now.
     fn in_doubt_until(&self, entry: EntryRow<'_>) -> Option<DateTime<Utc>> {
-        let until = entry.in_doubt_until?.min(self.policy.now + IN_DOUBT_MAX);
+        let until = entry.in_doubt_until?.min(self.policy.now + self.policy.in_doubt_window);
         (until > self.policy.now).then_some(until)
     }
 

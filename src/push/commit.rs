@@ -1,7 +1,5 @@
 //! What is committed: intents before requests are sent, outcomes after them, and intents that are withdrawn.
 
-use chrono::TimeDelta;
-
 use super::batch::{Batch, Intent, Recording};
 use super::{Action, End, INTENT_VALID, Now, Push};
 use crate::record::{Change, ChangeOutcome, NewRequest, RecordedIntent, RequestEnd, RequestOutcome, Verdict};
@@ -23,7 +21,7 @@ impl Push {
             return;
         }
         let token = self.token();
-        let in_doubt_until = now.utc + self.in_doubt_window();
+        let in_doubt_until = now.utc + self.config.in_doubt_window();
         let (parent_id, attempt) = (batch.last_request, batch.attempts + 1);
         let request = NewRequest { parent_id, attempt, at: now.utc, in_doubt_until };
         let changes: Vec<Change> = batch.changes.iter().map(|planned| planned.change.clone()).collect();
@@ -129,11 +127,6 @@ impl Push {
         let token = self.token();
         self.uncommitted.push((token, outcomes.iter().map(|outcome| outcome.key).collect()));
         actions.push(Action::RecordUnsent { token, outcomes });
-    }
-
-    /// How long a request of this run may still be applied after it was sent.
-    pub(super) fn in_doubt_window(&self) -> TimeDelta {
-        TimeDelta::from_std(self.config.request_timeout * 2).unwrap_or(TimeDelta::MAX)
     }
 
     pub(super) const fn token(&mut self) -> u64 {

@@ -19,9 +19,9 @@ impl End {
     }
 
     /// Returns the end of a run that was asked to stop.
-    pub(crate) fn stopped(message: &str) -> Self {
+    pub(crate) fn stopped(message: impl Into<String>) -> Self {
         let hint = "run `attrsync sync` again: it plans anew and continues".to_owned();
-        Self { status: RunStatus::Stopped, message: Some(message.to_owned()), hint: Some(hint) }
+        Self { status: RunStatus::Stopped, message: Some(message.into()), hint: Some(hint) }
     }
 
     pub(super) fn failed(message: String, hint: &str) -> Self {

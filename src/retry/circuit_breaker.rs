@@ -108,7 +108,6 @@ impl CircuitBreaker {
     #[must_use]
     pub fn tripped_by_wait(&self, asked: Duration, now: Duration) -> Option<(String, &'static str)> {
         self.end_of_waiting().filter(|end| *end <= now)?;
-        let time = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
         let in_a_row =
             |count| if count == 1 { "a call".to_owned() } else { format!("{count} calls in a row") };
         let (row, what) = match (self.limited, self.failures) {
@@ -120,8 +119,8 @@ impl CircuitBreaker {
         let why = format!(
             "{what} within {}, and the store asks to wait for {} more, longer than [push] give_up_after allows; the last \
              response: {}",
-            time(now.saturating_sub(row.first)),
-            time(asked),
+            whole_seconds(now.saturating_sub(row.first)),
+            whole_seconds(asked),
             self.last
         );
         Some((why, ADVICE_NO_RESPONSE))

@@ -10,7 +10,7 @@ use crate::engine::Forecast;
 pub(super) const ASSUMED_LATENCY: Duration = Duration::from_millis(300);
 
 /// How long this many requests take with `workers` in flight, within what the store allows.
-pub(super) fn estimate(requests: u64, workers: usize, allowance: Option<Allowance>) -> Duration {
+fn estimate(requests: u64, workers: usize, allowance: Option<Allowance>) -> Duration {
     let busy = latencies(requests, workers);
     let Some(Allowance { now, next_window, each_window, window }) = allowance else { return busy };
     let Some(rest) = requests.checked_sub(now).filter(|rest| *rest > 0) else { return busy };
@@ -25,10 +25,26 @@ fn latencies(requests: u64, workers: usize) -> Duration {
     ASSUMED_LATENCY.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
 }
 
+/// How long the calls of a plan take, with the wait for values in doubt.
+pub(super) fn whole(forecast: &Forecast, workers: usize) -> Duration {
+    let time = estimate(forecast.requests, workers, forecast.allowance);
+    // They go last, so that the others are sent meanwhile.
+    let in_doubt = Some(forecast.in_doubt_wait).filter(|wait| !wait.is_zero());
+    in_doubt.map_or(time, |wait| time.max(wait.saturating_add(ASSUMED_LATENCY)))
+}
+
 /// The estimate in a sentence, with what it reckons with.
 pub(super) fn sentence(forecast: &Forecast, workers: usize) -> String {
     let (requests, allowance) = (forecast.requests, forecast.allowance);
     let time = estimate(requests, workers, allowance);
+    let in_doubt = forecast.in_doubt_wait;
+    if in_doubt > time {
+        return format!(
+            "About {}: some values wait so long, because an older call for them may still be applied; {}.",
+            whole_seconds(in_doubt.saturating_add(ASSUMED_LATENCY)),
+            counted(requests, "call")
+        );
+    }
     let size = match forecast.limit.values {
         Some(values) => counted(values as u64, "value"),
         None => counted(forecast.limit.customers as u64, "customer"),

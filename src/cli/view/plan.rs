@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::estimate::{self, ASSUMED_LATENCY, estimate};
+use super::estimate::{self, ASSUMED_LATENCY};
 use super::paint::Paint;
 use super::text::{brief, counted, invalid_key, number, tame};
 use super::warnings;
@@ -76,11 +76,10 @@ fn invalid_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// An invalid row with its key, its value and the reason.
+/// An invalid row with its key, its value if one could be read, and the reason.
 fn invalid_line(row: &InvalidRow) -> String {
-    let value = row.value.as_deref().map_or("NULL".to_owned(), brief);
-    let reason = tame(&row.reason);
-    format!("{}: {value}: {reason}", invalid_key(row))
+    let parts = [Some(invalid_key(row)), row.value.as_deref().map(brief), Some(tame(&row.reason))];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 /// `Plan: 12 to create, 3 to update, 0 to delete · 2 calls`.
@@ -121,7 +120,7 @@ pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit) -> Value {
         "deletes": 0,
         "requests": forecast.requests,
         "requests_without_ledger": forecast.requests_without_ledger,
-        "estimated_seconds": estimate(forecast.requests, workers, forecast.allowance).as_secs_f64(),
+        "estimated_seconds": estimate::whole(forecast, workers).as_secs_f64(),
         "assumed_latency_ms": u64::try_from(ASSUMED_LATENCY.as_millis()).unwrap_or(u64::MAX),
         "counts": forecast.counts,
         "warnings": warnings::json(&forecast.warnings),
@@ -191,6 +190,7 @@ mod tests {
                 each_window: 120,
                 window: Duration::from_secs(30),
             }),
+            in_doubt_wait: Duration::ZERO,
             creates: 1200,
             updates: 2,
             warnings: Vec::new(),

@@ -19,6 +19,9 @@ const WARNED_FROM: Duration = Duration::from_secs(10);
 /// The same for the rate quota, because a store's window of half a minute is nothing unusual.
 const QUOTA_WARNED_FROM: Duration = Duration::from_secs(60);
 
+/// Short pauses that began within this time count together.
+const LATELY: Duration = Duration::from_secs(60);
+
 /// The same reason is logged without `-v` only so often.
 const WARNED_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
@@ -80,6 +83,8 @@ pub(super) struct WaitLog {
     told: Option<(CurrentWait, Level)>,
     /// When each reason was logged as a warning, as time since the display started.
     warned: BTreeMap<&'static str, Duration>,
+    /// The pauses of each reason that began lately: when the first began, and how long those that have ended were in all.
+    lately: BTreeMap<&'static str, (Duration, Duration)>,
     /// Whether the ledger's session warns itself, with the cause, if it is silent for half a minute.
     ledger_warns: bool,
 }
@@ -93,6 +98,9 @@ impl WaitLog {
     pub(super) fn see(&mut self, wait: Option<&CurrentWait>, now: Duration) -> Vec<LogLine> {
         let mut lines = Vec::new();
         let told = self.told.take_if(|(told, _)| wait.is_none_or(|wait| wait.id != told.id));
+        if let Some((ended, _)) = &told {
+            self.add(ended, now);
+        }
         if let Some((ended, _)) = told
             && ended.waited >= WARNED_FROM
         {
@@ -114,13 +122,30 @@ impl WaitLog {
         lines
     }
 
+    /// Adds a pause that has ended.
+    fn add(&mut self, ended: &CurrentWait, now: Duration) {
+        let (first, sum) = self.lately.entry(ended.reason.as_str()).or_insert((now, Duration::ZERO));
+        if now > *first + LATELY {
+            (*first, *sum) = (now, Duration::ZERO);
+        }
+        *sum += ended.waited;
+    }
+
+    /// How long the pauses before this one were, if they are of the same failure: the reason is a failure, and they were
+    /// lately.
+    fn before(&self, wait: &CurrentWait, now: Duration) -> Duration {
+        let lately = self.lately.get(wait.reason.as_str()).filter(|(first, _)| now <= *first + LATELY);
+        let is_failure = matches!(wait.reason, WaitReason::Backoff | WaitReason::Limited);
+        lately.filter(|_| is_failure).map_or(Duration::ZERO, |(_, sum)| *sum)
+    }
+
     fn level(&self, wait: &CurrentWait, now: Duration) -> Level {
         if self.ledger_warns && wait.reason == WaitReason::Ledger && wait.detail.is_empty() {
             return Level::INFO;
         }
         let from = if wait.reason == WaitReason::Quota { QUOTA_WARNED_FROM } else { WARNED_FROM };
         let lately = self.warned.get(wait.reason.as_str()).is_some_and(|at| now < *at + WARNED_AGAIN_AFTER);
-        if length(wait) >= from && !lately { Level::WARN } else { Level::INFO }
+        if length(wait) + self.before(wait, now) >= from && !lately { Level::WARN } else { Level::INFO }
     }
 }
 
@@ -196,6 +221,21 @@ mod tests {
             let lines = see(&mut log, Some(&wait(1, WaitReason::Ledger, 10, None)), 10);
             assert_eq!(lines, [(level, "waiting 10 s: the ledger's database".to_owned())]);
         }
+    }
+
+    #[test]
+    fn short_pauses_that_follow_each_other_are_a_warning_together() {
+        let mut log = WaitLog::default();
+        let mut levels = Vec::new();
+        for (id, (at, length)) in [(0, 2), (3, 4), (8, 4), (13, 4)].into_iter().enumerate() {
+            let pause = |waited| wait(id as u64, WaitReason::Backoff, waited, Some(length - waited));
+            levels.extend(see(&mut log, Some(&pause(0)), at).iter().map(|(level, _)| *level));
+            see(&mut log, Some(&pause(length)), at + length);
+            see(&mut log, None, at + length);
+        }
+        assert_eq!(levels, [Level::INFO, Level::INFO, Level::WARN, Level::INFO]);
+        let again = wait(9, WaitReason::Backoff, 0, Some(4));
+        assert_eq!(see(&mut log, Some(&again), 900)[0].0, Level::INFO, "an old pause does not count");
     }
 
     #[test]

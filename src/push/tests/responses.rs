@@ -371,8 +371,11 @@ fn a_wait_that_the_store_asks_for_ends_at_give_up_after() {
         let end = driver.run(|_| response.clone()).clone();
         assert_eq!((end.status, driver.elapsed), (RunStatus::Failed, Duration::from_secs(60)), "{status}");
         let message = end.message.expect("a message");
-        assert!(message.contains(&format!("{words} within 1m")), "{message}");
-        assert!(message.contains("asks to wait for 4m more, longer than [push] give_up_after"), "{message}");
+        assert!(message.contains(&format!("{words} within 1 min")), "{message}");
+        assert!(
+            message.contains("asks to wait for 4 min more, longer than [push] give_up_after"),
+            "{message}"
+        );
         assert_eq!(driver.sent.len(), 1, "{status}: not before the store's time");
     }
 }

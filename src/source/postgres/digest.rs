@@ -2,14 +2,14 @@
 
 use super::failure::malformed;
 use super::session::{Snapshot, text};
-use super::{ColumnTypes, PostgresSource, sql};
+use super::{ColumnTypes, LOCK_WAIT, PostgresSource, sql};
 use crate::record::{Filter, SourceDigest};
 use crate::source::{Digested, SourceError};
 
 impl PostgresSource {
     /// Computes the digest in a snapshot of its own, with the settings and the expressions of the read.
     pub(super) async fn digest_of_all(&self) -> Result<Option<Digested>, SourceError> {
-        let (mut snapshot, types) = self.open().await?;
+        let (mut snapshot, types) = self.open(LOCK_WAIT.0).await?;
         // A server without the function, or a table that lacks rows of the snapshot, leads to another digest or to an
         // error. Both lead to a read, which finds the cause.
         let able = snapshot.rows(sql::can_digest()).await?;
