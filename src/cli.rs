@@ -15,6 +15,7 @@ mod known_store;
 mod notifying;
 mod reference;
 mod signals;
+mod standing;
 mod trace;
 mod unset_clock;
 mod usage;

@@ -9,12 +9,12 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::known_store::known_store;
+use super::standing::standing;
 use super::view::status::SyncStatus;
 use super::{view, wiring};
-use crate::attention::{Facts, Standing, Timing};
+use crate::attention::{Facts, Standing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{AuditConfig, LedgerConfig};
-use crate::ledger::LedgerReader as _;
 use crate::ledger::audit::AuditLog;
 use crate::record::StoreName;
 
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
 async fn status_of(path: &Path, ledgers: &mut Ledgers, now: DateTime<Utc>) -> (SyncStatus, Exit) {
     let (name, store, standing) = match wiring::audit_config(path) {
         Ok(config) => {
-            let standing = standing(&config, ledgers, now).await;
+            let standing = standing_of(&config, ledgers, now).await;
             (config.name, config.store, standing)
         }
         Err(failure) => {
@@ -92,33 +92,21 @@ async fn status_of(path: &Path, ledgers: &mut Ledgers, now: DateTime<Utc>) -> (S
     (sync, exit)
 }
 
-/// Returns how the configured store stands, with its name if the ledger knows it. A ledger that does not know it has no
-/// run of it.
-async fn standing(
+/// Returns how the configured store stands, with its name if it is known. Without a ledger there was no sync.
+async fn standing_of(
     config: &AuditConfig,
     ledgers: &mut Ledgers,
     now: DateTime<Utc>,
 ) -> Result<(Option<StoreName>, Standing), Failure> {
-    let unknown = |store| (store, Standing::of(Facts::default(), None, now));
-    let Some(audit) = ledgers.open(&config.ledger).await? else { return Ok(unknown(None)) };
-    let (store, id) = match &config.store {
-        Some(store) => (store.clone(), audit.store_id(store).await?),
-        None => {
-            let store = known_store(audit, config).await?;
-            (store.name, Some(store.id))
-        }
+    let Some(audit) = ledgers.open(&config.ledger).await? else {
+        return Ok((None, Standing::of(Facts::default(), None, now)));
     };
-    let Some(id) = id else { return Ok(unknown(Some(store))) };
-    let facts = audit.facts(id).await?;
-    let timing = match &config.schedule {
-        Some(schedule) => {
-            let claimed = audit.entries_of(id).claimed().await?;
-            let last_start = facts.last_run.as_ref().map(|run| run.started_at);
-            Some(Timing::of(schedule, &store, &claimed, last_start, now))
-        }
-        None => None,
+    let store = match &config.store {
+        Some(store) => store.clone(),
+        None => known_store(audit, config).await?.name,
     };
-    Ok((Some(store), Standing::of(facts, timing, now)))
+    let standing = standing(audit, &store, config.schedule.as_ref(), now).await?;
+    Ok((Some(store), standing))
 }
 
 /// The ledgers of all syncs, each opened once. One that cannot be opened is not tried again.
