@@ -50,48 +50,61 @@ impl Schedule {
 
     fn due_cron(&self, until: DateTime<Utc>, claimed: &Claimed, now: DateTime<Utc>) -> Due {
         let mut times = Vec::new();
-        let mut reached = until;
+        let (mut reached, mut finished) = (until, None);
         while let Some(time) = self.next_after(reached).filter(|time| *time <= now) {
             reached = time;
-            if !claimed.finished.contains(&time) {
-                times.push(time);
+            if claimed.finished.contains(&time) {
+                finished = Some(time).filter(|_| !times.is_empty());
+                continue;
             }
+            if let Some(interrupted) = claimed.interrupted.filter(|interrupted| *interrupted <= until) {
+                let missed = missed(&[interrupted], reasons::INTERRUPTED);
+                return Due::PassOver { missed, until };
+            }
+            // Missed times that are recorded together have no other time between them.
+            if let Some(finished) = finished {
+                return Due::PassOver { missed: passed(claimed, &times), until: finished };
+            }
+            times.push(time);
             if times.len() > TIMES_MAX {
                 break;
             }
         }
-        let Some(newest) = times.last().copied() else {
-            return self.without_new_time(until, reached, claimed, now);
-        };
-        if let Some(interrupted) = claimed.interrupted.filter(|time| *time > newest) {
-            return Due::Run { scheduled_for: interrupted, missed: None, until };
-        }
-        let older = &times[..times.len() - 1];
-        if older.len() >= TIMES_MAX {
-            // The newest time may be yet to come.
-            let last = older.last().copied().unwrap_or(until);
-            Due::PassOver { missed: missed(claimed, until, older, None), until: last }
-        } else if self.on_missed == OnMissed::Skip && now - newest > TOLERANCE + delta(self.jitter) {
-            Due::PassOver { missed: missed(claimed, until, &times, None), until: reached }
-        } else {
-            let missed = missed(claimed, until, older, Some(newest));
-            Due::Run { scheduled_for: newest, missed, until: reached }
-        }
+        self.due_of(&times, reached, until, claimed, now)
     }
 
-    /// What is due if no time has come from `until` to `now`, other than times with a run up to `reached`.
-    fn without_new_time(
+    /// What is due of the times that came from `until` to `now`. Up to `reached`, all other times have a run.
+    fn due_of(
         &self,
-        until: DateTime<Utc>,
+        times: &[DateTime<Utc>],
         reached: DateTime<Utc>,
+        until: DateTime<Utc>,
         claimed: &Claimed,
         now: DateTime<Utc>,
     ) -> Due {
-        match claimed.interrupted {
-            Some(time) => Due::Run { scheduled_for: time, missed: None, until },
-            None if reached > until => Due::PassOver { missed: None, until: reached },
-            None => Due::NotBefore(self.next_after(now.max(until))),
+        let interrupted = claimed.interrupted.filter(|time| times.last().is_none_or(|newest| newest < time));
+        if let Some(scheduled_for) = interrupted {
+            return Due::Run { scheduled_for, missed: None, until };
         }
+        match times {
+            [] if reached > until => Due::PassOver { missed: None, until: reached },
+            [] => Due::NotBefore(self.next_after(now.max(until))),
+            // The newest time may be yet to come.
+            [older @ .., _] if older.len() == TIMES_MAX => {
+                let last = older.last().copied().unwrap_or(until);
+                Due::PassOver { missed: passed(claimed, older), until: last }
+            }
+            [.., newest] if self.is_too_old(*newest, now) => {
+                Due::PassOver { missed: passed(claimed, times), until: reached }
+            }
+            [older @ .., newest] => {
+                Due::Run { scheduled_for: *newest, missed: passed(claimed, older), until: reached }
+            }
+        }
+    }
+
+    fn is_too_old(&self, time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        self.on_missed == OnMissed::Skip && now - time > TOLERANCE + delta(self.jitter)
     }
 }
 
@@ -105,25 +118,14 @@ fn due_every(next: DateTime<Utc>, claimed: &Claimed, now: DateTime<Utc>) -> Due 
     }
 }
 
-/// The times that get no run, with the time of an interrupted run that was accounted for up to now by that run.
-/// `superseded_by`: the time that is run instead.
-fn missed(
-    claimed: &Claimed,
-    until: DateTime<Utc>,
-    times: &[DateTime<Utc>],
-    superseded_by: Option<DateTime<Utc>>,
-) -> Option<MissedTimes> {
-    let interrupted = claimed.interrupted.filter(|time| *time <= until);
-    let first = interrupted.or(times.first().copied())?;
-    let last = times.last().copied().or(interrupted)?;
-    let passed = times.first().map(|first| reasons::of_passed(claimed, *first, last));
-    let reason = match (interrupted, passed) {
-        (Some(_), None) => reasons::of_interrupted(superseded_by.unwrap_or(last)),
-        (Some(_), Some(passed)) => {
-            format!("the first was {}; then {passed}", reasons::of_interrupted(superseded_by.unwrap_or(last)))
-        }
-        (None, passed) => passed.unwrap_or_default().to_owned(),
-    };
-    let times = times.len() + usize::from(interrupted.is_some());
-    Some(MissedTimes { first, last, times: i64::try_from(times).unwrap_or(i64::MAX), reason })
+/// The times that passed without a run.
+fn passed(claimed: &Claimed, times: &[DateTime<Utc>]) -> Option<MissedTimes> {
+    let (first, last) = (*times.first()?, *times.last()?);
+    missed(times, reasons::of_passed(claimed, first, last))
+}
+
+fn missed(times: &[DateTime<Utc>], reason: &str) -> Option<MissedTimes> {
+    let (first, last) = (*times.first()?, *times.last()?);
+    let times = i64::try_from(times.len()).unwrap_or(i64::MAX);
+    Some(MissedTimes { first, last, times, reason: reason.to_owned() })
 }

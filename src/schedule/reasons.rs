@@ -18,6 +18,5 @@ pub(super) fn of_passed(claimed: &Claimed, first: DateTime<Utc>, last: DateTime<
 }
 
 /// Why the time of an interrupted run has no second one.
-pub(super) fn of_interrupted(superseded_by: DateTime<Utc>) -> String {
-    format!("interrupted, and superseded by the time {} UTC", superseded_by.format("%Y-%m-%d %H:%M"))
-}
+pub(super) const INTERRUPTED: &str =
+    "its run was interrupted, and a later time came before it could be run again";

@@ -4,4 +4,5 @@ mod audit;
 pub(crate) mod contract;
 mod facts;
 pub(crate) mod postgres;
+mod schedule;
 mod sqlite;

@@ -5,8 +5,8 @@ use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::cold::claimed_of;
 use crate::ledger::sql::Param;
 use crate::ledger::statements::claimed;
-use crate::ledger::{Result, postgres};
-use crate::record::{Claimed, FINISHED_TIMES_MAX, MissedTimes, RunStatus, StoreName};
+use crate::ledger::{Result, cold, postgres};
+use crate::record::{Claimed, MissedTimes, RunStatus, StoreName};
 
 /// What the ledger knows of the scheduled times of one store.
 #[derive(Debug, Clone)]
@@ -31,7 +31,12 @@ macro_rules! claims {
             claimed!(),
             ", ",
             $locked,
-            ", (select max(r.id) from runs r where r.store_id = s.id),
+            ", (
+                    select r.scheduled_for from runs r
+                    where r.store_id = s.id and r.scheduled_for > s.scheduled_until and r.finished_at is not null
+                        and r.status <> 'interrupted'
+                    order by r.scheduled_for limit 1
+                ), (select max(r.id) from runs r where r.store_id = s.id),
                 (select r.status from runs r where r.store_id = s.id order by r.id desc limit 1)
             from stores s order by s.id"
         )
@@ -47,13 +52,6 @@ const IN_POSTGRES: &str = claims!(
             and l.database = (select oid from pg_database where datname = current_database())
     ) then 1 else 0 end"
 );
-
-/// The times after the `scheduled_until` of their store that have a run which ended.
-const FINISHED: &str = "
-    select r.store_id, r.scheduled_for from stores s
-    join runs r on r.store_id = s.id and r.scheduled_for > s.scheduled_until
-    where r.finished_at is not null and r.status <> 'interrupted'
-    order by r.store_id, r.scheduled_for limit $1";
 
 /// The columns of [`MissedTimes`].
 macro_rules! missed_times {
@@ -75,12 +73,11 @@ impl AuditLog {
             }
         };
         let mut claims = self.query(sql, params, store_claims).await?;
-        let limit = vec![Param::from(FINISHED_TIMES_MAX)];
-        for (store_id, at) in self.query(FINISHED, limit, |row| Ok((row.int()?, row.time()?))).await? {
-            let of_store = claims.iter_mut().find(|claims| claims.store_id == store_id);
-            if let Some(StoreClaims { claimed, .. }) = of_store {
-                claimed.finished.push(at);
-            }
+        // Only after the clock was set back does a store have such times.
+        for StoreClaims { store_id, claimed, .. } in
+            claims.iter_mut().filter(|claims| !claims.claimed.finished.is_empty())
+        {
+            claimed.finished = cold::claimed(&self.session, *store_id).await?.finished;
         }
         Ok(claims)
     }
@@ -108,6 +105,7 @@ fn store_claims(row: &mut Cells) -> Result<StoreClaims> {
     let (store_id, api_url, hash) = (row.int()?, row.text()?, row.text()?);
     let claimed = claimed_of(row)?;
     let is_locked = row.maybe_int()?.map(|locked| locked == 1);
+    let claimed = Claimed { finished: row.maybe_time()?.into_iter().collect(), ..claimed };
     let newest_run = match (row.maybe_int()?, row.maybe_text()?) {
         (Some(id), Some(status)) => {
             Some((id, RunStatus::from_word(&status).ok_or_else(|| unexpected("the status of a run"))?))

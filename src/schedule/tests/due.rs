@@ -120,15 +120,13 @@ fn an_interrupted_time_is_run_again_unless_a_newer_one_is_due() {
         check(&schedule, &claimed, "2026-01-06 02:31", run("2026-01-06 02:30", None));
         check(&schedule, &claimed, "2026-01-07 02:29:59", run("2026-01-06 02:30", None));
     }
-    let superseded = "interrupted, and superseded by the time 2026-01-07 02:30 UTC";
-    let older = missed("2026-01-06 02:30", "2026-01-06 02:30", 1, superseded);
-    check(&nightly(), &claimed, "2026-01-07 02:30", run("2026-01-07 02:30", older));
-    let reason =
-        format!("the first was interrupted, and superseded by the time 2026-01-09 02:30 UTC; then {DOWN}");
-    let older = missed("2026-01-06 02:30", "2026-01-08 02:30", 3, &reason);
-    check(&nightly(), &claimed, "2026-01-09 05:00", run("2026-01-09 02:30", older.clone()));
-    let all = MissedTimes { last: utc("2026-01-09 02:30"), times: 4, ..older.expect("some") };
-    check(&skipping(), &claimed, "2026-01-09 05:00", pass_over(Some(all), "2026-01-09 02:30"));
+    // The interrupted time is recorded by itself, and then the newer times are looked at.
+    let reason = "its run was interrupted, and a later time came before it could be run again";
+    let superseded = missed("2026-01-06 02:30", "2026-01-06 02:30", 1, reason);
+    for (schedule, now) in [(nightly(), "2026-01-07 02:30"), (skipping(), "2026-01-09 05:00")] {
+        check(&schedule, &claimed, now, pass_over(superseded.clone(), "2026-01-06 02:30"));
+    }
+    check(&nightly(), &until("2026-01-06 02:30"), "2026-01-07 02:30", run("2026-01-07 02:30", None));
 }
 
 #[test]
@@ -164,6 +162,10 @@ fn a_clock_that_was_set_back_repeats_no_time_with_a_run() {
     let due =
         Due::Run { scheduled_for: utc("2026-01-05 02:30"), missed: None, until: utc("2026-01-06 02:30") };
     check(&nightly(), &newest, "2026-01-06 12:00", due);
+    // Missed times before and after it are recorded separately.
+    let before = missed("2026-01-05 02:30", "2026-01-06 02:30", 2, DOWN);
+    let between = Claimed { finished: vec![utc("2026-01-07 02:30")], ..until("2026-01-04 12:00") };
+    check(&nightly(), &between, "2026-01-09 12:00", pass_over(before, "2026-01-07 02:30"));
     let taken = Claimed { finished: vec![utc("2026-01-05 12:05")], ..until("2026-01-05 12:00") };
     check(&every(300), &taken, "2026-01-05 12:05", pass_over(None, "2026-01-05 12:05"));
 }
