@@ -65,7 +65,7 @@ fn quoted(identifier: &str) -> String {
 }
 
 /// Returns whether the server computes the digest of texts as they are sent: in UTF-8 or without an encoding, and with a
-/// hash function that is there and gives the result of [`RowsDigest`](crate::record::RowsDigest).
+/// hash function that is there and gives the result of [`RowsDigest`].
 pub(super) fn can_digest() -> String {
     let mut expected = RowsDigest::default();
     expected.add(Some(1), Some(2), Some(b"attrsync"));
@@ -143,7 +143,7 @@ impl RowsQuery {
     }
 
     /// The digest of the rows: their number, and the sum of a number for each, which is that of
-    /// [`RowsDigest`](crate::record::RowsDigest). The collation makes texts that differ in any byte differ.
+    /// [`RowsDigest`]. The collation makes texts that differ in any byte differ.
     pub(super) fn digest(&self) -> String {
         let Self { relation, value, .. } = self;
         format!(
