@@ -125,21 +125,21 @@ fn nights(name: &str) -> String {
     let rejected = if name == "emea" { 23 } else { 0 };
     let invalid = if name == "emea" { 137 } else { 0 };
     format!(
-        "insert into attributes (store_id, attribute_id, name, type, seen_at)
-            values (1, 1, 'Loyalty tier', 'string', {started_now}), (1, 2, 'Lifetime value', 'number', {started_now}),
-                (1, 3, 'Renewal date', 'date', {started_now});
-         insert into runs (store_id, kind, trigger, status, started_at, planned_at, finished_at, source_rows, unchanged,
+        "insert into attributes (store_id, attribute_id, name, type, seen_at, row_digest)
+            values (1, 1, 'Loyalty tier', 'string', {started_now}, ''), (1, 2, 'Lifetime value', 'number', {started_now}, ''),
+                (1, 3, 'Renewal date', 'date', {started_now}, '');
+         insert into runs (row_digest, store_id, kind, trigger, status, started_at, planned_at, finished_at, source_rows, unchanged,
                 planned, confirmed, rejected, still_rejected, deferred, invalid, requests, version)
             {numbers}
-            select 1, 'sync', 'manual', {status}, {started}, {planned}, {ended}, 48000 + i, 48000 + i - ({changes}),
+            select '', 1, 'sync', 'manual', {status}, {started}, {planned}, {ended}, 48000 + i, 48000 + i - ({changes}),
                 {changes}, {changes} - (i = {NIGHTS}) * ({rejected} > 0) * 3, (i = {NIGHTS}) * ({rejected} > 0) * 3,
                 {rejected}, 0, {invalid}, ({changes}) / 20 + 1, '0.1.0'
             from n;
          update runs set confirmed = 0, rejected = 0, deferred = planned, message = {message} where status = 'failed';
-         insert into changes (run_id, customer_id, attribute_id, action, value, previous_value, value_id, outcome, reason,
+         insert into changes (row_digest, run_id, customer_id, attribute_id, action, value, previous_value, value_id, outcome, reason,
                 request_id, decided_at)
             {numbers}, k (k) as (select 0 union all select k + 1 from k where k < 39)
-            select i, (i * 11 + k * 331) % 9000 + 1, k % 3 + 1, case when i = 1 then 'create' else 'update' end,
+            select 0, i, (i * 11 + k * 331) % 9000 + 1, k % 3 + 1, case when i = 1 then 'create' else 'update' end,
                 case k % 3 when 0 then 'gold' when 1 then '1284.50' else '2027-03-31' end,
                 case when i > 1 then case k % 3 when 0 then 'silver' when 1 then '1180.00' else '2026-03-31' end end,
                 k, case when i = {NIGHTS} and k < 3 and {rejected} > 0 then 'rejected' else 'confirmed' end,
@@ -157,19 +157,19 @@ fn nights(name: &str) -> String {
                 where e.customer_id = changes.customer_id and e.attribute_id = changes.attribute_id)
             where (run_id, customer_id, attribute_id) in
                 (select run_id, customer_id, attribute_id from entries where belief = 'rejected');
-         insert into requests (run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome, error)
+         insert into requests (row_digest, run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome, error)
             {numbers}, k (k) as (select 0 union all select k + 1 from k where k < 4)
-            select i, 'PUT', 1, 10, 20, {planned}, {planned},
+            select '', i, 'PUT', 1, 10, 20, {planned}, {planned},
                 case when i % 9 = 0 and k = 3 then 429 when i = {NIGHTS} and k > 2 then 422 else 200 end,
                 case when i % 9 = 0 and k = 3 then 'limited' when i = {NIGHTS} and k > 2 then 'refused' else 'accepted' end,
                 case when i = {NIGHTS} and k > 2 then '422: attribute_value: must be a number' end
             from n cross join k;
          insert into waits (run_id, reason, waits, milliseconds)
             select id, 'quota', 3, 41200 from runs union all select id, 'backoff', 1, 1900 from runs where id % 9 = 0;
-         insert into belief_edits (run_id, customer_id, attribute_id, edit, count, reason, at)
-            select id, null, 3, 'requeue', 12, 'requeued by hand', started_at from runs where id % 100 = 0;
-         insert into invalid_rows (run_id, customer_id, attribute_id, value, reason)
-            {numbers} select {NIGHTS}, case when i % 50 = 0 then null else 7000 + i end, 2, 'about ' || i,
+         insert into belief_edits (row_digest, run_id, customer_id, attribute_id, edit, count, reason, at)
+            select '', id, null, 3, 'requeue', 12, 'requeued by hand', started_at from runs where id % 100 = 0;
+         insert into invalid_rows (row_digest, run_id, customer_id, attribute_id, value, reason)
+            {numbers} select '', {NIGHTS}, case when i % 50 = 0 then null else 7000 + i end, 2, 'about ' || i,
                 case when i % 50 = 0 then 'the row has no customer id' else 'the value has 300 characters, and the store takes 255' end
             from n where i <= {invalid};",
         started_now = ago("95"),

@@ -89,14 +89,14 @@ fn statements(dialect: Dialect, amount: Amount) -> Vec<String> {
     let recorded = dialect.ago("20");
     vec![
         format!(
-            "insert into attributes (store_id, attribute_id, name, type, seen_at)
-             values (1, 1, 'Loyalty tier', 'string', {recorded}), (1, 2, 'Lifetime value', 'number', {recorded})"
+            "insert into attributes (store_id, attribute_id, name, type, seen_at, row_digest)
+             values (1, 1, 'Loyalty tier', 'string', {recorded}, ''), (1, 2, 'Lifetime value', 'number', {recorded}, '')"
         ),
         format!(
-            "insert into runs (store_id, kind, trigger, status, started_at, planned_at, finished_at, source_rows,
+            "insert into runs (row_digest, store_id, kind, trigger, status, started_at, planned_at, finished_at, source_rows,
                 unchanged, planned, confirmed, rejected, still_rejected, invalid, requests, message, version)
              {numbers_i}
-             select 1, 'sync', 'manual',
+             select '', 1, 'sync', 'manual',
                 case when i % 97 = 0 then 'partial' when i % 211 = 0 then 'failed' when i % 503 = 0 then 'interrupted'
                     else 'succeeded' end,
                 {started}, {planned}, {ended}, {customers} * 2, {customers} * 2 - {planned_values}, {planned_values},
@@ -105,18 +105,18 @@ fn statements(dialect: Dialect, amount: Amount) -> Vec<String> {
              from n"
         ),
         format!(
-            "insert into changes (run_id, customer_id, attribute_id, action, value, previous_value, value_id, outcome,
+            "insert into changes (row_digest, run_id, customer_id, attribute_id, action, value, previous_value, value_id, outcome,
                 request_id, decided_at)
              {numbers_c}
-             select 1, c, a.id, 'create', 'value ' || c, null, c * 2 + a.id, 'confirmed', c / 10 + 1, {}
+             select 0, 1, c, a.id, 'create', 'value ' || c, null, c * 2 + a.id, 'confirmed', c / 10 + 1, {}
              from n cross join (select 1 as id union all select 2) a",
             dialect.ago(&format!("30 * {runs} - 20"))
         ),
         format!(
-            "insert into changes (run_id, customer_id, attribute_id, action, value, previous_value, value_id, outcome,
+            "insert into changes (row_digest, run_id, customer_id, attribute_id, action, value, previous_value, value_id, outcome,
                 reason, request_id, decided_at)
              {numbers_i}, k (k) as (select 0 union all select k + 1 from k where k < {each} - 1)
-             select i, (i * 37 + k * 4999) % {customers} + 1, k % 2 + 1, 'update', 'value ' || i, 'value before', 7,
+             select 0, i, (i * 37 + k * 4999) % {customers} + 1, k % 2 + 1, 'update', 'value ' || i, 'value before', 7,
                 case when i % 97 = 0 and k < 3 then 'rejected' else 'confirmed' end,
                 case when i % 97 = 0 and k < 3 then 'value: must be a number' end, {changes} / 40 + i, {planned}
              from n cross join k where i > 1"
@@ -130,21 +130,21 @@ fn statements(dialect: Dialect, amount: Amount) -> Vec<String> {
              from n cross join (select 1 as id union all select 2) a"
         ),
         format!(
-            "insert into requests (run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome)
-             {numbers_q} select 1, 'PUT', 1, 10, 20, {recorded}, {recorded}, 200, 'accepted' from n"
+            "insert into requests (row_digest, run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome)
+             {numbers_q} select '', 1, 'PUT', 1, 10, 20, {recorded}, {recorded}, 200, 'accepted' from n"
         ),
         format!(
-            "insert into requests (run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome,
+            "insert into requests (row_digest, run_id, method, attempt, customers, items, sent_at, answered_at, http_status, outcome,
                 error)
              {numbers_i}, k (k) as (select 1 union all select k + 1 from k where k < 3)
-             select i, 'PUT', k, 10, 20, {started}, {planned}, case when i % 97 = 0 and k = 3 then 422 else 200 end,
+             select '', i, 'PUT', k, 10, 20, {started}, {planned}, case when i % 97 = 0 and k = 3 then 422 else 200 end,
                 case when i % 97 = 0 and k = 3 then 'refused' else 'accepted' end,
                 case when i % 97 = 0 and k = 3 then 'value: must be a number' end
              from n cross join k where i > 1"
         ),
         format!(
-            "insert into invalid_rows (run_id, customer_id, attribute_id, value, reason)
-             {} select {runs}, c, 2, 'about twelve', 'the value is longer than 255 characters' from n",
+            "insert into invalid_rows (row_digest, run_id, customer_id, attribute_id, value, reason)
+             {} select '', {runs}, c, 2, 'about twelve', 'the value is longer than 255 characters' from n",
             numbers("c", 2_000)
         ),
     ]
