@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::groups::{self, Counted};
 use super::table::{Kind, table};
-use crate::ledger::audit::{ReasonGroup, Rejection};
+use crate::ledger::LedgerError;
+use crate::ledger::audit::{AuditLog, ReasonGroup, Rejection};
 use crate::record::Key;
 use crate::web::failure::PageError;
 use crate::web::format::{counted, reason, segment, value, when};
@@ -19,6 +20,9 @@ use crate::web::site::Site;
 
 /// Values on a page.
 const PAGE_ROWS: i64 = 100;
+
+/// So many rejected values are read at once and grouped here.
+const FEW: i64 = 1_000;
 
 /// Which values are asked for. A key is written as `CUSTOMER.ATTRIBUTE`.
 #[derive(Debug, Deserialize)]
@@ -41,11 +45,8 @@ pub(crate) async fn show(
     let (mut reasons, mut values, mut names) = (Vec::new(), Vec::new(), BTreeMap::new());
     if let Some(session) = site.ledgers.session(&sync).await.map_err(PageError::Unreadable)? {
         if let Some(store_id) = session.store_id {
-            reasons = session.audit().rejected_by_reason(store_id).await?;
-            if !reasons.is_empty() {
-                values = session.audit().rejected_after(store_id, after, like, PAGE_ROWS + 1).await?;
-                names = session.attribute_names().await?;
-            }
+            (reasons, values) = read(session.audit(), store_id, after, like).await?;
+            names = session.attribute_names().await?;
         }
         session.keep();
     }
@@ -79,6 +80,51 @@ pub(crate) async fn show(
         signed_in: site.access.has_token(),
     };
     Ok(page(&frame, &content))
+}
+
+/// Reads the reasons and the page of values. Rejected entries are found by a scan of all entries, so that as few queries as
+/// possible are made: if there are only a few, one.
+async fn read(
+    audit: &AuditLog,
+    store_id: i64,
+    after: Option<Key>,
+    like: Option<Key>,
+) -> Result<(Vec<ReasonGroup>, Vec<Rejection>), LedgerError> {
+    let all = audit.rejected_after(store_id, None, None, FEW + 1).await?;
+    if i64::try_from(all.len()).is_ok_and(|rows| rows > FEW) {
+        let values = audit.rejected_after(store_id, after, like, PAGE_ROWS + 1).await?;
+        return Ok((audit.rejected_by_reason(store_id).await?, values));
+    }
+    let reasons = by_reason(&all);
+    let key = |row: &Rejection| Key::new(row.customer_id, row.attribute_id);
+    let alike = like.map(|like| all.iter().find(|row| key(row) == like).and_then(|row| row.reason.clone()));
+    let is_shown = |row: &Rejection| {
+        after.is_none_or(|after| key(row) > after)
+            && alike.as_ref().is_none_or(|reason| row.reason == *reason)
+    };
+    let page = usize::try_from(PAGE_ROWS + 1).unwrap_or_default();
+    Ok((reasons, all.into_iter().filter(is_shown).take(page).collect()))
+}
+
+/// The groups of all rejected values, the most frequent reason first.
+fn by_reason(all: &[Rejection]) -> Vec<ReasonGroup> {
+    let mut groups: BTreeMap<Option<&str>, ReasonGroup> = BTreeMap::new();
+    for row in all {
+        let group = groups.entry(row.reason.as_deref()).or_insert_with(|| ReasonGroup {
+            reason: row.reason.clone(),
+            rows: 0,
+            acknowledged: 0,
+            outcome: "rejected".to_owned(),
+            example: Some(Key::new(row.customer_id, row.attribute_id)),
+            newest: None,
+        });
+        group.rows += 1;
+        group.acknowledged += i64::from(row.acknowledged);
+        group.newest = group.newest.max(Some(row.since));
+    }
+    let mut groups: Vec<ReasonGroup> = groups.into_values().collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.rows));
+    groups
 }
 
 fn explanation(address: &str, reasons: &[ReasonGroup]) -> Markup {
