@@ -15,7 +15,7 @@ use crate::engine::{Surroundings, survey};
 use crate::ledger::audit::{AuditLog, Progress, SCHEMA_ADVICE, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
 use crate::one_line::one_line;
-use crate::record::{Filter, RequestSizes, Warning};
+use crate::record::{Filter, RequestSizes, StoreName, Warning};
 use crate::source::postgres::{RowCount, SourceShape};
 use crate::waits::Waits;
 
@@ -67,7 +67,7 @@ async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Re
     let console = &context.console;
     let config = wiring::config_to_send(&context.config, transport)?;
     console.begin("checking the ledger");
-    let (ledger, audit) = ledger(&config.ledger, false).await;
+    let (ledger, audit) = ledger(&config.ledger, Some(&config.store.name), false).await;
     console.begin("checking the source");
     let (source, shape) = source(&config).await;
     let mut findings = vec![source, ledger];
@@ -90,7 +90,7 @@ async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Re
 async fn ledger_only(context: &Context) -> Result<Vec<Finding>, Failure> {
     let config = wiring::audit_config(&context.config)?;
     context.console.begin("verifying the ledger");
-    let (ledger, audit) = ledger(&config.ledger, true).await;
+    let (ledger, audit) = ledger(&config.ledger, config.store.as_ref(), true).await;
     let mut findings = vec![ledger];
     if let Some(audit) = audit {
         findings.extend(verifications(&context.console, &audit).await);
@@ -180,7 +180,11 @@ async fn stored(config: &Config, audit: &AuditLog, attributes: &[Attribute]) -> 
 
 /// This version can read the ledger, and a sync could write it or make it. Takes no lock and makes nothing. To verify a
 /// ledger, the right to read is enough.
-async fn ledger(config: &LedgerConfig, verify: bool) -> (Finding, Option<AuditLog>) {
+async fn ledger(
+    config: &LedgerConfig,
+    store: Option<&StoreName>,
+    verify: bool,
+) -> (Finding, Option<AuditLog>) {
     let place = wiring::ledger_place(config);
     let audit = match AuditLog::open(config).await {
         Ok(audit) => audit,
@@ -194,6 +198,15 @@ async fn ledger(config: &LedgerConfig, verify: bool) -> (Finding, Option<AuditLo
         (Ok(()), Some(audit)) if !verify => tables(audit).await,
         _ => (Ok(Vec::new()), Vec::new()),
     };
+    let older = match &audit {
+        Some(audit) => older_copy(audit, store).await,
+        None => Ok(None),
+    };
+    let (usable, older) = match older {
+        Ok(older) => (usable, older),
+        Err(error) => (usable.and(Err(error)), None),
+    };
+    cautions.extend(older);
     cautions.extend(AuditLog::caution(config));
     let caution: String = cautions.iter().map(|caution| format!("\n{caution}")).collect();
     let finding = match (usable.and(altered), &audit) {
@@ -207,6 +220,15 @@ async fn ledger(config: &LedgerConfig, verify: bool) -> (Finding, Option<AuditLo
         }
     };
     (finding, audit)
+}
+
+/// Returns why the ledger may believe what the store does not hold.
+async fn older_copy(audit: &AuditLog, store: Option<&StoreName>) -> Result<Option<String>, LedgerError> {
+    let store_id = match store {
+        Some(name) => audit.store_id(name).await?,
+        None => None,
+    };
+    audit.older_copy(store_id).await
 }
 
 /// Compares the ledger's tables with those that a sync writes. Also returns what makes them less safe.

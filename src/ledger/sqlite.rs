@@ -8,6 +8,7 @@ pub(in crate::ledger) mod failure;
 mod file;
 mod kind;
 mod lock;
+mod note;
 mod open;
 mod paths;
 mod place;
@@ -28,6 +29,7 @@ use chrono::{DateTime, Utc};
 use self::file::OpenFiles;
 pub(crate) use self::kind::refuse_foreign;
 pub(crate) use self::lock::is_locked;
+use self::note::Note;
 use self::open::Opened;
 pub(crate) use self::open::{in_memory, known_migrations, refuse_incomplete};
 pub(crate) use self::scan::scan;
@@ -35,8 +37,8 @@ use self::writer::Writer;
 use super::sql::Fence;
 use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold};
 use crate::record::{
-    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KnownAttribute,
-    KnownDigest, MissedTimes, PlannedChange, RunStatus, StoreName, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KeyScope,
+    KnownAttribute, KnownDigest, MissedTimes, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -86,6 +88,12 @@ impl SqliteLedger {
         place::caution_of_reader(&place::resolve(path).ok()?)
     }
 
+    /// Returns why the ledger at `path`, which ends with this run, may believe what a store does not hold.
+    pub(crate) fn older_copy(path: &Path, newest_run: i64, store_id: Option<i64>) -> Option<String> {
+        let path = place::resolve(path).ok()?;
+        Note::read(&path).older_copy(&path, newest_run, store_id)
+    }
+
     /// Checks whether a ledger is safe at `path`.
     ///
     /// # Errors
@@ -126,7 +134,9 @@ impl LedgerReader for SqliteLedger {
 impl Ledger for SqliteLedger {
     async fn open_run(&self, run: &NewRun) -> Result<i64> {
         let run_id = cold::open_run(&self.writer, self.store_id, run).await?;
-        lock::note_run(&self.path, run_id.max(lock::noted_run(&self.path)));
+        let mut note = Note::read(&self.path);
+        note.newest_run = note.newest_run.max(run_id);
+        note.write(&self.path);
         Ok(run_id)
     }
 
@@ -229,9 +239,13 @@ impl Ledger for SqliteLedger {
 
     async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64> {
         let count = cold::edit_beliefs(&self.writer, self.fence(run_id), edit, at).await?;
-        if edit.edit == EditKind::Invalidate {
+        if edit.edit == EditKind::Invalidate && edit.scope == KeyScope::default() {
             // A full sync: what an older copy did not know no longer matters.
-            lock::note_run(&self.path, run_id);
+            let mut note = Note::read(&self.path);
+            if let Some(full_since) = &mut note.full_since {
+                full_since.insert(self.store_id);
+                note.write(&self.path);
+            }
         }
         Ok(count)
     }

@@ -84,6 +84,18 @@ impl AuditLog {
         }
     }
 
+    /// Returns why the ledger may believe what a store does not hold: an older copy of it was put in its place. Postgres
+    /// does not show this. Without a store, all stores count.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn older_copy(&self, store_id: Option<i64>) -> Result<Option<String>> {
+        let Location::Sqlite(path) = &self.location else { return Ok(None) };
+        let sql = "select coalesce(max(id), 0) from runs";
+        let newest = self.query(sql, Vec::new(), Cells::int).await?;
+        Ok(newest.first().and_then(|newest| SqliteLedger::older_copy(path, *newest, store_id)))
+    }
+
     /// Checks whether the ledger is where it is safe. In Postgres it always is.
     ///
     /// # Errors

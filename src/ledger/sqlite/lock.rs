@@ -1,6 +1,6 @@
 //! The lock beside the file: one writer per ledger. It ends with the process, however the process ends.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -43,18 +43,6 @@ pub(crate) fn is_locked(path: &Path) -> bool {
     let file = lock_path.is_file().then(|| File::open(lock_path));
     file.and_then(io::Result::ok)
         .is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-/// Returns the newest run that was noted beside the ledger at `path`; 0 if there is none. A ledger that ends before it is
-/// an older copy, put in the place of the one that had the run.
-pub(super) fn noted_run(path: &Path) -> i64 {
-    let text = fs::read_to_string(beside(path, LOCK)).unwrap_or_default();
-    text.trim().parse().unwrap_or_default()
-}
-
-/// Notes a run in the lock's file. A note that cannot be written is no reason to stop: only a warning depends on it.
-pub(super) fn note_run(path: &Path, run_id: i64) {
-    let _ = fs::write(beside(path, LOCK), format!("{run_id}\n"));
 }
 
 /// Creates the ledger's file if there is none, readable by this user only. Returns whether it did.

@@ -1,6 +1,6 @@
 //! Opening the file: the lock, the connection's settings, the migrations, and the store's row.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::file::OpenFiles;
 use super::kind::{self, Kind};
 use super::lock::{self, FileLock};
+use super::note::Note;
 use super::paths::is_half_made;
 use super::reader::{self, Reader};
 use super::{place, rights};
@@ -64,7 +65,7 @@ pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connecti
     let files = OpenFiles::of(path)
         .map_err(|error| LedgerError::Database { doing: "look at its files", source: error.into() })?;
     let files = Arc::new(files);
-    warn_of_older_copy(path, &connection)
+    warn_of_older_copy(path, &connection, store_id)
         .map_err(|error| Failure::from(error).into_error("read its newest run"))?;
     if let Some(caution) = place::caution(path) {
         tracing::warn!("{caution}");
@@ -202,23 +203,23 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// Warns if the ledger lacks a run that was noted beside it: it is new, or an older copy.
-fn warn_of_older_copy(path: &Path, connection: &Connection) -> rusqlite::Result<()> {
+fn warn_of_older_copy(path: &Path, connection: &Connection, store_id: i64) -> rusqlite::Result<()> {
     let newest: i64 = connection.query_row("select coalesce(max(id), 0) from runs", [], |row| row.get(0))?;
-    let noted = lock::noted_run(path);
-    if newest == 0 && noted > 0 {
+    let note = Note::read(path);
+    if newest == 0 && note.newest_run > 0 {
         tracing::warn!(
             target: LEDGER_REPLACED,
-            "the ledger {} is new, but run {noted} was made here: the ledger before it is lost, with what it knew. Every \
-             value is sent again",
-            path.display()
+            "the ledger {} is new, but run {} was made here: the ledger before it is lost, with what it knew. Every value \
+             is sent again",
+            path.display(),
+            note.newest_run
         );
-    } else if newest < noted {
-        tracing::warn!(
-            target: LEDGER_REPLACED,
-            "the ledger {} ends with run {newest}, but run {noted} was made here: an older copy is in its place. Until \
-             `attrsync sync --full` has run once, it may take values for sent that a later run has replaced",
-            path.display()
-        );
+        Note::default().write(path);
+    } else if let Some(warning) = note.older_copy(path, newest, Some(store_id)) {
+        tracing::warn!(target: LEDGER_REPLACED, "{warning}");
+        if newest < note.newest_run {
+            Note { newest_run: newest, full_since: Some(BTreeSet::new()) }.write(path);
+        }
     }
     Ok(())
 }

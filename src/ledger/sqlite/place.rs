@@ -62,6 +62,9 @@ pub(super) fn refuse_unsafe(path: &Path) -> Result<()> {
             "the ledger {shown} is mounted as a single file: its -wal file, which has the newest commits, and its lock \
              would stay outside of the mount. {MOUNT_THE_FOLDER}"
         ))),
+        Some((_, kind)) if is_of_kernel(kind) => Err(LedgerError::Unusable(format!(
+            "the ledger {shown} cannot be in {kind}, which has the kernel's own files only: name a file on a disk in [ledger] url"
+        ))),
         Some((_, kind)) if is_network(kind) => Err(LedgerError::Unusable(format!(
             "the ledger {shown} is on a network file system ({kind}), where SQLite cannot keep two machines apart: put \
              it on a local disk, or keep the ledger in Postgres"
@@ -122,6 +125,29 @@ fn unescape(point: &str) -> String {
     codes.iter().fold(point.to_owned(), |point, (code, character)| point.replace(code, character))
 }
 
+/// The file systems in which no program can make a file.
+fn is_of_kernel(file_system: &str) -> bool {
+    matches!(
+        file_system,
+        "proc"
+            | "sysfs"
+            | "cgroup"
+            | "cgroup2"
+            | "devpts"
+            | "securityfs"
+            | "debugfs"
+            | "tracefs"
+            | "configfs"
+            | "bpf"
+            | "binfmt_misc"
+            | "efivarfs"
+            | "fusectl"
+            | "mqueue"
+            | "pstore"
+            | "selinuxfs"
+    )
+}
+
 /// The file systems that several machines may have mounted at once.
 fn is_network(file_system: &str) -> bool {
     matches!(
@@ -169,6 +195,12 @@ mod tests {
         let mounts = mounts.join("\n");
         assert!(is_mounted_alone(&mounts, Path::new("/data/ledger.db")));
         assert!(!is_mounted_alone(&mounts, Path::new("/data/other.db")));
+    }
+
+    #[test]
+    fn a_ledger_cannot_be_among_the_files_of_the_kernel() {
+        let refused = refuse_unsafe(Path::new("/proc/ledger.db")).map_err(|error| error.to_string());
+        assert!(refused.is_err_and(|error| error.contains("cannot be in proc")));
     }
 
     #[test]

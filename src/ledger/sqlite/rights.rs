@@ -20,6 +20,7 @@ pub(super) fn writable(path: &Path) -> Result<()> {
     refuse_other_lock(&lock)?;
     let read_and_write = Access::READ_OK | Access::WRITE_OK;
     let files = [path.to_owned(), beside(path, WAL), beside(path, SHM), lock];
+    files[1..].iter().try_for_each(|file| refuse_lost_link(file))?;
     let mut places: Vec<(PathBuf, Access)> = files.map(|file| (file, read_and_write)).into();
     places.retain(|(file, _)| access(file, Access::EXISTS) != Err(Errno::NOENT));
     places.push((folder(path).to_owned(), Access::WRITE_OK | Access::EXEC_OK));
@@ -49,6 +50,19 @@ fn refuse_other_lock(lock: &Path) -> Result<()> {
         Ok(metadata) if !metadata.is_file() => Err(LedgerError::Unusable(format!(
             "{} is not a file: attrsync keeps the ledger's lock there. Move it away, or change `url` in [ledger]",
             lock.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Fails if a link to a file that is not there is in the place of a file beside the ledger.
+fn refuse_lost_link(file: &Path) -> Result<()> {
+    match fs::read_link(file) {
+        Ok(target) if !file.exists() => Err(LedgerError::Unusable(format!(
+            "{} is a link to {}, which is not there: attrsync and SQLite make a file in this place. Remove the link, or \
+             change `url` in [ledger]",
+            file.display(),
+            target.display()
         ))),
         _ => Ok(()),
     }

@@ -7,10 +7,13 @@ use super::session::{Snapshot, text};
 use super::sql::{self, RowsQuery};
 use super::{LOCK_WAIT, PostgresSource, read};
 use crate::record::{Filter, SourcePage};
-use crate::source::SourceError;
+use crate::source::{Source as _, SourceError};
 
 /// The most rows that are counted.
 const COUNTED_MAX: u64 = 10_000;
+
+/// How long all rows are read at most.
+const READ_MAX: Duration = Duration::from_secs(30);
 
 /// The most rows whose values are looked at.
 const SAMPLED_MAX: u64 = 1_000;
@@ -53,7 +56,8 @@ pub enum Unsampled {
 }
 
 impl PostgresSource {
-    /// Connects, reads the columns' types, counts rows and reads some of them, each for ten seconds at most.
+    /// Connects, reads the columns' types, counts rows and reads some of them, each for ten seconds at most. If one of these
+    /// rows cannot be read, reads all rows as a sync does, for thirty seconds at most.
     ///
     /// # Errors
     /// Whatever would prevent [`read`](crate::source::Source::read) from starting.
@@ -65,21 +69,48 @@ impl PostgresSource {
         let server = server.first().ok_or_else(|| malformed("the version"))?;
         let (server_version, standby) = (text(server, 0)?, text(server, 1)? == "true");
         let row_security = snapshot.row_security(&query.all()).await?;
-        let rows = count(&mut snapshot, &query).await?;
-        let sample = sample(&mut snapshot, &query).await?;
+        let counted = count(&mut snapshot, &query).await?;
+        let mut sample = sample(&mut snapshot, &query).await?;
         snapshot.close().await?;
+        let is_unreadable = |unsampled: &Unsampled| matches!(unsampled, Unsampled::Unreadable(_));
+        if (counted.as_ref().is_err_and(is_unreadable) || sample.as_ref().is_err_and(is_unreadable))
+            && let Some(read) = self.read_through().await?
+        {
+            sample = Ok(read);
+        }
+        let rows = counted.unwrap_or(RowCount::NotCounted);
         let columns = types.columns();
         Ok(SourceShape { server_version, standby, columns, row_security, rows, sample })
     }
 }
 
-async fn count(snapshot: &mut Snapshot, query: &RowsQuery) -> Result<RowCount, SourceError> {
-    let Ok(counted) = bounded(snapshot, query.count(COUNTED_MAX + 1)).await? else {
-        return Ok(RowCount::NotCounted);
+impl PostgresSource {
+    /// Reads all rows as a sync does, and returns the first ones; `None` if it takes longer than thirty seconds.
+    async fn read_through(&self) -> Result<Option<SourcePage>, SourceError> {
+        let reading = async {
+            let mut pages = self.read(&Filter::default()).await?;
+            let mut sample = SourcePage::default();
+            while let Some(page) = pages.next().await? {
+                let most = usize::try_from(SAMPLED_MAX).unwrap_or(usize::MAX) - sample.len();
+                (0..page.len().min(most)).for_each(|at| sample.push(page.row(at)));
+            }
+            Ok(sample)
+        };
+        tokio::time::timeout(READ_MAX, reading).await.ok().transpose()
+    }
+}
+
+async fn count(
+    snapshot: &mut Snapshot,
+    query: &RowsQuery,
+) -> Result<Result<RowCount, Unsampled>, SourceError> {
+    let counted = match bounded(snapshot, query.count(COUNTED_MAX + 1)).await? {
+        Ok(counted) => counted,
+        Err(unsampled) => return Ok(Err(unsampled)),
     };
     let counted = counted.first().ok_or_else(|| malformed("the number of rows"))?;
     let counted: u64 = text(counted, 0)?.parse().map_err(unreadable)?;
-    Ok(if counted > COUNTED_MAX { RowCount::MoreThan(COUNTED_MAX) } else { RowCount::Exactly(counted) })
+    Ok(Ok(if counted > COUNTED_MAX { RowCount::MoreThan(COUNTED_MAX) } else { RowCount::Exactly(counted) }))
 }
 
 async fn sample(

@@ -77,14 +77,21 @@ fn a_backup_of_an_active_run_is_restored_with_a_full_sync() {
 
         restore(&world, kind);
         world.run(&["check", "--ledger"]).exits(0).tells(&["run 2 was interrupted"]);
+        let warned = |said: &Said| format!("{}{}", said.out, said.err).contains("an older copy");
+        let is_file = kind == LedgerKind::File;
+        assert_eq!(warned(&world.run(&["check"]).exits(0)), is_file);
+        // Neither a sync nor a full sync of one customer ends the warning.
+        assert_eq!(warned(&world.sync().exits(0)), is_file);
+        assert_eq!(warned(&world.run(&["sync", "--full", "--customer", "5"]).exits(0)), is_file);
+        assert_eq!(warned(&world.run(&["check"]).exits(0)), is_file);
         let said = world.run(&["sync", "--json", "--full"]).exits(0).balances();
         assert_eq!(said.count("confirmed"), 100);
-        let warned = |said: &Said| said.err.contains("an older copy is in its place");
-        assert_eq!(warned(&said), kind == LedgerKind::File, "{said:#?}");
+        assert_eq!(warned(&said), is_file, "{said:#?}");
         world.assert_landed(100, "second");
         world.run(&["check", "--ledger"]).exits(0);
         world.store().reset_log();
         assert!(!warned(&world.sync().exits(0)), "a full sync ends the warning");
+        assert!(!warned(&world.run(&["check"]).exits(0)));
         assert!(world.writes().is_empty());
     }
 }

@@ -185,7 +185,7 @@ async fn check_and_sync_refuse_the_same_places_with_the_same_words() {
         let made = std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo");
         assert!(made.success());
     };
-    let cases: [(&str, Prepare, &str); 8] = [
+    let cases: [(&str, Prepare, &str); 9] = [
         ("", fifo, "is a pipe, not a file"),
         ("", |path| drop(UnixListener::bind(path).expect("binds")), "is a socket, not a file"),
         ("", |path| symlink("/dev/null", path).expect("links"), "is a device, not a file"),
@@ -193,6 +193,7 @@ async fn check_and_sync_refuse_the_same_places_with_the_same_words() {
         ("", |path| symlink("nowhere/x.db", path).expect("links"), "is a link to nowhere/x.db"),
         ("", |path| symlink(path, path).expect("links"), "cannot be written (Too many levels"),
         (".lock", fifo, "ledger.db.lock is not a file"),
+        (".lock", |path| symlink("nowhere", path).expect("links"), "ledger.db.lock is a link to nowhere"),
         (".lock", |path| std::fs::create_dir(path).expect("creates"), "ledger.db.lock is not a file"),
     ];
     for (suffix, prepare, expect) in cases {

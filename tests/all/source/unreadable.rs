@@ -178,3 +178,23 @@ async fn a_query_that_fails_for_most_rows_is_reported_as_wrong() {
     let shown = message(shop.query("select customer_id, attribute_id, value::int as value from v").await);
     assert!(shown.contains("more than 1000 rows") && shown.contains("customer 1001"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_look_at_the_source_fails_where_a_sync_would_and_names_the_rows_otherwise() {
+    let shop =
+        Shop::new(&format!("{VALUES} insert into v select i, 1, 'Ann' from generate_series(1, 1100) as i"))
+            .await;
+    let inspect = async |text: &str| shop.source(query(text)).inspect().await;
+    let shown = message(inspect("select customer_id, attribute_id, value::int as value from v").await);
+    assert!(shown.contains("more than 1000 rows"), "{shown}");
+    // It is not among the rows whose values are looked at.
+    let id = "(case customer_id when 1099 then 'x' else '1' end)::int as customer_id";
+    let shown = message(inspect(&format!("select {id}, attribute_id, value from v")).await);
+    assert!(shown.contains("comes from an id"), "{shown}");
+    let value = "case customer_id when 17 then value::int else 1 end as value";
+    let shape = inspect(&format!("select customer_id, attribute_id, {value} from v")).await.expect("a shape");
+    let sample = shape.sample.expect("rows");
+    let problems: Vec<_> =
+        (0..sample.len()).map(|at| sample.row(at)).filter(|row| row.problem.is_some()).collect();
+    assert_eq!((sample.len(), problems.len(), problems[0].customer_id), (1_000, 1, Some(17)));
+}
