@@ -237,7 +237,7 @@ pub trait Ledger: LedgerReader {
 
     /// Completes the plan: status `running`, `planned_at` = `at`, the counts of planning, and `deferred` = `planned`.
     /// `digest` is that of the rows that the plan was made from, if it is known and they are all rows of the source.
-    /// The invalid rows are kept for the newest ten syncs of a store.
+    /// The invalid rows are kept for the newest ten syncs of a store, and for the newest ten that no change has started.
     async fn seal_plan(
         &self,
         run_id: i64,

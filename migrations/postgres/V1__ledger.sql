@@ -200,8 +200,8 @@ create table rejected_customers (
     primary key (store_id, customer_id)
 );
 
--- Rows of the source that cannot be sent, of the newest ten runs of each store. Rows that stay the same from run to run
--- are kept once.
+-- Rows of the source that cannot be sent, of the newest ten syncs of each store, and of the newest ten that no change has
+-- started. Rows that stay the same from run to run are kept once.
 create table invalid_rows (
     run_id bigint not null references runs (id),
     customer_id bigint,

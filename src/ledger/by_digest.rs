@@ -53,7 +53,7 @@ pub(super) async fn seal_by_digest(
     }
     let steps = vec![
         statement!(SEAL_BY_DIGEST, run_id, same_as, at, digest.as_str()),
-        statement!(DISCARD_OLD_INVALID_ROWS, store_id),
+        statement!(DISCARD_OLD_INVALID_ROWS, store_id, run_id),
     ];
     session.write("complete the plan", Some(fence), steps).await.map(drop)
 }

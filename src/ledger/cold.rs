@@ -191,7 +191,7 @@ pub(super) async fn seal_plan(
             steps.push(statement!(DISCARD_REPEATED_INVALID_ROWS, run_id));
         }
     }
-    steps.push(statement!(DISCARD_OLD_INVALID_ROWS, store_id));
+    steps.push(statement!(DISCARD_OLD_INVALID_ROWS, store_id, run_id));
     session.write("complete the plan", Some(fence), steps).await.map(drop)
 }
 

@@ -106,10 +106,15 @@ pub(super) const REMOVE_UNSENT: &str = "
 pub(super) const PLAN_REMOVED: &str =
     "update runs set plan_removed_at = $2, row_digest = row_digest || $3 where id = $1";
 
-/// The run that holds the invalid rows of the newest plan before that of run `$2`.
+/// The run that holds the invalid rows of the newest plan before that of run `$2`. A run on change is for some customers, so
+/// it is compared with such runs only.
 pub(super) const INVALID_ROWS_BEFORE: &str = "
     select coalesce(invalid_rows_run_id, id) from runs
-    where store_id = $1 and id < $2 and planned_at is not null order by id desc limit 1";
+    where store_id = $1 and id < $2 and planned_at is not null
+        and case when trigger = 'change' then 1 else 0 end = (
+            select case when n.trigger = 'change' then 1 else 0 end from runs n where n.id = $2
+        )
+    order by id desc limit 1";
 
 macro_rules! invalid_rows_of {
     ($run:literal) => {
@@ -138,18 +143,34 @@ pub(super) const DISCARD_REPEATED_INVALID_ROWS: &str = "
     delete from invalid_rows
     where run_id = $1 and exists (select 1 from runs where id = $1 and invalid_rows_run_id is not null)";
 
-/// Removes the invalid rows of all but the newest ten syncs of a store, and of the runs that those refer to. It looks at
-/// the runs that have such rows and the newest ten, because a store may have a million runs.
-pub(super) const DISCARD_OLD_INVALID_ROWS: &str = "
-    delete from invalid_rows
-    where run_id < (select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9)
+/// The tenth newest sync of store `$1` that no change has started.
+macro_rules! tenth_newest_whole {
+    () => {
+        "(select w.id from runs w where w.store_id = $1 and w.kind = 'sync' and w.trigger <> 'change'
+          order by w.id desc limit 1 offset 9)"
+    };
+}
+
+/// Removes the invalid rows of old syncs of a store, when run `$2` may have added some: of those that a change has started,
+/// all but the newest ten syncs; of the others, all but the newest ten of them. Rows that a newer run refers to stay. It
+/// starts from the rows, because a store may have a million runs.
+pub(super) const DISCARD_OLD_INVALID_ROWS: &str = concat!(
+    "delete from invalid_rows
+    where (select case when trigger <> 'change' or invalid > 0 then 1 else 0 end from runs where id = $2) = 1
+        and run_id < (select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9)
         and run_id not in (
             select n.invalid_rows_run_id from runs n
-            where n.store_id = $1 and n.invalid_rows_run_id is not null and n.id >= (
-                select id from runs where store_id = $1 and kind = 'sync' order by id desc limit 1 offset 9
-            )
+            where n.store_id = $1 and n.invalid_rows_run_id is not null and n.id >= coalesce(",
+    tenth_newest_whole!(),
+    ", 0)
         )
-        and (select r.store_id from runs r where r.id = invalid_rows.run_id) = $1";
+        and (
+            run_id < ",
+    tenth_newest_whole!(),
+    " or (select r.trigger from runs r where r.id = invalid_rows.run_id) = 'change'
+        )
+        and (select r.store_id from runs r where r.id = invalid_rows.run_id) = $1"
+);
 
 pub(super) const DISCARD_CHANGES: &str = "delete from changes where run_id = $1";
 

@@ -11,7 +11,8 @@ use super::rows::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::RequestSizes;
 use crate::record::{
-    Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunKind, RunStatus, StoreName, WaitTotal,
+    Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunKind, RunStatus, StoreName, Trigger,
+    WaitTotal,
 };
 
 /// A row of `stores`, and the handle that has its lock.
@@ -198,10 +199,13 @@ impl State {
         run.counts.planned = counts.planned;
         run.counts.deferred = counts.planned;
         let syncs = self.runs.iter().rev().filter(|(of, run)| *of == store && run.kind == RunKind::Sync);
-        if let Some(oldest) = syncs.map(|(_, run)| run.id).nth(9) {
-            let of_store: BTreeSet<i64> =
-                self.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run.id).collect();
-            self.invalid.retain(|(of, _)| *of >= oldest || !of_store.contains(of));
+        let is_change = |run: &RunRow| run.trigger == Trigger::Change;
+        let whole = syncs.clone().filter(|(_, run)| !is_change(run)).nth(9).map_or(0, |(_, run)| run.id);
+        if let Some(newest) = syncs.map(|(_, run)| run.id).nth(9) {
+            let is_old = |(_, run): &&(usize, RunRow)| run.id < newest && (run.id < whole || is_change(run));
+            let old = self.runs.iter().filter(|(of, _)| *of == store).filter(is_old);
+            let old: BTreeSet<i64> = old.map(|(_, run)| run.id).collect();
+            self.invalid.retain(|(of, _)| !old.contains(of));
         }
         Ok(())
     }

@@ -72,6 +72,7 @@ on_every_backend! {
         a_plan_is_discarded,
         what_an_ended_run_never_sent_is_removed,
         invalid_rows_are_kept_for_the_newest_ten_syncs,
+        runs_on_change_displace_no_invalid_rows_of_other_syncs,
         a_key_is_planned_once,
         every_change_of_a_closed_run_has_an_outcome,
     },

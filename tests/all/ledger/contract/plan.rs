@@ -1,6 +1,7 @@
 //! The plan: it is saved, sealed, read, discarded, and kept when its run is closed.
 
-use attrsync::record::{Action, Change, Counts, InvalidRow, Key, Outcome, PlannedChange, RunStatus};
+use attrsync::ledger::NewRun;
+use attrsync::record::{Action, Change, Counts, InvalidRow, Key, Outcome, PlannedChange, RunStatus, Trigger};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -156,6 +157,31 @@ pub(crate) async fn what_an_ended_run_never_sent_is_removed(backend: &dyn Backen
     assert_eq!((counts.planned, counts.deferred), (5, 3), "the counts stay");
     assert!(backend.changes(failed).await.is_empty() && backend.invalid_rows(failed).await.is_empty());
     assert_eq!(backend.changes(run).await.len(), 5, "the run's own plan stays");
+}
+
+pub(crate) async fn runs_on_change_displace_no_invalid_rows_of_other_syncs(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let (night, change) = (vec![invalid(1, "why"), invalid(2, "why")], vec![invalid(1, "why")]);
+    let mut runs = Vec::new();
+    for seconds in 0..40 {
+        let (trigger, rows) =
+            if seconds % 20 == 0 { (Trigger::Schedule, &night) } else { (Trigger::Change, &change) };
+        let run = scene.ledger.open_run(&NewRun { trigger, ..new_run(seconds) }).await.expect("opens");
+        scene.ledger.save_plan(run, Vec::new(), rows.clone()).await.expect("saves");
+        let invalid = i64::try_from(rows.len()).expect("few");
+        scene
+            .ledger
+            .seal_plan(run, &Counts { invalid, ..Counts::default() }, None, at(seconds))
+            .await
+            .expect("seals");
+        scene.close(run, seconds).await;
+        runs.push((run, trigger, rows));
+    }
+    for (place, (run, trigger, rows)) in runs.into_iter().rev().enumerate() {
+        if trigger == Trigger::Schedule || place < 10 {
+            assert_eq!(&backend.invalid_rows(run).await, rows, "run {run}, {place} runs ago");
+        }
+    }
 }
 
 pub(crate) async fn invalid_rows_are_kept_for_the_newest_ten_syncs(backend: &dyn Backend) {
