@@ -307,9 +307,7 @@ impl Push {
         while self.waiting.len() < WAITING_MAX {
             let changes = self.plan.next(self.limit)?;
             let mut batch = Batch::new(changes, self.config.max_attempts);
-            let Some(wait) = batch.in_doubt_wait(self.config.in_doubt_window(), now) else {
-                return Some(batch);
-            };
+            let Some(wait) = batch.in_doubt_wait(now) else { return Some(batch) };
             batch.wait_until(now.elapsed + wait, WaitReason::InDoubt);
             self.waiting.push(batch);
         }

@@ -103,7 +103,7 @@ pub async fn plan(
     }
     let now = clock.now();
     let limit = request_limit(entries, config, now).await?;
-    let policy = policy(&attributes, changes, options, config, now);
+    let policy = policy(&attributes, changes, options, now);
     let writer = PlanWriter::counting(Summary::new(limit, sample, wrong_types(&attributes)));
     let progress = |counts| progress(Progress::Planning(counts));
     progress(Counts::default());

@@ -30,7 +30,6 @@ pub(super) fn policy(
     attributes: &[Attribute],
     changes: StoreChanges,
     options: &Options,
-    config: &PushConfig,
     now: DateTime<Utc>,
 ) -> DiffPolicy {
     DiffPolicy {
@@ -40,7 +39,6 @@ pub(super) fn policy(
         retry_rejected: options.retry_rejected,
         full: options.full,
         now,
-        in_doubt_window: config.in_doubt_window(),
     }
 }
 

@@ -7,7 +7,6 @@ use super::planning::{Planned, Seen};
 use super::ports::Options;
 use super::store_changes::StoreChanges;
 use super::warnings::warnings;
-use crate::config::PushConfig;
 use crate::destination::Attribute;
 use crate::plan::batch::Limit;
 use crate::plan::diff::{Cursor, Diff, Need, OutOfOrder, PlanPage};
@@ -47,13 +46,7 @@ pub fn survey(
     attributes: &[Attribute],
     now: DateTime<Utc>,
 ) -> Result<Survey, OutOfOrder> {
-    let mut diff = Diff::new(policy(
-        attributes,
-        StoreChanges::default(),
-        &Options::default(),
-        &PushConfig::default(),
-        now,
-    ));
+    let mut diff = Diff::new(policy(attributes, StoreChanges::default(), &Options::default(), now));
     let mut summary =
         Summary::new(Limit { customers: 10, values: None }, INVALID_SHOWN, wrong_types(attributes));
     let (mut source, mut known, mut page) = (Cursor::default(), Cursor::default(), PlanPage::default());

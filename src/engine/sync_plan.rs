@@ -76,7 +76,7 @@ pub(super) async fn plan(
     let (planned, compared) = match unchanged {
         Some((planned, same_as)) => (planned, Compared::ByDigest { same_as }),
         None => {
-            let policy = policy(&attributes, changes, options, config, now);
+            let policy = policy(&attributes, changes, options, now);
             let writer = PlanWriter::saving(ports.ledger, run_id, summary);
             let progress = |counts| (ports.progress)(Progress::Planning(counts));
             let (source, entries) = (ports.source, Some(ports.ledger as &dyn LedgerReader));

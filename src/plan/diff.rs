@@ -9,11 +9,11 @@ mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::record::{
-    Action, Belief, Change, Counts, EntryPage, EntryRow, INVALID_ROWS_KEPT, InvalidRow, Key, KeyScope,
-    SourcePage, SourceRow, VALUE_MAX_CHARS,
+    Action, Belief, Change, Counts, EntryPage, EntryRow, IN_DOUBT_MAX, INVALID_ROWS_KEPT, InvalidRow, Key,
+    KeyScope, SourcePage, SourceRow, VALUE_MAX_CHARS,
 };
 
 pub use cursor::Cursor;
@@ -41,8 +41,6 @@ pub struct DiffPolicy {
     pub full: bool,
     /// The time of planning.
     pub now: DateTime<Utc>,
-    /// How long an older request may be in doubt from now on: a longer time means that the clock was set back.
-    pub in_doubt_window: TimeDelta,
 }
 
 /// The next thing that the diff needs from its caller.
@@ -363,9 +361,11 @@ impl Diff {
         !self.policy.requeued.is_empty() && self.policy.requeued.contains(&customer)
     }
 
-    /// Returns until when an older request for the entry may still be applied, if that is after now.
+    /// Returns until when an older request for the entry may still be applied, if that is after now. The time is at
+    /// most `IN_DOUBT_MAX` from now, because a later one means that the clock was set back. The run that sent the request
+    /// may have had a longer `request_timeout` than this one, so no shorter bound is safe.
     fn in_doubt_until(&self, entry: EntryRow<'_>) -> Option<DateTime<Utc>> {
-        let until = entry.in_doubt_until?.min(self.policy.now + self.policy.in_doubt_window);
+        let until = entry.in_doubt_until?.min(self.policy.now + IN_DOUBT_MAX);
         (until > self.policy.now).then_some(until)
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::Now;
-use crate::record::{ChangeOutcome, PlannedChange, RequestEnd, Verdict, WaitReason};
+use crate::record::{ChangeOutcome, IN_DOUBT_MAX, PlannedChange, RequestEnd, Verdict, WaitReason};
 use crate::retry::bisection::Bisection;
 
 /// Changes to be sent in one request, and what was tried before.
@@ -156,11 +156,11 @@ impl Batch {
 
     /// How long it has to wait until no older request with another value can be applied. An older request with the same
     /// value does no harm.
-    pub(super) fn in_doubt_wait(&self, window: TimeDelta, now: Now) -> Option<Duration> {
+    pub(super) fn in_doubt_wait(&self, now: Now) -> Option<Duration> {
         let others = self.changes.iter().filter(|planned| !planned.repeats());
         let until = others.filter_map(|planned| planned.change.in_doubt_until).max()?;
         // The clock may have been set back after the plan was made.
-        (until - now.utc).min(window).to_std().ok().filter(|wait| !wait.is_zero())
+        (until - now.utc).min(IN_DOUBT_MAX).to_std().ok().filter(|wait| !wait.is_zero())
     }
 
     /// The last verdict on changes that are not sent again: deferred only if no request of theirs can have been
