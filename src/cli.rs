@@ -132,7 +132,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return usage::show(&error, &arguments),
     };
     let console = Console::new(global.color, global.log_format, global.quiet, command.wants_json());
-    trace::start(&console, global.verbose);
+    trace::start(&console, global.verbose.max(command.least_verbosity()));
     if let Err(problem) = failpoint::check() {
         return Failure::usage(problem).show(&console);
     }
@@ -175,7 +175,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Check(args) => check::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Sync(args) => sync::run(context, args).await,
-        Command::Serve(args) => serve::run(context, args),
+        Command::Serve(args) => serve::run(context, args).await,
         Command::Runs(args) => runs::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Explain(args) => explain::run(context, args).await,
@@ -209,6 +209,14 @@ fn parse(arguments: &[OsString]) -> Result<Program, clap::Error> {
 }
 
 impl Command {
+    /// How much it logs at least. The log of `serve` has a line for each run.
+    const fn least_verbosity(&self) -> u8 {
+        match self {
+            Self::Serve(_) => 1,
+            _ => 0,
+        }
+    }
+
     /// Whether it reads every configuration file that is named.
     const fn takes_several_configs(&self) -> bool {
         matches!(self, Self::Serve(_) | Self::Status(_))

@@ -6,6 +6,7 @@
 //! decides.
 
 mod by_digest;
+mod due;
 mod existence;
 mod forecast;
 mod inputs;
@@ -23,6 +24,7 @@ mod sync;
 mod sync_plan;
 mod warnings;
 
+pub use self::due::{Found, due};
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};
 pub use self::ports::{EngineError, Options, Ports, Progress};
 pub use self::survey::{Surroundings, Survey, survey};

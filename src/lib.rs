@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod notify;
 pub mod record;
 pub mod schedule;
+pub mod scheduler;
 pub mod plan;
 pub mod source;
 pub mod ledger;

@@ -45,7 +45,7 @@ impl Tries {
 
     /// Waits before the next try, and returns `false` instead if the time is over. The read of a large table may take
     /// longer than that, so it is tried twice in any case, unless the time is zero.
-    pub(crate) async fn wait(&mut self, error: &dyn Error, waits: &Waits) -> bool {
+    pub(crate) async fn wait(&mut self, error: &(dyn Error + Send + Sync), waits: &Waits) -> bool {
         let error = with_causes(error);
         let has_waited = self.began.elapsed() <= WAITED_MAX;
         self.waited_since.get_or_insert_with(|| if has_waited { self.began } else { Instant::now() });

@@ -3,6 +3,7 @@
 mod environment;
 mod steps;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use self::environment::Environment;
@@ -11,6 +12,9 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{path_arg, signals};
+
+/// The status site of the demo takes a free port.
+const ANY_PORT: &str = "127.0.0.1:0";
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -29,7 +33,8 @@ pub(super) struct Args {
     /// The folder that the demo makes and leaves behind
     #[arg(long, default_value = "attrsync-demo", value_parser = path_arg::parser())]
     dir: PathBuf,
-    /// Start database and simulator of an earlier demo again, and wait for Ctrl-C
+    /// Start database and simulator of an earlier demo again, show its status site,
+    /// and wait for Ctrl-C
     #[arg(long)]
     serve: bool,
 }
@@ -53,7 +58,11 @@ async fn run_or_serve(context: &Context, args: &Args, perform: &Perform<'_>) -> 
     if args.serve {
         let environment = Environment::restart(&args.dir).await?;
         steps::show_access(&context.console, &environment)?;
-        std::future::pending::<()>().await;
+        let config = environment.folder().join("sync.toml");
+        let mut arguments: Vec<OsString> =
+            ["attrsync", "serve", "--address", ANY_PORT, "--config"].map(OsString::from).into();
+        arguments.push(config.into());
+        return perform(arguments).await;
     }
     let environment = Environment::create(&args.dir).await?;
     steps::run(&context.console, &environment, perform).await?;

@@ -1,24 +1,54 @@
 //! `attrsync serve`: syncs that start by themselves.
 
+mod board;
 mod check;
+mod health;
+mod listen;
+mod look;
+mod process;
+mod site;
+mod start;
 mod sync_files;
+mod systemd;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use self::board::Board;
+use self::process::Process;
+use self::sync_files::{SyncFile, SyncFiles};
+use self::systemd::Systemd;
 use super::config_files::ConfigFiles;
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::{signals, wiring};
+use crate::config::ServeConfig;
+use crate::metrics::Metrics;
+
+/// Events that may wait for the loop of the process.
+const REQUESTS_WAITING_MAX: usize = 1_024;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
 The times are those of [schedule] in each configuration. --check reads the
 configurations and nothing else.
 
-Examples:
-  attrsync serve --check                             the next times of sync.toml
-  attrsync serve --check --config-dir /etc/attrsync  those of a whole folder
+SIGHUP reads the configurations again; what a wrong one said before stays in
+force. The first Ctrl-C or SIGTERM stops politely: calls in flight end and are
+recorded. A second one ends the process at once.
 
-Exit codes: 0 all configurations can be used, 64 one cannot, or two are for one
-store or have one name.";
+Examples:
+  attrsync serve                               the sync of sync.toml, on time
+  attrsync serve --config-dir /etc/attrsync    a sync for each file of a folder
+  attrsync serve --check                       the next times of sync.toml
+
+Exit codes: 0 stopped politely, or all configurations can be used (--check),
+1 failed, 64 a configuration cannot be used, or two are for one store or have
+one name.";
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -26,11 +56,129 @@ store or have one name.";
 pub(super) struct Args {
     #[command(flatten)]
     files: ConfigFiles,
+    #[command(flatten)]
+    transport: wiring::TransportPolicy,
     /// Print the next ten times of each sync and what is wrong with a configuration, and start nothing
-    #[arg(long, required = true)]
+    #[arg(long)]
     check: bool,
+    /// Ask the process that serves here whether it lives, for containers
+    #[arg(long, conflicts_with = "check")]
+    health: bool,
+    /// Listen here instead of at [serve] address; port 0 takes a free port
+    #[arg(long, value_name = "IP:PORT")]
+    address: Option<SocketAddr>,
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    check::run(&context.console, &args.files.paths(context)?)
+pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    if args.check {
+        return check::run(&context.console, &args.files.paths(context)?);
+    }
+    if args.health {
+        let SyncFiles { syncs, .. } = SyncFiles::read(&args.files.paths(context)?);
+        return health::run(serve_config(args, &syncs)?.address).await;
+    }
+    let syncs = read(context, args)?;
+    let config = serve_config(args, &syncs)?;
+    serve(context, args, syncs, &config).await
+}
+
+/// Reads all configurations. Nothing starts if one of them cannot be used.
+fn read(context: &Context, args: &Args) -> Result<Vec<SyncFile>, Failure> {
+    let SyncFiles { syncs, problems } = SyncFiles::read(&args.files.paths(context)?);
+    if !problems.is_empty() {
+        return Err(Failure::usage(problems.join("\n")));
+    }
+    for sync in &syncs {
+        wiring::require_encryption(&sync.config, args.transport)?;
+    }
+    Ok(syncs)
+}
+
+/// Returns where to listen, and how many syncs may run at once.
+fn serve_config(args: &Args, syncs: &[SyncFile]) -> Result<ServeConfig, Failure> {
+    let config = SyncFiles::serve_config(syncs).map_err(Failure::usage)?;
+    let address = args.address.unwrap_or(config.address);
+    if !address.ip().is_loopback() && config.token.is_none() {
+        let problem = format!("{address} is reached from other machines, which could read customers' values");
+        return Err(Failure::usage(problem).hint("set [serve] token, or listen at 127.0.0.1"));
+    }
+    Ok(ServeConfig { address, ..config })
+}
+
+async fn serve(
+    context: &Context,
+    args: &Args,
+    syncs: Vec<SyncFile>,
+    config: &ServeConfig,
+) -> Result<Exit, Failure> {
+    let stopping = signals::polite_stop_without_hangup(
+        &context.console,
+        "stopping: calls in flight end and are recorded, nothing new is sent (a second signal ends the process at once)",
+    )?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (events, mut requests) = mpsc::channel(REQUESTS_WAITING_MAX);
+    let (board, metrics) = (Arc::new(Board::default()), Arc::new(Metrics::new()));
+    let web = site::start(config, board.clone(), metrics.clone(), events.clone()).await;
+    let web = web.map_err(|error| {
+        Failure::caused_by(error)
+            .hint("another process listens there, or this user may not: set [serve] address")
+    })?;
+    let mut process = Process::new(config.max_concurrent_runs, board, metrics, events);
+    process.configure(syncs);
+    let mut systemd = Systemd::new();
+    systemd.ready();
+    let count = process.syncs().len();
+    context.console.note(&format!(
+        "ready: {count} {}, and the status site at http://{}/",
+        if count == 1 { "sync" } else { "syncs" },
+        web.address()
+    ));
+    let mut is_stopping = false;
+    while !is_stopping || !process.is_idle() {
+        systemd.alive();
+        let mut asked = stopping.asked.clone();
+        tokio::select! {
+            () = process.step(&mut requests) => {}
+            _ = asked.wait_for(|stop| *stop), if !is_stopping => {
+                is_stopping = true;
+                systemd.stopping();
+                process.stop();
+            }
+            _ = hangup.recv() => reload(context, args, &mut process),
+        }
+    }
+    process.drain().await;
+    web.stop().await;
+    Ok(Exit::Done)
+}
+
+/// Reads the configurations again. What a file that cannot be used said before stays in force.
+fn reload(context: &Context, args: &Args, process: &mut Process) {
+    let paths = match args.files.paths(context) {
+        Ok(paths) => paths,
+        Err(failure) => {
+            return tracing::error!(
+                "not reloaded; the old configuration stays in force: {}",
+                failure.whole()
+            );
+        }
+    };
+    let SyncFiles { mut syncs, problems } = SyncFiles::read(&paths);
+    syncs.retain(|sync| match wiring::require_encryption(&sync.config, args.transport) {
+        Ok(()) => true,
+        Err(failure) => {
+            tracing::error!("{}: {}", sync.path.display(), failure.whole());
+            false
+        }
+    });
+    for problem in problems {
+        tracing::error!("a configuration is not used; what it said before stays in force: {problem}");
+    }
+    let kept = process.syncs().values().filter(|old| {
+        paths.contains(&old.path) && !syncs.iter().any(|new| new.path == old.path || new.conflicts_with(old))
+    });
+    let kept: Vec<SyncFile> = kept.map(|old| SyncFile::clone(old)).collect();
+    syncs.extend(kept);
+    tracing::info!(syncs = syncs.len(), "reloaded");
+    process.configure(syncs);
 }

@@ -86,7 +86,18 @@ pub(super) struct PoliteStop {
 /// # Errors
 /// The process cannot listen to signals.
 pub(super) fn polite_stop(console: &Console, notice: &'static str) -> io::Result<PoliteStop> {
-    let mut signals = EndSignals::listen()?;
+    stop_politely(EndSignals::listen()?, console, notice)
+}
+
+/// As [`polite_stop`], for a process to which SIGHUP means something else.
+///
+/// # Errors
+/// The process cannot listen to signals.
+pub(super) fn polite_stop_without_hangup(console: &Console, notice: &'static str) -> io::Result<PoliteStop> {
+    stop_politely(EndSignals { hangup: None, ..EndSignals::listen()? }, console, notice)
+}
+
+fn stop_politely(mut signals: EndSignals, console: &Console, notice: &'static str) -> io::Result<PoliteStop> {
     let (stop, asked) = watch::channel(false);
     let console = console.clone();
     let thread = WorkerThread::start("signals", move || async move {

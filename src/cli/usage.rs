@@ -41,7 +41,7 @@ const GUESSES: &[(&[&str], &str)] = &[
     ),
     (
         &["--watch", "--daemon", "--interval", "daemon", "schedule", "cron"],
-        "start `attrsync sync` from cron or systemd; `attrsync serve --check` shows the times of [schedule]",
+        "`attrsync serve` runs syncs on time; or start `attrsync sync` from cron or systemd",
     ),
     (
         &["undo", "rollback", "revert", "--delete", "--prune"],

@@ -44,8 +44,17 @@ pub(super) struct TransportPolicy {
 /// Wrong configuration, or wrong usage if the token would travel unencrypted without permission.
 pub(super) fn config_to_send(path: &Path, transport: TransportPolicy) -> Result<Config, Failure> {
     let config = config(path)?;
+    require_encryption(&config, transport)?;
+    Ok(config)
+}
+
+/// Checks that the token does not travel unencrypted without permission.
+///
+/// # Errors
+/// It would.
+pub(super) fn require_encryption(config: &Config, transport: TransportPolicy) -> Result<(), Failure> {
     if !config.store.sends_token_unencrypted() {
-        return Ok(config);
+        return Ok(());
     }
     if !transport.allow_http {
         let problem = "[store] api_url is an http:// address of another machine: the token would travel in clear, and \
@@ -54,7 +63,7 @@ pub(super) fn config_to_send(path: &Path, transport: TransportPolicy) -> Result<
             .hint("use https://; if the network is protected by other means, add --allow-http"));
     }
     tracing::warn!("the token travels in clear to {}, as --allow-http allows", config.store.name.api_url);
-    Ok(config)
+    Ok(())
 }
 
 /// Makes the reader of the desired values.

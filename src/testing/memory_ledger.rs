@@ -106,6 +106,14 @@ impl MemoryStore {
         state.runs.iter().filter(|(of, _)| *of == store).map(|(_, run)| run.clone()).collect()
     }
 
+    /// What is known of a store's scheduled times, read without its lock, and whether the lock is taken.
+    #[must_use]
+    pub fn claims(&self, name: &StoreName) -> (Claimed, bool) {
+        let mut state = self.state();
+        let store = state.store(name);
+        (state.claimed(store), state.stores[store].locked_by.is_some())
+    }
+
     /// The scheduled times of a store without a run, in the order in which they were recorded.
     #[must_use]
     pub fn missed_times(&self, name: &StoreName) -> Vec<MissedRow> {

@@ -23,6 +23,7 @@ mod requeue;
 mod responses;
 mod schedule;
 mod secrets;
+mod serve;
 mod setup;
 mod signals;
 mod sources;

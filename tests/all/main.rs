@@ -8,6 +8,7 @@ mod engine;
 mod ledger;
 mod notify;
 mod sandbox;
+mod scheduling;
 mod simulation;
 mod source;
 mod support {

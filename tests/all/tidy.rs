@@ -22,7 +22,7 @@ fn only_where(words: &[&str], allowed: impl Fn(&Source) -> bool) {
 }
 
 /// Modules that decide and do nothing else.
-const PURE: &[&str] = &["plan", "record", "retry", "push", "debounce", "attention", "schedule"];
+const PURE: &[&str] = &["plan", "record", "retry", "push", "debounce", "attention", "schedule", "scheduler"];
 
 #[test]
 fn pure_modules_do_no_io_and_know_no_clock() {

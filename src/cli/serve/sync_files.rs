@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use crate::config::{Config, ServeConfig};
 
 /// A sync with its configuration.
 #[derive(Debug, Clone)]
@@ -11,6 +11,14 @@ pub(super) struct SyncFile {
     pub(super) path: PathBuf,
     /// What the file says.
     pub(super) config: Config,
+}
+
+impl SyncFile {
+    /// Whether the other is for the same store, or has the same name.
+    pub(super) fn conflicts_with(&self, other: &Self) -> bool {
+        self.config.store.name == other.config.store.name
+            || self.config.name.eq_ignore_ascii_case(&other.config.name)
+    }
 }
 
 /// The configurations that were read.
@@ -33,6 +41,32 @@ impl SyncFiles {
             }
         }
         files
+    }
+
+    /// Returns the one `[serve]` of all files.
+    ///
+    /// # Errors
+    /// Two files differ, or a file needs a variable of the environment that is not set.
+    pub(super) fn serve_config(syncs: &[SyncFile]) -> Result<ServeConfig, String> {
+        let mut found: Option<(&SyncFile, &ServeConfig)> = None;
+        for sync in syncs {
+            let config = match &sync.config.serve {
+                Ok(config) if *config == ServeConfig::default() => continue,
+                Ok(config) => config,
+                Err(problem) => return Err(format!("{}: {problem}", sync.path.display())),
+            };
+            match found {
+                Some((other, known)) if known != config => {
+                    return Err(format!(
+                        "[serve] of {} differs from that of {}: one process has one address; keep it in one file",
+                        sync.path.display(),
+                        other.path.display()
+                    ));
+                }
+                _ => found = Some((sync, config)),
+            }
+        }
+        Ok(found.map_or_else(ServeConfig::default, |(_, config)| config.clone()))
     }
 
     fn add(&mut self, sync: SyncFile) {

@@ -1,0 +1,162 @@
+//! One start of a sync: takes the store's lock, asks the ledger what is due, and runs it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::Instrument as _;
+
+use super::board::Board;
+use super::sync_files::SyncFile;
+
+use crate::cli::failure::Failure;
+use crate::cli::{notifying, wiring};
+use crate::clock::{Clock as _, SystemClock};
+use crate::engine::{self, Found, Options, Ports, Progress, Report};
+use crate::ledger::LedgerError;
+use crate::metrics::Metrics;
+use crate::notify::{Notification, Outbox, Subject};
+use crate::record::{Claimed, RunStatus, Trigger};
+use crate::scheduler::{End, Wish};
+use crate::waits::Waits;
+
+/// Those who are told what happens in a run.
+pub(super) struct Observers {
+    pub(super) board: Arc<Board>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) outbox: Option<Arc<Outbox>>,
+}
+
+/// Runs what is due of a sync, or else the wish.
+pub(super) async fn start(
+    sync: Arc<SyncFile>,
+    wish: Option<Wish>,
+    observers: Observers,
+    stop: watch::Receiver<bool>,
+) -> End {
+    let span = tracing::info_span!("sync", name = sync.config.name);
+    let end = attempt(&sync, wish, &observers, stop).instrument(span.clone()).await;
+    let _entered = span.enter();
+    match end {
+        Ok(end) => {
+            observers.board.with(&sync.config.name, |line| line.problem = None);
+            end
+        }
+        Err(failure) => {
+            let problem = failure.whole();
+            tracing::error!(hint = failure.hint, "no run could be made: {problem}");
+            observers.board.with(&sync.config.name, |line| line.problem = Some(problem));
+            End::Failed
+        }
+    }
+}
+
+async fn attempt(
+    sync: &SyncFile,
+    wish: Option<Wish>,
+    observers: &Observers,
+    stop: watch::Receiver<bool>,
+) -> Result<End, Failure> {
+    let Observers { board, metrics, outbox } = observers;
+    let (config, name) = (&sync.config, &sync.config.name);
+    let subject = Subject { sync: name.clone(), store: config.store.name.clone() };
+    let waits = Waits::default();
+    let source = wiring::source(&config.source, &waits)?;
+    let store = wiring::store(config, &waits)?;
+    let locked = match wiring::ledger(&config.ledger, &config.store.name, config.source.give_up_after).await {
+        Err(LedgerError::Locked { .. }) => return Ok(End::Locked),
+        locked => locked?,
+    };
+    if let Some(place) = &locked.created {
+        tracing::info!("made a new ledger: {place}");
+    }
+    let ledger = &*locked.ledger;
+    let Found { scheduled, claimed, missed } = match &config.schedule {
+        Some(schedule) => {
+            engine::due(ledger, schedule, schedule.delay(&config.store.name), &SystemClock).await?
+        }
+        None => Found { scheduled: None, claimed: Claimed::default(), missed: 0 },
+    };
+    if let Some(outbox) = outbox.as_ref().filter(|_| missed > 0) {
+        outbox.notify(Notification::missed(&subject, missed, SystemClock.now()));
+    }
+    let missed =
+        scheduled.as_ref().and_then(|scheduled| scheduled.missed.as_ref()).map_or(0, |missed| missed.times);
+    let is_change = scheduled.is_none() && wish.as_ref().is_some_and(|wish| wish.trigger == Trigger::Change);
+    let options = match (scheduled, wish) {
+        (None, None) => return Ok(End::Done(claimed)),
+        (None, Some(Wish { notified, trigger })) => {
+            Options { filter: notified.filter(), trigger, ..Options::default() }
+        }
+        (scheduled, _) => Options { trigger: Trigger::Schedule, scheduled, ..Options::default() },
+    };
+    let opened = watch::Sender::new(None);
+    let progress = |progress: Progress| {
+        if let Progress::Opened(run_id) = progress {
+            opened.send_replace(Some(run_id));
+        }
+        board.progress(name, &waits, &progress);
+        metrics.observe(name, &progress);
+    };
+    metrics.watch(name, &waits);
+    let ports = Ports {
+        source: &source,
+        ledger,
+        destination: &store,
+        clock: &SystemClock,
+        progress: &progress,
+        waits: &waits,
+    };
+    let report = Box::pin(engine::sync(ports, &config.push, &options, stop)).await;
+    board.ended(name);
+    let run_id = *opened.borrow();
+    if let (Some(run_id), Some(outbox)) = (run_id, outbox) {
+        notifying::after_run(outbox, &config.ledger, &subject, run_id, missed, SystemClock.now()).await;
+    }
+    let is_failed = match report {
+        Ok(report) => {
+            log(&report);
+            report.status == RunStatus::Failed
+        }
+        // The run is in the ledger, as failed: its time is done.
+        Err(error) if run_id.is_some() => {
+            let failure = Failure::from(error);
+            tracing::error!(run_id, hint = failure.hint, "the run failed: {}", failure.whole());
+            true
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // What was notified must not wait for the schedule if the store or the source was down.
+    if is_failed && is_change {
+        return Ok(End::Failed);
+    }
+    Ok(End::Done(ledger.claimed().await?))
+}
+
+/// Writes one line about a run that has ended.
+fn log(report: &Report) {
+    let counts = &report.counts;
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                run_id = report.run_id,
+                status = %report.status,
+                rows = counts.source_rows,
+                planned = counts.planned,
+                confirmed = counts.confirmed,
+                rejected = counts.rejected,
+                unknown = counts.unknown,
+                deferred = counts.deferred,
+                message = report.message.as_deref().unwrap_or("the run has ended"),
+                hint = report.hint,
+            )
+        };
+    }
+    match report.status {
+        RunStatus::Succeeded => line!(info),
+        RunStatus::Failed => line!(error),
+        _ => line!(warn),
+    }
+    for warning in &report.warnings {
+        tracing::warn!(run_id = report.run_id, "{warning}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Promise 13 with real processes: several schedulers over one ledger, killed, stopped and reloaded.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::world::{LedgerKind, Running, World, until};
+use crate::support::postgres::Postgres;
+
+/// Several processes are on this machine.
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// Several stores with one ledger in Postgres, and a folder with their configurations.
+struct Stores {
+    worlds: Vec<World>,
+    folder: TempDir,
+}
+
+impl Stores {
+    /// Stores with 40 customers each, which are synced every second.
+    fn new(count: usize) -> Self {
+        let ledger = Postgres::start().database();
+        let worlds = (0..count).map(|_| World::among(Postgres::start().database(), ledger.clone()));
+        let stores = Self { worlds: worlds.collect(), folder: tempfile::tempdir().expect("a folder") };
+        for (number, world) in stores.worlds.iter().enumerate() {
+            world.use_long_timeout();
+            world.store().options.latency = std::time::Duration::from_millis(50);
+            world.execute(
+                "insert into customer_attribute_values select c, 1, '0' from generate_series(1, 40) c",
+            );
+            let config = format!("{}[schedule]\nevery = \"1s\"\n", world.config(""));
+            fs::write(stores.folder.path().join(format!("store{number}.toml")), config).expect("a file");
+        }
+        stores
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts a process and waits until it serves. Its stderr goes to a file of this name.
+    fn serve(&self, file: &str) -> Running {
+        let folder = self.folder().to_str().expect("UTF-8");
+        let arguments = ["serve", "--config-dir", folder, "--address", ANY_PORT];
+        let running = self.worlds[0].start_heard(&arguments, file);
+        until("it is ready", || self.worlds[0].heard(file).contains("ready"));
+        running
+    }
+
+    /// Makes every value of every store another one.
+    fn change(&self, value: u32) {
+        for world in &self.worlds {
+            world.execute(&format!("update customer_attribute_values set value = '{value}'"));
+        }
+    }
+
+    /// Waits until every store has the value.
+    fn wait_for(&self, value: u32) {
+        let value = value.to_string();
+        until("every store has the newest values", || {
+            self.worlds
+                .iter()
+                .all(|world| world.values().values().filter(|found| **found == value).count() == 40)
+        });
+    }
+
+    /// How many scheduled times have this many runs that were not interrupted.
+    fn number(&self, sql: &str) -> i64 {
+        self.worlds[0].write_config(&self.worlds[0].config(""));
+        self.worlds[0].number(sql)
+    }
+}
+
+/// A scheduled time that more than one run has ended, or that a run was interrupted at and none has repeated.
+const TWICE: &str = "select count(*) as n from (
+    select 1 from runs where scheduled_for is not null and status <> 'interrupted'
+    group by store_id, scheduled_for having count(*) > 1) twice";
+const NOT_REPEATED: &str = "select count(*) as n from runs r
+    where status = 'interrupted' and not exists (
+        select 1 from runs o where o.store_id = r.store_id and o.scheduled_for = r.scheduled_for and o.status <> 'interrupted')";
+
+#[test]
+fn promise_13_schedulers_that_share_a_ledger_miss_no_time_and_run_none_twice() {
+    let stores = Stores::new(3);
+    let files = ["first", "second"];
+    let mut processes = files.map(|file| stores.serve(file));
+    let mut value = 0;
+    for (round, signal) in ["KILL", "KILL", "STOP", "KILL"].into_iter().enumerate() {
+        value += 1;
+        stores.change(value);
+        until("requests are in flight", || {
+            stores.worlds.iter().any(|world| world.writes().iter().any(|write| write.status.is_none()))
+        });
+        let victim = round % 2;
+        processes[victim].signal(signal);
+        value += 1;
+        if signal == "KILL" {
+            stores.change(value);
+            stores.wait_for(value);
+            processes[victim] = stores.serve(files[victim]);
+        } else {
+            processes[victim].signal("CONT");
+            stores.change(value);
+            stores.wait_for(value);
+        }
+    }
+    for process in processes {
+        process.signal("TERM");
+        process.end().exits(0);
+    }
+    assert_eq!(stores.number(TWICE), 0);
+    assert_eq!(stores.number(NOT_REPEATED), 0);
+    assert!(stores.worlds.iter().all(|world| world.store().tally().max_in_flight <= 3));
+    assert!(
+        stores.number("select count(*) as n from runs where status = 'interrupted'") > 0,
+        "a kill hit no run"
+    );
+}
+
+#[test]
+fn a_reload_takes_new_files_and_keeps_the_old_ones_if_one_is_wrong() {
+    let world = World::with_customers(LedgerKind::File, 10);
+    let file = world.path().join("syncs/main.toml");
+    fs::create_dir(world.path().join("syncs")).expect("a folder");
+    let config = |rest: &str| {
+        let config = world.config("").replace("sqlite:ledger.db", "sqlite:../ledger.db");
+        format!("{config}{rest}")
+    };
+    fs::write(&file, config("")).expect("a file");
+    let serve = world.start_heard(&["serve", "--config-dir", "syncs", "--address", ANY_PORT], "stderr");
+    until("it is ready", || world.heard("stderr").contains("ready"));
+    fs::write(&file, config("[schedule]\nevry = \"1s\"\n")).expect("a file");
+    serve.signal("HUP");
+    until("the file is refused", || world.heard("stderr").contains("schedule.evry"));
+    assert!(world.heard("stderr").contains("stays in force"));
+    fs::write(&file, config("[schedule]\nevery = \"1s\"\n")).expect("a file");
+    serve.signal("HUP");
+    until("the sync runs", || world.values().len() == 10);
+    serve.signal("TERM");
+    serve.end().exits(0);
+}
+
+#[test]
+fn a_stop_ends_runs_politely() {
+    let world = World::with_customers(LedgerKind::File, 300);
+    world.store().options.latency = std::time::Duration::from_millis(60);
+    world.use_long_timeout();
+    let config = fs::read_to_string(world.path().join("sync.toml")).expect("the configuration");
+    world.write_config(&format!("{config}[schedule]\nevery = \"1h\"\n"));
+    let serve = world.start(&["serve", "--address", ANY_PORT]);
+    until("some requests were applied", || world.store().tally().applied >= 4);
+    serve.signal("TERM");
+    serve.end().exits(0);
+    let runs = world.ask("select status, trigger, unknown, scheduled_for from runs");
+    assert_eq!(
+        (&runs[0]["status"], &runs[0]["trigger"]),
+        (&"stopped".into(), &"schedule".into()),
+        "{runs:?}"
+    );
+    assert_eq!(runs[0]["unknown"], 0);
+    assert!(runs[0]["scheduled_for"].is_string());
+}
