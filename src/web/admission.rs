@@ -78,6 +78,11 @@ fn refusal(access: &Access, request: &Request) -> Option<Response> {
     }
     if request.method() == Method::POST {
         // A browser sends cookies by itself, so the request must come from a page of this site.
+        let is_of_browser = [ORIGIN, COOKIE, HeaderName::from_static("sec-fetch-site")];
+        let is_program = !is_of_browser.iter().any(|name| headers.contains_key(name));
+        if is_program && path != "/login" {
+            return Some(sign_in(access, request));
+        }
         if !is_from_this_site(headers) {
             return Some(text(StatusCode::FORBIDDEN, "This form was sent by another site."));
         }

@@ -146,6 +146,8 @@ fn log(report: &Report) {
                 rejected = counts.rejected,
                 unknown = counts.unknown,
                 deferred = counts.deferred,
+                still_rejected = counts.still_rejected,
+                invalid = counts.invalid,
                 message = report.message.as_deref().unwrap_or("the run has ended"),
                 hint = report.hint,
             )

@@ -80,13 +80,20 @@ const NOT_REPEATED: &str = "select count(*) as n from runs r
     where status = 'interrupted' and not exists (
         select 1 from runs o where o.store_id = r.store_id and o.scheduled_for = r.scheduled_for and o.status <> 'interrupted')";
 
+/// A number that a longer run of this test may set.
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(default)
+}
+
+/// `ATTRSYNC_SERVE_STORES` and `ATTRSYNC_SERVE_KILLS` make it longer.
 #[test]
 fn promise_13_schedulers_that_share_a_ledger_miss_no_time_and_run_none_twice() {
-    let stores = Stores::new(3);
+    let stores = Stores::new(setting("ATTRSYNC_SERVE_STORES", 3));
+    let kills = setting("ATTRSYNC_SERVE_KILLS", 3);
     let files = ["first", "second"];
     let mut processes = files.map(|file| stores.serve(file));
     let mut value = 0;
-    for (round, signal) in ["KILL", "KILL", "STOP", "KILL"].into_iter().enumerate() {
+    for (round, signal) in ["STOP"].into_iter().chain(vec!["KILL"; kills]).enumerate() {
         value += 1;
         stores.change(value);
         until("requests are in flight", || {
