@@ -50,11 +50,11 @@ async fn listen(sync: &SyncFile, on_change: &OnChange, events: &mpsc::Sender<Eve
         tokio::select! {
             next = heard.recv() => match next {
                 Some(Heard::Notified(notified)) => debounce.notify(notified, start.elapsed()),
-                Some(Heard::Connected { missed_some }) => {
+                Some(Heard::Connected { .. }) => {
                     tracing::info!(sync = name, channel, "listening for changes of the source");
-                    if missed_some {
-                        debounce.notify(Notified::Everything, start.elapsed());
-                    }
+                    // One whole run makes up for what was notified while nothing listened, also before this process
+                    // started and while it read its configuration again.
+                    debounce.notify(Notified::Everything, start.elapsed());
                 }
                 Some(Heard::Lost(error)) => {
                     let failure = Failure::from(error);

@@ -168,3 +168,19 @@ fn a_stop_ends_runs_politely() {
     assert_eq!(runs[0]["unknown"], 0);
     assert!(runs[0]["scheduled_for"].is_string());
 }
+
+#[test]
+fn what_changed_while_nothing_listened_is_sent_when_serve_starts_and_reloads() {
+    let world = World::with_customers(LedgerKind::File, 10);
+    world.write_config(&format!("{}[schedule]\nlisten = \"changes\"\n", world.config("")));
+    let serve = world.start(&["serve", "--address", ANY_PORT]);
+    until("the values from before the start are sent", || world.values().len() == 10);
+    world.change("second", "4");
+    world.execute("notify changes, '4'");
+    until("the notified change is sent", || world.value(4, 1).as_deref() == Some("second"));
+    world.change("third", "5");
+    serve.signal("HUP");
+    until("the change without a notification is sent", || world.value(5, 1).as_deref() == Some("third"));
+    serve.signal("TERM");
+    serve.end().exits(0);
+}
