@@ -30,6 +30,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::watch;
 
 const TABLE: &str = "customer_attribute_values";
+const FORGET_DIGESTS: &str = "update runs set digest = null";
 const ORDERED: &str = "copy (select customer_id, attribute_id, value from customer_attribute_values \
                        order by customer_id, attribute_id) to";
 
@@ -245,15 +246,21 @@ impl Bench {
         (planned.duration_since(started), stopped)
     }
 
-    /// Makes `percent` of the ledgers' values differ from the table's. The SQLite ledger must not be open: it refuses to
+    /// Makes `percent` of the ledgers' values differ from the table's, and their runs forget the digest of the rows, because
+    /// a run cannot know of an edit by hand. The SQLite ledger must not be open: it refuses to
     /// go on after another connection has written to its file.
     async fn change(&self, path: &Path, percent: u64) {
         let differ =
             format!("update {{}} set value = 'old' where customer_id % 100 < {percent} and value <> 'old'");
         let sqlite = rusqlite::Connection::open(path).expect("the ledger");
         sqlite.execute(&differ.replace("{}", "entries"), []).expect("an update");
+        sqlite.execute(FORGET_DIGESTS, []).expect("an update");
         let mut postgres = PgConnection::connect(&self.url).await.expect("the ledger");
         postgres.execute(AssertSqlSafe(differ.replace("{}", "attrsync.entries"))).await.expect("an update");
+        postgres
+            .execute(AssertSqlSafe(FORGET_DIGESTS.replace("runs", "attrsync.runs")))
+            .await
+            .expect("an update");
         postgres.execute("vacuum analyze attrsync.entries").await.expect("a vacuum");
     }
 }
