@@ -7,6 +7,7 @@ pub mod audit;
 mod by_digest;
 mod cells;
 mod cold;
+mod discard;
 mod entry_extras;
 mod page_channel;
 pub mod postgres;
@@ -22,8 +23,8 @@ use chrono::{DateTime, Utc};
 use crate::database::DatabaseError;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
-    KnownDigest, MissedTimes, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunKind,
-    RunStatus, ScheduledRun, Trigger, WaitTotal,
+    KnownDigest, MissedTimes, NewRequest, PlanPart, PlannedChange, RecordedIntent, RequestEnd, RequestSizes,
+    RunKind, RunStatus, ScheduledRun, Trigger, WaitTotal,
 };
 
 /// The target of warnings that the ledger is lost or an older copy.
@@ -229,6 +230,10 @@ pub trait Ledger: LedgerReader {
     /// Removes everything that `save_plan` added, because the source is read again.
     async fn discard_plan(&self, run_id: i64) -> Result<()>;
 
+    /// Removes the deletes that `save_plan` added, because the source could not be read whole. Only before
+    /// [`seal_plan`](Self::seal_plan).
+    async fn remove_deletes(&self, run_id: i64) -> Result<()>;
+
     /// Removes some of what earlier runs of the store planned and never sent: the changes that a run left `planned`,
     /// and all invalid rows of a plan that was never complete. Their counts stay. Returns whether there was something
     /// to remove: call it again until there is not, before [`seal_plan`](Self::seal_plan). Runs before the newest complete
@@ -255,19 +260,20 @@ pub trait Ledger: LedgerReader {
     /// does with its counts and its digest. The invalid rows of that run stand for this run's too.
     async fn seal_by_digest(&self, run_id: i64, same_as: i64, at: DateTime<Utc>) -> Result<()>;
 
-    /// Returns up to `limit` changes that are still `planned`, in key order, after `after`: with `in_doubt` those that
-    /// have an `in_doubt_until`, otherwise those that have none. Checks no fencing token.
+    /// Returns up to `limit` changes of a part of the plan that are still `planned`, in key order, after `after`. Checks no
+    /// fencing token.
     async fn planned(
         &self,
         run_id: i64,
-        in_doubt: bool,
+        part: PlanPart,
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>>;
 
     /// Commits the intent before a request is sent. Inserts the request (outcome `sending`). Its changes, which were
-    /// `planned` or `sending`, become `sending` with this request. Their entries become unconfirmed with the change's
-    /// value and this run; `reason` is cleared.
+    /// `planned` or `sending`, become `sending` with this request, and get the given `value_id` if there is one: the id of a
+    /// value to be deleted may have been read since the plan was made. Their entries become unconfirmed with the change's
+    /// value (none for a delete), its `value_id` if there is one, and this run; `reason` is cleared.
     ///
     /// An entry that was confirmed keeps in `stored_value` what the store held: its stored form, or its value if that
     /// differs from the new one. An unconfirmed or rejected entry keeps its `stored_value`. `observed_value` is kept
@@ -290,7 +296,7 @@ pub trait Ledger: LedgerReader {
     /// Changes: outcome, reason, `value_id` if given, `decided_at`, `in_doubt_until` and the observed value as given.
     /// Entries, only if their `run_id` is this run:
     /// `in_doubt_until` as given; confirmed → belief, `value_id` if given, `stored_value` as given, `observed_value`
-    /// and `reason` cleared; rejected → belief and reason; unknown → reason and `observed_value`; deferred → reason.
+    /// and `reason` cleared; absent → belief and reason, and no `value_id`, `stored_value` and `observed_value`; rejected → belief and reason; unknown → reason and `observed_value`; deferred → reason.
     /// The run's counts move from `unknown` to the outcome's column (to `altered` too if `stored_value` is given);
     /// `requests` shrinks by one if the request was not sent. Customers of rejected changes are added to those to
     /// check.
@@ -309,7 +315,8 @@ pub trait Ledger: LedgerReader {
     /// counts.
     ///
     /// A rejection of a `planned` change gives the entry the change's value as `record_intent` would, and creates it if
-    /// there is none; its `in_doubt_until` stays. Any other outcome of a `planned` change leaves the entry alone,
+    /// there is none; its `in_doubt_until` stays. A `planned` delete that is absent makes the entry absent, as a delete that
+    /// was sent; its `in_doubt_until` stays. Any other outcome of a `planned` change leaves the entry alone,
     /// because nothing was sent. Outcomes of `sending` changes are written as by `record_outcome`. Counts move from
     /// `deferred` (planned) or `unknown` (sending) to the outcome's column.
     ///
@@ -323,7 +330,7 @@ pub trait Ledger: LedgerReader {
     ) -> Result<Counts>;
 
     /// Edits the beliefs of all entries in a scope without sending anything, and adds one row to `belief_edits`.
-    /// Returns how many entries were edited. Their `reason` becomes the edit's; `run_id` and `updated_at` stay;
+    /// Returns how many entries were edited. An absent entry stays absent. Their `reason` becomes the edit's; `run_id` and `updated_at` stay;
     /// `in_doubt_until` becomes the later of the entry's and the edit's. An acknowledgement sets `acknowledged` only; any
     /// other edit, intent or rejection of the entry ends it.
     async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64>;

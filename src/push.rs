@@ -38,7 +38,7 @@ use self::plan_queue::PlanQueue;
 use self::sizes::Sizes;
 use crate::config::PushConfig;
 use crate::plan::batch::Limit;
-use crate::record::{Counts, Key, PlannedChange, RequestSizes, RunStatus, WaitReason};
+use crate::record::{Counts, Key, PlanParts, PlannedChange, RequestSizes, RunStatus, WaitReason};
 use crate::retry::CircuitBreaker;
 
 /// How many batches may wait to be sent again before no new one is chosen.
@@ -59,8 +59,8 @@ pub struct Start {
     pub limit: Limit,
     /// What is known of the size of the store's requests.
     pub sizes: RequestSizes,
-    /// Whether some of the changes have to wait until an older request can no longer be applied.
-    pub has_in_doubt: bool,
+    /// The parts that the plan has.
+    pub parts: PlanParts,
     /// When the run has to end, as time since the push started.
     pub deadline: Option<Duration>,
     /// The seed of the jitter.
@@ -111,7 +111,7 @@ impl Push {
     /// Returns a push at its start. [`start`](Self::start) gives its first actions.
     #[must_use]
     pub fn new(config: PushConfig, start: Start) -> Self {
-        let Start { counts, limit, sizes, has_in_doubt, deadline, seed } = start;
+        let Start { counts, limit, sizes, parts, deadline, seed } = start;
         let breaker = CircuitBreaker::new(config.max_attempts, config.workers, config.give_up_after);
         let pace = Pace::new(&config, seed);
         Self {
@@ -119,7 +119,7 @@ impl Push {
             counts,
             limit,
             deadline,
-            plan: PlanQueue::new(has_in_doubt),
+            plan: PlanQueue::new(parts),
             waiting: Vec::new(),
             chosen: None,
             recording: Vec::new(),

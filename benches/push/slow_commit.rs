@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result};
 use attrsync::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
-    MissedTimes, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunStatus, WaitTotal,
+    MissedTimes, NewRequest, PlanPart, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunStatus,
+    WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -89,6 +90,10 @@ impl Ledger for SlowCommit {
         self.ledger.discard_plan(run_id).await
     }
 
+    async fn remove_deletes(&self, run_id: i64) -> Result<()> {
+        self.ledger.remove_deletes(run_id).await
+    }
+
     async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool> {
         self.ledger.remove_unsent(run_id, at).await
     }
@@ -114,11 +119,11 @@ impl Ledger for SlowCommit {
     async fn planned(
         &self,
         run_id: i64,
-        in_doubt: bool,
+        part: PlanPart,
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
-        self.ledger.planned(run_id, in_doubt, after, limit).await
+        self.ledger.planned(run_id, part, after, limit).await
     }
 
     async fn record_intent(

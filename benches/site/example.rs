@@ -5,8 +5,8 @@ use attrsync::config::LedgerConfig;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger as _, NewRun};
 use attrsync::record::{
-    Action, Change, ChangeOutcome, Counts, Key, NewRequest, RequestEnd, RequestOutcome, RunKind, Trigger,
-    Verdict,
+    Action, Change, ChangeOutcome, Counts, Key, NewRequest, RequestEnd, RequestMethod, RequestOutcome,
+    RunKind, Trigger, Verdict,
 };
 use attrsync::web::{LiveRun, SyncInfo};
 use chrono::{TimeDelta, Utc};
@@ -76,7 +76,13 @@ async fn active_run(ledger: &SqliteLedger) -> i64 {
     let counts = Counts { source_rows: 48_211, unchanged: 47_311, planned: 900, ..Counts::default() };
     ledger.seal_plan(run, &counts, None, started_at).await.expect("seals");
     for (index, batch) in plan.chunks(10).take(33).enumerate() {
-        let request = NewRequest { parent_id: None, attempt: 1, at: now, in_doubt_until: now };
+        let request = NewRequest {
+            method: RequestMethod::Put,
+            parent_id: None,
+            attempt: 1,
+            at: now,
+            in_doubt_until: now,
+        };
         let request = ledger.record_intent(run, &request, batch).await.expect("records").request_id;
         if index >= 30 {
             continue;

@@ -26,6 +26,7 @@ create table stores (
 
 -- One row per run, of kind sync, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred holds at
 -- every commit.
+-- deletes: how many of the planned changes delete a value.
 -- filtered: 1 if the run was for some customers or attributes only. digest: of the source's rows that its plan was made
 -- from, and of what else the plan depended on. by_digest: 1 if the digest was that of the run before, so that no row was
 -- compared.
@@ -50,6 +51,7 @@ create table runs (
     invalid bigint not null default 0,
     orphans bigint not null default 0,
     planned bigint not null default 0,
+    deletes bigint not null default 0,
     confirmed bigint not null default 0,
     altered bigint not null default 0,
     rejected bigint not null default 0,
@@ -91,7 +93,7 @@ create table missed_times (
 
 create index missed_times_by_store on missed_times (store_id, last_time);
 
--- One row per HTTP request that writes. outcome is sending until the outcome is recorded, then accepted, refused,
+-- One row per HTTP request that writes. method: PUT or DELETE. outcome is sending until the outcome is recorded, then accepted, refused,
 -- limited, in_doubt, not_sent or fatal. answered_at stays NULL for a request that was not sent. run_id and parent_id refer to
 -- runs and requests. They are no foreign keys, because each check would cost time for each request.
 create table requests (
@@ -136,7 +138,8 @@ create table changes (
     primary key (run_id, customer_id, attribute_id)
 ) with (fillfactor = 70);
 
--- What the ledger believes of each value: a fold of changes and belief_edits. stored_value: the value that the store
+-- What the ledger believes of each value: a fold of changes and belief_edits. value: NULL if the last request for the key
+-- was a delete, or if the store holds no value (belief absent). stored_value: the value that the store
 -- held, as far as is known, if it differs from value. acknowledged: 1 if a person knows of the rejection.
 -- in_doubt_until: until then a request for the key may still be applied. An entry whose value is sent is updated twice too, but a diff reads all entries: less of each page is left
 -- free.
@@ -144,7 +147,7 @@ create table entries (
     store_id bigint not null,
     customer_id bigint not null,
     attribute_id bigint not null,
-    value text not null,
+    value text,
     stored_value text,
     observed_value text,
     value_id bigint,

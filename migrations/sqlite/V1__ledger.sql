@@ -26,6 +26,7 @@ create table stores (
 
 -- One row per run, of kind sync, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred holds at
 -- every commit.
+-- deletes: how many of the planned changes delete a value.
 -- filtered: 1 if the run was for some customers or attributes only. digest: of the source's rows that its plan was made
 -- from, and of what else the plan depended on. by_digest: 1 if the digest was that of the run before, so that no row was
 -- compared.
@@ -50,6 +51,7 @@ create table runs (
     invalid integer not null default 0,
     orphans integer not null default 0,
     planned integer not null default 0,
+    deletes integer not null default 0,
     confirmed integer not null default 0,
     altered integer not null default 0,
     rejected integer not null default 0,
@@ -91,7 +93,7 @@ create table missed_times (
 
 create index missed_times_by_store on missed_times (store_id, last_time);
 
--- One row per HTTP request that writes. outcome is sending until the outcome is recorded, then accepted, refused,
+-- One row per HTTP request that writes. method: PUT or DELETE. outcome is sending until the outcome is recorded, then accepted, refused,
 -- limited, in_doubt, not_sent or fatal. answered_at stays NULL for a request that was not sent.
 create table requests (
     id integer primary key autoincrement,
@@ -134,14 +136,15 @@ create table changes (
     primary key (run_id, customer_id, attribute_id)
 ) strict, without rowid;
 
--- What the ledger believes of each value: a fold of changes and belief_edits. stored_value: the value that the store
+-- What the ledger believes of each value: a fold of changes and belief_edits. value: NULL if the last request for the key
+-- was a delete, or if the store holds no value (belief absent). stored_value: the value that the store
 -- held, as far as is known, if it differs from value. acknowledged: 1 if a person knows of the rejection.
 -- in_doubt_until: until then a request for the key may still be applied.
 create table entries (
     store_id integer not null,
     customer_id integer not null,
     attribute_id integer not null,
-    value text not null,
+    value text,
     stored_value text,
     observed_value text,
     value_id integer,

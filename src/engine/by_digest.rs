@@ -7,7 +7,7 @@ use super::planning::{Planned, Seen};
 use super::ports::{EngineError, Options, Ports};
 use crate::destination::Attribute;
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter, KnownDigest};
+use crate::record::{Counts, Filter, KnownDigest, PlanParts};
 use crate::source::Digested;
 
 /// How long a comparison of all rows stands for the runs after it. An hour below a day, so that a nightly run compares
@@ -52,7 +52,8 @@ pub(super) async fn unchanged(
     }
     let seen = Seen { row_security, ..Seen::default() };
     let (counts, summary) = (known.counts, summary.cleared());
-    let planned = Planned { counts, desired: (0, 0), has_in_doubt: false, waits_until: None, summary, seen };
+    let parts = PlanParts::default();
+    let planned = Planned { counts, desired: (0, 0), parts, waits_until: None, summary, seen };
     Ok(Some((planned, known.run_id)))
 }
 

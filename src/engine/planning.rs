@@ -11,7 +11,7 @@ use super::ports::EngineError;
 use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter, SourceDigest, WaitReason};
+use crate::record::{Counts, Filter, PlanParts, SourceDigest, WaitReason};
 use crate::source::{Source, SourceError, SourcePages};
 use crate::tries::Tries;
 use crate::waits::Waits;
@@ -23,8 +23,8 @@ pub(super) struct Planned {
     pub(super) counts: Counts,
     /// How many customers and values the source asks for.
     pub(super) desired: (u64, u64),
-    /// Whether some of the changes have to wait for older requests.
-    pub(super) has_in_doubt: bool,
+    /// The parts that the plan has.
+    pub(super) parts: PlanParts,
     /// Until when some of them have to wait.
     pub(super) waits_until: Option<DateTime<Utc>>,
     /// What the plan would do.
@@ -79,12 +79,11 @@ pub(super) async fn diff(
             Err(error) => return Err(error),
         }
     };
-    let (has_in_doubt, waits_until) = diff.in_doubt();
     Ok(Planned {
         counts: diff.counts(),
         desired: diff.desired(),
-        has_in_doubt,
-        waits_until,
+        parts: diff.parts(),
+        waits_until: diff.waits_until(),
         summary: writer.into_summary(),
         seen,
     })

@@ -124,9 +124,9 @@ impl<'a> Shell<'a> {
         let Ports { ledger, destination, clock, waits, .. } = ports;
         let ending = self.ending.clone();
         let task: Task<'a> = match action {
-            Action::LoadPage { in_doubt, after, limit } => Box::pin(async move {
+            Action::LoadPage { part, after, limit } => Box::pin(async move {
                 let _waiting = waits.begin(WaitReason::Ledger, None, "");
-                ledger.planned(run_id, in_doubt, after, limit).await.map(Event::PageLoaded)
+                ledger.planned(run_id, part, after, limit).await.map(Event::PageLoaded)
             }),
             Action::AcquirePermit => Box::pin(async move {
                 destination.acquire_permit().await;

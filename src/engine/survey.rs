@@ -11,7 +11,7 @@ use crate::destination::Attribute;
 use crate::plan::batch::Limit;
 use crate::plan::diff::{Cursor, Diff, Need, OutOfOrder, PlanPage};
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter, InvalidRow, SourcePage, Trigger, Warning};
+use crate::record::{Counts, Filter, InvalidRow, PlanParts, SourcePage, Trigger, Warning};
 
 /// How many invalid rows are named.
 const INVALID_SHOWN: usize = 3;
@@ -66,7 +66,7 @@ pub fn survey(
     let planned = Planned {
         counts: diff.counts(),
         desired: diff.desired(),
-        has_in_doubt: false,
+        parts: PlanParts::default(),
         waits_until: None,
         summary,
         seen,

@@ -178,7 +178,7 @@ async fn run(
     failpoint::reach("planned");
     plan.seal(ports, run_id).await?;
     let Plan { planned, compared, notices, warnings } = plan;
-    let Planned { counts, desired, has_in_doubt, summary, .. } = planned;
+    let Planned { counts, desired, parts, summary, .. } = planned;
     failpoint::reach("sealed");
     let limit = summary.limit();
     let counts = Counts { deferred: counts.planned, ..counts };
@@ -186,7 +186,7 @@ async fn run(
     let ends_at = deadline;
     let deadline = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let sizes = ports.ledger.request_sizes().await?;
-    let start = Start { counts, limit, sizes, has_in_doubt, deadline, seed: fastrand::u64(..) };
+    let start = Start { counts, limit, sizes, parts, deadline, seed: fastrand::u64(..) };
     let mut ending = Ending { stop: stop.clone(), deadline: ends_at };
     let (end, counts, extra) = push::push(ports, config, run_id, start, stop).await?;
     tokio::select! {

@@ -43,7 +43,7 @@ pub(super) async fn seal_by_digest(
     let rows = session.rows("read the run before", statement!(COUNTS_BY_DIGEST, same_as)).await?;
     let mut row = Cells::of(rows.into_iter().next().ok_or_else(|| unexpected("a run"))?);
     let mut cells = vec![Param::from(run_id), Param::from(at)];
-    for _ in 0..8 {
+    for _ in 0..9 {
         cells.push(row.int()?.into());
     }
     cells.extend([row.maybe_text()?.as_deref().into(), 1.into()]);

@@ -70,6 +70,7 @@ impl Cells {
             invalid: self.int()?,
             orphans: self.int()?,
             planned: self.int()?,
+            deletes: self.int()?,
             confirmed: self.int()?,
             altered: self.int()?,
             rejected: self.int()?,

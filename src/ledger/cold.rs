@@ -9,7 +9,7 @@ use super::statements::*;
 use super::{CustomerToCheck, LOST_LOCK, NewRun, Result};
 use crate::record::{
     Action, BeliefEdit, Change, Claimed, Counts, CustomerState, EditKind, FINISHED_TIMES_MAX, Key, KeyScope,
-    KnownAttribute, MissedTimes, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
+    KnownAttribute, MissedTimes, PlanPart, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
 };
 use crate::record::{DatedSize, RequestSizes};
 
@@ -127,36 +127,6 @@ pub(super) async fn pass_over(
     session.write("pass over scheduled times", None, steps).await.map(drop)
 }
 
-pub(super) async fn discard_plan(session: &dyn Sql, fence: Fence) -> Result<()> {
-    let steps =
-        vec![statement!(DISCARD_CHANGES, fence.run_id), statement!(DISCARD_INVALID_ROWS, fence.run_id)];
-    session.write("discard the plan", Some(fence), steps).await.map(drop)
-}
-
-/// The most changes that are removed in one transaction.
-const REMOVED_AT_ONCE: i64 = 10_000;
-
-pub(super) async fn remove_unsent(session: &dyn Sql, fence: Fence, at: DateTime<Utc>) -> Result<bool> {
-    let doing = "look for plans that were never sent";
-    let unsent = session.rows(doing, statement!(UNSENT_PLAN, fence.store_id, fence.run_id)).await?;
-    let Some(mut run) = unsent.into_iter().next().map(Cells::of) else { return Ok(false) };
-    let (run_id, is_sealed) = (run.int()?, run.int()? == 1);
-    let first = session.rows(doing, statement!(UNSENT_FROM, run_id, REMOVED_AT_ONCE - 1)).await?;
-    let steps = match first.into_iter().next().map(Cells::of) {
-        Some(mut first) => vec![statement!(REMOVE_UNSENT, run_id, first.int()?, first.int()?)],
-        None => {
-            let mut steps = vec![
-                statement!(REMOVE_UNSENT, run_id, i64::MIN, i64::MIN),
-                statement!(PLAN_REMOVED, run_id, at, row_digest!(run_id, at).as_str()),
-            ];
-            steps.extend((!is_sealed).then(|| statement!(DISCARD_INVALID_ROWS, run_id)));
-            steps
-        }
-    };
-    session.write("remove a plan that was never sent", Some(fence), steps).await?;
-    Ok(true)
-}
-
 pub(super) async fn seal_plan(
     session: &dyn Sql,
     fence: Fence,
@@ -177,6 +147,7 @@ pub(super) async fn seal_plan(
         counts.invalid,
         counts.orphans,
         counts.planned,
+        counts.deletes,
         digest
     );
     let planned = digest_of(&[seal.params.as_slice(), &[Param::from(0)]].concat());
@@ -201,14 +172,14 @@ pub(super) async fn planned(
     sql: &'static str,
     store_id: i64,
     run_id: i64,
-    in_doubt: bool,
+    part: PlanPart,
     after: Option<Key>,
     limit: usize,
 ) -> Result<Vec<PlannedChange>> {
     let after = after.unwrap_or(Key::new(0, 0));
     let (customer_id, attribute_id) = (after.customer_id, after.attribute_id);
-    let page =
-        statement!(sql, store_id, run_id, customer_id, attribute_id, i64::from(in_doubt), count(limit));
+    let (deletes, in_doubt) = (i64::from(part.deletes()), i64::from(part.in_doubt()));
+    let page = statement!(sql, store_id, run_id, customer_id, attribute_id, deletes, in_doubt, count(limit));
     let rows = session.rows("read the plan", page).await?;
     rows.into_iter().map(|row| planned_change(Cells::of(row))).collect()
 }
@@ -224,7 +195,12 @@ fn planned_change(mut row: Cells) -> Result<PlannedChange> {
         value_id: row.maybe_int()?,
         in_doubt_until: row.maybe_time()?,
     };
-    Ok(PlannedChange { change, in_doubt_value: row.maybe_text()?, observed_value: row.maybe_text()? })
+    Ok(PlannedChange {
+        change,
+        is_in_doubt: row.int()? != 0,
+        in_doubt_value: row.maybe_text()?,
+        observed_value: row.maybe_text()?,
+    })
 }
 
 pub(super) async fn edit_beliefs(

@@ -25,7 +25,7 @@ impl<Time> EntryExtras<'_, Time> {
     pub(super) fn entry<'a>(
         &'a self,
         key: Key,
-        value: &'a str,
+        value: Option<&'a str>,
         value_id: Option<i64>,
         in_doubt_until: Option<DateTime<Utc>>,
     ) -> Option<EntryRow<'a>> {
@@ -35,7 +35,8 @@ impl<Time> EntryExtras<'_, Time> {
             belief: Belief::from_word(&self.belief)?,
             acknowledged: self.acknowledged != 0,
             in_doubt_until,
-            ..EntryRow::confirmed(key, value, value_id)
+            value,
+            ..EntryRow::confirmed(key, "", value_id)
         })
     }
 }

@@ -23,12 +23,12 @@ use sqlx::PgConnection;
 
 use super::row_digest::new_store;
 use super::sql::Fence;
-use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold};
+use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard};
 use crate::config::{PushConfig, Secret};
 use crate::failpoint;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
-    MissedTimes, PlannedChange, RunStatus, StoreName, WaitTotal,
+    MissedTimes, PlanPart, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -154,11 +154,15 @@ impl Ledger for PostgresLedger {
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        cold::discard_plan(&self.writer, self.fence(run_id)).await
+        discard::discard_plan(&self.writer, self.fence(run_id)).await
+    }
+
+    async fn remove_deletes(&self, run_id: i64) -> Result<()> {
+        discard::remove_deletes(&self.writer, self.fence(run_id)).await
     }
 
     async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool> {
-        cold::remove_unsent(&self.writer, self.fence(run_id), at).await
+        discard::remove_unsent(&self.writer, self.fence(run_id), at).await
     }
 
     async fn seal_plan(
@@ -182,11 +186,11 @@ impl Ledger for PostgresLedger {
     async fn planned(
         &self,
         run_id: i64,
-        in_doubt: bool,
+        part: PlanPart,
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
-        cold::planned(&self.writer, plan::PLANNED, self.writer.store_id, run_id, in_doubt, after, limit).await
+        cold::planned(&self.writer, plan::PLANNED, self.writer.store_id, run_id, part, after, limit).await
     }
 
     async fn record_intent(

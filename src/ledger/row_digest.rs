@@ -60,6 +60,7 @@ pub(super) const RUN_PLANNED: Part = Part::when(
         "invalid",
         "orphans",
         "planned",
+        "deletes",
         "digest",
         "by_digest",
     ],
@@ -201,9 +202,9 @@ pub(super) fn new_store(StoreName { api_url, hash }: &StoreName) -> String {
 
 /// The digest of a request's intent.
 pub(super) fn request_intent(run_id: i64, request: &NewRequest, customers: usize, items: usize) -> String {
-    let NewRequest { parent_id, attempt, at, .. } = *request;
+    let NewRequest { method, parent_id, attempt, at, .. } = *request;
     let count = |items| i64::try_from(items).unwrap_or(i64::MAX);
-    row_digest!(run_id, parent_id, "PUT", i64::from(attempt), count(customers), count(items), at)
+    row_digest!(run_id, parent_id, method.as_str(), i64::from(attempt), count(customers), count(items), at)
 }
 
 /// The digest of how a request ended.

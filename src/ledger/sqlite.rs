@@ -8,6 +8,7 @@ pub(in crate::ledger) mod failure;
 mod file;
 mod kind;
 mod lock;
+mod moves;
 mod note;
 mod open;
 mod paths;
@@ -35,10 +36,10 @@ pub(crate) use self::open::{in_memory, known_migrations, refuse_incomplete};
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;
-use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold};
+use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard};
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KeyScope,
-    KnownAttribute, KnownDigest, MissedTimes, PlannedChange, RunStatus, StoreName, WaitTotal,
+    KnownAttribute, KnownDigest, MissedTimes, PlanPart, PlannedChange, RunStatus, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -159,11 +160,15 @@ impl Ledger for SqliteLedger {
     }
 
     async fn discard_plan(&self, run_id: i64) -> Result<()> {
-        cold::discard_plan(&self.writer, self.fence(run_id)).await
+        discard::discard_plan(&self.writer, self.fence(run_id)).await
+    }
+
+    async fn remove_deletes(&self, run_id: i64) -> Result<()> {
+        discard::remove_deletes(&self.writer, self.fence(run_id)).await
     }
 
     async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool> {
-        cold::remove_unsent(&self.writer, self.fence(run_id), at).await
+        discard::remove_unsent(&self.writer, self.fence(run_id), at).await
     }
 
     async fn seal_plan(
@@ -187,11 +192,11 @@ impl Ledger for SqliteLedger {
     async fn planned(
         &self,
         run_id: i64,
-        in_doubt: bool,
+        part: PlanPart,
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
-        cold::planned(&self.writer, plan::PLANNED, self.store_id, run_id, in_doubt, after, limit).await
+        cold::planned(&self.writer, plan::PLANNED, self.store_id, run_id, part, after, limit).await
     }
 
     async fn record_intent(

@@ -172,6 +172,9 @@ pub(super) const DISCARD_OLD_INVALID_ROWS: &str = concat!(
         and (select r.store_id from runs r where r.id = invalid_rows.run_id) = $1"
 );
 
+/// Removes the deletes of a plan that is not complete yet.
+pub(super) const REMOVE_DELETES: &str = "delete from changes where run_id = $1 and action = 'delete'";
+
 pub(super) const DISCARD_CHANGES: &str = "delete from changes where run_id = $1";
 
 pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where run_id = $1";
@@ -179,13 +182,13 @@ pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where ru
 pub(super) const SEAL_PLAN: &str = "
     update runs set status = 'running', planned_at = $2, source_rows = $3, no_value = $4, unchanged = $5,
         still_rejected = $6, acknowledged = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10,
-        digest = $11, row_digest = row_digest || $12
+        deletes = $11, digest = $12, row_digest = row_digest || $13
     where id = $1";
 
 /// The digest of the newest run before `$2`, if the entries are as that run left them, and none of its changes is to be
 /// sent again. A run that ended by its digest stands for the run that compared all rows.
 pub(super) const KNOWN_DIGEST: &str = "
-    select r.id, r.digest, r.source_rows, r.no_value, r.unchanged + r.confirmed, r.still_rejected, r.acknowledged,
+    select r.id, r.digest, r.source_rows, r.no_value, r.unchanged + r.confirmed - r.deletes, r.still_rejected, r.acknowledged,
         r.invalid, r.orphans, compared.started_at
     from runs r
     join runs own on own.id = $2
@@ -197,13 +200,13 @@ pub(super) const KNOWN_DIGEST: &str = "
 
 /// What a run that is sealed by its digest takes from the run `$1`, in the order in which it is digested.
 pub(super) const COUNTS_BY_DIGEST: &str = "
-    select source_rows, no_value, unchanged + confirmed, still_rejected, acknowledged, invalid, orphans,
-        planned - planned, digest, case when invalid > 0 then coalesce(invalid_rows_run_id, id) end
+    select source_rows, no_value, unchanged + confirmed - deletes, still_rejected, acknowledged, invalid, orphans,
+        planned - planned, planned - planned, digest, case when invalid > 0 then coalesce(invalid_rows_run_id, id) end
     from runs where id = $1";
 
 pub(super) const SEAL_BY_DIGEST: &str = "
     update runs set status = 'running', planned_at = $3, by_digest = 1, digest = s.digest,
-        source_rows = s.source_rows, no_value = s.no_value, unchanged = s.unchanged + s.confirmed,
+        source_rows = s.source_rows, no_value = s.no_value, unchanged = s.unchanged + s.confirmed - s.deletes,
         still_rejected = s.still_rejected, acknowledged = s.acknowledged, invalid = s.invalid, orphans = s.orphans,
         invalid_rows_run_id = case when s.invalid > 0 then coalesce(s.invalid_rows_run_id, s.id) end,
         row_digest = runs.row_digest || $4
@@ -215,15 +218,18 @@ macro_rules! planned {
         concat!(
             "
     select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.in_doubt_until,
-        case when e.belief <> 'confirmed' then e.value end, case when e.value = c.value then e.observed_value end
+        case when e.belief in ('unconfirmed', 'rejected') then 1 else 0 end,
+        case when e.belief in ('unconfirmed', 'rejected') then e.value end,
+        case when e.value = c.value or c.value is null then e.observed_value end
     from changes c
     left join ",
             $entries,
             "
     where c.run_id = $2 and (c.customer_id, c.attribute_id) > ($3, $4) and c.outcome = 'planned'
-        and case when c.in_doubt_until is null then 0 else 1 end = $5
+        and case when c.action = 'delete' then 1 else 0 end = $5
+        and case when c.in_doubt_until is null then 0 else 1 end = $6
     order by c.customer_id, c.attribute_id
-    limit $6"
+    limit $7"
         )
     };
 }
@@ -276,13 +282,13 @@ pub(super) const ACKNOWLEDGE: &str =
     in_scope!("update entries set acknowledged = 1", " and belief = 'rejected' and acknowledged = 0");
 
 pub(super) const INVALIDATE: &str = in_scope!(
-    "update entries set belief = 'unconfirmed', acknowledged = 0, reason = $4,
+    "update entries set belief = case when belief = 'absent' then belief else 'unconfirmed' end, acknowledged = 0, reason = $4,
         in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
     ""
 );
 
 pub(super) const CLEAR: &str = in_scope!(
-    "update entries set belief = 'unconfirmed', acknowledged = 0, reason = $4, value_id = null, stored_value = null, observed_value = null,
+    "update entries set belief = case when belief = 'absent' then belief else 'unconfirmed' end, acknowledged = 0, reason = $4, value_id = null, stored_value = null, observed_value = null,
         in_doubt_until = coalesce(case when in_doubt_until > $5 then in_doubt_until else $5 end, in_doubt_until)",
     ""
 );

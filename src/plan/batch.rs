@@ -74,7 +74,7 @@ mod tests {
             value_id: None,
             in_doubt_until: None,
         };
-        PlannedChange { change, in_doubt_value: None, observed_value: None }
+        PlannedChange { change, is_in_doubt: false, in_doubt_value: None, observed_value: None }
     }
 
     fn queue(sizes: &[usize]) -> VecDeque<PlannedChange> {

@@ -5,6 +5,7 @@
 
 mod cursor;
 mod desired;
+mod out_of_order;
 mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +14,12 @@ use chrono::{DateTime, Utc};
 
 use crate::record::{
     Action, Belief, Change, Counts, EntryPage, EntryRow, IN_DOUBT_MAX, INVALID_ROWS_KEPT, InvalidRow, Key,
-    KeyScope, SourcePage, SourceRow, VALUE_MAX_CHARS,
+    KeyScope, PlanPart, PlanParts, SourcePage, SourceRow, VALUE_MAX_CHARS,
 };
 
 pub use cursor::Cursor;
 use desired::{Desired, PendingKey};
+pub use out_of_order::OutOfOrder;
 pub use page::PlanPage;
 
 /// The largest id in the store. The store's ids are 32-bit integers.
@@ -56,16 +58,6 @@ pub enum Need {
     Nothing,
 }
 
-/// A stream was not in key order, so that the merge would find wrong differences.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the rows of the {stream} are not in key order at {key}")]
-pub struct OutOfOrder {
-    /// `source` or `ledger`.
-    pub stream: &'static str,
-    /// The first key that is out of order.
-    pub key: Key,
-}
-
 /// The state of a merge.
 #[derive(Debug)]
 pub struct Diff {
@@ -73,7 +65,7 @@ pub struct Diff {
     counts: Counts,
     desired: u64,
     customers: u64,
-    has_in_doubt: bool,
+    parts: PlanParts,
     waits_until: Option<DateTime<Utc>>,
     /// Values that the store may hold, although the row is NULL.
     null_but_stored: i64,
@@ -94,7 +86,7 @@ impl Diff {
             counts: Counts::default(),
             desired: 0,
             customers: 0,
-            has_in_doubt: false,
+            parts: PlanParts::default(),
             waits_until: None,
             null_but_stored: 0,
             last_customer: None,
@@ -123,10 +115,16 @@ impl Diff {
         (self.customers, self.desired)
     }
 
-    /// Returns whether older requests for some of the changes are in doubt, and until when one with another value is.
+    /// Returns the parts that the plan has.
     #[must_use]
-    pub const fn in_doubt(&self) -> (bool, Option<DateTime<Utc>>) {
-        (self.has_in_doubt, self.waits_until)
+    pub const fn parts(&self) -> PlanParts {
+        self.parts
+    }
+
+    /// Returns until when an older request with another value is in doubt for one of the changes.
+    #[must_use]
+    pub const fn waits_until(&self) -> Option<DateTime<Utc>> {
+        self.waits_until
     }
 
     /// Merges the two pages until one of them ends, and adds changes and invalid rows to `out`.
@@ -314,8 +312,8 @@ impl Diff {
             }
             Found::Changed(change) => {
                 self.counts.planned += 1;
-                self.has_in_doubt |= change.in_doubt_until.is_some();
-                if entry.is_some_and(|entry| entry.value != value) {
+                self.parts.add(PlanPart::of(&change));
+                if entry.is_some_and(|entry| entry.value != Some(value)) {
                     self.waits_until = self.waits_until.max(change.in_doubt_until);
                 }
                 out.add_change(change);
@@ -324,7 +322,7 @@ impl Diff {
     }
 
     fn compare_value(&self, key: Key, value: &str, entry: Option<EntryRow<'_>>) -> Found {
-        let same = !self.policy.full && entry.is_some_and(|entry| entry.value == value);
+        let same = !self.policy.full && entry.is_some_and(|entry| entry.value == Some(value));
         match entry.map(|entry| entry.belief) {
             Some(Belief::Confirmed) if same && !self.was_deleted(key) => return Found::Unchanged,
             Some(Belief::Rejected) if same && !self.is_requeued(key) => {
@@ -333,10 +331,7 @@ impl Diff {
             }
             _ => {}
         }
-        let previous_value = entry.and_then(|entry| match entry.belief {
-            Belief::Confirmed => Some(entry.stored_value.unwrap_or(entry.value).to_owned()),
-            Belief::Unconfirmed | Belief::Rejected => entry.stored_value.map(str::to_owned),
-        });
+        let previous_value = entry.and_then(|entry| entry.last_known()).map(str::to_owned);
         let value_id = entry.and_then(|entry| entry.value_id);
         let known = previous_value.is_some() || value_id.is_some();
         Found::Changed(Change {

@@ -155,6 +155,9 @@ fn proves_all(changes: &[PlannedChange], outcomes: &[ChangeOutcome]) -> bool {
         Verdict::Confirmed { value_id, stored_value } => {
             !may_be_skipped(outcome.key, *value_id, stored_value)
         }
-        Verdict::Rejected { .. } | Verdict::Unknown { .. } | Verdict::Deferred { .. } => false,
+        Verdict::Absent { .. }
+        | Verdict::Rejected { .. }
+        | Verdict::Unknown { .. }
+        | Verdict::Deferred { .. } => false,
     })
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Now;
-use crate::record::{ChangeOutcome, IN_DOUBT_MAX, PlannedChange, RequestEnd, Verdict, WaitReason};
+use crate::record::{
+    Action, ChangeOutcome, IN_DOUBT_MAX, PlannedChange, RequestEnd, RequestMethod, Verdict, WaitReason,
+};
 use crate::retry::bisection::Bisection;
 
 /// Changes to be sent in one request, and what was tried before.
@@ -137,6 +139,14 @@ impl Batch {
             last_error: self.last_error.clone(),
             last_brief: self.last_brief.clone(),
             ..Self::new(changes, max_in_doubt)
+        }
+    }
+
+    /// Whether its requests write values or delete them. All of its changes do the same.
+    pub(super) fn method(&self) -> RequestMethod {
+        match self.changes.first().map(|planned| planned.change.action) {
+            Some(Action::Delete) => RequestMethod::Delete,
+            Some(Action::Create | Action::Update) | None => RequestMethod::Put,
         }
     }
 

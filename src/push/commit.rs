@@ -23,7 +23,8 @@ impl Push {
         let token = self.token();
         let in_doubt_until = now.utc + self.config.in_doubt_window();
         let (parent_id, attempt) = (batch.last_request, batch.attempts + 1);
-        let request = NewRequest { parent_id, attempt, at: now.utc, in_doubt_until };
+        let method = batch.method();
+        let request = NewRequest { method, parent_id, attempt, at: now.utc, in_doubt_until };
         let changes: Vec<Change> = batch.changes.iter().map(|planned| planned.change.clone()).collect();
         actions.push(Action::RecordIntent { token, request, changes });
         self.recording.push(Recording { token, batch, recorded_at: now.elapsed, in_doubt_until });

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use super::{End, Subject};
 use crate::destination::{Echo, ReadError, Response};
 use crate::record::{
-    Change, ChangeOutcome, Counts, Key, NewRequest, PlannedChange, RecordedIntent, RequestEnd, RequestSizes,
-    WaitReason,
+    Change, ChangeOutcome, Counts, Key, NewRequest, PlanPart, PlannedChange, RecordedIntent, RequestEnd,
+    RequestSizes, WaitReason,
 };
 
 /// The time of an event.
@@ -75,10 +75,10 @@ pub enum Event {
 /// Something to be executed. Each one leads to one event, except `SetTimer`, `Notify` and `End`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Load changes of the plan that are still `planned`, in key order.
+    /// Load changes of a part of the plan that are still `planned`, in key order.
     LoadPage {
-        /// Whether those that have an in-doubt time are loaded, or the others.
-        in_doubt: bool,
+        /// The part.
+        part: PlanPart,
         /// After this key.
         after: Option<Key>,
         /// At most so many.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::Action;
 use crate::plan::batch::{self, Limit};
-use crate::record::{Key, PlannedChange};
+use crate::record::{Key, PlanPart, PlanParts, PlannedChange};
 
 /// How many changes are loaded at once: those of a few requests, so that no outcome waits long behind a page.
 const PAGE: usize = 256;
@@ -12,13 +12,13 @@ const PAGE: usize = 256;
 /// With fewer changes than this in the queue the next page is loaded.
 const LOW: usize = 256;
 
-/// What is left of a run's plan: first what may be sent at once, then what has to wait for older requests.
+/// What is left of a run's plan, part by part: first what may be sent at once, then what has to wait for older requests.
 #[derive(Debug)]
 pub(super) struct PlanQueue {
     changes: VecDeque<PlannedChange>,
-    has_in_doubt: bool,
-    /// Whether the loading has come to the changes that have to wait.
-    is_in_doubt_part: bool,
+    parts: PlanParts,
+    /// The part that is being loaded; `None` after the last one.
+    part: Option<PlanPart>,
     after: Option<Key>,
     is_loading: bool,
     is_loaded: bool,
@@ -27,12 +27,12 @@ pub(super) struct PlanQueue {
 }
 
 impl PlanQueue {
-    pub(super) const fn new(has_in_doubt: bool) -> Self {
+    pub(super) fn new(parts: PlanParts) -> Self {
         let changes = VecDeque::new();
         Self {
             changes,
-            has_in_doubt,
-            is_in_doubt_part: false,
+            parts,
+            part: parts.next(None),
             after: None,
             is_loading: false,
             is_loaded: false,
@@ -44,19 +44,20 @@ impl PlanQueue {
     pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<PlannedChange>> {
         let batch = batch::next(&mut self.changes, self.is_loaded, limit);
         self.is_short = batch.is_none();
-        if batch.is_none() && self.is_loaded && self.has_in_doubt && !self.is_in_doubt_part {
-            (self.is_in_doubt_part, self.after, self.is_loaded) = (true, None, false);
+        if batch.is_none() && self.is_loaded {
+            (self.part, self.after, self.is_loaded) = (self.parts.next(self.part), None, false);
         }
         batch
     }
 
     /// The page to be loaded now, if there is one. The next is loaded ahead, so that no slot waits for it.
     pub(super) fn page_to_load(&mut self) -> Option<Action> {
+        let part = self.part?;
         if self.is_loaded || self.is_loading || (self.changes.len() >= LOW && !self.is_short) {
             return None;
         }
         self.is_loading = true;
-        Some(Action::LoadPage { in_doubt: self.is_in_doubt_part, after: self.after, limit: PAGE })
+        Some(Action::LoadPage { part, after: self.after, limit: PAGE })
     }
 
     /// Adds a loaded page.
@@ -69,6 +70,7 @@ impl PlanQueue {
 
     /// Whether nothing is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.is_in_doubt_part == self.has_in_doubt && self.is_loaded && self.changes.is_empty()
+        let is_last = self.part.is_none_or(|part| self.parts.next(Some(part)).is_none() && self.is_loaded);
+        is_last && self.changes.is_empty()
     }
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::entry::Belief;
 use super::key::Key;
 use super::words::words;
 
@@ -15,7 +16,7 @@ words! {
         Create = "create",
         /// The store holds, or may hold, another value.
         Update = "update",
-        /// The value is removed. Not built yet.
+        /// The value is removed.
         Delete = "delete",
     }
 }
@@ -27,7 +28,7 @@ words! {
         Planned = "planned",
         /// On its way: the store may have it or not.
         Sending = "sending",
-        /// The store echoed it.
+        /// The store echoed it; of a delete: a read showed no value.
         Confirmed = "confirmed",
         /// The store refused it for good.
         Rejected = "rejected",
@@ -61,10 +62,12 @@ pub struct Change {
 pub struct PlannedChange {
     /// The change.
     pub change: Change,
-    /// The entry's value, if the entry is not confirmed: it was sent before, and the store may hold it.
+    /// Whether the entry is neither confirmed nor absent: what was sent last may have been applied or not.
+    pub is_in_doubt: bool,
+    /// The value that was sent last, if the entry is in doubt; `None` if that was a delete.
     pub in_doubt_value: Option<String>,
-    /// The entry's observed value, if the entry's value equals the change's. If the store shows it once more, the store
-    /// keeps the value in that form.
+    /// The entry's observed value, if the entry's value equals the change's, or if the change is a delete. If the store
+    /// shows it once more, the store keeps the value in that form.
     pub observed_value: Option<String>,
 }
 
@@ -81,10 +84,10 @@ impl PlannedChange {
         self.change.value.as_deref().unwrap_or_default()
     }
 
-    /// Whether an earlier run sent the same value and never recorded a clear outcome.
+    /// Whether an earlier run sent the same value, or the same delete, and never recorded a clear outcome.
     #[must_use]
     pub fn repeats(&self) -> bool {
-        self.in_doubt_value.is_some() && self.in_doubt_value == self.change.value
+        self.is_in_doubt && self.in_doubt_value == self.change.value
     }
 }
 
@@ -97,6 +100,13 @@ pub enum Verdict {
         value_id: Option<i64>,
         /// The form in which the store keeps the value, if it differs from what was sent.
         stored_value: Option<String>,
+    },
+    /// A read showed that the store holds no value, as a delete asks for.
+    Absent {
+        /// The store's id of the value that was deleted, if it is known.
+        value_id: Option<i64>,
+        /// What a person may want to know, such as that others had deleted the value before.
+        reason: Option<String>,
     },
     /// The store refused the value for good.
     Rejected {
@@ -122,7 +132,7 @@ impl Verdict {
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
-            Self::Confirmed { .. } => Outcome::Confirmed,
+            Self::Confirmed { .. } | Self::Absent { .. } => Outcome::Confirmed,
             Self::Rejected { .. } => Outcome::Rejected,
             Self::Unknown { .. } => Outcome::Unknown,
             Self::Deferred { .. } => Outcome::Deferred,
@@ -137,7 +147,27 @@ impl Verdict {
             Self::Confirmed { stored_value: value, .. } | Self::Unknown { observed_value: value, .. } => {
                 value.as_deref()
             }
-            Self::Rejected { .. } | Self::Deferred { .. } => None,
+            Self::Absent { .. } | Self::Rejected { .. } | Self::Deferred { .. } => None,
+        }
+    }
+
+    /// The belief that follows for the entry. `None`: the belief stays.
+    #[must_use]
+    pub const fn belief(&self) -> Option<Belief> {
+        match self {
+            Self::Confirmed { .. } => Some(Belief::Confirmed),
+            Self::Absent { .. } => Some(Belief::Absent),
+            Self::Rejected { .. } => Some(Belief::Rejected),
+            Self::Unknown { .. } | Self::Deferred { .. } => None,
+        }
+    }
+
+    /// The store's id of the value, if it was shown.
+    #[must_use]
+    pub const fn value_id(&self) -> Option<i64> {
+        match self {
+            Self::Confirmed { value_id, .. } | Self::Absent { value_id, .. } => *value_id,
+            Self::Rejected { .. } | Self::Unknown { .. } | Self::Deferred { .. } => None,
         }
     }
 
@@ -146,6 +176,7 @@ impl Verdict {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Confirmed { .. } => None,
+            Self::Absent { reason, .. } => reason.as_deref(),
             Self::Rejected { reason } | Self::Unknown { reason, .. } | Self::Deferred { reason } => {
                 Some(reason)
             }

@@ -17,6 +17,8 @@ words! {
         Unconfirmed = "unconfirmed",
         /// The store refused the value for good.
         Rejected = "rejected",
+        /// A read showed that the store holds no value, and nothing was sent since.
+        Absent = "absent",
     }
 }
 
@@ -26,8 +28,8 @@ pub struct Entry {
     /// The customer and the attribute.
     #[serde(flatten)]
     pub key: Key,
-    /// The value that was last sent or rejected.
-    pub value: String,
+    /// The value that was last sent or rejected; `None` if that was a delete, or if the store holds no value.
+    pub value: Option<String>,
     /// The value that the store held, as far as the ledger knows, if it differs from `value`.
     pub stored_value: Option<String>,
     /// The other value that the store showed when `value` was last read back.
@@ -55,10 +57,10 @@ words! {
         Requeue = "requeue",
         /// Rejected entries become acknowledged: a person knows of them. Their belief and reason stay.
         Acknowledge = "acknowledge",
-        /// All entries become unconfirmed and in doubt: a full sync.
+        /// All entries become unconfirmed and in doubt, absent ones only in doubt: a full sync.
         Invalidate = "invalidate",
         /// All entries become unconfirmed and lose the value's id, its stored form and its observed value: the store
-        /// lost them.
+        /// lost them. Absent entries stay so.
         Clear = "clear",
         /// All entries become unconfirmed: a run that had lost its lock may have sent their values.
         LostLock = "lost_lock",

@@ -101,8 +101,8 @@ impl SourcePage {
 pub struct EntryRow<'a> {
     /// The customer and the attribute.
     pub key: Key,
-    /// The value that was last sent or rejected.
-    pub value: &'a str,
+    /// The value that was last sent or rejected; `None` if that was a delete, or if the store holds no value.
+    pub value: Option<&'a str>,
     /// The value that the store held, as far as the ledger knows, if it differs from `value`.
     pub stored_value: Option<&'a str>,
     /// The other value that the store showed when `value` was last read back.
@@ -118,10 +118,26 @@ pub struct EntryRow<'a> {
 }
 
 impl<'a> EntryRow<'a> {
-    /// Returns whether the store may hold a value. It holds none if the first value was rejected.
+    /// Returns whether the store may hold a value. It holds none if a read showed so, or if the first value was rejected.
     #[must_use]
     pub const fn may_be_stored(&self) -> bool {
-        !matches!(self.belief, Belief::Rejected) || self.stored_value.is_some() || self.value_id.is_some()
+        match self.belief {
+            Belief::Absent => false,
+            // A delete is rejected only if there is a value.
+            Belief::Rejected => {
+                self.value.is_none() || self.stored_value.is_some() || self.value_id.is_some()
+            }
+            Belief::Confirmed | Belief::Unconfirmed => true,
+        }
+    }
+
+    /// What the store held when it was last known.
+    #[must_use]
+    pub fn last_known(&self) -> Option<&'a str> {
+        match self.belief {
+            Belief::Confirmed => self.stored_value.or(self.value),
+            Belief::Unconfirmed | Belief::Rejected | Belief::Absent => self.stored_value,
+        }
     }
 
     /// A confirmed entry without optional columns, as nearly all are.
@@ -129,7 +145,7 @@ impl<'a> EntryRow<'a> {
     pub const fn confirmed(key: Key, value: &'a str, value_id: Option<i64>) -> Self {
         Self {
             key,
-            value,
+            value: Some(value),
             stored_value: None,
             observed_value: None,
             value_id,
@@ -151,6 +167,8 @@ struct StoredEntry {
 /// The columns that most entries do not have.
 #[derive(Debug)]
 struct Extras {
+    /// Whether the value is NULL.
+    has_no_value: bool,
     stored_value: Option<Span>,
     observed_value: Option<Span>,
     belief: Belief,
@@ -184,15 +202,24 @@ impl EntryPage {
             acknowledged,
             in_doubt_until,
         } = row;
-        let value = append(&mut self.text, value);
+        let has_no_value = value.is_none();
+        let value = append(&mut self.text, value.unwrap_or_default());
         let plain = belief == Belief::Confirmed
+            && !has_no_value
             && stored_value.is_none()
             && observed_value.is_none()
             && in_doubt_until.is_none();
         let extras = (!plain).then(|| {
             let mut keep = |text| append(&mut self.text, text);
             let (stored_value, observed_value) = (stored_value.map(&mut keep), observed_value.map(&mut keep));
-            Box::new(Extras { stored_value, observed_value, belief, acknowledged, in_doubt_until })
+            Box::new(Extras {
+                has_no_value,
+                stored_value,
+                observed_value,
+                belief,
+                acknowledged,
+                in_doubt_until,
+            })
         });
         self.rows.push(StoredEntry { key, value, value_id, extras });
     }
@@ -223,6 +250,7 @@ impl EntryPage {
         match &row.extras {
             None => plain,
             Some(extras) => EntryRow {
+                value: plain.value.filter(|_| !extras.has_no_value),
                 stored_value: extras.stored_value.as_ref().map(|span| slice(&self.text, span)),
                 observed_value: extras.observed_value.as_ref().map(|span| slice(&self.text, span)),
                 belief: extras.belief,

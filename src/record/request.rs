@@ -6,6 +6,16 @@ use super::run::Counts;
 use super::words::words;
 
 words! {
+    /// The HTTP method of a request that writes.
+    RequestMethod {
+        /// Creates or updates values.
+        Put = "PUT",
+        /// Deletes values.
+        Delete = "DELETE",
+    }
+}
+
+words! {
     /// What became of one request.
     RequestOutcome {
         /// Its intent is recorded; no outcome is recorded yet.
@@ -28,6 +38,8 @@ words! {
 /// A request that is about to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {
+    /// Whether it writes values or deletes them: all of its changes do the same.
+    pub method: RequestMethod,
     /// The request that it repeats or is a part of; for people.
     pub parent_id: Option<i64>,
     /// Which attempt at these changes it is, from 1.

@@ -66,11 +66,13 @@ pub struct Counts {
     pub acknowledged: i64,
     /// Rows that cannot be sent.
     pub invalid: i64,
-    /// Entries whose row has left the source.
+    /// Entries whose row has left the source, and whose value stays in the store.
     pub orphans: i64,
     /// Changes in the plan.
     pub planned: i64,
-    /// Changes that the store echoed.
+    /// Those of the planned changes that delete a value.
+    pub deletes: i64,
+    /// Changes that the store echoed, and deletes after which a read showed no value.
     pub confirmed: i64,
     /// Confirmed changes whose value the store keeps in another form.
     pub altered: i64,
@@ -92,12 +94,14 @@ impl Counts {
         self.planned == accounted.saturating_add(self.deferred)
     }
 
-    /// Returns the counts of a plan that is made from the same rows after all changes were confirmed.
+    /// Returns the counts of a plan that is made from the same rows after all changes were confirmed. A deleted value has
+    /// no row, or one without a value.
     #[must_use]
     pub const fn without_changes(&self) -> Self {
         Self {
-            unchanged: self.unchanged.saturating_add(self.confirmed),
+            unchanged: self.unchanged.saturating_add(self.confirmed).saturating_sub(self.deletes),
             planned: 0,
+            deletes: 0,
             confirmed: 0,
             altered: 0,
             rejected: 0,

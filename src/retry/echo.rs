@@ -16,7 +16,7 @@ pub fn verdict(planned: &PlannedChange, echoes: &[Echo]) -> Option<Verdict> {
     }
     // The store may have skipped the write and show what it held before. If the last value is in doubt, it is not known
     // what the store held.
-    let was_there = was_there(planned, &echo.value) || planned.in_doubt_value.is_some();
+    let was_there = was_there(planned, &echo.value) || planned.is_in_doubt;
     // Nothing instead of a value is no form of it, unless it was made of spaces.
     let shows_nothing = echo.value.is_empty() && !planned.value().trim().is_empty();
     if (was_there || shows_nothing) && !is_kept_so(planned, &echo.value) {

@@ -127,6 +127,7 @@ fn planned(value: &str, previous: Option<&str>, observed: Option<&str>) -> Plann
             value_id: None,
             in_doubt_until: None,
         },
+        is_in_doubt: false,
         in_doubt_value: None,
         observed_value: observed.map(str::to_owned),
     }
@@ -159,7 +160,11 @@ fn an_echo_confirms_or_the_value_is_read_back() {
         None,
         "the value from before is no form of the new one"
     );
-    let in_doubt = PlannedChange { in_doubt_value: Some("x".to_owned()), ..planned("c", Some("a"), None) };
+    let in_doubt = PlannedChange {
+        is_in_doubt: true,
+        in_doubt_value: Some("x".to_owned()),
+        ..planned("c", Some("a"), None)
+    };
     assert_eq!(verdict(&in_doubt, &echoes(&["x"])), None, "the store may hold what was sent before");
     assert_eq!(verdict(&in_doubt, &echoes(&["y"])), None, "in any form");
     let observed_again = PlannedChange { observed_value: Some("y".to_owned()), ..in_doubt };

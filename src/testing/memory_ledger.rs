@@ -23,8 +23,9 @@ pub use self::rows::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use self::state::{State, lock};
 use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
-    Belief, BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key,
-    KnownAttribute, KnownDigest, MissedTimes, Outcome, PlannedChange, RunStatus, StoreName, WaitTotal,
+    Action, Belief, BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key,
+    KnownAttribute, KnownDigest, MissedTimes, Outcome, PlanPart, PlannedChange, RunStatus, StoreName,
+    WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -254,6 +255,10 @@ impl Ledger for MemoryLedger {
         self.database.writable("discard the plan")?.discard_plan(self.store, run_id)
     }
 
+    async fn remove_deletes(&self, run_id: i64) -> Result<()> {
+        self.database.writable("remove the deletes of the plan")?.remove_deletes(self.store, run_id)
+    }
+
     async fn remove_unsent(&self, run_id: i64, _at: DateTime<Utc>) -> Result<bool> {
         self.database.writable("remove a plan that was never sent")?.remove_unsent(self.store, run_id)
     }
@@ -279,7 +284,7 @@ impl Ledger for MemoryLedger {
     async fn planned(
         &self,
         run_id: i64,
-        in_doubt: bool,
+        part: PlanPart,
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
@@ -289,13 +294,14 @@ impl Ledger for MemoryLedger {
         });
         let end = Bound::Included((run_id, Key::new(i64::MAX, i64::MAX)));
         let rows = state.changes.range((start, end)).map(|(_, change)| change);
-        let rows = rows.filter(|change| {
-            change.outcome == Outcome::Planned && change.in_doubt_until.is_some() == in_doubt
-        });
+        let part_of =
+            |row: &ChangeRow| PlanPart::with(row.action == Action::Delete, row.in_doubt_until.is_some());
+        let rows = rows.filter(|row| row.outcome == Outcome::Planned && part_of(row) == part);
         let planned = rows.take(limit).map(|row| {
             let entry = state.entries.get(&(self.store, row.key));
-            let open = entry.filter(|entry| entry.belief != Belief::Confirmed);
-            let same = entry.filter(|entry| Some(&entry.value) == row.value.as_ref());
+            let is_open = |entry: &&Entry| matches!(entry.belief, Belief::Unconfirmed | Belief::Rejected);
+            let open = entry.filter(is_open);
+            let same = entry.filter(|entry| row.value.is_none() || entry.value == row.value);
             PlannedChange {
                 change: Change {
                     key: row.key,
@@ -305,7 +311,8 @@ impl Ledger for MemoryLedger {
                     value_id: row.value_id,
                     in_doubt_until: row.in_doubt_until,
                 },
-                in_doubt_value: open.map(|entry| entry.value.clone()),
+                is_in_doubt: open.is_some(),
+                in_doubt_value: open.and_then(|entry| entry.value.clone()),
                 observed_value: same.and_then(|entry| entry.observed_value.clone()),
             }
         });

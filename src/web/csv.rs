@@ -86,7 +86,7 @@ fn line(row: &Rejection, names: &BTreeMap<i64, String>) -> String {
         row.customer_id.to_string(),
         row.attribute_id.to_string(),
         cell(names.get(&row.attribute_id).map_or("", String::as_str)),
-        cell(&row.value),
+        row.value.as_deref().map(cell).unwrap_or_default(),
         cell(row.reason.as_deref().unwrap_or_default()),
         row.acknowledged.to_string(),
         row.run_id.to_string(),

@@ -139,7 +139,7 @@ async fn restored_model(config: &Config) -> Result<Model, Failure> {
         for index in 0..page.len() {
             let entry = page.row(index);
             if entry.belief == Belief::Confirmed {
-                model.set_value(entry.key, Some(entry.stored_value.unwrap_or(entry.value)));
+                model.set_value(entry.key, entry.last_known());
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::paint::Paint;
-use super::text::{attribute_name, brief, moment, tame};
+use super::text::{attribute_name, brief, brief_or_delete, moment, tame};
 use crate::cli::desired::DesiredRow;
 use crate::ledger::audit::{BeliefEditRow, EntryHistory, PastChange, PastInvalidRow};
 use crate::record::{Belief, Entry};
@@ -110,17 +110,20 @@ fn belief(entry: &Entry, known: &EntryHistory) -> String {
     let stored = match entry.belief {
         _ if known.customer_deleted => ", and the store does not have the customer".to_owned(),
         Belief::Confirmed => also("kept by the store as", &entry.stored_value),
-        Belief::Unconfirmed | Belief::Rejected => {
+        Belief::Unconfirmed | Belief::Rejected | Belief::Absent => {
             also("the store was last known to hold", &entry.stored_value)
         }
     };
+    let value = match entry.belief {
+        Belief::Absent => "no value".to_owned(),
+        _ => format!("{} {}", entry.belief, brief_or_delete(entry.value.as_deref())),
+    };
+    let run = if entry.belief == Belief::Absent { "deleted in run" } else { "run" };
     let edit = (known.belief_edits.iter())
         .find(|edit| edit.run_id > entry.run_id && entry.reason.as_deref() == Some(edit.reason.as_str()));
     format!(
-        "{}{} {}{stored}{} (run {}, {}){}",
+        "{}{value}{stored}{} ({run} {}, {}){}",
         if entry.acknowledged { "acknowledged as " } else { "" },
-        entry.belief,
-        brief(&entry.value),
         also("a read showed", &entry.observed_value),
         entry.run_id,
         moment(entry.updated_at),
@@ -224,7 +227,7 @@ mod tests {
         EntryHistory {
             entries: vec![Entry {
                 key: Key::new(12, 1),
-                value: "gold !".to_owned(),
+                value: Some("gold !".to_owned()),
                 stored_value: Some("silver".to_owned()),
                 observed_value: None,
                 value_id: Some(7),
@@ -284,7 +287,7 @@ customer 12 · tier (1)
     #[test]
     fn the_form_that_the_store_keeps_and_a_deleted_customer_are_named() {
         let mut entry = known().entries.remove(0);
-        (entry.belief, entry.value) = (Belief::Confirmed, "gold ".to_owned());
+        (entry.belief, entry.value) = (Belief::Confirmed, Some("gold ".to_owned()));
         entry.stored_value = Some("gold".to_owned());
         let mut known = nothing();
         assert!(belief(&entry, &known).starts_with("confirmed \"gold \", kept by the store as \"gold\" ("));
@@ -295,7 +298,7 @@ customer 12 · tier (1)
             text.contains("the store does not have the customer") && !text.contains("known to hold"),
             "{text}"
         );
-        entry.value = "x".repeat(300);
+        entry.value = Some("x".repeat(300));
         known.customer_deleted = false;
         assert!(belief(&entry, &known).len() < 250, "a long value is cut");
     }

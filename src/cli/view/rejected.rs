@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::table::fitted;
-use super::text::{attribute_name, brief, counted, moment};
+use super::text::{attribute_name, brief_or_delete, counted, moment};
 use crate::cli::desired::DesiredRow;
 use crate::engine::requeue::Edited;
 use crate::ledger::audit::Rejection;
@@ -17,7 +17,7 @@ const NAMED_MAX: usize = 5;
 /// Where a rejected value stands in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// The source desires this value.
+    /// The source desires this value; of a rejected delete: no value.
     Desired,
     /// The source desires another value, which the next sync sends.
     Changed,
@@ -33,8 +33,8 @@ pub(crate) fn standings(values: &[Rejection], rows: &[DesiredRow]) -> BTreeMap<K
         .collect();
     let standing = |value: &Rejection| {
         let key = (Some(value.customer_id), Some(value.attribute_id));
-        match desired.get(&key) {
-            Some(desired) if *desired == value.value => Standing::Desired,
+        match desired.get(&key).copied() {
+            desired if desired == value.value.as_deref() => Standing::Desired,
             Some(_) => Standing::Changed,
             None => Standing::Left,
         }
@@ -64,7 +64,7 @@ pub(crate) fn text(
         vec![
             value.customer_id.to_string(),
             attribute_name(value.attribute_id, names),
-            brief(&value.value),
+            brief_or_delete(value.value.as_deref()),
             value.run_id.to_string(),
             moment(value.since),
             notes.join(", "),
@@ -150,7 +150,7 @@ mod tests {
         Rejection {
             customer_id,
             attribute_id: 1,
-            value: "bad".to_owned(),
+            value: Some("bad".to_owned()),
             reason: Some("not allowed".to_owned()),
             acknowledged,
             run_id: 3,
@@ -180,6 +180,10 @@ customer  attribute  value  run  since                note                      
        4  tier (1)   \"bad\"    3  1970-01-01 00:00:00  no longer desired                    not allowed
 "
         );
+        let deleted = [1, 3].map(|customer| Rejection { value: None, ..rejection(customer, false) });
+        let of_deletes = super::standings(&deleted, &rows).into_values().collect::<Vec<_>>();
+        assert_eq!(of_deletes, [Standing::Changed, Standing::Desired]);
+        assert!(text(&deleted, &standings, &names, None).contains("(delete)"));
         assert_eq!(json(&values[1], &standings)["desired"], Value::Bool(false));
         assert_eq!(json(&values[1], &BTreeMap::new())["desired"], Value::Null);
     }

@@ -34,6 +34,11 @@ pub(crate) fn brief(value: &str) -> String {
     }
 }
 
+/// Returns what was sent for a value, for a list: the value, or that it was a delete.
+pub(crate) fn brief_or_delete(value: Option<&str>) -> String {
+    value.map_or_else(|| "(delete)".to_owned(), brief)
+}
+
 pub(crate) use crate::duration_text::{duration, whole_seconds};
 pub(crate) use crate::one_line::one_line as tame;
 

@@ -115,7 +115,7 @@ fn with_total<T>(rows: Vec<(i64, T)>) -> (i64, Vec<T>) {
 fn entry(row: &mut Cells) -> Result<Entry> {
     Ok(Entry {
         key: Key::new(row.int()?, row.int()?),
-        value: row.text()?,
+        value: row.maybe_text()?,
         stored_value: row.maybe_text()?,
         observed_value: row.maybe_text()?,
         value_id: row.maybe_int()?,

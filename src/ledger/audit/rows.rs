@@ -252,8 +252,8 @@ pub struct Rejection {
     pub customer_id: i64,
     /// The attribute.
     pub attribute_id: i64,
-    /// The value.
-    pub value: String,
+    /// The value; `None` for a delete.
+    pub value: Option<String>,
     /// The store's words.
     pub reason: Option<String>,
     /// Whether a person knows of it.

@@ -29,7 +29,7 @@ use crate::ledger::row_digest::request_end;
 use crate::ledger::sql::Fence;
 use crate::ledger::{LedgerError, Result};
 use crate::record::{Change, ChangeOutcome, Counts, Verdict};
-use crate::record::{NewRequest, RecordedIntent, RequestEnd};
+use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestMethod};
 
 /// Puts the check that the run `$2` owns the store `$1` before a statement. The row is locked, so that a run that takes
 /// over waits for this write, or this write sees it.
@@ -63,12 +63,12 @@ macro_rules! same_keys {
 /// The counts of a run `r`, in the order of [`Counts`].
 macro_rules! counts {
     () => {
-        "r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.confirmed,
-        r.altered, r.rejected, r.unknown, r.deferred, r.requests"
+        "r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.deletes,
+        r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests"
     };
 }
 
-/// What an entry `e` that gets the value of a row `n` keeps; an acknowledgement ends. What the store held is kept if it is another value; the
+/// What an entry `e` that gets the value of a row `n`, NULL for a delete, keeps; an acknowledgement ends. What the store held is kept if it is another value; the
 /// observed value is kept only if the value stays the same.
 macro_rules! keep_beside_new_value {
     ($n:literal) => {
@@ -77,7 +77,7 @@ macro_rules! keep_beside_new_value {
                 then nullif(coalesce(e.stored_value, e.value), ",
             $n,
             ".value) else e.stored_value end,
-            observed_value = case when e.value = ",
+            observed_value = case when e.value is not distinct from ",
             $n,
             ".value then e.observed_value end,
             acknowledged = 0"
@@ -85,54 +85,7 @@ macro_rules! keep_beside_new_value {
     };
 }
 
-/// Entries that exist are updated, and the others are inserted: `on conflict` would look up each key by itself.
-const RECORD_INTENT: &str = fenced!(
-    ", request as (
-        insert into requests
-            (run_id, parent_id, method, attempt, customers, items, sent_at, outcome, row_digest)
-        select $2, $7, 'PUT', $8, cardinality($4::bigint[]), cardinality($5::bigint[]), $3, 'sending', $10 from fence
-        returning id
-    ),
-    found as (
-        select c.ctid as place, c.outcome as before
-        from unnest($5::bigint[], $6::bigint[]) as k (customer_id, attribute_id), changes c
-        where c.run_id = $2 and c.outcome in ('planned', 'sending') and ",
-    same_keys!("c", "k"),
-    "),
-    sent as (
-        update changes c set
-            outcome = 'sending', request_id = request.id,
-            row_digest = c.row_digest - coalesce(c.request_id, 0) + request.id
-        from request where c.ctid = any (array(select place from found))
-        returning c.customer_id, c.attribute_id, coalesce(c.value, '') as value, c.value_id
-    ),
-    updated as (
-        update entries e set
-            value = s.value, ",
-    keep_beside_new_value!("s"),
-    ",
-            value_id = coalesce(e.value_id, s.value_id),
-            belief = 'unconfirmed', reason = null, run_id = $2, updated_at = $3,
-            in_doubt_until = greatest(e.in_doubt_until, $9)
-        from sent s where e.store_id = $1 and ",
-    same_keys!("e", "s"),
-    " returning e.customer_id, e.attribute_id
-    ),
-    inserted as (
-        insert into entries
-            (store_id, customer_id, attribute_id, value, value_id, belief, run_id, updated_at, in_doubt_until)
-        select $1, s.customer_id, s.attribute_id, s.value, s.value_id, 'unconfirmed', $2, $3, $9 from sent s
-        where not exists (
-            select from updated u where u.customer_id = s.customer_id and u.attribute_id = s.attribute_id
-        )
-    )
-    update runs r set requests = r.requests + 1, deferred = r.deferred - n.planned, unknown = r.unknown + n.planned
-    from request, (select count(*) filter (where before = 'planned') as planned from found) n
-    where r.id = $2
-    returning request.id, ",
-    counts!(),
-    ", 1 / (case when (select count(*) from sent) = cardinality($5::bigint[]) then 1 else 0 end)"
-);
+mod intent;
 
 /// The outcomes, one array per column.
 macro_rules! outcomes {
@@ -154,14 +107,22 @@ macro_rules! decide {
     };
 }
 
-/// Writes `decided` outcomes of changes that were sent into their entries, if this run was the last to send the value.
+/// Writes `decided` outcomes of changes that were sent into their entries, if this run was the last to send the value. A
+/// delete is confirmed if the store holds no value: such an entry has no id, no stored form and no observed value.
 macro_rules! write_beliefs {
     () => {
         concat!(
             "believed as (
         update entries e set
-            belief = case when d.outcome in ('confirmed', 'rejected') then d.outcome else e.belief end,
-            value_id = coalesce(d.value_id, e.value_id),
+            belief = case
+                when d.outcome = 'confirmed' and d.action = 'delete' then 'absent'
+                when d.outcome in ('confirmed', 'rejected') then d.outcome
+                else e.belief
+            end,
+            value_id = case
+                when d.outcome = 'confirmed' and d.action = 'delete' then null
+                else coalesce(d.value_id, e.value_id)
+            end,
             stored_value = case when d.outcome = 'confirmed' then d.stored_value else e.stored_value end,
             observed_value = case when d.outcome in ('confirmed', 'unknown') then d.observed_value else e.observed_value end,
             reason = d.reason, updated_at = $3, in_doubt_until = d.in_doubt_until
@@ -239,7 +200,7 @@ macro_rules! record_outcome {
             outcomes!(),
             " where c.run_id = $2 and c.outcome = 'sending' and ",
             same_keys!("c", "v"),
-            " returning v.*, 'sending' as before
+            " returning v.*, c.action, 'sending' as before
     ),",
             write_beliefs!(),
             $remember_customers,
@@ -266,7 +227,7 @@ const RECORD_UNSENT: &str = fenced!(
     " join found f using (customer_id, attribute_id)
         where c.run_id = $2 and ",
     same_keys!("c", "v"),
-    " returning v.*, f.before, coalesce(c.value, '') as value
+    " returning v.*, c.action, f.before, c.value
     ),",
     write_beliefs!(),
     remember_customers!("$14"),
@@ -280,7 +241,13 @@ const RECORD_UNSENT: &str = fenced!(
     ",
             belief = excluded.belief, reason = excluded.reason, run_id = excluded.run_id,
             updated_at = excluded.updated_at
-    )",
+    ),
+    absent as (
+        update entries e set belief = 'absent', value = null, value_id = null, stored_value = null, observed_value = null,
+            acknowledged = 0, reason = d.reason, run_id = $2, updated_at = $3
+        from decided d where e.store_id = $1 and d.before = 'planned' and d.outcome = 'confirmed' and ",
+    same_keys!("e", "d"),
+    ")",
     move_counts!("0", "true")
 );
 
@@ -295,10 +262,14 @@ pub(super) async fn record_intent(
 ) -> Result<RecordedIntent> {
     const DOING: &str = "record an intent";
     failpoint::reach("intent-not-committed");
-    let recorded = parameters::intent(RECORD_INTENT, fence, &request, &changes)
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(unexpected_outcome(DOING))?;
+    let record = match request.method {
+        RequestMethod::Put => parameters::intent(intent::RECORD_INTENT, fence, &request, &changes),
+        RequestMethod::Delete => {
+            parameters::intent(intent::RECORD_INTENT_TO_DELETE, fence, &request, &changes)
+                .bind(changes.iter().map(|change| change.value_id).collect::<Vec<_>>())
+        }
+    };
+    let recorded = record.fetch_optional(&mut *connection).await.map_err(unexpected_outcome(DOING))?;
     let Some(row) = recorded else { return Err(lost(&mut connection, fence).await) };
     let mut row = read(&row, DOING)?;
     Ok(RecordedIntent { request_id: row.int()?, counts: row.counts()? })

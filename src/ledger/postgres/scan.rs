@@ -101,10 +101,10 @@ async fn read(url: &str, statement: &str, lock_wait: Duration, pages: &mpsc::Sen
 fn push(page: &mut EntryPage, fields: [Field<'_>; 5]) -> Result<(), CopyError> {
     let [customer, attribute, value, value_id, extras] = fields;
     let key = Key::new(not_null(int(customer)?)?, not_null(int(attribute)?)?);
-    let value = not_null(text(value)?)?;
+    let value = text(value)?;
     let value_id = int(value_id)?;
     let Some(extras) = extras else {
-        page.push(EntryRow::confirmed(key, value, value_id));
+        page.push(EntryRow::confirmed(key, not_null(value)?, value_id));
         return Ok(());
     };
     // Times are microseconds since 1970.

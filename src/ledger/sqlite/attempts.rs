@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
 use super::failure::Failure;
+use super::moves::Moves;
 use super::session::check_fence;
 use super::stamp;
 use crate::failpoint;
 use crate::ledger::row_digest::{recorded_outcome, request_end, request_intent, unchecked_customer};
 use crate::ledger::sql::Fence;
-use crate::record::{Change, ChangeOutcome, Counts, CustomerState, Key, Outcome, RequestOutcome, Verdict};
+use crate::record::{
+    Belief, Change, ChangeOutcome, Counts, CustomerState, Key, Outcome, RequestOutcome, Verdict,
+};
 use crate::record::{NewRequest, RecordedIntent, RequestEnd};
 
-/// Gives an entry a new value. What the store held is kept if it is another value; the observed value is kept only if
-/// the value stays the same.
+/// Gives an entry a new value, NULL for a delete. What the store held is kept if it is another value; the observed value
+/// is kept only if the value stays the same.
 const WRITE_ENTRY: &str = "
     insert into entries (store_id, customer_id, attribute_id, value, value_id, belief, reason, run_id, updated_at,
                          in_doubt_until)
@@ -26,8 +29,8 @@ const WRITE_ENTRY: &str = "
             when belief = 'confirmed' then nullif(coalesce(stored_value, value), excluded.value)
             else stored_value
         end,
-        observed_value = case when value = excluded.value then observed_value end,
-        value_id = coalesce(value_id, excluded.value_id),
+        observed_value = case when value is excluded.value then observed_value end,
+        value_id = coalesce(excluded.value_id, value_id),
         belief = excluded.belief,
         reason = excluded.reason,
         acknowledged = 0,
@@ -48,14 +51,17 @@ pub(super) fn record_intent(
     let (at, in_doubt_until) = (stamp::text(request.at), stamp::text(request.in_doubt_until));
     let request_id = insert_request(transaction, run_id, request, changes)?;
     let mut send = transaction.prepare_cached(
-        "update changes set outcome = 'sending', row_digest = row_digest - coalesce(request_id, 0) + ?4, request_id = ?4
+        "update changes set outcome = 'sending',
+             row_digest = row_digest - coalesce(request_id, 0) + ?4 - coalesce(value_id, 0) + coalesce(?6, value_id, 0),
+             request_id = ?4, value_id = coalesce(?6, value_id)
          where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?5 and request_id is not ?4",
     )?;
     let mut write = transaction.prepare_cached(WRITE_ENTRY)?;
     let mut planned = 0;
     for Change { key, value, value_id, .. } in changes {
         let mut send = |outcome: Outcome| {
-            send.execute(params![run_id, key.customer_id, key.attribute_id, request_id, outcome.as_str()])
+            let Key { customer_id, attribute_id } = *key;
+            send.execute(params![run_id, customer_id, attribute_id, request_id, outcome.as_str(), value_id])
         };
         if send(Outcome::Planned)? == 1 {
             planned += 1;
@@ -66,7 +72,7 @@ pub(super) fn record_intent(
             store_id,
             key.customer_id,
             key.attribute_id,
-            value.as_deref().unwrap_or_default(),
+            value,
             value_id,
             "unconfirmed",
             None::<&str>,
@@ -88,18 +94,19 @@ fn insert_request(
     changes: &[Change],
 ) -> Result<i64, Failure> {
     let customers: BTreeSet<i64> = changes.iter().map(|change| change.key.customer_id).collect();
-    let NewRequest { parent_id, attempt, at, .. } = *request;
+    let NewRequest { method, parent_id, attempt, at, .. } = *request;
     let digest = request_intent(run_id, request, customers.len(), changes.len());
     let (customers, items) = (count(customers.len()), count(changes.len()));
     let id = transaction
         .prepare_cached(
             "insert into requests
                 (run_id, parent_id, method, attempt, customers, items, sent_at, outcome, row_digest)
-             values (?1, ?2, 'PUT', ?3, ?4, ?5, ?6, 'sending', ?7) returning id",
+             values (?1, ?2, ?8, ?3, ?4, ?5, ?6, 'sending', ?7) returning id",
         )?
-        .query_row(params![run_id, parent_id, attempt, customers, items, stamp::text(at), digest], |row| {
-            row.get(0)
-        })?;
+        .query_row(
+            params![run_id, parent_id, attempt, customers, items, stamp::text(at), digest, method.as_str()],
+            |row| row.get(0),
+        )?;
     Ok(id)
 }
 
@@ -167,7 +174,7 @@ pub(super) fn record_unsent(
                     store_id,
                     key.customer_id,
                     key.attribute_id,
-                    value.unwrap_or_default(),
+                    value,
                     None::<i64>,
                     "rejected",
                     reason,
@@ -176,6 +183,7 @@ pub(super) fn record_unsent(
                     None::<&str>,
                 ])?;
             }
+            (Outcome::Planned, Verdict::Absent { .. }) => writes.absent(outcome)?,
             // Nothing was sent, so the entry is as true as it was.
             (Outcome::Planned, _) => {}
             _ => writes.entry(outcome)?,
@@ -209,15 +217,22 @@ const WRITE_CHANGE: &str = "
         row_digest = row_digest - coalesce(value_id, 0) + coalesce(?6, value_id, 0) + ?11
     where run_id = ?1 and customer_id = ?2 and attribute_id = ?3 and outcome = ?8";
 
-/// Writes an outcome into the entry, if this run was the last to send its value.
+/// Writes an outcome into the entry, if this run was the last to send its value. Without a new belief in `?12` the belief
+/// stays. An absent value has no id, no stored form and no observed value.
 const WRITE_BELIEF: &str = "
     update entries set
-        belief = case when ?6 in ('confirmed', 'rejected') then ?6 else belief end,
-        value_id = coalesce(?7, value_id),
+        belief = coalesce(?12, belief),
+        value_id = case when ?12 = 'absent' then null else coalesce(?7, value_id) end,
         stored_value = case when ?6 = 'confirmed' then ?8 else stored_value end,
         observed_value = case when ?6 in ('confirmed', 'unknown') then ?9 else observed_value end,
         reason = ?10, updated_at = ?5, in_doubt_until = ?11
     where store_id = ?1 and customer_id = ?2 and attribute_id = ?3 and run_id = ?4";
+
+/// Makes an entry absent, of which nothing was sent.
+const WRITE_ABSENT: &str = "
+    update entries set belief = 'absent', value = null, value_id = null, stored_value = null, observed_value = null,
+        acknowledged = 0, reason = ?4, run_id = ?5, updated_at = ?6
+    where store_id = ?1 and customer_id = ?2 and attribute_id = ?3";
 
 /// A customer that existed when it was checked is checked again.
 const ADD_REJECTED_CUSTOMER: &str = "
@@ -232,6 +247,7 @@ struct Writes<'tx> {
     at: DateTime<Utc>,
     change: CachedStatement<'tx>,
     belief: CachedStatement<'tx>,
+    absent: CachedStatement<'tx>,
     rejected_customer: CachedStatement<'tx>,
 }
 
@@ -242,6 +258,7 @@ impl<'tx> Writes<'tx> {
             at,
             change: transaction.prepare_cached(WRITE_CHANGE)?,
             belief: transaction.prepare_cached(WRITE_BELIEF)?,
+            absent: transaction.prepare_cached(WRITE_ABSENT)?,
             rejected_customer: transaction.prepare_cached(ADD_REJECTED_CUSTOMER)?,
         })
     }
@@ -250,17 +267,13 @@ impl<'tx> Writes<'tx> {
     fn change(&mut self, outcome: &ChangeOutcome, before: Outcome) -> Result<(), Failure> {
         let ChangeOutcome { key, verdict, in_doubt_until } = outcome;
         let Fence { store_id, run_id } = self.fence;
-        let value_id = match verdict {
-            Verdict::Confirmed { value_id, .. } => *value_id,
-            _ => None,
-        };
         let written = self.change.execute(params![
             run_id,
             key.customer_id,
             key.attribute_id,
             verdict.outcome().as_str(),
             verdict.reason(),
-            value_id,
+            verdict.value_id(),
             stamp::text(self.at),
             before.as_str(),
             verdict.observed_value(),
@@ -281,10 +294,10 @@ impl<'tx> Writes<'tx> {
     /// Writes the outcome into the entry.
     fn entry(&mut self, outcome: &ChangeOutcome) -> Result<(), Failure> {
         let ChangeOutcome { key, verdict, in_doubt_until } = outcome;
-        let (value_id, stored_value, observed_value) = match verdict {
-            Verdict::Confirmed { value_id, stored_value } => (*value_id, stored_value.as_deref(), None),
-            Verdict::Unknown { observed_value, .. } => (None, None, observed_value.as_deref()),
-            Verdict::Rejected { .. } | Verdict::Deferred { .. } => (None, None, None),
+        let (stored_value, observed_value) = match verdict {
+            Verdict::Confirmed { stored_value, .. } => (stored_value.as_deref(), None),
+            Verdict::Unknown { observed_value, .. } => (None, observed_value.as_deref()),
+            Verdict::Absent { .. } | Verdict::Rejected { .. } | Verdict::Deferred { .. } => (None, None),
         };
         self.belief.execute(params![
             self.fence.store_id,
@@ -293,86 +306,24 @@ impl<'tx> Writes<'tx> {
             self.fence.run_id,
             stamp::text(self.at),
             verdict.outcome().as_str(),
-            value_id,
+            verdict.value_id(),
             stored_value,
             observed_value,
             verdict.reason(),
             in_doubt_until.map(stamp::text),
+            verdict.belief().map(Belief::as_str),
         ])?;
         Ok(())
     }
-}
 
-/// How the run's counts move: every outcome takes one from the column of the outcome before and adds it to its own.
-#[derive(Debug, Default)]
-struct Moves {
-    confirmed: i64,
-    altered: i64,
-    rejected: i64,
-    unknown: i64,
-    deferred: i64,
-    requests: i64,
-}
-
-impl Moves {
-    fn add(&mut self, before: Outcome, verdict: &Verdict) {
-        match before {
-            Outcome::Planned => self.deferred -= 1,
-            _ => self.unknown -= 1,
-        }
-        match verdict {
-            Verdict::Confirmed { stored_value, .. } => {
-                self.confirmed += 1;
-                self.altered += i64::from(stored_value.is_some());
-            }
-            Verdict::Rejected { .. } => self.rejected += 1,
-            Verdict::Unknown { .. } => self.unknown += 1,
-            Verdict::Deferred { .. } => self.deferred += 1,
-        }
+    /// Makes the entry of a change absent that was not sent. Its in-doubt time stays.
+    fn absent(&mut self, outcome: &ChangeOutcome) -> Result<(), Failure> {
+        let Key { customer_id, attribute_id } = outcome.key;
+        let Fence { store_id, run_id } = self.fence;
+        let (reason, at) = (outcome.verdict.reason(), stamp::text(self.at));
+        self.absent.execute(params![store_id, customer_id, attribute_id, reason, run_id, at])?;
+        Ok(())
     }
-
-    fn commit(self, transaction: &Transaction<'_>, run_id: i64) -> Result<Counts, Failure> {
-        let counts = transaction
-            .prepare_cached(
-                "update runs set confirmed = confirmed + ?2, altered = altered + ?3, rejected = rejected + ?4,
-                                 unknown = unknown + ?5, deferred = deferred + ?6, requests = requests + ?7
-                 where id = ?1
-                 returning source_rows, no_value, unchanged, still_rejected, acknowledged, invalid, orphans, planned,
-                           confirmed, altered, rejected, unknown, deferred, requests",
-            )?
-            .query_row(
-                params![
-                    run_id,
-                    self.confirmed,
-                    self.altered,
-                    self.rejected,
-                    self.unknown,
-                    self.deferred,
-                    self.requests
-                ],
-                counts,
-            )?;
-        Ok(counts)
-    }
-}
-
-fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
-    Ok(Counts {
-        source_rows: row.get(0)?,
-        no_value: row.get(1)?,
-        unchanged: row.get(2)?,
-        still_rejected: row.get(3)?,
-        acknowledged: row.get(4)?,
-        invalid: row.get(5)?,
-        orphans: row.get(6)?,
-        planned: row.get(7)?,
-        confirmed: row.get(8)?,
-        altered: row.get(9)?,
-        rejected: row.get(10)?,
-        unknown: row.get(11)?,
-        deferred: row.get(12)?,
-        requests: row.get(13)?,
-    })
 }
 
 fn count(items: usize) -> i64 {

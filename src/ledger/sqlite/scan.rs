@@ -140,7 +140,7 @@ fn push_entry(page: &mut EntryPage, key: Key, row: &Row<'_>) -> Result<(), Failu
     let more: EntryExtras<'_, String> = serde_json::from_slice(more)
         .map_err(|error| Failure::Wrong(format!("the entry of {key} cannot be read: {error}")))?;
     let in_doubt_until = more.in_doubt_until.as_deref().map(stamp::parse).transpose()?;
-    let entry = more.entry(key, more.value.as_deref().unwrap_or_default(), value_id, in_doubt_until);
+    let entry = more.entry(key, more.value.as_deref(), value_id, in_doubt_until);
     page.push(
         entry.ok_or_else(|| Failure::Wrong(format!("the entry of {key} has a belief of no known kind")))?,
     );

@@ -9,7 +9,7 @@ type Row = (Option<i64>, Option<i64>, Option<String>);
 
 #[derive(Debug, Clone)]
 struct Known {
-    value: String,
+    value: Option<String>,
     stored_value: Option<String>,
     belief: Belief,
     acknowledged: bool,
@@ -57,7 +57,7 @@ fn merge(
         for (key, known) in rows {
             page.push(EntryRow {
                 key: **key,
-                value: &known.value,
+                value: known.value.as_deref(),
                 stored_value: known.stored_value.as_deref(),
                 observed_value: None,
                 value_id: known.value_id,
@@ -93,7 +93,7 @@ fn row(customer_id: i64, attribute_id: i64, value: &str) -> Row {
 
 fn known(value: &str, belief: Belief) -> Known {
     Known {
-        value: value.to_owned(),
+        value: Some(value.to_owned()),
         stored_value: None,
         belief,
         acknowledged: false,
@@ -245,8 +245,10 @@ fn oracle(rows: &[Row], entries: &BTreeMap<Key, Known>) -> (BTreeMap<Key, String
         match (values.as_slice(), entries.get(key)) {
             ([None], _) => counts.no_value += 1,
             ([Some(_)], _) if key.attribute_id > 3 => counts.invalid += 1,
-            ([Some(v)], Some(e)) if e.belief == Belief::Confirmed && e.value == *v => counts.unchanged += 1,
-            ([Some(v)], Some(e)) if e.belief == Belief::Rejected && e.value == *v => {
+            ([Some(v)], Some(e)) if e.belief == Belief::Confirmed && e.value.as_ref() == Some(v) => {
+                counts.unchanged += 1
+            }
+            ([Some(v)], Some(e)) if e.belief == Belief::Rejected && e.value.as_ref() == Some(v) => {
                 counts.still_rejected += 1
             }
             ([Some(v)], _) => {

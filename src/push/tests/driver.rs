@@ -10,8 +10,8 @@ use crate::destination::{Body, Echo, HttpResponse, ReadError, Response};
 use crate::plan::batch::Limit;
 use crate::push::{Action, End, Event, Notice, Now, Push, Start, Subject};
 use crate::record::{
-    Action as ChangeAction, Change, ChangeOutcome, Counts, Key, NewRequest, PlannedChange, RecordedIntent,
-    RequestEnd, RequestOutcome, RequestSizes, Verdict,
+    Action as ChangeAction, Change, ChangeOutcome, Counts, Key, NewRequest, PlanPart, PlanParts,
+    PlannedChange, RecordedIntent, RequestEnd, RequestOutcome, RequestSizes, Verdict,
 };
 
 /// A request on the wire.
@@ -83,6 +83,7 @@ pub(super) fn change(customer_id: i64, attribute_id: i64) -> PlannedChange {
             value_id: None,
             in_doubt_until: None,
         },
+        is_in_doubt: false,
         in_doubt_value: None,
         observed_value: None,
     }
@@ -107,10 +108,11 @@ impl Driver {
     ) -> Self {
         let planned = i64::try_from(plan.len()).expect("a small plan");
         let counts = Counts { planned, deferred: planned, ..Counts::default() };
-        let has_in_doubt = plan.iter().any(|planned| planned.change.in_doubt_until.is_some());
+        let mut parts = PlanParts::default();
+        plan.iter().for_each(|planned| parts.add(PlanPart::of(&planned.change)));
         let limit = Limit { customers: config.customers_per_request, values: config.values_per_request };
         let deadline = config.max_duration;
-        let start = Start { counts, limit, sizes, has_in_doubt, deadline, seed: 1 };
+        let start = Start { counts, limit, sizes, parts, deadline, seed: 1 };
         let mut driver = Self {
             push: Push::new(config, start),
             elapsed: Duration::ZERO,
@@ -183,10 +185,9 @@ impl Driver {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::LoadPage { in_doubt, after, limit } => {
+            Action::LoadPage { part, after, limit } => {
                 let is_due = |planned: &&PlannedChange| {
-                    planned.change.in_doubt_until.is_some() == in_doubt
-                        && after.is_none_or(|after| planned.key() > after)
+                    PlanPart::of(&planned.change) == part && after.is_none_or(|after| planned.key() > after)
                 };
                 let page = self.plan.iter().filter(is_due).take(limit).cloned().collect();
                 self.pending_events.push_back(Event::PageLoaded(page));
@@ -249,7 +250,7 @@ impl Driver {
             let from = if was_sending { &mut self.counts.unknown } else { &mut self.counts.deferred };
             *from -= 1;
             match &outcome.verdict {
-                Verdict::Confirmed { .. } => self.counts.confirmed += 1,
+                Verdict::Confirmed { .. } | Verdict::Absent { .. } => self.counts.confirmed += 1,
                 Verdict::Rejected { .. } => self.counts.rejected += 1,
                 Verdict::Unknown { .. } => self.counts.unknown += 1,
                 Verdict::Deferred { .. } => self.counts.deferred += 1,

@@ -12,6 +12,7 @@ use crate::record::{Key, PlannedChange, WaitReason};
 fn in_doubt(customer: i64, sent: &str) -> PlannedChange {
     let mut planned = change(customer, 1);
     planned.change.in_doubt_until = Some(utc() + TimeDelta::minutes(2));
+    planned.is_in_doubt = true;
     planned.in_doubt_value = Some(sent.to_owned());
     planned
 }

@@ -38,6 +38,7 @@ impl State {
             id: request_id,
             run_id,
             parent_id: request.parent_id,
+            method: request.method,
             attempt: request.attempt,
             customers: customers.len(),
             items: changes.len(),
@@ -54,10 +55,10 @@ impl State {
                 planned += i64::from(row.outcome == Outcome::Planned);
                 row.outcome = Outcome::Sending;
                 row.request_id = Some(request_id);
+                row.value_id = change.value_id.or(row.value_id);
             }
-            let value = change.value.as_deref().unwrap_or_default();
-            let entry = self.write_entry(store, run_id, change.key, value, request.at);
-            entry.value_id = entry.value_id.or(change.value_id);
+            let entry = self.write_entry(store, run_id, change.key, change.value.as_deref(), request.at);
+            entry.value_id = change.value_id.or(entry.value_id);
             entry.in_doubt_until = entry.in_doubt_until.max(Some(request.in_doubt_until));
         }
         let counts = &mut self.owned(store, run_id, DOING)?.counts;
@@ -153,18 +154,18 @@ impl State {
         Ok(())
     }
 
-    /// Gives the entry a new value, unconfirmed, and keeps what the store held.
+    /// Gives the entry a new value (none for a delete), unconfirmed, and keeps what the store held.
     fn write_entry(
         &mut self,
         store: usize,
         run_id: i64,
         key: Key,
-        value: &str,
+        value: Option<&str>,
         at: DateTime<Utc>,
     ) -> &mut Entry {
         let entry = self.entries.entry((store, key)).or_insert_with(|| Entry {
             key,
-            value: value.to_owned(),
+            value: value.map(str::to_owned),
             stored_value: None,
             observed_value: None,
             value_id: None,
@@ -176,12 +177,12 @@ impl State {
             in_doubt_until: None,
         });
         if entry.belief == Belief::Confirmed {
-            let stored = entry.stored_value.take().unwrap_or_else(|| entry.value.clone());
-            entry.stored_value = Some(stored).filter(|stored| stored != value);
+            let stored = entry.stored_value.take().or_else(|| entry.value.clone());
+            entry.stored_value = stored.filter(|stored| Some(stored.as_str()) != value);
         }
-        if entry.value != value {
+        if entry.value.as_deref() != value {
             entry.observed_value = None;
-            value.clone_into(&mut entry.value);
+            entry.value = value.map(str::to_owned);
         }
         entry.belief = Belief::Unconfirmed;
         entry.acknowledged = false;
@@ -206,17 +207,19 @@ impl State {
         change.decided_at = Some(at);
         change.observed_value = verdict.observed_value().map(str::to_owned);
         change.in_doubt_until = *in_doubt_until;
-        if let Verdict::Confirmed { value_id: Some(value_id), .. } = verdict {
-            change.value_id = Some(*value_id);
-        }
-        // Nothing was sent of a planned change, so the entry is as true as it was, unless the value is rejected.
+        change.value_id = verdict.value_id().or(change.value_id);
+        // Nothing was sent of a planned change, so the entry is as true as it was, unless the value is rejected, or a read
+        // showed that there is none.
         if before == Outcome::Sending {
             self.write_belief(store, run_id, outcome, at);
-        } else if let Verdict::Rejected { reason } = verdict {
-            let value = change.value.clone().unwrap_or_default();
-            let entry = self.write_entry(store, run_id, *key, &value, at);
-            entry.belief = Belief::Rejected;
-            entry.reason = Some(reason.clone());
+        } else if let Verdict::Rejected { .. } | Verdict::Absent { .. } = verdict {
+            let value = change.value.clone();
+            let entry = self.write_entry(store, run_id, *key, value.as_deref(), at);
+            entry.belief = verdict.belief().unwrap_or(entry.belief);
+            entry.reason = verdict.reason().map(str::to_owned);
+            if entry.belief == Belief::Absent {
+                (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
+            }
         }
         if verdict.outcome() == Outcome::Rejected {
             self.rejected_customers.entry((store, key.customer_id)).or_default();
@@ -243,6 +246,10 @@ impl State {
                 entry.value_id = value_id.or(entry.value_id);
                 entry.stored_value.clone_from(stored_value);
                 entry.observed_value = None;
+            }
+            Verdict::Absent { .. } => {
+                entry.belief = Belief::Absent;
+                (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
             }
             Verdict::Rejected { .. } => entry.belief = Belief::Rejected,
             Verdict::Unknown { observed_value, .. } => entry.observed_value.clone_from(observed_value),

@@ -33,7 +33,9 @@ impl State {
                     (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
                 }
             }
-            entry.belief = Belief::Unconfirmed;
+            if entry.belief != Belief::Absent {
+                entry.belief = Belief::Unconfirmed;
+            }
             entry.acknowledged = false;
             entry.reason = Some(edit.reason.clone());
             entry.in_doubt_until = entry.in_doubt_until.max(edit.in_doubt_until);

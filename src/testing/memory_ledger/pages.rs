@@ -41,7 +41,7 @@ impl EntryPages for MemoryPages {
             self.after = Some(entry.key);
             page.push(EntryRow {
                 key: entry.key,
-                value: &entry.value,
+                value: entry.value.as_deref(),
                 stored_value: entry.stored_value.as_deref(),
                 observed_value: entry.observed_value.as_deref(),
                 value_id: entry.value_id,

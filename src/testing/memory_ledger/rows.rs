@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::record::{
-    Action, BeliefEdit, Counts, Key, MissedTimes, Outcome, RequestOutcome, RunKind, RunStatus, Trigger,
+    Action, BeliefEdit, Counts, Key, MissedTimes, Outcome, RequestMethod, RequestOutcome, RunKind, RunStatus,
+    Trigger,
 };
 
 /// A row of `runs`.
@@ -57,6 +58,8 @@ pub struct RequestRow {
     pub run_id: i64,
     /// The request that it repeats or is a part of.
     pub parent_id: Option<i64>,
+    /// Whether it writes values or deletes them.
+    pub method: RequestMethod,
     /// Which attempt it is, from 1.
     pub attempt: u32,
     /// How many customers it carries values of.

@@ -11,8 +11,8 @@ use super::rows::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::RequestSizes;
 use crate::record::{
-    Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunKind, RunStatus, StoreName, Trigger,
-    WaitTotal,
+    Action, Change, Counts, Entry, InvalidRow, Key, KnownAttribute, Outcome, RunKind, RunStatus, StoreName,
+    Trigger, WaitTotal,
 };
 
 /// A row of `stores`, and the handle that has its lock.
@@ -161,6 +161,12 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn remove_deletes(&mut self, store: usize, run_id: i64) -> Result<()> {
+        self.owned(store, run_id, "remove the deletes of the plan")?;
+        self.changes.retain(|(of, _), change| *of != run_id || change.action != Action::Delete);
+        Ok(())
+    }
+
     pub(super) fn remove_unsent(&mut self, store: usize, run_id: i64) -> Result<bool> {
         self.owned(store, run_id, "remove a plan that was never sent")?;
         let ended = |run: &RunRow| run.id < run_id && run.finished_at.is_some();
@@ -197,6 +203,7 @@ impl State {
         run.counts.invalid = counts.invalid;
         run.counts.orphans = counts.orphans;
         run.counts.planned = counts.planned;
+        run.counts.deletes = counts.deletes;
         run.counts.deferred = counts.planned;
         let syncs = self.runs.iter().rev().filter(|(of, run)| *of == store && run.kind == RunKind::Sync);
         let is_change = |run: &RunRow| run.trigger == Trigger::Change;

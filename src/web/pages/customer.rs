@@ -100,13 +100,13 @@ fn believed(entry: Option<&Entry>, now: DateTime<Utc>) -> Markup {
     let Some(entry) = entry else { return html! { p.none { "Nothing was sent yet." } } };
     let stored = match entry.belief {
         Belief::Confirmed => "The store keeps it as",
-        Belief::Unconfirmed | Belief::Rejected => "The store was last known to hold",
+        Belief::Unconfirmed | Belief::Rejected | Belief::Absent => "The store was last known to hold",
     };
     html! {
         dl.facts {
             div {
                 dt { "Believed" }
-                dd { (value(Some(&entry.value))) " " (state(entry.belief.as_str())) @if entry.acknowledged { span.note { "acknowledged" } } }
+                dd { (value(entry.value.as_deref())) " " (state(entry.belief.as_str())) @if entry.acknowledged { span.note { "acknowledged" } } }
             }
             @if let Some(other) = &entry.stored_value { div { dt { (stored) } dd { (value(Some(other))) } } }
             @if let Some(other) = &entry.observed_value { div { dt { "A read showed" } dd { (value(Some(other))) } } }

@@ -172,7 +172,7 @@ fn list(name: &str, values: &[Rejection], names: &BTreeMap<i64, String>, now: Da
         vec![
             groups::customer(name, row.customer_id),
             groups::attribute(row.attribute_id, names),
-            value(Some(&row.value)),
+            value(row.value.as_deref()),
             html! {
                 (reason(row.reason.as_deref()))
                 @if row.acknowledged { span.note { "acknowledged" } }

@@ -5,6 +5,7 @@
 
 pub(crate) mod backend;
 mod belief_edits;
+mod deletes;
 mod digests;
 mod entries;
 pub(crate) mod fixture;
@@ -89,6 +90,15 @@ on_every_backend! {
         a_request_touches_no_other_value_of_its_customers,
         an_intent_needs_changes_without_an_outcome,
         the_later_end_of_the_in_doubt_window_counts,
+    },
+    deletes::{
+        a_delete_that_a_read_proved_leaves_no_value,
+        the_id_of_a_value_may_be_read_after_the_plan_was_made,
+        a_value_that_is_not_there_needs_no_request,
+        a_rejected_delete_keeps_what_the_store_holds,
+        deletes_are_a_part_of_a_plan_of_their_own,
+        a_deleted_value_is_no_unchanged_row_of_the_next_run,
+        an_absent_entry_stays_absent,
     },
     outcomes::{
         an_unpolled_write_does_not_block_others,

@@ -9,10 +9,10 @@ use attrsync::ledger::audit::AuditLog;
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader, NewRun};
 use attrsync::record::{
-    Action, Belief, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, RunKind, RunStatus,
-    StoreName, Trigger, Verdict,
+    Action, Belief, Change, ChangeOutcome, Counts, EntryPage, Filter, InvalidRow, Key, PlanPart, RunKind,
+    RunStatus, StoreName, Trigger, Verdict,
 };
-use attrsync::record::{NewRequest, RecordedIntent, RequestEnd};
+use attrsync::record::{NewRequest, RecordedIntent, RequestEnd, RequestMethod};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
 
@@ -62,6 +62,7 @@ pub(crate) async fn planned_run(ledger: &dyn Ledger, changes: &[Change]) -> i64 
 }
 
 pub(crate) const FIRST: NewRequest = NewRequest {
+    method: RequestMethod::Put,
     parent_id: None,
     attempt: 1,
     at: DateTime::UNIX_EPOCH,
@@ -131,8 +132,11 @@ async fn a_value_goes_from_plan_to_confirmed() {
         change(4, 1, "e"),
     ];
     let run = planned_run(&ledger, &changes).await;
-    assert_eq!(ledger.planned(run, false, None, 10).await.unwrap(), planned(&changes));
-    assert_eq!(ledger.planned(run, false, Some(Key::new(1, 2)), 1).await.unwrap(), planned(&changes[2..3]));
+    assert_eq!(ledger.planned(run, PlanPart::Upserts, None, 10).await.unwrap(), planned(&changes));
+    assert_eq!(
+        ledger.planned(run, PlanPart::Upserts, Some(Key::new(1, 2)), 1).await.unwrap(),
+        planned(&changes[2..3])
+    );
 
     let RecordedIntent { request_id, counts } =
         ledger.record_intent(run, &FIRST, &changes[..3]).await.unwrap();
@@ -163,10 +167,10 @@ async fn a_value_goes_from_plan_to_confirmed() {
         beliefs,
         [(1, Belief::Confirmed), (1, Belief::Rejected), (2, Belief::Unconfirmed), (3, Belief::Rejected)]
     );
-    assert_eq!((rows[0].value, rows[0].stored_value), ("a\tb\\N\n", Some("a b\u{fffd}")));
+    assert_eq!((rows[0].value, rows[0].stored_value), (Some("a\tb\\N\n"), Some("a b\u{fffd}")));
     assert_eq!((rows[0].value_id, rows[0].in_doubt_until), (Some(7), None));
     let unknown = rows[2];
-    assert_eq!((unknown.value, unknown.observed_value), ("é😀", Some("z")));
+    assert_eq!((unknown.value, unknown.observed_value), (Some("é😀"), Some("z")));
     assert_eq!(unknown.in_doubt_until, Some(at(99)));
     let filter = Filter { customers: [2, 3].into(), attributes: [1].into() };
     assert_eq!(entries(&ledger, &filter).await[0].len(), 2);
@@ -181,7 +185,7 @@ async fn a_step_in_the_wrong_state_writes_nothing() {
     let outcomes = [outcome(Key::new(1, 1), confirmed()), outcome(Key::new(2, 1), confirmed())];
     let error = ledger.record_outcome(run, intent.request_id, &ended(), &outcomes).await.unwrap_err();
     assert!(matches!(&error, LedgerError::Database { .. }), "{error}");
-    assert_eq!(ledger.planned(run, false, None, 9).await.unwrap(), planned(&changes[1..]));
+    assert_eq!(ledger.planned(run, PlanPart::Upserts, None, 9).await.unwrap(), planned(&changes[1..]));
     let counts = ledger.record_outcome(run, intent.request_id, &ended(), &[]).await.unwrap();
     assert_eq!(counts, intent.counts);
 }

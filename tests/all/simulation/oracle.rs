@@ -137,14 +137,15 @@ impl Oracle {
             let is_lock_lost = self.is_lock_lost;
             let recorded = entry(key);
             let intent = recorded.as_ref().is_some_and(|entry| {
-                entry.value == value && (entry.belief == Belief::Unconfirmed || is_lock_lost)
+                entry.value.as_deref() == Some(value) && (entry.belief == Belief::Unconfirmed || is_lock_lost)
             });
             self.claim(intent, || {
                 format!("promise 4: {key} = {value:?} is sent, but the ledger has {recorded:?}")
             });
             let is_desired = self.desired.get(&key).is_some_and(|values| values.contains(value));
             self.claim(is_desired, || format!("promise 5: {key} = {value:?} is sent, but is not desired"));
-            let has_reason = match run.before.get(&key).filter(|entry| entry.value == value) {
+            let has_reason = match run.before.get(&key).filter(|entry| entry.value.as_deref() == Some(value))
+            {
                 Some(entry) if entry.belief == Belief::Confirmed => run.full || self.was_deleted(key),
                 Some(entry) if entry.belief == Belief::Rejected => {
                     run.full || run.retry_rejected || self.was_deleted(key)
@@ -211,11 +212,14 @@ impl Oracle {
             let objection = match entry.belief {
                 Belief::Confirmed => known.objection(entry),
                 Belief::Rejected => {
-                    let refused = was_deleted || known.refused.contains(&entry.value);
+                    let refused = was_deleted
+                        || entry.value.as_ref().is_some_and(|value| known.refused.contains(value));
                     (!refused).then(|| "promise 6: the store never refused it".to_owned())
                 }
+                Belief::Absent => Some("nothing is deleted".to_owned()),
                 Belief::Unconfirmed => {
-                    let sent = known.sent.as_ref().is_some_and(|(sent, _)| *sent == entry.value);
+                    let sent =
+                        known.sent.as_ref().is_some_and(|(sent, _)| Some(sent) == entry.value.as_ref());
                     let now = closed == Some(entry.run_id) && self.sent.contains(&key);
                     let is_echoed = known.is_echoed && sent && now && !self.is_lock_lost;
                     is_echoed
@@ -241,7 +245,8 @@ impl Oracle {
 
     /// Checks that the ledger has confirmed a desired value, and that it may do so. `entry` is the ledger's entry.
     pub(super) fn check_confirmed(&mut self, key: Key, value: &str, entry: Option<&Entry>) {
-        let confirmed = entry.is_some_and(|entry| entry.belief == Belief::Confirmed && entry.value == value);
+        let confirmed = entry
+            .is_some_and(|entry| entry.belief == Belief::Confirmed && entry.value.as_deref() == Some(value));
         self.claim(confirmed, || format!("promise 5: {key} = {value:?}: the ledger says {entry:?}"));
         if let Some(objection) = entry.and_then(|entry| self.keys.entry(key).or_default().objection(entry)) {
             self.claim(false, || format!("promise 5: {key} = {value:?}: {objection}"));
@@ -260,6 +265,7 @@ impl Known {
     /// Returns the reason why the ledger may not call this entry confirmed.
     fn objection(&self, entry: &Entry) -> Option<String> {
         let Entry { value, stored_value, .. } = entry;
+        let Some(value) = value else { return Some("promise 3: confirmed without a value".to_owned()) };
         let form = stored_value.as_ref().unwrap_or(value);
         let last_sent = self.sent.as_ref().map(|(sent, _)| sent);
         if last_sent != Some(value) {

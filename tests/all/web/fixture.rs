@@ -193,6 +193,7 @@ async fn new_request(
     changes: &[attrsync::record::Change],
 ) -> i64 {
     let request = attrsync::record::NewRequest {
+        method: attrsync::record::RequestMethod::Put,
         parent_id: None,
         attempt: 1,
         at: at(seconds),

@@ -40,7 +40,7 @@ pub(super) struct SentIn {
 pub(super) struct Believed {
     pub(super) run_id: i64,
     pub(super) belief: Belief,
-    pub(super) value: String,
+    pub(super) value: Option<String>,
     pub(super) stored_value: Option<String>,
     pub(super) observed_value: Option<String>,
     pub(super) value_id: Option<i64>,
@@ -98,7 +98,10 @@ impl Fold {
                 }
             }
             edit.met.set(edit.met.get() + 1);
-            (entry.belief, entry.acknowledged) = (Belief::Unconfirmed, false);
+            if entry.belief != Belief::Absent {
+                entry.belief = Belief::Unconfirmed;
+            }
+            entry.acknowledged = false;
             entry.reason = Some(edit.reason.clone());
             entry.in_doubt_until = entry.in_doubt_until.max(edit.in_doubt_until);
         }
@@ -119,12 +122,13 @@ impl Fold {
         self.check_plan(change);
         self.check_outcome(change);
         let was_sent = change.request_id.is_some();
-        if !was_sent && change.outcome != Outcome::Rejected {
+        let is_absent = change.is_absent();
+        if !was_sent && change.outcome != Outcome::Rejected && !is_absent {
             // Nothing was sent, so the entry is as it was.
             return;
         }
         let before = self.entry.take();
-        let value = change.value.clone().unwrap_or_default();
+        let value = change.value.clone();
         let known = before.as_ref().and_then(Believed::last_known).map(str::to_owned);
         let was_confirmed = before.as_ref().is_some_and(|entry| entry.belief == Belief::Confirmed);
         let same = before.as_ref().is_some_and(|entry| entry.value == value);
@@ -132,7 +136,7 @@ impl Fold {
             run_id: change.run_id,
             belief: Belief::Unconfirmed,
             acknowledged: false,
-            stored_value: known.filter(|known| !was_confirmed || *known != value),
+            stored_value: known.filter(|known| !was_confirmed || value.as_ref() != Some(known)),
             observed_value: before.as_ref().filter(|_| same).and_then(|entry| entry.observed_value.clone()),
             value_id: change.value_id.or(before.as_ref().and_then(|entry| entry.value_id)),
             reason: change.reason.clone(),
@@ -147,6 +151,9 @@ impl Fold {
             Outcome::Confirmed => {
                 entry.belief = Belief::Confirmed;
                 (entry.stored_value, entry.observed_value) = (change.observed_value.clone(), None);
+                if is_absent {
+                    (entry.belief, entry.value_id) = (Belief::Absent, None);
+                }
             }
             Outcome::Rejected => entry.belief = Belief::Rejected,
             Outcome::Unknown => entry.observed_value.clone_from(&change.observed_value),
@@ -184,12 +191,19 @@ impl Fold {
             );
             self.flaw(change, &problem);
         }
-        if change.outcome != Outcome::Confirmed && change.value_id != value_id {
+        // The id of a deleted value may have been read after the plan was made.
+        let may_have_other_id = change.outcome == Outcome::Confirmed
+            || (change.action == Action::Delete && change.request_id.is_some());
+        if !may_have_other_id && change.value_id != value_id {
             let problem =
                 format!("its value_id is {}, expected {}", number(change.value_id), number(value_id));
             self.flaw(change, &problem);
         }
-        let action = if known.is_some() || value_id.is_some() { Action::Update } else { Action::Create };
+        let action = match change.value {
+            None => Action::Delete,
+            Some(_) if known.is_some() || value_id.is_some() => Action::Update,
+            Some(_) => Action::Create,
+        };
         if change.action != action {
             self.flaw(change, &format!("its action is {}, expected {action}", change.action));
         }
@@ -200,16 +214,17 @@ impl Fold {
         let outcome = change.outcome;
         let is_open = matches!(outcome, Outcome::Planned | Outcome::Sending);
         let has_reason = matches!(outcome, Outcome::Rejected | Outcome::Unknown | Outcome::Deferred);
+        let is_absent = change.is_absent();
         let may_observe = matches!(outcome, Outcome::Confirmed | Outcome::Unknown);
         let problem = if change.decided_at.is_some() == is_open {
             format!("it is {outcome}, and {} decided_at", if is_open { "has a" } else { "has no" })
-        } else if change.reason.is_some() != has_reason {
+        } else if change.reason.is_some() != has_reason && !is_absent {
             format!("it is {outcome}, and {} reason", if has_reason { "has no" } else { "has a" })
         } else if change.observed_value.is_some() && !may_observe {
             format!("it is {outcome}, and has an observed_value")
         } else {
             match (change.request_id, &change.request) {
-                (None, _) if matches!(outcome, Outcome::Sending | Outcome::Confirmed) => {
+                (None, _) if matches!(outcome, Outcome::Sending | Outcome::Confirmed) && !is_absent => {
                     format!("it is {outcome}, and names no request")
                 }
                 (Some(id), _) if outcome == Outcome::Planned => {
@@ -256,7 +271,7 @@ impl Fold {
     fn differences(&self, is: &Believed, should: &Believed) -> Vec<(&'static str, String, String)> {
         let mut found = vec![
             ("run_id", is.run_id.to_string(), should.run_id.to_string()),
-            ("value", quoted(&is.value), quoted(&should.value)),
+            ("value", shown(&is.value), shown(&should.value)),
             ("value_id", number(is.value_id), number(should.value_id)),
             ("reason", shown(&is.reason), shown(&should.reason)),
         ];
@@ -286,6 +301,11 @@ impl Fold {
 }
 
 impl PastChange {
+    /// Whether it is a delete after which a read showed no value.
+    const fn is_absent(&self) -> bool {
+        matches!((self.action, self.outcome), (Action::Delete, Outcome::Confirmed))
+    }
+
     /// Returns what its `row_digest` should be.
     pub(super) fn expected_digest(&self, key: Key) -> i64 {
         let (value, previous_value) = (self.value.as_deref(), self.previous_value.as_deref());
@@ -303,8 +323,8 @@ impl Believed {
     /// What the store was last known to hold.
     fn last_known(&self) -> Option<&str> {
         match self.belief {
-            Belief::Confirmed => Some(self.stored_value.as_deref().unwrap_or(&self.value)),
-            Belief::Unconfirmed | Belief::Rejected => self.stored_value.as_deref(),
+            Belief::Confirmed => self.stored_value.as_deref().or(self.value.as_deref()),
+            Belief::Unconfirmed | Belief::Rejected | Belief::Absent => self.stored_value.as_deref(),
         }
     }
 }

@@ -201,7 +201,7 @@ fn change(cells: &mut Cells, run_id: i64) -> Result<PastChange, String> {
 fn entry(cells: &mut Cells, run_id: i64) -> Result<Believed, String> {
     let belief = word(cells, "belief", Belief::from_word)?;
     text(cells, "outcome")?;
-    let value = text(cells, "value")?.unwrap_or_default();
+    let value = text(cells, "value")?;
     let stored_value = text(cells, "stored_value")?;
     let observed_value = text(cells, "observed_value")?;
     let value_id = int(cells, "value_id")?;

@@ -9,19 +9,20 @@ use crate::ledger::Result;
 use crate::ledger::audit::session::Session;
 use crate::ledger::cells::{Cells, Value};
 use crate::ledger::sql::statement;
-use crate::record::RequestOutcome;
+use crate::record::{RequestMethod, RequestOutcome};
 
 /// Each request with its run, its parent, and the changes that name it: how many, and of how many customers.
 const REQUESTS: &str = "
     select q.id, q.run_id, q.parent_id, q.method, q.attempt, q.customers, q.items, q.sent_at, q.answered_at,
         q.http_status, q.store_request_id, q.outcome, q.error, r.id, p.run_id, p.attempt,
-        coalesce(n.items, 0), coalesce(n.customers, 0)
+        coalesce(n.items, 0), coalesce(n.customers, 0), coalesce(n.deletes, 0)
     from requests q
     left join runs r on r.id = q.run_id
     left join requests p on p.id = q.parent_id
     left join (
-        select request_id, count(*) as items, count(distinct customer_id) as customers from changes
-        where request_id is not null group by request_id
+        select request_id, count(*) as items, count(distinct customer_id) as customers,
+            sum(case when action = 'delete' then 1 else 0 end) as deletes
+        from changes where request_id is not null group by request_id
     ) n on n.request_id = q.id
     order by q.run_id, q.id";
 
@@ -55,10 +56,7 @@ struct Request {
 fn request(cells: &mut Cells, id: i64) -> Result<Request, String> {
     let run_id = some_int(cells, "run_id")?;
     let parent_id = int(cells, "parent_id")?;
-    let method = text(cells, "method")?.unwrap_or_default();
-    if method != "PUT" {
-        return Err(format!("its method is {method}, expected PUT"));
-    }
+    let method = word(cells, "method", RequestMethod::from_word)?;
     let attempt = some_int(cells, "attempt")?;
     let (customers, items) = (some_int(cells, "customers")?, some_int(cells, "items")?);
     some_time(cells, "sent_at")?;
@@ -83,6 +81,10 @@ fn request(cells: &mut Cells, id: i64) -> Result<Request, String> {
     }
     outcome_problem(outcome, answered_at.is_some(), status, has_error).map_or(Ok(()), Err)?;
     let (named, named_customers) = (some_int(cells, "changes")?, some_int(cells, "customers")?);
+    let deletes = some_int(cells, "deletes")?;
+    if deletes != if method == RequestMethod::Delete { named } else { 0 } {
+        return Err(format!("its method is {method}, and {deletes} of its {named} changes delete"));
+    }
     Ok(Request { id, run_id, parent_id, customers, items, named, named_customers })
 }
 

@@ -17,8 +17,8 @@ use crate::record::{Counts, INVALID_ROWS_KEPT, RunKind, RunStatus, Trigger};
 const RUNS: &str = "
     select r.id, r.store_id, r.kind, r.trigger, r.status, r.started_at, r.planned_at, r.finished_at,
         r.plan_removed_at, r.scheduled_for, r.message, r.belief_edits,
-        r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.confirmed,
-        r.altered, r.rejected, r.unknown, r.deferred, r.requests,
+        r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.deletes,
+        r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests,
         coalesce(c.planned, 0), coalesce(c.sending, 0), coalesce(c.confirmed, 0), coalesce(c.altered, 0),
         coalesce(c.rejected, 0), coalesce(c.unknown, 0), coalesce(c.deferred, 0), coalesce(q.sent, 0),
         coalesce(b.edits, 0), coalesce(i.invalid, 0), r.place, r.sync_place,
@@ -224,12 +224,16 @@ impl Run {
             let outcomes = counts.confirmed + counts.rejected + counts.unknown + counts.deferred;
             compare("planned (confirmed + rejected + unknown + deferred)", counts.planned, outcomes);
             let rows =
-                counts.no_value + counts.unchanged + counts.still_rejected + counts.invalid + counts.planned;
+                counts.no_value + counts.unchanged + counts.still_rejected + counts.invalid + counts.planned
+                    - counts.deletes;
+            // A rejected delete has no row, or one that is counted in no_value.
+            let without_deletes = counts.source_rows.clamp(rows - counts.still_rejected, rows);
             compare(
-                "source_rows (no_value + unchanged + still_rejected + invalid + planned)",
+                "source_rows (no_value + unchanged + still_rejected + invalid + planned - deletes)",
                 counts.source_rows,
-                rows,
+                without_deletes,
             );
+            compare("deletes", counts.deletes, counts.deletes.clamp(0, counts.planned.max(0)));
             compare("confirmed", counts.confirmed, found.confirmed);
             compare("altered", counts.altered, found.altered);
             compare("rejected", counts.rejected, found.rejected);

@@ -32,7 +32,7 @@ fn entry(run_id: i64, value: &str, belief: Belief) -> Believed {
     Believed {
         run_id,
         belief,
-        value: value.to_owned(),
+        value: Some(value.to_owned()),
         stored_value: None,
         observed_value: None,
         value_id: None,

@@ -45,12 +45,12 @@ pub(super) fn outcomes(
 ) -> Query {
     let (mut value_ids, mut stored_values, mut observed_values) = (Vec::new(), Vec::new(), Vec::new());
     for outcome in outcomes {
-        let (value_id, stored_value, observed_value) = match &outcome.verdict {
-            Verdict::Confirmed { value_id, stored_value } => (*value_id, stored_value.as_deref(), None),
-            Verdict::Unknown { observed_value, .. } => (None, None, observed_value.as_deref()),
-            Verdict::Rejected { .. } | Verdict::Deferred { .. } => (None, None, None),
+        let (stored_value, observed_value) = match &outcome.verdict {
+            Verdict::Confirmed { stored_value, .. } => (stored_value.as_deref(), None),
+            Verdict::Unknown { observed_value, .. } => (None, observed_value.as_deref()),
+            Verdict::Absent { .. } | Verdict::Rejected { .. } | Verdict::Deferred { .. } => (None, None),
         };
-        value_ids.push(value_id);
+        value_ids.push(outcome.verdict.value_id());
         stored_values.push(stored_value.map(text));
         observed_values.push(observed_value.map(text));
     }

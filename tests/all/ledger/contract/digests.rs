@@ -18,6 +18,7 @@ const COUNTS: Counts = Counts {
     invalid: 1,
     orphans: 3,
     planned: 1,
+    deletes: 0,
     confirmed: 0,
     altered: 0,
     rejected: 0,

@@ -91,15 +91,21 @@ pub(crate) async fn a_scan_returns_every_column_that_the_diff_needs(backend: &dy
     scene.send(6, Change { value_id: Some(9), ..change(3, 1, "") }, unknown(Some("ß"))).await;
     send_in_doubt(&scene, 9, change(4, 1, "d"), confirmed()).await;
     send_in_doubt(&scene, 12, change(5, 1, "e"), rejected()).await;
+    scene.send(15, change(6, 1, "f"), confirmed()).await;
+    scene.send(18, delete(6, 1, None), absent()).await;
+    scene.send(21, change(7, 1, "g"), confirmed()).await;
+    send_in_doubt(&scene, 24, delete(7, 1, Some(70)), unknown(Some("g"))).await;
     let (rows, _) = scene.scan(&Filter::default()).await;
     let rows: Vec<_> =
-        rows.iter().map(|(_, value, belief, in_doubt)| (value.as_str(), *belief, *in_doubt)).collect();
+        rows.iter().map(|(_, value, belief, in_doubt)| (value.as_deref(), *belief, *in_doubt)).collect();
     let expected = [
-        ("a ", Belief::Confirmed, false),
-        ("b", Belief::Rejected, false),
-        ("", Belief::Unconfirmed, false),
-        ("d", Belief::Confirmed, true),
-        ("e", Belief::Rejected, true),
+        (Some("a "), Belief::Confirmed, false),
+        (Some("b"), Belief::Rejected, false),
+        (Some(""), Belief::Unconfirmed, false),
+        (Some("d"), Belief::Confirmed, true),
+        (Some("e"), Belief::Rejected, true),
+        (None, Belief::Absent, false),
+        (None, Belief::Unconfirmed, true),
     ];
     assert_eq!(rows, expected);
 
@@ -109,10 +115,15 @@ pub(crate) async fn a_scan_returns_every_column_that_the_diff_needs(backend: &dy
     let unknown = page.row(2);
     assert_eq!((unknown.observed_value, unknown.value_id), (Some("ß"), Some(9)));
     assert_eq!((page.row(3).in_doubt_until, page.row(4).in_doubt_until), (Some(at(69)), Some(at(72))));
+    let deleted = page.row(6);
+    assert_eq!(
+        (deleted.stored_value, deleted.observed_value, deleted.value_id),
+        (Some("g"), Some("g"), Some(70))
+    );
     assert!(pages.next().await.expect("reads").is_none());
     drop((page, pages));
 
-    scene.send(20, change(4, 1, "e"), confirmed()).await;
+    scene.send(30, change(4, 1, "e"), confirmed()).await;
     assert_eq!(scene.entry(Key::new(4, 1)).await.in_doubt_until, None);
 }
 
@@ -132,6 +143,8 @@ pub(crate) async fn the_audit_reads_the_same_entries(backend: &dyn Backend) {
     scene.send(3, change(1, 2, ""), rejected()).await;
     scene.send(6, change(2, 1, "ß"), unknown(Some("SS"))).await;
     send_in_doubt(&scene, 9, change(3, 1, "d"), confirmed()).await;
+    scene.send(12, change(4, 1, "e"), confirmed()).await;
+    scene.send(15, delete(4, 1, None), absent()).await;
     let Some(config) = backend.config() else { return };
 
     // The ledger stays open and locked, as during a run.
@@ -139,7 +152,7 @@ pub(crate) async fn the_audit_reads_the_same_entries(backend: &dyn Backend) {
     let store_id = audit.store_id(&store()).await.expect("reads").expect("is known");
     let entries = audit.entries_of(store_id);
     let some = Filter { customers: [1, 3].into(), attributes: [1].into() };
-    for (filter, count) in [(Filter::default(), 4), (some, 2)] {
+    for (filter, count) in [(Filter::default(), 5), (some, 2)] {
         let expected = rows(&*scene.ledger, &filter).await;
         assert_eq!(expected.len(), count);
         assert_eq!(rows(&entries, &filter).await, expected);

@@ -2,8 +2,8 @@
 
 use attrsync::ledger::{Ledger, LedgerError, NewRun};
 use attrsync::record::{
-    Action, Belief, Change, ChangeOutcome, Counts, Entry, Filter, Key, PlannedChange, RequestOutcome,
-    RunKind, RunStatus, StoreName, Trigger, Verdict,
+    Action, Belief, Change, ChangeOutcome, Counts, Entry, Filter, Key, PlannedChange, RequestMethod,
+    RequestOutcome, RunKind, RunStatus, StoreName, Trigger, Verdict,
 };
 use attrsync::record::{NewRequest, RecordedIntent, RequestEnd};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,10 +45,16 @@ pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change
     }
 }
 
+/// Returns the delete of a value.
+pub(crate) fn delete(customer_id: i64, attribute_id: i64, value_id: Option<i64>) -> Change {
+    Change { action: Action::Delete, value: None, value_id, ..change(customer_id, attribute_id, "") }
+}
+
 /// Returns changes as they are read back if no value is in doubt.
 pub(crate) fn planned(changes: &[Change]) -> Vec<PlannedChange> {
     let planned = |change: &Change| PlannedChange {
         change: change.clone(),
+        is_in_doubt: false,
         in_doubt_value: None,
         observed_value: None,
     };
@@ -74,6 +80,10 @@ pub(crate) fn confirmed() -> Verdict {
 
 pub(crate) fn altered(stored: &str) -> Verdict {
     Verdict::Confirmed { value_id: None, stored_value: Some(stored.to_owned()) }
+}
+
+pub(crate) fn absent() -> Verdict {
+    Verdict::Absent { value_id: None, reason: None }
 }
 
 pub(crate) fn rejected() -> Verdict {
@@ -121,7 +131,9 @@ impl<'a> Scene<'a> {
     /// Opens a run and seals this plan for it.
     pub(crate) async fn planned_run(&self, seconds: i64, changes: Vec<Change>) -> i64 {
         let run = self.open_run(seconds).await;
-        let counts = Counts { planned: i64::try_from(changes.len()).expect("few"), ..Counts::default() };
+        let count = |changes| i64::try_from(changes).expect("few");
+        let deletes = changes.iter().filter(|change| change.action == Action::Delete).count();
+        let counts = Counts { planned: count(changes.len()), deletes: count(deletes), ..Counts::default() };
         self.ledger.save_plan(run, changes, Vec::new()).await.expect("saves the plan");
         self.ledger.seal_plan(run, &counts, None, at(seconds)).await.expect("seals the plan");
         self.counts(run).await;
@@ -136,9 +148,12 @@ impl<'a> Scene<'a> {
         seconds: i64,
         changes: &[Change],
     ) -> Result<RecordedIntent, LedgerError> {
+        let deletes = changes.first().is_some_and(|change| change.action == Action::Delete);
+        let method = if deletes { RequestMethod::Delete } else { RequestMethod::Put };
         let attempt = if parent_id.is_some() { 2 } else { 1 };
         let (at, in_doubt_until) = (at(seconds), at(seconds + 120));
-        self.ledger.record_intent(run, &NewRequest { parent_id, attempt, at, in_doubt_until }, changes).await
+        let request = NewRequest { method, parent_id, attempt, at, in_doubt_until };
+        self.ledger.record_intent(run, &request, changes).await
     }
 
     /// Records the intent of a first attempt, and returns the id of the request.
@@ -190,14 +205,17 @@ impl<'a> Scene<'a> {
     }
 
     /// Scans the entries. Returns key, value, belief and whether the key is in doubt, and the sizes of the pages.
-    pub(crate) async fn scan(&self, filter: &Filter) -> (Vec<(Key, String, Belief, bool)>, Vec<usize>) {
+    pub(crate) async fn scan(
+        &self,
+        filter: &Filter,
+    ) -> (Vec<(Key, Option<String>, Belief, bool)>, Vec<usize>) {
         let mut pages = self.ledger.entries(filter).await.expect("scans");
         let (mut rows, mut sizes) = (Vec::new(), Vec::new());
         while let Some(page) = pages.next().await.expect("a page") {
             sizes.push(page.len());
             rows.extend((0..page.len()).map(|index| {
                 let row = page.row(index);
-                (row.key, row.value.to_owned(), row.belief, row.in_doubt_until.is_some())
+                (row.key, row.value.map(str::to_owned), row.belief, row.in_doubt_until.is_some())
             }));
         }
         (rows, sizes)

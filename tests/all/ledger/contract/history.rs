@@ -13,7 +13,7 @@ use super::backend::Backend;
 use super::fixture::*;
 
 /// The part of an entry that follows from the changes.
-type Believed = (String, Belief, Option<String>, i64, bool);
+type Believed = (Option<String>, Belief, Option<String>, i64, bool);
 
 /// Computes the entries from the runs, changes and belief edits.
 async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
@@ -33,7 +33,10 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
                 }
                 *acknowledged = edit == EditKind::Acknowledge;
                 if !*acknowledged {
-                    (*belief, *why) = (Belief::Unconfirmed, Some(reason.clone()));
+                    *why = Some(reason.clone());
+                    if *belief != Belief::Absent {
+                        *belief = Belief::Unconfirmed;
+                    }
                 }
                 count += 1;
             }
@@ -41,14 +44,14 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
         }
         for change in backend.changes(run.id).await {
             let belief = match change.outcome {
+                Outcome::Confirmed if change.action == Action::Delete => Belief::Absent,
                 Outcome::Confirmed => Belief::Confirmed,
                 Outcome::Rejected => Belief::Rejected,
                 // The change was never sent, so the entry does not change.
                 _ if change.request_id.is_none() => continue,
                 _ => Belief::Unconfirmed,
             };
-            entries
-                .insert(change.key, (change.value.expect("a value"), belief, change.reason, run.id, false));
+            entries.insert(change.key, (change.value, belief, change.reason, run.id, false));
         }
     }
     entries
@@ -78,8 +81,9 @@ impl Dice {
         (self.0 >> 33) % sides
     }
 
-    fn verdict(&mut self) -> Verdict {
+    fn verdict(&mut self, change: &Change) -> Verdict {
         match self.roll(5) {
+            3 | 4 if change.action == Action::Delete => absent(),
             0 => rejected(),
             1 => unknown(None),
             2 => deferred(),
@@ -89,16 +93,20 @@ impl Dice {
     }
 }
 
-/// The change that a plan makes of a key with these entries.
-fn change_after(entries: &[Entry], key: Key, value: &str) -> Change {
+/// The change that a plan makes of a key with these entries. Without a value it deletes, if the store may hold a value.
+fn change_after(entries: &[Entry], key: Key, value: Option<&str>) -> Change {
     let entry = entries.iter().find(|entry| entry.key == key);
     let previous_value = entry.and_then(|entry| match entry.belief {
-        Belief::Confirmed => entry.stored_value.clone().or(Some(entry.value.clone())),
-        Belief::Unconfirmed | Belief::Rejected => entry.stored_value.clone(),
+        Belief::Confirmed => entry.stored_value.clone().or(entry.value.clone()),
+        Belief::Unconfirmed | Belief::Rejected | Belief::Absent => entry.stored_value.clone(),
     });
     let value_id = entry.and_then(|entry| entry.value_id);
     let known = previous_value.is_some() || value_id.is_some();
+    if value.is_none() && entry.is_some_and(|entry| entry.belief != Belief::Absent) {
+        return Change { previous_value, ..delete(key.customer_id, key.attribute_id, value_id) };
+    }
     let action = if known { Action::Update } else { Action::Create };
+    let value = value.unwrap_or("d");
     Change { previous_value, value_id, action, ..change(key.customer_id, key.attribute_id, value) }
 }
 
@@ -127,21 +135,42 @@ pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backen
         let entries = scene.entries().await;
         let plan: Vec<_> = keys
             .iter()
-            .map(|id| change_after(&entries, Key::new(*id, 1), ["a", "b", "c"][dice.roll(3) as usize]))
+            .map(|id| {
+                change_after(
+                    &entries,
+                    Key::new(*id, 1),
+                    [Some("a"), Some("b"), Some("c"), None][dice.roll(4) as usize],
+                )
+            })
             .collect();
         let planned = plan.len() as i64;
-        let counts = Counts { source_rows: planned, planned, ..Counts::default() };
+        let deletes = plan.iter().filter(|change| change.action == Action::Delete).count() as i64;
+        let counts = Counts { source_rows: planned - deletes, planned, deletes, ..Counts::default() };
         scene.ledger.save_plan(run, plan.clone(), Vec::new()).await.expect("saves");
         scene.ledger.seal_plan(run, &counts, None, at(seconds)).await.expect("seals");
 
         let (sent, rest) = plan.split_at(plan.len() / 2);
-        let request = scene.intent(run, seconds, sent).await;
-        let with_outcome = sent.iter().filter(|_| dice.roll(4) > 0).cloned().collect::<Vec<_>>();
-        let verdicts: Vec<_> = with_outcome.iter().map(|_| dice.verdict()).collect();
-        scene.outcome(run, request, seconds, &outcomes(&with_outcome, verdicts)).await;
+        let (mut deleted, upserted): (Vec<Change>, Vec<Change>) =
+            sent.iter().cloned().partition(|change| change.action == Action::Delete);
+        for change in deleted.iter_mut().filter(|_| dice.roll(3) == 0) {
+            // The id was read after the plan was made.
+            change.value_id = Some(100 + seconds);
+        }
+        for sent in [upserted, deleted].iter().filter(|sent| !sent.is_empty()) {
+            let request = scene.intent(run, seconds, sent).await;
+            let with_outcome = sent.iter().filter(|_| dice.roll(4) > 0).cloned().collect::<Vec<_>>();
+            let verdicts: Vec<_> = with_outcome.iter().map(|change| dice.verdict(change)).collect();
+            scene.outcome(run, request, seconds, &outcomes(&with_outcome, verdicts)).await;
+        }
         let unsent: Vec<_> = rest.iter().filter(|_| dice.roll(2) == 0).cloned().collect();
-        let verdicts: Vec<_> =
-            unsent.iter().map(|_| if dice.roll(2) == 0 { rejected() } else { deferred() }).collect();
+        let verdicts: Vec<_> = unsent
+            .iter()
+            .map(|change| match dice.roll(3) {
+                0 if change.action == Action::Delete => absent(),
+                1 => rejected(),
+                _ => deferred(),
+            })
+            .collect();
         scene.unsent(run, seconds, &outcomes(&unsent, verdicts)).await;
         match dice.roll(3) {
             0 => {
@@ -169,10 +198,13 @@ pub(crate) async fn a_value_that_returns_is_sent_again(backend: &dyn Backend) {
     // The response was lost with the process: the store may hold B, and the ledger must not say A.
     let scene = Scene::new(backend).await;
     let entry = scene.entry(key).await;
-    assert_eq!((entry.value.as_str(), entry.belief), ("B", Belief::Unconfirmed));
+    assert_eq!((entry.value.as_deref(), entry.belief), (Some("B"), Belief::Unconfirmed));
     assert_eq!(entry.stored_value.as_deref(), Some("A"));
     scene.send(9, change(1, 1, "A"), confirmed()).await;
     let entry = scene.entry(key).await;
-    assert_eq!((entry.value.as_str(), entry.belief, entry.stored_value), ("A", Belief::Confirmed, None));
+    assert_eq!(
+        (entry.value.as_deref(), entry.belief, entry.stored_value),
+        (Some("A"), Belief::Confirmed, None)
+    );
     assert_eq!(believed(backend).await, fold(backend).await);
 }

@@ -22,7 +22,10 @@ pub(crate) async fn an_intent_is_recorded_before_a_request(backend: &dyn Backend
     let entries = scene.entries().await;
     assert_eq!(entries.len(), 2, "nothing is known of a change without an intent");
     let entry = &entries[1];
-    assert_eq!((entry.value.as_str(), entry.belief, entry.value_id), ("b", Belief::Unconfirmed, Some(7)));
+    assert_eq!(
+        (entry.value.as_deref(), entry.belief, entry.value_id),
+        (Some("b"), Belief::Unconfirmed, Some(7))
+    );
     assert_eq!((entry.run_id, entry.updated_at), (run, at(4)));
     assert_eq!((&entry.stored_value, &entry.observed_value, &entry.reason), (&None, &None, &None));
     assert_eq!(entry.in_doubt_until, Some(at(124)), "until the end of the request's window");
@@ -47,7 +50,7 @@ async fn stored_after(
     let run = scene.planned_run(5, vec![change(customer, 1, last)]).await;
     scene.intent(run, 6, &[change(customer, 1, last)]).await;
     let entry = scene.entry(Key::new(customer, 1)).await;
-    assert_eq!((entry.belief, entry.value.as_str(), entry.reason), (Belief::Unconfirmed, last, None));
+    assert_eq!((entry.belief, entry.value.as_deref(), entry.reason), (Belief::Unconfirmed, Some(last), None));
     entry.stored_value
 }
 

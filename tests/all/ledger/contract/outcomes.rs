@@ -1,7 +1,7 @@
 //! Outcomes: they are recorded after a request, or without one.
 
 use attrsync::record::{
-    Belief, Change, ChangeOutcome, Counts, EditKind, Key, RequestEnd, RequestOutcome, Verdict,
+    Belief, Change, ChangeOutcome, Counts, EditKind, Key, PlanPart, RequestEnd, RequestOutcome, Verdict,
 };
 
 use super::backend::Backend;
@@ -20,7 +20,7 @@ pub(crate) async fn an_unpolled_write_does_not_block_others(backend: &dyn Backen
     let other = async {
         scene.ledger.record_outcome(run, second, &end, &two).await.expect("records");
         scene.ledger.record_unsent(run, &outcomes(&plan[2..], [rejected()]), at(3)).await.expect("records");
-        scene.ledger.planned(run, false, None, 10).await.expect("reads the plan");
+        scene.ledger.planned(run, PlanPart::Upserts, None, 10).await.expect("reads the plan");
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), other)
         .await
@@ -196,12 +196,12 @@ pub(crate) async fn planned_changes_get_an_outcome_without_a_request(backend: &d
         assert_eq!((change.request_id, change.decided_at), (None, Some(at(6))));
     }
     let made = scene.entry(plan[0].key).await;
-    assert_eq!((made.value.as_str(), made.belief, made.run_id), ("a", Belief::Rejected, run));
+    assert_eq!((made.value.as_deref(), made.belief, made.run_id), (Some("a"), Belief::Rejected, run));
     assert_eq!((made.reason.as_deref(), made.updated_at), (Some("no such attribute"), at(6)));
     let rejected = scene.entry(plan[1].key).await;
     assert_eq!(
-        (rejected.value.as_str(), rejected.belief),
-        ("b", Belief::Rejected),
+        (rejected.value.as_deref(), rejected.belief),
+        (Some("b"), Belief::Rejected),
         "is not sent while desired"
     );
     assert_eq!(rejected.stored_value.as_deref(), Some("A"), "the store still has it");
@@ -245,7 +245,7 @@ pub(crate) async fn entries_are_marked_unconfirmed_without_the_fence(backend: &d
     let entries = scene.entries().await;
     assert_eq!(entries.len(), 3, "a key without an entry stays so");
     assert_eq!((entries[0].belief, entries[0].updated_at), (Belief::Unconfirmed, at(20)));
-    assert_eq!((entries[0].value.as_str(), entries[0].run_id), ("a", run));
+    assert_eq!((entries[0].value.as_deref(), entries[0].run_id), (Some("a"), run));
     assert_eq!(entries[1].belief, Belief::Unconfirmed);
     assert_eq!((entries[2].belief, entries[2].updated_at), (Belief::Confirmed, at(7)));
     let edits = backend.belief_edits(run + 3).await;

@@ -1,7 +1,9 @@
 //! The plan: it is saved, sealed, read, discarded, and kept when its run is closed.
 
 use attrsync::ledger::NewRun;
-use attrsync::record::{Action, Change, Counts, InvalidRow, Key, Outcome, PlannedChange, RunStatus, Trigger};
+use attrsync::record::{
+    Action, Change, Counts, InvalidRow, Key, Outcome, PlanPart, PlannedChange, RunStatus, Trigger,
+};
 
 use super::backend::Backend;
 use super::fixture::*;
@@ -45,17 +47,19 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
     assert_eq!(scene.counts(run).await, row.counts);
     assert_eq!(backend.invalid_rows(run).await, [invalid, nothing]);
 
-    let read = scene.ledger.planned(run, false, None, 3).await.expect("reads");
+    let read = scene.ledger.planned(run, PlanPart::Upserts, None, 3).await.expect("reads");
     assert_eq!(read, planned(&plan[..3]));
-    let read = scene.ledger.planned(run, false, Some(plan[2].key), 3).await.expect("reads");
+    let read = scene.ledger.planned(run, PlanPart::Upserts, Some(plan[2].key), 3).await.expect("reads");
     assert_eq!(read, planned(&plan[3..]));
-    assert!(scene.ledger.planned(run, false, Some(plan[3].key), 3).await.expect("reads").is_empty());
-    let read = scene.ledger.planned(run, false, Some(Key::new(1, 5)), 1).await.expect("reads");
+    assert!(
+        scene.ledger.planned(run, PlanPart::Upserts, Some(plan[3].key), 3).await.expect("reads").is_empty()
+    );
+    let read = scene.ledger.planned(run, PlanPart::Upserts, Some(Key::new(1, 5)), 1).await.expect("reads");
     assert_eq!(read, planned(&plan[1..2]), "the key to read after need not be in the plan");
 
     scene.intent(run, 2, &plan[..1]).await;
     scene.unsent(run, 3, &[outcome(plan[2].key, deferred())]).await;
-    let read = scene.ledger.planned(run, false, None, 9).await.expect("reads");
+    let read = scene.ledger.planned(run, PlanPart::Upserts, None, 9).await.expect("reads");
     assert_eq!(read, planned(&[plan[1].clone(), plan[3].clone()]), "only what is still planned");
 }
 
@@ -67,18 +71,27 @@ pub(crate) async fn changes_in_doubt_are_read_separately(backend: &dyn Backend) 
     let other = Change { in_doubt_until: Some(at(90)), ..change(4, 1, "d") };
     let plan = vec![change(1, 1, "a"), same.clone(), change(3, 1, "c"), other.clone()];
     let run = scene.planned_run(5, plan.clone()).await;
-    let read = scene.ledger.planned(run, false, None, 9).await.expect("reads");
+    let read = scene.ledger.planned(run, PlanPart::Upserts, None, 9).await.expect("reads");
     assert_eq!(read, planned(&[plan[0].clone(), plan[2].clone()]));
-    let read = scene.ledger.planned(run, true, None, 9).await.expect("reads");
+    let read = scene.ledger.planned(run, PlanPart::UpsertsInDoubt, None, 9).await.expect("reads");
     let same = PlannedChange {
         change: same,
+        is_in_doubt: true,
         in_doubt_value: Some("b".to_owned()),
         observed_value: Some("B".to_owned()),
     };
     // A value observed for another desired value says nothing about this one.
-    let other = PlannedChange { change: other, in_doubt_value: Some("c".to_owned()), observed_value: None };
+    let other = PlannedChange {
+        change: other,
+        is_in_doubt: true,
+        in_doubt_value: Some("c".to_owned()),
+        observed_value: None,
+    };
     assert_eq!(read, [same.clone(), other.clone()], "with the present values of the entry");
-    assert_eq!(scene.ledger.planned(run, true, Some(same.key()), 9).await.expect("reads"), [other]);
+    assert_eq!(
+        scene.ledger.planned(run, PlanPart::UpsertsInDoubt, Some(same.key()), 9).await.expect("reads"),
+        [other]
+    );
 }
 
 pub(crate) async fn a_plan_is_discarded(backend: &dyn Backend) {

@@ -5,7 +5,7 @@ use attrsync::config::LedgerConfig;
 use attrsync::ledger::{Ledger, LedgerError};
 use attrsync::record::{
     Action, Belief, BeliefEdit, Counts, EditKind, Entry, InvalidRow, Key, KeyScope, MissedTimes, Outcome,
-    RequestOutcome, RunKind, RunStatus, StoreName, Trigger, WaitReason, WaitTotal,
+    RequestMethod, RequestOutcome, RunKind, RunStatus, StoreName, Trigger, WaitReason, WaitTotal,
 };
 use attrsync::testing::memory_ledger::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use chrono::{DateTime, Utc};
@@ -70,7 +70,7 @@ impl<D: Database> Backend for Tables<D> {
         let rows = self.of_store("entries", store, "t.customer_id, t.attribute_id").await;
         let entry = |row: &Row| Entry {
             key: row.key(),
-            value: row.text("value"),
+            value: row.maybe_text("value"),
             stored_value: row.maybe_text("stored_value"),
             observed_value: row.maybe_text("observed_value"),
             value_id: row.maybe_int("value_id"),
@@ -147,6 +147,7 @@ impl<D: Database> Backend for Tables<D> {
             id: row.int("id"),
             run_id: row.int("run_id"),
             parent_id: row.maybe_int("parent_id"),
+            method: row.word("method", RequestMethod::from_word),
             attempt: row.small("attempt"),
             customers: row.small("customers"),
             items: row.small("items"),
@@ -273,6 +274,7 @@ impl Row {
             invalid: self.int("invalid"),
             orphans: self.int("orphans"),
             planned: self.int("planned"),
+            deletes: self.int("deletes"),
             confirmed: self.int("confirmed"),
             altered: self.int("altered"),
             rejected: self.int("rejected"),

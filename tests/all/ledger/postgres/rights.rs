@@ -4,6 +4,7 @@ use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::Ledger as _;
 use attrsync::ledger::audit::{AuditLog, Value};
 use attrsync::ledger::postgres::PostgresLedger;
+use attrsync::record::PlanPart;
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::{connect, store};
@@ -82,7 +83,11 @@ async fn the_sql_of_a_superuser_can_only_read() {
     table(&audit, "select lo_create(0)").await.unwrap();
     let (_, left) = table(&audit, "select count(*) from pg_largeobject_metadata").await.unwrap();
     assert_eq!(left, [[Value::Int(0)]]);
-    assert_eq!(ledger.planned(run, false, None, 9).await.unwrap().len(), 1, "the run's session is alive");
+    assert_eq!(
+        ledger.planned(run, PlanPart::Upserts, None, 9).await.unwrap().len(),
+        1,
+        "the run's session is alive"
+    );
 }
 
 #[tokio::test]
