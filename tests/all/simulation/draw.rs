@@ -16,8 +16,10 @@ const READ_FAULTS: [Fault; 6] =
     [Fault::Refused, Fault::Dropped, Fault::Html, Fault::Cut, Fault::Limited, Fault::LimitedBare];
 
 /// The random source of one story, and the settings that were drawn first.
-struct Drawing {
-    rng: fastrand::Rng,
+pub(super) struct Drawing {
+    pub(super) rng: fastrand::Rng,
+    /// The rows of the table, after all edits that were drawn.
+    pub(super) table: BTreeMap<(i64, i64), String>,
     faults: Vec<Fault>,
     /// The probability that a write has one of the faults.
     fault_rate: f64,
@@ -42,17 +44,14 @@ impl Story {
         let faults = faults(&mut rng);
         let (fault_rate, read_fault_rate) = (rate / 5.0 * faults.len() as f64, rate / 4.0);
         let is_disturbed = rng.bool();
-        let mut drawing =
-            Drawing { rng, faults, fault_rate, read_fault_rate, is_disturbed, deleted: Vec::new() };
+        let (table, deleted) = (BTreeMap::new(), Vec::new());
+        let mut drawing = Drawing { rng, table, faults, fault_rate, read_fault_rate, is_disturbed, deleted };
         let mut steps = Vec::new();
-        for _ in 0..drawing.rng.usize(1..6) {
-            for _ in 0..drawing.rng.usize(0..40) {
-                steps.push(drawing.edit());
-            }
-            if drawing.is_disturbed {
-                for _ in 0..drawing.rng.usize(0..4) {
-                    steps.push(drawing.between());
-                }
+        for round in 0..drawing.rng.usize(1..6) {
+            if round > 0 && drawing.rng.u8(0..4) == 0 {
+                steps.extend(drawing.quiet_round());
+            } else {
+                steps.extend(drawing.busy_round());
             }
             steps.push(Step::Sync(Box::new(drawing.sync())));
             if drawing.rng.bool() {
@@ -94,12 +93,30 @@ fn faults(rng: &mut fastrand::Rng) -> Vec<Fault> {
 }
 
 impl Drawing {
+    /// Draws edits of the table, and changes by others.
+    fn busy_round(&mut self) -> Vec<Step> {
+        let mut steps: Vec<Step> = (0..self.rng.usize(0..40)).map(|_| self.edit()).collect();
+        if self.is_disturbed {
+            steps.extend((0..self.rng.usize(0..4)).map(|_| self.between()));
+        }
+        steps
+    }
+
+    /// Returns the step that gives the table a row, or takes it away.
+    pub(super) fn row(&mut self, customer: i64, attribute: i64, value: Option<String>) -> Step {
+        match value.clone() {
+            Some(value) => self.table.insert((customer, attribute), value),
+            None => self.table.remove(&(customer, attribute)),
+        };
+        Step::Row(customer, attribute, value)
+    }
+
     /// Draws an edit of the table, with bad values among the good ones.
     fn edit(&mut self) -> Step {
         let rng = &mut self.rng;
         let (customer, attribute) = (rng.i64(1..=30), rng.i64(1..=4));
         let value = match rng.u8(0..20) {
-            0 => return Step::Row(customer, attribute, None),
+            0 => return self.row(customer, attribute, None),
             1 => format!("!reject{}", rng.u8(0..3)),
             2 if rng.u8(0..4) == 0 => "!poison".to_owned(),
             3 => String::new(),
@@ -108,7 +125,7 @@ impl Drawing {
             6 | 7 => return Step::Twice(customer, attribute),
             _ => rng.u8(0..5).to_string(),
         };
-        Step::Row(customer, attribute, Some(value))
+        self.row(customer, attribute, Some(value))
     }
 
     /// Draws a change that others make at any time. Attribute 3 always stays, because a store without attributes ends
