@@ -1,3 +1,6 @@
+mod audit;
+mod file;
+
 use std::env::VarError;
 use std::path::Path;
 use std::time::Duration;
@@ -260,40 +263,6 @@ fn a_schedule_is_read() {
 }
 
 #[test]
-fn a_syntax_error_shows_its_position_and_not_its_line() {
-    let shown = problems("[store]\nhash = \"abc\"\naccess_token = t0ps3cret\n");
-    assert!(shown.contains("\n  line 3, column "), "{shown}");
-    let shown = problems("[source]\nurl = \"postgres://u:hunter2@h/db\nhash = 1");
-    assert!(shown.contains("\n  line 2, column "), "{shown}");
-    problems("[source]\nurl \"hunter2\"");
-    problems("[source]\nurl = \"a\" hunter2");
-}
-
-#[test]
-fn a_missing_file_has_a_hint() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("sync.toml");
-    let shown = Config::load(&path).expect_err("no file").to_string();
-    assert!(shown.contains("there is no such file; `attrsync init` writes one"), "{shown}");
-    std::fs::write(&path, GOOD).expect("write");
-    let config = Config::load(&path).expect("a file");
-    assert!(matches!(config.ledger, LedgerConfig::Sqlite(at) if at == folder.path().join("ledger.db")));
-}
-
-#[test]
-fn promise_12_what_is_no_file_is_not_read() {
-    for (path, what) in [("/", "a folder"), ("/dev/zero", "a device")] {
-        let shown = Config::load(Path::new(path)).expect_err(path).to_string();
-        assert!(shown.contains(&format!("it is {what}, not a file; name a file with --config")), "{shown}");
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("sync.toml");
-    std::fs::File::create(&path).and_then(|file| file.set_len(1 << 30)).expect("a large file");
-    let shown = Config::load(&path).expect_err("too large").to_string();
-    assert!(shown.contains("more than 1 MiB"), "{shown}");
-}
-
-#[test]
 fn promise_12_a_home_folder_that_only_a_shell_knows_is_told() {
     let shown = problems(&format!("{GOOD}[ledger]\nurl = \"sqlite:~/ledger.db\"\n"));
     assert!(shown.contains("ledger.url: begins with ~") && shown.contains("sqlite:${HOME}/"), "{shown}");
@@ -332,69 +301,6 @@ fn a_store_knows_whether_its_token_is_sent_unencrypted() {
     for (api_url, unencrypted) in [("http://192.168.1.7:8080", true), ("http://127.0.0.1:8080", false)] {
         let config = parse(&format!("{GOOD}api_url = \"{api_url}\"\n")).expect(api_url);
         assert_eq!(config.store.sends_token_unencrypted(), unencrypted, "{api_url}");
-    }
-}
-
-/// Reads the annotated file for a command that reads the ledger only.
-fn audit(text: &str, env: Environment<'_>) -> Result<AuditConfig, ConfigErrors> {
-    AuditConfig::parse(text, Path::new("/etc/shop"), env)
-}
-
-#[test]
-fn reading_the_ledger_needs_neither_the_source_nor_the_token() {
-    let config = audit(ANNOTATED, &nothing).expect("nothing that the ledger needs is missing");
-    assert_eq!(config.store, None);
-    assert!(config.source.expect_err("no address").contains("DATABASE_URL is not set"));
-    let config = audit(ANNOTATED, &|_| Ok(String::new())).expect("an empty variable is as good as none");
-    assert!(config.source.is_err());
-    let hash_only = |name: &str| match name {
-        "BIGCOMMERCE_STORE_HASH" => environment(name),
-        _ => nothing(name),
-    };
-    assert_eq!(audit(ANNOTATED, &hash_only).expect("enough").store.expect("a store").hash, "abc123");
-    assert!(audit(ANNOTATED, &environment).expect("all of it").source.is_ok());
-}
-
-#[test]
-fn reading_the_ledger_excuses_nothing_else() {
-    let ledger = ANNOTATED.replace("\"sqlite:ledger.db\"", "\"${LEDGER_URL}\"");
-    for (text, words) in [
-        (ledger.as_str(), "LEDGER_URL is not set"),
-        (&with("hash = ", "hsah = "), "store.hash"),
-        (&with("\"t0ps3cret\"", "\"\""), "store.access_token"),
-        (&with("\"postgres://", "\"mysql://"), "source.url"),
-    ] {
-        let errors = audit(text, &nothing).expect_err(words).to_string();
-        assert!(errors.contains(words), "{words}: {errors}");
-    }
-}
-
-#[test]
-fn promise_12_a_backslash_in_double_quotes_is_refused_with_the_way_out() {
-    let query = |text: &str| with("table = \"shop.values\"", &format!("query = {text}"));
-    for text in [
-        r#""select 1 where a ~ '\s'""#,
-        r#""select 1 where a ~ '\bgold'""#,
-        r#""select 1 where a ~ '\d'""#,
-        r#""select 1 where a ~ '\x'""#,
-    ] {
-        let shown = problems(&query(text));
-        assert!(shown.contains("single quotes"), "{text}: {shown}");
-    }
-    let shown = problems(&with("\"shop.values\"", r#""\backslash""#));
-    assert!(shown.contains("source.table") && shown.contains("single quotes"), "{shown}");
-    let text = format!("{0}select 1 where a ~ '\\bgold' -- all{0}", "'".repeat(3));
-    assert!(parse(&query(&text)).is_ok());
-}
-
-#[test]
-fn a_key_that_is_written_twice_is_named() {
-    for (text, words) in [
-        ("[push]\nworkers = 1\nworkers = 2\n", "duplicate key workers: write it once"),
-        ("[store]\n[push]\n[store]\n", "duplicate key store: write it once"),
-    ] {
-        let errors = Config::parse(text, Path::new("."), &nothing).expect_err(text);
-        assert!(errors.to_string().contains(words), "{errors}");
     }
 }
 

@@ -9,3 +9,4 @@ mod responses;
 mod size;
 mod slots;
 mod store_changes;
+mod waits;
