@@ -16,22 +16,15 @@ const GATHER: Duration = Duration::from_millis(50);
 /// How many times `debounce` a burst is gathered.
 const BURST_MAX: u32 = 10;
 
-/// The first and the longest pause after a run that failed.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
-
 /// What was notified, and when a run is to make up for it.
 ///
-/// Everything that was notified is waiting, or was returned by [`due`](Self::due) or [`take`](Self::take) for a run. A
-/// run that failed brings it back with [`failed`](Self::failed).
+/// Everything that was notified is waiting, or was returned by [`due`](Self::due) for a run.
 #[derive(Debug, Clone)]
 pub struct Debounce {
     debounce: Duration,
     waiting: Option<Waiting>,
     /// No run is due before this time.
     not_before: Duration,
-    /// The runs that failed in a row.
-    failures: u32,
 }
 
 /// Notifications that no run has been started for.
@@ -48,7 +41,7 @@ impl Debounce {
     /// Nothing is notified yet.
     #[must_use]
     pub const fn new(debounce: Duration) -> Self {
-        Self { debounce, waiting: None, not_before: Duration::ZERO, failures: 0 }
+        Self { debounce, waiting: None, not_before: Duration::ZERO }
     }
 
     /// Takes note of a notification, also while a run is active: that run may have read the rows before.
@@ -80,30 +73,13 @@ impl Debounce {
         Some(gathered.max(self.not_before))
     }
 
-    /// Returns what a run is to make up for, if one is due. The run starts now. Not to be asked while a run of the same
-    /// store is active.
+    /// Returns what a run is to make up for, if one is due. The run is asked for now.
     pub fn due(&mut self, now: Duration) -> Option<Notified> {
-        if self.due_at()? <= now { self.take(now) } else { None }
-    }
-
-    /// Returns everything that is waiting, because a run over the whole source starts now and makes up for it.
-    pub fn take(&mut self, now: Duration) -> Option<Notified> {
-        let waiting = self.waiting.take()?;
-        self.not_before = self.not_before.max(now.saturating_add(self.debounce));
-        Some(waiting.notified)
-    }
-
-    /// Takes note that the run for what was returned has ended, and the source was read.
-    pub const fn succeeded(&mut self) {
-        self.failures = 0;
-    }
-
-    /// Takes back what a run was started for, because it failed. The next run is due after a pause that grows.
-    pub fn failed(&mut self, notified: Notified, now: Duration) {
-        let doubled = RETRY_FIRST.saturating_mul(2_u32.saturating_pow(self.failures.min(30)));
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = self.not_before.max(now.saturating_add(doubled.min(RETRY_MAX)));
-        self.notify(notified, now);
+        if self.due_at()? > now {
+            return None;
+        }
+        self.not_before = now.saturating_add(self.debounce);
+        self.waiting.take().map(|waiting| waiting.notified)
     }
 }
 
@@ -187,56 +163,7 @@ mod tests {
         assert_eq!(debounce.due(SECOND), Some(customers([1])));
     }
 
-    #[test]
-    fn a_run_that_failed_is_repeated_after_growing_pauses() {
-        let mut debounce = debounce(&[(0, customers([1]))]);
-        let (mut now, mut pauses) = (millis(50), Vec::new());
-        for _ in 0..12 {
-            let notified = debounce.due(now).expect("it is due");
-            assert_eq!(notified, customers([1]));
-            debounce.failed(notified, now);
-            let due_at = debounce.due_at().expect("it waits");
-            pauses.push((due_at - now).as_secs());
-            now = due_at;
-        }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        debounce.notify(customers([2]), now);
-        let both = debounce.take(now).expect("both wait");
-        assert_eq!(both, customers([1, 2]));
-        debounce.succeeded();
-        debounce.notify(customers([3]), now + 400 * SECOND);
-        assert_eq!(debounce.due_at(), Some(now + 400 * SECOND + GATHER));
-    }
-
-    #[test]
-    fn a_run_over_the_whole_source_makes_up_for_what_waits() {
-        let mut debounce = debounce(&[(0, customers([1])), (10, customers([2]))]);
-        assert_eq!(debounce.take(millis(20)), Some(customers([1, 2])));
-        assert_eq!((debounce.take(millis(21)), debounce.due(10 * SECOND)), (None, None));
-    }
-
-    /// Something that happens to a store, after a pause.
-    #[derive(Debug, Clone)]
-    enum Step {
-        Notify(Notified),
-        EndRun { fails: bool },
-        StartWholeRun,
-    }
-
-    fn step() -> impl Strategy<Value = (u64, Step)> {
-        let notified = prop_oneof![
-            8 => proptest::collection::btree_set(1_i64..3_000, 0..400).prop_map(Notified::Customers),
-            1 => Just(Notified::Everything),
-        ];
-        let step = prop_oneof![
-            5 => notified.prop_map(Step::Notify),
-            3 => any::<bool>().prop_map(|fails| Step::EndRun { fails }),
-            1 => Just(Step::StartWholeRun),
-        ];
-        (0_u64..3_000, step)
-    }
-
-    /// Which customers still have to be read: all, or these.
+    /// Whether a run for what was notified reads this customer.
     fn covers(notified: &Notified, customer: i64) -> bool {
         match notified {
             Notified::Everything => true,
@@ -244,55 +171,35 @@ mod tests {
         }
     }
 
+    fn notified() -> impl Strategy<Value = Notified> {
+        prop_oneof![
+            8 => proptest::collection::btree_set(1_i64..3_000, 0..400).prop_map(Notified::Customers),
+            1 => Just(Notified::Everything),
+        ]
+    }
+
     proptest! {
-        /// Whatever is notified, a run that starts afterwards and succeeds makes up for it.
+        /// Whatever is notified, a run that is asked for afterwards makes up for it.
         #[test]
-        fn nothing_that_was_notified_is_lost(steps in proptest::collection::vec(step(), 0..60)) {
+        fn nothing_that_was_notified_is_lost(
+            notifications in proptest::collection::vec((0_u64..3_000, notified()), 0..60),
+        ) {
             let mut debounce = Debounce::new(SECOND);
             let mut now = Duration::ZERO;
-            let mut running: Option<Notified> = None;
-            // What no successful run has made up for.
+            // What no run was asked for yet.
             let (mut open, mut all_open) = (BTreeSet::new(), false);
-            let mut in_run = (BTreeSet::new(), false);
-            let end = |steps: Vec<(u64, Step)>| {
-                let ends = [(0, Step::EndRun { fails: false }), (600_000, Step::EndRun { fails: false })];
-                steps.into_iter().chain(ends).chain([(600_000, Step::EndRun { fails: false })])
-            };
-            for (pause, step) in end(steps) {
+            for (pause, notified) in notifications.into_iter().chain([(600_000, Notified::NOTHING)]) {
                 now += millis(pause);
-                if running.is_none() && let Some(notified) = debounce.due(now) {
-                    in_run = (std::mem::take(&mut open), std::mem::take(&mut all_open));
-                    running = Some(notified);
+                if let Some(run) = debounce.due(now) {
+                    prop_assert!(open.iter().all(|customer| covers(&run, *customer)));
+                    prop_assert!(!all_open || run == Notified::Everything);
+                    (open, all_open) = (BTreeSet::new(), false);
                 }
-                match step {
-                    Step::Notify(notified) => {
-                        match &notified {
-                            Notified::Everything => all_open = true,
-                            Notified::Customers(customers) => open.extend(customers.iter().copied()),
-                        }
-                        debounce.notify(notified, now);
-                    }
-                    Step::StartWholeRun if running.is_none() => {
-                        if let Some(notified) = debounce.take(now) {
-                            in_run = (std::mem::take(&mut open), std::mem::take(&mut all_open));
-                            running = Some(notified);
-                        }
-                    }
-                    Step::StartWholeRun => {}
-                    Step::EndRun { fails } => {
-                        let Some(notified) = running.take() else { continue };
-                        let (customers, all) = std::mem::take(&mut in_run);
-                        prop_assert!(customers.iter().all(|customer| covers(&notified, *customer)));
-                        prop_assert!(!all || notified == Notified::Everything);
-                        if fails {
-                            debounce.failed(notified, now);
-                            open.extend(customers);
-                            all_open |= all;
-                        } else {
-                            debounce.succeeded();
-                        }
-                    }
+                match &notified {
+                    Notified::Everything => all_open = true,
+                    Notified::Customers(customers) => open.extend(customers.iter().copied()),
                 }
+                debounce.notify(notified, now);
             }
             prop_assert!(open.is_empty() && !all_open, "{open:?} {all_open} in {debounce:?}");
         }
