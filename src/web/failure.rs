@@ -4,9 +4,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
+use super::format::with_commands;
 use super::layout::{Page, page};
 use super::ledgers::reason;
 use crate::ledger::LedgerError;
+use crate::one_line::one_line;
 
 /// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +40,7 @@ impl IntoResponse for PageError {
         let is_ledger = status == StatusCode::SERVICE_UNAVAILABLE;
         let content = html! {
             h1 { (title) }
-            p.problem { (text) }
+            p.problem { (with_commands(&one_line(&text))) }
             @if is_ledger {
                 p { "Runs need the same ledger: " code { "attrsync check" } " says what is wrong with it. This page tries again by itself." }
             }

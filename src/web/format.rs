@@ -89,6 +89,15 @@ pub(super) fn words(text: &str) -> Markup {
     html! { span.words { (one_line(text)) } }
 }
 
+/// A text in which commands are between backquotes.
+pub(super) fn with_commands(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 /// A reason, or a dash for none.
 pub(super) fn reason(reason: Option<&str>) -> Markup {
     html! {

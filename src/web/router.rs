@@ -11,7 +11,7 @@ use super::access::Access;
 use super::admission::admit;
 use super::failure::PageError;
 use super::ledgers::{AuditOpener, Ledgers};
-use super::pages::{customer, invalid, overview, rejected, run, runs};
+use super::pages::{customer, invalid, overview, rejected, request_list, run, runs};
 use super::site::{MetricsText, Site};
 use super::syncs::Syncs;
 use super::{assets, csv, login, probes, trigger};
@@ -33,6 +33,7 @@ pub fn router(syncs: Arc<dyn Syncs>, open: AuditOpener, metrics: MetricsText, ac
         .route("/syncs/{name}", get(runs::show))
         .route("/syncs/{name}/runs", post(trigger::trigger))
         .route("/syncs/{name}/runs/{id}", get(run::show))
+        .route("/syncs/{name}/runs/{id}/requests", get(request_list::show))
         .route("/syncs/{name}/rejected", get(rejected::show))
         .route("/syncs/{name}/rejected.csv", get(csv::rejected))
         .route("/syncs/{name}/invalid", get(invalid::show))

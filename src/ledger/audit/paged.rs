@@ -68,6 +68,21 @@ impl AuditLog {
         .await
     }
 
+    /// The requests of a run after one of them, the oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn requests_after(&self, run_id: i64, after: i64, limit: i64) -> Result<Vec<RequestRow>> {
+        let sql = "select id, run_id, parent_id, method, attempt, customers, items, sent_at, answered_at, http_status,
+                store_request_id, outcome, error
+            from requests where run_id = $1 and id > $2 order by id limit $3";
+        self.query(sql, [run_id, after, limit].map(Param::from).to_vec(), |row| {
+            let id = row.int()?;
+            request_row(id, row)
+        })
+        .await
+    }
+
     /// The newest sync of a store whose plan was complete; its invalid rows are those of today.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::attention::{Attention, Standing, State};
 use crate::ledger::LedgerError;
 use crate::ledger::audit::AuditLog;
 use crate::one_line::one_line;
-use crate::web::format::{Level, labelled, segment, words};
+use crate::web::format::{Level, labelled, segment, with_commands, words};
 use crate::web::syncs::SyncInfo;
 
 /// The worst of what a sync needs a person for.
@@ -89,13 +89,4 @@ fn sentence(need: &Attention) -> String {
     let text = need.to_string();
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// A text in which `commands` are between backquotes.
-fn with_commands(text: &str) -> Markup {
-    html! {
-        @for (index, part) in text.split('`').enumerate() {
-            @if index % 2 == 1 { code { (part) } } @else { (part) }
-        }
-    }
 }

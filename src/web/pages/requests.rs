@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
+use super::request_list;
 use super::table::{Kind, table};
 use crate::ledger::audit::{RequestRow, ResponseGroup};
 use crate::record::WaitTotal;
-use crate::web::format::{duration, moment, number, reason, state};
+use crate::web::format::{duration, number, state};
 
 /// How long a run waited, by reason.
 pub(super) fn waits(waits: &[WaitTotal]) -> Markup {
@@ -24,9 +25,8 @@ pub(super) fn waits(waits: &[WaitTotal]) -> Markup {
     }
 }
 
-/// The requests of a run by response, and the newest of those that failed.
-pub(super) fn requests(responses: &[ResponseGroup], failed: &[RequestRow]) -> Markup {
-    let status = |status: Option<i64>| html! { @match status { Some(status) => (status), None => span.none { "no response" } } };
+/// The requests of a run by response, and the newest of those that failed. All of them are at the address `all`.
+pub(super) fn requests(responses: &[ResponseGroup], failed: &[RequestRow], all: &str) -> Markup {
     let columns = [
         ("Outcome", Kind::Text),
         ("Status", Kind::Text),
@@ -36,32 +36,9 @@ pub(super) fn requests(responses: &[ResponseGroup], failed: &[RequestRow]) -> Ma
     let row = |group: &ResponseGroup| {
         vec![
             state(&group.outcome),
-            status(group.http_status),
+            request_list::status(group.http_status),
             html! { (number(group.requests)) },
             html! { (number(group.items)) },
-        ]
-    };
-    let failed_columns = [
-        ("Request", Kind::Text),
-        ("Outcome", Kind::Text),
-        ("Status", Kind::Text),
-        ("Sent", Kind::Text),
-        ("Took", Kind::Number),
-        ("Attempt", Kind::Number),
-        ("Values", Kind::Number),
-        ("Error", Kind::Text),
-    ];
-    let failed_row = |request: &RequestRow| {
-        let took = request.answered_at.map(|at| (at - request.sent_at).num_milliseconds());
-        vec![
-            html! { (request.id) },
-            state(&request.outcome),
-            status(request.http_status),
-            moment(request.sent_at),
-            html! { @if let Some(took) = took { (duration(took)) } },
-            html! { (number(request.attempt)) },
-            html! { (number(request.items)) },
-            html! { @if let Some(error) = &request.error { (reason(Some(error))) } },
         ]
     };
     html! {
@@ -71,8 +48,9 @@ pub(super) fn requests(responses: &[ResponseGroup], failed: &[RequestRow]) -> Ma
                 (table("Requests by response", &columns, &responses.iter().map(row).collect::<Vec<_>>()))
                 @if !failed.is_empty() {
                     h3 { "Newest requests that the store did not accept" }
-                    (table("Newest requests that the store did not accept", &failed_columns, &failed.iter().map(failed_row).collect::<Vec<_>>()))
+                    (request_list::list("Newest requests that the store did not accept", failed))
                 }
+                p { a href=(all) { "All requests" } }
             }
         }
     }

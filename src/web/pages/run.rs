@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::groups::{self, Counted};
+use super::opened_run::open;
 use super::plan;
 use super::progress::progress;
 use super::requests;
@@ -18,7 +19,7 @@ use crate::ledger::audit::{
 };
 use crate::record::WaitTotal;
 use crate::web::failure::PageError;
-use crate::web::format::{counted, duration, number, reason, state, when, words};
+use crate::web::format::{counted, duration, number, reason, segment, state, when, words};
 use crate::web::layout::{Page, Tab, page};
 use crate::web::site::Site;
 
@@ -62,15 +63,13 @@ pub(crate) async fn show(
 ) -> Result<Markup, PageError> {
     let now = Utc::now();
     let sync = site.sync(&name)?;
-    let id: i64 = id.parse().map_err(|_| PageError::NotFound("The id of a run is a number.".to_owned()))?;
-    let missing = || PageError::NotFound(format!("{name} has no run {id}."));
-    let session = site.ledgers.session(&sync).await.map_err(PageError::Unreadable)?.ok_or_else(missing)?;
-    let run = session.audit().run(id).await?.filter(|run| Some(run.store_id) == session.store_id);
-    let run = run.ok_or_else(missing)?;
+    let (session, run) = open(&site, &name, &id).await?;
     let names = session.attribute_names().await?;
     let shown = Shown::read(session.audit(), run).await?;
     session.keep();
+    let id = shown.run.id;
     let live = sync.running.as_ref().filter(|live| live.run_id == Some(id));
+    let requests = format!("/syncs/{}/runs/{id}/requests", segment(&name));
     let content = html! {
         (head(&shown.run, now))
         (progress(&shown.run, live))
@@ -78,7 +77,7 @@ pub(crate) async fn show(
         (failures(&name, &shown, now))
         (plan::by_attribute(&shown.run, &shown.plan, &names))
         (requests::waits(&shown.waits))
-        (requests::requests(&shown.responses, &shown.failed))
+        (requests::requests(&shown.responses, &shown.failed, &requests))
         (edits(&name, &shown.edits, &names))
     };
     let is_live = shown.run.finished_at.is_none() && shown.run.status != "interrupted";

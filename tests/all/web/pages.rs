@@ -69,6 +69,7 @@ async fn every_link_leads_to_a_page_that_keeps_the_rules(filled: Filled) {
         SYNC_PATH.to_owned(),
         run(filled.closed),
         run(filled.active),
+        format!("{}/requests", run(filled.closed)),
         format!("{SYNC_PATH}/rejected"),
         format!("{SYNC_PATH}/rejected?like=2.1"),
         format!("{SYNC_PATH}/rejected.csv"),
@@ -79,6 +80,10 @@ async fn every_link_leads_to_a_page_that_keeps_the_rules(filled: Filled) {
     }
     let closed = main_text(&site, &run(filled.closed)).await;
     has(&closed, &["partial", HOSTILE, "422", "Plan by attribute", "Not confirmed", "Invalid rows"]);
+    let requests = main_text(&site, &format!("{}/requests", run(filled.closed))).await;
+    has(&requests, &["Requests of run", "refused", "422", HOSTILE]);
+    let none = main_text(&site, &format!("{}/requests?after=9999", run(filled.closed))).await;
+    has(&none, &["There are none after this one", "First 100"]);
     let invalid = main_text(&site, &format!("{SYNC_PATH}/invalid")).await;
     has(&invalid, &["2 rows that it could not send", "the row has no customer id", HOSTILE]);
 }

@@ -29,6 +29,8 @@ async fn a_ledger_that_cannot_be_read_is_said_and_found_again() {
             "{}",
             response.body
         );
+        // A command is set in another type, without its backquotes.
+        assert!(!response.body.contains('`'), "{}", response.body);
         Document::parse(&response.body).check(page);
     }
     let ready = get(unreadable.address, "/readyz").await;
