@@ -100,8 +100,8 @@ impl Metrics {
                 self.counters.changes(sync, "rejected", counts.rejected - run.counts.rejected);
                 run.counts = *counts;
             }
-            Progress::Pushing(Notice::RequestEnded { class, took, .. }) => {
-                self.counters.request_ended(sync, class, *took);
+            Progress::Pushing(Notice::RequestEnded(request)) => {
+                self.counters.request_ended(sync, request.class, request.took);
             }
             Progress::Pushing(_) => {}
             Progress::Allowed(allowance) => run.quota_left = Some(allowance.now),

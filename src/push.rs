@@ -31,7 +31,7 @@ use self::batch::{Batch, Intent, ReadBack, Recording};
 use self::deleted::Deleted;
 pub use self::deleted::Subject;
 pub use self::end::End;
-pub use self::event::{Action, Event, Notice, Now, Wait};
+pub use self::event::{Action, EndedRequest, Event, Notice, Now, Wait};
 pub use self::extra::ExtraRequests;
 use self::pace::Pace;
 use self::plan_queue::PlanQueue;

@@ -17,7 +17,9 @@ use crate::config::PushConfig;
 use crate::destination::{Destination, Item, Response};
 use crate::failpoint;
 use crate::ledger::LedgerError;
-use crate::push::{Action, End, Event, ExtraRequests, INTENT_VALID, Notice, Now, Push, Start, Wait};
+use crate::push::{
+    Action, End, EndedRequest, Event, ExtraRequests, INTENT_VALID, Notice, Now, Push, Start, Wait,
+};
 use crate::record::{Counts, Key, WaitReason};
 use crate::waits::WaitGuard;
 
@@ -208,7 +210,7 @@ impl<'a> Shell<'a> {
                 };
                 self.waiting = wait.as_ref().map(begin);
             }
-            Notice::RequestEnded { request_id, values, response, took, .. } => {
+            Notice::RequestEnded(EndedRequest { request_id, values, response, took, .. }) => {
                 tracing::debug!(
                     run = self.run_id,
                     request = request_id,

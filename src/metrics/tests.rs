@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta};
 use super::*;
 use crate::attention::{Attention, PastRun};
 use crate::destination::Allowance;
-use crate::record::RunStatus;
+use crate::push::EndedRequest;
+use crate::record::{RequestMethod, RunStatus};
 
 /// The value of each series: `name{labels}`.
 type Samples = BTreeMap<String, f64>;
@@ -43,13 +44,16 @@ fn at(seconds: i64) -> DateTime<chrono::Utc> {
 }
 
 fn ended(class: &'static str, millis: u64) -> Progress {
-    Progress::Pushing(Notice::RequestEnded {
+    Progress::Pushing(Notice::RequestEnded(EndedRequest {
         request_id: 1,
+        method: RequestMethod::Put,
+        first_request_id: 1,
+        attempt: 1,
         values: 10,
         response: String::new(),
         class,
         took: Duration::from_millis(millis),
-    })
+    }))
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,8 @@ use crate::retry::bisection::Bisection;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) changes: Vec<PlannedChange>,
+    /// The first request of these changes that was sent, also as a part of a larger batch.
+    pub(super) first_request: Option<i64>,
     /// The last request with an intent for these changes. `None`: they are still `planned`.
     pub(super) last_request: Option<i64>,
     /// Requests so far, refused or failed.
@@ -112,6 +114,7 @@ impl Batch {
     pub(super) const fn new(changes: Vec<PlannedChange>, max_in_doubt: u32) -> Self {
         Self {
             changes,
+            first_request: None,
             last_request: None,
             attempts: 0,
             was_sent: false,
@@ -133,6 +136,7 @@ impl Batch {
     /// Returns a batch of some changes of this one, to be sent in its place.
     pub(super) fn part(&self, changes: Vec<PlannedChange>, max_in_doubt: u32) -> Self {
         Self {
+            first_request: self.first_request,
             last_request: self.last_request,
             in_doubt_until: self.in_doubt_until,
             accepted_before: self.accepted_before,

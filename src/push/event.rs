@@ -8,7 +8,7 @@ use super::{End, Subject};
 use crate::destination::{Echo, ReadError, Response};
 use crate::record::{
     Change, ChangeOutcome, Counts, Key, NewRequest, PlanPart, PlannedChange, RecordedIntent, RequestEnd,
-    RequestSizes, WaitReason,
+    RequestMethod, RequestSizes, WaitReason,
 };
 
 /// The time of an event.
@@ -155,18 +155,7 @@ pub enum Notice {
     /// The run's counts changed.
     Counted(Counts),
     /// A request ended.
-    RequestEnded {
-        /// The request.
-        request_id: i64,
-        /// How many values it carried.
-        values: usize,
-        /// The status of the response, or why there was none. Holds no values.
-        response: String,
-        /// The class of the response: one of [`RESPONSE_CLASSES`](crate::destination::RESPONSE_CLASSES).
-        class: &'static str,
-        /// The time from sending to the end of the response.
-        took: Duration,
-    },
+    RequestEnded(EndedRequest),
     /// The store rejected a value.
     Rejected(Key),
     /// The store accepts fewer values in a request than it was sent.
@@ -175,6 +164,28 @@ pub enum Notice {
     Waiting(Option<Wait>),
     /// It could not be checked whether a customer or an attribute still exists.
     CheckFailed(ReadError),
+}
+
+/// A request that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedRequest {
+    /// The request.
+    pub request_id: i64,
+    /// Whether it wrote values or deleted them.
+    pub method: RequestMethod,
+    /// The first request of the batch that its changes were filled into. It is the request itself, unless this one
+    /// repeats or divides another.
+    pub first_request_id: i64,
+    /// Which attempt at these changes it was, from 1.
+    pub attempt: u32,
+    /// How many values it carried.
+    pub values: usize,
+    /// The status of the response, or why there was none. Holds no values.
+    pub response: String,
+    /// The class of the response: one of [`RESPONSE_CLASSES`](crate::destination::RESPONSE_CLASSES).
+    pub class: &'static str,
+    /// The time from sending to the end of the response.
+    pub took: Duration,
 }
 
 /// Why a push makes no request now, and until when.

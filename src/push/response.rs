@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::batch::{Batch, Intent, ReadBack};
 use super::commit::{PAUSED, STOPPED};
-use super::{Action, End, Notice, Now, Push};
+use super::{Action, End, EndedRequest, Notice, Now, Push};
 use crate::destination::{ReadError, Response};
 use crate::record::{Key, PlannedChange, RequestEnd, RequestOutcome, Verdict, WaitReason};
 use crate::retry::bisection::{Bisection, Step};
@@ -30,13 +30,16 @@ impl Push {
         };
         let Intent { mut batch, in_doubt_until, .. } = self.in_flight.remove(index);
         let values = batch.changes.len();
-        actions.push(Action::Notify(Notice::RequestEnded {
+        actions.push(Action::Notify(Notice::RequestEnded(EndedRequest {
             request_id,
+            method: batch.method(),
+            first_request_id: *batch.first_request.get_or_insert(request_id),
+            attempt: batch.attempts + 1,
             values,
             response: response.brief(),
             class: response.class(),
             took,
-        }));
+        })));
         let mut meaning = retry::meaning(response, values);
         if let Meaning::TooLarge { by_the_store } = meaning
             && !self.is_too_large(&mut batch, by_the_store, now)
