@@ -2,7 +2,7 @@
 //!
 //! The modules in reading order: [`record`] holds the nouns, [`schedule`] knows when syncs start, [`plan`] compares, [`source`], [`ledger`] and
 //! [`destination`] are the ports with their adapters, [`clock`] is the port to the time of day, [`waits`] knows what a run waits for, [`attention`] tells
-//! what a store needs a person for, [`metrics`] counts for Prometheus, [`notify`] tells people of a change of state, [`retry`] tells what a
+//! what a store needs a person for, [`metrics`] counts for Prometheus, [`traces`] makes spans of runs, [`notify`] tells people of a change of state, [`retry`] tells what a
 //! response means, [`push`] decides what is sent, [`debounce`] gathers notifications of the source, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
 //! simulates a store, [`web`] shows syncs over HTTP, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `database` opens
 //! sessions with Postgres, `worker_thread` runs its readers, `pgcopy` decodes what they read, `error_chain` writes an
@@ -22,6 +22,7 @@ pub mod clock;
 pub mod waits;
 pub mod attention;
 pub mod metrics;
+pub mod traces;
 pub mod notify;
 pub mod record;
 pub mod schedule;

@@ -28,6 +28,7 @@ use super::failure::Failure;
 use super::{signals, wiring};
 use crate::config::ServeConfig;
 use crate::metrics::Metrics;
+use crate::traces::Traces;
 
 /// Events that may wait for the loop of the process.
 const REQUESTS_WAITING_MAX: usize = 1_024;
@@ -123,7 +124,8 @@ async fn serve(
         Failure::caused_by(error)
             .hint("another process listens there, or this user may not: set [serve] address")
     })?;
-    let mut process = Process::new(config.max_concurrent_runs, board, metrics, events);
+    let traces = Arc::new(Traces::start());
+    let mut process = Process::new(config.max_concurrent_runs, board, metrics, traces, events);
     process.configure(syncs);
     let mut systemd = Systemd::new();
     systemd.ready();

@@ -22,7 +22,8 @@ use crate::engine::{self, Options, Ports, Progress, Report};
 use crate::ledger::LedgerError;
 use crate::ledger::audit::RunList;
 use crate::notify::Subject;
-use crate::record::{KeyScope, RunStatus, WaitReason};
+use crate::record::{KeyScope, RunKind, RunStatus, WaitReason};
+use crate::traces::{RunTrace, TracedRun, Traces};
 use crate::tries::Tries;
 use crate::waits::Waits;
 
@@ -81,8 +82,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         ));
     };
     let options = args.selection.options();
-    let pushed = push(console, &config, locked, &options, &waits, &display, stop).await;
-    drop(display);
+    let traces = Traces::start();
+    let run = TracedRun { sync: &config.name, kind: RunKind::Sync, trigger: options.trigger, waits: &waits };
+    let observers = Observers { display, trace: traces.run(&run) };
+    let pushed = push(console, &config, locked, &options, &waits, &observers, stop).await;
+    drop(observers);
     console.begin("printing the report");
     let shown = match pushed {
         Ok((report, took)) => show(console, &config, args, &report, took).await,
@@ -90,12 +94,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     };
     let exit = shown.unwrap_or_else(|failure| failure.show(console));
     // Everything else is done by now: what is told of the run delays none of it.
-    console.begin("sending notifications");
+    console.begin("sending notifications and traces");
     if let Some(run_id) = console.opened_run() {
         let subject = Subject { sync: config.name.clone(), store: config.store.name.clone() };
         notifying::after_run(&outbox, &config.ledger, &subject, run_id, 0, SystemClock.now()).await;
     }
-    outbox.drain().await;
+    tokio::join!(outbox.drain(), traces.end());
     Ok(exit)
 }
 
@@ -152,6 +156,12 @@ async fn list_failures(console: &Console, config: &Config, report: &Report) -> R
     Ok(())
 }
 
+/// Those who are told what happens in the run.
+struct Observers {
+    display: ProgressDisplay,
+    trace: RunTrace,
+}
+
 /// Runs a sync under the lock, which ends with it. Returns its report and how long the run took, as `runs` shows it: without
 /// the wait for the lock.
 async fn push(
@@ -160,7 +170,7 @@ async fn push(
     locked: LockedLedger,
     options: &Options,
     waits: &Waits,
-    display: &ProgressDisplay,
+    observers: &Observers,
     stop: watch::Receiver<bool>,
 ) -> Result<(Report, Duration), Failure> {
     if let Some(place) = &locked.created {
@@ -174,7 +184,8 @@ async fn push(
             console.run_opened(run_id);
             opened.get_or_init(Instant::now);
         }
-        display.update(&progress);
+        observers.trace.observe(&progress);
+        observers.display.update(&progress);
     };
     let ports = Ports {
         source: &source,

@@ -29,4 +29,5 @@ mod signals;
 mod sources;
 mod status;
 mod torture;
+mod traces;
 mod world;

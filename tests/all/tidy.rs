@@ -99,6 +99,9 @@ fn each_library_is_used_in_its_modules_only() {
     only_where(&["rusqlite"], |source| source.is_in("ledger"));
     only_where(&["jiff"], |source| source.is_in_any(&["schedule", "config"]));
     only_where(&["reqwest"], |source| source.is_in_any(&["destination", "notify"]));
+    only_where(&["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp"], |source| {
+        source.is_in("traces")
+    });
     only_where(&["clap", "clap_complete", "clap_mangen", "anyhow", "indicatif"], |source| {
         source.is_in("cli") || source.path == "src/main.rs"
     });

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::notify::Outbox;
 use crate::scheduler::{Action, End, Event, Scheduled, Scheduler};
+use crate::traces::Traces;
 
 /// The longest sleep. A clock that was set, or a machine that slept, is noticed after it.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
@@ -39,6 +40,7 @@ pub(super) struct Process {
     stop: watch::Sender<bool>,
     listening: Vec<Listening>,
     metrics: Arc<Metrics>,
+    traces: Arc<Traces>,
     outboxes: BTreeMap<String, Arc<Outbox>>,
     /// For those who listen.
     events: mpsc::Sender<Event>,
@@ -55,6 +57,7 @@ impl Process {
         max_runs: usize,
         board: Arc<Board>,
         metrics: Arc<Metrics>,
+        traces: Arc<Traces>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         Self {
@@ -66,6 +69,7 @@ impl Process {
             stop: watch::Sender::new(false),
             listening: Vec::new(),
             metrics,
+            traces,
             outboxes: BTreeMap::new(),
             events,
         }
@@ -121,11 +125,13 @@ impl Process {
         self.on(Event::Stop);
     }
 
-    /// Waits until what people are to be told is sent, or was tried often enough.
+    /// Waits until what people are to be told is sent, or was tried often enough, and for a few seconds until the traces
+    /// are sent.
     pub(super) async fn drain(&mut self) {
         for outbox in std::mem::take(&mut self.outboxes).into_values().filter_map(Arc::into_inner) {
             outbox.drain().await;
         }
+        self.traces.end().await;
     }
 
     /// Whether nothing runs.
@@ -159,6 +165,7 @@ impl Process {
                     board: self.board.clone(),
                     metrics: self.metrics.clone(),
                     outbox: self.outboxes.get(&name).cloned(),
+                    traces: self.traces.clone(),
                 };
                 let started = start(sync, wish, observers, self.stop.subscribe());
                 let ended = name.clone();

@@ -15,8 +15,9 @@ use crate::engine::{self, Found, Options, Ports, Progress, Report};
 use crate::ledger::LedgerError;
 use crate::metrics::Metrics;
 use crate::notify::{Notification, Outbox, Subject};
-use crate::record::{Claimed, RunStatus, Trigger};
+use crate::record::{Claimed, RunKind, RunStatus, Trigger};
 use crate::scheduler::{End, Wish};
+use crate::traces::{TracedRun, Traces};
 use crate::waits::Waits;
 
 /// Those who are told what happens in a run.
@@ -24,6 +25,7 @@ pub(super) struct Observers {
     pub(super) board: Arc<Board>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) outbox: Option<Arc<Outbox>>,
+    pub(super) traces: Arc<Traces>,
 }
 
 /// Runs what is due of a sync, or else the wish.
@@ -56,7 +58,7 @@ async fn attempt(
     observers: &Observers,
     stop: watch::Receiver<bool>,
 ) -> Result<End, Failure> {
-    let Observers { board, metrics, outbox } = observers;
+    let Observers { board, metrics, outbox, traces } = observers;
     let (config, name) = (&sync.config, &sync.config.name);
     let subject = Subject { sync: name.clone(), store: config.store.name.clone() };
     let waits = Waits::default();
@@ -90,12 +92,15 @@ async fn attempt(
         (scheduled, _) => Options { trigger: Trigger::Schedule, scheduled, ..Options::default() },
     };
     let opened = watch::Sender::new(None);
+    let trace =
+        traces.run(&TracedRun { sync: name, kind: RunKind::Sync, trigger: options.trigger, waits: &waits });
     let progress = |progress: Progress| {
         if let Progress::Opened(run_id) = progress {
             opened.send_replace(Some(run_id));
         }
         board.progress(name, &waits, &progress);
         metrics.observe(name, &progress);
+        trace.observe(&progress);
     };
     metrics.watch(name, &waits);
     let ports = Ports {

@@ -46,6 +46,8 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(String, String)>,
     /// The body. Empty for a request that was reset.
     pub(crate) body: String,
+    /// The same, if it is not text.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Request {
@@ -190,6 +192,7 @@ fn read_rest(stream: &mut TcpStream, request: &mut Request) -> io::Result<()> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     request.body = String::from_utf8_lossy(&body).into_owned();
+    request.bytes = body;
     Ok(())
 }
 
