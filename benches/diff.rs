@@ -300,11 +300,7 @@ async fn fill(rows: u64, path: &Path) -> Bench {
     assert_eq!(filled.expect("filled entries") as u64, rows);
     // What was written so far becomes room for what is to come, as in a server that has run for a while.
     connection.execute("checkpoint").await.expect("a checkpoint");
-    let source = SourceConfig {
-        url: Secret::new(&url),
-        relation: Relation::Table(TABLE.to_owned()),
-        give_up_after: SourceConfig::GIVE_UP_AFTER,
-    };
+    let source = SourceConfig::new(Secret::new(&url), Relation::Table(TABLE.to_owned()));
     let options = SandboxOptions { latency: Duration::ZERO, ..SandboxOptions::default() };
     let model = Arc::new(Mutex::new(Model::new(options)));
     let fresh_path = path.with_file_name("fresh.db");

@@ -154,11 +154,7 @@ impl Destination for Watched {
 }
 
 fn source(url: &str) -> PostgresSource {
-    let config = SourceConfig {
-        url: Secret::new(url),
-        relation: Relation::Table(TABLE.to_owned()),
-        give_up_after: SourceConfig::GIVE_UP_AFTER,
-    };
+    let config = SourceConfig::new(Secret::new(url), Relation::Table(TABLE.to_owned()));
     PostgresSource::new(&config).expect("a source")
 }
 

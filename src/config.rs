@@ -3,6 +3,7 @@
 //! References to the environment are replaced after the file was parsed. No error repeats a text that may be a secret.
 
 mod address;
+mod columns;
 mod file;
 mod interpolate;
 mod known;
@@ -28,6 +29,7 @@ use crate::record::StoreName;
 use crate::schedule::Schedule;
 
 pub(crate) use address::{is_loopback, table_parts};
+pub use columns::SourceColumns;
 pub use problem::{ConfigErrors, Problem};
 
 /// The annotated `sync.toml`: every key with its default.
@@ -124,6 +126,8 @@ pub struct SourceConfig {
     pub url: Secret,
     /// The table or query that is read.
     pub relation: Relation,
+    /// The columns of the relation.
+    pub columns: SourceColumns,
     /// How long to try again while the database cannot be read.
     pub give_up_after: Duration,
 }
@@ -131,6 +135,12 @@ pub struct SourceConfig {
 impl SourceConfig {
     /// The default of `give_up_after`.
     pub const GIVE_UP_AFTER: Duration = Duration::from_secs(10 * 60);
+
+    /// A source with the default of every other key.
+    #[must_use]
+    pub fn new(url: Secret, relation: Relation) -> Self {
+        Self { url, relation, columns: SourceColumns::default(), give_up_after: Self::GIVE_UP_AFTER }
+    }
 }
 
 /// The relation that holds the desired values.
@@ -138,7 +148,7 @@ impl SourceConfig {
 pub enum Relation {
     /// A table or view, optionally with its schema: `shop.values`.
     Table(String),
-    /// A query with the columns customer_id, attribute_id and value, without a trailing semicolon.
+    /// A query, without a trailing semicolon.
     Query(String),
 }
 

@@ -54,7 +54,7 @@ fn triggers(context: &Context) -> Result<Exit, Failure> {
     let AuditConfig { source, on_change, .. } = wiring::audit_config(&context.config)?;
     let source = source.map_err(Failure::usage)?;
     let channel = on_change.as_ref().map_or(OnChange::CHANNEL, |on_change| &on_change.channel);
-    context.console.out(&trigger::sql(&source.relation, channel)?)?;
+    context.console.out(&trigger::sql(&source, channel)?)?;
     Ok(Exit::Done)
 }
 

@@ -6,9 +6,10 @@ use super::problem::Problem;
 use super::section::kind;
 
 /// All sections with their keys, in the order of the shipped file. The keys above all sections have the section "".
-pub(super) const KNOWN: [(&str, &[&str]); 9] = [
+pub(super) const KNOWN: &[(&str, &[&str])] = &[
     ("", &["name"]),
     ("source", &["url", "table", "query", "give_up_after"]),
+    ("source.columns", &["customer_id", "attribute", "value"]),
     ("store", &["hash", "access_token", "api_url"]),
     ("ledger", &["url"]),
     (
@@ -36,22 +37,37 @@ pub(super) const KNOWN: [(&str, &[&str]); 9] = [
 pub(super) fn unknown_keys(file: &Table) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (section, value) in file.iter().filter(|(key, _)| !is_above_sections(key)) {
-        let known = KNOWN.iter().find(|(name, _)| name == section);
-        match (known, value) {
-            (Some((_, keys)), Value::Table(table)) => {
-                let unknown = table.keys().filter(|key| !keys.contains(&key.as_str()));
-                problems.extend(unknown.map(|key| unknown_key(section, key, keys)));
-            }
-            (Some(_), other) => {
-                let problem = format!("is {}", kind(other));
-                problems
-                    .push(Problem::new(section, problem).hint(format!("it must be a section: [{section}]")));
-            }
-            (None, Value::Table(_)) => problems.push(unknown_section(section)),
-            (None, _) => problems.push(outside_section(section)),
+        // A dot in the name itself would make it look like a section within another.
+        match (is_section(section) && !section.contains('.'), value) {
+            (true, value) => problems.extend(unknown_in(section, value)),
+            (false, Value::Table(_)) => problems.push(unknown_section(section)),
+            (false, _) => problems.push(outside_section(section)),
         }
     }
     problems
+}
+
+fn is_section(name: &str) -> bool {
+    KNOWN.iter().any(|(section, _)| *section == name)
+}
+
+/// Returns a problem for every unknown key of a section, and of the sections within it.
+fn unknown_in(section: &str, value: &Value) -> Vec<Problem> {
+    let Value::Table(table) = value else {
+        let problem = format!("is {}", kind(value));
+        return vec![Problem::new(section, problem).hint(format!("it must be a section: [{section}]"))];
+    };
+    let known = KNOWN.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| *keys);
+    let problems = table.iter().flat_map(|(key, value)| {
+        let within = format!("{section}.{key}");
+        match value {
+            _ if is_section(&within) => unknown_in(&within, value),
+            _ if known.contains(&key.as_str()) => Vec::new(),
+            Value::Table(_) => vec![unknown_section(&within)],
+            _ => vec![unknown_key(section, key, known)],
+        }
+    });
+    problems.collect()
 }
 
 /// Whether it is a key that stands above all sections.
@@ -109,7 +125,7 @@ mod tests {
 
     #[test]
     fn only_a_misspelling_is_recognised() {
-        let keys = KNOWN[4].1;
+        let keys = KNOWN.iter().find(|(name, _)| *name == "push").expect("a section").1;
         let near = |text| nearest(text, keys.iter().copied());
         assert_eq!(near("worker"), Some("workers"));
         assert_eq!(near("Workers"), Some("workers"));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::Table;
 
 use super::address::{self, Flaw};
+use super::columns;
 use super::file;
 use super::known::unknown_keys;
 use super::notify;
@@ -214,7 +215,8 @@ fn read_source(section: &mut Section<'_>) -> Option<SourceConfig> {
     };
     let give_up_after =
         section.duration("give_up_after", Duration::ZERO..=DAY).unwrap_or(SourceConfig::GIVE_UP_AFTER);
-    Some(SourceConfig { url: url?, relation: relation?, give_up_after })
+    let columns = columns::read(section.called("source.columns"));
+    Some(SourceConfig { url: url?, relation: relation?, columns: columns?, give_up_after })
 }
 
 fn read_table(text: &str) -> Result<Relation, Flaw> {

@@ -194,10 +194,13 @@ impl<'a> Section<'a> {
     }
 
     fn value(&self, key: &str) -> Option<&'a Value> {
-        match self.name {
-            "" => self.file.get(key),
-            name => self.file.get(name)?.as_table()?.get(key),
-        }
+        self.table()?.get(key)
+    }
+
+    /// The section in the file: `[a.b]` is the table b of the table a.
+    fn table(&self) -> Option<&'a Table> {
+        let names = self.name.split('.').filter(|name| !name.is_empty());
+        names.into_iter().try_fold(self.file, |table, name| table.get(name)?.as_table())
     }
 
     /// The key with its section: `push.workers`.

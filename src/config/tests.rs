@@ -1,5 +1,6 @@
 mod audit;
 mod file;
+mod source;
 
 use std::env::VarError;
 use std::path::Path;
@@ -80,8 +81,9 @@ fn the_annotated_file_shows_every_key_with_its_default() {
     let shown: Vec<(&str, Vec<&str>)> = KNOWN
         .iter()
         .map(|(section, _)| {
-            let table = if section.is_empty() { &all } else { all[*section].as_table().expect("a section") };
-            let keys = table.iter().filter(|(_, value)| !section.is_empty() || !value.is_table());
+            let names = section.split('.').filter(|name| !name.is_empty());
+            let table = names.fold(&all, |table, name| table[name].as_table().expect("a section"));
+            let keys = table.iter().filter(|(_, value)| !value.is_table());
             (*section, keys.map(|(key, _)| key.as_str()).collect())
         })
         .collect();

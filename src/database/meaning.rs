@@ -169,7 +169,7 @@ fn specific(purpose: Purpose, code: &str) -> Option<Row> {
             "lacks a column",
             false,
             Whole,
-            "it must have customer_id, attribute_id and value; a query in [source] query can rename others",
+            "correct the name of the column in [source] query; `attrsync check` says which columns are read",
         ),
         "42501" if is_source => (
             "may not be read",

@@ -2,8 +2,10 @@
 //!
 //! All statements use the simple protocol, so that a pooler in transaction mode may be in between.
 
+mod columns;
 mod digest;
 mod failure;
+mod header;
 mod inspect;
 mod listen;
 mod part;
@@ -14,10 +16,10 @@ mod sql;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::PgRow;
 use tokio::sync::mpsc;
 
-use self::failure::{Reading, malformed, unreadable, unusable};
+use self::columns::Columns;
+use self::failure::{Reading, unreadable, unusable};
 pub use self::inspect::{RowCount, SourceShape, Unsampled};
 use self::read::Reader;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -25,7 +27,7 @@ pub(crate) use self::read::push;
 use self::session::{Snapshot, text};
 use self::sql::RowsQuery;
 use super::{Digested, Heard, Source, SourceError, SourcePages};
-use crate::config::{Relation, SourceConfig};
+use crate::config::{Relation, SourceColumns, SourceConfig};
 use crate::database::{Address, CONNECT_TIMEOUT};
 use crate::record::{Filter, SourceDigest, SourcePage, WaitReason};
 use crate::waits::Waits;
@@ -43,6 +45,7 @@ pub struct PostgresSource {
     address: Address,
     relation: String,
     is_query: bool,
+    columns: SourceColumns,
     /// The relation as it is configured, for hints.
     reading: Reading,
     give_up_after: Duration,
@@ -61,6 +64,7 @@ impl PostgresSource {
             address,
             relation: sql::relation(&config.relation)?,
             is_query: matches!(config.relation, Relation::Query(_)),
+            columns: config.columns.clone(),
             reading: Reading::of(&config.relation),
             give_up_after: config.give_up_after,
             waits: Waits::default(),
@@ -97,13 +101,12 @@ impl PostgresSource {
     }
 
     /// Connects, opens the snapshot, and checks the columns' types. Waits for a lock at most so long each time.
-    async fn open(&self, lock_wait: Duration) -> Result<(Snapshot, ColumnTypes), SourceError> {
+    async fn open(&self, lock_wait: Duration) -> Result<(Snapshot, Columns), SourceError> {
         let connecting = self.waits.begin(WaitReason::Source, Some(CONNECT_TIMEOUT), "connecting");
         let mut snapshot = Snapshot::open(&self.address, self.reading.clone(), lock_wait).await?;
         drop(connecting);
-        let found = snapshot.rows(sql::column_types(&self.relation)).await?;
-        let types = ColumnTypes::new(&found)?;
-        Ok((snapshot, types))
+        let columns = self.columns(&mut snapshot).await?;
+        Ok((snapshot, columns))
     }
 
     /// Sends all rows, then closes the snapshot and the session. Stops early once the receiver is dropped.
@@ -113,58 +116,36 @@ impl PostgresSource {
         lock_wait: Duration,
         pages: &mpsc::Sender<SourcePage>,
     ) -> Result<ReadEnd, SourceError> {
-        let (mut snapshot, types) = self.open(lock_wait).await?;
-        let query = self.query(&mut snapshot, &types, filter).await?;
+        let (mut snapshot, columns) = self.open(lock_wait).await?;
+        let query = self.query(&mut snapshot, &columns, filter).await?;
         let row_security = snapshot.row_security(&query.all()).await?;
-        let made_by = self.made_by(&snapshot, &types);
+        let made_by = self.made_by(&snapshot, &columns);
         let rows = Reader::new(snapshot, query, pages).read_all().await?;
         let digest = rows.filter(|_| filter.is_empty()).map(|rows| SourceDigest::new(rows, &made_by));
         Ok(ReadEnd { row_security, digest })
+    }
+
+    /// Looks at the columns.
+    async fn columns(&self, snapshot: &mut Snapshot) -> Result<Columns, SourceError> {
+        let found = match snapshot.try_rows(columns::types(&self.relation, &self.columns)).await? {
+            Ok(found) => found,
+            Err(error) => return Err(self.without_columns(snapshot, error).await?),
+        };
+        Columns::new(&self.columns, &found)
     }
 
     /// Writes the query that reads the rows.
     async fn query(
         &self,
         snapshot: &mut Snapshot,
-        types: &ColumnTypes,
+        columns: &Columns,
         filter: &Filter,
     ) -> Result<RowsQuery, SourceError> {
-        let is_text = matches!(types.value_base(), "text" | "character varying");
-        let small = is_text && !self.is_query && {
+        let small = columns.has_text() && !self.is_query && {
             let found = snapshot.rows(sql::has_small_values(&self.relation)).await?;
             found.first().map(|row| text(row, 0)).transpose()?.as_deref() == Some("true")
         };
-        Ok(RowsQuery::new(&self.relation, sql::value(is_text, small), filter))
-    }
-}
-
-/// The types of the three columns: the declared type and the base type.
-struct ColumnTypes([(String, String); 3]);
-
-impl ColumnTypes {
-    const NAMES: [&'static str; 3] = ["customer_id", "attribute_id", "value"];
-
-    fn new(found: &[PgRow]) -> Result<Self, SourceError> {
-        let types: Vec<(String, String)> =
-            found.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?))).collect::<Result<_, SourceError>>()?;
-        let types: [(String, String); 3] = types.try_into().map_err(|_| malformed("the columns' types"))?;
-        for (name, (declared, base)) in Self::NAMES.iter().zip(&types).take(2) {
-            if !matches!(base.as_str(), "smallint" | "integer" | "bigint") {
-                return Err(unusable(
-                    format!("the source's column {name} is of type {declared}, not a whole number"),
-                    format!("make it bigint, or cast it in [source] query: {name}::bigint as {name}"),
-                ));
-            }
-        }
-        Ok(Self(types))
-    }
-
-    fn value_base(&self) -> &str {
-        &self.0[2].1
-    }
-
-    fn columns(self) -> Vec<(&'static str, String)> {
-        Self::NAMES.into_iter().zip(self.0.map(|(declared, _)| declared)).collect()
+        Ok(RowsQuery::new(columns.rows(&self.relation, small), filter))
     }
 }
 

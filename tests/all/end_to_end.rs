@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod bad_values;
 mod bisection;
+mod columns;
 mod crashes;
 mod digest;
 mod echoes;

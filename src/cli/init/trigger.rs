@@ -1,15 +1,20 @@
 //! The SQL of `attrsync init --trigger`: triggers that notify attrsync of changed customers.
 
 use crate::cli::failure::Failure;
-use crate::config::{Relation, table_parts};
+use crate::config::{Relation, SourceColumns, SourceConfig, table_parts};
 
-/// The triggers' function. A statement that changes no value notifies nothing. Of a statement that changes many rows, the
-/// rows are not looked at. A payload must be shorter than 8,000 bytes.
-const FUNCTION: &str = r#"create or replace function {function}() returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $attrsync$
-declare
+/// Returns the triggers' function. A statement that changes no value notifies nothing. Of a statement that changes many rows,
+/// the rows are not looked at. A payload must be shorter than 8,000 bytes.
+fn function(name: &str, columns: &SourceColumns) -> String {
+    let customer = identifier(&columns.customer_id);
+    let compared = |row: &str| {
+        let values = [&columns.attribute, &columns.value].into_iter();
+        let values = values.map(|column| format!(", {row}.{}::text collate \"C\"", identifier(column)));
+        format!("{row}.{customer}{}", values.collect::<String>())
+    };
+    let (new, old) = (compared("n"), compared("o"));
+    let body = format!(
+        r#"declare
     most constant int := 10000;
     customers text := '';
     changed bigint;
@@ -17,23 +22,23 @@ begin
     if tg_op = 'INSERT' then
         select count(*) into changed from (select from new_rows limit most + 1) as r;
         if changed <= most then
-            select string_agg(distinct r.customer_id::text, ',') into customers from new_rows as r;
+            select string_agg(distinct r.{customer}::text, ',') into customers from new_rows as r;
         end if;
     elsif tg_op = 'DELETE' then
         select count(*) into changed from (select from old_rows limit most + 1) as r;
         if changed <= most then
-            select string_agg(distinct r.customer_id::text, ',') into customers from old_rows as r;
+            select string_agg(distinct r.{customer}::text, ',') into customers from old_rows as r;
         end if;
     elsif tg_op = 'UPDATE' then
         select count(*) into changed from (select from new_rows limit most + 1) as r;
         if changed <= most then
-            select string_agg(distinct r.customer_id::text, ',') into customers
+            select string_agg(distinct r.{customer}::text, ',') into customers
             from (
-                (select n.customer_id, n.attribute_id, n.value::text from new_rows as n
-                 except select o.customer_id, o.attribute_id, o.value::text from old_rows as o)
+                (select {new} from new_rows as n
+                 except select {old} from old_rows as o)
                 union all
-                (select o.customer_id, o.attribute_id, o.value::text from old_rows as o
-                 except select n.customer_id, n.attribute_id, n.value::text from new_rows as n)
+                (select {old} from old_rows as o
+                 except select {new} from new_rows as n)
             ) as r;
         end if;
     end if;
@@ -41,9 +46,13 @@ begin
         perform pg_notify(tg_argv[0], case when length(customers) < 8000 then customers else '' end);
     end if;
     return null;
-end
-$attrsync$;
-"#;
+end"#
+    );
+    format!(
+        "create or replace function {name}() returns trigger\nlanguage plpgsql\nset search_path = pg_catalog, pg_temp\nas {}",
+        dollar_quoted(&body)
+    )
+}
 
 /// The events with their transition tables.
 const TRIGGERS: [(&str, &str); 4] = [
@@ -57,8 +66,8 @@ const TRIGGERS: [(&str, &str); 4] = [
 ///
 /// # Errors
 /// The relation is a query.
-pub(super) fn sql(relation: &Relation, channel: &str) -> Result<String, Failure> {
-    let Relation::Table(name) = relation else {
+pub(super) fn sql(source: &SourceConfig, channel: &str) -> Result<String, Failure> {
+    let Relation::Table(name) = &source.relation else {
         return Err(Failure::usage("a trigger belongs to a table, and [source] has a query").hint(
             "put a trigger on each table that the query reads: docs/guides/on-change.md has one that notifies of \
              everything, or of the customers that you select",
@@ -89,12 +98,29 @@ pub(super) fn sql(relation: &Relation, channel: &str) -> Result<String, Failure>
     Ok(format!(
         "-- Notifies attrsync of each change of {table}, on the channel of [schedule] listen. It may be run again.\n\
          -- To remove it:\n{}\n--   drop function if exists {function}();\n\
-         begin;\n\n{}\n{}\n\n{}\n\ncommit;\n",
+         begin;\n\n-- Fails if a column is not there.\n{}\n\n{}\n{}\n\n{}\n\ncommit;\n",
         removal.join("\n"),
-        FUNCTION.replace("{function}", &function),
+        columns_exist(&table, &source.columns),
+        self::function(&function, &source.columns),
         drops.join("\n"),
         creates.join("\n"),
     ))
+}
+
+/// A statement that fails if the table lacks a column. Postgres looks at a function's statements only when it is called.
+fn columns_exist(table: &str, columns: &SourceColumns) -> String {
+    let columns: Vec<String> = columns.names().into_iter().map(identifier).collect();
+    let body = format!("begin\n    perform {} from {table} limit 0;\nend", columns.join(", "));
+    format!("do {}", dollar_quoted(&body))
+}
+
+/// The text in dollar quotes that it does not contain.
+fn dollar_quoted(text: &str) -> String {
+    let mut quote = "$attrsync$".to_owned();
+    while text.contains(&quote) {
+        quote = format!("{}_$", quote.trim_end_matches('$'));
+    }
+    format!("{quote}\n{text}\n{quote};\n")
 }
 
 fn identifier(name: &str) -> String {
@@ -108,10 +134,20 @@ fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
+
+    fn source(relation: Relation, columns: SourceColumns) -> SourceConfig {
+        SourceConfig { columns, ..SourceConfig::new(Secret::new("postgres://h"), relation) }
+    }
+
+    fn table(name: &str, columns: SourceColumns) -> SourceConfig {
+        source(Relation::Table(name.to_owned()), columns)
+    }
 
     #[test]
     fn names_and_the_channel_are_quoted() {
-        let sql = sql(&Relation::Table("\"My Shop\".values".to_owned()), "it's").expect("SQL");
+        let shop = table("\"My Shop\".values", SourceColumns::default());
+        let sql = sql(&shop, "it's").expect("SQL");
         for words in [
             "create or replace function \"My Shop\".attrsync_notify() returns trigger",
             "create trigger attrsync_update after update on \"My Shop\".\"values\" referencing old table as old_rows new \
@@ -120,13 +156,33 @@ mod tests {
         ] {
             assert!(sql.contains(words), "{words} in {sql}");
         }
-        let plain = super::sql(&Relation::Table("Values".to_owned()), "attrsync").expect("SQL");
+        let plain = super::sql(&table("Values", SourceColumns::default()), "attrsync").expect("SQL");
         assert!(plain.contains("function attrsync_notify()") && plain.contains("on \"values\""), "{plain}");
     }
 
     #[test]
+    fn the_configured_columns_are_compared() {
+        let columns = SourceColumns {
+            customer_id: "Customer \"No\"".to_owned(),
+            attribute: "$attrsync$".to_owned(),
+            value: "{new}".to_owned(),
+        };
+        let sql = sql(&table("v", columns), "attrsync").expect("SQL");
+        for words in [
+            r#"string_agg(distinct r."Customer ""No"""::text, ',')"#,
+            r#"(select n."Customer ""No""", n."$attrsync$"::text collate "C", n."{new}"::text collate "C" from new_rows"#,
+            "as $attrsync_$\ndeclare",
+            "end\n$attrsync_$;",
+        ] {
+            assert!(sql.contains(words), "{words} in {sql}");
+        }
+        assert!(!sql.contains("customer_id"), "{sql}");
+    }
+
+    #[test]
     fn promise_12_a_query_has_no_trigger() {
-        let failure = sql(&Relation::Query("select 1".to_owned()), "attrsync").expect_err("no table");
+        let query = source(Relation::Query("select 1".to_owned()), SourceColumns::default());
+        let failure = sql(&query, "attrsync").expect_err("no table");
         assert!(failure.hint.expect("a hint").contains("on-change.md"));
     }
 }

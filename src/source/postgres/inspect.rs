@@ -25,8 +25,8 @@ pub struct SourceShape {
     pub server_version: String,
     /// Whether the server is a standby.
     pub standby: bool,
-    /// The three columns and their types.
-    pub columns: Vec<(&'static str, String)>,
+    /// The columns that are read, and their types.
+    pub columns: Vec<(String, String)>,
     /// The table whose row security applies to the reader; its name may be empty.
     pub row_security: Option<String>,
     /// How many rows it has.
@@ -62,8 +62,8 @@ impl PostgresSource {
     /// # Errors
     /// Whatever would prevent [`read`](crate::source::Source::read) from starting.
     pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
-        let (mut snapshot, types) = self.open(LOCK_WAIT.1).await?;
-        let query = self.query(&mut snapshot, &types, &Filter::default()).await?;
+        let (mut snapshot, columns) = self.open(LOCK_WAIT.1).await?;
+        let query = self.query(&mut snapshot, &columns, &Filter::default()).await?;
         let server = "select current_setting('server_version'), pg_is_in_recovery()::text";
         let server = snapshot.rows(server.to_owned()).await?;
         let server = server.first().ok_or_else(|| malformed("the version"))?;
@@ -79,7 +79,7 @@ impl PostgresSource {
             sample = Ok(read);
         }
         let rows = counted.unwrap_or(RowCount::NotCounted);
-        let columns = types.columns();
+        let columns = columns.described();
         Ok(SourceShape { server_version, standby, columns, row_security, rows, sample })
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn relation(relation: &Relation) -> Result<String, SourceError> {
     }
 }
 
-fn quoted(identifier: &str) -> String {
+pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
@@ -72,27 +72,6 @@ pub(super) fn can_digest() -> String {
     format!(
         "select (current_setting('server_encoding') in ('UTF8', 'SQL_ASCII') \
             and '1:' || hashtextextended('attrsync' collate \"C\", (1::int8 << 32) | 2) = '{expected}')::text"
-    )
-}
-
-/// Returns the declared type and the base type (the same unless a domain) of customer_id, attribute_id and value, one
-/// row for each. It reads no row of the relation.
-pub(super) fn column_types(relation: &str) -> String {
-    format!(
-        "with recursive columns(n, type) as (\
-           select c.n, c.type::oid \
-           from (select pg_typeof(s.customer_id), pg_typeof(s.attribute_id), pg_typeof(s.value) \
-                 from (select 1) as one left join (select * from {relation} as r limit 0) as s on true\
-                ) as t(customer_type, attribute_type, value_type) \
-           cross join lateral (values (1, customer_type), (2, attribute_type), (3, value_type)) as c(n, type)\
-         ), bases(n, found, type) as (\
-           select n, type::regtype::text, type from columns \
-           union all \
-           select b.n, b.found, t.typbasetype \
-           from bases as b join pg_catalog.pg_type as t on t.oid = b.type where t.typtype = 'd'\
-         ) \
-         select b.found, b.type::regtype::text \
-         from bases as b join pg_catalog.pg_type as t on t.oid = b.type where t.typtype <> 'd' order by b.n"
     )
 }
 
@@ -110,26 +89,26 @@ pub(super) fn has_small_values(relation: &str) -> String {
 /// The query that reads the rows, and its relatives that find a row that cannot be read.
 #[derive(Debug, Clone)]
 pub(super) struct RowsQuery {
-    relation: String,
-    value: &'static str,
+    /// The subselect with the columns customer_id, attribute_id and value (a text).
+    rows: String,
     conditions: Vec<String>,
 }
 
 impl RowsQuery {
-    pub(super) fn new(relation: &str, value: &'static str, filter: &Filter) -> Self {
+    pub(super) fn new(rows: String, filter: &Filter) -> Self {
         let conditions =
             [within("customer_id", &filter.customers), within("attribute_id", &filter.attributes)];
-        Self { relation: relation.to_owned(), value, conditions: conditions.into_iter().flatten().collect() }
+        Self { rows, conditions: conditions.into_iter().flatten().collect() }
     }
 
     /// All rows in order.
     pub(super) fn all(&self) -> String {
-        self.ordered(self.value, &[])
+        self.ordered("s.value", &[])
     }
 
     /// The COPY of the rows that fulfil the conditions, in order.
     pub(super) fn copy(&self, conditions: &[String]) -> String {
-        format!("copy ({}) to stdout (format binary)", self.ordered(self.value, conditions))
+        format!("copy ({}) to stdout (format binary)", self.ordered("s.value", conditions))
     }
 
     /// The same rows without their values.
@@ -142,53 +121,53 @@ impl RowsQuery {
         format!(
             "select count(*)::text, count(s.customer_id::int8), count(s.attribute_id::int8) \
              from (select s.customer_id, s.attribute_id from {} as s limit {most}) as s",
-            self.relation
+            self.rows
         )
     }
 
     /// The digest of the rows: their number, and the sum of a number for each, which is that of
     /// [`RowsDigest`]. The collation makes texts that differ in any byte differ.
     pub(super) fn digest(&self) -> String {
-        let Self { relation, value, .. } = self;
         format!(
             "select count(*)::text, coalesce(sum(coalesce(\
                case when s.customer_id between 1 and 2147483647 and s.attribute_id between 1 and 2147483647 then \
-                 hashtextextended(({value}) collate \"C\", (s.customer_id::int8 << 32) | s.attribute_id::int8) \
+                 hashtextextended(s.value collate \"C\", (s.customer_id::int8 << 32) | s.attribute_id::int8) \
                end, \
                hashtextextended((coalesce(s.customer_id::text, 'NULL') || '/' || coalesce(s.attribute_id::text, 'NULL') \
-                 || '/' || coalesce('=' || ({value}), 'NULL')) collate \"C\", 0)\
-             )), 0)::text from {relation} as s{}",
+                 || '/' || coalesce('=' || s.value, 'NULL')) collate \"C\", 0)\
+             )), 0)::text from {} as s{}",
+            self.rows,
             self.condition(&[])
         )
     }
 
     /// Some rows in key order, at most so many, without sorting all of them.
     pub(super) fn sample(&self, most: u64) -> String {
-        let Self { relation, value, .. } = self;
         format!(
-            "select * from (select s.customer_id::int8, s.attribute_id::int8, {value} as value \
-             from {relation} as s limit {most}) as s order by customer_id, attribute_id"
+            "select * from (select s.customer_id::int8, s.attribute_id::int8, s.value from {} as s limit {most}) as s \
+             order by customer_id, attribute_id",
+            self.rows
         )
     }
 
     /// The least and the greatest id of a column, among the rows that fulfil the conditions.
     pub(super) fn bounds(&self, column: &str, conditions: &[String]) -> String {
-        let Self { relation, .. } = self;
+        let Self { rows, .. } = self;
         let condition = self.condition(conditions);
-        format!("select min(s.{column})::text, max(s.{column})::text from {relation} as s{condition}")
+        format!("select min(s.{column})::text, max(s.{column})::text from {rows} as s{condition}")
     }
 
     /// A read of no row. The planner does not see that no row fulfils the condition.
     pub(super) fn no_rows(&self) -> String {
-        self.ordered(self.value, &["s.customer_id < 0 and s.customer_id > 0".to_owned()])
+        self.ordered("s.value", &["s.customer_id < 0 and s.customer_id > 0".to_owned()])
     }
 
     /// It orders by the raw columns, so that Postgres can use an index over them.
     fn ordered(&self, value: &str, conditions: &[String]) -> String {
-        let Self { relation, .. } = self;
+        let Self { rows, .. } = self;
         let condition = self.condition(conditions);
         format!(
-            "select s.customer_id::int8, s.attribute_id::int8, {value} from {relation} as s{condition} \
+            "select s.customer_id::int8, s.attribute_id::int8, {value} from {rows} as s{condition} \
              order by s.customer_id, s.attribute_id"
         )
     }
@@ -202,20 +181,6 @@ impl RowsQuery {
 fn within(column: &str, ids: &BTreeSet<i64>) -> Option<String> {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     (!ids.is_empty()).then(|| format!("s.{column} in ({})", ids.join(", ")))
-}
-
-/// The value as text. A value that is too long for the store in any encoding is cut to 301 characters, which is still
-/// too long, so that a huge value is not transferred. The check is left out for a table without large values, because
-/// it costs time in each of ten million rows. A text's size is known without reading it; other types are converted
-/// once.
-pub(super) const fn value(is_text: bool, small: bool) -> &'static str {
-    match (is_text, small) {
-        (true, true) => "s.value::text",
-        (true, false) => {
-            "case when octet_length(s.value::text) > 1020 then left(s.value::text, 301) else s.value::text end"
-        }
-        (false, _) => "left(s.value::text, 301)",
-    }
 }
 
 #[cfg(test)]
@@ -233,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_filter_becomes_a_condition() {
-        let of = |filter: &Filter| RowsQuery::new("t", "s.value", filter).condition(&[]);
+        let of = |filter: &Filter| RowsQuery::new("t".to_owned(), filter).condition(&[]);
         assert_eq!(of(&Filter::default()), "");
         let filter = Filter { customers: [2, 1].into(), attributes: [7].into() };
         assert_eq!(of(&filter), " where s.customer_id in (1, 2) and s.attribute_id in (7)");

@@ -21,9 +21,8 @@ impl Ear {
     fn on(world: &World) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let config = SourceConfig {
-            url: Secret::new(&*world.source_url),
-            relation: Relation::Table("customer_attribute_values".to_owned()),
             give_up_after: Duration::ZERO,
+            ..SourceConfig::new(Secret::new(&*world.source_url), Relation::Table("customer_attribute_values".to_owned()))
         };
         let source = PostgresSource::new(&config).expect("a source");
         let heard = runtime.block_on(async { source.listen("attrsync") });
@@ -105,6 +104,33 @@ fn each_statement_that_changes_values_notifies_once_of_its_customers() {
     ] {
         assert_eq!(ear.notified_by(&world, &statements), expect, "{statements}");
     }
+}
+
+/// A trigger that fails would fail the statements of the shop.
+#[test]
+fn the_triggers_compare_the_configured_columns_and_are_not_installed_without_them() {
+    let world = World::new(LedgerKind::File);
+    world.execute("create table crm (\"$attrsync$\" int, \"a\"\"b\" int, v json)");
+    let config = world.config("").replace("customer_attribute_values", "crm");
+    let columns = "customer_id = '$attrsync$'\nattribute = 'a\"b'\nvalue = 'v'";
+    world.write_config(&format!("{config}[source.columns]\n{columns}\n"));
+    install(&world);
+    let mut ear = Ear::on(&world);
+    for (statement, expect) in [
+        ("insert into crm values (1, 1, '{}'), (2, 1, '{}')", &[customers(&[1, 2])][..]),
+        ("update crm set v = '{}'", &[]),
+        ("update crm set v = '{ }' where \"$attrsync$\" = 2", &[customers(&[2])]),
+        ("update crm set \"a\"\"b\" = 3 where \"$attrsync$\" = 1", &[customers(&[1])]),
+    ] {
+        assert_eq!(ear.notified_by(&world, statement), expect, "{statement}");
+    }
+
+    world.write_config(&format!("{config}[source.columns]\nvalue = 'nothing'\n"));
+    let sql = world.run(&["init", "--trigger"]).exits(0).out;
+    world.execute(&format!(
+        "do $do$ begin execute $sql${}$sql$; raise 'installed'; exception when undefined_column then null; end $do$",
+        sql.replace("begin;\n", "").replace("commit;\n", "")
+    ));
 }
 
 #[test]

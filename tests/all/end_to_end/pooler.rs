@@ -144,9 +144,8 @@ fn promise_12_a_pooler_through_which_no_notification_arrives_is_told() {
     for (mode, listens) in [("transaction", false), ("session", true)] {
         let Some(pooler) = PgBouncer::start(&world, mode) else { return };
         let config = SourceConfig {
-            url: Secret::new(pooler.before(&world.source_url)),
-            relation: Relation::Table("customer_attribute_values".to_owned()),
             give_up_after: Duration::ZERO,
+            ..SourceConfig::new(Secret::new(pooler.before(&world.source_url)), Relation::Table("customer_attribute_values".to_owned()))
         };
         let text = world.config("").replace(&world.source_url, &pooler.before(&world.source_url));
         world.write_config(&format!("{text}[schedule]\nlisten = \"attrsync\"\n"));

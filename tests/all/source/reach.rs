@@ -84,8 +84,7 @@ async fn a_name_in_mixed_case_needs_quotes() {
 fn an_address_with_a_parameter_that_must_not_be_ignored_is_refused() {
     for (parameter, words) in [("sslcrl=/x", "sslcrl"), ("channel_binding=require", "channel_binding")] {
         let url = Secret::new(format!("postgres://u:hunter2@h/shop?{parameter}"));
-        let give_up_after = SourceConfig::GIVE_UP_AFTER;
-        let said = message(PostgresSource::new(&SourceConfig { url, relation: table("v"), give_up_after }));
+        let said = message(PostgresSource::new(&SourceConfig::new(url, table("v"))));
         assert!(said.contains(words), "{said}");
     }
 }
