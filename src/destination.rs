@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::record::Key;
+use crate::record::{Key, KnownAttribute};
 
 /// One value to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,15 @@ pub struct Attribute {
     pub name: String,
     /// `string`, `number` or `date`.
     pub kind: String,
+}
+
+impl Attribute {
+    /// Returns what the ledger keeps of it, if it never had another name.
+    #[must_use]
+    pub fn known(&self) -> KnownAttribute {
+        let (id, name, kind) = (self.id, self.name.clone(), self.kind.clone());
+        KnownAttribute { id, name, kind, former_name: None, deleted: false }
+    }
 }
 
 /// The classes of responses, for counting: by the HTTP status, and without one.

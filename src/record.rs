@@ -3,6 +3,7 @@
 //! Nothing here does I/O or reads a clock; times are values that another module read.
 
 mod attribute;
+mod attribute_names;
 mod change;
 mod customer;
 mod digest;
@@ -21,6 +22,7 @@ mod warning;
 mod words;
 
 pub use attribute::KnownAttribute;
+pub use attribute_names::AttributeNames;
 pub use change::{Action, Change, ChangeOutcome, Outcome, PlannedChange, VALUE_MAX_CHARS, Verdict};
 pub use customer::CustomerState;
 pub use digest::{KnownDigest, RowsDigest, SourceDigest};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::record::{Filter, Notified, SourceDigest, SourcePage};
+use crate::record::{AttributeNames, Filter, Notified, SourceDigest, SourcePage};
 
 /// The cause of an error, as the database or the operating system reported it.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -114,18 +114,23 @@ pub trait Source: Send + Sync {
 
     /// Starts to read all rows that match the filter, ordered by customer id and attribute id with NULLs last, in one
     /// snapshot that is closed before `next` returns `None`. Rows are not checked: keys may repeat, ids may be NULL,
-    /// values may be too long.
+    /// values may be too long. A source that names attributes takes their ids from `names`; a row whose name means none has
+    /// no attribute id and says why.
     ///
     /// # Errors
     /// The read could not be started. An implementation may also report that from the first `next`.
-    async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError>;
+    async fn read(
+        &self,
+        filter: &Filter,
+        names: &AttributeNames,
+    ) -> Result<Box<dyn SourcePages>, SourceError>;
 
     /// Returns the digest of all rows in one snapshot: that of [`SourcePages::digest`] if `read` would return equal rows
     /// from the snapshot. `None` if this source cannot compute it.
     ///
     /// # Errors
     /// As of `read`.
-    async fn digest(&self) -> Result<Option<Digested>, SourceError>;
+    async fn digest(&self, names: &AttributeNames) -> Result<Option<Digested>, SourceError>;
 
     /// Starts to read as [`read`](Self::read) does, and waits for the lock of another session no longer than `lock_wait`.
     /// By default there are no locks.
@@ -135,8 +140,9 @@ pub trait Source: Send + Sync {
     async fn read_within(
         &self,
         filter: &Filter,
+        names: &AttributeNames,
         _lock_wait: Duration,
     ) -> Result<Box<dyn SourcePages>, SourceError> {
-        self.read(filter).await
+        self.read(filter, names).await
     }
 }

@@ -176,12 +176,13 @@ create table belief_edits (
 
 create index belief_edits_by_run on belief_edits (run_id);
 
--- The attributes that the store defined when a run last listed them. deleted_run_id: the first run that did not find the
--- attribute any more.
+-- The attributes that the store defined when a run last listed them. former_name: the name before the last one, if it was
+-- renamed. deleted_run_id: the first run that did not find the attribute any more.
 create table attributes (
     store_id integer not null references stores (id),
     attribute_id integer not null,
     name text not null,
+    former_name text,
     type text not null,
     seen_at text not null,
     deleted_run_id integer,

@@ -15,7 +15,7 @@ use crate::engine::{Surroundings, survey};
 use crate::ledger::audit::{AuditLog, Progress, SCHEMA_ADVICE, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
 use crate::one_line::one_line;
-use crate::record::{Filter, RequestSizes, StoreName, Warning};
+use crate::record::{AttributeNames, Filter, RequestSizes, StoreName, Warning};
 use crate::source::postgres::{RowCount, SourceShape};
 use crate::waits::Waits;
 
@@ -68,15 +68,16 @@ async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Re
     let config = wiring::config_to_send(&context.config, transport)?;
     console.begin("checking the ledger");
     let (ledger, audit) = ledger(&config.ledger, Some(&config.store.name), false).await;
+    // A source that names attributes is read by the store's names.
+    console.begin("asking the store for its attributes");
+    let (store, attributes) = store(&config).await;
     console.begin("checking the source");
-    let (source, shape) = source(&config).await;
+    let (source, shape) = source(&config, &names(&attributes)).await;
     let mut findings = vec![source, ledger];
     if let Some(on_change) = &config.on_change {
         console.begin("listening to the source");
         findings.push(listening(&config, on_change).await);
     }
-    console.begin("asking the store for its attributes");
-    let (store, attributes) = store(&config).await;
     findings.extend(store);
     console.begin("reading the ledger");
     if let Some(shape) = shape {
@@ -102,13 +103,18 @@ fn bad(name: &'static str, failure: &Failure) -> Finding {
     Finding::bad(name, failure.whole(), failure.hint.clone())
 }
 
+/// What the names of the store's attributes mean.
+fn names(attributes: &[Attribute]) -> AttributeNames {
+    AttributeNames::of(&attributes.iter().map(Attribute::known).collect::<Vec<_>>())
+}
+
 /// Connects to the source and inspects the columns of the table or query, and its first rows.
-async fn source(config: &Config) -> (Finding, Option<SourceShape>) {
+async fn source(config: &Config, names: &AttributeNames) -> (Finding, Option<SourceShape>) {
     let source = match wiring::source(&config.source, &Waits::default()) {
         Ok(source) => source,
         Err(failure) => return (bad("source", &failure), None),
     };
-    let (mut finding, shape) = match source.inspect().await {
+    let (mut finding, shape) = match source.inspect(names).await {
         Ok(shape) => (Finding::good("source", view::check::shape(&shape)), Some(shape)),
         Err(error) => (bad("source", &error.into()), None),
     };

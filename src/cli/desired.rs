@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::wiring;
 use crate::config::AuditConfig;
-use crate::record::Filter;
+use crate::record::{AttributeNames, Filter};
 use crate::source::Source as _;
 use crate::waits::Waits;
 
@@ -35,12 +35,16 @@ pub(super) struct DesiredRow {
 ///
 /// # Errors
 /// The source cannot be read, or its address needs a variable of the environment that is not set.
-pub(super) async fn look_up(config: &AuditConfig, filter: &Filter) -> Result<Vec<DesiredRow>, Failure> {
+pub(super) async fn look_up(
+    config: &AuditConfig,
+    filter: &Filter,
+    names: &AttributeNames,
+) -> Result<Vec<DesiredRow>, Failure> {
     let source = config.source.as_ref().map_err(Failure::usage)?;
     let timed_out =
         |_| Failure::new(format!("the source did not respond within {} seconds", TIMEOUT.as_secs()));
     tokio::time::timeout(TIMEOUT, async {
-        let mut pages = wiring::source(source, &Waits::default())?.read(filter).await?;
+        let mut pages = wiring::source(source, &Waits::default())?.read(filter, names).await?;
         let mut rows = Vec::new();
         while let Some(page) = pages.next().await? {
             for index in 0..page.len().min(ROWS_MAX.saturating_sub(rows.len())) {

@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     console.begin("looking up the desired values");
     // A source that cannot be read does not prevent the ledger's part of the explanation.
     let filter = Filter { customers: [args.customer].into(), attributes: attribute.into_iter().collect() };
-    let desired = match desired::look_up(&config, &filter).await {
+    let desired = match desired::look_up(&config, &filter, &store.attribute_names()).await {
         Ok(rows) => Some(rows),
         Err(failure) => {
             console.note(&format!("the desired values were not looked up: {}", failure.whole()));

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use crate::config::AuditConfig;
 use crate::ledger::LedgerReader as _;
 use crate::ledger::audit::AuditLog;
-use crate::record::{KnownAttribute, StoreName};
+use crate::record::{AttributeNames, KnownAttribute, StoreName};
 
 /// A store that the ledger knows.
 pub(super) struct KnownStore {
@@ -54,6 +54,11 @@ impl KnownStore {
         }
     }
 
+    /// Returns what the names of attributes mean, as far as the ledger knows.
+    pub(super) fn attribute_names(&self) -> AttributeNames {
+        AttributeNames::of(&self.attributes)
+    }
+
     /// Returns the name of each attribute by its id.
     pub(super) fn names(&self) -> BTreeMap<i64, String> {
         self.attributes.iter().map(|known| (known.id, known.name.clone())).collect()
@@ -95,6 +100,7 @@ mod tests {
             id,
             name: name.to_owned(),
             kind: "string".to_owned(),
+            former_name: None,
             deleted,
         };
         let attributes = vec![

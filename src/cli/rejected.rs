@@ -109,7 +109,7 @@ async fn list(console: &Console, config: &AuditConfig, args: &Args) -> Result<Ex
     let audit = wiring::existing_audit(&config.ledger).await?;
     let store = known_store(&audit, config).await?;
     let rejected = audit.rejected(store.id, KeyScope::default(), args.limit).await?;
-    let standings = standings(console, config, &rejected.values).await;
+    let standings = standings(console, config, &store, &rejected.values).await;
     if args.json {
         print_json(console, &rejected, &standings)?;
     } else if rejected.values.is_empty() {
@@ -146,13 +146,19 @@ fn print_json(
 }
 
 /// Looks up whether the source still desires the values. Empty if it cannot be read, which is said.
-async fn standings(console: &Console, config: &AuditConfig, values: &[Rejection]) -> BTreeMap<Key, Standing> {
+async fn standings(
+    console: &Console,
+    config: &AuditConfig,
+    store: &KnownStore,
+    values: &[Rejection],
+) -> BTreeMap<Key, Standing> {
     if values.is_empty() {
         return BTreeMap::new();
     }
     console.begin("looking up the desired values");
     let customers = values.iter().map(|value| value.customer_id).collect();
-    match desired::look_up(config, &Filter { customers, ..Filter::default() }).await {
+    let filter = Filter { customers, ..Filter::default() };
+    match desired::look_up(config, &filter, &store.attribute_names()).await {
         Ok(rows) => view::rejected::standings(values, &rows),
         Err(failure) => {
             let why = failure.whole();
@@ -206,7 +212,7 @@ async fn requeue(
     }
     let values: Vec<Rejection> =
         found.scopes.iter().flat_map(|(_, rejections)| rejections.values.iter().cloned()).collect();
-    let standings = standings(console, config, &values).await;
+    let standings = standings(console, config, &found.store, &values).await;
     let left: Vec<Key> =
         standings.iter().filter(|(_, s)| **s == Standing::Left).map(|(key, _)| *key).collect();
     console.begin("requeueing values");

@@ -7,7 +7,7 @@ use super::planning::{Planned, Seen};
 use super::ports::{EngineError, Options, Ports};
 use crate::destination::Attribute;
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter, KnownDigest, PlanParts};
+use crate::record::{AttributeNames, Counts, Filter, KnownDigest, PlanParts};
 use crate::source::Digested;
 
 /// How long a comparison of all rows stands for the runs after it. An hour below a day, so that a nightly run compares
@@ -32,13 +32,14 @@ pub(super) async fn unchanged(
     ports: Ports<'_>,
     run_id: i64,
     planned_by: &str,
+    names: &AttributeNames,
     summary: &Summary,
 ) -> Result<Option<(Planned, i64)>, EngineError> {
     let Some(known) = ports.ledger.known_digest(run_id).await? else { return Ok(None) };
     if !stands(&known, ports.clock.now()) {
         return Ok(None);
     }
-    let found = match ports.source.digest().await {
+    let found = match ports.source.digest(names).await {
         Ok(found) => found,
         Err(error) => {
             // The read that follows meets the same cause, and tries again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
-use super::planning::{self, Planned};
+use super::planning::{self, Planned, Reading};
 use super::ports::{EngineError, Options, Progress};
 use super::store_changes::{self, StoreChanges};
 use super::warnings::warnings;
@@ -93,7 +93,7 @@ pub async fn plan(
         Some(entries) => {
             store_changes::look(entries, destination, config, waits, &attributes, &filter).await?
         }
-        None => StoreChanges::default(),
+        None => StoreChanges::none(&attributes),
     };
     for notice in changes.notices() {
         tracing::warn!("{notice}");
@@ -103,11 +103,13 @@ pub async fn plan(
     }
     let now = clock.now();
     let limit = request_limit(entries, config, now).await?;
+    let names = changes.names.clone();
     let policy = policy(&attributes, changes, options, now);
     let writer = PlanWriter::counting(Summary::new(limit, sample, wrong_types(&attributes)));
     let progress = |counts| progress(Progress::Planning(counts));
     progress(Counts::default());
-    let planned = planning::diff(source, entries, &filter, policy, writer, waits, &progress).await?;
+    let reading = Reading { source, filter: &filter, names: &names };
+    let planned = planning::diff(reading, entries, policy, writer, waits, &progress).await?;
     let warnings = warnings(&planned, &filter, &attributes, options.trigger);
     let Planned { counts, desired, summary, waits_until, .. } = planned;
     let name =

@@ -11,7 +11,7 @@ use super::ports::EngineError;
 use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
 use crate::plan::summary::Summary;
-use crate::record::{Counts, Filter, PlanParts, SourceDigest, WaitReason};
+use crate::record::{AttributeNames, Counts, Filter, PlanParts, SourceDigest, WaitReason};
 use crate::source::{Source, SourceError, SourcePages};
 use crate::tries::Tries;
 use crate::waits::Waits;
@@ -46,21 +46,32 @@ pub(super) struct Seen {
     pub(super) digest: Option<SourceDigest>,
 }
 
+/// What is read of the source, and of the ledger.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// The source.
+    pub(super) source: &'a dyn Source,
+    /// The keys.
+    pub(super) filter: &'a Filter,
+    /// What the names of attributes in the source mean.
+    pub(super) names: &'a AttributeNames,
+}
+
 /// Plans by comparing source and ledger. `entries` is `None` if there is no ledger yet. `progress` is told the
 /// counts after each page. While the source is unavailable, it is read again from its start.
 pub(super) async fn diff(
-    source: &dyn Source,
+    reading: Reading<'_>,
     entries: Option<&dyn LedgerReader>,
-    filter: &Filter,
     policy: DiffPolicy,
     mut writer: PlanWriter<'_>,
     waits: &Waits,
     progress: &(dyn Fn(Counts) + Send + Sync),
 ) -> Result<Planned, EngineError> {
+    let Reading { source, filter, names } = reading;
     let mut tries = Tries::new(WaitReason::Source, source.give_up_after());
     let (diff, seen) = loop {
         let mut diff = Diff::new(policy.clone());
-        let started = source.read_within(filter, tries.left());
+        let started = source.read_within(filter, names, tries.left());
         let merged = merge(started, entries, filter, &mut diff, &mut writer, progress).await;
         // Whatever the result, nothing else may be written while pages are being saved.
         let saved = writer.saved().await;

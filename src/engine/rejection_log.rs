@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn the_first_rejected_values_are_named_and_the_others_counted() {
         let (name, kind) = ("loyalty\ntier".to_owned(), "string".to_owned());
-        let mut log = RejectionLog::new(vec![KnownAttribute { id: 2, name, kind, deleted: false }]);
+        let mut log =
+            RejectionLog::new(vec![KnownAttribute { id: 2, name, kind, former_name: None, deleted: false }]);
         let reason = "rejected by the store; `attrsync rejected` has the reason";
         let line = log.line(Key::new(5_000, 2));
         assert_eq!(line, Some(format!("customer 5000 · loyalty\\ntier (2): {reason}")));

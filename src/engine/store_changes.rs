@@ -9,7 +9,7 @@ use crate::config::PushConfig;
 use crate::destination::{Attribute, Destination};
 use crate::ledger::LedgerReader;
 use crate::plan::definitions::{self, Definitions};
-use crate::record::{BeliefEdit, EditKind, Filter, KeyScope, KnownAttribute, WaitReason};
+use crate::record::{AttributeNames, BeliefEdit, EditKind, Filter, KeyScope, KnownAttribute, WaitReason};
 use crate::waits::Waits;
 
 /// The store changes that a run found.
@@ -17,11 +17,18 @@ use crate::waits::Waits;
 pub(super) struct StoreChanges {
     /// How the attributes have changed.
     pub(super) definitions: Definitions,
+    /// What the names of attributes mean now.
+    pub(super) names: AttributeNames,
     /// Customers who were deleted and exist again.
     restored: Vec<i64>,
 }
 
 impl StoreChanges {
+    /// No change, where the ledger knows nothing of the store.
+    pub(super) fn none(listed: &[Attribute]) -> Self {
+        Self { names: AttributeNames::of(&known(listed)), ..Self::default() }
+    }
+
     /// The scopes in which rejected values are sent again.
     pub(super) fn requeued(&self) -> BTreeSet<KeyScope> {
         let attributes = self.definitions.changed.keys().map(|id| attribute(*id));
@@ -87,9 +94,11 @@ pub(super) async fn look(
     listed: &[Attribute],
     filter: &Filter,
 ) -> Result<StoreChanges, EngineError> {
-    let definitions = definitions::compare(&ledger.attributes().await?, &known(listed));
+    let before = ledger.attributes().await?;
+    let listed = definitions::with_former_names(&before, known(listed));
+    let definitions = definitions::compare(&before, &listed);
     let restored = existence::restored_customers(ledger, destination, config, waits, filter).await?;
-    Ok(StoreChanges { definitions, restored })
+    Ok(StoreChanges { definitions, names: names(&before, &listed), restored })
 }
 
 /// Finds the store changes and edits the beliefs that they concern, before the plan is made.
@@ -100,8 +109,9 @@ pub(super) async fn record(
     listed: &[Attribute],
     filter: &Filter,
 ) -> Result<StoreChanges, EngineError> {
-    let listed = known(listed);
-    let definitions = definitions::compare(&ports.ledger.attributes().await?, &listed);
+    let before = ports.ledger.attributes().await?;
+    let listed = definitions::with_former_names(&before, known(listed));
+    let definitions = definitions::compare(&before, &listed);
     let edit = async |id, edit, reason| {
         let edit = BeliefEdit { scope: attribute(id), edit, reason, in_doubt_until: None };
         ports.ledger.edit_beliefs(run_id, &edit, ports.clock.now()).await
@@ -118,17 +128,20 @@ pub(super) async fn record(
     }
     ports.ledger.record_attributes(run_id, &listed, ports.clock.now()).await?;
     let restored = existence::check_before_planning(ports, config, run_id, filter).await?;
-    Ok(StoreChanges { definitions, restored })
+    Ok(StoreChanges { definitions, names: names(&before, &listed), restored })
+}
+
+/// What names mean, given the attributes that the ledger knows and those that the store lists.
+fn names(before: &[KnownAttribute], listed: &[KnownAttribute]) -> AttributeNames {
+    let is_listed = |before: &KnownAttribute| listed.iter().any(|listed| listed.id == before.id);
+    let deleted = before.iter().filter(|before| !is_listed(before));
+    let deleted: Vec<KnownAttribute> =
+        deleted.map(|before| KnownAttribute { deleted: true, ..before.clone() }).collect();
+    AttributeNames::of(listed.iter().chain(&deleted))
 }
 
 fn known(listed: &[Attribute]) -> Vec<KnownAttribute> {
-    let known = |attribute: &Attribute| KnownAttribute {
-        id: attribute.id,
-        name: attribute.name.clone(),
-        kind: attribute.kind.clone(),
-        deleted: false,
-    };
-    listed.iter().map(known).collect()
+    listed.iter().map(Attribute::known).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
-use super::planning::{self, Planned};
+use super::planning::{self, Planned, Reading};
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::warnings::warnings;
 use super::{by_digest, store_changes};
@@ -70,18 +70,19 @@ pub(super) async fn plan(
     let summary = Summary::new(limit, INVALID_SHOWN, wrong_types(&attributes));
     let planned_by = by_digest::planned_by(&attributes);
     let unchanged = match by_digest::is_allowed(options, &filter) {
-        true => by_digest::unchanged(ports, run_id, &planned_by, &summary).await?,
+        true => by_digest::unchanged(ports, run_id, &planned_by, &changes.names, &summary).await?,
         false => None,
     };
     let (planned, compared) = match unchanged {
         Some((planned, same_as)) => (planned, Compared::ByDigest { same_as }),
         None => {
+            let names = changes.names.clone();
             let policy = policy(&attributes, changes, options, now);
             let writer = PlanWriter::saving(ports.ledger, run_id, summary);
             let progress = |counts| (ports.progress)(Progress::Planning(counts));
-            let (source, entries) = (ports.source, Some(ports.ledger as &dyn LedgerReader));
-            let planned =
-                planning::diff(source, entries, &filter, policy, writer, ports.waits, &progress).await?;
+            let reading = Reading { source: ports.source, filter: &filter, names: &names };
+            let entries = Some(ports.ledger as &dyn LedgerReader);
+            let planned = planning::diff(reading, entries, policy, writer, ports.waits, &progress).await?;
             let digest = planned.seen.digest.as_ref().map(|digest| digest.kept(&planned_by));
             (planned, Compared::InFull { digest })
         }

@@ -17,8 +17,8 @@ pub(super) async fn attributes(session: &dyn Rows, store_id: i64) -> Result<Vec<
     let rows = session.rows("read its attributes", statement!(ATTRIBUTES, store_id)).await?;
     let known = rows.into_iter().map(|row| {
         let mut row = Cells::of(row);
-        let (id, name, kind) = (row.int()?, row.text()?, row.text()?);
-        Ok(KnownAttribute { id, name, kind, deleted: row.maybe_int()?.is_some() })
+        let (id, name, former_name, kind) = (row.int()?, row.text()?, row.maybe_text()?, row.text()?);
+        Ok(KnownAttribute { id, name, kind, former_name, deleted: row.maybe_int()?.is_some() })
     });
     known.collect()
 }
@@ -252,9 +252,9 @@ pub(super) async fn record_attributes(
     let Fence { store_id, run_id } = fence;
     let mut steps = vec![statement!(DELETE_ATTRIBUTES, store_id, run_id)];
     steps.extend(listed.iter().map(|known| {
-        let (name, kind) = (known.name.as_str(), known.kind.as_str());
-        let digest = row_digest!(store_id, known.id, name, kind, at);
-        statement!(RECORD_ATTRIBUTE, store_id, known.id, name, kind, at, digest.as_str())
+        let (name, former, kind) = (known.name.as_str(), known.former_name.as_deref(), known.kind.as_str());
+        let digest = row_digest!(store_id, known.id, name, former, kind, at);
+        statement!(RECORD_ATTRIBUTE, store_id, known.id, name, former, kind, at, digest.as_str())
     }));
     steps.push(statement!(COUNT_ATTRIBUTES, store_id));
     session.write("record the attributes", Some(fence), steps).await.map(drop)

@@ -88,7 +88,8 @@ pub(super) const MISSED_TIMES: Part =
     Part::always(&["store_id", "first_time", "last_time", "times", "reason", "at"]);
 pub(super) const BELIEF_EDIT: Part =
     Part::always(&["customer_id", "attribute_id", "edit", "reason", "at", "in_doubt_until"]);
-pub(super) const ATTRIBUTE: Part = Part::always(&["store_id", "attribute_id", "name", "type", "seen_at"]);
+pub(super) const ATTRIBUTE: Part =
+    Part::always(&["store_id", "attribute_id", "name", "former_name", "type", "seen_at"]);
 pub(super) const REJECTED_CUSTOMER: Part =
     Part::always(&["store_id", "customer_id", "state", "checked_run_id"]);
 pub(super) const INVALID_ROW: Part =

@@ -309,7 +309,7 @@ pub(super) const MARK_UNCONFIRMED: &str = "
     where store_id = $1 and customer_id = $2 and attribute_id = $3";
 
 pub(super) const ATTRIBUTES: &str = "
-    select attribute_id, name, type, deleted_run_id from attributes where store_id = $1 order by attribute_id";
+    select attribute_id, name, former_name, type, deleted_run_id from attributes where store_id = $1 order by attribute_id";
 
 /// Marks all attributes as deleted; [`RECORD_ATTRIBUTE`] then takes that back for each that is listed.
 pub(super) const DELETE_ATTRIBUTES: &str = "
@@ -317,9 +317,10 @@ pub(super) const DELETE_ATTRIBUTES: &str = "
     where store_id = $1 and deleted_run_id is null";
 
 pub(super) const RECORD_ATTRIBUTE: &str = "
-    insert into attributes (store_id, attribute_id, name, type, seen_at, row_digest) values ($1, $2, $3, $4, $5, $6)
+    insert into attributes (store_id, attribute_id, name, former_name, type, seen_at, row_digest)
+    values ($1, $2, $3, $4, $5, $6, $7)
     on conflict (store_id, attribute_id) do update set
-        name = excluded.name, type = excluded.type, seen_at = excluded.seen_at, deleted_run_id = null,
+        name = excluded.name, former_name = excluded.former_name, type = excluded.type, seen_at = excluded.seen_at, deleted_run_id = null,
         row_digest = excluded.row_digest";
 
 pub(super) const COUNT_ATTRIBUTES: &str = "

@@ -73,12 +73,22 @@ pub fn compare(known: &[KnownAttribute], listed: &[KnownAttribute]) -> Definitio
     definitions
 }
 
+/// Returns the attributes that the store lists now, each with the name that it had before.
+#[must_use]
+pub fn with_former_names(known: &[KnownAttribute], listed: Vec<KnownAttribute>) -> Vec<KnownAttribute> {
+    let former = |now: &KnownAttribute| {
+        let before = known.iter().find(|before| before.id == now.id)?;
+        if before.name == now.name { before.former_name.clone() } else { Some(before.name.clone()) }
+    };
+    listed.into_iter().map(|now| KnownAttribute { former_name: former(&now), ..now }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn attribute(id: i64, name: &str, kind: &str) -> KnownAttribute {
-        KnownAttribute { id, name: name.to_owned(), kind: kind.to_owned(), deleted: false }
+        KnownAttribute { id, name: name.to_owned(), kind: kind.to_owned(), former_name: None, deleted: false }
     }
 
     fn deleted(id: i64, name: &str) -> KnownAttribute {
@@ -109,6 +119,20 @@ mod tests {
                 "attribute 3 is there again",
             ]
         );
+    }
+
+    #[test]
+    fn a_renamed_attribute_keeps_its_former_name_until_it_is_renamed_again() {
+        let name = |known: &[KnownAttribute], now: &str| {
+            let listed = with_former_names(known, vec![attribute(1, now, "string")]);
+            (listed[0].former_name.clone(), listed)
+        };
+        assert_eq!(name(&[], "tier").0, None);
+        let (former, renamed) = name(&[attribute(1, "tier", "string")], "level");
+        assert_eq!(former.as_deref(), Some("tier"));
+        let (former, same) = name(&renamed, "level");
+        assert_eq!(former.as_deref(), Some("tier"));
+        assert_eq!(name(&same, "rank").0.as_deref(), Some("level"));
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub struct KnownAttribute {
     pub name: String,
     /// Its type: `string`, `number` or `date`.
     pub kind: String,
+    /// The name that it had before, if it was renamed since attrsync first saw it.
+    pub former_name: Option<String>,
     /// Whether the store no longer defines it.
     pub deleted: bool,
 }

@@ -8,6 +8,7 @@ mod failure;
 mod header;
 mod inspect;
 mod listen;
+mod names;
 mod part;
 mod read;
 mod session;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 use self::columns::Columns;
 use self::failure::{Reading, unreadable, unusable};
 pub use self::inspect::{RowCount, SourceShape, Unsampled};
+use self::names::Unnamed;
 use self::read::Reader;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::read::push;
@@ -29,7 +31,7 @@ use self::sql::RowsQuery;
 use super::{Digested, Heard, Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceColumns, SourceConfig};
 use crate::database::{Address, CONNECT_TIMEOUT};
-use crate::record::{Filter, SourceDigest, SourcePage, WaitReason};
+use crate::record::{AttributeNames, Filter, SourceDigest, SourcePage, WaitReason};
 use crate::waits::Waits;
 use crate::worker_thread::WorkerThread;
 
@@ -113,14 +115,16 @@ impl PostgresSource {
     async fn send_rows(
         &self,
         filter: &Filter,
+        names: &AttributeNames,
         lock_wait: Duration,
         pages: &mpsc::Sender<SourcePage>,
     ) -> Result<ReadEnd, SourceError> {
         let (mut snapshot, columns) = self.open(lock_wait).await?;
-        let query = self.query(&mut snapshot, &columns, filter).await?;
+        let query = self.query(&mut snapshot, &columns, filter, names).await?;
         let row_security = snapshot.row_security(&query.all()).await?;
         let made_by = self.made_by(&snapshot, &columns);
-        let rows = Reader::new(snapshot, query, pages).read_all().await?;
+        let unnamed = columns.name_attributes().then(|| Unnamed::new(names.clone()));
+        let rows = Reader::new(snapshot, query, unnamed, pages).read_all().await?;
         let digest = rows.filter(|_| filter.is_empty()).map(|rows| SourceDigest::new(rows, &made_by));
         Ok(ReadEnd { row_security, digest })
     }
@@ -140,12 +144,17 @@ impl PostgresSource {
         snapshot: &mut Snapshot,
         columns: &Columns,
         filter: &Filter,
+        names: &AttributeNames,
     ) -> Result<RowsQuery, SourceError> {
         let small = columns.has_text() && !self.is_query && {
             let found = snapshot.rows(sql::has_small_values(&self.relation)).await?;
             found.first().map(|row| text(row, 0)).transpose()?.as_deref() == Some("true")
         };
-        Ok(RowsQuery::new(columns.rows(&self.relation, small), filter))
+        let names = match columns.name_attributes() {
+            true => names::usable(snapshot, names).await?,
+            false => Vec::new(),
+        };
+        Ok(RowsQuery::new(columns.rows(&self.relation, small, &names), filter))
     }
 }
 
@@ -155,27 +164,32 @@ impl Source for PostgresSource {
         self.give_up_after
     }
 
-    async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
-        self.read_within(filter, self.give_up_after).await
+    async fn read(
+        &self,
+        filter: &Filter,
+        names: &AttributeNames,
+    ) -> Result<Box<dyn SourcePages>, SourceError> {
+        self.read_within(filter, names, self.give_up_after).await
     }
 
     async fn read_within(
         &self,
         filter: &Filter,
+        names: &AttributeNames,
         lock_wait: Duration,
     ) -> Result<Box<dyn SourcePages>, SourceError> {
-        let (source, filter) = (self.clone(), filter.clone());
+        let (source, filter, names) = (self.clone(), filter.clone(), names.clone());
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
         let lock_wait = lock_wait.clamp(LOCK_WAIT.0, LOCK_WAIT.1);
         let reader = WorkerThread::start("source", move || async move {
-            source.send_rows(&filter, lock_wait, &sender).await
+            source.send_rows(&filter, &names, lock_wait, &sender).await
         });
         let reader = reader.map_err(unreadable)?;
         Ok(Box::new(PostgresPages { pages, reader: Some(reader), end: ReadEnd::default() }))
     }
 
-    async fn digest(&self) -> Result<Option<Digested>, SourceError> {
-        self.digest_of_all().await
+    async fn digest(&self, names: &AttributeNames) -> Result<Option<Digested>, SourceError> {
+        self.digest_of_all(names).await
     }
 }
 

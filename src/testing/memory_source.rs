@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::config::SourceConfig;
-use crate::record::{Filter, RowsDigest, SourceDigest, SourcePage, SourceRow};
+use crate::record::{AttributeNames, Filter, RowsDigest, SourceDigest, SourcePage, SourceRow};
 use crate::source::{Digested, Source, SourceError, SourcePages};
 
 /// A row: customer id, attribute id, value.
@@ -99,7 +99,11 @@ impl Source for MemorySource {
         SourceConfig::GIVE_UP_AFTER
     }
 
-    async fn read(&self, filter: &Filter) -> Result<Box<dyn SourcePages>, SourceError> {
+    async fn read(
+        &self,
+        filter: &Filter,
+        _names: &AttributeNames,
+    ) -> Result<Box<dyn SourcePages>, SourceError> {
         let rows = self.snapshot(filter);
         let conflict =
             self.conflicts.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -107,7 +111,7 @@ impl Source for MemorySource {
         Ok(Box::new(MemoryPages { rows, at: 0, fails_at, is_filtered: !filter.is_empty() }))
     }
 
-    async fn digest(&self) -> Result<Option<Digested>, SourceError> {
+    async fn digest(&self, _names: &AttributeNames) -> Result<Option<Digested>, SourceError> {
         let digest = digest(&self.snapshot(&Filter::default()));
         Ok(Some(Digested { digest, row_security: None }))
     }
@@ -133,7 +137,7 @@ mod tests {
         source: &MemorySource,
         filter: &Filter,
     ) -> Result<Vec<(Option<i64>, Option<i64>)>, SourceError> {
-        let mut pages = source.read(filter).await?;
+        let mut pages = source.read(filter, &AttributeNames::default()).await?;
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await? {
             assert!(!page.is_empty());

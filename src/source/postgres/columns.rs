@@ -3,12 +3,13 @@
 use sqlx::postgres::PgRow;
 
 use super::failure::{malformed, unusable};
+use super::names;
 use super::session::text;
 use super::sql::quoted;
 use crate::config::SourceColumns;
 use crate::source::SourceError;
 
-/// Returns the declared type and the base type (the same unless a domain) of each column. It reads no row of the relation.
+/// Returns the declared type, the base type (the same unless a domain) and its category of each column. It reads no row of the relation.
 pub(super) fn types(relation: &str, columns: &SourceColumns) -> String {
     let names = columns.names();
     let types: Vec<String> = names.iter().map(|name| format!("pg_typeof(s.{})", quoted(name))).collect();
@@ -27,7 +28,7 @@ pub(super) fn types(relation: &str, columns: &SourceColumns) -> String {
            select b.n, b.found, t.typbasetype \
            from bases as b join pg_catalog.pg_type as t on t.oid = b.type where t.typtype = 'd'\
          ) \
-         select b.found, b.type::regtype::text \
+         select b.found, b.type::regtype::text, t.typcategory::text \
          from bases as b join pg_catalog.pg_type as t on t.oid = b.type where t.typtype <> 'd' order by b.n",
         types.join(", ")
     )
@@ -41,6 +42,8 @@ struct Column {
     declared: String,
     /// The same, unless the declared type is a domain.
     base: String,
+    /// The category of the base type, a letter.
+    category: String,
 }
 
 impl Column {
@@ -50,6 +53,11 @@ impl Column {
 
     fn is_text(&self) -> bool {
         matches!(self.base.as_str(), "text" | "character varying")
+    }
+
+    /// Whether it holds texts of any type, or an enumeration.
+    fn holds_names(&self) -> bool {
+        matches!(self.category.as_str(), "S" | "E")
     }
 
     fn require_ids(&self) -> Result<(), SourceError> {
@@ -91,17 +99,24 @@ impl Columns {
     /// Makes them of the result of [`types`].
     ///
     /// # Errors
-    /// A column with ids has another type than whole numbers.
+    /// The customers have no whole numbers, or the attributes neither whole numbers nor names.
     pub(super) fn new(columns: &SourceColumns, found: &[PgRow]) -> Result<Self, SourceError> {
         let named = columns.names().into_iter().zip(found);
         let typed = named.map(|(name, row)| {
-            Ok(Column { name: name.to_owned(), declared: text(row, 0)?, base: text(row, 1)? })
+            Ok(Column {
+                name: name.to_owned(),
+                declared: text(row, 0)?,
+                base: text(row, 1)?,
+                category: text(row, 2)?,
+            })
         });
         let typed: Vec<Column> = typed.collect::<Result<_, SourceError>>()?;
         let [customer_id, attribute, value] =
             <[Column; 3]>::try_from(typed).map_err(|_| malformed("the columns' types"))?;
         customer_id.require_ids()?;
-        attribute.require_ids()?;
+        if !attribute.holds_names() {
+            attribute.require_ids()?;
+        }
         Ok(Self { customer_id, attribute, value })
     }
 
@@ -116,14 +131,26 @@ impl Columns {
         all.map(|column| (column.name.clone(), column.declared.clone())).collect()
     }
 
+    /// Whether the attributes are named: a text is never an id.
+    pub(super) fn name_attributes(&self) -> bool {
+        self.attribute.holds_names()
+    }
+
     /// The subselect of the relation with the columns customer_id, attribute_id and value. Postgres makes one select of it
-    /// and of that around it.
-    pub(super) fn rows(&self, relation: &str, small: bool) -> String {
+    /// and of that around it. A row that names an attribute which is not among `names` has that name in place of a value.
+    pub(super) fn rows(&self, relation: &str, small: bool, names: &[(String, i64)]) -> String {
+        let (customer_id, attribute) = (quoted(&self.customer_id.name), quoted(&self.attribute.name));
+        let value = self.value.value(small);
+        let (attribute_id, value) = if self.name_attributes() {
+            let id = names::id_of(&format!("s.{attribute}::text"), names);
+            let value =
+                format!("case when {id} is null then left(s.{attribute}::text, 301) else {value} end");
+            (id, value)
+        } else {
+            (format!("s.{attribute}"), value)
+        };
         format!(
-            "(select s.{} as customer_id, s.{} as attribute_id, {} as value from {relation} as s)",
-            quoted(&self.customer_id.name),
-            quoted(&self.attribute.name),
-            self.value.value(small)
+            "(select s.{customer_id} as customer_id, {attribute_id} as attribute_id, {value} as value from {relation} as s)"
         )
     }
 }

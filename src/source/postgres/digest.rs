@@ -1,15 +1,18 @@
 //! The digest of all rows, computed by the server: with parallel workers where it can, and without sending a row.
 
+use super::columns::Columns;
 use super::failure::malformed;
 use super::session::{Snapshot, text};
-use super::columns::Columns;
 use super::{LOCK_WAIT, PostgresSource, sql};
-use crate::record::{Filter, SourceDigest};
+use crate::record::{AttributeNames, Filter, SourceDigest};
 use crate::source::{Digested, SourceError};
 
 impl PostgresSource {
     /// Computes the digest in a snapshot of its own, with the settings and the expressions of the read.
-    pub(super) async fn digest_of_all(&self) -> Result<Option<Digested>, SourceError> {
+    pub(super) async fn digest_of_all(
+        &self,
+        names: &AttributeNames,
+    ) -> Result<Option<Digested>, SourceError> {
         let (mut snapshot, columns) = self.open(LOCK_WAIT.0).await?;
         // A server without the function, or a table that lacks rows of the snapshot, leads to another digest or to an
         // error. Both lead to a read, which finds the cause.
@@ -18,7 +21,7 @@ impl PostgresSource {
             snapshot.close().await?;
             return Ok(None);
         }
-        let query = self.query(&mut snapshot, &columns, &Filter::default()).await?;
+        let query = self.query(&mut snapshot, &columns, &Filter::default(), names).await?;
         let row_security = snapshot.row_security(&query.all()).await?;
         let found = snapshot.rows(query.digest()).await?;
         let found = found.first().ok_or_else(|| malformed("the digest"))?;

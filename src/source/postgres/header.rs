@@ -75,7 +75,8 @@ fn push(names: &mut [String], char: char) {
 
 /// Names the columns that the source does not have. `None` if it has all.
 fn lacking(asked: &[&str], has: &[String]) -> Option<SourceError> {
-    let lacking: Vec<&str> = asked.iter().copied().filter(|name| !has.iter().any(|has| has == name)).collect();
+    let lacking: Vec<&str> =
+        asked.iter().copied().filter(|name| !has.iter().any(|has| has == name)).collect();
     let first = lacking.first()?;
     let mut named: Vec<String> = has.iter().take(NAMED_MAX).map(|name| one_line(name)).collect();
     if has.len() > NAMED_MAX {
@@ -87,7 +88,8 @@ fn lacking(asked: &[&str], has: &[String]) -> Option<SourceError> {
     let same = has.iter().find(|has| has.to_lowercase() == first.to_lowercase());
     let hint = match same {
         Some(same) => format!("write the name with its case as Postgres has it: \"{}\"", one_line(same)),
-        None => "say in [source.columns] which columns hold the customer's id, the attribute and the value".to_owned(),
+        None => "say in [source.columns] which columns hold the customer's id, the attribute and the value"
+            .to_owned(),
     };
     Some(unusable(problem, hint))
 }

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::failure::{malformed, row_problem, unreadable};
+use super::names::Unnamed;
 use super::session::{Snapshot, text};
 use super::sql::{self, RowsQuery};
 use super::{LOCK_WAIT, PostgresSource, read};
-use crate::record::{Filter, SourcePage};
+use crate::record::{AttributeNames, Filter, SourcePage};
 use crate::source::{Source as _, SourceError};
 
 /// The most rows that are counted.
@@ -61,20 +62,21 @@ impl PostgresSource {
     ///
     /// # Errors
     /// Whatever would prevent [`read`](crate::source::Source::read) from starting.
-    pub async fn inspect(&self) -> Result<SourceShape, SourceError> {
+    pub async fn inspect(&self, names: &AttributeNames) -> Result<SourceShape, SourceError> {
         let (mut snapshot, columns) = self.open(LOCK_WAIT.1).await?;
-        let query = self.query(&mut snapshot, &columns, &Filter::default()).await?;
+        let query = self.query(&mut snapshot, &columns, &Filter::default(), names).await?;
         let server = "select current_setting('server_version'), pg_is_in_recovery()::text";
         let server = snapshot.rows(server.to_owned()).await?;
         let server = server.first().ok_or_else(|| malformed("the version"))?;
         let (server_version, standby) = (text(server, 0)?, text(server, 1)? == "true");
         let row_security = snapshot.row_security(&query.all()).await?;
         let counted = count(&mut snapshot, &query).await?;
-        let mut sample = sample(&mut snapshot, &query).await?;
+        let mut unnamed = columns.name_attributes().then(|| Unnamed::new(names.clone()));
+        let mut sample = sample(&mut snapshot, &query, &mut unnamed).await?;
         snapshot.close().await?;
         let is_unreadable = |unsampled: &Unsampled| matches!(unsampled, Unsampled::Unreadable(_));
         if (counted.as_ref().is_err_and(is_unreadable) || sample.as_ref().is_err_and(is_unreadable))
-            && let Some(read) = self.read_through().await?
+            && let Some(read) = self.read_through(names).await?
         {
             sample = Ok(read);
         }
@@ -86,9 +88,9 @@ impl PostgresSource {
 
 impl PostgresSource {
     /// Reads all rows as a sync does, and returns the first ones; `None` if it takes longer than thirty seconds.
-    async fn read_through(&self) -> Result<Option<SourcePage>, SourceError> {
+    async fn read_through(&self, names: &AttributeNames) -> Result<Option<SourcePage>, SourceError> {
         let reading = async {
-            let mut pages = self.read(&Filter::default()).await?;
+            let mut pages = self.read(&Filter::default(), names).await?;
             let mut sample = SourcePage::default();
             while let Some(page) = pages.next().await? {
                 let most = usize::try_from(SAMPLED_MAX).unwrap_or(usize::MAX) - sample.len();
@@ -116,6 +118,7 @@ async fn count(
 async fn sample(
     snapshot: &mut Snapshot,
     query: &RowsQuery,
+    unnamed: &mut Option<Unnamed>,
 ) -> Result<Result<SourcePage, Unsampled>, SourceError> {
     let rows = match bounded(snapshot, query.sample(SAMPLED_MAX)).await? {
         Ok(rows) => rows,
@@ -123,7 +126,7 @@ async fn sample(
     };
     let mut page = SourcePage::default();
     for row in &rows {
-        read::push_text(&mut page, row).map_err(unreadable)?;
+        read::push_text(&mut page, row, unnamed.as_mut()).map_err(unreadable)?;
     }
     Ok(Ok(page))
 }

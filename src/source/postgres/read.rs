@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use tokio::sync::mpsc;
 
 use super::failure::{RowProblem, row_problem, unreadable, unusable};
+use super::names::Unnamed;
 use super::part::{Part, RawKey};
 use super::session::{Snapshot, text};
 use super::sql::{self, RowsQuery};
@@ -26,6 +27,8 @@ const NOT_UTF8: &str = "its value is not UTF-8 text; correct it, or convert it i
 pub(super) struct Reader<'a> {
     snapshot: Snapshot,
     query: RowsQuery,
+    /// Explains rows without an attribute id, if the source names attributes.
+    unnamed: Option<Unnamed>,
     pages: &'a mpsc::Sender<SourcePage>,
     page: SourcePage,
     /// The digest of the rows so far. `None` once a row could not be read.
@@ -54,11 +57,17 @@ enum End {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(snapshot: Snapshot, query: RowsQuery, pages: &'a mpsc::Sender<SourcePage>) -> Self {
+    pub(super) fn new(
+        snapshot: Snapshot,
+        query: RowsQuery,
+        unnamed: Option<Unnamed>,
+        pages: &'a mpsc::Sender<SourcePage>,
+    ) -> Self {
         let page = SourcePage::with_capacity(PAGE_ROWS);
         Self {
             snapshot,
             query,
+            unnamed,
             pages,
             page,
             digest: Some(RowsDigest::default()),
@@ -126,7 +135,7 @@ impl<'a> Reader<'a> {
                     None => return Err(reading.failure(error)),
                 },
             };
-            let (page, digest) = (&mut self.page, &mut self.digest);
+            let (page, digest, unnamed) = (&mut self.page, &mut self.digest, &mut self.unnamed);
             let decoded = decoder.feed(&chunk, |fields| {
                 if skip > 0 {
                     skip -= 1;
@@ -136,7 +145,12 @@ impl<'a> Reader<'a> {
                     let [customer_id, attribute_id, value] = fields;
                     digest.add(pgcopy::int(customer_id)?, pgcopy::int(attribute_id)?, value);
                 }
-                push(page, fields, problem)
+                match (fields, unnamed.as_mut().filter(|_| problem.is_none())) {
+                    ([customer_id, None, name], Some(unnamed)) => {
+                        push(page, [customer_id, None, None], Some(unnamed.reason(pgcopy::text(name))))
+                    }
+                    _ => push(page, fields, problem),
+                }
             });
             decoded.map_err(unreadable)?;
             if page.len() >= PAGE_ROWS || page.text_len() >= PAGE_BYTES {
@@ -294,16 +308,19 @@ pub(crate) fn push(
 }
 
 /// Adds a row of a query (int8, int8, text) to the page.
-pub(super) fn push_text(page: &mut SourcePage, row: &PgRow) -> sqlx::Result<()> {
+pub(super) fn push_text(
+    page: &mut SourcePage,
+    row: &PgRow,
+    unnamed: Option<&mut Unnamed>,
+) -> sqlx::Result<()> {
     let (customer_id, attribute_id) = (row.try_get(0)?, row.try_get(1)?);
     let value: sqlx::Result<Option<String>> = row.try_get(2);
-    let problem = value.is_err().then_some(NOT_UTF8);
-    page.push(SourceRow {
-        customer_id,
-        attribute_id,
-        value: value.as_ref().map_or(None, Option::as_deref),
-        problem,
-    });
+    let value = value.as_ref().map(Option::as_deref);
+    let (value, problem) = match (attribute_id, unnamed) {
+        (None::<i64>, Some(unnamed)) => (None, Some(unnamed.reason(value))),
+        _ => (value.unwrap_or_default(), value.is_err().then_some(NOT_UTF8)),
+    };
+    page.push(SourceRow { customer_id, attribute_id, value, problem });
     Ok(())
 }
 

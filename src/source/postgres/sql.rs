@@ -64,6 +64,11 @@ pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
+/// A text as it is written in a statement. Backslashes stand for themselves, because the snapshot's settings say so.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Returns whether the server computes the digest of texts as they are sent: in UTF-8 or without an encoding, and with a
 /// hash function that is there and gives the result of [`RowsDigest`].
 pub(super) fn can_digest() -> String {

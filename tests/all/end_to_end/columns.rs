@@ -11,7 +11,9 @@ fn a_table_with_other_columns_is_synced_with_all_that_belongs_to_it() {
              insert into crm values (1, 1, 10.50), (2, 1, 7), (3, 99, 1), (4, 1, null)",
         );
         let config = world.config("").replace("customer_attribute_values", "crm");
-        world.write_config(&format!("{config}[source.columns]\ncustomer_id = \"Customer No\"\nattribute = \"attr\"\nvalue = \"val\"\n"));
+        world.write_config(&format!(
+            "{config}[source.columns]\ncustomer_id = \"Customer No\"\nattribute = \"attr\"\nvalue = \"val\"\n"
+        ));
         world.run(&["check"]).exits(0).tells(&["Customer No integer, attr smallint, val numeric"]);
         let said = world.sync().exits(3).balances();
         assert_eq!((said.count("confirmed"), said.count("invalid"), said.count("no_value")), (2, 1, 1));
@@ -31,10 +33,55 @@ fn a_table_with_other_columns_is_synced_with_all_that_belongs_to_it() {
 }
 
 #[test]
+fn attributes_are_named_and_a_renamed_one_keeps_its_ledger() {
+    for kind in LedgerKind::BOTH {
+        let world = World::new(kind);
+        world.execute(
+            "create table crm (customer_id int, attribute_id text, value text); \
+             insert into crm values (1, 'loyalty_tier', 'gold'), (2, 'loyalty_tier', 'gold'), \
+                (2, 'Loyalty_Tier', 'case'), (3, '1', 'an id'), (4, null, 'none')",
+        );
+        world.write_config(&world.config("").replace("customer_attribute_values", "crm"));
+        world.run(&["check"]).exits(0).tells(&["attribute_id text", "2 can be sent, 3 invalid"]);
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("confirmed"), said.count("invalid")), (2, 3));
+        world
+            .run(&["plan"])
+            .tells(&["no attribute named \"Loyalty_Tier\"; it has \"loyalty_tier\"", "::bigint"]);
+        assert_eq!(world.value(1, 1).as_deref(), Some("gold"));
+        world.run(&["explain", "1", "loyalty_tier"]).exits(0).tells(&["gold"]);
+        world.execute("delete from crm where value in ('case', 'an id', 'none')");
+        world.sync().exits(0);
+
+        rename(&world, "Rank");
+        for _ in 0..2 {
+            let said = world.sync().exits(3).balances();
+            assert_eq!((said.count("invalid"), said.count("planned")), (2, 0));
+            let reason = "attribute 1 is named \"Rank\" now; let the source use that name";
+            world.run(&["plan"]).tells(&[reason]);
+        }
+        world.execute("update crm set attribute_id = 'Rank'");
+        world.store().reset_log();
+        let said = world.sync().exits(0).balances();
+        assert_eq!((said.count("unchanged"), said.count("planned")), (2, 0), "the ledger is the same");
+        assert!(world.writes().is_empty());
+        world.run(&["check", "--ledger"]).exits(0);
+    }
+}
+
+fn rename(world: &World, name: &str) {
+    world.store().add_attribute(attrsync::sandbox::AttributeSpec::new(1, name, "string"));
+}
+
+#[test]
 fn promise_12_a_column_that_is_not_there_is_told_by_every_command() {
     let world = World::new(LedgerKind::File);
     world.write_config(&format!("{}[source.columns]\nvalue = \"Value\"\n", world.config("")));
     for command in ["check", "plan", "sync"] {
-        world.run(&[command]).exits(1).tells(&["no column \"Value\"", "it has customer_id, attribute_id, value", "hint:"]);
+        world.run(&[command]).exits(1).tells(&[
+            "no column \"Value\"",
+            "it has customer_id, attribute_id, value",
+            "hint:",
+        ]);
     }
 }

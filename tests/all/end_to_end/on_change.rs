@@ -22,7 +22,10 @@ impl Ear {
         let runtime = Runtime::new().expect("a runtime");
         let config = SourceConfig {
             give_up_after: Duration::ZERO,
-            ..SourceConfig::new(Secret::new(&*world.source_url), Relation::Table("customer_attribute_values".to_owned()))
+            ..SourceConfig::new(
+                Secret::new(&*world.source_url),
+                Relation::Table("customer_attribute_values".to_owned()),
+            )
         };
         let source = PostgresSource::new(&config).expect("a source");
         let heard = runtime.block_on(async { source.listen("attrsync") });

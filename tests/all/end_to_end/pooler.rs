@@ -145,7 +145,10 @@ fn promise_12_a_pooler_through_which_no_notification_arrives_is_told() {
         let Some(pooler) = PgBouncer::start(&world, mode) else { return };
         let config = SourceConfig {
             give_up_after: Duration::ZERO,
-            ..SourceConfig::new(Secret::new(pooler.before(&world.source_url)), Relation::Table("customer_attribute_values".to_owned()))
+            ..SourceConfig::new(
+                Secret::new(pooler.before(&world.source_url)),
+                Relation::Table("customer_attribute_values".to_owned()),
+            )
         };
         let text = world.config("").replace(&world.source_url, &pooler.before(&world.source_url));
         world.write_config(&format!("{text}[schedule]\nlisten = \"attrsync\"\n"));

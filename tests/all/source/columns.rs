@@ -1,7 +1,7 @@
 //! Columns with other names than those of the DDL.
 
 use attrsync::config::{Relation, Secret, SourceColumns, SourceConfig};
-use attrsync::record::Filter;
+use attrsync::record::{AttributeNames, Filter};
 use attrsync::source::Source as _;
 use attrsync::source::postgres::PostgresSource;
 
@@ -34,16 +34,24 @@ async fn columns_of_any_name_are_read_counted_and_digested() {
         assert_eq!(rows[2].2.as_deref().map(str::len), Some(301), "a long value is cut");
         let filter = Filter { customers: [2].into(), attributes: [1].into() };
         assert_eq!(read(&source, &filter).await.expect("rows"), [row(2, 1, "b")]);
-        let shape = source.inspect().await.expect("a shape");
+        let shape = source.inspect(&AttributeNames::default()).await.expect("a shape");
         assert_eq!(shape.columns[0], ("Customer \"No\"".to_owned(), "integer".to_owned()));
         assert_eq!(shape.sample.expect("rows").len(), 3);
 
-        let mut pages = source.read(&Filter::default()).await.expect("starts");
+        let mut pages = source.read(&Filter::default(), &AttributeNames::default()).await.expect("starts");
         while pages.next().await.expect("rows").is_some() {}
-        let by_server = source.digest().await.expect("computes").map(|digested| digested.digest);
+        let by_server = source
+            .digest(&AttributeNames::default())
+            .await
+            .expect("computes")
+            .map(|digested| digested.digest);
         assert!(by_server.is_some() && pages.digest() == by_server);
         shop.run("update v set value = 'other'").await;
-        let again = source.digest().await.expect("computes").map(|digested| digested.digest);
+        let again = source
+            .digest(&AttributeNames::default())
+            .await
+            .expect("computes")
+            .map(|digested| digested.digest);
         assert_eq!(again, by_server, "a column that is not read changes nothing");
     }
 }
@@ -57,7 +65,7 @@ async fn promise_6_a_row_that_cannot_be_read_is_found_by_the_configured_columns(
     .await;
     let query = Relation::Query("select cust as \"C\", attr, val::int as v from v".to_owned());
     let source = source(&shop, query, columns("C", "attr", "v"));
-    let mut pages = source.read(&Filter::default()).await.expect("starts");
+    let mut pages = source.read(&Filter::default(), &AttributeNames::default()).await.expect("starts");
     let mut problems = Vec::new();
     while let Some(page) = pages.next().await.expect("rows") {
         let rows = (0..page.len()).map(|at| page.row(at)).filter(|row| row.problem.is_some());
@@ -70,7 +78,10 @@ async fn promise_6_a_row_that_cannot_be_read_is_found_by_the_configured_columns(
 async fn promise_12_a_column_that_is_not_there_is_named_with_those_that_are() {
     let shop = Shop::new("create table v (customer_id int, \"Attribute\" int, \"a,b\"\"c\" text)").await;
     for (columns, expect) in [
-        (columns("customer_id", "attribute", "a,b\"c"), "no column \"attribute\"; it has customer_id, Attribute, a,b\"c; write"),
+        (
+            columns("customer_id", "attribute", "a,b\"c"),
+            "no column \"attribute\"; it has customer_id, Attribute, a,b\"c; write",
+        ),
         (columns("id", "Attribute", "tier"), "no columns \"id\" and \"tier\"; it has"),
         (columns("customer_id", "Attribute", "a,b\"c"), ""),
         (columns("customer_id", "customer_id", "a,b\"c"), ""),
@@ -88,16 +99,21 @@ async fn promise_12_a_column_that_is_not_there_is_named_with_those_that_are() {
     }
     // The error of the query itself is not that of the configuration.
     let query = Relation::Query("select customer_id, \"Attribute\", nothing as value from v".to_owned());
-    let shown = message(read(&source(&shop, query, columns("customer_id", "Attribute", "value")), &Filter::default()).await);
+    let shown = message(
+        read(&source(&shop, query, columns("customer_id", "Attribute", "value")), &Filter::default()).await,
+    );
     assert!(shown.contains("column \"nothing\" does not exist"), "{shown}");
 }
 
 #[tokio::test]
 async fn promise_11_a_column_in_another_place_shows_no_value_in_the_digest_of_another() {
-    let shop = Shop::new("create table v (customer_id int, a int, b int, value text); insert into v values (1, 1, 2, 'x')").await;
+    let shop = Shop::new(
+        "create table v (customer_id int, a int, b int, value text); insert into v values (1, 1, 2, 'x')",
+    )
+    .await;
     let digest = async |attribute: &str| {
         let source = source(&shop, table("v"), columns("customer_id", attribute, "value"));
-        source.digest().await.expect("computes").map(|digested| digested.digest)
+        source.digest(&AttributeNames::default()).await.expect("computes").map(|digested| digested.digest)
     };
     assert_ne!(digest("a").await, digest("b").await);
 }

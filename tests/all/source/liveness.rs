@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use attrsync::config::Relation;
-use attrsync::record::Filter;
+use attrsync::record::{AttributeNames, Filter};
 use attrsync::source::{Source, SourceError};
 use tokio::time::{Instant, timeout};
 
@@ -32,7 +32,7 @@ async fn a_session_dropped_in_the_query() {
     let query = "select v.* from v, (select pg_sleep(6)) as slow".to_owned();
     let source = source_at(&through, Relation::Query(query));
     let start = Instant::now();
-    let mut pages = source.read(&Filter::default()).await.expect("a read");
+    let mut pages = source.read(&Filter::default(), &AttributeNames::default()).await.expect("a read");
     let dropping = async {
         let sleeping = "select count(*) from pg_stat_activity \
              where wait_event = 'PgSleep' and datname = current_database()";
@@ -49,7 +49,10 @@ async fn a_session_dropped_between_rows() {
     let (wire, url, through) = Wire::to_a_database();
     let _shop = Shop::at(url, &format!("{VALUES} {MANY}")).await;
     let start = Instant::now();
-    let mut pages = source_at(&through, table("v")).read(&Filter::default()).await.expect("a read");
+    let mut pages = source_at(&through, table("v"))
+        .read(&Filter::default(), &AttributeNames::default())
+        .await
+        .expect("a read");
     pages.next().await.expect("a page");
     wire.forget_connections();
     let ended = loop {

@@ -1,7 +1,7 @@
 //! Row security that applies to the reader is reported, because it can hide rows.
 
 use attrsync::config::Relation;
-use attrsync::record::Filter;
+use attrsync::record::{AttributeNames, Filter};
 use attrsync::source::Source;
 
 use super::{Shop, VALUES, source_at, table};
@@ -9,7 +9,7 @@ use super::{Shop, VALUES, source_at, table};
 /// The rows that are read as this role, and the table whose row security applies.
 async fn read(shop: &Shop, role: &str, relation: Relation) -> (usize, Option<String>) {
     let source = source_at(&shop.url.replace("postgres@", &format!("{role}@")), relation);
-    let mut pages = source.read(&Filter::default()).await.expect("a read");
+    let mut pages = source.read(&Filter::default(), &AttributeNames::default()).await.expect("a read");
     let mut rows = 0;
     while let Some(page) = pages.next().await.expect("a page") {
         rows += page.len();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use attrsync::record::Filter;
+use attrsync::record::{AttributeNames, Filter};
 use attrsync::source::{Source, SourceError, SourcePages};
 use sqlx::postgres::PgListener;
 
@@ -28,7 +28,8 @@ async fn promise_9_nothing_of_a_query_remains() {
 #[tokio::test]
 async fn changes_during_the_read_are_not_seen() {
     let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
-    let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
+    let mut pages =
+        shop.source(table("v")).read(&Filter::default(), &AttributeNames::default()).await.expect("a read");
     let mut count = pages.next().await.expect("a page").expect("a page").len();
     shop.run("update v set value = 'changed'; delete from v where customer_id % 2 = 0").await;
     while let Some(page) = pages.next().await.expect("a page") {
@@ -47,7 +48,8 @@ const SESSIONS: &str = "select count(*) from pg_stat_activity \
 #[tokio::test]
 async fn dropping_the_pages_ends_the_session() {
     let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
-    let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
+    let mut pages =
+        shop.source(table("v")).read(&Filter::default(), &AttributeNames::default()).await.expect("a read");
     pages.next().await.expect("a page");
     assert_eq!(shop.count(SESSIONS).await, 1);
     drop(pages);
@@ -66,7 +68,8 @@ async fn wait_until_closed(shop: &mut Shop) {
 #[tokio::test]
 async fn a_session_that_ends_in_the_middle_is_an_error() {
     let mut shop = Shop::new(&format!("{VALUES} {MANY}")).await;
-    let mut pages = shop.source(table("v")).read(&Filter::default()).await.expect("a read");
+    let mut pages =
+        shop.source(table("v")).read(&Filter::default(), &AttributeNames::default()).await.expect("a read");
     pages.next().await.expect("a page");
     shop.run(
         "select pg_terminate_backend(pid) from pg_stat_activity \
@@ -90,7 +93,7 @@ async fn a_table_that_was_replaced_at_the_beginning_is_read_again() {
         shop.run("begin").await;
         shop.run(replace).await;
         let source = shop.source(table("v"));
-        let mut pages = source.read(&Filter::default()).await.expect("a read");
+        let mut pages = source.read(&Filter::default(), &AttributeNames::default()).await.expect("a read");
         let committing = async {
             let waiting = "select count(*) from pg_locks where not granted \
                  and database = (select oid from pg_database where datname = current_database())";

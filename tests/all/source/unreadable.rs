@@ -1,7 +1,7 @@
 //! Rows that Postgres cannot deliver: each is passed on with its key and the reason, and the others as they are.
 
 use attrsync::config::Relation;
-use attrsync::record::Filter;
+use attrsync::record::{AttributeNames, Filter};
 use attrsync::source::{Source, SourceError};
 
 use super::{Shop, VALUES, message, row, table};
@@ -10,7 +10,7 @@ use crate::support::postgres::Postgres;
 type Read = (Option<i64>, Option<i64>, Result<Option<String>, String>);
 
 async fn read(shop: &Shop, relation: Relation) -> Result<Vec<Read>, SourceError> {
-    let mut pages = shop.source(relation).read(&Filter::default()).await?;
+    let mut pages = shop.source(relation).read(&Filter::default(), &AttributeNames::default()).await?;
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {
         rows.extend((0..page.len()).map(|at| {
@@ -184,7 +184,7 @@ async fn a_look_at_the_source_fails_where_a_sync_would_and_names_the_rows_otherw
     let shop =
         Shop::new(&format!("{VALUES} insert into v select i, 1, 'Ann' from generate_series(1, 1100) as i"))
             .await;
-    let inspect = async |text: &str| shop.source(query(text)).inspect().await;
+    let inspect = async |text: &str| shop.source(query(text)).inspect(&AttributeNames::default()).await;
     let shown = message(inspect("select customer_id, attribute_id, value::int as value from v").await);
     assert!(shown.contains("more than 1000 rows"), "{shown}");
     // It is not among the rows whose values are looked at.

@@ -141,6 +141,7 @@ async fn closed_run(ledger: &dyn Ledger) -> i64 {
         id,
         name: name.to_owned(),
         kind: "string".to_owned(),
+        former_name: None,
         deleted: false,
     };
     let attributes = [attribute(1, "tier"), attribute(2, HOSTILE)];

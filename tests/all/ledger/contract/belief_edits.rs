@@ -192,6 +192,7 @@ pub(crate) async fn attributes_are_recorded_until_they_are_deleted(backend: &dyn
         id,
         name: name.to_owned(),
         kind: "string".to_owned(),
+        former_name: None,
         deleted,
     };
     let scene = Scene::new(backend).await;
@@ -203,7 +204,8 @@ pub(crate) async fn attributes_are_recorded_until_they_are_deleted(backend: &dyn
     };
     let first = [known(1, "tier", false), known(2, "größe", false)];
     assert_eq!(record(run, &first).await, first);
-    let second = [known(2, "size", false), known(3, "tier", false)];
+    let renamed = KnownAttribute { former_name: Some("größe".to_owned()), ..known(2, "size", false) };
+    let second = [renamed, known(3, "tier", false)];
     assert_eq!(record(run, &second).await, [known(1, "tier", true), second[0].clone(), second[1].clone()]);
     scene.close(run, 2).await;
     let run = scene.open_run(3).await;

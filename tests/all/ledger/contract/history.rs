@@ -113,7 +113,13 @@ fn change_after(entries: &[Entry], key: Key, value: Option<&str>) -> Change {
 pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backend) {
     let mut dice = Dice(7);
     let mut scene = Scene::new(backend).await;
-    let listed = KnownAttribute { id: 1, name: "tier".to_owned(), kind: "string".to_owned(), deleted: false };
+    let listed = KnownAttribute {
+        id: 1,
+        name: "tier".to_owned(),
+        kind: "string".to_owned(),
+        former_name: None,
+        deleted: false,
+    };
     for seconds in 0..30 {
         let run = scene.open_run(seconds).await;
         scene
