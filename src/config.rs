@@ -14,6 +14,7 @@ mod read;
 mod schedule;
 mod section;
 mod serve;
+mod source_columns;
 #[cfg(test)]
 mod tests;
 
@@ -29,8 +30,8 @@ use crate::record::StoreName;
 use crate::schedule::Schedule;
 
 pub(crate) use address::{is_loopback, table_parts};
-pub use columns::SourceColumns;
 pub use problem::{ConfigErrors, Problem};
+pub use source_columns::{AttributeRef, SourceColumns, ValueColumns, WideColumn};
 
 /// The annotated `sync.toml`: every key with its default.
 pub const ANNOTATED: &str = include_str!("../sync.toml");

@@ -72,7 +72,7 @@ async fn everything(context: &Context, transport: wiring::TransportPolicy) -> Re
     console.begin("asking the store for its attributes");
     let (store, attributes) = store(&config).await;
     console.begin("checking the source");
-    let (source, shape) = source(&config, &names(&attributes)).await;
+    let (source, shape) = source(&config, &attributes).await;
     let mut findings = vec![source, ledger];
     if let Some(on_change) = &config.on_change {
         console.begin("listening to the source");
@@ -109,19 +109,32 @@ fn names(attributes: &[Attribute]) -> AttributeNames {
 }
 
 /// Connects to the source and inspects the columns of the table or query, and its first rows.
-async fn source(config: &Config, names: &AttributeNames) -> (Finding, Option<SourceShape>) {
+async fn source(config: &Config, attributes: &[Attribute]) -> (Finding, Option<SourceShape>) {
     let source = match wiring::source(&config.source, &Waits::default()) {
         Ok(source) => source,
         Err(failure) => return (bad("source", &failure), None),
     };
-    let (mut finding, shape) = match source.inspect(names).await {
-        Ok(shape) => (Finding::good("source", view::check::shape(&shape)), Some(shape)),
+    let (mut finding, shape) = match source.inspect(&names(attributes)).await {
+        Ok(shape) => (inspected(&shape, attributes), Some(shape)),
         Err(error) => (bad("source", &error.into()), None),
     };
     for sentence in source.unused_variables() {
         finding.detail += &format!("\n{sentence}");
     }
     (finding, shape)
+}
+
+/// The columns of the source. The names of attributes in the configuration are compared with those of the store, if these
+/// are known.
+fn inspected(shape: &SourceShape, attributes: &[Attribute]) -> Finding {
+    let columns = view::check::shape(shape);
+    match shape.unnamed.as_slice() {
+        unnamed if !unnamed.is_empty() && !attributes.is_empty() => {
+            let detail = format!("{columns}\n{}", unnamed.join("\n"));
+            Finding::bad("source", detail, Some("correct the names in [source.attributes]".to_owned()))
+        }
+        _ => Finding::good("source", columns),
+    }
 }
 
 /// A notification of the source arrives.

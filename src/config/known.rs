@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::problem::Problem;
+use super::problem::{Problem, shown};
 use super::section::kind;
 
 /// All sections with their keys, in the order of the shipped file. The keys above all sections have the section "".
@@ -10,6 +10,7 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
     ("", &["name"]),
     ("source", &["url", "table", "query", "give_up_after"]),
     ("source.columns", &["customer_id", "attribute", "value"]),
+    ("source.attributes", &[]),
     ("store", &["hash", "access_token", "api_url"]),
     ("ledger", &["url"]),
     (
@@ -32,6 +33,9 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
     ("schedule", &["cron", "every", "timezone", "jitter", "on_missed", "listen", "debounce"]),
     ("serve", &["address", "token", "max_concurrent_runs"]),
 ];
+
+/// The sections whose keys a person chooses.
+const OPEN: &[&str] = &["source.attributes"];
 
 /// Returns a problem for every unknown section and key.
 pub(super) fn unknown_keys(file: &Table) -> Vec<Problem> {
@@ -57,6 +61,9 @@ fn unknown_in(section: &str, value: &Value) -> Vec<Problem> {
         let problem = format!("is {}", kind(value));
         return vec![Problem::new(section, problem).hint(format!("it must be a section: [{section}]"))];
     };
+    if OPEN.contains(&section) {
+        return Vec::new();
+    }
     let known = KNOWN.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| *keys);
     let problems = table.iter().flat_map(|(key, value)| {
         let within = format!("{section}.{key}");
@@ -102,11 +109,6 @@ fn outside_section(key: &str) -> Problem {
         |(section, _)| format!("move it below [{section}]"),
     );
     Problem::new(shown(key), "is outside of any section").hint(hint)
-}
-
-/// Returns the beginning of an unknown name. Only that is shown, because the name may be a secret in the wrong place.
-fn shown(name: &str) -> String {
-    name.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
 /// Returns the known name that the text is most likely a misspelling of.

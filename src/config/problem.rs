@@ -3,6 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// Returns the beginning of a name. Only that is shown, because a secret may be in the wrong place.
+pub(super) fn shown(name: &str) -> String {
+    name.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
 /// One problem, without any value that may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

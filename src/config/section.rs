@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::Environment;
 use super::address::Flaw;
 use super::interpolate::{ReferenceError, interpolate};
-use super::problem::Problem;
+use super::problem::{Problem, shown};
 
 /// A section of the file, which may be absent, with the list of problems. The keys above all sections have the name "".
 pub(super) struct Section<'a> {
@@ -193,7 +193,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn value(&self, key: &str) -> Option<&'a Value> {
+    /// The keys that are set.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.table().map(|table| table.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
         self.table()?.get(key)
     }
 
@@ -205,10 +210,11 @@ impl<'a> Section<'a> {
 
     /// The key with its section: `push.workers`.
     fn path(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+        let key = shown(key);
+        if self.name.is_empty() { key } else { format!("{}.{key}", self.name) }
     }
 
-    fn wrong_type<T>(&mut self, key: &str, found: &Value, hint: &str) -> Option<T> {
+    pub(super) fn wrong_type<T>(&mut self, key: &str, found: &Value, hint: &str) -> Option<T> {
         self.problem(key, format!("is {}", kind(found)), hint);
         None
     }

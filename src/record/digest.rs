@@ -60,7 +60,7 @@ fn of_row(customer_id: Option<i64>, attribute_id: Option<i64>, value: Option<&[u
 pub struct SourceDigest {
     /// The number of rows and their sum, as [`RowsDigest`] writes them.
     rows: String,
-    /// The table or query, the types of its columns and the version of the server, hashed.
+    /// The table or query, its columns that are read, their types and the version of the server, hashed.
     made_by: u64,
 }
 

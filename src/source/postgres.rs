@@ -2,6 +2,7 @@
 //!
 //! All statements use the simple protocol, so that a pooler in transaction mode may be in between.
 
+mod column;
 mod columns;
 mod digest;
 mod failure;
@@ -13,6 +14,7 @@ mod part;
 mod read;
 mod session;
 mod sql;
+mod wide;
 
 use std::time::Duration;
 
@@ -22,7 +24,6 @@ use tokio::sync::mpsc;
 use self::columns::Columns;
 use self::failure::{Reading, unreadable, unusable};
 pub use self::inspect::{RowCount, SourceShape, Unsampled};
-use self::names::Unnamed;
 use self::read::Reader;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::read::push;
@@ -123,7 +124,7 @@ impl PostgresSource {
         let query = self.query(&mut snapshot, &columns, filter, names).await?;
         let row_security = snapshot.row_security(&query.all()).await?;
         let made_by = self.made_by(&snapshot, &columns);
-        let unnamed = columns.name_attributes().then(|| Unnamed::new(names.clone()));
+        let unnamed = columns.unnamed(names);
         let rows = Reader::new(snapshot, query, unnamed, pages).read_all().await?;
         let digest = rows.filter(|_| filter.is_empty()).map(|rows| SourceDigest::new(rows, &made_by));
         Ok(ReadEnd { row_security, digest })
@@ -150,11 +151,11 @@ impl PostgresSource {
             let found = snapshot.rows(sql::has_small_values(&self.relation)).await?;
             found.first().map(|row| text(row, 0)).transpose()?.as_deref() == Some("true")
         };
-        let names = match columns.name_attributes() {
+        let usable = match columns.name_attributes() {
             true => names::usable(snapshot, names).await?,
             false => Vec::new(),
         };
-        Ok(RowsQuery::new(columns.rows(&self.relation, small, &names), filter))
+        Ok(RowsQuery::new(columns.rows(&self.relation, small, names, &usable)?, filter))
     }
 }
 

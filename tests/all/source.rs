@@ -11,6 +11,7 @@ mod sessions;
 mod targeted;
 mod tls;
 mod unreadable;
+mod wide;
 
 use attrsync::config::{Relation, Secret, SourceConfig};
 use attrsync::record::{AttributeNames, Filter, SourcePage};
@@ -49,6 +50,12 @@ impl Shop {
 
     async fn count(&mut self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(&mut self.admin).await.expect("a count")
+    }
+
+    /// Makes every read of later sessions fail that sorts more than fits into memory.
+    async fn allow_no_files(&mut self) {
+        let name = self.url.rsplit('/').next().expect("a name").to_owned();
+        self.run(&format!("alter database \"{name}\" set temp_file_limit = 0")).await;
     }
 
     fn source(&self, relation: Relation) -> PostgresSource {

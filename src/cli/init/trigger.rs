@@ -8,7 +8,7 @@ use crate::config::{Relation, SourceColumns, SourceConfig, table_parts};
 fn function(name: &str, columns: &SourceColumns) -> String {
     let customer = identifier(&columns.customer_id);
     let compared = |row: &str| {
-        let values = [&columns.attribute, &columns.value].into_iter();
+        let values = columns.names().into_iter().skip(1);
         let values = values.map(|column| format!(", {row}.{}::text collate \"C\"", identifier(column)));
         format!("{row}.{customer}{}", values.collect::<String>())
     };
@@ -123,7 +123,8 @@ fn dollar_quoted(text: &str) -> String {
     format!("{quote}\n{text}\n{quote};\n")
 }
 
-fn identifier(name: &str) -> String {
+/// A name in quotes.
+pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -134,7 +135,7 @@ fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{Secret, ValueColumns};
 
     fn source(relation: Relation, columns: SourceColumns) -> SourceConfig {
         SourceConfig { columns, ..SourceConfig::new(Secret::new("postgres://h"), relation) }
@@ -164,8 +165,7 @@ mod tests {
     fn the_configured_columns_are_compared() {
         let columns = SourceColumns {
             customer_id: "Customer \"No\"".to_owned(),
-            attribute: "$attrsync$".to_owned(),
-            value: "{new}".to_owned(),
+            values: ValueColumns::Tall { attribute: "$attrsync$".to_owned(), value: "{new}".to_owned() },
         };
         let sql = sql(&table("v", columns), "attrsync").expect("SQL");
         for words in [

@@ -34,6 +34,6 @@ impl PostgresSource {
     /// Names what decides which rows there are and how their values are written.
     pub(super) fn made_by(&self, snapshot: &Snapshot, columns: &Columns) -> String {
         let version = snapshot.connection.server_version_num();
-        format!("{}\n{:?}\n{version:?}", self.relation, columns.described())
+        format!("{}\n{:?}\n{:?}\n{version:?}", self.relation, self.columns, columns.described())
     }
 }

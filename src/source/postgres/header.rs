@@ -88,8 +88,7 @@ fn lacking(asked: &[&str], has: &[String]) -> Option<SourceError> {
     let same = has.iter().find(|has| has.to_lowercase() == first.to_lowercase());
     let hint = match same {
         Some(same) => format!("write the name with its case as Postgres has it: \"{}\"", one_line(same)),
-        None => "say in [source.columns] which columns hold the customer's id, the attribute and the value"
-            .to_owned(),
+        None => "correct the names in [source.columns] and [source.attributes]".to_owned(),
     };
     Some(unusable(problem, hint))
 }

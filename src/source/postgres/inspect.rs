@@ -28,6 +28,8 @@ pub struct SourceShape {
     pub standby: bool,
     /// The columns that are read, and their types.
     pub columns: Vec<(String, String)>,
+    /// Why configured names of attributes mean none, a sentence for each column.
+    pub unnamed: Vec<String>,
     /// The table whose row security applies to the reader; its name may be empty.
     pub row_security: Option<String>,
     /// How many rows it has.
@@ -71,7 +73,7 @@ impl PostgresSource {
         let (server_version, standby) = (text(server, 0)?, text(server, 1)? == "true");
         let row_security = snapshot.row_security(&query.all()).await?;
         let counted = count(&mut snapshot, &query).await?;
-        let mut unnamed = columns.name_attributes().then(|| Unnamed::new(names.clone()));
+        let mut unnamed = columns.unnamed(names);
         let mut sample = sample(&mut snapshot, &query, &mut unnamed).await?;
         snapshot.close().await?;
         let is_unreadable = |unsampled: &Unsampled| matches!(unsampled, Unsampled::Unreadable(_));
@@ -81,8 +83,9 @@ impl PostgresSource {
             sample = Ok(read);
         }
         let rows = counted.unwrap_or(RowCount::NotCounted);
+        let unnamed = unnamed.map(Unnamed::of_columns).unwrap_or_default();
         let columns = columns.described();
-        Ok(SourceShape { server_version, standby, columns, row_security, rows, sample })
+        Ok(SourceShape { server_version, standby, columns, unnamed, row_security, rows, sample })
     }
 }
 

@@ -11,26 +11,52 @@ use crate::source::SourceError;
 /// The most reasons that are kept for further rows.
 const KEPT_MAX: usize = 100;
 
-/// Explains the rows that name an attribute and got no attribute id.
-#[derive(Debug, Default)]
-pub(super) struct Unnamed {
-    names: AttributeNames,
-    reasons: BTreeMap<String, String>,
+/// Explains the rows that have no attribute id.
+#[derive(Debug)]
+pub(super) enum Unnamed {
+    /// Each row has the name that means no attribute in place of a value.
+    Names {
+        /// What names mean.
+        names: AttributeNames,
+        /// The reasons for some names.
+        reasons: BTreeMap<String, String>,
+    },
+    /// Each row has the place of its column, counted from 1. The reasons are in the order of the columns.
+    Columns(Vec<Option<String>>),
 }
 
 impl Unnamed {
-    pub(super) fn new(names: AttributeNames) -> Self {
-        Self { names, reasons: BTreeMap::new() }
+    pub(super) fn names(names: AttributeNames) -> Self {
+        Self::Names { names, reasons: BTreeMap::new() }
     }
 
-    /// Returns why a name means no attribute. `None` is NULL; an error is a name that is not UTF-8.
-    pub(super) fn reason<E>(&mut self, name: Result<Option<&str>, E>) -> &str {
-        let Ok(name) = name else { return "its attribute name is not UTF-8 text" };
-        let Some(name) = name else { return "it has no attribute name" };
-        if !self.reasons.contains_key(name) && self.reasons.len() >= KEPT_MAX {
-            self.reasons.clear();
+    pub(super) fn columns(reasons: Vec<Option<String>>) -> Self {
+        Self::Columns(reasons)
+    }
+
+    /// The reasons that concern whole columns.
+    pub(super) fn of_columns(self) -> Vec<String> {
+        match self {
+            Self::Names { .. } => Vec::new(),
+            Self::Columns(reasons) => reasons.into_iter().flatten().collect(),
         }
-        let Self { names, reasons } = self;
+    }
+
+    /// Returns why a row has no attribute id, by what it has in place of a value. An error is a text that is not UTF-8.
+    pub(super) fn reason<E>(&mut self, text: Result<Option<&str>, E>) -> &str {
+        let (names, reasons) = match self {
+            Self::Columns(reasons) => {
+                let place = text.ok().flatten().and_then(|place| place.parse::<usize>().ok());
+                let reason = place.and_then(|place| reasons.get(place.checked_sub(1)?)?.as_deref());
+                return reason.unwrap_or("it has no attribute id");
+            }
+            Self::Names { names, reasons } => (names, reasons),
+        };
+        let Ok(name) = text else { return "its attribute name is not UTF-8 text" };
+        let Some(name) = name else { return "it has no attribute name" };
+        if !reasons.contains_key(name) && reasons.len() >= KEPT_MAX {
+            reasons.clear();
+        }
         let explain = || match names.id(name) {
             Ok(id) => {
                 format!("the database compares the name {name:?} of attribute {id} in another encoding")
@@ -98,13 +124,23 @@ mod tests {
 
     #[test]
     fn the_reasons_of_many_names_are_not_all_kept() {
-        let mut unnamed = Unnamed::default();
+        let mut unnamed = Unnamed::names(AttributeNames::default());
         for n in 0..1_000 {
             let reason = unnamed.reason::<()>(Ok(Some(&n.to_string()))).to_owned();
             assert!(reason.contains(&format!("\"{n}\"")), "{reason}");
-            assert!(unnamed.reasons.len() <= KEPT_MAX);
+            let Unnamed::Names { reasons, .. } = &unnamed else { panic!("{unnamed:?}") };
+            assert!(reasons.len() <= KEPT_MAX);
         }
         assert_eq!(unnamed.reason::<()>(Ok(None)), "it has no attribute name");
         assert_eq!(unnamed.reason(Err(())), "its attribute name is not UTF-8 text");
+    }
+
+    #[test]
+    fn the_place_of_a_column_has_its_reason() {
+        let mut unnamed = Unnamed::columns(vec![None, Some("why".to_owned())]);
+        assert_eq!(unnamed.reason::<()>(Ok(Some("2"))), "why");
+        for place in ["1", "3", "0", "x"] {
+            assert_eq!(unnamed.reason::<()>(Ok(Some(place))), "it has no attribute id");
+        }
     }
 }

@@ -74,7 +74,7 @@ fn rename(world: &World, name: &str) {
 }
 
 #[test]
-fn promise_12_a_column_that_is_not_there_is_told_by_every_command() {
+fn promise_12_every_command_names_a_column_that_is_not_there() {
     let world = World::new(LedgerKind::File);
     world.write_config(&format!("{}[source.columns]\nvalue = \"Value\"\n", world.config("")));
     for command in ["check", "plan", "sync"] {
@@ -83,5 +83,48 @@ fn promise_12_a_column_that_is_not_there_is_told_by_every_command() {
             "it has customer_id, attribute_id, value",
             "hint:",
         ]);
+    }
+}
+
+#[test]
+fn a_wide_table_is_synced_as_it_is() {
+    for kind in LedgerKind::BOTH {
+        let world = World::new(kind);
+        world.execute(
+            "create table crm (id int primary key, tier text, \"Spent\" numeric, last date); \
+             insert into crm values (1, 'gold', 10.50, null), (2, null, 7, '2026-02-01'), (3, repeat('x', 256), null, null)",
+        );
+        let config = world.config("").replace("customer_attribute_values", "crm");
+        let columns = "[source.columns]\ncustomer_id = 'id'\n[source.attributes]\n\
+                       tier = 'loyalty_tier'\nSpent = 2\nlast = 'last_order'\n";
+        world.write_config(&format!("{config}{columns}"));
+        world.run(&["check"]).exits(0).tells(&["id integer, Spent numeric, last date, tier text"]);
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("confirmed"), said.count("invalid"), said.count("no_value")), (4, 1, 4));
+        assert_eq!(world.value(1, 2).as_deref(), Some("10.50"));
+        assert_eq!(world.value(2, 3).as_deref(), Some("2026-02-01"));
+        world.run(&["explain", "2"]).exits(0).tells(&["2026-02-01"]);
+        world.execute("update crm set tier = 'x' where id = 3");
+        let said = world.sync().exits(0).balances();
+        assert_eq!((said.count("confirmed"), said.count("unchanged")), (1, 4));
+        world.store().reset_log();
+        world.sync().exits(0);
+        assert!(world.writes().is_empty());
+        world.execute("update crm set tier = 'silver', \"Spent\" = 11 where id = 1");
+        let said = world.run(&["sync", "--json", "--attribute", "loyalty_tier"]).exits(0).balances();
+        assert_eq!((said.count("confirmed"), said.count("unchanged")), (1, 1));
+
+        // A name that the store does not have costs its column only.
+        world.write_config(&format!("{config}{}", columns.replace("'last_order'", "'Last order'")));
+        world
+            .run(&["check"])
+            .exits(1)
+            .tells(&["column \"last\": the store has no attribute named \"Last order\"", "hint:"]);
+        let said = world.sync().exits(3).balances();
+        assert_eq!((said.count("confirmed"), said.count("invalid")), (1, 1));
+        world.run(&["plan"]).tells(&["column \"last\": the store has no attribute"]);
+
+        world.execute(&world.run(&["init", "--trigger"]).exits(0).out);
+        world.execute("update crm set tier = 'gold' where id = 1; delete from crm where id = 2");
     }
 }
