@@ -1,5 +1,6 @@
 //! `attrsync init`: an annotated sync.toml, and the DDL of the source table; or the triggers that notify of its changes.
 
+mod ddl;
 mod trigger;
 
 use std::fs::OpenOptions;
@@ -11,7 +12,7 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::wiring;
-use crate::config::{ANNOTATED, AuditConfig, OnChange};
+use crate::config::{ANNOTATED, AuditConfig, OnChange, SourceConfig};
 
 /// The table that the shipped configuration reads.
 pub(super) const DDL: &str = "\
@@ -25,7 +26,8 @@ create table customer_attribute_values (
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
-An existing configuration is kept. The DDL is printed in any case.
+An existing configuration is kept. The DDL is printed in any case: that of its
+table and columns, if it can be read.
 
 Examples:
   attrsync init > table.sql              write sync.toml, and the DDL to a file
@@ -63,7 +65,8 @@ fn configuration(context: &Context, force: bool) -> Result<Exit, Failure> {
     let path = &context.config;
     let name = path.display();
     // The DDL comes first: a file or psql at the other end of a pipe gets it, also if the configuration cannot be written.
-    context.console.out(DDL)?;
+    let kept = kept_source(path).filter(|_| !force);
+    context.console.out(kept.as_ref().and_then(ddl::sql).as_deref().unwrap_or(DDL))?;
     let done = match write(path, force) {
         Ok(()) => format!("wrote {name}"),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_file() => {
@@ -82,6 +85,11 @@ fn configuration(context: &Context, force: bool) -> Result<Exit, Failure> {
     };
     context.console.note(&format!("\n{done}. {NEXT_STEPS}"));
     Ok(Exit::Done)
+}
+
+/// The source of a configuration that is there already and can be read.
+fn kept_source(path: &Path) -> Option<SourceConfig> {
+    AuditConfig::load(path).ok()?.source.ok()
 }
 
 /// What a person does after `init`.
