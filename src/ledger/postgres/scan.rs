@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
+use sqlx::Executor as _;
 use tokio::sync::mpsc;
 
 use super::lock_holder;
@@ -17,6 +18,11 @@ use crate::worker_thread::WorkerThread;
 
 const PAGE_ROWS: usize = 2_000;
 
+/// Makes Postgres read the entries of a store by their index if the table was never analyzed. Without statistics it
+/// expects few entries and sorts them, on the disk if they are many.
+const KEEP_ORDER: &str = "select set_config('enable_sort', 'off', false) from pg_class
+    where oid = 'entries'::regclass and reltuples <= 0";
+
 /// Reads the entries that the filter lets through. Needs no lock of a store, and waits for that of a table at most
 /// `lock_wait`.
 pub(crate) fn scan(
@@ -26,9 +32,10 @@ pub(crate) fn scan(
     lock_wait: Duration,
 ) -> Result<Box<dyn EntryPages>> {
     let (url, statement) = (url.to_owned(), statement(store_id, filter));
+    let is_whole = filter.customers.is_empty();
     let (sender, pages) = page_channel::channel();
     let reading = WorkerThread::start("ledger-scan", move || async move {
-        let last = match read(&url, &statement, lock_wait, &sender).await {
+        let last = match read(&url, &statement, is_whole, lock_wait, &sender).await {
             Ok(()) => Ok(None),
             Err(error) => Err(lock_holder::named(error, &url, lock_wait).await),
         };
@@ -68,10 +75,19 @@ fn statement(store_id: i64, filter: &Filter) -> String {
 }
 
 /// Sends all pages. Returns early, without an error, only if the plan has stopped reading.
-async fn read(url: &str, statement: &str, lock_wait: Duration, pages: &mpsc::Sender<Sent>) -> Result<()> {
+async fn read(
+    url: &str,
+    statement: &str,
+    is_whole: bool,
+    lock_wait: Duration,
+    pages: &mpsc::Sender<Sent>,
+) -> Result<()> {
     let doing = failed(READING);
     let (mut connection, liveness) = connect_alive(url).await?;
     liveness.wait(set_lock_wait(&mut connection, lock_wait)).await?;
+    if is_whole {
+        liveness.wait(connection.execute(KEEP_ORDER).map_ok(drop).map_err(doing)).await?;
+    }
     let mut chunks = liveness.wait(connection.copy_out_raw(statement).map_err(doing)).await?;
     let malformed = |error| LedgerError::Database { doing: READING, source: Box::new(error) };
     let mut decoder = CopyDecoder::default();

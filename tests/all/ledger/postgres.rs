@@ -3,6 +3,7 @@
 pub(crate) mod liveness;
 mod lock;
 mod rights;
+mod statistics;
 
 use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::AuditLog;
