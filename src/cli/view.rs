@@ -17,5 +17,5 @@ pub(super) mod sync;
 pub(super) mod table;
 pub(super) mod text;
 pub(super) mod verifying;
-mod wait;
+pub(super) mod wait;
 pub(super) mod warnings;

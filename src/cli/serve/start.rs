@@ -9,6 +9,7 @@ use super::board::Board;
 use super::sync_files::SyncFile;
 
 use crate::cli::failure::Failure;
+use crate::cli::view::wait::log_waits;
 use crate::cli::{notifying, wiring};
 use crate::clock::{Clock as _, SystemClock};
 use crate::engine::{self, Found, Options, Ports, Progress, Report};
@@ -36,7 +37,14 @@ pub(super) async fn start(
     stop: watch::Receiver<bool>,
 ) -> End {
     let span = tracing::info_span!("sync", name = sync.config.name);
-    let end = attempt(&sync, wish, &observers, stop).instrument(span.clone()).await;
+    let waits = Waits::default();
+    let attempted = async {
+        tokio::select! {
+            end = attempt(&sync, wish, &observers, &waits, stop) => end,
+            never = log_waits(&waits, &sync.config.ledger) => match never {},
+        }
+    };
+    let end = attempted.instrument(span.clone()).await;
     let _entered = span.enter();
     match end {
         Ok(end) => {
@@ -56,14 +64,14 @@ async fn attempt(
     sync: &SyncFile,
     wish: Option<Wish>,
     observers: &Observers,
+    waits: &Waits,
     stop: watch::Receiver<bool>,
 ) -> Result<End, Failure> {
     let Observers { board, metrics, outbox, traces } = observers;
     let (config, name) = (&sync.config, &sync.config.name);
     let subject = Subject { sync: name.clone(), store: config.store.name.clone() };
-    let waits = Waits::default();
-    let source = wiring::source(&config.source, &waits)?;
-    let store = wiring::store(config, &waits)?;
+    let source = wiring::source(&config.source, waits)?;
+    let store = wiring::store(config, waits)?;
     let locked = match wiring::ledger(&config.ledger, &config.store.name, config.source.give_up_after).await {
         Err(LedgerError::Locked { .. }) => return Ok(End::Locked),
         locked => locked?,
@@ -98,18 +106,18 @@ async fn attempt(
         if let Progress::Opened(run_id) = progress {
             opened.send_replace(Some(run_id));
         }
-        board.progress(name, &waits, &progress);
+        board.progress(name, waits, &progress);
         metrics.observe(name, &progress);
         trace.observe(&progress);
     };
-    metrics.watch(name, &waits);
+    metrics.watch(name, waits);
     let ports = Ports {
         source: &source,
         ledger,
         destination: &store,
         clock: &SystemClock,
         progress: &progress,
-        waits: &waits,
+        waits,
     };
     let report = Box::pin(engine::sync(ports, &config.push, &options, stop)).await;
     board.ended(name);

@@ -10,7 +10,7 @@ use tracing::Level;
 
 use super::console::Console;
 use super::progress_line::{Phase, ProgressLine, values_done};
-use super::text::number;
+use super::text::{counted, number};
 use super::wait::{LogLine, WaitLog};
 use crate::config::LedgerConfig;
 use crate::engine::Progress;
@@ -70,9 +70,9 @@ impl ProgressDisplay {
                 seen.pushing_since = Some(Instant::now());
                 seen.phase = Phase::Pushing(*counts, Duration::ZERO);
                 tracing::info!(
-                    "planned: {} changes among {} rows",
-                    number(counts.planned),
-                    number(counts.source_rows)
+                    "planned: {} among {}",
+                    counted(counts.planned.unsigned_abs(), "change"),
+                    counted(counts.source_rows.unsigned_abs(), "row")
                 );
             }
             Progress::Pushing(Notice::Counted(counts)) => {
@@ -127,7 +127,7 @@ impl Painter {
     fn tick(&mut self) {
         let (elapsed, wait) = (self.started.elapsed(), self.waits.current());
         for line in self.log.see(wait.as_ref(), elapsed) {
-            self.log_wait(&line);
+            self.log_wait(line);
         }
         let phase = {
             let seen = lock(&self.seen);
@@ -143,13 +143,9 @@ impl Painter {
     }
 
     /// Logs a wait. The line on a terminal shows it already, so that there it is logged with `-v` only.
-    fn log_wait(&self, line: &LogLine) {
-        let (reason, text) = (line.reason, &line.text);
-        if line.level == Level::WARN && self.bar.is_none() {
-            tracing::warn!(%reason, "{text}");
-        } else {
-            tracing::info!(%reason, "{text}");
-        }
+    fn log_wait(&self, line: LogLine) {
+        let level = if self.bar.is_none() { line.level } else { Level::INFO };
+        LogLine { level, ..line }.log();
     }
 
     fn log_progress(&mut self, phase: Phase) {

@@ -1,14 +1,18 @@
 //! What a run waits for, in words, and which waits are logged.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use tracing::Level;
 
 use super::text::{counted, whole_seconds};
 use crate::config::LedgerConfig;
 use crate::record::WaitReason;
-use crate::waits::CurrentWait;
+use crate::waits::{CurrentWait, Waits};
+
+/// How often [`log_waits`] looks at the waits.
+const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 
 /// Waits shorter than this are neither shown nor logged.
 const SHOWN_FROM: Duration = Duration::from_secs(1);
@@ -74,6 +78,25 @@ pub(super) struct LogLine {
     pub(super) level: Level,
     pub(super) reason: WaitReason,
     pub(super) text: String,
+}
+
+impl LogLine {
+    pub(super) fn log(&self) {
+        let Self { level, reason, text } = self;
+        match *level {
+            Level::WARN => tracing::warn!(%reason, "{text}"),
+            _ => tracing::info!(%reason, "{text}"),
+        }
+    }
+}
+
+/// Logs what a run waits for, until it is dropped.
+pub(crate) async fn log_waits(waits: &Waits, ledger: &LedgerConfig) -> Infallible {
+    let (started, mut log) = (Instant::now(), WaitLog::new(ledger));
+    loop {
+        tokio::time::sleep(LOOKED_AT_EVERY).await;
+        log.see(waits.current().as_ref(), started.elapsed()).iter().for_each(LogLine::log);
+    }
 }
 
 /// Decides which waits are logged: each once when it begins, and once more if it gets long or ends after a long time.
