@@ -26,7 +26,12 @@ impl FileLock {
             .open(&lock_path)
             .map_err(|error| unusable(&lock_path, &error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => {
+                // Every user who may read the ledger has to see that a run is active. A lock of another user keeps its mode.
+                let readers = std::fs::metadata(path).map(|ledger| ledger.permissions());
+                let _ = readers.and_then(|readers| file.set_permissions(readers));
+                Ok(Self(file))
+            }
             Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { holder: holder(path) }),
             Err(TryLockError::Error(error)) => Err(LedgerError::Unusable(format!(
                 "the ledger's lock {} cannot be taken ({error}); put the ledger on a disk whose file system has locks",
@@ -36,13 +41,17 @@ impl FileLock {
     }
 }
 
-/// Whether a process holds the lock of the ledger at `path`. The check itself shares the lock for a moment.
+/// Whether a process holds the lock of the ledger at `path`, or may hold it: a lock that this user may not read shows
+/// nothing. The check itself shares the lock for a moment.
 pub(crate) fn is_locked(path: &Path) -> bool {
     let Ok(lock_path) = resolve(path).map(|path| beside(&path, LOCK)) else { return false };
     // Opening a pipe would wait for ever.
     let file = lock_path.is_file().then(|| File::open(lock_path));
-    file.and_then(io::Result::ok)
-        .is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    match file {
+        Some(Ok(file)) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        Some(Err(error)) => error.kind() == io::ErrorKind::PermissionDenied,
+        None => false,
+    }
 }
 
 /// Creates the ledger's file if there is none, readable by this user only. Returns whether it did.
@@ -84,4 +93,25 @@ fn newest_open_run(path: &Path) -> rusqlite::Result<Option<(i64, String, String)
 /// The ledger holds customers' values, so only this user may read it.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options.mode(0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn every_user_who_may_read_the_ledger_may_see_its_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().canonicalize().expect("its path").join("ledger.db");
+        assert!(create(&path).expect("a new file"));
+        let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
+        drop(FileLock::take(&path).expect("the lock"));
+        assert_eq!(mode(&beside(&path, LOCK)), 0o600);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).expect("readers");
+        let _lock = FileLock::take(&path).expect("the lock");
+        assert_eq!(mode(&beside(&path, LOCK)), 0o644);
+        assert!(is_locked(&path));
+    }
 }
