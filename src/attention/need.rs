@@ -32,10 +32,20 @@ pub enum Attention {
     Missed(i64),
     /// So many desired values are rejected, and no person has acknowledged them.
     Rejected(i64),
-    /// So many changes may or may not have been applied.
-    Unknown(i64),
-    /// So many rows of the source cannot be sent.
-    Invalid(i64),
+    /// Some changes of the newest whole plan may or may not have been applied.
+    Unknown {
+        /// The run.
+        run_id: i64,
+        /// How many changes.
+        count: i64,
+    },
+    /// Some rows of the newest whole plan cannot be sent.
+    Invalid {
+        /// The run.
+        run_id: i64,
+        /// How many rows.
+        count: i64,
+    },
     /// A change was not confirmed for more than [`UNCONFIRMED_AFTER`](super::UNCONFIRMED_AFTER).
     Unconfirmed {
         /// When the oldest such change was planned or requeued.
@@ -67,8 +77,8 @@ impl Attention {
             Self::Overdue { .. } => "overdue",
             Self::Missed(_) => "missed",
             Self::Rejected(_) => "rejected",
-            Self::Unknown(_) => "unknown",
-            Self::Invalid(_) => "invalid",
+            Self::Unknown { .. } => "unknown",
+            Self::Invalid { .. } => "invalid",
             Self::Unconfirmed { .. } => "unconfirmed",
         }
     }
@@ -77,9 +87,10 @@ impl Attention {
     #[must_use]
     pub const fn count(&self) -> i64 {
         match self {
-            Self::Missed(count) | Self::Rejected(count) | Self::Unknown(count) | Self::Invalid(count) => {
-                *count
-            }
+            Self::Missed(count)
+            | Self::Rejected(count)
+            | Self::Unknown { count, .. }
+            | Self::Invalid { count, .. } => *count,
             Self::NeverRan
             | Self::Failing { .. }
             | Self::Blocked { .. }
@@ -110,13 +121,17 @@ impl Attention {
                 "check that `attrsync serve` runs, and its log: every wait says its reason there".to_owned()
             }
             Self::Missed(_) => {
-                "`attrsync runs` shows the runs before and after; the next sync that ends well makes up for it".to_owned()
+                "`attrsync runs` shows the runs before and after; a sync that ends well makes up for it".to_owned()
             }
             Self::Rejected(_) => {
                 "`attrsync rejected` lists them with the store's reasons; correct, requeue or acknowledge them".to_owned()
             }
-            Self::Unknown(_) => "the next sync sends them again; `attrsync runs last` has the last responses".to_owned(),
-            Self::Invalid(_) => "`attrsync runs last` lists them with the reasons; correct them in the source".to_owned(),
+            Self::Unknown { run_id, .. } => {
+                format!("the next sync sends them again; `attrsync runs {run_id}` has the last responses")
+            }
+            Self::Invalid { run_id, .. } => {
+                format!("`attrsync runs {run_id}` lists them with the reasons; correct them in the source")
+            }
             Self::Unconfirmed { .. } => {
                 "`attrsync runs` shows why the syncs did not confirm it".to_owned()
             }
@@ -136,8 +151,8 @@ impl fmt::Display for Attention {
             Self::Overdue { since } => write!(f, "overdue since {}", moment(*since)),
             Self::Missed(count) => write!(f, "{count} scheduled time{plural} missed"),
             Self::Rejected(count) => write!(f, "{count} value{plural} rejected"),
-            Self::Unknown(count) => write!(f, "{count} change{plural} unknown"),
-            Self::Invalid(count) => write!(f, "{count} row{plural} invalid"),
+            Self::Unknown { count, .. } => write!(f, "{count} change{plural} unknown"),
+            Self::Invalid { count, .. } => write!(f, "{count} row{plural} invalid"),
             Self::Unconfirmed { oldest } => {
                 write!(f, "a change has not been confirmed since {}", moment(*oldest))
             }

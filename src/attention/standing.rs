@@ -175,7 +175,8 @@ fn ending(facts: &Facts) -> Option<Attention> {
 
 /// Returns which values, rows and times need a person.
 fn values(facts: &Facts) -> impl Iterator<Item = Attention> {
-    let counts = facts.last_planned.as_ref().map_or_else(Counts::default, |run| run.counts);
+    let planned = facts.last_planned.as_ref();
+    let (run_id, counts) = planned.map_or_else(|| (0, Counts::default()), |run| (run.id, run.counts));
     let rejected = counts
         .rejected
         .saturating_add(counts.still_rejected)
@@ -185,8 +186,8 @@ fn values(facts: &Facts) -> impl Iterator<Item = Attention> {
     let needs = [
         Attention::Missed(facts.missed_later),
         Attention::Rejected(rejected),
-        Attention::Unknown(counts.unknown),
-        Attention::Invalid(counts.invalid),
+        Attention::Unknown { run_id, count: counts.unknown },
+        Attention::Invalid { run_id, count: counts.invalid },
     ];
     needs.into_iter().filter(|need| need.count() > 0)
 }

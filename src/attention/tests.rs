@@ -129,8 +129,8 @@ fn every_need_has_a_kind_and_says_what_to_do() {
         Attention::Overdue { since: at(0) },
         Attention::Missed(1),
         Attention::Rejected(1),
-        Attention::Unknown(1),
-        Attention::Invalid(1),
+        Attention::Unknown { run_id: 1, count: 1 },
+        Attention::Invalid { run_id: 1, count: 1 },
         Attention::Unconfirmed { oldest: at(0) },
     ];
     assert_eq!(needs.len(), Attention::KINDS.len());

@@ -56,6 +56,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     if args.json {
         console.json(&view::check::json(&findings, exit))?;
     } else {
+        if console.is_quiet() && exit == Exit::Done {
+            findings
+                .iter()
+                .filter_map(|finding| finding.attention.as_ref())
+                .for_each(|line| console.warning(line));
+        }
         let warnings = findings.iter().flat_map(|finding| &finding.warnings);
         console.report_or_warnings(&view::check::text(&findings, console.paint()), exit, warnings)?;
     }
@@ -146,7 +152,12 @@ async fn listening(config: &Config, on_change: &OnChange) -> Finding {
     };
     match checked {
         Ok(()) => {
-            Finding::good("listen", format!("notifications arrive; the channel is {}", one_line(channel)))
+            let detail = format!(
+                "notifications arrive; the channel is {}\nwhether triggers notify of changes is not checked: \
+                 `attrsync init --trigger` prints them",
+                one_line(channel)
+            );
+            Finding::good("listen", detail)
         }
         Err(failure) => bad("listen", &failure),
     }
@@ -178,7 +189,8 @@ async fn rows(
     match surveyed {
         Ok(survey) => {
             let detail = view::check::rows(rows, &survey, !attributes.is_empty());
-            Finding::good("rows", detail).warn(survey.warnings)
+            let attention = view::plan::attention(&survey.counts).into_iter().next();
+            Finding { attention, ..Finding::good("rows", detail).warn(survey.warnings) }
         }
         Err(error) => bad("rows", &Failure::caused_by(error)),
     }

@@ -114,6 +114,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
     } else {
         let text = view::plan::text(&forecast, workers, console.paint());
         console.report_or_warnings(&text, exit, &forecast.warnings)?;
+        if console.is_quiet() && exit == Exit::Done {
+            view::plan::attention(&forecast.counts).iter().for_each(|line| console.warning(line));
+        }
     }
     Ok(exit)
 }

@@ -85,9 +85,11 @@ async fn status_of(path: &Path, ledgers: &mut Ledgers, now: DateTime<Utc>) -> (S
     let file = path.to_owned();
     let sync = match standing {
         Ok((of_ledger, standing)) => {
-            SyncStatus { name, file, store: store.or(of_ledger), standing: Ok(standing) }
+            SyncStatus { name, file, store: store.or(of_ledger), standing: Ok(standing), what_to_do: None }
         }
-        Err(failure) => SyncStatus { name, file, store, standing: Err(failure.whole()) },
+        Err(failure) => {
+            SyncStatus { name, file, store, standing: Err(failure.whole()), what_to_do: failure.hint }
+        }
     };
     (sync, exit)
 }

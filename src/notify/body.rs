@@ -74,7 +74,7 @@ mod tests {
             event: Event::NeedsAttention,
             subject: Subject { sync: "main <eu>".to_owned(), store },
             run: None,
-            needs: vec![Attention::Rejected(3), Attention::Invalid(1)],
+            needs: vec![Attention::Rejected(3), Attention::Invalid { run_id: 12, count: 1 }],
             at: DateTime::UNIX_EPOCH,
         };
         let slack = notification.body(NotifyFormat::Slack);

@@ -110,8 +110,8 @@ fn of_runs(standing: &Standing) -> Vec<Attention> {
         Attention::Failing { .. }
         | Attention::Blocked { .. }
         | Attention::Rejected(_)
-        | Attention::Unknown(_)
-        | Attention::Invalid(_) => true,
+        | Attention::Unknown { .. }
+        | Attention::Invalid { .. } => true,
         Attention::NeverRan
         | Attention::Overdue { .. }
         | Attention::Missed(_)
@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn only_a_change_of_state_is_told() {
-        use Attention::{Invalid, NeverRan, Overdue, Rejected, Unknown};
+        use Attention::{NeverRan, Overdue, Rejected};
+        let unknown = |count| Attention::Unknown { run_id: 3, count };
+        let invalid = |count| Attention::Invalid { run_id: 3, count };
         let failing = |run_id| Attention::Failing { run_id, status: RunStatus::Failed };
         let blocked = Attention::Blocked { run_id: 9 };
         for (before, after, missed, told) in [
@@ -146,11 +148,11 @@ mod tests {
             (&[failing(1)], &[failing(2)], 0, None),
             (&[failing(2)], &[], 0, Some("recovered")),
             (&[failing(2)], &[Rejected(1)], 0, Some("needs_attention")),
-            (&[failing(1)], &[failing(2), Invalid(5)], 0, Some("failing")),
+            (&[failing(1)], &[failing(2), invalid(5)], 0, Some("failing")),
             (&[], &[Rejected(1)], 0, Some("needs_attention")),
             (&[Rejected(1)], &[Rejected(7)], 0, None),
-            (&[Rejected(1), Unknown(2)], &[Rejected(1)], 0, None),
-            (&[Rejected(1)], &[Rejected(1), Invalid(900)], 0, Some("needs_attention")),
+            (&[Rejected(1), unknown(2)], &[Rejected(1)], 0, None),
+            (&[Rejected(1)], &[Rejected(1), invalid(900)], 0, Some("needs_attention")),
             (&[Rejected(1)], &[], 0, Some("recovered")),
             (&[], &[blocked], 0, Some("blocked")),
             (&[blocked], &[blocked], 0, None),

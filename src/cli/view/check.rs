@@ -23,17 +23,19 @@ pub(crate) struct Finding {
     pub(crate) hint: Option<String>,
     /// What a person should look at.
     pub(crate) warnings: Vec<Warning>,
+    /// What a person should look at, although nothing is wrong with the set-up, in a line.
+    pub(crate) attention: Option<String>,
 }
 
 impl Finding {
     /// In order.
     pub(crate) fn good(name: &'static str, detail: impl std::fmt::Display) -> Self {
-        Self { name, ok: true, detail: detail.to_string(), hint: None, warnings: Vec::new() }
+        Self { name, ok: true, detail: detail.to_string(), hint: None, warnings: Vec::new(), attention: None }
     }
 
     /// Not in order.
     pub(crate) fn bad(name: &'static str, problem: impl Into<String>, hint: Option<String>) -> Self {
-        Self { name, ok: false, detail: problem.into(), hint, warnings: Vec::new() }
+        Self { name, ok: false, detail: problem.into(), hint, warnings: Vec::new(), attention: None }
     }
 
     /// Adds warnings.
@@ -118,7 +120,7 @@ pub(crate) fn text(findings: &[Finding], paint: Paint) -> String {
 pub(crate) fn json(findings: &[Finding], exit: Exit) -> Value {
     json!({
         "exit_code": exit as u8,
-        "needs_attention": exit != Exit::Done,
+        "needs_attention": exit != Exit::Done || findings.iter().any(|finding| finding.attention.is_some()),
         "ok": findings.iter().all(|finding| finding.ok),
         "checks": findings.iter().map(|finding| json!({
             "name": finding.name,

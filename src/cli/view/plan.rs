@@ -8,7 +8,7 @@ use super::text::{brief, counted, invalid_key, number, tame};
 use super::warnings;
 use crate::cli::exit::Exit;
 use crate::engine::Forecast;
-use crate::record::{Action, Change, InvalidRow};
+use crate::record::{Action, Change, Counts, InvalidRow};
 
 /// The forecast as a person reads it.
 pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String {
@@ -66,7 +66,7 @@ fn invalid_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
         return Vec::new();
     }
     let invalid = u64::try_from(forecast.counts.invalid).unwrap_or(0);
-    let head = format!("{} of the source cannot be sent:", counted(invalid, "row"));
+    let head = format!("{} of the source cannot be sent:", counted(invalid.unsigned_abs(), "row"));
     let mut lines = vec![String::new(), paint.notable(&head)];
     lines.extend(forecast.invalid_sample.iter().map(|row| format!("! {}", invalid_line(row))));
     let unseen = forecast.counts.invalid - count(forecast.invalid_sample.len());
@@ -108,6 +108,26 @@ fn not_planned(forecast: &Forecast) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// What a person should look at, in a line each.
+pub(crate) fn attention(counts: &Counts) -> Vec<String> {
+    let Counts { invalid, still_rejected, acknowledged, .. } = *counts;
+    let rejected = still_rejected - acknowledged;
+    let mut lines = Vec::new();
+    if invalid > 0 {
+        lines.push(format!(
+            "{} cannot be sent: `attrsync plan` lists them",
+            counted(invalid.unsigned_abs(), "row")
+        ));
+    }
+    if rejected > 0 {
+        lines.push(format!(
+            "{} still rejected: `attrsync rejected` lists them",
+            counted(rejected.unsigned_abs(), "value")
+        ));
+    }
+    lines
 }
 
 /// The forecast for programs. Keys are only ever added.

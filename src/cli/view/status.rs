@@ -23,6 +23,8 @@ pub(crate) struct SyncStatus {
     pub(crate) store: Option<StoreName>,
     /// How the store stands, or why that cannot be read.
     pub(crate) standing: Result<Standing, String>,
+    /// What to do if that cannot be read.
+    pub(crate) what_to_do: Option<String>,
 }
 
 impl SyncStatus {
@@ -116,7 +118,10 @@ pub(crate) fn hints(syncs: &[SyncStatus]) -> Vec<String> {
             Ok(standing) => {
                 hints.extend(standing.needs.iter().map(|need| format!("{of}{need}: {}", need.what_to_do())));
             }
-            Err(problem) => hints.push(format!("{of}{problem}")),
+            Err(problem) => hints.push(match &sync.what_to_do {
+                Some(what_to_do) => format!("{of}{what_to_do}"),
+                None => format!("{of}{problem}"),
+            }),
         }
     }
     hints
@@ -179,7 +184,13 @@ mod tests {
     }
 
     fn sync(name: &str, standing: Result<Standing, String>) -> SyncStatus {
-        SyncStatus { name: name.to_owned(), file: format!("{name}.toml").into(), store: None, standing }
+        SyncStatus {
+            name: name.to_owned(),
+            file: format!("{name}.toml").into(),
+            store: None,
+            standing,
+            what_to_do: None,
+        }
     }
 
     fn standing(status: RunStatus, needs: Vec<Attention>) -> Standing {

@@ -75,11 +75,13 @@ pub(super) fn list(sync: &SyncInfo, standing: &Result<Standing, String>, message
 fn page(sync: &SyncInfo, need: &Attention) -> String {
     let name = segment(&sync.name);
     match need {
-        Attention::Failing { run_id, .. } | Attention::Blocked { run_id } => {
+        Attention::Failing { run_id, .. }
+        | Attention::Blocked { run_id }
+        | Attention::Unknown { run_id, .. } => {
             format!("/syncs/{name}/runs/{run_id}")
         }
         Attention::Rejected(_) => format!("/syncs/{name}/rejected"),
-        Attention::Invalid(_) => format!("/syncs/{name}/invalid"),
+        Attention::Invalid { .. } => format!("/syncs/{name}/invalid"),
         _ => format!("/syncs/{name}"),
     }
 }

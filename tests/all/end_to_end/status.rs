@@ -27,6 +27,11 @@ fn promise_12_status_says_what_needs_attention_and_what_to_do() {
             "`attrsync rejected`",
             "correct them in the source",
         ]);
+        world.run(&["status"]).exits(1).tells(&["`attrsync runs 2` lists them with the reasons"]);
+        world.run(&["-q", "plan"]).exits(0).tells(&["1 row cannot be sent", "1 value still rejected"]);
+        let check = world.run(&["-q", "check"]).exits(0).tells(&["1 row cannot be sent"]);
+        assert_eq!(check.out, "", "{check:#?}");
+        assert_eq!(world.run(&["check", "--json"]).exits(0).json()["needs_attention"], true);
         world.run(&["rejected", "--accept", "8"]).exits(0);
         world.execute("delete from customer_attribute_values where attribute_id = 77");
         let status = world.run(&["status", "--json"]).exits(1).json();
