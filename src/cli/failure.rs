@@ -157,9 +157,10 @@ impl From<EngineError> for Failure {
                 }
             }
             EngineError::OutOfOrder(error) => Self::caused_by(error),
-            EngineError::Attributes { ref hint, .. } => {
+            EngineError::Attributes { is_of_name, ref hint, .. } => {
                 let hint = hint.clone();
-                Self::caused_by(error).hint(hint)
+                let failure = if is_of_name { Self::usage(error) } else { Self::caused_by(error) };
+                failure.hint(hint)
             }
             EngineError::Store(ref failed) => {
                 let hint = store_hint(&failed.error);

@@ -49,13 +49,17 @@ pub(super) fn wrong_types(attributes: &[Attribute]) -> WrongTypes {
 
 /// Returns the filter with attribute names resolved to ids.
 pub(super) fn resolve(options: &Options, attributes: &[Attribute]) -> Result<Filter, EngineError> {
-    let fail = |problem: String, hint: &str| Err(EngineError::Attributes { problem, hint: hint.to_owned() });
     if attributes.is_empty() {
-        return fail(
-            "the store has no customer attributes at all".to_owned(),
-            "create them in the control panel or by the API first; or [store] hash is that of another store",
-        );
+        return Err(EngineError::Attributes {
+            is_of_name: false,
+            problem: "the store has no customer attributes at all".to_owned(),
+            hint: "create them in the control panel or by the API first; or [store] hash is that of another store"
+                .to_owned(),
+        });
     }
+    let fail = |problem: String, hint: &str| {
+        Err(EngineError::Attributes { is_of_name: true, problem, hint: hint.to_owned() })
+    };
     let listed = "`attrsync check` lists them";
     let mut filter = options.filter.clone();
     for name in &options.attribute_names {

@@ -60,6 +60,8 @@ pub enum EngineError {
     /// The store lists no attributes at all, or not the one that was named.
     #[error("{problem}")]
     Attributes {
+        /// Whether the one that was named is the problem.
+        is_of_name: bool,
         /// What is missing.
         problem: String,
         /// What to do.

@@ -4,6 +4,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::inputs::resolve;
 use super::planning::Planned;
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::stop::{Ending, asked_to_stop};
@@ -76,6 +77,7 @@ pub async fn sync(
         scheduled: options.scheduled.clone(),
     };
     failpoint::reach("ledger-open");
+    require_named_attributes(ports, options).await?;
     let interrupted = ports.ledger.unclosed_run().await?;
     let run_id = ports.ledger.open_run(&new).await?;
     if let Some(before) = interrupted {
@@ -106,6 +108,18 @@ pub async fn sync(
     failpoint::reach("closed");
     let course = Course { interrupted, waits: ports.waits.totals(), ..course };
     Ok(Report { run_id, status, counts, by_digest, requests_without_ledger, message, hint, warnings, course })
+}
+
+/// Checks the attributes that a person named, before a run is opened: a wrong name is no failure of the sync. If the store
+/// cannot list its attributes now, the run finds out.
+async fn require_named_attributes(ports: Ports<'_>, options: &Options) -> Result<(), EngineError> {
+    if options.attribute_names.is_empty() && options.filter.attributes.is_empty() {
+        return Ok(());
+    }
+    match ports.destination.attributes().await {
+        Ok(listed) if !listed.is_empty() => resolve(options, &listed).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// How the two phases of a run ended.

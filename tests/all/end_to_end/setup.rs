@@ -342,3 +342,18 @@ fn promise_12_with_json_logs_every_line_on_stderr_is_json() {
     assert!(of(&lines, "error")[0].contains('\n'), "all problems in one line: {lines:?}");
     assert!(world.run(&["plan"]).exits(64).err.starts_with("error: "), "text stays text");
 }
+
+#[test]
+fn promise_12_a_wrong_attribute_on_the_command_line_is_no_failed_run() {
+    let world = World::with_customers(LedgerKind::File, 3);
+    world.sync().exits(0);
+    for attribute in ["loyalty-teir", "99"] {
+        world
+            .run(&["sync", "--attribute", attribute])
+            .exits(64)
+            .tells(&["the store has no attribute", attribute]);
+        world.run(&["plan", "--attribute", attribute]).exits(64).tells(&["`attrsync check` lists them"]);
+    }
+    assert_eq!(world.number("select count(*) from runs"), 1);
+    world.run(&["status"]).exits(0);
+}
