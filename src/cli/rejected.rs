@@ -208,7 +208,10 @@ async fn requeue(
     let found = Found::new(config, keys).await?;
     let scopes = found.to_edit(console, |rejections| rejections.total, "nothing is rejected for");
     if scopes.is_empty() {
-        return nothing_to_do("nothing is rejected, so nothing was requeued");
+        return nothing_to_do(match keys {
+            [] => "nothing is rejected, so nothing was requeued",
+            _ => "nothing is rejected for what was named, so nothing was requeued",
+        });
     }
     let values: Vec<Rejection> =
         found.scopes.iter().flat_map(|(_, rejections)| rejections.values.iter().cloned()).collect();
@@ -251,6 +254,7 @@ async fn acknowledge(
     let left = left.total - left.acknowledged;
     console.hint(&match left {
         0 => "no rejected value makes `attrsync sync` exit with 3 any more".to_owned(),
+        1 => "1 rejected value is not acknowledged: `attrsync rejected` lists it".to_owned(),
         left => format!("{left} rejected values are not acknowledged: `attrsync rejected` lists them"),
     });
     Ok(Exit::Done)

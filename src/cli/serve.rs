@@ -173,7 +173,8 @@ fn reload(context: &Context, args: &Args, process: &mut Process) {
             false
         }
     });
-    for problem in problems {
+    for problem in &problems {
+        let problem = problem.replace('\n', ";");
         tracing::error!("a configuration is not used; what it said before stays in force: {problem}");
     }
     let kept = process.syncs().values().filter(|old| {
@@ -181,6 +182,11 @@ fn reload(context: &Context, args: &Args, process: &mut Process) {
     });
     let kept: Vec<SyncFile> = kept.map(|old| SyncFile::clone(old)).collect();
     syncs.extend(kept);
-    tracing::info!(syncs = syncs.len(), "reloaded");
+    match problems.len() {
+        0 => tracing::info!(syncs = syncs.len(), "reloaded"),
+        count => {
+            tracing::warn!(syncs = syncs.len(), "reloaded, but for {count} configurations with problems")
+        }
+    }
     process.configure(syncs);
 }

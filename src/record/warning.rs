@@ -103,7 +103,7 @@ impl fmt::Display for Warning {
                         "as in 1234.5 (cast float8 to numeric)"
                     }
                     "number" => "as in 1234.5",
-                    _ => "as in 2026-12-31",
+                    _ => "as a date such as 2026-12-31",
                 };
                 let more = if *count > sample.len() as u64 { ", …" } else { "" };
                 write!(

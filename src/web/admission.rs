@@ -61,7 +61,7 @@ pub(super) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
 fn refusal(access: &Access, request: &Request) -> Option<Response> {
     let (headers, path) = (request.headers(), request.uri().path());
     if !access.has_token() && path != "/healthz" && path != "/readyz" && !names_this_machine(headers) {
-        let problem = "This site is for this machine only: open it as http://127.0.0.1 or http://localhost. To serve it \
+        let problem = "This site is for this machine only: use 127.0.0.1 or localhost as the host of its address. To serve it \
                        under another name, set [serve] token.";
         return Some(text(StatusCode::MISDIRECTED_REQUEST, problem));
     }

@@ -98,7 +98,7 @@ pub(super) async fn run(
     let (folder, attrsync) = (environment.folder().display(), program());
     console.out(&format!(
         "\nThat was all. {folder} has sync.toml and the ledger; its database and simulator are stopped now.\n\
-         To go on, start both again\n  \
+         To start both again\n  \
          {attrsync} demo --serve --dir {folder}\n\
          and in another terminal\n  \
          cd {folder} && {attrsync} check\n\

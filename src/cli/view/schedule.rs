@@ -17,7 +17,8 @@ pub(crate) fn text(config: &Config, file: &Path, now: DateTime<Utc>) -> String {
     let file = tame(&file.display().to_string());
     let mut text = format!("{} · {} · {file}\n", tame(&config.name), tame(&config.store.name.to_string()));
     let Some(schedule) = &config.schedule else {
-        return text + "no [schedule] cron or every: no sync starts at a fixed time\n";
+        let fixed = "no [schedule] cron or every: no sync starts at a fixed time\n";
+        return text + fixed + &listening(config);
     };
     text += &tame(&schedule.to_string());
     let delay = schedule.delay(&config.store.name);
@@ -28,7 +29,15 @@ pub(crate) fn text(config: &Config, file: &Path, now: DateTime<Utc>) -> String {
         text += " · if one starts now:";
     }
     let times = std::iter::successors(schedule.next_after(now), |time| schedule.next_after(*time));
-    text + "\n" + &table(schedule, now, times.take(TIMES))
+    text + "\n" + &table(schedule, now, times.take(TIMES)) + &listening(config)
+}
+
+/// Says whether a sync also starts on change.
+fn listening(config: &Config) -> String {
+    let channel = config.on_change.as_ref().map(|on_change| tame(&on_change.channel));
+    channel.map_or_else(String::new, |channel| {
+        format!("and soon after a notification on the channel {channel}\n")
+    })
 }
 
 fn table(schedule: &Schedule, now: DateTime<Utc>, times: impl Iterator<Item = DateTime<Utc>>) -> String {

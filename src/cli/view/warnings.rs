@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(
             lines(std::slice::from_ref(&warning), Paint::default()),
             [
-                "warning: 1 value for birthday (3), an attribute of type date, is not written as in 2026-12-31: \
+                "warning: 1 value for birthday (3), an attribute of type date, is not written as a date such as 2026-12-31: \
                  customer 12",
                 "  customer 12: \"31/12/2026\""
             ]

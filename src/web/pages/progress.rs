@@ -15,10 +15,12 @@ pub(super) fn progress(run: &RunRow, live: Option<&LiveRun>) -> Markup {
             section.progress aria-label="Progress" {
                 @if run.planned_at.is_none() {
                     p {
-                        "Reading the source"
-                        @if let Some(live) = live { ": " (counted(live.rows_read, "row")) " so far" }
+                        @match live.map_or(0, |live| live.rows_read) {
+                            0 => "Planning: no row of the source is read yet",
+                            rows => { "Reading the source: " (counted(rows, "row")) " so far" }
+                        }
                     }
-                    progress aria-label="Reading the source" {}
+                    progress aria-label="Planning" {}
                 } @else {
                     p {
                         (number(ended)) " of " (counted(counts.planned, "change")) " have an outcome"
