@@ -210,7 +210,7 @@ impl Console {
     }
 
     /// Writes a warning, also when quiet.
-    fn warning(&self, text: &str) {
+    pub(crate) fn warning(&self, text: &str) {
         self.say("WARN", "warning", text, &format!("{} {}", self.stderr.notable("warning:"), lines(text)));
     }
 

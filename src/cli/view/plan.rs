@@ -66,7 +66,7 @@ fn invalid_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
         return Vec::new();
     }
     let invalid = u64::try_from(forecast.counts.invalid).unwrap_or(0);
-    let head = format!("{} of the source cannot be sent:", counted(invalid.unsigned_abs(), "row"));
+    let head = format!("{} of the source cannot be sent:", counted(invalid, "row"));
     let mut lines = vec![String::new(), paint.notable(&head)];
     lines.extend(forecast.invalid_sample.iter().map(|row| format!("! {}", invalid_line(row))));
     let unseen = forecast.counts.invalid - count(forecast.invalid_sample.len());

@@ -221,8 +221,9 @@ fn what_changed_while_nothing_listened_is_sent_when_serve_starts_and_reloads() {
 fn promise_12_serve_says_what_a_run_waits_for() {
     let mut world = World::with_customers(LedgerKind::File, 10);
     world.stop_store();
-    world.write_config(&format!("{}[schedule]\nevery = \"1h\"\n", world.config("backoff = \"20s\"")));
-    let serve = world.start_heard(&["serve", "--address", ANY_PORT], "stderr");
+    let patient = world.config("").replace("10ms", "20s").replace("50ms", "20s").replace("\"1s\"", "\"60s\"");
+    world.write_config(&format!("{patient}[schedule]\nevery = \"1h\"\n"));
+    let serve = world.start_heard(&["-v", "serve", "--address", ANY_PORT], "stderr");
     until("the wait is said", || world.heard("stderr").contains("waiting at most"));
     serve.signal("TERM");
     serve.end().exits(0);

@@ -354,6 +354,6 @@ fn promise_12_a_wrong_attribute_on_the_command_line_is_no_failed_run() {
             .tells(&["the store has no attribute", attribute]);
         world.run(&["plan", "--attribute", attribute]).exits(64).tells(&["`attrsync check` lists them"]);
     }
-    assert_eq!(world.number("select count(*) from runs"), 1);
+    assert_eq!(world.number("select count(*) n from runs"), 1);
     world.run(&["status"]).exits(0);
 }
