@@ -9,6 +9,7 @@ mod cells;
 mod cold;
 mod discard;
 mod entry_extras;
+mod last_finished;
 mod page_channel;
 pub mod postgres;
 mod row_digest;
@@ -179,6 +180,10 @@ pub trait LedgerReader: Send + Sync {
     /// The size that this store was found to accept, if it was learned.
     async fn request_sizes(&self) -> Result<RequestSizes>;
 
+    /// The counts of the newest run that had a plan of all rows, and finished it: it sent the plan, apart from values that
+    /// were rejected or unknown.
+    async fn last_finished(&self) -> Result<Option<Counts>>;
+
     /// What is known of the store's scheduled times. Read without the lock, the newest run may be active, and then its
     /// time is listed as interrupted.
     async fn claimed(&self) -> Result<Claimed>;
@@ -235,7 +240,8 @@ pub trait Ledger: LedgerReader {
     async fn remove_deletes(&self, run_id: i64) -> Result<()>;
 
     /// Removes some of what earlier runs of the store planned and never sent: the changes that a run left `planned`,
-    /// and all invalid rows of a plan that was never complete. Their counts stay. Returns whether there was something
+    /// and all invalid rows of a plan that was never complete. Their counts stay. The plan of a blocked run stays until a
+    /// later sync of all rows has a complete plan. Returns whether there was something
     /// to remove: call it again until there is not, before [`seal_plan`](Self::seal_plan). Runs before the newest complete
     /// plan are not looked at.
     async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool>;

@@ -58,6 +58,10 @@ impl LedgerReader for SlowCommit {
         self.ledger.request_sizes().await
     }
 
+    async fn last_finished(&self) -> Result<Option<Counts>> {
+        self.ledger.last_finished().await
+    }
+
     async fn claimed(&self) -> Result<Claimed> {
         self.ledger.claimed().await
     }

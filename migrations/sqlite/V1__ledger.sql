@@ -30,8 +30,11 @@ create table stores (
 -- filtered: 1 if the run was for some customers or attributes only. digest: of the source's rows that its plan was made
 -- from, and of what else the plan depended on. by_digest: 1 if the digest was that of the run before, so that no row was
 -- compared.
+-- stored_without_row: values that the store may hold although no row desires them: the orphans, and those whose row is
+-- NULL.
 -- belief_edits: how many rows of belief_edits the run has. invalid_rows_run_id: an earlier run whose invalid rows are the
 -- same and stand for this run's too. plan_removed_at: when a later run had removed what this run planned and never sent.
+-- A blocked run keeps its plan until a later run of all rows has a complete plan.
 -- scheduled_for: the scheduled time that the run is for; NULL if no schedule started it. A time whose run was interrupted
 -- has another run, or a row of missed_times.
 create table runs (
@@ -50,6 +53,7 @@ create table runs (
     acknowledged integer not null default 0,
     invalid integer not null default 0,
     orphans integer not null default 0,
+    stored_without_row integer not null default 0,
     planned integer not null default 0,
     deletes integer not null default 0,
     confirmed integer not null default 0,
@@ -73,6 +77,11 @@ create table runs (
 create index runs_by_store on runs (store_id, id);
 
 create index whole_syncs on runs (store_id, id) where kind = 'sync' and filtered = 0;
+
+create index finished_plans on runs (store_id, id)
+    where kind in ('sync', 'apply') and filtered = 0 and status in ('succeeded', 'partial');
+
+create index blocked_runs on runs (store_id, id) where status = 'blocked' and plan_removed_at is null;
 
 create index scheduled_runs on runs (store_id, id) where scheduled_for is not null;
 
@@ -160,7 +169,8 @@ create table entries (
 -- One row per change of beliefs without a request. A NULL id means any. edit: requeue made rejected entries
 -- unconfirmed; acknowledge marked rejected entries as known to a person; invalidate made all entries unconfirmed and in
 -- doubt; clear made all entries unconfirmed without value_id, stored_value and observed_value; lost_lock made them
--- unconfirmed because a run that had lost its lock may have sent them. count: how many entries were edited.
+-- unconfirmed because a run that had lost its lock may have sent them; canary made a confirmed entry unconfirmed because
+-- the store did not hold its value when the run read it back. count: how many entries were edited.
 -- in_doubt_until: the edited entries are in doubt at least until then.
 create table belief_edits (
     run_id integer not null references runs (id),

@@ -69,6 +69,7 @@ impl Cells {
             acknowledged: self.int()?,
             invalid: self.int()?,
             orphans: self.int()?,
+            stored_without_row: self.int()?,
             planned: self.int()?,
             deletes: self.int()?,
             confirmed: self.int()?,

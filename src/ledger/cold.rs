@@ -146,6 +146,7 @@ pub(super) async fn seal_plan(
         counts.acknowledged,
         counts.invalid,
         counts.orphans,
+        counts.stored_without_row,
         counts.planned,
         counts.deletes,
         digest
@@ -214,7 +215,7 @@ pub(super) async fn edit_beliefs(
         EditKind::Requeue => (REQUEUE, RECORD_EDIT_OF_REJECTED),
         EditKind::Invalidate => (INVALIDATE, RECORD_EDIT_OF_ALL),
         EditKind::Clear => (CLEAR, RECORD_EDIT_OF_ALL),
-        EditKind::LostLock => (INVALIDATE, RECORD_EDIT_OF_ALL),
+        EditKind::LostLock | EditKind::Canary => (INVALIDATE, RECORD_EDIT_OF_ALL),
     };
     let Fence { store_id, run_id } = fence;
     let KeyScope { customer_id, attribute_id } = edit.scope;

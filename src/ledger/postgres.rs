@@ -23,7 +23,9 @@ use sqlx::PgConnection;
 
 use super::row_digest::new_store;
 use super::sql::Fence;
-use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard};
+use super::{
+    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, last_finished,
+};
 use crate::config::{PushConfig, Secret};
 use crate::failpoint;
 use crate::record::{
@@ -113,6 +115,10 @@ impl LedgerReader for PostgresLedger {
 
     async fn request_sizes(&self) -> Result<RequestSizes> {
         cold::request_sizes(&self.writer, self.writer.store_id).await
+    }
+
+    async fn last_finished(&self) -> Result<Option<Counts>> {
+        last_finished::last_finished(&self.writer, self.writer.store_id).await
     }
 
     async fn claimed(&self) -> Result<Claimed> {

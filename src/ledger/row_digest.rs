@@ -59,6 +59,7 @@ pub(super) const RUN_PLANNED: Part = Part::when(
         "acknowledged",
         "invalid",
         "orphans",
+        "stored_without_row",
         "planned",
         "deletes",
         "digest",

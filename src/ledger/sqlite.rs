@@ -36,7 +36,9 @@ pub(crate) use self::open::{in_memory, known_migrations, refuse_incomplete};
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;
-use super::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard};
+use super::{
+    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, last_finished,
+};
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KeyScope,
     KnownAttribute, KnownDigest, MissedTimes, PlanPart, PlannedChange, RunStatus, StoreName, WaitTotal,
@@ -120,6 +122,10 @@ impl LedgerReader for SqliteLedger {
 
     async fn request_sizes(&self) -> Result<RequestSizes> {
         cold::request_sizes(&self.writer, self.store_id).await
+    }
+
+    async fn last_finished(&self) -> Result<Option<Counts>> {
+        last_finished::last_finished(&self.writer, self.store_id).await
     }
 
     async fn claimed(&self) -> Result<Claimed> {

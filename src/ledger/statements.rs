@@ -82,16 +82,27 @@ pub(super) const RECORD_WAIT: &str =
 pub(super) const DIGEST_WAITS: &str = "update runs set row_digest = row_digest || $2 where id = $1";
 
 /// The oldest run before `$2` that has ended and left changes that it planned and never sent. A run removes them before
-/// its own plan is complete, so none is older than the newest complete plan.
+/// its own plan is complete, so none is older than the newest complete plan. A blocked run keeps its plan until a later
+/// sync of all rows has a complete plan.
 pub(super) const UNSENT_PLAN: &str = "
-    select id, case when planned_at is null then 0 else 1 end from runs
-    where store_id = $1 and id < $2 and finished_at is not null and plan_removed_at is null and kind = 'sync'
-        and (deferred > 0 or planned_at is null)
-        and id >= coalesce((
-            select n.id from runs n
-            where n.store_id = $1 and n.id < $2 and n.kind = 'sync' and n.planned_at is not null
-            order by n.id desc limit 1
-        ), 0)
+    select id, is_sealed from (
+        select id, case when planned_at is null then 0 else 1 end as is_sealed from runs
+        where store_id = $1 and id < $2 and finished_at is not null and plan_removed_at is null and kind = 'sync'
+            and status <> 'blocked' and (deferred > 0 or planned_at is null)
+            and id >= coalesce((
+                select n.id from runs n
+                where n.store_id = $1 and n.id < $2 and n.kind = 'sync' and n.planned_at is not null
+                order by n.id desc limit 1
+            ), 0)
+        union all
+        select id, 1 from runs b
+        where store_id = $1 and id < $2 and status = 'blocked' and plan_removed_at is null and deferred > 0
+            and exists (
+                select 1 from runs n
+                where n.store_id = $1 and n.id > b.id and n.id < $2 and n.kind = 'sync' and n.filtered = 0
+                    and n.planned_at is not null
+            )
+    ) unsent
     order by id limit 1";
 
 /// The change from which on a run has `$2` + 1 unsent changes. They are sent in key order, so the unsent ones are last.
@@ -181,15 +192,15 @@ pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where ru
 
 pub(super) const SEAL_PLAN: &str = "
     update runs set status = 'running', planned_at = $2, source_rows = $3, no_value = $4, unchanged = $5,
-        still_rejected = $6, acknowledged = $7, invalid = $8, orphans = $9, planned = $10, deferred = $10,
-        deletes = $11, digest = $12, row_digest = row_digest || $13
+        still_rejected = $6, acknowledged = $7, invalid = $8, orphans = $9, stored_without_row = $10,
+        planned = $11, deferred = $11, deletes = $12, digest = $13, row_digest = row_digest || $14
     where id = $1";
 
 /// The digest of the newest run before `$2`, if the entries are as that run left them, and none of its changes is to be
 /// sent again. A run that ended by its digest stands for the run that compared all rows.
 pub(super) const KNOWN_DIGEST: &str = "
     select r.id, r.digest, r.source_rows, r.no_value, r.unchanged + r.confirmed - r.deletes, r.still_rejected, r.acknowledged,
-        r.invalid, r.orphans, compared.started_at
+        r.invalid, r.orphans, r.stored_without_row, compared.started_at
     from runs r
     join runs own on own.id = $2
     join runs compared
@@ -201,13 +212,14 @@ pub(super) const KNOWN_DIGEST: &str = "
 /// What a run that is sealed by its digest takes from the run `$1`, in the order in which it is digested.
 pub(super) const COUNTS_BY_DIGEST: &str = "
     select source_rows, no_value, unchanged + confirmed - deletes, still_rejected, acknowledged, invalid, orphans,
-        planned - planned, planned - planned, digest, case when invalid > 0 then coalesce(invalid_rows_run_id, id) end
+        stored_without_row, planned - planned, planned - planned, digest, case when invalid > 0 then coalesce(invalid_rows_run_id, id) end
     from runs where id = $1";
 
 pub(super) const SEAL_BY_DIGEST: &str = "
     update runs set status = 'running', planned_at = $3, by_digest = 1, digest = s.digest,
         source_rows = s.source_rows, no_value = s.no_value, unchanged = s.unchanged + s.confirmed - s.deletes,
         still_rejected = s.still_rejected, acknowledged = s.acknowledged, invalid = s.invalid, orphans = s.orphans,
+        stored_without_row = s.stored_without_row,
         invalid_rows_run_id = case when s.invalid > 0 then coalesce(s.invalid_rows_run_id, s.id) end,
         row_digest = runs.row_digest || $4
     from runs s where runs.id = $1 and s.id = $2";

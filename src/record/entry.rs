@@ -64,6 +64,9 @@ words! {
         Clear = "clear",
         /// All entries become unconfirmed: a run that had lost its lock may have sent their values.
         LostLock = "lost_lock",
+        /// Confirmed entries become unconfirmed after their run has sent them: the store did not hold their values when
+        /// the run read them back.
+        Canary = "canary",
     }
 }
 

@@ -31,7 +31,7 @@ words! {
         Stopped = "stopped",
         /// Ended by a crash; the next run found it so.
         Interrupted = "interrupted",
-        /// Stopped by a guard before the first write. Not built yet.
+        /// Stopped by a guard before the first write. Its plan is complete and was not sent.
         Blocked = "blocked",
     }
 }
@@ -68,6 +68,8 @@ pub struct Counts {
     pub invalid: i64,
     /// Entries whose row has left the source, and whose value stays in the store.
     pub orphans: i64,
+    /// Values that the store may hold although no row desires them: the orphans, and those whose row is NULL.
+    pub stored_without_row: i64,
     /// Changes in the plan.
     pub planned: i64,
     /// Those of the planned changes that delete a value.
@@ -110,6 +112,19 @@ impl Counts {
             requests: 0,
             ..*self
         }
+    }
+
+    /// Rows that desire a value.
+    #[must_use]
+    pub const fn rows_with_value(&self) -> i64 {
+        self.source_rows.saturating_sub(self.no_value)
+    }
+
+    /// The values that the store may hold after a run with these counts, as far as the ledger knows.
+    #[must_use]
+    pub const fn stored(&self) -> i64 {
+        let sent = self.confirmed.saturating_sub(self.deletes);
+        self.unchanged.saturating_add(sent).saturating_add(self.stored_without_row)
     }
 
     /// How many values a person should look at: rejected ones that are not acknowledged, invalid rows, unknown changes.

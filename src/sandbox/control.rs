@@ -26,6 +26,8 @@ pub struct FaultSettings {
     pub revoked: Option<bool>,
     /// The token loses its scope.
     pub scope_missing: Option<bool>,
+    /// Every write is echoed as if it were applied, and is not.
+    pub forgets: Option<bool>,
     /// Every write has a response of this status; 0 ends that.
     pub status: Option<u16>,
     /// What the size limit of a request counts: `items` or `customers`.
@@ -105,6 +107,7 @@ impl FaultSettings {
         (options.faults, options.limits) = (faults, limits);
         options.rules.revoked = self.revoked.unwrap_or(options.rules.revoked);
         options.rules.scope_missing = self.scope_missing.unwrap_or(options.rules.scope_missing);
+        options.rules.forgets = self.forgets.unwrap_or(options.rules.forgets);
         if let Some(status) = self.status {
             options.rules.fixed_status = (status != 0).then_some(status);
         }

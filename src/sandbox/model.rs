@@ -349,5 +349,6 @@ impl Model {
         self.read_script.clear();
         let rules = &mut self.options.rules;
         (rules.revoked, rules.scope_missing, rules.fixed_status) = (false, false, None);
+        rules.forgets = false;
     }
 }

@@ -146,6 +146,8 @@ pub struct Rules {
     pub scope_missing: bool,
     /// Every write has a response of this status and is not applied.
     pub fixed_status: Option<u16>,
+    /// Every write is echoed as if it were applied, and is not.
+    pub forgets: bool,
 }
 
 impl Default for Rules {
@@ -161,6 +163,7 @@ impl Default for Rules {
             revoked: false,
             scope_missing: false,
             fixed_status: None,
+            forgets: false,
         }
     }
 }

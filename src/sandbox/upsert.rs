@@ -94,6 +94,7 @@ impl Model {
     fn apply(&mut self, active: &ActiveRequest, items: &[PutItem]) -> Written {
         let mut written =
             Written { rows: Vec::with_capacity(items.len()), before: Vec::with_capacity(items.len()) };
+        let kept = self.options.rules.forgets.then(|| self.values.clone());
         for item in items {
             written.before.push(self.value(item.key).map(ToOwned::to_owned));
             let is_number = self
@@ -112,8 +113,10 @@ impl Model {
                 stored,
             });
         }
-        if !items.is_empty() {
-            self.log.applied(active.number);
+        match kept {
+            Some(kept) => self.values = kept,
+            None if items.is_empty() => {}
+            None => self.log.applied(active.number),
         }
         written
     }

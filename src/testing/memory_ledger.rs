@@ -217,6 +217,10 @@ impl LedgerReader for MemoryLedger {
         Ok(self.database.state().stores[self.store].sizes)
     }
 
+    async fn last_finished(&self) -> Result<Option<Counts>> {
+        Ok(self.database.state().last_finished(self.store))
+    }
+
     async fn claimed(&self) -> Result<Claimed> {
         Ok(self.database.state().claimed(self.store))
     }

@@ -13,7 +13,7 @@ macro_rules! runs {
         concat!(
             "select r.id, r.store_id, s.api_url, s.hash, r.kind, r.trigger, r.status, r.started_at, r.planned_at,
                 r.finished_at, r.scheduled_for, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
-                r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.filtered,
+                r.stored_without_row, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.filtered,
                 r.by_digest, r.message, r.version
             from runs r join stores s on s.id = r.store_id ",
             $condition

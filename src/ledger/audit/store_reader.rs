@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 
 use super::log::{AuditLog, Location};
-use crate::ledger::{CustomerToCheck, EntryPages, LedgerReader, Result, cold, postgres, sqlite};
-use crate::record::{Claimed, Filter, KnownAttribute, RequestSizes};
+use crate::ledger::{
+    CustomerToCheck, EntryPages, LedgerReader, Result, cold, last_finished, postgres, sqlite,
+};
+use crate::record::{Claimed, Counts, Filter, KnownAttribute, RequestSizes};
 
 impl AuditLog {
     /// What the ledger knows of one store, for a plan.
@@ -34,6 +36,10 @@ impl LedgerReader for StoreReader<'_> {
 
     async fn request_sizes(&self) -> Result<RequestSizes> {
         cold::request_sizes(&self.audit.session, self.store_id).await
+    }
+
+    async fn last_finished(&self) -> Result<Option<Counts>> {
+        last_finished::last_finished(&self.audit.session, self.store_id).await
     }
 
     async fn claimed(&self) -> Result<Claimed> {

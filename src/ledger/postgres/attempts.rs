@@ -63,8 +63,8 @@ macro_rules! same_keys {
 /// The counts of a run `r`, in the order of [`Counts`].
 macro_rules! counts {
     () => {
-        "r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.deletes,
-        r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests"
+        "r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
+        r.stored_without_row, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests"
     };
 }
 

@@ -40,8 +40,8 @@ impl Moves {
                 "update runs set confirmed = confirmed + ?2, altered = altered + ?3, rejected = rejected + ?4,
                                  unknown = unknown + ?5, deferred = deferred + ?6, requests = requests + ?7
                  where id = ?1
-                 returning source_rows, no_value, unchanged, still_rejected, acknowledged, invalid, orphans, planned,
-                           deletes, confirmed, altered, rejected, unknown, deferred, requests",
+                 returning source_rows, no_value, unchanged, still_rejected, acknowledged, invalid, orphans, stored_without_row,
+                           planned, deletes, confirmed, altered, rejected, unknown, deferred, requests",
             )?
             .query_row(
                 params![
@@ -68,13 +68,14 @@ fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
         acknowledged: row.get(4)?,
         invalid: row.get(5)?,
         orphans: row.get(6)?,
-        planned: row.get(7)?,
-        deletes: row.get(8)?,
-        confirmed: row.get(9)?,
-        altered: row.get(10)?,
-        rejected: row.get(11)?,
-        unknown: row.get(12)?,
-        deferred: row.get(13)?,
-        requests: row.get(14)?,
+        stored_without_row: row.get(7)?,
+        planned: row.get(8)?,
+        deletes: row.get(9)?,
+        confirmed: row.get(10)?,
+        altered: row.get(11)?,
+        rejected: row.get(12)?,
+        unknown: row.get(13)?,
+        deferred: row.get(14)?,
+        requests: row.get(15)?,
     })
 }

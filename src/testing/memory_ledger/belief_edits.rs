@@ -28,7 +28,7 @@ impl State {
                     continue;
                 }
                 EditKind::Requeue if entry.belief != Belief::Rejected => continue,
-                EditKind::Requeue | EditKind::Invalidate | EditKind::LostLock => {}
+                EditKind::Requeue | EditKind::Invalidate | EditKind::LostLock | EditKind::Canary => {}
                 EditKind::Clear => {
                     (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
                 }

@@ -1,10 +1,20 @@
 //! What is known of the store itself: its attributes, and customers with rejected values.
 
+use super::rows::RunRow;
 use super::state::State;
 use crate::ledger::{CustomerToCheck, Result};
-use crate::record::{KnownAttribute, WaitTotal};
+use crate::record::{Counts, KnownAttribute, RunKind, RunStatus, WaitTotal};
 
 impl State {
+    pub(super) fn last_finished(&self, store: usize) -> Option<Counts> {
+        let is_finished = |run: &RunRow| {
+            let ended = matches!(run.status, RunStatus::Succeeded | RunStatus::Partial);
+            run.kind == RunKind::Sync && !run.filtered && ended
+        };
+        let mut runs = self.runs.iter().rev().filter(|(of, run)| *of == store && is_finished(run));
+        runs.next().map(|(_, run)| run.counts)
+    }
+
     pub(super) fn attributes(&self, store: usize) -> Vec<KnownAttribute> {
         self.attributes.iter().filter(|((of, _), _)| *of == store).map(|(_, known)| known.clone()).collect()
     }

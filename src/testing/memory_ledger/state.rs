@@ -169,7 +169,13 @@ impl State {
 
     pub(super) fn remove_unsent(&mut self, store: usize, run_id: i64) -> Result<bool> {
         self.owned(store, run_id, "remove a plan that was never sent")?;
-        let ended = |run: &RunRow| run.id < run_id && run.finished_at.is_some();
+        let is_whole = |run: &RunRow| {
+            run.kind == RunKind::Sync && !run.filtered && run.planned_at.is_some() && run.id < run_id
+        };
+        let whole = self.runs.iter().filter(|(of, run)| *of == store && is_whole(run));
+        let last_whole = whole.map(|(_, run)| run.id).max().unwrap_or(0);
+        let is_kept = |run: &RunRow| run.status == RunStatus::Blocked && run.id >= last_whole;
+        let ended = |run: &RunRow| run.id < run_id && run.finished_at.is_some() && !is_kept(run);
         let runs = self.runs.iter().filter(|(of, run)| *of == store && ended(run));
         let (sealed, unsealed): (Vec<&RunRow>, Vec<_>) =
             runs.map(|(_, run)| run).partition(|run| run.planned_at.is_some());
@@ -202,6 +208,7 @@ impl State {
         run.counts.acknowledged = counts.acknowledged;
         run.counts.invalid = counts.invalid;
         run.counts.orphans = counts.orphans;
+        run.counts.stored_without_row = counts.stored_without_row;
         run.counts.planned = counts.planned;
         run.counts.deletes = counts.deletes;
         run.counts.deferred = counts.planned;

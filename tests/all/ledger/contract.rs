@@ -72,6 +72,8 @@ on_every_backend! {
         changes_in_doubt_are_read_separately,
         a_plan_is_discarded,
         what_an_ended_run_never_sent_is_removed,
+        a_blocked_run_keeps_its_plan_until_a_later_whole_plan,
+        the_last_finished_run_is_a_whole_one_that_came_to_its_end,
         invalid_rows_are_kept_for_the_newest_ten_syncs,
         runs_on_change_displace_no_invalid_rows_of_other_syncs,
         a_key_is_planned_once,

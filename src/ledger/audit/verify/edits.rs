@@ -23,6 +23,13 @@ pub(super) struct Edit {
     pub(super) met: Cell<i64>,
 }
 
+impl Edit {
+    /// Whether it was made before the changes of this run: in an earlier run, or in the same one before it sent something.
+    fn precedes_changes_of(&self, run_id: i64) -> bool {
+        self.run_id < run_id || (self.run_id == run_id && self.kind != EditKind::Canary)
+    }
+}
+
 /// All edits: those of one customer by store and customer, the others by store, each in the order of their runs.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
@@ -44,13 +51,15 @@ impl Edits {
         self.of_all.values().chain(self.of_customer.values()).flatten()
     }
 
-    /// The edits that concern a key, of runs after `after` up to `to`, in order.
+    /// The edits that concern a key, made after the changes of run `after` and before those of run `to`, in order.
     pub(super) fn of(&self, store_id: i64, key: Key, after: i64, to: i64) -> Vec<&Edit> {
         let of_customer = self.of_customer.get(&(store_id, key.customer_id));
         let mut found: Vec<&Edit> = Vec::new();
         for edits in [self.of_all.get(&store_id), of_customer].into_iter().flatten() {
-            let first = edits.partition_point(|edit| edit.run_id <= after);
-            let in_range = edits[first..].iter().take_while(|edit| edit.run_id <= to);
+            let first = edits.partition_point(|edit| edit.run_id < after);
+            let of_runs = edits[first..].iter().take_while(|edit| edit.run_id <= to);
+            let in_range =
+                of_runs.filter(|edit| !edit.precedes_changes_of(after) && edit.precedes_changes_of(to));
             found.extend(in_range.filter(|edit| edit.scope.contains(key)));
         }
         found.sort_by_key(|edit| edit.number);

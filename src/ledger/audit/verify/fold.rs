@@ -75,7 +75,7 @@ impl Fold {
         self.run_id
     }
 
-    /// Applies the edits that concern the key, of runs after the newest one and up to the next.
+    /// Applies the edits that concern the key, up to the changes of the next run.
     pub(super) fn edit<'a>(&mut self, edits: impl Iterator<Item = &'a Edit>) {
         let Some(entry) = &mut self.entry else { return };
         for edit in edits {
@@ -92,7 +92,7 @@ impl Fold {
                     }
                     continue;
                 }
-                EditKind::Requeue | EditKind::Invalidate => {}
+                EditKind::Requeue | EditKind::Invalidate | EditKind::Canary => {}
                 EditKind::Clear => {
                     (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
                 }

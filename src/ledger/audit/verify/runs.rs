@@ -17,8 +17,8 @@ use crate::record::{Counts, INVALID_ROWS_KEPT, RunKind, RunStatus, Trigger};
 const RUNS: &str = "
     select r.id, r.store_id, r.kind, r.trigger, r.status, r.started_at, r.planned_at, r.finished_at,
         r.plan_removed_at, r.scheduled_for, r.message, r.belief_edits,
-        r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans, r.planned, r.deletes,
-        r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests,
+        r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
+        r.stored_without_row, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests,
         coalesce(c.planned, 0), coalesce(c.sending, 0), coalesce(c.confirmed, 0), coalesce(c.altered, 0),
         coalesce(c.rejected, 0), coalesce(c.unknown, 0), coalesce(c.deferred, 0), coalesce(q.sent, 0),
         coalesce(b.edits, 0), coalesce(i.invalid, 0), r.place, r.sync_place,
@@ -209,6 +209,12 @@ impl Run {
         {
             problems.push("one of its counts is negative".to_owned());
         }
+        if !(orphans..=orphans + no_value).contains(&counts.stored_without_row) {
+            problems.push(format!(
+                "its stored_without_row is {}, of {orphans} orphans and {no_value} rows that are NULL",
+                counts.stored_without_row
+            ));
+        }
         let mut compare = |what: &str, is: i64, expected: i64| {
             if is != expected {
                 problems.push(format!("its {what} is {is}, expected {expected}"));
@@ -315,7 +321,11 @@ impl Run {
                 RunStatus::Partial if left_open + counts.still_rejected == 0 => {
                     Some("has no rejected, invalid or unknown values")
                 }
-                RunStatus::Failed | RunStatus::Stopped if !self.has_message => Some("has no message"),
+                RunStatus::Blocked if self.planned_at.is_none() => Some("has no planned_at"),
+                RunStatus::Blocked if counts.deferred != counts.planned => Some("has sent changes"),
+                RunStatus::Failed | RunStatus::Stopped | RunStatus::Blocked if !self.has_message => {
+                    Some("has no message")
+                }
                 RunStatus::Interrupted if self.has_message => Some("has a message"),
                 _ => None,
             }

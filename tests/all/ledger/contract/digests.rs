@@ -17,6 +17,7 @@ const COUNTS: Counts = Counts {
     acknowledged: 1,
     invalid: 1,
     orphans: 3,
+    stored_without_row: 3,
     planned: 1,
     deletes: 0,
     confirmed: 0,

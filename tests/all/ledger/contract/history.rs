@@ -24,7 +24,7 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
             let edited = |belief, acknowledged: bool| match edit {
                 EditKind::Requeue => belief == Belief::Rejected,
                 EditKind::Acknowledge => belief == Belief::Rejected && !acknowledged,
-                EditKind::Invalidate | EditKind::Clear | EditKind::LostLock => true,
+                EditKind::Invalidate | EditKind::Clear | EditKind::LostLock | EditKind::Canary => true,
             };
             let mut count = 0;
             for (key, (_, belief, why, _, acknowledged)) in &mut entries {

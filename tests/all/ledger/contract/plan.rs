@@ -37,6 +37,7 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
         still_rejected: 3,
         invalid: 2,
         orphans: 5,
+        stored_without_row: 5,
         planned: 4,
         ..Counts::default()
     };
@@ -170,6 +171,58 @@ pub(crate) async fn what_an_ended_run_never_sent_is_removed(backend: &dyn Backen
     assert_eq!((counts.planned, counts.deferred), (5, 3), "the counts stay");
     assert!(backend.changes(failed).await.is_empty() && backend.invalid_rows(failed).await.is_empty());
     assert_eq!(backend.changes(run).await.len(), 5, "the run's own plan stays");
+}
+
+pub(crate) async fn a_blocked_run_keeps_its_plan_until_a_later_whole_plan(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    let plan: Vec<Change> = (1..=3).map(|id| change(id, 1, "a")).collect();
+    let blocked = scene.planned_run(0, plan.clone()).await;
+    let message = Some("a guard blocked the run");
+    scene.ledger.close_run(blocked, RunStatus::Blocked, message, at(1)).await.expect("closes");
+    let remove_before = async |run| while scene.ledger.remove_unsent(run, at(9)).await.expect("removes") {};
+
+    let filtered = NewRun { filtered: true, ..new_run(2) };
+    let of_some = scene.ledger.open_run(&filtered).await.expect("opens");
+    remove_before(of_some).await;
+    scene.ledger.seal_plan(of_some, &Counts::default(), None, at(2)).await.expect("seals");
+    scene.close(of_some, 3).await;
+    let failed = scene.open_run(4).await;
+    remove_before(failed).await;
+    scene.ledger.close_run(failed, RunStatus::Failed, Some("it failed"), at(5)).await.expect("closes");
+    let whole = scene.open_run(6).await;
+    remove_before(whole).await;
+    assert_eq!(backend.changes(blocked).await.len(), 3, "no later plan of all rows is complete");
+    scene.ledger.seal_plan(whole, &Counts::default(), None, at(7)).await.expect("seals");
+    scene.close(whole, 8).await;
+
+    let run = scene.open_run(9).await;
+    remove_before(run).await;
+    assert!(backend.changes(blocked).await.is_empty());
+}
+
+pub(crate) async fn the_last_finished_run_is_a_whole_one_that_came_to_its_end(backend: &dyn Backend) {
+    let scene = Scene::new(backend).await;
+    assert_eq!(scene.ledger.last_finished().await.expect("reads"), None);
+    let ended = async |seconds, status, filtered| {
+        let run = scene.ledger.open_run(&NewRun { filtered, ..new_run(seconds) }).await.expect("opens");
+        let counts = Counts { source_rows: seconds, stored_without_row: 1, no_value: 1, ..Counts::default() };
+        scene.ledger.seal_plan(run, &counts, None, at(seconds)).await.expect("seals");
+        scene.ledger.close_run(run, status, Some("why"), at(seconds)).await.expect("closes");
+        scene.ledger.last_finished().await.expect("reads").map(|counts| counts.source_rows)
+    };
+    assert_eq!(ended(1, RunStatus::Failed, false).await, None);
+    assert_eq!(ended(2, RunStatus::Succeeded, false).await, Some(2));
+    assert_eq!(ended(3, RunStatus::Partial, false).await, Some(3));
+    for (seconds, status, filtered) in [
+        (4, RunStatus::Succeeded, true),
+        (5, RunStatus::Blocked, false),
+        (6, RunStatus::Stopped, false),
+        (7, RunStatus::Failed, false),
+    ] {
+        assert_eq!(ended(seconds, status, filtered).await, Some(3), "{status}");
+    }
+    let last = scene.ledger.last_finished().await.expect("reads").expect("a run");
+    assert_eq!((last.stored_without_row, last.no_value), (1, 1));
 }
 
 pub(crate) async fn runs_on_change_displace_no_invalid_rows_of_other_syncs(backend: &dyn Backend) {

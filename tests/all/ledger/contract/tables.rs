@@ -273,6 +273,7 @@ impl Row {
             acknowledged: self.int("acknowledged"),
             invalid: self.int("invalid"),
             orphans: self.int("orphans"),
+            stored_without_row: self.int("stored_without_row"),
             planned: self.int("planned"),
             deletes: self.int("deletes"),
             confirmed: self.int("confirmed"),
