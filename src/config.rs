@@ -5,12 +5,14 @@
 mod address;
 mod columns;
 mod file;
+mod guard;
 mod interpolate;
 mod known;
 mod notify;
 mod problem;
 mod query;
 mod read;
+mod read_guard;
 mod schedule;
 mod section;
 mod serve;
@@ -30,6 +32,7 @@ use crate::record::StoreName;
 use crate::schedule::Schedule;
 
 pub(crate) use address::{is_loopback, table_parts};
+pub use guard::{GuardConfig, Share};
 pub use problem::{ConfigErrors, Problem};
 pub use source_columns::{AttributeRef, SourceColumns, ValueColumns, WideColumn};
 
@@ -83,6 +86,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// How changes are pushed.
     pub push: PushConfig,
+    /// How much a run may change.
+    pub guard: GuardConfig,
     /// Who is told of a change of state.
     pub notify: NotifyConfig,
     /// How `serve` is reached; or the variable of the environment that it needs and that is not set.

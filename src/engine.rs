@@ -9,6 +9,7 @@ mod by_digest;
 mod due;
 mod existence;
 mod forecast;
+mod guard;
 mod inputs;
 mod plan_writer;
 mod planning;

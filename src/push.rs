@@ -10,6 +10,8 @@
 
 mod accepted;
 mod batch;
+mod canary;
+mod canary_check;
 mod commit;
 mod conclusion;
 mod deleted;
@@ -28,6 +30,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::batch::{Batch, Intent, ReadBack, Recording};
+use self::canary::Canary;
 use self::deleted::Deleted;
 pub use self::deleted::Subject;
 pub use self::end::End;
@@ -63,6 +66,8 @@ pub struct Start {
     pub parts: PlanParts,
     /// When the run has to end, as time since the push started.
     pub deadline: Option<Duration>,
+    /// How many customers are sent and read back before the rest. `None` if all are sent at once.
+    pub canary: Option<usize>,
     /// The seed of the jitter.
     pub seed: u64,
 }
@@ -75,6 +80,7 @@ pub struct Push {
     limit: Limit,
     deadline: Option<Duration>,
     plan: PlanQueue,
+    canary: Canary,
     /// Batches to be sent again, and batches that may not be sent yet.
     waiting: Vec<Batch>,
     /// The batch to be sent next. A permit is being acquired for it.
@@ -111,7 +117,7 @@ impl Push {
     /// Returns a push at its start. [`start`](Self::start) gives its first actions.
     #[must_use]
     pub fn new(config: PushConfig, start: Start) -> Self {
-        let Start { counts, limit, sizes, parts, deadline, seed } = start;
+        let Start { counts, limit, sizes, parts, deadline, canary, seed } = start;
         let breaker = CircuitBreaker::new(config.max_attempts, config.workers, config.give_up_after);
         let pace = Pace::new(&config, seed);
         Self {
@@ -120,6 +126,7 @@ impl Push {
             limit,
             deadline,
             plan: PlanQueue::new(parts),
+            canary: Canary::new(canary),
             waiting: Vec::new(),
             chosen: None,
             recording: Vec::new(),
@@ -169,6 +176,7 @@ impl Push {
             }
             Event::ExistenceChecked(result) => self.existence_checked(result, actions),
             Event::ReadsChecked(result) => self.reads_checked(result, now, actions),
+            Event::CanaryRead(values) => self.canary_read(values, now, actions),
             Event::Timer => self.timer = None,
             Event::StopAsked => {
                 let end = "asked to stop; requests in flight were completed, the rest is deferred";
@@ -212,6 +220,7 @@ impl Push {
         self.check_end(now);
         self.send(now, actions);
         self.choose(now, actions);
+        self.read_canary(now, actions);
         if self.end.is_none()
             && let Some(page) = self.plan.page_to_load()
         {
@@ -305,7 +314,8 @@ impl Push {
             return None;
         }
         while self.waiting.len() < WAITING_MAX {
-            let changes = self.plan.next(self.limit)?;
+            let changes = self.plan.next(self.canary.limit(self.limit)?)?;
+            self.canary.taken(&changes);
             let mut batch = Batch::new(changes, self.config.max_attempts);
             let Some(wait) = batch.in_doubt_wait(now) else { return Some(batch) };
             batch.wait_until(now.elapsed + wait, WaitReason::InDoubt);
@@ -322,11 +332,13 @@ impl Push {
             && self.reading_back.is_empty()
             && self.uncommitted.is_empty()
             && self.filtered.is_empty()
+            && !self.canary.is_reading()
     }
 
     /// Whether every change of the plan has an outcome.
     fn is_through(&self) -> bool {
-        self.plan.is_empty() && self.waiting.is_empty() && self.chosen.is_none()
+        let is_canary_over = self.canary.pause_ends_at().is_none();
+        self.plan.is_empty() && self.waiting.is_empty() && self.chosen.is_none() && is_canary_over
     }
 
     fn ends_in_failure(&self) -> bool {
@@ -338,6 +350,7 @@ impl Push {
         let ready = self.waiting.iter().filter_map(|batch| batch.ready_at).filter(|_| self.chosen.is_none());
         let times = ready.chain(self.pace.paused(now).map(|(until, _)| until)).chain(self.deadline);
         let times = times.chain(self.told_wait.as_ref().map(|wait| wait.until));
+        let times = times.chain(self.canary.pause_ends_at());
         let next = times.filter(|at| *at > now.elapsed && self.end.is_none()).min();
         if next != self.timer {
             self.timer = next;

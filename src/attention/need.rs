@@ -115,7 +115,10 @@ impl Attention {
                 format!("`attrsync runs {run_id}` says why; `attrsync check` finds what is wrong now")
             }
             Self::Blocked { run_id } => {
-                format!("`attrsync runs {run_id}` shows the limit and the figures, and how to let the plan through")
+                format!(
+                    "`attrsync runs {run_id}` shows the limits and the figures; correct the source, or send exactly this plan \
+                     with `attrsync apply {run_id}`"
+                )
             }
             Self::Overdue { .. } => {
                 "check that `attrsync serve` runs, and its log: every wait says its reason there".to_owned()

@@ -169,7 +169,8 @@ fn ending(facts: &Facts) -> Option<Attention> {
     if let Some(run) = failed {
         return Some(Attention::Failing { run_id: run.id, status: run.status });
     }
-    let blocked = facts.last_whole.as_ref().filter(|run| run.status == RunStatus::Blocked);
+    let ended = [facts.last_ended.as_ref(), facts.last_whole.as_ref()];
+    let blocked = ended.into_iter().flatten().find(|run| run.status == RunStatus::Blocked);
     blocked.map(|run| Attention::Blocked { run_id: run.id })
 }
 

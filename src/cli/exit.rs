@@ -77,6 +77,7 @@ mod tests {
             message: None,
             hint: None,
             warnings: Vec::new(),
+            exceeded: Vec::new(),
             course: Course::default(),
         }) as u8
     }

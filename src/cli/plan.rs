@@ -19,8 +19,8 @@ Examples:
   attrsync plan --customer 12 --json  one customer, as JSON
   attrsync plan --limit 1000000       every change
 
-Exit codes: 0 planned, 1 failed, 2 changes are pending (with
---detailed-exitcode), 64 wrong usage or configuration.";
+Exit codes: 0 planned, 1 failed, 64 wrong usage or configuration; with
+--detailed-exitcode 2 changes are pending, 4 a guard would block the sync.";
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,8 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// Exit with 2 if changes are pending
+    /// Exit with 2 if changes are pending, and with 4 if a guard would block
+    /// the sync
     #[arg(long)]
     detailed_exitcode: bool,
 }
@@ -103,12 +104,16 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         progress: &progress,
         waits: &waits,
     };
-    let forecast = engine::plan(ports, &config.push, &args.selection.options(), args.limit as usize).await?;
+    let options = Options { guard: config.guard, ..args.selection.options() };
+    let forecast = engine::plan(ports, &config.push, &options, args.limit as usize).await?;
     drop(display);
     console.begin("printing the plan");
     let workers = config.push.workers;
-    let pending = args.detailed_exitcode && forecast.counts.planned > 0;
-    let exit = if pending { Exit::Pending } else { Exit::Done };
+    let exit = match args.detailed_exitcode {
+        true if !forecast.exceeded.is_empty() => Exit::Blocked,
+        true if forecast.counts.planned > 0 => Exit::Pending,
+        _ => Exit::Done,
+    };
     if args.json {
         console.json(&view::plan::json(&forecast, workers, exit))?;
     } else {

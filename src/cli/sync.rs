@@ -45,8 +45,8 @@ Examples:
   attrsync sync --full                           after a restored backup
 
 Exit codes: 0 done, 1 failed or stopped, 3 finished but values are rejected (and
-not acknowledged), invalid or unknown, 5 another run holds this store, 64 wrong
-usage or configuration.";
+not acknowledged), invalid or unknown, 4 blocked by a guard, 5 another run holds
+this store, 64 wrong usage or configuration.";
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
             "stopped while waiting for the store; nothing was sent",
         ));
     };
-    let options = args.selection.options();
+    let options = Options { guard: config.guard.clone(), ..args.selection.options() };
     let traces = Traces::start();
     let run = TracedRun { sync: &config.name, kind: RunKind::Sync, trigger: options.trigger, waits: &waits };
     let observers = Observers { display, trace: traces.run(&run) };

@@ -6,6 +6,7 @@ pub(super) mod console;
 pub(super) mod document;
 mod estimate;
 pub(super) mod explain;
+mod guard;
 pub(super) mod paint;
 pub(super) mod plan;
 pub(super) mod progress;

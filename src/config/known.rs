@@ -29,7 +29,21 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("notify", &["webhook", "format", "ping"]),
-    ("guard", &["enabled"]),
+    (
+        "guard",
+        &[
+            "enabled",
+            "min_values",
+            "max_updates",
+            "max_deletes",
+            "max_emptied",
+            "max_mangled",
+            "max_invalid",
+            "max_shrink",
+            "max_growth",
+            "canary",
+        ],
+    ),
     ("schedule", &["cron", "every", "timezone", "jitter", "on_missed", "listen", "debounce"]),
     ("serve", &["address", "token", "max_concurrent_runs"]),
 ];

@@ -12,12 +12,13 @@ use super::known::unknown_keys;
 use super::notify;
 use super::problem::{ConfigErrors, Problem};
 use super::query;
+use super::read_guard;
 use super::schedule;
 use super::section::Section;
 use super::serve;
 use super::{
-    AuditConfig, Config, Environment, LedgerConfig, NotifyConfig, OnChange, PushConfig, REQUEST_TIMEOUT_MAX,
-    Relation, Secret, ServeConfig, SourceConfig, StoreConfig,
+    AuditConfig, Config, Environment, GuardConfig, LedgerConfig, NotifyConfig, OnChange, PushConfig,
+    REQUEST_TIMEOUT_MAX, Relation, Secret, ServeConfig, SourceConfig, StoreConfig,
 };
 use crate::record::StoreName;
 use crate::schedule::Schedule;
@@ -57,13 +58,25 @@ impl Config {
                 access_token: Some(access_token),
                 ledger: Some(ledger),
                 push,
+                guard,
                 notify,
                 serve,
                 mut problems,
             } if problems.iter().all(|problem| problem.unset && problem.key.starts_with("serve.")) => {
                 let serve = problems.pop().map_or(Ok(serve), |unset| Err(unset.to_string()));
                 let store = StoreConfig { name, access_token };
-                Ok(Self { name: sync_name, schedule, on_change, source, store, ledger, push, notify, serve })
+                Ok(Self {
+                    name: sync_name,
+                    schedule,
+                    on_change,
+                    source,
+                    store,
+                    ledger,
+                    push,
+                    guard,
+                    notify,
+                    serve,
+                })
             }
             Sections { problems, .. } => Err(problems),
         }
@@ -138,6 +151,7 @@ struct Sections {
     access_token: Option<Secret>,
     ledger: Option<LedgerConfig>,
     push: PushConfig,
+    guard: GuardConfig,
     notify: NotifyConfig,
     serve: ServeConfig,
     problems: Vec<Problem>,
@@ -154,9 +168,9 @@ impl Sections {
         let (store, access_token) = read_store(section.called("store"));
         let ledger = read_ledger(section.called("ledger"), folder);
         let push = read_push(section.called("push"));
+        let guard = read_guard::read(section.called("guard"));
         let notify = notify::read(section.called("notify"));
         let serve = serve::read(section.called("serve"));
-        section.called("guard").flag("enabled");
         let schedule = schedule::read(section.called("schedule"));
         let on_change = schedule::read_on_change(section.called("schedule"));
         Ok(Self {
@@ -168,6 +182,7 @@ impl Sections {
             access_token,
             ledger,
             push,
+            guard,
             notify,
             serve,
             problems,

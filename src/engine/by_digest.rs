@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::planning::{Planned, Seen};
 use super::ports::{EngineError, Options, Ports};
 use crate::destination::Attribute;
+use crate::plan::extent::Extents;
 use crate::plan::summary::Summary;
 use crate::record::{AttributeNames, Counts, Filter, KnownDigest, PlanParts};
 use crate::source::Digested;
@@ -53,8 +54,15 @@ pub(super) async fn unchanged(
     }
     let seen = Seen { row_security, ..Seen::default() };
     let (counts, summary) = (known.counts, summary.cleared());
-    let parts = PlanParts::default();
-    let planned = Planned { counts, desired: (0, 0), parts, waits_until: None, summary, seen };
+    let planned = Planned {
+        counts,
+        desired: (0, 0),
+        parts: PlanParts::default(),
+        waits_until: None,
+        summary,
+        extents: Extents::default(),
+        seen,
+    };
     Ok(Some((planned, known.run_id)))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::guard;
 use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned, Reading};
@@ -14,6 +15,7 @@ use crate::config::PushConfig;
 use crate::destination::{Allowance, Destination};
 use crate::ledger::LedgerReader;
 use crate::plan::batch::Limit;
+use crate::plan::guard::Exceeded;
 use crate::plan::summary::Summary;
 use crate::record::{Change, Counts, InvalidRow, Warning};
 use crate::source::Source;
@@ -46,6 +48,8 @@ pub struct Forecast {
     pub updates: u64,
     /// What a person should look at.
     pub warnings: Vec<Warning>,
+    /// The limits that the plan exceeds: a guard would block the sync.
+    pub exceeded: Vec<Exceeded>,
 }
 
 /// What a sync would do to one attribute.
@@ -111,6 +115,7 @@ pub async fn plan(
     let reading = Reading { source, filter: &filter, names: &names };
     let planned = planning::diff(reading, entries, policy, writer, waits, &progress).await?;
     let warnings = warnings(&planned, &filter, &attributes, options.trigger);
+    let exceeded = guard::exceeded(entries, options, &filter, &planned, &attributes).await?;
     let Planned { counts, desired, summary, waits_until, .. } = planned;
     let name =
         |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
@@ -131,5 +136,6 @@ pub async fn plan(
         sample: summary.sample,
         invalid_sample: summary.invalid_sample,
         warnings,
+        exceeded,
     })
 }

@@ -10,6 +10,7 @@ use super::plan_writer::PlanWriter;
 use super::ports::EngineError;
 use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
+use crate::plan::extent::Extents;
 use crate::plan::summary::Summary;
 use crate::record::{AttributeNames, Counts, Filter, PlanParts, SourceDigest, WaitReason};
 use crate::source::{Source, SourceError, SourcePages};
@@ -29,6 +30,8 @@ pub(super) struct Planned {
     pub(super) waits_until: Option<DateTime<Utc>>,
     /// What the plan would do.
     pub(super) summary: Summary,
+    /// How much of what the store holds it would change.
+    pub(super) extents: Extents,
     /// What was seen while source and ledger were read.
     pub(super) seen: Seen,
 }
@@ -36,8 +39,6 @@ pub(super) struct Planned {
 /// What is seen while source and ledger are read, besides the differences.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The number of values that the store may hold, although no row desires them.
-    pub(super) stored_without_row: i64,
     /// The customers of the filter that neither a row nor an entry has.
     pub(super) unknown_customers: BTreeSet<i64>,
     /// The table whose row security applies.
@@ -97,6 +98,7 @@ pub(super) async fn diff(
         waits_until: diff.waits_until(),
         summary: writer.into_summary(),
         seen,
+        extents: diff.into_extents(),
     })
 }
 
@@ -150,7 +152,6 @@ async fn merge(
             Need::Room => writer.take(std::mem::take(&mut page)).await?,
             Need::Nothing => {
                 writer.take(page).await?;
-                seen.stored_without_row = diff.stored_without_row();
                 seen.row_security = source_pages.row_security();
                 seen.digest = source_pages.digest();
                 return Ok(seen);

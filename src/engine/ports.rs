@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::config::GuardConfig;
 use crate::destination::{Allowance, Destination, ReadError};
 use crate::duration_text::whole_seconds;
 use crate::ledger::{Ledger, LedgerError};
@@ -97,6 +98,8 @@ pub struct Options {
     pub retry_rejected: bool,
     /// Ignore the ledger and send every value.
     pub full: bool,
+    /// How much the run may change.
+    pub guard: GuardConfig,
     /// What started the run.
     pub trigger: Trigger,
     /// The scheduled time that the run is for.
@@ -110,6 +113,7 @@ impl Default for Options {
             attribute_names: Vec::new(),
             retry_rejected: false,
             full: false,
+            guard: GuardConfig::default(),
             trigger: Trigger::Manual,
             scheduled: None,
         }

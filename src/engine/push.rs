@@ -20,8 +20,11 @@ use crate::ledger::LedgerError;
 use crate::push::{
     Action, End, EndedRequest, Event, ExtraRequests, INTENT_VALID, Notice, Now, Push, Start, Wait,
 };
-use crate::record::{Counts, Key, WaitReason};
+use crate::record::{BeliefEdit, Counts, EditKind, Key, KeyScope, WaitReason};
 use crate::waits::WaitGuard;
+
+/// The reason of entries whose value the store confirmed and did not hold.
+const NOT_SHOWN: &str = "the store confirmed the value, and did not hold it when the run read it back";
 
 type Task<'a> = BoxFuture<'a, Result<Event, LedgerError>>;
 
@@ -184,6 +187,21 @@ impl<'a> Shell<'a> {
                 let list = || destination.attributes();
                 let read = read_retry::repeat(config, waits, WaitReason::Existence, list);
                 Ok(Event::ReadsChecked(ending.unless_reached(read).await.map(|_| ())))
+            }),
+            Action::ReadCanary { keys } => Box::pin(async move {
+                let fetch = || destination.fetch(&keys);
+                let read = read_retry::repeat(config, waits, WaitReason::ReadBack, fetch);
+                Ok(Event::CanaryRead(ending.unless_reached(read).await))
+            }),
+            Action::MakeUnconfirmed { token, keys } => Box::pin(async move {
+                let _waiting = waits.begin(WaitReason::Ledger, None, "");
+                for Key { customer_id, attribute_id } in keys {
+                    let scope = KeyScope { customer_id: Some(customer_id), attribute_id: Some(attribute_id) };
+                    let reason = NOT_SHOWN.to_owned();
+                    let edit = BeliefEdit { scope, edit: EditKind::Canary, reason, in_doubt_until: None };
+                    ledger.edit_beliefs(run_id, &edit, clock.now()).await?;
+                }
+                Ok(Event::Recorded { token, counts: None })
             }),
             Action::SetTimer(at) => {
                 self.timer = at.map(|at| started + at);

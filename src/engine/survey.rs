@@ -62,13 +62,14 @@ pub fn survey(
     }
     summary.add(&page);
     let Surroundings { row_security, stored } = surroundings;
-    let seen = Seen { stored_without_row: stored, row_security, ..Seen::default() };
+    let seen = Seen { row_security, ..Seen::default() };
     let planned = Planned {
-        counts: diff.counts(),
+        counts: Counts { stored_without_row: stored, ..diff.counts() },
         desired: diff.desired(),
         parts: PlanParts::default(),
         waits_until: None,
         summary,
+        extents: diff.into_extents(),
         seen,
     };
     let warnings = warnings(&planned, &Filter::default(), attributes, Trigger::Manual);

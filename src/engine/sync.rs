@@ -9,11 +9,12 @@ use super::planning::Planned;
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::stop::{Ending, asked_to_stop};
 use super::sync_plan::{self, Compared, Plan};
-use super::{existence, push};
+use super::{existence, guard, push};
 use crate::config::PushConfig;
 use crate::error_chain::with_causes;
 use crate::failpoint;
 use crate::ledger::NewRun;
+use crate::plan::guard::Exceeded;
 use crate::plan::summary::Summary;
 use crate::push::{End, ExtraRequests, Start};
 use crate::record::{Counts, InvalidRow, RunKind, RunStatus, WaitTotal, Warning};
@@ -38,6 +39,8 @@ pub struct Report {
     pub hint: Option<String>,
     /// What a person should look at.
     pub warnings: Vec<Warning>,
+    /// The limits that its plan exceeds: a guard blocked the run.
+    pub exceeded: Vec<Exceeded>,
     /// How it went on its way.
     pub course: Course,
 }
@@ -96,7 +99,8 @@ pub async fn sync(
         }
     };
     failpoint::reach("sent");
-    let Ended { end, counts, by_digest, requests_without_ledger, notices, warnings, course } = ended;
+    let Ended { end, counts, by_digest, requests_without_ledger, notices, warnings, exceeded, course } =
+        ended;
     let End { status, message, hint } = end.checked(&counts);
     let message = message.or_else(|| (!notices.is_empty()).then(|| notices.join("; ")));
     let recorded: Vec<String> =
@@ -107,7 +111,18 @@ pub async fn sync(
     closed?;
     failpoint::reach("closed");
     let course = Course { interrupted, waits: ports.waits.totals(), ..course };
-    Ok(Report { run_id, status, counts, by_digest, requests_without_ledger, message, hint, warnings, course })
+    Ok(Report {
+        run_id,
+        status,
+        counts,
+        by_digest,
+        requests_without_ledger,
+        message,
+        hint,
+        warnings,
+        exceeded,
+        course,
+    })
 }
 
 /// Checks the attributes that a person named, before a run is opened: a wrong name is no failure of the sync. If the store
@@ -130,6 +145,7 @@ struct Ended {
     requests_without_ledger: u64,
     notices: Vec<String>,
     warnings: Vec<Warning>,
+    exceeded: Vec<Exceeded>,
     course: Course,
 }
 
@@ -147,6 +163,7 @@ impl Ended {
             requests_without_ledger: 0,
             notices: Vec::new(),
             warnings: Vec::new(),
+            exceeded: Vec::new(),
             course: Course::default(),
         }
     }
@@ -191,16 +208,34 @@ async fn run(
     };
     failpoint::reach("planned");
     plan.seal(ports, run_id).await?;
-    let Plan { planned, compared, notices, warnings } = plan;
+    let Plan { planned, compared, notices, warnings, exceeded } = plan;
     let Planned { counts, desired, parts, summary, .. } = planned;
     failpoint::reach("sealed");
     let limit = summary.limit();
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
+    let requests_without_ledger = limit.requests(desired.0, desired.1);
+    let by_digest = matches!(compared, Compared::ByDigest { .. });
+    let Summary { requests: planned_requests, customers, invalid_sample, .. } = summary;
+    let course = Course { planned_requests, invalid_sample, ..Course::default() };
+    if !exceeded.is_empty() {
+        let end = guard::blocked(run_id, &exceeded);
+        return Ok(Ended {
+            end,
+            counts,
+            by_digest,
+            requests_without_ledger,
+            notices,
+            warnings,
+            exceeded,
+            course,
+        });
+    }
     let ends_at = deadline;
     let deadline = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let sizes = ports.ledger.request_sizes().await?;
-    let start = Start { counts, limit, sizes, parts, deadline, seed: fastrand::u64(..) };
+    let canary = options.guard.canary_customers().filter(|canary| customers > *canary as u64);
+    let start = Start { counts, limit, sizes, parts, deadline, canary, seed: fastrand::u64(..) };
     let mut ending = Ending { stop: stop.clone(), deadline: ends_at };
     let (end, counts, extra) = push::push(ports, config, run_id, start, stop).await?;
     tokio::select! {
@@ -208,11 +243,8 @@ async fn run(
         // The next run checks them.
         () = ending.reached() => {}
     }
-    let requests_without_ledger = limit.requests(desired.0, desired.1);
-    let Summary { requests: planned_requests, invalid_sample, .. } = summary;
-    let course = Course { planned_requests, extra, invalid_sample, ..Course::default() };
-    let by_digest = matches!(compared, Compared::ByDigest { .. });
-    Ok(Ended { end, counts, by_digest, requests_without_ledger, notices, warnings, course })
+    let course = Course { extra, ..course };
+    Ok(Ended { end, counts, by_digest, requests_without_ledger, notices, warnings, exceeded, course })
 }
 
 /// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run

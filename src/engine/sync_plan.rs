@@ -5,9 +5,10 @@ use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned, Reading};
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::warnings::warnings;
-use super::{by_digest, store_changes};
+use super::{by_digest, guard, store_changes};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
 use crate::ledger::LedgerReader;
+use crate::plan::guard::Exceeded;
 use crate::plan::summary::Summary;
 use crate::record::{BeliefEdit, EditKind, Filter, IN_DOUBT_MAX, Warning};
 
@@ -25,6 +26,8 @@ pub(super) struct Plan {
     pub(super) notices: Vec<String>,
     /// What a person should know of the plan.
     pub(super) warnings: Vec<Warning>,
+    /// The limits that it exceeds.
+    pub(super) exceeded: Vec<Exceeded>,
 }
 
 /// How source and ledger were compared.
@@ -88,7 +91,14 @@ pub(super) async fn plan(
         }
     };
     let warnings = warnings(&planned, &filter, &attributes, options.trigger);
-    Ok(Plan { planned, compared, notices, warnings })
+    let exceeded = match compared {
+        Compared::InFull { .. } => {
+            guard::exceeded(Some(ports.ledger), options, &filter, &planned, &attributes).await?
+        }
+        // The plan is as in the run before, which has finished, and has no changes.
+        Compared::ByDigest { .. } => Vec::new(),
+    };
+    Ok(Plan { planned, compared, notices, warnings, exceeded })
 }
 
 /// Makes the entries of a full sync unconfirmed: those that the filter leaves in. A ledger that was restored from a backup

@@ -17,7 +17,7 @@ pub(super) fn warnings(
     // Of single customers it is normal that they have no row.
     if counts.source_rows == counts.no_value && filter.customers.is_empty() {
         let filtered = !filter.attributes.is_empty();
-        let (rows, stored) = (counts.source_rows, seen.stored_without_row);
+        let (rows, stored) = (counts.source_rows, counts.stored_without_row);
         warnings.push(Warning::NothingDesired { rows, stored, filtered });
     }
     // Without any known attribute every row counts as invalid, which says nothing of the rows.

@@ -24,7 +24,8 @@ use sqlx::PgConnection;
 use super::row_digest::new_store;
 use super::sql::Fence;
 use super::{
-    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, last_finished,
+    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard,
+    last_finished,
 };
 use crate::config::{PushConfig, Secret};
 use crate::failpoint;

@@ -37,7 +37,8 @@ pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;
 use super::{
-    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, last_finished,
+    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard,
+    last_finished,
 };
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KeyScope,

@@ -5,6 +5,7 @@
 
 mod cursor;
 mod desired;
+mod need;
 mod out_of_order;
 mod page;
 
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use super::extent::Extents;
 use crate::record::{
     Action, Belief, Change, Counts, EntryPage, EntryRow, IN_DOUBT_MAX, INVALID_ROWS_KEPT, InvalidRow, Key,
     KeyScope, PlanPart, PlanParts, SourcePage, SourceRow, VALUE_MAX_CHARS,
@@ -19,6 +21,7 @@ use crate::record::{
 
 pub use cursor::Cursor;
 use desired::{Desired, PendingKey};
+pub use need::Need;
 pub use out_of_order::OutOfOrder;
 pub use page::PlanPage;
 
@@ -45,19 +48,6 @@ pub struct DiffPolicy {
     pub now: DateTime<Utc>,
 }
 
-/// The next thing that the diff needs from its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// The next page of the source.
-    Source,
-    /// The next page of the ledger.
-    Entries,
-    /// An empty page of the plan, because the current one is full.
-    Room,
-    /// Nothing, because both streams have ended.
-    Nothing,
-}
-
 /// The state of a merge.
 #[derive(Debug)]
 pub struct Diff {
@@ -67,8 +57,7 @@ pub struct Diff {
     customers: u64,
     parts: PlanParts,
     waits_until: Option<DateTime<Utc>>,
-    /// Values that the store may hold, although the row is NULL.
-    null_but_stored: i64,
+    extents: Extents,
     last_customer: Option<i64>,
     invalid_kept: i64,
     last_key: Option<Key>,
@@ -88,7 +77,7 @@ impl Diff {
             customers: 0,
             parts: PlanParts::default(),
             waits_until: None,
-            null_but_stored: 0,
+            extents: Extents::default(),
             last_customer: None,
             invalid_kept: 0,
             last_key: None,
@@ -103,10 +92,10 @@ impl Diff {
         self.counts
     }
 
-    /// Returns how many values the store may hold that no row desires: orphans, and those whose row is NULL.
+    /// Returns how much of what the store holds would change.
     #[must_use]
-    pub const fn stored_without_row(&self) -> i64 {
-        self.counts.orphans + self.null_but_stored
+    pub fn into_extents(self) -> Extents {
+        self.extents
     }
 
     /// Returns how many customers and how many values the source desires, changed or not.
@@ -188,7 +177,7 @@ impl Diff {
             return Ok(Need::Entries);
         }
         while let Some(entry) = self.next_entry(entries)? {
-            self.counts.orphans += i64::from(self.may_be_stored(&entry));
+            self.add_orphan(&entry);
             entries.at += 1;
         }
         Ok(if entries.ended { Need::Nothing } else { Need::Entries })
@@ -247,7 +236,7 @@ impl Diff {
             match self.next_entry(entries)? {
                 None if !entries.ended => return Ok(false),
                 Some(entry) if entry.key < desired.key => {
-                    self.counts.orphans += i64::from(self.may_be_stored(&entry));
+                    self.add_orphan(&entry);
                     entries.at += 1;
                 }
                 Some(entry) if entry.key == desired.key => {
@@ -273,8 +262,21 @@ impl Diff {
         Ok(Some(entry))
     }
 
+    /// Counts an entry without a row.
+    fn add_orphan(&mut self, entry: &EntryRow<'_>) {
+        if self.may_be_stored(entry) {
+            self.extents.add_stored(entry.key.attribute_id);
+            self.counts.orphans += 1;
+            self.counts.stored_without_row += 1;
+        }
+    }
+
     /// Counts a key and adds its change or its invalid row.
     fn add_key(&mut self, desired: Desired<'_>, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
+        let stored = entry.filter(|entry| self.may_be_stored(entry));
+        if stored.is_some() {
+            self.extents.add_stored(desired.key.attribute_id);
+        }
         if desired.copies > 1 {
             return;
         }
@@ -283,8 +285,7 @@ impl Diff {
                 Some(problem) => self.add_invalid(desired.row(), problem.to_owned(), out),
                 None => {
                     self.counts.no_value += 1;
-                    let stored = entry.is_some_and(|entry| self.may_be_stored(&entry));
-                    self.null_but_stored += i64::from(stored);
+                    self.counts.stored_without_row += i64::from(stored.is_some());
                 }
             }
             return;
@@ -312,6 +313,7 @@ impl Diff {
             }
             Found::Changed(change) => {
                 self.counts.planned += 1;
+                self.extents.add_change(&change, stored.as_ref());
                 self.parts.add(PlanPart::of(&change));
                 if entry.is_some_and(|entry| entry.value != Some(value)) {
                     self.waits_until = self.waits_until.max(change.in_doubt_until);

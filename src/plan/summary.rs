@@ -14,6 +14,8 @@ pub struct Actions {
     pub creates: u64,
     /// Number of values to update.
     pub updates: u64,
+    /// Number of values to delete.
+    pub deletes: u64,
 }
 
 /// The counts and the first rows of a plan.
@@ -22,6 +24,9 @@ pub struct Summary {
     limit: Limit,
     keep: usize,
     fill: Fill,
+    last_customer: Option<i64>,
+    /// Customers with a change.
+    pub customers: u64,
     /// Write requests needed if no request fails.
     pub requests: u64,
     /// The planned actions by attribute id.
@@ -42,6 +47,8 @@ impl Summary {
             limit,
             keep,
             fill: Fill::default(),
+            last_customer: None,
+            customers: 0,
             requests: 0,
             attributes: BTreeMap::new(),
             sample: Vec::new(),
@@ -68,7 +75,11 @@ impl Summary {
             let actions = self.attributes.entry(change.key.attribute_id).or_default();
             match change.action {
                 Action::Create => actions.creates += 1,
-                Action::Update | Action::Delete => actions.updates += 1,
+                Action::Update => actions.updates += 1,
+                Action::Delete => actions.deletes += 1,
+            }
+            if self.last_customer.replace(change.key.customer_id) != Some(change.key.customer_id) {
+                self.customers += 1;
             }
             if self.requests == 0 || !self.fill.take(change.key.customer_id, self.limit) {
                 self.fill = Fill::default();

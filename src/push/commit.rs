@@ -115,6 +115,7 @@ impl Push {
                 self.deleted.confirmed(*key);
             }
         }
+        self.canary.recorded(&outcomes, batch);
         let token = self.token();
         self.uncommitted.push((token, batch.changes.iter().map(|planned| planned.change.key).collect()));
         actions.push(Action::RecordOutcome { token, request_id, end, outcomes });

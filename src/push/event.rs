@@ -66,6 +66,8 @@ pub enum Event {
     ExistenceChecked(Result<Vec<Subject>, ReadError>),
     /// The store was read, to find out whether it refuses reads as well.
     ReadsChecked(Result<(), ReadError>),
+    /// The store's values of the canary were read, or could not be.
+    CanaryRead(Result<Vec<Echo>, ReadError>),
     /// The time of the timer has come.
     Timer,
     /// The run is asked to stop.
@@ -141,6 +143,18 @@ pub enum Action {
     CheckExistence(Vec<Subject>),
     /// Read something from the store.
     CheckReads,
+    /// Read the store's values of the canary.
+    ReadCanary {
+        /// The keys.
+        keys: Vec<Key>,
+    },
+    /// Make confirmed entries unconfirmed, because the store does not hold their values.
+    MakeUnconfirmed {
+        /// Repeated in the event `Recorded`.
+        token: u64,
+        /// The keys.
+        keys: Vec<Key>,
+    },
     /// Replace the timer; `None` ends it.
     SetTimer(Option<Duration>),
     /// Tell subscribers.

@@ -238,7 +238,7 @@ impl Push {
         let others_left = !self.in_flight.is_empty()
             || !self.ahead.is_empty()
             || !self.recording.is_empty()
-            || !self.plan.is_empty()
+            || (!self.plan.is_empty() && self.canary.lets_others_follow())
             || self.waiting.iter().any(|other| !other.is_exhausted());
         let others_succeed = self.accepted > accepted_before;
         // While nothing succeeds, the store is more likely the cause than a value, unless the value failed in an earlier

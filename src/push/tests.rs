@@ -1,6 +1,7 @@
 //! The rules of a push as tables: events in, actions out. No runtime, no clock, no ledger.
 
 mod bisection;
+mod canary;
 mod driver;
 mod ends;
 mod in_doubt;

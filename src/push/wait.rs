@@ -31,6 +31,9 @@ impl Push {
         if is_busy || self.end.is_some() || self.concluded {
             return None;
         }
+        if let Some(until) = self.canary.pause_ends_at() {
+            return Some(Wait { reason: WaitReason::ReadBack, until, response: String::new() });
+        }
         if let Some((until, reason)) = self.pace.paused(now) {
             let failed =
                 self.waiting.iter().find(|batch| reason == WaitReason::Backoff && batch.waits_for == reason);

@@ -10,6 +10,7 @@ mod columns;
 mod crashes;
 mod digest;
 mod echoes;
+mod guard;
 mod lost_lock;
 mod on_change;
 mod notify;

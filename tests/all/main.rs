@@ -5,6 +5,7 @@ mod commands;
 mod documents;
 mod end_to_end;
 mod engine;
+mod guard;
 mod ledger;
 mod notify;
 mod sandbox;

@@ -10,6 +10,7 @@
 
 mod story;
 mod draw;
+mod guarded;
 mod quiet;
 mod oracle;
 mod watched;

@@ -28,6 +28,13 @@ const ONE_BAD: &str = "update customer_attribute_values set value = 'gold !rejec
     where attribute_id = 1 and customer_id = 12; \
     update customer_attribute_values set value = 'gold' where attribute_id = 1 and customer_id = 13";
 
+/// A job that goes wrong empties the tier of every customer.
+const ALL_EMPTY: &str = "create table tiers as select * from customer_attribute_values where attribute_id = 1; \
+    update customer_attribute_values set value = '' where attribute_id = 1";
+
+const CORRECTED: &str = "update customer_attribute_values v set value = t.value from tiers t \
+    where v.customer_id = t.customer_id and v.attribute_id = 1; drop table tiers";
+
 pub(super) const STEPS: &[Step] = &[
     Step { edit: None, text: "What would a sync do?", command: &["plan"] },
     Step { edit: None, text: "Do it: ten customers a call, three calls at a time.", command: &["sync"] },
@@ -43,6 +50,16 @@ pub(super) const STEPS: &[Step] = &[
         command: &["sync"],
     },
     Step { edit: None, text: "Why does customer 12 not have the value?", command: &["explain", "12", "1"] },
+    Step {
+        edit: Some(ALL_EMPTY),
+        text: "A bad night: a job empties every tier. A guard stops the run before it sends anything.",
+        command: &["sync"],
+    },
+    Step {
+        edit: Some(CORRECTED),
+        text: "The table is corrected. There is nothing to repair in the store.",
+        command: &["sync"],
+    },
     Step {
         edit: None,
         text: "The ledger is a database. What did each run do?",

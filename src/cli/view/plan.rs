@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::estimate::{self, ASSUMED_LATENCY};
+use super::guard;
 use super::paint::Paint;
 use super::text::{brief, counted, invalid_key, number, tame};
 use super::warnings;
@@ -39,6 +40,10 @@ pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String 
         lines.push(estimate::sentence(forecast, workers));
     }
     lines.extend(warnings::lines(&forecast.warnings, paint));
+    lines.extend(guard::lines(&forecast.exceeded, paint));
+    if !forecast.exceeded.is_empty() {
+        lines.push("a guard would block this sync before its first write call".to_owned());
+    }
     lines.join("\n") + "\n"
 }
 
@@ -144,6 +149,7 @@ pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit) -> Value {
         "assumed_latency_ms": u64::try_from(ASSUMED_LATENCY.as_millis()).unwrap_or(u64::MAX),
         "counts": forecast.counts,
         "warnings": warnings::json(&forecast.warnings),
+        "exceeded": guard::json(&forecast.exceeded),
         "attributes": forecast.attributes.iter().map(|(id, attribute)| json!({
             "id": id, "name": attribute.name, "creates": attribute.creates, "updates": attribute.updates,
         })).collect::<Vec<_>>(),
@@ -214,6 +220,7 @@ mod tests {
             creates: 1200,
             updates: 2,
             warnings: Vec::new(),
+            exceeded: Vec::new(),
         }
     }
 

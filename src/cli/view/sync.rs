@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::guard;
 use super::paint::Paint;
 use super::text::{counted, duration, invalid_key, number, tame, whole_seconds};
 use super::warnings;
@@ -84,8 +85,9 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     if let Some(interrupted) = report.course.interrupted {
         lines.push(format!("run {interrupted} was interrupted; this run went on"));
     }
-    if let Some(message) = &report.message {
-        lines.push(tame(message));
+    match report.exceeded.as_slice() {
+        [] => lines.extend(report.message.as_deref().map(tame)),
+        exceeded => lines.extend(guard::lines(exceeded, paint)),
     }
     lines.extend(warnings::lines(&report.warnings, paint));
     lines.join("\n") + "\n"
@@ -186,6 +188,7 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
         "duration_ms": u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX),
         "message": report.message,
         "warnings": warnings::json(&report.warnings),
+        "exceeded": guard::json(&report.exceeded),
         "hint": hint(report),
     })
 }
@@ -206,6 +209,7 @@ mod tests {
             message: None,
             hint: None,
             warnings: Vec::new(),
+            exceeded: Vec::new(),
             course: Course { planned_requests: 1_000, ..Course::default() },
         }
     }

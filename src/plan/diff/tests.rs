@@ -243,7 +243,10 @@ fn oracle(rows: &[Row], entries: &BTreeMap<Key, Known>) -> (BTreeMap<Key, String
     let mut changes = BTreeMap::new();
     for (key, values) in &groups {
         match (values.as_slice(), entries.get(key)) {
-            ([None], _) => counts.no_value += 1,
+            ([None], entry) => {
+                counts.no_value += 1;
+                counts.stored_without_row += i64::from(entry.is_some());
+            }
             ([Some(_)], _) if key.attribute_id > 3 => counts.invalid += 1,
             ([Some(v)], Some(e)) if e.belief == Belief::Confirmed && e.value.as_ref() == Some(v) => {
                 counts.unchanged += 1
@@ -259,6 +262,7 @@ fn oracle(rows: &[Row], entries: &BTreeMap<Key, Known>) -> (BTreeMap<Key, String
         }
     }
     counts.orphans += entries.keys().filter(|key| !groups.contains_key(key)).count() as i64;
+    counts.stored_without_row += counts.orphans;
     (changes, counts)
 }
 

@@ -58,6 +58,9 @@ pub(super) struct Driver {
     pub(super) read_backs: VecDeque<(i64, Vec<Key>)>,
     pub(super) existence_checks: VecDeque<Vec<Subject>>,
     pub(super) reads_to_check: usize,
+    pub(super) canary_reads: VecDeque<Vec<Key>>,
+    /// Keys that were made unconfirmed again.
+    pub(super) unconfirmed: Vec<Key>,
     pub(super) kept_sizes: Vec<RequestSizes>,
     pub(super) notices: Vec<Notice>,
     pub(super) timer: Option<Duration>,
@@ -96,15 +99,16 @@ impl Driver {
     }
 
     pub(super) fn with(plan: Vec<PlannedChange>, config: PushConfig, hold: Hold) -> Self {
-        Self::knowing(plan, config, hold, RequestSizes::default())
+        Self::knowing(plan, config, hold, RequestSizes::default(), None)
     }
 
-    /// Starts with what is known of the size of the store's requests.
+    /// Starts with what is known of the size of the store's requests, and with a canary of so many customers.
     pub(super) fn knowing(
         plan: Vec<PlannedChange>,
         config: PushConfig,
         hold: Hold,
         sizes: RequestSizes,
+        canary: Option<usize>,
     ) -> Self {
         let planned = i64::try_from(plan.len()).expect("a small plan");
         let counts = Counts { planned, deferred: planned, ..Counts::default() };
@@ -112,7 +116,7 @@ impl Driver {
         plan.iter().for_each(|planned| parts.add(PlanPart::of(&planned.change)));
         let limit = Limit { customers: config.customers_per_request, values: config.values_per_request };
         let deadline = config.max_duration;
-        let start = Start { counts, limit, sizes, parts, deadline, seed: 1 };
+        let start = Start { counts, limit, sizes, parts, deadline, canary, seed: 1 };
         let mut driver = Self {
             push: Push::new(config, start),
             elapsed: Duration::ZERO,
@@ -129,6 +133,8 @@ impl Driver {
             read_backs: VecDeque::new(),
             existence_checks: VecDeque::new(),
             reads_to_check: 0,
+            canary_reads: VecDeque::new(),
+            unconfirmed: Vec::new(),
             kept_sizes: Vec::new(),
             notices: Vec::new(),
             timer: None,
@@ -238,6 +244,11 @@ impl Driver {
             }
             Action::CheckExistence(subjects) => self.existence_checks.push_back(subjects),
             Action::CheckReads => self.reads_to_check += 1,
+            Action::ReadCanary { keys } => self.canary_reads.push_back(keys),
+            Action::MakeUnconfirmed { token, keys } => {
+                self.unconfirmed.extend(keys);
+                self.pending_events.push_back(Event::Recorded { token, counts: None });
+            }
             Action::SetTimer(at) => self.timer = at,
             Action::Notify(notice) => self.notices.push(notice),
             Action::End(end) => self.end = Some(end),
@@ -273,6 +284,12 @@ impl Driver {
     pub(super) fn read_back(&mut self, values: impl Fn(&[Key]) -> Result<Vec<Echo>, ReadError>) {
         let (request_id, keys) = self.read_backs.pop_front().expect("a read-back");
         self.event(Event::ReadBack { request_id, values: values(&keys) });
+    }
+
+    /// Gives the values to the oldest read of the canary.
+    pub(super) fn read_canary(&mut self, values: impl Fn(&[Key]) -> Result<Vec<Echo>, ReadError>) {
+        let keys = self.canary_reads.pop_front().expect("a read of the canary");
+        self.event(Event::CanaryRead(values(&keys)));
     }
 
     /// Lets time pass until the timer.

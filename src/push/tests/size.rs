@@ -16,7 +16,7 @@ fn twenty_values() -> Vec<PlannedChange> {
 fn knowing(plan: Vec<PlannedChange>, accepted: usize, days_ago: i64) -> Driver {
     let accepted = Some(DatedSize { values: accepted, at: utc() - TimeDelta::days(days_ago) });
     let sizes = RequestSizes { learned: None, accepted };
-    Driver::knowing(plan, PushConfig::default(), Hold::default(), sizes)
+    Driver::knowing(plan, PushConfig::default(), Hold::default(), sizes, None)
 }
 
 /// A store that accepts so many values in a request.

@@ -90,6 +90,11 @@ const A_NIGHT: &[Step] = &[
          update customer_attribute_values set value = 'gold !reject' where attribute_id = 1 and customer_id = 7",
         &["sync"],
     ),
+    step(
+        "sync, blocked",
+        "update customer_attribute_values set value = '' where attribute_id = 1",
+        &["sync"],
+    ),
 ];
 
 /// Runs every step and returns what the documents may show.

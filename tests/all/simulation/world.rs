@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use attrsync::clock::Clock;
-use attrsync::config::PushConfig;
+use attrsync::config::{GuardConfig, PushConfig};
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::record::{Belief, Key, Outcome, RunStatus, StoreName};
 use attrsync::sandbox::{AttributeSpec, Fault, Model};
@@ -21,6 +21,7 @@ use futures_util::future::{FutureExt, LocalBoxFuture};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::guarded::{guard, without_limits};
 use super::oracle::{Oracle, Run, stored_form};
 use super::story::{Step, Story, Sync};
 use super::watched::{Scene, Watched};
@@ -71,6 +72,7 @@ struct World {
     twice: RefCell<BTreeSet<Key>>,
     source: MemorySource,
     push: PushConfig,
+    guard: RefCell<GuardConfig>,
     /// The start of the story by the simulated clock, and by the paused one.
     start: (DateTime<Utc>, Instant),
     /// The offset of the simulated clock in seconds.
@@ -102,6 +104,7 @@ impl World {
             twice: RefCell::default(),
             source: MemorySource::new(Vec::new()),
             push,
+            guard: RefCell::new(guard(story.seed)),
             start: (DateTime::from_timestamp(1_800_000_000, 0).expect("a time"), Instant::now()),
             clock: Arc::default(),
             runs: Cell::new(0),
@@ -251,7 +254,9 @@ impl World {
             progress: &|_| {},
             waits: &Waits::default(),
         };
-        let options = Options { full: sync.full, retry_rejected: sync.retry_rejected, ..Options::default() };
+        let guard = self.guard.borrow().clone();
+        let (full, retry_rejected) = (sync.full, sync.retry_rejected);
+        let options = Options { full, retry_rejected, guard, ..Options::default() };
         let (ask, stop) = watch::channel(false);
         let run = engine::sync(ports, &self.push, &options, stop);
         let asking = async {
@@ -318,6 +323,8 @@ impl World {
     /// Ends all faults, and checks that the next runs need no help and end with store = source.
     async fn heal_and_check(&self) -> Result<(), String> {
         let scene = &self.scene;
+        let guard = without_limits(&self.guard.borrow());
+        self.guard.replace(guard);
         scene.model().heal();
         scene.model().options.quota.others = 0;
         sleep(self.push.request_timeout * 3).await;
