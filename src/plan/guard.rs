@@ -194,13 +194,16 @@ pub fn exceeded(config: &GuardConfig, facts: Facts<'_>) -> Vec<Exceeded> {
             let Concerned { count, sample } = limit.concerned(extent);
             check(limit, Some(id), *count, extent.stored, sample)
         };
-        let of_attributes: Vec<Exceeded> = match filter.customers.is_empty() {
+        // Deletes that were planned may have been taken back.
+        let is_planned = limit != Limit::Deletes || counts.deletes > 0;
+        let of_attributes: Vec<Exceeded> = match filter.customers.is_empty() && is_planned {
             true => extents.iter().filter_map(of_attribute).collect(),
             false => Vec::new(),
         };
         let of_store = last.filter(|_| !filter.customers.is_empty()).map_or(0, Counts::stored);
         let Concerned { count, sample } = limit.concerned(&total);
-        let of_all = check(limit, None, *count, total.stored.max(of_store), sample);
+        let count = if limit == Limit::Deletes { counts.deletes } else { *count };
+        let of_all = check(limit, None, count, total.stored.max(of_store), sample);
         match of_all {
             Some(of_all) if of_attributes.is_empty() || of_attributes.len() > ATTRIBUTES_NAMED => {
                 let needed = of_attributes.iter().map(|found| found.needed).fold(of_all.needed, Share::max);
@@ -214,7 +217,7 @@ pub fn exceeded(config: &GuardConfig, facts: Facts<'_>) -> Vec<Exceeded> {
     }
     if let Some(last) = last.filter(|_| filter.is_empty()) {
         let fewer = last.rows_with_value() - counts.rows_with_value();
-        let lost = counts.stored_without_row + total.deletes.count - last.stored_without_row;
+        let lost = counts.stored_without_row + counts.deletes - last.stored_without_row;
         let fewer = check(Limit::FewerRows, None, fewer, last.rows_with_value(), &[]);
         found.extend(fewer.or_else(|| check(Limit::LostRows, None, lost, last.stored(), &[])));
         if last.stored() > config.min_values {

@@ -135,11 +135,14 @@ fn emptied_and_damaged_values_have_a_lower_limit() {
 #[test]
 fn deletes_are_limited() {
     let mut night = Night::new(10_000);
+    night.counts.deletes = 501;
     for customer_id in 1..=501 {
         let change = Change { action: Action::Delete, value: None, ..change(customer_id, "gold", "") };
         night.extents.add_change(&change, Some(&EntryRow::confirmed(change.key, "gold", None)));
     }
-    assert_eq!(night.exceeded()[0], "max_deletes of tier: 501 of 10000");
+    assert_eq!(night.exceeded(), ["max_deletes of tier: 501 of 10000"]);
+    night.counts.deletes = 0;
+    assert!(night.exceeded().is_empty(), "the deletes were taken back");
 }
 
 #[test]

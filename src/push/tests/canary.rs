@@ -85,6 +85,17 @@ fn another_form_of_the_value_is_no_failure() {
         Ok(values)
     });
     assert_eq!(driver.run(accepted).status, RunStatus::Succeeded);
+
+    let mut plan = changes(50);
+    plan.iter_mut().for_each(|planned| planned.change.value = Some("2026-12-31".to_owned()));
+    let mut driver = with_canary(plan, 10);
+    respond_to_all(&mut driver, accepted);
+    driver.read_canary(|keys| {
+        let mut values = shown_by_store(keys)?;
+        values.iter_mut().for_each(|echo| echo.value = "2026-12-31T00:00:00Z".to_owned());
+        Ok(values)
+    });
+    assert!(driver.canary_reads.is_empty() && !driver.in_flight.is_empty(), "the rest is sent");
 }
 
 #[test]
