@@ -314,7 +314,7 @@ impl Push {
             return None;
         }
         while self.waiting.len() < WAITING_MAX {
-            let changes = self.plan.next(self.canary.limit(self.limit)?)?;
+            let changes = self.plan.next(self.canary.limit(self.limit, self.plan.next_customer())?)?;
             self.canary.taken(&changes);
             let mut batch = Batch::new(changes, self.config.max_attempts);
             let Some(wait) = batch.in_doubt_wait(now) else { return Some(batch) };

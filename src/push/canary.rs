@@ -107,14 +107,17 @@ impl Canary {
         }
     }
 
-    /// Returns how much the next request of the plan may carry; `None` if nothing of the plan may be sent now.
-    pub(super) fn limit(&self, limit: Limit) -> Option<Limit> {
+    /// Returns how much the next request of the plan may carry; `None` if nothing of the plan may be sent now. It begins
+    /// with a change of customer `next`, of whom other changes may have been taken before.
+    pub(super) fn limit(&self, limit: Limit, next: Option<i64>) -> Option<Limit> {
         match self.phase {
             Phase::Ended => Some(limit),
-            Phase::Sending if self.room > 0 => {
-                Some(Limit { customers: limit.customers.min(self.room), ..limit })
+            Phase::Sending => {
+                let goes_on = next.is_some() && next == self.last_customer;
+                let room = self.room + usize::from(goes_on);
+                (room > 0).then(|| Limit { customers: limit.customers.min(room), ..limit })
             }
-            Phase::Sending | Phase::Reading | Phase::Pausing(_) => None,
+            Phase::Reading | Phase::Pausing(_) => None,
         }
     }
 

@@ -50,6 +50,11 @@ impl PlanQueue {
         batch
     }
 
+    /// The customer of the next change, if it is loaded.
+    pub(super) fn next_customer(&self) -> Option<i64> {
+        self.changes.front().map(|planned| planned.key().customer_id)
+    }
+
     /// The page to be loaded now, if there is one. The next is loaded ahead, so that no slot waits for it.
     pub(super) fn page_to_load(&mut self) -> Option<Action> {
         let part = self.part?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::driver::{Driver, Hold, Sent, accepted, changes, lost, problem, refusing};
+use super::driver::{Driver, Hold, Sent, accepted, change, changes, lost, problem, refusing};
 use crate::config::PushConfig;
 use crate::destination::{Echo, ReadError, Response};
 use crate::push::Event;
@@ -73,6 +73,18 @@ fn a_write_that_a_read_shows_only_after_a_moment_is_no_failure() {
     driver.pass();
     driver.read_canary(shown_by_store);
     assert_eq!(driver.run(accepted).status, RunStatus::Succeeded);
+}
+
+#[test]
+fn promise_1_a_canary_costs_no_further_write_request() {
+    let plan: Vec<_> = (1..=40).flat_map(|id| (1..=3).map(move |attribute| change(id, attribute))).collect();
+    let config = PushConfig { values_per_request: Some(10), ..PushConfig::default() };
+    let mut driver = Driver::knowing(plan, config, Hold::default(), RequestSizes::default(), Some(20));
+    respond_to_all(&mut driver, accepted);
+    assert_eq!((customers_sent(&driver), driver.sent.len()), (20, 6));
+    driver.read_canary(shown_by_store);
+    driver.run(accepted);
+    assert_eq!(driver.sent.len(), 12);
 }
 
 #[test]

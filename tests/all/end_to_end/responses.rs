@@ -255,6 +255,7 @@ fn promise_6_values_of_a_deleted_attribute_are_rejected_without_being_sent() {
     let world = World::with_customers(LedgerKind::File, 300);
     world.execute("insert into customer_attribute_values select c, 2, 'x' from generate_series(1, 300) c");
     world.sync().exits(0);
+    world.disable_guard();
     world.execute("update customer_attribute_values set value = 'second'");
     world.store().options.latency = Duration::from_millis(10);
     let before = world.writes().len();

@@ -139,6 +139,12 @@ impl World {
         self.store().options.client_timeout = Duration::from_secs(seconds);
     }
 
+    /// Turns the guard off, for tests that change nearly every value.
+    pub(super) fn disable_guard(&self) {
+        let config = fs::read_to_string(self.path().join("sync.toml")).expect("a configuration");
+        self.write_config(&(config + "[guard]\nenabled = false\n"));
+    }
+
     pub(super) fn write_config(&self, text: &str) {
         fs::write(self.path().join("sync.toml"), text).expect("a configuration");
     }

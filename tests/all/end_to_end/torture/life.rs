@@ -131,6 +131,11 @@ impl<'a> Life<'a> {
                 "select customer_id, attribute_id, value from customer_attribute_values, pg_sleep(20)";
             text = text.replace("table = \"customer_attribute_values\"", &format!("query = \"{query}\""));
         }
+        // A night here changes more than an ordinary one. The canary stays.
+        for limit in ["max_updates", "max_emptied", "max_mangled"] {
+            let section = if text.contains("[guard]") { "" } else { "[guard]\n" };
+            text += &format!("{section}{limit} = \"100%\"\n");
+        }
         world.write_config(&text);
     }
 
