@@ -1,8 +1,8 @@
 //! How long a plan takes over a table with other columns, as a ratio to an ordered COPY of the same query through the same
 //! driver: ids, names of attributes, and a wide table whose rows Postgres makes one of for each value.
 //!
-//! `cargo bench --bench sources -- [CUSTOMERS]` (100,000 unless given), with ten attributes each. Starts a Postgres of its own.
-//! Each case is measured in turn, several rounds; the medians are printed with the peak memory.
+//! `cargo bench --bench sources -- [CUSTOMERS] [CASE]` (100,000 unless given, and all cases), with ten attributes each. Starts a
+//! Postgres of its own. Each case is measured in turn, several rounds; the medians are printed with the peak memory.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 
@@ -34,12 +34,15 @@ struct Case {
     table: &'static str,
     values: ValueColumns,
     query: String,
+    /// Makes the table.
+    make: String,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let customers: u64 = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(100_000);
-    let url = fill(customers).await;
+    let cases = || cases().into_iter().filter(|case| is_asked(case.name));
+    let url = fill(customers, cases().map(|case| case.make)).await;
     println!("{customers} customers × {ATTRIBUTES} attributes, {ROUNDS} rounds (median)\n");
     println!(
         "{:<28} {:>9} {:>9} {:>7} {:>9} {:>10}",
@@ -76,30 +79,45 @@ fn cases() -> Vec<Case> {
     let values = each(&|id| format!(" when {id} then c{id}::text"));
     let ids = (1..=ATTRIBUTES).map(|id| format!("({id}::int8)")).collect::<Vec<_>>().join(", ");
     let unpivoted = format!("wide cross join (values {ids}) as a(id)");
+    let names = (1..=ATTRIBUTES).map(|id| format!("'{}'", name(id))).collect::<Vec<_>>().join(", ");
+    let tall_as = |table: &str, attribute: &str| {
+        format!(
+            "create table {table} as select customer_id, {attribute} as attribute, \
+                'value ' || ((customer_id * 7919 + a) % 100003) as value \
+             from heap, generate_series(1::bigint, {ATTRIBUTES}) as a; \
+             alter table {table} add primary key (customer_id, attribute)"
+        )
+    };
+    let wide = || ValueColumns::Wide((1..=ATTRIBUTES).map(column).collect());
     vec![
         Case {
             name: "ids",
             table: "ids",
             values: tall("attribute"),
             query: ordered("attribute, value", "ids"),
+            make: tall_as("ids", "a"),
         },
         Case {
             name: "names",
             table: "names",
             values: tall("attribute"),
             query: ordered(&format!("{id_of_name}, value"), "names"),
+            make: tall_as("names", &format!("(array[{names}])[a]")),
         },
         Case {
             name: "wide",
             table: "wide",
-            values: ValueColumns::Wide((1..=ATTRIBUTES).map(column).collect()),
+            values: wide(),
             query: ordered(&format!("a.id, case a.id{values} end"), &unpivoted),
+            make: "create table wide as select * from heap; alter table wide add primary key (customer_id)"
+                .to_owned(),
         },
         Case {
             name: "wide, without an index",
             table: "heap",
-            values: ValueColumns::Wide((1..=ATTRIBUTES).map(column).collect()),
+            values: wide(),
             query: ordered(&format!("a.id, case a.id{values} end"), &unpivoted.replace("wide", "heap")),
+            make: String::new(),
         },
     ]
 }
@@ -163,28 +181,31 @@ async fn copy(url: &str, query: &str) -> Duration {
     started.elapsed()
 }
 
-async fn fill(customers: u64) -> String {
+/// Makes a wide table in the order of no column, and the tables of the cases.
+async fn fill(customers: u64, makes: impl Iterator<Item = String>) -> String {
     let url = postgres::Postgres::durable().database();
     let mut connection = PgConnection::connect(&url).await.expect("the source");
     let columns: Vec<String> =
         (1..=ATTRIBUTES).map(|id| format!("'value ' || ((i * 7919 + {id}) % 100003) as c{id}")).collect();
-    let names: Vec<String> = (1..=ATTRIBUTES).map(|id| format!("'{}'", name(id))).collect();
-    let fill = format!(
-        "create table wide as select i as customer_id, {} from generate_series(1::bigint, {customers}) as i order by md5(i::text);
-         create table heap as select * from wide;
-         alter table wide add primary key (customer_id);
-         create table ids as select customer_id, a as attribute, 'value ' || ((customer_id * 7919 + a) % 100003) as value
-             from heap, generate_series(1::bigint, {ATTRIBUTES}) as a;
-         create table names as select customer_id, (array[{}])[attribute] as attribute, value from ids;
-         alter table ids add primary key (customer_id, attribute);
-         alter table names add primary key (customer_id, attribute)",
-        columns.join(", "),
-        names.join(", ")
+    let heap = format!(
+        "create table heap as select i as customer_id, {} from generate_series(1::bigint, {customers}) as i \
+         order by md5(i::text)",
+        columns.join(", ")
     );
-    connection.execute(AssertSqlSafe(fill)).await.expect("filled tables");
-    connection.execute("vacuum analyze").await.expect("a vacuum");
-    connection.execute("checkpoint").await.expect("a checkpoint");
+    for statements in
+        [heap].into_iter().chain(makes).chain(["vacuum analyze", "checkpoint"].map(str::to_owned))
+    {
+        connection.execute(AssertSqlSafe(statements)).await.expect("filled tables");
+    }
     url
+}
+
+/// Whether a case is to be measured: all are, unless some are named.
+fn is_asked(case: &str) -> bool {
+    // Cargo passes --bench.
+    let is_name = |arg: &String| !arg.starts_with('-') && arg.parse::<u64>().is_err();
+    let mut named = std::env::args().skip(1).filter(is_name).peekable();
+    named.peek().is_none() || named.any(|name| name == case)
 }
 
 fn middle(mut times: Vec<Duration>) -> f64 {

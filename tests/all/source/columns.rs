@@ -106,7 +106,7 @@ async fn promise_12_a_column_that_is_not_there_is_named_with_those_that_are() {
 }
 
 #[tokio::test]
-async fn promise_11_a_column_in_another_place_shows_no_value_in_the_digest_of_another() {
+async fn another_column_of_attributes_is_another_digest() {
     let shop = Shop::new(
         "create table v (customer_id int, a int, b int, value text); insert into v values (1, 1, 2, 'x')",
     )
