@@ -197,7 +197,7 @@ impl Bench {
             progress: &|_| {},
             waits: &Waits::default(),
         };
-        let forecast = engine::plan(ports, &self.push, &Options::default(), 20).await;
+        let forecast = engine::plan(ports, &self.push, &Options::default(), 20, None).await;
         let counts = forecast.expect("a forecast").counts;
         let took = started.elapsed();
         assert_eq!(counts.source_rows as u64, rows);

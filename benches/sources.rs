@@ -148,7 +148,7 @@ async fn plan(source: &PostgresSource, customers: u64) -> Duration {
         ForecastPorts { source, entries: None, destination: &destination, clock, progress: &|_| {}, waits };
     let started = Instant::now();
     let forecast =
-        engine::plan(ports, &PushConfig::default(), &Options::default(), 20).await.expect("a plan");
+        engine::plan(ports, &PushConfig::default(), &Options::default(), 20, None).await.expect("a plan");
     let took = started.elapsed();
     let rows = i64::try_from(customers).expect("fewer customers") * ATTRIBUTES;
     assert_eq!((forecast.counts.source_rows, forecast.counts.planned), (rows, rows));

@@ -11,7 +11,9 @@ mod exit;
 mod failure;
 mod open_files;
 mod path_arg;
+mod plan_file;
 mod known_store;
+mod locked;
 mod notifying;
 mod reference;
 mod signals;
@@ -26,6 +28,7 @@ mod init;
 mod check;
 mod plan;
 mod sync;
+mod apply;
 mod runs;
 mod serve;
 mod status;
@@ -97,10 +100,12 @@ enum Command {
     Init(init::Args),
     /// Verify configuration, source, ledger, token and attributes, and explain what is wrong
     Check(check::Args),
-    /// Show what a sync would do: reads only, writes nothing, takes no lock
+    /// Show what a sync would do, or save it to be applied; without --save it reads only
     Plan(plan::Args),
     /// Plan, then push the changes
     Sync(sync::Args),
+    /// Send the plan of an earlier run, as far as it still holds
+    Apply(apply::Args),
     /// Start syncs on time: with --check, show their next times
     Serve(serve::Args),
     /// List all runs, or show one with its requests and failures
@@ -175,6 +180,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Check(args) => check::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Sync(args) => sync::run(context, args).await,
+        Command::Apply(args) => apply::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Runs(args) => runs::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
@@ -225,7 +231,7 @@ impl Command {
     /// Whether the command decides itself what a signal does. Those that print a text are so short that none matters.
     fn listens_to_signals(&self) -> bool {
         match self {
-            Self::Sync(_) | Self::Serve(_) | Self::Sandbox(_) | Self::Demo(_) => true,
+            Self::Sync(_) | Self::Apply(_) | Self::Serve(_) | Self::Sandbox(_) | Self::Demo(_) => true,
             Self::Init(_) | Self::Completions(_) | Self::Man => true,
             Self::Check(_) | Self::Plan(_) | Self::Runs(_) => false,
             Self::Explain(_) | Self::Rejected(_) | Self::Sql(_) | Self::Status(_) => false,
@@ -237,7 +243,8 @@ impl Command {
         match self {
             Self::Check(args) => args.json,
             Self::Plan(args) => args.json,
-            Self::Sync(args) => args.json,
+            Self::Sync(args) => args.outcome.json,
+            Self::Apply(args) => args.outcome.json,
             Self::Runs(args) => args.json,
             Self::Status(args) => args.json,
             Self::Explain(args) => args.json,

@@ -1,10 +1,13 @@
 //! One run, from the source's snapshot to the report. The engine sees ports only.
 //!
-//! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`requeue`] edits rejected values
+//! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`save`] leaves a plan, and
+//! [`apply`] sends it; [`requeue`] edits rejected values
 //! by hand. `sync_plan` makes the plan of a sync: a planner (`planning`) fills a `plan_writer`, unless `by_digest` finds
 //! that there is nothing to compare. `push` executes what the pure [`crate::push`]
 //! decides.
 
+mod applied;
+mod apply;
 mod by_digest;
 mod due;
 mod existence;
@@ -21,12 +24,17 @@ pub mod requeue;
 mod stop;
 mod store_changes;
 mod survey;
+mod save;
+mod selection;
 mod sync;
 mod sync_plan;
 mod warnings;
 
+pub use self::applied::Applied;
+pub use self::apply::apply;
 pub use self::due::{Found, due};
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};
-pub use self::ports::{EngineError, Options, Ports, Progress};
+pub use self::ports::{EngineError, Options, PlanOutput, Ports, Progress};
+pub use self::save::{Saved, save};
 pub use self::survey::{Surroundings, Survey, survey};
 pub use self::sync::{Course, Report, sync};

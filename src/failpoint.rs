@@ -21,6 +21,8 @@ pub const NAMES: &[&str] = &[
     "planned",
     // Between plan and push.
     "sealed",
+    // The plan was sealed to be saved, and its run was not closed.
+    "plan-saved",
     "intent-not-committed",
     // The intent was committed, and nothing was sent.
     "intent-committed",

@@ -9,6 +9,7 @@ mod cells;
 mod cold;
 mod discard;
 mod entry_extras;
+mod kept_plan;
 mod last_finished;
 mod page_channel;
 pub mod postgres;
@@ -24,8 +25,8 @@ use chrono::{DateTime, Utc};
 use crate::database::DatabaseError;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
-    KnownDigest, MissedTimes, NewRequest, PlanPart, PlannedChange, RecordedIntent, RequestEnd, RequestSizes,
-    RunKind, RunStatus, ScheduledRun, Trigger, WaitTotal,
+    KnownDigest, MissedTimes, NewRequest, PlanOfRun, PlanPart, PlannedChange, RecordedIntent, RequestEnd,
+    RequestSizes, RunKind, RunStatus, SavedChange, ScheduledRun, Trigger, WaitTotal,
 };
 
 /// The target of warnings that the ledger is lost or an older copy.
@@ -149,6 +150,8 @@ pub struct NewRun {
     pub filtered: bool,
     /// The scheduled time that it is for, if a schedule started it.
     pub scheduled: Option<ScheduledRun>,
+    /// The run whose plan it applies.
+    pub of_run_id: Option<i64>,
 }
 
 /// A customer with a rejected value, who may not exist any more.
@@ -240,10 +243,10 @@ pub trait Ledger: LedgerReader {
     async fn remove_deletes(&self, run_id: i64) -> Result<()>;
 
     /// Removes some of what earlier runs of the store planned and never sent: the changes that a run left `planned`,
-    /// and all invalid rows of a plan that was never complete. Their counts stay. The plan of a blocked run stays until a
-    /// later sync of all rows has a complete plan. Returns whether there was something
-    /// to remove: call it again until there is not, before [`seal_plan`](Self::seal_plan). Runs before the newest complete
-    /// plan are not looked at.
+    /// and all invalid rows of a plan that was never complete. Their counts stay. A saved plan stays for
+    /// [`PLAN_VALID_FOR`](crate::record::PLAN_VALID_FOR), and the plan of a blocked run until a later sync of all rows has a
+    /// complete plan. Returns whether there was something to remove: call it again until there is not, before
+    /// [`seal_plan`](Self::seal_plan). Other runs before the newest complete plan are not looked at.
     async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool>;
 
     /// Completes the plan: status `running`, `planned_at` = `at`, the counts of planning, and `deferred` = `planned`.
@@ -275,6 +278,13 @@ pub trait Ledger: LedgerReader {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>>;
+
+    /// Returns what is known of a run, of this store or another, whose plan is to be applied. Checks no fencing token.
+    async fn plan_of_run(&self, run_id: i64) -> Result<Option<PlanOfRun>>;
+
+    /// Returns up to `limit` changes of any run's plan that are still `planned`, in key order, after `after`, with what their
+    /// entries say now. They have no `value_id` and no `in_doubt_until`. Checks no fencing token.
+    async fn saved_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SavedChange>>;
 
     /// Commits the intent before a request is sent. Inserts the request (outcome `sending`). Its changes, which were
     /// `planned` or `sending`, become `sending` with this request, and get the given `value_id` if there is one: the id of a

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result};
 use attrsync::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
-    MissedTimes, NewRequest, PlanPart, PlannedChange, RecordedIntent, RequestEnd, RequestSizes, RunStatus,
-    WaitTotal,
+    MissedTimes, NewRequest, PlanOfRun, PlanPart, PlannedChange, RecordedIntent, RequestEnd, RequestSizes,
+    RunStatus, SavedChange, WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -128,6 +128,14 @@ impl Ledger for SlowCommit {
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
         self.ledger.planned(run_id, part, after, limit).await
+    }
+
+    async fn plan_of_run(&self, run_id: i64) -> Result<Option<PlanOfRun>> {
+        self.ledger.plan_of_run(run_id).await
+    }
+
+    async fn saved_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SavedChange>> {
+        self.ledger.saved_changes(run_id, after, limit).await
     }
 
     async fn record_intent(

@@ -60,6 +60,7 @@ async fn active_run(ledger: &SqliteLedger) -> i64 {
         trigger: Trigger::Manual,
         started_at,
         scheduled: None,
+        of_run_id: None,
         filtered: false,
     };
     let run = ledger.open_run(&run).await.expect("opens a run");

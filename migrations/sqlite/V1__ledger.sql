@@ -24,17 +24,18 @@ create table stores (
     unique (api_url, hash)
 ) strict;
 
--- One row per run, of kind sync, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred holds at
--- every commit.
+-- One row per run, of kind sync, plan, apply, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred
+-- holds at every commit.
 -- deletes: how many of the planned changes delete a value.
--- filtered: 1 if the run was for some customers or attributes only. digest: of the source's rows that its plan was made
+-- filtered: 1 if the run was for some customers or attributes only, or applied a saved plan. digest: of the source's rows that its plan was made
 -- from, and of what else the plan depended on. by_digest: 1 if the digest was that of the run before, so that no row was
 -- compared.
 -- stored_without_row: values that the store may hold although no row desires them: the orphans, and those whose row is
 -- NULL.
 -- belief_edits: how many rows of belief_edits the run has. invalid_rows_run_id: an earlier run whose invalid rows are the
 -- same and stand for this run's too. plan_removed_at: when a later run had removed what this run planned and never sent.
--- A blocked run keeps its plan until a later run of all rows has a complete plan.
+-- A saved plan is kept for seven days. The plan of a blocked run is kept until a later sync of all rows has a complete plan.
+-- of_run_id: the run whose plan an apply sends.
 -- scheduled_for: the scheduled time that the run is for; NULL if no schedule started it. A time whose run was interrupted
 -- has another run, or a row of missed_times.
 create table runs (
@@ -69,6 +70,7 @@ create table runs (
     invalid_rows_run_id integer,
     plan_removed_at text,
     scheduled_for text,
+    of_run_id integer,
     message text,
     version text not null,
     row_digest text not null
@@ -76,12 +78,14 @@ create table runs (
 
 create index runs_by_store on runs (store_id, id);
 
-create index whole_syncs on runs (store_id, id) where kind = 'sync' and filtered = 0;
+create index whole_syncs on runs (store_id, id) where kind in ('sync', 'apply') and filtered = 0;
+
+create index kept_plans on runs (store_id, id) where status in ('saved', 'blocked') and plan_removed_at is null;
+
+create index applies on runs (of_run_id) where of_run_id is not null;
 
 create index finished_plans on runs (store_id, id)
     where kind in ('sync', 'apply') and filtered = 0 and status in ('succeeded', 'partial');
-
-create index blocked_runs on runs (store_id, id) where status = 'blocked' and plan_removed_at is null;
 
 create index scheduled_runs on runs (store_id, id) where scheduled_for is not null;
 

@@ -157,6 +157,13 @@ impl From<EngineError> for Failure {
                 }
             }
             EngineError::OutOfOrder(error) => Self::caused_by(error),
+            EngineError::Output(_) => {
+                Self::caused_by(error).hint("check the folder of --output, its rights and its disk")
+            }
+            EngineError::Refused { ref hint, .. } => {
+                let hint = hint.clone();
+                Self::caused_by(error).hint(hint)
+            }
             EngineError::Attributes { is_of_name, ref hint, .. } => {
                 let hint = hint.clone();
                 let failure = if is_of_name { Self::usage(error) } else { Self::caused_by(error) };

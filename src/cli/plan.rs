@@ -1,13 +1,20 @@
-//! `attrsync plan`: what a sync would do. It reads only and takes no lock.
+//! `attrsync plan`: what a sync would do. It reads only and takes no lock, unless the plan is to be saved.
+
+use std::path::PathBuf;
 
 use super::context::Context;
 use super::customer_id::customer_id;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::locked::under_lock;
+use super::path_arg;
+use super::plan_file::PlanFile;
+use super::view::console::Console;
 use super::view::progress::ProgressDisplay;
 use super::{view, wiring};
 use crate::clock::SystemClock;
-use crate::engine::{self, ForecastPorts, Options};
+use crate::config::Config;
+use crate::engine::{self, Forecast, ForecastPorts, Options, PlanOutput, Ports, Progress, Saved};
 use crate::ledger::LedgerReader;
 use crate::waits::Waits;
 
@@ -18,9 +25,12 @@ Examples:
   attrsync plan --detailed-exitcode   for scripts: 2 if there are changes
   attrsync plan --customer 12 --json  one customer, as JSON
   attrsync plan --limit 1000000       every change
+  attrsync plan --output plan.csv     every change, to a file
+  attrsync plan --save                keep it for `attrsync apply`
 
-Exit codes: 0 planned, 1 failed, 64 wrong usage or configuration; with
---detailed-exitcode 2 changes are pending, 4 a guard would block the sync.";
+Exit codes: 0 planned, 1 failed, 5 another run holds this store (with --save), 64
+wrong usage or configuration; with --detailed-exitcode 2 changes are pending, 4 a
+guard would block the sync.";
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -41,6 +51,12 @@ pub(super) struct Args {
     /// the sync
     #[arg(long)]
     detailed_exitcode: bool,
+    /// Write every change to this file, as CSV (.csv) or JSON lines (.jsonl); - for JSON lines on stdout
+    #[arg(long, value_name = "FILE", value_parser = path_arg::parser())]
+    output: Option<PathBuf>,
+    /// Keep the plan in the ledger for seven days, so that `attrsync apply` can send it; takes the lock
+    #[arg(long, conflicts_with_all = ["full", "retry_rejected"])]
+    save: bool,
 }
 
 /// Which values a run sends.
@@ -76,12 +92,77 @@ impl Selection {
     }
 }
 
+impl Args {
+    fn options(&self, config: &Config) -> Options {
+        Options { guard: config.guard.clone(), ..self.selection.options() }
+    }
+}
+
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let console = &context.console;
     let config = wiring::config_to_send(&context.config, args.transport)?;
+    let file = args.output.as_deref().map(PlanFile::create).transpose()?;
+    if args.json && file.as_ref().is_some_and(PlanFile::is_stdout) {
+        return Err(
+            Failure::usage("--output - and --json both write to stdout").hint("write one of them to a file")
+        );
+    }
+    let output = file.as_ref().map(|file| file as &dyn PlanOutput);
     let waits = Waits::default();
     let display = ProgressDisplay::start(console, &waits, &config.ledger);
-    let (source, store) = (wiring::source(&config.source, &waits)?, wiring::store(&config, &waits)?);
+    let made = match args.save {
+        true => save(console, &config, args, output, &waits, &display).await?,
+        false => {
+            Made { forecast: forecast(console, &config, args, output, &waits, &display).await?, run_id: None }
+        }
+    };
+    drop(display);
+    console.begin("printing the plan");
+    let Made { forecast, run_id } = made;
+    let workers = config.push.workers;
+    let is_stdout = file.as_ref().is_some_and(PlanFile::is_stdout);
+    if let Some(file) = file {
+        file.complete(console)?;
+    }
+    let exit = match args.detailed_exitcode {
+        true if !forecast.exceeded.is_empty() => Exit::Blocked,
+        true if forecast.counts.planned > 0 => Exit::Pending,
+        _ => Exit::Done,
+    };
+    if is_stdout {
+        console.note(&view::plan::summary(&forecast));
+    } else if args.json {
+        console.json(&view::plan::json(&forecast, workers, exit, run_id))?;
+    } else {
+        let text = view::plan::text(&forecast, workers, console.paint());
+        console.report_or_warnings(&text, exit, &forecast.warnings)?;
+        if console.is_quiet() && exit == Exit::Done {
+            view::plan::attention(&forecast.counts).iter().for_each(|line| console.warning(line));
+        }
+    }
+    if let Some(run_id) = run_id {
+        console.note(&format!("saved as run {run_id}: `attrsync apply {run_id}` sends it within seven days"));
+    }
+    Ok(exit)
+}
+
+/// A plan that was made.
+struct Made {
+    forecast: Forecast,
+    /// The run that has it, if it was saved.
+    run_id: Option<i64>,
+}
+
+/// Plans, and writes nothing.
+async fn forecast(
+    console: &Console,
+    config: &Config,
+    args: &Args,
+    output: Option<&dyn PlanOutput>,
+    waits: &Waits,
+    display: &ProgressDisplay,
+) -> Result<Forecast, Failure> {
+    let (source, store) = (wiring::source(&config.source, waits)?, wiring::store(config, waits)?);
     console.begin("opening the ledger");
     let audit = wiring::audit(&config.ledger).await?;
     let entries = match &audit {
@@ -102,28 +183,32 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         destination: &store,
         clock: &SystemClock,
         progress: &progress,
-        waits: &waits,
+        waits,
     };
-    let options = Options { guard: config.guard, ..args.selection.options() };
-    let forecast = engine::plan(ports, &config.push, &options, args.limit as usize).await?;
-    drop(display);
-    console.begin("printing the plan");
-    let workers = config.push.workers;
-    let exit = match args.detailed_exitcode {
-        true if !forecast.exceeded.is_empty() => Exit::Blocked,
-        true if forecast.counts.planned > 0 => Exit::Pending,
-        _ => Exit::Done,
+    let options = args.options(config);
+    Ok(engine::plan(ports, &config.push, &options, args.limit as usize, output).await?)
+}
+
+/// Plans under the lock, and saves the plan.
+async fn save(
+    console: &Console,
+    config: &Config,
+    args: &Args,
+    output: Option<&dyn PlanOutput>,
+    waits: &Waits,
+    display: &ProgressDisplay,
+) -> Result<Made, Failure> {
+    console.begin("opening the ledger");
+    let locked = wiring::ledger(&config.ledger, &config.store.name, config.push.give_up_after).await?;
+    console.begin("making the plan");
+    let options = args.options(config);
+    let run = async |ports: Ports<'_>| {
+        engine::save(ports, &config.push, &options, args.limit as usize, output).await
     };
-    if args.json {
-        console.json(&view::plan::json(&forecast, workers, exit))?;
-    } else {
-        let text = view::plan::text(&forecast, workers, console.paint());
-        console.report_or_warnings(&text, exit, &forecast.warnings)?;
-        if console.is_quiet() && exit == Exit::Done {
-            view::plan::attention(&forecast.counts).iter().for_each(|line| console.warning(line));
-        }
-    }
-    Ok(exit)
+    let observe = |progress: &Progress| display.update(progress);
+    let saved = under_lock(console, config, locked, waits, &observe, run).await?;
+    let (Saved { run_id, forecast }, _) = saved;
+    Ok(Made { forecast, run_id: Some(run_id) })
 }
 
 #[cfg(test)]

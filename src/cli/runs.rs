@@ -126,8 +126,10 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
     let failures = || RunList::failures_of(&run);
     let (waits, totals) = (audit.waits(id).await?, audit.run_totals(id, failures()).await?);
     let missed = audit.missed_by(id).await?;
+    let applied_by = audit.applied_by(id).await?;
     if args.json {
         let mut document = document::on(console);
+        document.field("applied_by", &applied_by);
         document = add(document, audit, "belief_edits", RunList::BELIEF_EDITS, id, args.limit).await?;
         document.field("belief_edits_total", &totals.belief_edits);
         document.field("exit_code", &0);
@@ -150,6 +152,7 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
         invalid: audit.list(RunList::INVALID_ROWS, id, args.limit).await?,
         waits,
         missed,
+        applied_by,
         totals,
     };
     let stores = audit.stores().await?.len();

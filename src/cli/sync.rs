@@ -1,34 +1,29 @@
 //! `attrsync sync`: plans, then pushes the changes.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::locked::{lock, under_lock};
 use super::plan::Selection;
 use super::signals::PoliteStop;
 use super::view::console::Console;
 use super::view::progress::ProgressDisplay;
 use super::view::sync::Ending;
-use super::wiring::{self, LockedLedger};
+use super::wiring;
 use super::{notifying, signals, view};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::engine::{self, Options, Ports, Progress, Report};
-use crate::ledger::LedgerError;
+use crate::engine::{self, EngineError, Options, Ports, Progress, Report};
 use crate::ledger::audit::RunList;
 use crate::notify::Subject;
-use crate::record::{KeyScope, RunKind, RunStatus, WaitReason};
-use crate::traces::{RunTrace, TracedRun, Traces};
-use crate::tries::Tries;
+use crate::record::{KeyScope, RunKind, RunStatus, Trigger};
+use crate::traces::{TracedRun, Traces};
 use crate::waits::Waits;
-
-/// How often `--wait` tries to take the lock.
-const POLL: Duration = Duration::from_millis(250);
 
 /// The most values and the most rows that `-q` lists.
 const LISTED: i64 = 20;
@@ -54,19 +49,41 @@ this store, 64 wrong usage or configuration.";
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    pub(super) outcome: OutcomeArgs,
+    #[command(flatten)]
+    transport: wiring::TransportPolicy,
+}
+
+pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    let run = async |ports: Ports<'_>, config: &Config, stop| {
+        let options = Options { guard: config.guard.clone(), ..args.selection.options() };
+        engine::sync(ports, &config.push, &options, stop).await
+    };
+    push(context, RunKind::Sync, args.transport, &args.outcome, run).await
+}
+
+/// How a command that pushes takes the lock, and what it prints.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutcomeArgs {
     /// Wait while another run holds this store, instead of exiting with 5
     #[arg(long)]
     wait: bool,
-    #[command(flatten)]
-    transport: wiring::TransportPolicy,
     /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,
 }
 
-pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
+/// Takes the lock, runs what pushes, and tells of it: the report, then notifications.
+pub(super) async fn push(
+    context: &Context,
+    kind: RunKind,
+    transport: wiring::TransportPolicy,
+    args: &OutcomeArgs,
+    run: impl AsyncFnOnce(Ports<'_>, &Config, watch::Receiver<bool>) -> Result<Report, EngineError>,
+) -> Result<Exit, Failure> {
     let console = &context.console;
-    let config = wiring::config_to_send(&context.config, args.transport)?;
+    let config = wiring::config_to_send(&context.config, transport)?;
     let outbox = notifying::outbox(&config.notify)?;
     let PoliteStop { asked: stop, thread: _listening } = signals::polite_stop(
         console,
@@ -81,15 +98,20 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
             "stopped while waiting for the store; nothing was sent",
         ));
     };
-    let options = Options { guard: config.guard.clone(), ..args.selection.options() };
     let traces = Traces::start();
-    let run = TracedRun { sync: &config.name, kind: RunKind::Sync, trigger: options.trigger, waits: &waits };
-    let observers = Observers { display, trace: traces.run(&run) };
-    let pushed = push(console, &config, locked, &options, &waits, &observers, stop).await;
-    drop(observers);
+    let traced = TracedRun { sync: &config.name, kind, trigger: Trigger::Manual, waits: &waits };
+    let trace = traces.run(&traced);
+    let observe = |progress: &Progress| {
+        trace.observe(progress);
+        display.update(progress);
+    };
+    let run = async |ports: Ports<'_>| run(ports, &config, stop).await;
+    let pushed = under_lock(console, &config, locked, &waits, &observe, run).await;
+    drop(trace);
+    drop(display);
     console.begin("printing the report");
     let shown = match pushed {
-        Ok((report, took)) => show(console, &config, args, &report, took).await,
+        Ok((report, took)) => show(console, &config, args.json, &report, took).await,
         Err(failure) => Err(failure),
     };
     let exit = shown.unwrap_or_else(|failure| failure.show(console));
@@ -107,13 +129,13 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
 async fn show(
     console: &Console,
     config: &Config,
-    args: &Args,
+    json: bool,
     report: &Report,
     took: Duration,
 ) -> Result<Exit, Failure> {
     let ending = Ending { report, took };
     let exit = Exit::of_run(report);
-    let printed = if args.json {
+    let printed = if json {
         console.json(&view::sync::json(ending))
     } else {
         console.report_or_warnings(&view::sync::text(ending, console.paint()), exit, &report.warnings)
@@ -123,7 +145,7 @@ async fn show(
         console.error(&format!("the report could not be printed: {error}"));
         console.note(&format!("run {} itself {}", report.run_id, report.status));
     }
-    if console.is_quiet() && !args.json && exit == Exit::Partial {
+    if console.is_quiet() && !json && exit == Exit::Partial {
         list_failures(console, config, report).await?;
     }
     if let Some(hint) = view::sync::hint(report) {
@@ -154,89 +176,4 @@ async fn list_failures(console: &Console, config: &Config, report: &Report) -> R
         console.out(&format!("\nstill rejected\n{rows}"))?;
     }
     Ok(())
-}
-
-/// Those who are told what happens in the run.
-struct Observers {
-    display: ProgressDisplay,
-    trace: RunTrace,
-}
-
-/// Runs a sync under the lock, which ends with it. Returns its report and how long the run took, as `runs` shows it: without
-/// the wait for the lock.
-async fn push(
-    console: &Console,
-    config: &Config,
-    locked: LockedLedger,
-    options: &Options,
-    waits: &Waits,
-    observers: &Observers,
-    stop: watch::Receiver<bool>,
-) -> Result<(Report, Duration), Failure> {
-    if let Some(place) = &locked.created {
-        console.note(&format!("made a new ledger: {place}"));
-    }
-    let source = wiring::source(&config.source, waits)?;
-    let store = wiring::store(config, waits)?;
-    let opened = OnceLock::new();
-    let progress = |progress| {
-        if let Progress::Opened(run_id) = progress {
-            console.run_opened(run_id);
-            opened.get_or_init(Instant::now);
-        }
-        observers.trace.observe(&progress);
-        observers.display.update(&progress);
-    };
-    let ports = Ports {
-        source: &source,
-        ledger: &*locked.ledger,
-        destination: &store,
-        clock: &SystemClock,
-        progress: &progress,
-        waits,
-    };
-    let report = Box::pin(engine::sync(ports, &config.push, options, stop)).await?;
-    Ok((report, opened.get().map_or(Duration::ZERO, Instant::elapsed)))
-}
-
-/// Takes the store's lock and opens the ledger. Returns `None` if a stop was asked for while it waited.
-async fn lock(
-    console: &Console,
-    config: &Config,
-    wait: bool,
-    waits: &Waits,
-    mut stop: watch::Receiver<bool>,
-) -> Result<Option<LockedLedger>, Failure> {
-    let mut waiting = None;
-    let mut tries = Tries::new(WaitReason::Ledger, config.source.give_up_after);
-    loop {
-        let opened = tokio::select! {
-            opened = wiring::ledger(&config.ledger, &config.store.name, config.push.give_up_after) => opened,
-            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
-        };
-        match opened {
-            Ok(ledger) => return Ok(Some(ledger)),
-            Err(LedgerError::Locked { holder }) if wait => {
-                if waiting.is_none() {
-                    console.note(&format!("waiting for {holder}, which holds this store"));
-                    waiting = Some(waits.begin(WaitReason::Lock, None, holder));
-                }
-            }
-            Err(error) if error.may_pass() => {
-                let again = tokio::select! {
-                    again = tries.wait(&error, waits) => again,
-                    Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
-                };
-                if again {
-                    continue;
-                }
-                return Err(Failure::from(error).and(&tries.count()));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
-            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
-        }
-    }
 }

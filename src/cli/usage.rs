@@ -15,7 +15,7 @@ const GUESSES: &[(&[&str], &str)] = &[
         &["--dry-run", "--dryrun", "-n", "--noop", "--preview", "--simulate", "dry-run", "diff", "preview"],
         "`attrsync plan` is the dry run: it shows what a sync would do and sends nothing",
     ),
-    (&["apply", "push", "run", "start", "update"], "`attrsync sync` plans and pushes"),
+    (&["push", "run", "start", "update"], "`attrsync sync` plans and pushes"),
     (&["retry", "requeue", "resend"], "`attrsync rejected --retry` requeues rejected values"),
     (
         &["accept", "ack", "acknowledge", "ignore", "skip"],

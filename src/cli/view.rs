@@ -1,5 +1,6 @@
 //! What the commands print: pure functions make the texts, [`console`] writes them.
 
+mod applied;
 pub(super) mod audit;
 pub(super) mod check;
 pub(super) mod console;

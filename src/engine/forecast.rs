@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::guard;
 use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned, Reading};
-use super::ports::{EngineError, Options, Progress};
+use super::ports::{EngineError, Options, PlanOutput, Progress};
 use super::store_changes::{self, StoreChanges};
 use super::warnings::warnings;
 use crate::clock::Clock;
 use crate::config::PushConfig;
-use crate::destination::{Allowance, Destination};
+use crate::destination::{Allowance, Attribute, Destination};
 use crate::ledger::LedgerReader;
 use crate::plan::batch::Limit;
 use crate::plan::guard::Exceeded;
@@ -80,7 +82,7 @@ pub struct ForecastPorts<'a> {
     pub waits: &'a Waits,
 }
 
-/// Returns what a sync would do now, with at most `sample` changes and invalid rows.
+/// Returns what a sync would do now, with at most `sample` changes and invalid rows. `output` takes every change.
 ///
 /// # Errors
 /// What could not be read.
@@ -89,6 +91,7 @@ pub async fn plan(
     config: &PushConfig,
     options: &Options,
     sample: usize,
+    output: Option<&dyn PlanOutput>,
 ) -> Result<Forecast, EngineError> {
     let ForecastPorts { source, entries, destination, clock, progress, waits } = ports;
     let attributes = store_changes::attributes(entries, destination, config, waits).await?;
@@ -109,33 +112,59 @@ pub async fn plan(
     let limit = request_limit(entries, config, now).await?;
     let names = changes.names.clone();
     let policy = policy(&attributes, changes, options, now);
-    let writer = PlanWriter::counting(Summary::new(limit, sample, wrong_types(&attributes)));
+    let summary = Summary::new(limit, sample, wrong_types(&attributes));
+    let writer = PlanWriter::counting(summary).copying_to(output);
     let progress = |counts| progress(Progress::Planning(counts));
     progress(Counts::default());
     let reading = Reading { source, filter: &filter, names: &names };
     let planned = planning::diff(reading, entries, policy, writer, waits, &progress).await?;
     let warnings = warnings(&planned, &filter, &attributes, options.trigger);
     let exceeded = guard::exceeded(entries, options, &filter, &planned, &attributes).await?;
-    let Planned { counts, desired, summary, waits_until, .. } = planned;
-    let name =
-        |id| attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone());
-    let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
-        let (creates, updates) = (actions.creates, actions.updates);
-        (id, AttributeForecast { name: name(id).unwrap_or_default(), creates, updates })
-    });
-    Ok(Forecast {
-        counts,
-        creates: summary.attributes.values().map(|actions| actions.creates).sum(),
-        updates: summary.attributes.values().map(|actions| actions.updates).sum(),
-        attributes: by_attribute.collect(),
-        requests: summary.requests,
-        requests_without_ledger: limit.requests(desired.0, desired.1),
-        limit,
-        allowance: destination.allowance(),
-        in_doubt_wait: waits_until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default(),
-        sample: summary.sample,
-        invalid_sample: summary.invalid_sample,
-        warnings,
-        exceeded,
-    })
+    let warned = Warned { warnings, exceeded };
+    Ok(Forecast::of(planned, &attributes, warned, destination.allowance(), now))
+}
+
+/// What a person should know of a plan.
+pub(super) struct Warned {
+    /// What a person should look at.
+    pub(super) warnings: Vec<Warning>,
+    /// The limits that it exceeds.
+    pub(super) exceeded: Vec<Exceeded>,
+}
+
+impl Forecast {
+    /// The forecast of a plan that was made at a time.
+    pub(super) fn of(
+        planned: Planned,
+        attributes: &[Attribute],
+        warned: Warned,
+        allowance: Option<Allowance>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let Planned { counts, desired, summary, waits_until, .. } = planned;
+        let limit = summary.limit();
+        let Warned { warnings, exceeded } = warned;
+        let name = |id| {
+            attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone())
+        };
+        let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
+            let (creates, updates) = (actions.creates, actions.updates);
+            (id, AttributeForecast { name: name(id).unwrap_or_default(), creates, updates })
+        });
+        Self {
+            counts,
+            creates: summary.attributes.values().map(|actions| actions.creates).sum(),
+            updates: summary.attributes.values().map(|actions| actions.updates).sum(),
+            attributes: by_attribute.collect(),
+            requests: summary.requests,
+            requests_without_ledger: limit.requests(desired.0, desired.1),
+            limit,
+            allowance,
+            in_doubt_wait: waits_until.and_then(|until| (until - now).to_std().ok()).unwrap_or_default(),
+            sample: summary.sample,
+            invalid_sample: summary.invalid_sample,
+            warnings,
+            exceeded,
+        }
+    }
 }

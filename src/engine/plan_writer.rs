@@ -10,7 +10,8 @@ use futures_util::poll;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::task::yield_now;
 
-use super::ports::EngineError;
+use super::ports::{EngineError, PlanOutput};
+use super::selection::{Selected, Selection};
 use crate::failpoint;
 use crate::ledger::{self, Ledger};
 use crate::plan::diff::PlanPage;
@@ -24,22 +25,48 @@ pub(super) struct PlanWriter<'a> {
     run: Option<(&'a dyn Ledger, i64)>,
     saving: FuturesOrdered<BoxFuture<'a, ledger::Result<()>>>,
     summary: Summary,
+    /// Selects the changes of another run's plan.
+    selection: Option<Selection<'a>>,
+    /// Takes every change too.
+    output: Option<&'a dyn PlanOutput>,
 }
 
 impl<'a> PlanWriter<'a> {
     /// Returns a writer that saves the changes of a run.
     pub(super) fn saving(ledger: &'a dyn Ledger, run_id: i64, summary: Summary) -> Self {
-        Self { run: Some((ledger, run_id)), saving: FuturesOrdered::new(), summary }
+        Self {
+            run: Some((ledger, run_id)),
+            saving: FuturesOrdered::new(),
+            summary,
+            selection: None,
+            output: None,
+        }
     }
 
     /// Returns a writer that only counts.
     pub(super) fn counting(summary: Summary) -> Self {
-        Self { run: None, saving: FuturesOrdered::new(), summary }
+        Self { run: None, saving: FuturesOrdered::new(), summary, selection: None, output: None }
+    }
+
+    /// Lets it take only changes that the selection lets through.
+    pub(super) fn selecting(self, selection: Option<Selection<'a>>) -> Self {
+        Self { selection, ..self }
+    }
+
+    /// Lets it pass every change on.
+    pub(super) fn copying_to(self, output: Option<&'a dyn PlanOutput>) -> Self {
+        Self { output, ..self }
     }
 
     /// Takes a page.
-    pub(super) async fn take(&mut self, page: PlanPage) -> Result<(), EngineError> {
+    pub(super) async fn take(&mut self, mut page: PlanPage) -> Result<(), EngineError> {
+        if let Some(selection) = &mut self.selection {
+            page.changes = selection.select(page.changes).await?;
+        }
         self.summary.add(&page);
+        if let Some(output) = self.output {
+            output.take(&page.changes)?;
+        }
         let Some((ledger, run_id)) = self.run else { return Ok(()) };
         if page.changes.is_empty() && page.invalid.is_empty() {
             return Ok(());
@@ -83,9 +110,23 @@ impl<'a> PlanWriter<'a> {
     /// Takes everything back, because the source is read again.
     pub(super) async fn discard(&mut self) -> Result<(), EngineError> {
         self.summary = self.summary.cleared();
+        if let Some(selection) = &mut self.selection {
+            selection.begin_anew();
+        }
+        if let Some(output) = self.output {
+            output.begin_anew()?;
+        }
         match self.run {
             Some((ledger, run_id)) => Ok(ledger.discard_plan(run_id).await?),
             None => Ok(()),
+        }
+    }
+
+    /// Returns what was selected, once every page was taken. `None` if everything is.
+    pub(super) async fn selected(&mut self) -> Result<Option<Selected>, EngineError> {
+        match &mut self.selection {
+            Some(selection) => selection.end().await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::plan_writer::PlanWriter;
 use super::ports::EngineError;
+use super::selection::Selected;
 use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
 use crate::plan::extent::Extents;
@@ -45,6 +46,8 @@ pub(super) struct Seen {
     pub(super) row_security: Option<String>,
     /// The digest of the source, if every row was read.
     pub(super) digest: Option<SourceDigest>,
+    /// What was selected, if another run's plan is applied.
+    pub(super) selected: Option<Selected>,
 }
 
 /// What is read of the source, and of the ledger.
@@ -91,10 +94,14 @@ pub(super) async fn diff(
             Err(error) => return Err(error),
         }
     };
+    let (mut counts, mut parts) = (diff.counts(), diff.parts());
+    if let Some(selected) = &seen.selected {
+        (counts.planned, counts.deletes, parts) = (selected.planned, selected.deletes, selected.parts);
+    }
     Ok(Planned {
-        counts: diff.counts(),
+        counts,
         desired: diff.desired(),
-        parts: diff.parts(),
+        parts,
         waits_until: diff.waits_until(),
         summary: writer.into_summary(),
         seen,
@@ -152,6 +159,7 @@ async fn merge(
             Need::Room => writer.take(std::mem::take(&mut page)).await?,
             Need::Nothing => {
                 writer.take(page).await?;
+                seen.selected = writer.selected().await?;
                 seen.row_security = source_pages.row_security();
                 seen.digest = source_pages.digest();
                 return Ok(seen);

@@ -1,5 +1,6 @@
 //! What a run works with, what was asked of it, and what happens in it.
 
+use std::io;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -9,7 +10,7 @@ use crate::duration_text::whole_seconds;
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::diff::OutOfOrder;
 use crate::push::Notice;
-use crate::record::{Counts, Filter, RunStatus, ScheduledRun, Trigger};
+use crate::record::{Change, Counts, Filter, RunStatus, ScheduledRun, Trigger};
 use crate::source::{Source, SourceError};
 use crate::waits::Waits;
 
@@ -58,6 +59,17 @@ pub enum EngineError {
     /// Source or ledger did not keep its order.
     #[error(transparent)]
     OutOfOrder(#[from] OutOfOrder),
+    /// The changes of a plan could not be written out.
+    #[error("the plan could not be written")]
+    Output(#[from] io::Error),
+    /// The plan of a run cannot be applied.
+    #[error("{problem}")]
+    Refused {
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
     /// The store lists no attributes at all, or not the one that was named.
     #[error("{problem}")]
     Attributes {
@@ -68,6 +80,21 @@ pub enum EngineError {
         /// What to do.
         hint: String,
     },
+}
+
+/// Takes the changes of a plan while it is made, in key order.
+pub trait PlanOutput: Sync {
+    /// Takes the next changes.
+    ///
+    /// # Errors
+    /// They could not be written.
+    fn take(&self, changes: &[Change]) -> io::Result<()>;
+
+    /// Forgets what it took, because the source is read again.
+    ///
+    /// # Errors
+    /// It could not be removed.
+    fn begin_anew(&self) -> io::Result<()>;
 }
 
 /// What a run works with.

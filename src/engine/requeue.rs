@@ -47,7 +47,14 @@ async fn edit(
     scopes: &[KeyScope],
     now: DateTime<Utc>,
 ) -> Result<Edited, EngineError> {
-    let new = NewRun { kind, trigger: Trigger::Manual, started_at: now, filtered: false, scheduled: None };
+    let new = NewRun {
+        kind,
+        trigger: Trigger::Manual,
+        started_at: now,
+        filtered: false,
+        scheduled: None,
+        of_run_id: None,
+    };
     let run_id = ledger.open_run(&new).await?;
     match edit_scopes(ledger, run_id, edit, scopes, now).await {
         Ok(counts) => {

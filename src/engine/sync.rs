@@ -4,11 +4,12 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::applied::{Applied, Applying};
 use super::inputs::resolve;
 use super::planning::Planned;
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::stop::{Ending, asked_to_stop};
-use super::sync_plan::{self, Compared, Plan};
+use super::sync_plan::{self, Compared, Plan, Purpose};
 use super::{existence, guard, push};
 use crate::config::PushConfig;
 use crate::error_chain::with_causes;
@@ -58,6 +59,8 @@ pub struct Course {
     pub invalid_sample: Vec<InvalidRow>,
     /// How long the run waited.
     pub waits: Vec<WaitTotal>,
+    /// How the plan of another run was applied.
+    pub applied: Option<Applied>,
 }
 
 /// Plans, then pushes. A run that was opened is closed if the ledger can be written: as failed if this returns an
@@ -78,17 +81,30 @@ pub async fn sync(
         started_at: ports.clock.now(),
         filtered: !options.filter.is_empty() || !options.attribute_names.is_empty(),
         scheduled: options.scheduled.clone(),
+        of_run_id: None,
     };
+    carry_out(ports, config, options, &new, None, stop).await
+}
+
+/// Opens a run, plans, pushes, and closes the run. It applies the plan of another run if one is given.
+pub(super) async fn carry_out(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    options: &Options,
+    new: &NewRun,
+    applying: Option<&Applying>,
+    stop: watch::Receiver<bool>,
+) -> Result<Report, EngineError> {
     failpoint::reach("ledger-open");
     require_named_attributes(ports, options).await?;
     let interrupted = ports.ledger.unclosed_run().await?;
-    let run_id = ports.ledger.open_run(&new).await?;
+    let run_id = ports.ledger.open_run(new).await?;
     if let Some(before) = interrupted {
         (ports.progress)(Progress::FoundInterrupted(before));
     }
     (ports.progress)(Progress::Opened(run_id));
     failpoint::reach("run-opened");
-    let ended = match run(ports, config, options, stop, run_id).await {
+    let ended = match run(ports, config, options, applying, stop, run_id).await {
         Ok(ended) => ended,
         Err(error) => {
             let message = with_causes(&error);
@@ -156,8 +172,18 @@ impl Ended {
         let waiting =
             waiting.map(|wait| format!("; the run was waiting for the {}: {}", wait.reason, wait.detail));
         let message = format!("{message}{}", waiting.unwrap_or_default());
+        Self::with(End::stopped(message))
+    }
+
+    /// The end of a run whose plan was discarded.
+    fn without_plan(end: End, plan: Plan, applied: Option<Applied>) -> Self {
+        let Plan { notices, warnings, .. } = plan;
+        Self { notices, warnings, course: Course { applied, ..Course::default() }, ..Self::with(end) }
+    }
+
+    fn with(end: End) -> Self {
         Self {
-            end: End::stopped(message),
+            end,
             counts: Counts::default(),
             by_digest: false,
             requests_without_ledger: 0,
@@ -188,6 +214,7 @@ async fn run(
     ports: Ports<'_>,
     config: &PushConfig,
     options: &Options,
+    applying: Option<&Applying>,
     stop: watch::Receiver<bool>,
     run_id: i64,
 ) -> Result<Ended, EngineError> {
@@ -196,8 +223,9 @@ async fn run(
     // The wait is asked for before the plan that waits is dropped.
     let asked = asked_to_stop(&mut asked).map(|()| ports.waits.current());
     let over = sleep_until(deadline.unwrap_or_else(Instant::now)).map(|()| ports.waits.current());
+    let purpose = applying.map_or(Purpose::Sync, |applying| Purpose::Apply(applying.plan()));
     let plan = tokio::select! {
-        plan = sync_plan::plan(ports, config, options, run_id) => plan?,
+        plan = sync_plan::plan(ports, config, options, run_id, purpose) => plan?,
         waiting = asked => {
             return Ok(Ended::while_planning("asked to stop while planning; nothing was sent", waiting));
         }
@@ -207,17 +235,23 @@ async fn run(
         }
     };
     failpoint::reach("planned");
+    let applied = applying.map(|applying| applying.applied(plan.planned.seen.selected.as_ref()));
+    if let Some(end) = applied.as_ref().and_then(Applied::refusal) {
+        ports.ledger.discard_plan(run_id).await?;
+        return Ok(Ended::without_plan(end, plan, applied));
+    }
     plan.seal(ports, run_id).await?;
-    let Plan { planned, compared, notices, warnings, exceeded } = plan;
+    let Plan { planned, compared, notices, warnings, exceeded, .. } = plan;
     let Planned { counts, desired, parts, summary, .. } = planned;
     failpoint::reach("sealed");
     let limit = summary.limit();
     let counts = Counts { deferred: counts.planned, ..counts };
     (ports.progress)(Progress::Planned(counts));
-    let requests_without_ledger = limit.requests(desired.0, desired.1);
+    // The rows that an apply leaves to the next sync are no requests that were saved.
+    let requests_without_ledger = if applied.is_some() { 0 } else { limit.requests(desired.0, desired.1) };
     let by_digest = matches!(compared, Compared::ByDigest { .. });
     let Summary { requests: planned_requests, customers, invalid_sample, .. } = summary;
-    let course = Course { planned_requests, invalid_sample, ..Course::default() };
+    let course = Course { planned_requests, invalid_sample, applied, ..Course::default() };
     if !exceeded.is_empty() {
         let end = guard::blocked(run_id, &exceeded);
         return Ok(Ended {

@@ -3,20 +3,33 @@
 use super::inputs::{policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned, Reading};
-use super::ports::{EngineError, Options, Ports, Progress};
+use super::ports::{EngineError, Options, PlanOutput, Ports, Progress};
+use super::selection::Selection;
 use super::warnings::warnings;
 use super::{by_digest, guard, store_changes};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
+use crate::destination::Attribute;
 use crate::ledger::LedgerReader;
 use crate::plan::guard::Exceeded;
 use crate::plan::summary::Summary;
-use crate::record::{BeliefEdit, EditKind, Filter, IN_DOUBT_MAX, Warning};
+use crate::record::{BeliefEdit, EditKind, Filter, IN_DOUBT_MAX, PlanOfRun, Warning};
 
 /// How many invalid rows a report shows.
 const INVALID_SHOWN: usize = 3;
 
 /// The longest in-doubt window covers every allowed `request_timeout`.
 const _: () = assert!(IN_DOUBT_MAX.num_seconds() as u64 == 2 * REQUEST_TIMEOUT_MAX.as_secs());
+
+/// What a plan is made for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// To be sent.
+    Sync,
+    /// To be saved for a person, who is shown this many changes and invalid rows. `output` takes every change.
+    Save { sample: usize, output: Option<&'a dyn PlanOutput> },
+    /// To send what another run has planned.
+    Apply(&'a PlanOfRun),
+}
 
 /// A plan that is not sealed yet.
 pub(super) struct Plan {
@@ -28,6 +41,8 @@ pub(super) struct Plan {
     pub(super) warnings: Vec<Warning>,
     /// The limits that it exceeds.
     pub(super) exceeded: Vec<Exceeded>,
+    /// The attributes of the store.
+    pub(super) attributes: Vec<Attribute>,
 }
 
 /// How source and ledger were compared.
@@ -58,6 +73,7 @@ pub(super) async fn plan(
     config: &PushConfig,
     options: &Options,
     run_id: i64,
+    purpose: Purpose<'_>,
 ) -> Result<Plan, EngineError> {
     let Ports { ledger, destination, waits, .. } = ports;
     while ledger.remove_unsent(run_id, ports.clock.now()).await? {}
@@ -70,9 +86,14 @@ pub(super) async fn plan(
     let notices = changes.notices().cloned().collect();
     let now = ports.clock.now();
     let limit = request_limit(Some(ports.ledger), config, now).await?;
-    let summary = Summary::new(limit, INVALID_SHOWN, wrong_types(&attributes));
+    let (shown, selection, output) = match purpose {
+        Purpose::Sync => (INVALID_SHOWN, None, None),
+        Purpose::Save { sample, output } => (sample, None, output),
+        Purpose::Apply(saved) => (INVALID_SHOWN, Some(Selection::new(ports.ledger, saved)), None),
+    };
+    let summary = Summary::new(limit, shown, wrong_types(&attributes));
     let planned_by = by_digest::planned_by(&attributes);
-    let unchanged = match by_digest::is_allowed(options, &filter) {
+    let unchanged = match matches!(purpose, Purpose::Sync) && by_digest::is_allowed(options, &filter) {
         true => by_digest::unchanged(ports, run_id, &planned_by, &changes.names, &summary).await?,
         false => None,
     };
@@ -81,24 +102,28 @@ pub(super) async fn plan(
         None => {
             let names = changes.names.clone();
             let policy = policy(&attributes, changes, options, now);
-            let writer = PlanWriter::saving(ports.ledger, run_id, summary);
+            let writer =
+                PlanWriter::saving(ports.ledger, run_id, summary).selecting(selection).copying_to(output);
             let progress = |counts| (ports.progress)(Progress::Planning(counts));
             let reading = Reading { source: ports.source, filter: &filter, names: &names };
             let entries = Some(ports.ledger as &dyn LedgerReader);
             let planned = planning::diff(reading, entries, policy, writer, ports.waits, &progress).await?;
-            let digest = planned.seen.digest.as_ref().map(|digest| digest.kept(&planned_by));
+            // The digest is that of a plan with all changes, which is sent.
+            let digest = planned.seen.digest.as_ref().filter(|_| matches!(purpose, Purpose::Sync));
+            let digest = digest.map(|digest| digest.kept(&planned_by));
             (planned, Compared::InFull { digest })
         }
     };
     let warnings = warnings(&planned, &filter, &attributes, options.trigger);
     let exceeded = match compared {
-        Compared::InFull { .. } => {
+        // A person has approved the plan that is applied.
+        Compared::InFull { .. } if !matches!(purpose, Purpose::Apply(_)) => {
             guard::exceeded(Some(ports.ledger), options, &filter, &planned, &attributes).await?
         }
-        // The plan is as in the run before, which has finished, and has no changes.
-        Compared::ByDigest { .. } => Vec::new(),
+        // A plan by the digest is as in the run before, which has finished, and has no changes.
+        Compared::InFull { .. } | Compared::ByDigest { .. } => Vec::new(),
     };
-    Ok(Plan { planned, compared, notices, warnings, exceeded })
+    Ok(Plan { planned, compared, notices, warnings, exceeded, attributes })
 }
 
 /// Makes the entries of a full sync unconfirmed: those that the filter leaves in. A ledger that was restored from a backup

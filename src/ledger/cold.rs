@@ -53,7 +53,7 @@ pub(super) async fn request_sizes(session: &dyn Rows, store_id: i64) -> Result<R
 }
 
 pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> Result<i64> {
-    let NewRun { kind, trigger, started_at: at, scheduled, filtered } = run;
+    let NewRun { kind, trigger, started_at: at, scheduled, filtered, of_run_id } = run;
     let (kind, trigger, at, version) = (kind.as_str(), trigger.as_str(), *at, env!("CARGO_PKG_VERSION"));
     let filtered = i64::from(*filtered);
     let scheduled_for = scheduled.as_ref().map(|scheduled| scheduled.scheduled_for);
@@ -62,7 +62,7 @@ pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> 
         let digest = closed(unclosed, RunStatus::Interrupted, None, at);
         steps.push(statement!(INTERRUPT, unclosed, at, digest.as_str()));
     }
-    let digest = row_digest!(store_id, kind, trigger, at, filtered, scheduled_for, version);
+    let digest = row_digest!(store_id, kind, trigger, at, filtered, scheduled_for, *of_run_id, version);
     steps.push(statement!(
         OPEN_RUN,
         store_id,
@@ -71,6 +71,7 @@ pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> 
         at,
         filtered,
         scheduled_for,
+        *of_run_id,
         version,
         digest.as_str()
     ));

@@ -24,14 +24,14 @@ use sqlx::PgConnection;
 use super::row_digest::new_store;
 use super::sql::Fence;
 use super::{
-    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard,
+    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, kept_plan,
     last_finished,
 };
 use crate::config::{PushConfig, Secret};
 use crate::failpoint;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
-    MissedTimes, PlanPart, PlannedChange, RunStatus, StoreName, WaitTotal,
+    MissedTimes, PlanOfRun, PlanPart, PlannedChange, RunStatus, SavedChange, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -198,6 +198,15 @@ impl Ledger for PostgresLedger {
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
         cold::planned(&self.writer, plan::PLANNED, self.writer.store_id, run_id, part, after, limit).await
+    }
+
+    async fn plan_of_run(&self, run_id: i64) -> Result<Option<PlanOfRun>> {
+        kept_plan::plan_of_run(&self.writer, self.writer.store_id, run_id).await
+    }
+
+    async fn saved_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SavedChange>> {
+        let (writer, sql) = (&self.writer, plan::SAVED_CHANGES);
+        kept_plan::saved_changes(writer, sql, writer.store_id, run_id, after, limit).await
     }
 
     async fn record_intent(

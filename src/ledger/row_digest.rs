@@ -45,8 +45,16 @@ pub(super) const STORE_SIZES: Part = Part::always(&[
 ]);
 pub(super) const STORE_SCHEDULE: Part = Part::always(&["scheduled_until"]);
 
-pub(super) const RUN_OPENED: Part =
-    Part::always(&["store_id", "kind", "trigger", "started_at", "filtered", "scheduled_for", "version"]);
+pub(super) const RUN_OPENED: Part = Part::always(&[
+    "store_id",
+    "kind",
+    "trigger",
+    "started_at",
+    "filtered",
+    "scheduled_for",
+    "of_run_id",
+    "version",
+]);
 pub(super) const RUN_PLANNED: Part = Part::when(
     "planned_at is not null",
     &[

@@ -37,12 +37,13 @@ pub(crate) use self::scan::scan;
 use self::writer::Writer;
 use super::sql::Fence;
 use super::{
-    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard,
+    CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, kept_plan,
     last_finished,
 };
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KeyScope,
-    KnownAttribute, KnownDigest, MissedTimes, PlanPart, PlannedChange, RunStatus, StoreName, WaitTotal,
+    KnownAttribute, KnownDigest, MissedTimes, PlanOfRun, PlanPart, PlannedChange, RunStatus, SavedChange,
+    StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -204,6 +205,14 @@ impl Ledger for SqliteLedger {
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
         cold::planned(&self.writer, plan::PLANNED, self.store_id, run_id, part, after, limit).await
+    }
+
+    async fn plan_of_run(&self, run_id: i64) -> Result<Option<PlanOfRun>> {
+        kept_plan::plan_of_run(&self.writer, self.store_id, run_id).await
+    }
+
+    async fn saved_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SavedChange>> {
+        kept_plan::saved_changes(&self.writer, plan::SAVED_CHANGES, self.store_id, run_id, after, limit).await
     }
 
     async fn record_intent(

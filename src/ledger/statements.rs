@@ -13,8 +13,8 @@ pub(super) const INTERRUPT: &str = "
     where id = $1 and finished_at is null";
 
 pub(super) const OPEN_RUN: &str = "
-    insert into runs (store_id, kind, trigger, status, started_at, filtered, scheduled_for, version, row_digest)
-    values ($1, $2, $3, 'planning', $4, $5, $6, $7, $8)";
+    insert into runs (store_id, kind, trigger, status, started_at, filtered, scheduled_for, of_run_id, version, row_digest)
+    values ($1, $2, $3, 'planning', $4, $5, $6, $7, $8, $9)";
 
 /// Records times as missed: if `$7` is 1, the newest run stands for them.
 pub(super) const RECORD_MISSED_TIMES: &str = "
@@ -45,11 +45,11 @@ macro_rules! claimed {
             from runs r where r.store_id = s.id and r.scheduled_for is not null order by r.id desc limit 1
         ), (
             select r.started_at from runs r
-            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted'
+            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted' and r.kind <> 'plan'
             order by r.id desc limit 1
         ), (
             select r.finished_at from runs r
-            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted'
+            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted' and r.kind <> 'plan'
             order by r.id desc limit 1
         )"
     };
@@ -81,47 +81,11 @@ pub(super) const RECORD_WAIT: &str =
 
 pub(super) const DIGEST_WAITS: &str = "update runs set row_digest = row_digest || $2 where id = $1";
 
-/// The oldest run before `$2` that has ended and left changes that it planned and never sent. A run removes them before
-/// its own plan is complete, so none is older than the newest complete plan. A blocked run keeps its plan until a later
-/// sync of all rows has a complete plan.
-pub(super) const UNSENT_PLAN: &str = "
-    select id, is_sealed from (
-        select id, case when planned_at is null then 0 else 1 end as is_sealed from runs
-        where store_id = $1 and id < $2 and finished_at is not null and plan_removed_at is null and kind = 'sync'
-            and status <> 'blocked' and (deferred > 0 or planned_at is null)
-            and id >= coalesce((
-                select n.id from runs n
-                where n.store_id = $1 and n.id < $2 and n.kind = 'sync' and n.planned_at is not null
-                order by n.id desc limit 1
-            ), 0)
-        union all
-        select id, 1 from runs b
-        where store_id = $1 and id < $2 and status = 'blocked' and plan_removed_at is null and deferred > 0
-            and exists (
-                select 1 from runs n
-                where n.store_id = $1 and n.id > b.id and n.id < $2 and n.kind = 'sync' and n.filtered = 0
-                    and n.planned_at is not null
-            )
-    ) unsent
-    order by id limit 1";
-
-/// The change from which on a run has `$2` + 1 unsent changes. They are sent in key order, so the unsent ones are last.
-pub(super) const UNSENT_FROM: &str = "
-    select customer_id, attribute_id from changes where run_id = $1 and outcome = 'planned'
-    order by customer_id desc, attribute_id desc limit 1 offset $2";
-
-pub(super) const REMOVE_UNSENT: &str = "
-    delete from changes
-    where run_id = $1 and (customer_id, attribute_id) >= ($2, $3) and outcome = 'planned'";
-
-pub(super) const PLAN_REMOVED: &str =
-    "update runs set plan_removed_at = $2, row_digest = row_digest || $3 where id = $1";
-
 /// The run that holds the invalid rows of the newest plan before that of run `$2`. A run on change is for some customers, so
 /// it is compared with such runs only.
 pub(super) const INVALID_ROWS_BEFORE: &str = "
     select coalesce(invalid_rows_run_id, id) from runs
-    where store_id = $1 and id < $2 and planned_at is not null
+    where store_id = $1 and id < $2 and planned_at is not null and kind in ('sync', 'plan', 'apply')
         and case when trigger = 'change' then 1 else 0 end = (
             select case when n.trigger = 'change' then 1 else 0 end from runs n where n.id = $2
         )

@@ -7,6 +7,10 @@ words! {
     RunKind {
         /// Plans from source and ledger, and pushes the plan.
         Sync = "sync",
+        /// Plans from source and ledger, and saves the plan for a person to read. Sends nothing.
+        Plan = "plan",
+        /// Sends the plan of another run that still holds: a saved one, or one that a guard blocked.
+        Apply = "apply",
         /// Makes rejected entries unconfirmed by hand; plans and sends nothing.
         Requeue = "requeue",
         /// Acknowledges rejected entries by hand; plans and sends nothing.
@@ -33,6 +37,8 @@ words! {
         Interrupted = "interrupted",
         /// Stopped by a guard before the first write. Its plan is complete and was not sent.
         Blocked = "blocked",
+        /// Its plan was saved to be applied by another run.
+        Saved = "saved",
     }
 }
 

@@ -8,11 +8,11 @@ mod catalog;
 mod digests;
 mod pages;
 mod belief_edits;
+mod plans;
 mod rows;
 mod scheduled;
 mod state;
 
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -23,8 +23,8 @@ pub use self::rows::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use self::state::{State, lock};
 use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
-    Action, Belief, BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key,
-    KnownAttribute, KnownDigest, MissedTimes, Outcome, PlanPart, PlannedChange, RunStatus, StoreName,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
+    KnownDigest, MissedTimes, Outcome, PlanOfRun, PlanPart, PlannedChange, RunStatus, SavedChange, StoreName,
     WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
@@ -263,8 +263,8 @@ impl Ledger for MemoryLedger {
         self.database.writable("remove the deletes of the plan")?.remove_deletes(self.store, run_id)
     }
 
-    async fn remove_unsent(&self, run_id: i64, _at: DateTime<Utc>) -> Result<bool> {
-        self.database.writable("remove a plan that was never sent")?.remove_unsent(self.store, run_id)
+    async fn remove_unsent(&self, run_id: i64, at: DateTime<Utc>) -> Result<bool> {
+        self.database.writable("remove a plan that was never sent")?.remove_unsent(self.store, run_id, at)
     }
 
     async fn seal_plan(
@@ -292,35 +292,15 @@ impl Ledger for MemoryLedger {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<PlannedChange>> {
-        let state = self.database.state();
-        let start = after.map_or(Bound::Included((run_id, Key::new(i64::MIN, i64::MIN))), |key| {
-            Bound::Excluded((run_id, key))
-        });
-        let end = Bound::Included((run_id, Key::new(i64::MAX, i64::MAX)));
-        let rows = state.changes.range((start, end)).map(|(_, change)| change);
-        let part_of =
-            |row: &ChangeRow| PlanPart::with(row.action == Action::Delete, row.in_doubt_until.is_some());
-        let rows = rows.filter(|row| row.outcome == Outcome::Planned && part_of(row) == part);
-        let planned = rows.take(limit).map(|row| {
-            let entry = state.entries.get(&(self.store, row.key));
-            let is_open = |entry: &&Entry| matches!(entry.belief, Belief::Unconfirmed | Belief::Rejected);
-            let open = entry.filter(is_open);
-            let same = entry.filter(|entry| row.value.is_none() || entry.value == row.value);
-            PlannedChange {
-                change: Change {
-                    key: row.key,
-                    action: row.action,
-                    value: row.value.clone(),
-                    previous_value: row.previous_value.clone(),
-                    value_id: row.value_id,
-                    in_doubt_until: row.in_doubt_until,
-                },
-                is_in_doubt: open.is_some(),
-                in_doubt_value: open.and_then(|entry| entry.value.clone()),
-                observed_value: same.and_then(|entry| entry.observed_value.clone()),
-            }
-        });
-        Ok(planned.collect())
+        Ok(self.database.state().planned(self.store, run_id, part, after, limit))
+    }
+
+    async fn plan_of_run(&self, run_id: i64) -> Result<Option<PlanOfRun>> {
+        Ok(self.database.state().plan_of_run(self.store, run_id))
+    }
+
+    async fn saved_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SavedChange>> {
+        Ok(self.database.state().saved_changes(self.store, run_id, after, limit))
     }
 
     async fn record_intent(

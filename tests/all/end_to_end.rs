@@ -2,6 +2,7 @@
 //!
 //! A test is named for the promise that it checks.
 
+mod apply;
 mod audit;
 mod backup;
 mod bad_values;
@@ -17,6 +18,7 @@ mod notify;
 mod odd_bodies;
 mod only_changes;
 mod outages;
+mod plan_output;
 mod pooler;
 mod program;
 mod proof;

@@ -20,6 +20,7 @@ const RUN: &[Column] = &[
     ("started", "started_at"),
     ("took", "duration_ms"),
     ("scheduled for", "scheduled_for"),
+    ("applies run", "of_run_id"),
     ("planned", "planned"),
     ("confirmed", "confirmed"),
     ("rejected", "rejected"),
@@ -146,6 +147,8 @@ pub(crate) struct RunLists {
     pub(crate) invalid: Vec<InvalidRow>,
     pub(crate) waits: Vec<WaitTotal>,
     pub(crate) missed: Option<MissedTimes>,
+    /// The runs that applied its plan.
+    pub(crate) applied_by: Vec<i64>,
     /// How many rows there are.
     pub(crate) totals: RunTotals,
 }
@@ -158,13 +161,17 @@ pub(crate) fn run(
     lists: &RunLists,
     width: Option<usize>,
 ) -> Result<String> {
-    let RunLists { requests, failures, edits, invalid, waits, missed, totals } = lists;
+    let RunLists { requests, failures, edits, invalid, waits, missed, applied_by, totals } = lists;
     let run = serde_json::to_value(run)?;
     let is_active = ["in_flight", "to_come"].iter().any(|field| run[field].as_i64().is_some_and(|n| n > 0));
     let store = if stores > 1 { STORE } else { &[] };
     let active = if is_active { ACTIVE } else { &[] };
-    let columns = [&RUN[..1], store, &RUN[1..7], active, &RUN[7..]].concat();
+    let columns = [&RUN[..1], store, &RUN[1..8], active, &RUN[8..]].concat();
     let mut text = pairs(&columns, &run, width);
+    if !applied_by.is_empty() {
+        let ids: Vec<String> = applied_by.iter().map(i64::to_string).collect();
+        text += &format!("applied by run  {}\n", ids.join(", "));
+    }
     text += &section("scheduled times that the run stands for", MISSED, missed.as_slice(), width)?;
     text += &section("waited for", WAIT, waits, width)?;
     text += &(section("requests", REQUEST, requests, width)? + &unlisted(requests, totals.requests, MORE));
@@ -340,6 +347,7 @@ customer  attribute  value     outcome   request  reason
             planned_at: Some(started_at),
             finished_at: Some(started_at),
             scheduled_for: None,
+            of_run_id: None,
             duration_ms: Some(3_725_000),
             needs_attention: true,
             filtered: false,

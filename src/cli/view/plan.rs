@@ -88,7 +88,7 @@ fn invalid_line(row: &InvalidRow) -> String {
 }
 
 /// `Plan: 12 to create, 3 to update, 0 to delete · 2 calls`.
-fn summary(forecast: &Forecast) -> String {
+pub(crate) fn summary(forecast: &Forecast) -> String {
     format!(
         "Plan: {} to create, {} to update, 0 to delete · {}",
         number(forecast.creates),
@@ -136,9 +136,10 @@ pub(crate) fn attention(counts: &Counts) -> Vec<String> {
 }
 
 /// The forecast for programs. Keys are only ever added.
-pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit) -> Value {
+pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit, run_id: Option<i64>) -> Value {
     json!({
         "exit_code": exit as u8,
+        "run_id": run_id,
         "needs_attention": forecast.counts.need_attention() > 0,
         "creates": forecast.creates,
         "updates": forecast.updates,
@@ -266,7 +267,8 @@ About 1 min: 121 calls of at most 10 values, and the store allows 120 in 30 s.
 
     #[test]
     fn programs_get_the_same() {
-        let value = json(&forecast(), 3, Exit::Done);
+        let value = json(&forecast(), 3, Exit::Done, Some(12));
+        assert_eq!(value["run_id"], 12);
         assert_eq!(value["sample"][1]["previous_value"], "sil\nver");
         assert_eq!(value["counts"]["planned"], 1202);
         assert_eq!(value["attributes"][0]["name"], "loyalty_tier");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::applied;
 use super::guard;
 use super::paint::Paint;
 use super::text::{counted, duration, invalid_key, number, tame, whole_seconds};
@@ -85,6 +86,7 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     if let Some(interrupted) = report.course.interrupted {
         lines.push(format!("run {interrupted} was interrupted; this run went on"));
     }
+    lines.extend(report.course.applied.iter().flat_map(|applied| applied::lines(applied, paint)));
     match report.exceeded.as_slice() {
         [] => lines.extend(report.message.as_deref().map(tame)),
         exceeded => lines.extend(guard::lines(exceeded, paint)),
@@ -186,6 +188,7 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
         "interrupted_run_id": report.course.interrupted,
         "waits": report.course.waits,
         "duration_ms": u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX),
+        "applied": report.course.applied.as_ref().map(applied::json),
         "message": report.message,
         "warnings": warnings::json(&report.warnings),
         "exceeded": guard::json(&report.exceeded),

@@ -11,12 +11,12 @@ use crate::ledger::sql::Param;
 /// The most runs that are read, the newest of the store.
 const RUNS_MAX: i64 = 20_000;
 
-/// What the syncs of one store did on one day, in UTC.
+/// What the syncs and applies of one store did on one day, in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayOfRuns {
     /// The day.
     pub day: NaiveDate,
-    /// How many syncs started on it.
+    /// How many of them started on it.
     pub runs: i64,
     /// How many of them failed, were stopped, blocked or interrupted.
     pub unfinished: i64,
@@ -41,7 +41,7 @@ macro_rules! activity {
             $milliseconds,
             " end as milliseconds
                 from runs
-                where store_id = $1 and kind = 'sync' and started_at >= $2 order by id desc limit $3
+                where store_id = $1 and kind in ('sync', 'apply') and started_at >= $2 order by id desc limit $3
             ) r
             group by day order by day"
         )

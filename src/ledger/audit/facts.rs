@@ -12,13 +12,15 @@ use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
 use crate::record::RunStatus;
 
-/// The newest sync of store `$1` up to run `$2` that a condition admits; with `$3` = 1 none that was interrupted.
+/// The newest sync of store `$1` up to run `$2` that a condition admits; with `$3` = 1 none that was interrupted. An apply
+/// counts once its plan is complete.
 macro_rules! newest {
     ($column:literal, $condition:literal) => {
         concat!(
             "(select ",
             $column,
-            " from runs where store_id = $1 and id <= $2 and kind = 'sync' and (status <> 'interrupted' or $3 = 0)",
+            " from runs where store_id = $1 and id <= $2 and kind in ('sync', 'apply')
+                and (kind = 'sync' or planned_at is not null) and (status <> 'interrupted' or $3 = 0)",
             $condition,
             " order by id desc limit 1)"
         )
@@ -46,12 +48,12 @@ const NEWEST: &str = concat!(
 const LATER: &str = "
     select
         (select cast(coalesce(sum(rejected), 0) as bigint) from runs
-            where store_id = $1 and id <= $2 and id > $3 and kind = 'sync'),
+            where store_id = $1 and id <= $2 and id > $3 and kind in ('sync', 'apply')),
         (select cast(coalesce(sum(b.count), 0) as bigint) from runs r join belief_edits b on b.run_id = r.id
             where r.store_id = $1 and r.id <= $2 and r.id > $3 and r.kind in ('requeue', 'acknowledge')),
         (select min(coalesce(planned_at, started_at)) from runs
             where store_id = $1 and id <= $2 and id > $4
-                and (kind = 'sync' and planned_at is not null and unknown + deferred > 0
+                and (kind in ('sync', 'apply') and planned_at is not null and unknown + deferred > 0
                     or kind = 'requeue' and belief_edits > 0)),
         (select cast(coalesce(sum(times), 0) as bigint) from missed_times
             where store_id = $1 and (at > $5 or cast($5 as text) is null))";

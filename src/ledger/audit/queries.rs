@@ -12,7 +12,7 @@ macro_rules! runs {
     ($condition:literal) => {
         concat!(
             "select r.id, r.store_id, s.api_url, s.hash, r.kind, r.trigger, r.status, r.started_at, r.planned_at,
-                r.finished_at, r.scheduled_for, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
+                r.finished_at, r.scheduled_for, r.of_run_id, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
                 r.stored_without_row, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.filtered,
                 r.by_digest, r.message, r.version
             from runs r join stores s on s.id = r.store_id ",
@@ -109,6 +109,15 @@ impl AuditLog {
         Ok(Some(run))
     }
 
+    /// The runs that applied the plan of a run, the oldest first; at most a hundred.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn applied_by(&self, run_id: i64) -> Result<Vec<i64>> {
+        let sql = "select id from runs where of_run_id = $1 order by id limit 100";
+        self.query(sql, vec![Param::from(run_id)], Cells::int).await
+    }
+
     /// How many runs there are.
     ///
     /// # Errors
@@ -192,7 +201,7 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
     let (id, store_id, api_url, hash) = (row.int()?, row.int()?, row.text()?, row.text()?);
     let (kind, trigger, status) = (row.text()?, row.text()?, row.text()?);
     let (started_at, planned_at, finished_at) = (row.time()?, row.maybe_time()?, row.maybe_time()?);
-    let scheduled_for = row.maybe_time()?;
+    let (scheduled_for, of_run_id) = (row.maybe_time()?, row.maybe_int()?);
     // The end of an interrupted run is not known: the next run closed it.
     let ended_at = finished_at.filter(|_| status != RunStatus::Interrupted.as_str());
     Ok(RunRow {
@@ -206,8 +215,10 @@ fn run_row(row: &mut Cells) -> Result<RunRow> {
         planned_at,
         finished_at,
         scheduled_for,
+        of_run_id,
         duration_ms: ended_at.map(|ended_at| (ended_at - started_at).num_milliseconds()),
-        needs_attention: finished_at.is_some() && status != RunStatus::Succeeded.as_str(),
+        needs_attention: finished_at.is_some()
+            && ![RunStatus::Succeeded, RunStatus::Saved].iter().any(|good| status == good.as_str()),
         status,
         counts: row.counts()?,
         filtered: row.int()? != 0,

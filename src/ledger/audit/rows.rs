@@ -29,7 +29,7 @@ pub struct RunRow {
     pub api_url: String,
     /// The store's hash.
     pub hash: String,
-    /// `sync`, `requeue` or `acknowledge`.
+    /// `sync`, `plan`, `apply`, `requeue` or `acknowledge`.
     pub kind: String,
     /// What started it.
     pub trigger: String,
@@ -43,6 +43,8 @@ pub struct RunRow {
     pub finished_at: Option<DateTime<Utc>>,
     /// The scheduled time that it is for.
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// The run whose plan it applies.
+    pub of_run_id: Option<i64>,
     /// How long it took, in milliseconds, if it ended; nothing for an interrupted run, whose end is not known.
     pub duration_ms: Option<i64>,
     /// Whether it ended in another way than with success.

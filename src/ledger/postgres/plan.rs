@@ -7,6 +7,7 @@ use super::copy;
 use super::session::failed;
 use super::writer::check_fence;
 use crate::ledger::Result;
+use crate::ledger::kept_plan::saved_plan;
 use crate::ledger::sql::Fence;
 use crate::ledger::statements::planned;
 
@@ -15,6 +16,14 @@ use crate::ledger::statements::planned;
 pub(super) const PLANNED: &str = planned!(
     "lateral (
         select value, belief, observed_value from entries
+        where store_id = $1 and customer_id = c.customer_id and attribute_id = c.attribute_id
+        offset 0
+    ) e on true"
+);
+
+pub(super) const SAVED_CHANGES: &str = saved_plan!(
+    "lateral (
+        select value, belief from entries
         where store_id = $1 and customer_id = c.customer_id and attribute_id = c.attribute_id
         offset 0
     ) e on true"

@@ -5,12 +5,17 @@ use rusqlite::{Transaction, params};
 use super::failure::Failure;
 use super::session::check_fence;
 use super::stamp;
+use crate::ledger::kept_plan::saved_plan;
 use crate::ledger::row_digest::{planned_change, row_digest};
 use crate::ledger::sql::Fence;
 use crate::ledger::statements::planned;
 use crate::record::{Change, InvalidRow};
 
 pub(super) const PLANNED: &str = planned!(
+    "entries e on e.store_id = $1 and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id"
+);
+
+pub(super) const SAVED_CHANGES: &str = saved_plan!(
     "entries e on e.store_id = $1 and e.customer_id = c.customer_id and e.attribute_id = c.attribute_id"
 );
 

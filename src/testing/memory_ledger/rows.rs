@@ -32,6 +32,8 @@ pub struct RunRow {
     pub digest: Option<String>,
     /// Whether the digest was that of the run before.
     pub by_digest: bool,
+    /// The run whose plan it applies.
+    pub of_run_id: Option<i64>,
     /// Its counts.
     pub counts: Counts,
     /// Why it ended early.

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::rows::{MissedRow, RunRow};
 use super::state::State;
-use crate::record::{Claimed, FINISHED_TIMES_MAX, MissedTimes, RunStatus, ScheduledRun};
+use crate::record::{Claimed, FINISHED_TIMES_MAX, MissedTimes, RunKind, RunStatus, ScheduledRun};
 
 impl State {
     /// Claims the time of run `run_id`.
@@ -35,7 +35,7 @@ impl State {
             finished,
             last_run: runs()
                 .rev()
-                .find(|run| has_ended(run))
+                .find(|run| has_ended(run) && run.kind != RunKind::Plan)
                 .and_then(|run| Some((run.started_at, run.finished_at?))),
         }
     }

@@ -111,6 +111,7 @@ impl State {
                 filtered: run.filtered,
                 digest: None,
                 by_digest: false,
+                of_run_id: run.of_run_id,
                 counts: Counts::default(),
                 message: None,
             },
@@ -167,15 +168,11 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn remove_unsent(&mut self, store: usize, run_id: i64) -> Result<bool> {
+    pub(super) fn remove_unsent(&mut self, store: usize, run_id: i64, at: DateTime<Utc>) -> Result<bool> {
         self.owned(store, run_id, "remove a plan that was never sent")?;
-        let is_whole = |run: &RunRow| {
-            run.kind == RunKind::Sync && !run.filtered && run.planned_at.is_some() && run.id < run_id
+        let ended = |run: &RunRow| {
+            run.id < run_id && run.finished_at.is_some() && !self.keeps_plan(store, run, run_id, at)
         };
-        let whole = self.runs.iter().filter(|(of, run)| *of == store && is_whole(run));
-        let last_whole = whole.map(|(_, run)| run.id).max().unwrap_or(0);
-        let is_kept = |run: &RunRow| run.status == RunStatus::Blocked && run.id >= last_whole;
-        let ended = |run: &RunRow| run.id < run_id && run.finished_at.is_some() && !is_kept(run);
         let runs = self.runs.iter().filter(|(of, run)| *of == store && ended(run));
         let (sealed, unsealed): (Vec<&RunRow>, Vec<_>) =
             runs.map(|(_, run)| run).partition(|run| run.planned_at.is_some());

@@ -90,15 +90,21 @@ pub(crate) async fn show(
     Ok(page(&frame, &content))
 }
 
+/// Whether it compares source and ledger.
+fn plans(run: &RunRow) -> bool {
+    ["sync", "plan", "apply"].contains(&run.kind.as_str())
+}
+
 fn head(run: &RunRow, now: DateTime<Utc>) -> Markup {
     html! {
         div.title { h1 { "Run " (run.id) } (state(&run.status)) }
         @if let Some(message) = &run.message { p.message { (words(message)) } }
         dl.facts {
             div { dt { "Kind" } dd { (run.kind) ", " (run.trigger) } }
+            @if let Some(of) = run.of_run_id { div { dt { "Applies" } dd { "the plan of run " (of) } } }
             div { dt { "Started" } dd { (when(run.started_at, now)) } }
             @if let Some(took) = run.duration_ms { div { dt { "Took" } dd { (duration(took)) } } }
-            @if let (Some(planned_at), true) = (run.planned_at, run.kind == "sync") {
+            @if let (Some(planned_at), true) = (run.planned_at, plans(run)) {
                 div { dt { "Planned after" } dd { (duration((planned_at - run.started_at).num_milliseconds())) } }
             }
             div { dt { "Version" } dd { (run.version) } }
@@ -126,7 +132,7 @@ fn counts(run: &RunRow) -> Markup {
         ("Requests", counts.requests, true),
     ];
     html! {
-        @if run.kind == "sync" {
+        @if plans(run) {
             dl.counts {
                 @for (name, count, is_always) in shown {
                     @if is_always || count > 0 { div { dt { (name) } dd { (number(count)) } } }

@@ -72,6 +72,17 @@ const FIRST_DAYS: &[Step] = &[
         "update customer_attribute_values set value = 'gold' where customer_id = 14 and attribute_id = 1",
         &["sync", "--json"],
     ),
+    step(
+        "plan, saved",
+        "update customer_attribute_values set value = 'platinum' where customer_id in (12, 13) and attribute_id = 1",
+        &["plan", "--save"],
+    ),
+    step(
+        "apply, a conflict",
+        "update customer_attribute_values set value = 'bronze' where customer_id = 13 and attribute_id = 1",
+        &["apply", "6"],
+    ),
+    step("apply, without the conflict", "", &["apply", "6", "--skip-conflicts"]),
 ];
 
 /// One night of a shop with a thousand customers. No document shows its first sync.

@@ -116,6 +116,7 @@ fn run_scheduled(world: &World) {
         started_at: at(hour),
         filtered: false,
         scheduled: Some(ScheduledRun { scheduled_for: at(hour), missed, until: at(hour) }),
+        of_run_id: None,
     };
     runtime().block_on(async {
         let config = world.ledger_config();

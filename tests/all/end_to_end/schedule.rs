@@ -38,6 +38,7 @@ async fn claim(world: &World, kind: LedgerKind) -> i64 {
         started_at: utc("2026-01-04 09:00"),
         filtered: false,
         scheduled: Some(ScheduledRun { scheduled_for, missed: Some(missed), until: scheduled_for }),
+        of_run_id: None,
     };
     let id = ledger.open_run(&run).await.expect("opens a run");
     ledger.close_run(id, RunStatus::Failed, Some("why"), utc("2026-01-04 09:01")).await.expect("closes");

@@ -38,6 +38,7 @@ impl Destination for TakenStore {
                 started_at: at(0),
                 filtered: false,
                 scheduled: None,
+                of_run_id: None,
             };
             self.ledgers.seize(&store()).open_run(&run).await.expect("opens");
         }

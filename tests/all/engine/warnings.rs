@@ -58,7 +58,7 @@ async fn said_by(before: &[MemoryRow], now: &[MemoryRow], options: Options) -> V
         waits,
         progress: &|_| {},
     };
-    let planned = engine::plan(ports_of_plan, &push, &options, 20).await.expect("a plan");
+    let planned = engine::plan(ports_of_plan, &push, &options, 20, None).await.expect("a plan");
     let report = engine::sync(ports, &push, &options, stop).await.expect("ends");
     assert_eq!(planned.warnings, report.warnings);
     report.warnings.iter().map(Warning::to_string).collect()

@@ -208,6 +208,7 @@ async fn save_invalid_rows(ledger: &dyn Ledger, config: &LedgerConfig) {
             started_at: at(0),
             filtered: false,
             scheduled: None,
+            of_run_id: None,
         };
         let run = ledger.open_run(&run).await.unwrap();
         let row = |customer: &i64| InvalidRow {

@@ -16,6 +16,7 @@ mod outcomes;
 mod plan;
 pub(crate) mod postgres;
 mod runs;
+mod saved_plans;
 mod scheduled;
 pub(crate) mod sqlite;
 mod tables;
@@ -78,6 +79,12 @@ on_every_backend! {
         runs_on_change_displace_no_invalid_rows_of_other_syncs,
         a_key_is_planned_once,
         every_change_of_a_closed_run_has_an_outcome,
+    },
+    saved_plans::{
+        a_saved_plan_stays_for_seven_days,
+        the_plan_of_a_blocked_run_stays_until_all_rows_are_planned_anew,
+        a_saved_plan_is_read_with_what_the_entries_say_now,
+        a_run_is_known_by_what_applies_its_plan,
     },
     digests::{
         a_digest_is_known_as_long_as_the_ledger_is_as_its_run_left_it,

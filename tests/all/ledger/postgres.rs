@@ -48,6 +48,7 @@ pub(crate) async fn planned_run(ledger: &dyn Ledger, changes: &[Change]) -> i64 
         started_at: at(0),
         filtered: false,
         scheduled: None,
+        of_run_id: None,
     };
     let run = ledger.open_run(&run).await.unwrap();
     let invalid = InvalidRow {

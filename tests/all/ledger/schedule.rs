@@ -80,6 +80,7 @@ impl Machine {
             started_at: self.now,
             filtered: false,
             scheduled: Some(scheduled),
+            of_run_id: None,
         };
         let id = ledger.open_run(&run).await.expect("opens a run");
         self.now += TimeDelta::minutes(took);

@@ -325,6 +325,7 @@ impl World {
             trigger: Trigger::Schedule,
             started_at: self.now(),
             scheduled: Some(scheduled),
+            of_run_id: None,
             filtered: false,
         };
         let run_id = now(ledger.open_run(&run));

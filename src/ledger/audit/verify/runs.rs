@@ -22,7 +22,8 @@ const RUNS: &str = "
         coalesce(c.planned, 0), coalesce(c.sending, 0), coalesce(c.confirmed, 0), coalesce(c.altered, 0),
         coalesce(c.rejected, 0), coalesce(c.unknown, 0), coalesce(c.deferred, 0), coalesce(q.sent, 0),
         coalesce(b.edits, 0), coalesce(i.invalid, 0), r.place, r.sync_place,
-        r.invalid_rows_run_id, case when h.id is null then 0 else 1 end, r.filtered, r.digest, r.by_digest
+        r.invalid_rows_run_id, case when h.id is null then 0 else 1 end, r.filtered, r.digest, r.by_digest,
+        r.of_run_id, case when o.id is null then 0 else 1 end
     from (
         select runs.*, row_number() over newest_first as place,
             sum(case when kind = 'sync' then 1 else 0 end) over newest_first as sync_place
@@ -46,6 +47,7 @@ const RUNS: &str = "
     left join (select run_id, count(*) as invalid from invalid_rows group by run_id) i
         on i.run_id = coalesce(r.invalid_rows_run_id, r.id)
     left join runs h on h.id = r.invalid_rows_run_id and h.id < r.id and h.store_id = r.store_id
+    left join runs o on o.id = r.of_run_id and o.id < r.id and o.store_id = r.store_id
     order by r.id";
 
 /// How many of the newest syncs of a store keep their invalid rows.
@@ -83,7 +85,8 @@ struct Before {
 
 impl Before {
     fn add(&mut self, run: &Run) {
-        self.planned += run.counts.planned;
+        // A saved plan is sent by another run.
+        self.planned += if run.kind == RunKind::Plan { 0 } else { run.counts.planned };
         self.digest = run.digest.clone().map(|digest| (digest, run.counts.without_changes()));
     }
 }
@@ -116,6 +119,8 @@ struct Run {
     found_invalid: i64,
     /// Whether its `invalid_rows_run_id` is no earlier run of its store.
     refers_to_nothing: bool,
+    /// Whether it applies a plan without naming an earlier run of its store, or names one without applying its plan.
+    contradicts_kind: bool,
     is_newest: bool,
     keeps_invalid: bool,
     filtered: bool,
@@ -147,6 +152,8 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
     let refers_to_nothing = invalid_rows_run_id.is_some() && !is_earlier_run;
     let (filtered, digest) = (flag(cells, "filtered")?, text(cells, "digest")?);
     let by_digest = flag(cells, "by_digest")?;
+    let of_run_id = int(cells, "of_run_id")?;
+    let is_of_earlier_run = some_int(cells, "run")? == 1;
     let found = Counts {
         confirmed,
         altered,
@@ -172,6 +179,8 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
         found_edits,
         found_invalid,
         refers_to_nothing,
+        contradicts_kind: is_of_earlier_run != (kind == RunKind::Apply)
+            || of_run_id.is_some() != is_of_earlier_run,
         is_newest: place == 1,
         keeps_invalid: kind == RunKind::Sync && sync_place <= KEPT,
         filtered,
@@ -188,6 +197,9 @@ impl Run {
         problems.extend(self.digest_problem(before).map(str::to_owned));
         if self.contradicts_trigger {
             problems.push("its trigger and its scheduled_for contradict each other".to_owned());
+        }
+        if self.contradicts_kind {
+            problems.push("its kind and its of_run_id contradict each other".to_owned());
         }
         if self.refers_to_nothing {
             problems.push("its invalid_rows_run_id is no earlier run of its store".to_owned());
@@ -233,7 +245,9 @@ impl Run {
                 counts.no_value + counts.unchanged + counts.still_rejected + counts.invalid + counts.planned
                     - counts.deletes;
             // A rejected delete has no row, or one that is counted in no_value.
-            let without_deletes = counts.source_rows.clamp(rows - counts.still_rejected, rows);
+            // An apply sends some of the rows that differ.
+            let most = if self.kind == RunKind::Apply { rows.max(counts.source_rows) } else { rows };
+            let without_deletes = counts.source_rows.clamp(rows - counts.still_rejected, most);
             compare(
                 "source_rows (no_value + unchanged + still_rejected + invalid + planned - deletes)",
                 counts.source_rows,
@@ -301,15 +315,20 @@ impl Run {
     fn status_problem(&self) -> Option<String> {
         let Self { kind, status, counts, .. } = self;
         let is_open = matches!(status, RunStatus::Planning | RunStatus::Running);
-        let is_sync = *kind == RunKind::Sync;
+        let plans = matches!(kind, RunKind::Sync | RunKind::Plan | RunKind::Apply);
+        let sends = matches!(kind, RunKind::Sync | RunKind::Apply);
         let left_open = counts.rejected + counts.invalid + counts.unknown;
         let problem = if is_open == self.finished_at.is_some() {
             let has = if is_open { "a" } else { "no" };
             return Some(format!("it is {status}, and has {has} finished_at"));
-        } else if !is_sync && (self.planned_at.is_some() || counts.requests > 0) {
+        } else if !plans && self.planned_at.is_some() {
             return Some(format!("it is of kind {kind}, and has a plan"));
+        } else if !sends && (counts.requests > 0 || counts.deferred != counts.planned) {
+            return Some(format!("it is of kind {kind}, and has sent changes"));
+        } else if has_wrong_end(*kind, *status) {
+            return Some(format!("it is {status}, and of kind {kind}"));
         } else {
-            let planned = self.planned_at.is_some() || !is_sync;
+            let planned = self.planned_at.is_some() || !plans;
             match status {
                 RunStatus::Planning => self.planned_at.map(|_| "has a planned_at"),
                 RunStatus::Running if !planned => Some("has no planned_at"),
@@ -321,6 +340,7 @@ impl Run {
                 RunStatus::Partial if left_open + counts.still_rejected == 0 => {
                     Some("has no rejected, invalid or unknown values")
                 }
+                RunStatus::Saved if !planned => Some("has no planned_at"),
                 RunStatus::Blocked if self.planned_at.is_none() => Some("has no planned_at"),
                 RunStatus::Blocked if counts.deferred != counts.planned => Some("has sent changes"),
                 RunStatus::Failed | RunStatus::Stopped | RunStatus::Blocked if !self.has_message => {
@@ -331,5 +351,14 @@ impl Run {
             }
         };
         problem.map(|problem| format!("it is {status}, and {problem}"))
+    }
+}
+
+/// Whether a run of this kind never ends so: only a saved plan is saved, and it has no other good end.
+const fn has_wrong_end(kind: RunKind, status: RunStatus) -> bool {
+    match status {
+        RunStatus::Saved => !matches!(kind, RunKind::Plan),
+        RunStatus::Succeeded | RunStatus::Partial | RunStatus::Blocked => matches!(kind, RunKind::Plan),
+        _ => false,
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn new_run(seconds: i64) -> NewRun {
         started_at: at(seconds),
         filtered: false,
         scheduled: None,
+        of_run_id: None,
     }
 }
 

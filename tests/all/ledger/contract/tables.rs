@@ -100,6 +100,7 @@ impl<D: Database> Backend for Tables<D> {
                 filtered: row.int("filtered") != 0,
                 digest: row.maybe_text("digest"),
                 by_digest: row.int("by_digest") != 0,
+                of_run_id: row.maybe_int("of_run_id"),
                 counts: row.counts(),
                 message: row.maybe_text("message"),
             }

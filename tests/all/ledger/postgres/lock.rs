@@ -110,6 +110,7 @@ async fn killed_while_it_waits_for(table: &str) {
         started_at: Utc::now(),
         filtered: false,
         scheduled: None,
+        of_run_id: None,
     };
     assert_eq!(ledger.open_run(&next).await.expect("opens a run"), 2);
     let status: String = sqlx::query_scalar("select status from attrsync.runs where id = 1")

@@ -66,6 +66,7 @@ async fn a_silent_save() {
         started_at: at(0),
         filtered: false,
         scheduled: None,
+        of_run_id: None,
     };
     let run = ledger.open_run(&run).await.expect("opens a run");
     let changes: Vec<_> =

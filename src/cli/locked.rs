@@ -1,0 +1,97 @@
+//! Takes the lock of a store, and runs something under it.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::failure::Failure;
+use super::view::console::Console;
+use super::wiring::{self, LockedLedger};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::engine::{EngineError, Ports, Progress};
+use crate::ledger::LedgerError;
+use crate::record::WaitReason;
+use crate::tries::Tries;
+use crate::waits::Waits;
+
+/// How often `--wait` tries to take the lock.
+const POLL: Duration = Duration::from_millis(250);
+
+/// Runs something under the lock, which ends with it. Returns its result and how long the run took, as `runs` shows it: without
+/// the wait for the lock.
+pub(super) async fn under_lock<T>(
+    console: &Console,
+    config: &Config,
+    locked: LockedLedger,
+    waits: &Waits,
+    observe: &(dyn Fn(&Progress) + Send + Sync),
+    run: impl AsyncFnOnce(Ports<'_>) -> Result<T, EngineError>,
+) -> Result<(T, Duration), Failure> {
+    if let Some(place) = &locked.created {
+        console.note(&format!("made a new ledger: {place}"));
+    }
+    let source = wiring::source(&config.source, waits)?;
+    let store = wiring::store(config, waits)?;
+    let opened = OnceLock::new();
+    let progress = |progress| {
+        if let Progress::Opened(run_id) = progress {
+            console.run_opened(run_id);
+            opened.get_or_init(Instant::now);
+        }
+        observe(&progress);
+    };
+    let ports = Ports {
+        source: &source,
+        ledger: &*locked.ledger,
+        destination: &store,
+        clock: &SystemClock,
+        progress: &progress,
+        waits,
+    };
+    let report = Box::pin(run(ports)).await?;
+    Ok((report, opened.get().map_or(Duration::ZERO, Instant::elapsed)))
+}
+
+/// Takes the store's lock and opens the ledger. Returns `None` if a stop was asked for while it waited.
+pub(super) async fn lock(
+    console: &Console,
+    config: &Config,
+    wait: bool,
+    waits: &Waits,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Option<LockedLedger>, Failure> {
+    let mut waiting = None;
+    let mut tries = Tries::new(WaitReason::Ledger, config.source.give_up_after);
+    loop {
+        let opened = tokio::select! {
+            opened = wiring::ledger(&config.ledger, &config.store.name, config.push.give_up_after) => opened,
+            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
+        };
+        match opened {
+            Ok(ledger) => return Ok(Some(ledger)),
+            Err(LedgerError::Locked { holder }) if wait => {
+                if waiting.is_none() {
+                    console.note(&format!("waiting for {holder}, which holds this store"));
+                    waiting = Some(waits.begin(WaitReason::Lock, None, holder));
+                }
+            }
+            Err(error) if error.may_pass() => {
+                let again = tokio::select! {
+                    again = tries.wait(&error, waits) => again,
+                    Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
+                };
+                if again {
+                    continue;
+                }
+                return Err(Failure::from(error).and(&tries.count()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
+        }
+    }
+}
