@@ -23,6 +23,8 @@ pub enum Attention {
         /// The run.
         run_id: i64,
     },
+    /// An older copy is in the ledger's place. It may take values for sent that a later run has replaced.
+    OlderLedger,
     /// A scheduled time has passed, and its run did not start.
     Overdue {
         /// The scheduled time.
@@ -55,10 +57,11 @@ pub enum Attention {
 
 impl Attention {
     /// The kinds, in the order of their urgency.
-    pub const KINDS: [&'static str; 9] = [
+    pub const KINDS: [&'static str; 10] = [
         "failing",
         "blocked",
         "never_ran",
+        "older_ledger",
         "overdue",
         "missed",
         "rejected",
@@ -74,6 +77,7 @@ impl Attention {
             Self::Failing { .. } => "failing",
             Self::Blocked { .. } => "blocked",
             Self::NeverRan => "never_ran",
+            Self::OlderLedger => "older_ledger",
             Self::Overdue { .. } => "overdue",
             Self::Missed(_) => "missed",
             Self::Rejected(_) => "rejected",
@@ -94,6 +98,7 @@ impl Attention {
             Self::NeverRan
             | Self::Failing { .. }
             | Self::Blocked { .. }
+            | Self::OlderLedger
             | Self::Overdue { .. }
             | Self::Unconfirmed { .. } => 1,
         }
@@ -119,6 +124,11 @@ impl Attention {
                     "`attrsync runs {run_id}` shows the limits and the figures; correct the source, or send exactly this plan \
                      with `attrsync apply {run_id}`"
                 )
+            }
+            Self::OlderLedger => {
+                "`attrsync sync --full` sends every value once; until then, values that a later run replaced may pass for \
+                 sent"
+                    .to_owned()
             }
             Self::Overdue { .. } => {
                 "check that `attrsync serve` runs, and its log: every wait says its reason there".to_owned()
@@ -151,6 +161,7 @@ impl fmt::Display for Attention {
             Self::Failing { run_id, status: RunStatus::Failed } => write!(f, "run {run_id} failed"),
             Self::Failing { run_id, status } => write!(f, "run {run_id} was {status}"),
             Self::Blocked { run_id } => write!(f, "a guard blocked run {run_id}"),
+            Self::OlderLedger => f.write_str("the ledger is an older copy"),
             Self::Overdue { since } => write!(f, "overdue since {}", moment(*since)),
             Self::Missed(count) => write!(f, "{count} scheduled time{plural} missed"),
             Self::Rejected(count) => write!(f, "{count} value{plural} rejected"),

@@ -65,6 +65,8 @@ pub struct Facts {
     pub oldest_unconfirmed_at: Option<DateTime<Utc>>,
     /// Scheduled times that were recorded as missed after the last success.
     pub missed_later: i64,
+    /// Whether an older copy is in the ledger's place, and the store had no full sync after it was put there.
+    pub is_older_copy: bool,
 }
 
 /// The worst of what a store needs a person for.
@@ -130,6 +132,9 @@ impl Standing {
         needs.extend(ending(&facts));
         if facts.last_run.is_none() {
             needs.push(Attention::NeverRan);
+        }
+        if facts.is_older_copy {
+            needs.push(Attention::OlderLedger);
         }
         if let Some(Timing { due: Some(since), grace, .. }) = &timing
             && !is_active

@@ -111,6 +111,14 @@ fn a_change_needs_attention_when_it_is_not_confirmed_for_more_than_a_night() {
 }
 
 #[test]
+fn an_older_copy_of_the_ledger_needs_attention_however_well_the_syncs_end() {
+    let facts = after(&run(7, RunStatus::Succeeded, Counts::default()));
+    let standing = Standing::of(Facts { is_older_copy: true, ..facts }, None, at(2));
+    assert_eq!(standing.needs, [Attention::OlderLedger]);
+    assert_eq!(standing.state(), State::NeedsAttention);
+}
+
+#[test]
 fn the_worst_need_is_the_state() {
     let state = |status, counts| Standing::of(after(&run(7, status, counts)), None, at(2)).state();
     let rejected = Counts { rejected: 1, ..Counts::default() };
@@ -126,6 +134,7 @@ fn every_need_has_a_kind_and_says_what_to_do() {
         Attention::NeverRan,
         Attention::Failing { run_id: 1, status: RunStatus::Failed },
         Attention::Blocked { run_id: 1 },
+        Attention::OlderLedger,
         Attention::Overdue { since: at(0) },
         Attention::Missed(1),
         Attention::Rejected(1),

@@ -99,6 +99,11 @@ impl SqliteLedger {
         Note::read(&path).older_copy(&path, newest_run, store_id)
     }
 
+    /// Whether the ledger at `path` was known to be an older copy for a store at the end of a run.
+    pub(crate) fn was_older_copy(path: &Path, store_id: i64, run_id: i64) -> bool {
+        place::resolve(path).is_ok_and(|path| Note::read(&path).was_older_copy(store_id, run_id))
+    }
+
     /// Checks whether a ledger is safe at `path`.
     ///
     /// # Errors
@@ -190,6 +195,10 @@ impl Ledger for SqliteLedger {
     }
 
     async fn known_digest(&self, run_id: i64) -> Result<Option<KnownDigest>> {
+        if Note::read(&self.path).was_older_copy(self.store_id, run_id) {
+            // The entries of an older copy are not as the run before left them, whatever they say of themselves.
+            return Ok(None);
+        }
         by_digest::known_digest(&self.writer, self.fence(run_id)).await
     }
 
@@ -263,8 +272,8 @@ impl Ledger for SqliteLedger {
         if edit.edit == EditKind::Invalidate && edit.scope == KeyScope::default() {
             // A full sync: what an older copy did not know no longer matters.
             let mut note = Note::read(&self.path);
-            if let Some(full_since) = &mut note.full_since {
-                full_since.insert(self.store_id);
+            if let Some(older) = &mut note.older {
+                older.full_syncs.entry(self.store_id).or_insert(run_id);
                 note.write(&self.path);
             }
         }

@@ -109,6 +109,7 @@ fn of_runs(standing: &Standing) -> Vec<Attention> {
     let is_of_runs = |need: &&Attention| match need {
         Attention::Failing { .. }
         | Attention::Blocked { .. }
+        | Attention::OlderLedger
         | Attention::Rejected(_)
         | Attention::Unknown { .. }
         | Attention::Invalid { .. } => true,
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn only_a_change_of_state_is_told() {
-        use Attention::{NeverRan, Overdue, Rejected};
+        use Attention::{NeverRan, OlderLedger, Overdue, Rejected};
         let unknown = |count| Attention::Unknown { run_id: 3, count };
         let invalid = |count| Attention::Invalid { run_id: 3, count };
         let failing = |run_id| Attention::Failing { run_id, status: RunStatus::Failed };
@@ -154,6 +155,9 @@ mod tests {
             (&[Rejected(1), unknown(2)], &[Rejected(1)], 0, None),
             (&[Rejected(1)], &[Rejected(1), invalid(900)], 0, Some("needs_attention")),
             (&[Rejected(1)], &[], 0, Some("recovered")),
+            (&[], &[OlderLedger], 0, Some("needs_attention")),
+            (&[OlderLedger], &[OlderLedger], 0, None),
+            (&[OlderLedger], &[], 0, Some("recovered")),
             (&[], &[blocked], 0, Some("blocked")),
             (&[blocked], &[blocked], 0, None),
             (&[], &[Overdue { since: DateTime::UNIX_EPOCH }], 0, None),

@@ -74,7 +74,8 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn facts(&self, store_id: i64) -> Result<Facts> {
-        self.facts_up_to(store_id, i64::MAX, false).await
+        let is_older_copy = self.older_copy(Some(store_id)).await?.is_some();
+        Ok(Facts { is_older_copy, ..self.facts_up_to(store_id, i64::MAX, false).await? })
     }
 
     /// What the runs of a store said when this run had ended, without those that were interrupted: a notification
@@ -83,7 +84,8 @@ impl AuditLog {
     /// # Errors
     /// The database failed.
     pub async fn facts_after(&self, store_id: i64, run_id: i64) -> Result<Facts> {
-        self.facts_up_to(store_id, run_id, true).await
+        let is_older_copy = self.was_older_copy(store_id, run_id);
+        Ok(Facts { is_older_copy, ..self.facts_up_to(store_id, run_id, true).await? })
     }
 
     async fn facts_up_to(&self, store_id: i64, last: i64, ended_only: bool) -> Result<Facts> {
@@ -117,6 +119,7 @@ impl AuditLog {
             requeued_later,
             oldest_unconfirmed_at,
             missed_later,
+            is_older_copy: false,
         })
     }
 

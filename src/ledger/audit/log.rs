@@ -96,6 +96,14 @@ impl AuditLog {
         Ok(newest.first().and_then(|newest| SqliteLedger::older_copy(path, *newest, store_id)))
     }
 
+    /// Whether the ledger was known to be an older copy for a store at the end of a run. Postgres does not show this.
+    pub(super) fn was_older_copy(&self, store_id: i64, run_id: i64) -> bool {
+        match &self.location {
+            Location::Sqlite(path) => SqliteLedger::was_older_copy(path, store_id, run_id),
+            Location::Postgres(_) => false,
+        }
+    }
+
     /// Checks whether the ledger is where it is safe. In Postgres it always is.
     ///
     /// # Errors

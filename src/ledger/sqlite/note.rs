@@ -1,6 +1,6 @@
 //! What is noted in the lock's file: by it a ledger is found to be an older copy, until every value was sent again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -15,8 +15,30 @@ pub(super) struct Note {
     /// The newest run; 0 if there is none. A ledger that ends before it is an older copy, put in the place of the one that
     /// had the run.
     pub(super) newest_run: i64,
-    /// If a sync has found an older copy: the stores that have had a full sync since.
-    pub(super) full_since: Option<BTreeSet<i64>>,
+    /// The older copy that a sync has found in the ledger's place.
+    pub(super) older: Option<OlderCopy>,
+}
+
+/// An older copy that a sync has found in the ledger's place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct OlderCopy {
+    /// The newest run that it had then; every run after it knows of the older copy.
+    pub(super) newest_run: i64,
+    /// The full sync that each store has had since: store and run.
+    pub(super) full_syncs: BTreeMap<i64, i64>,
+}
+
+impl OlderCopy {
+    /// What a sync finds that meets a ledger with this newest run.
+    pub(super) fn found(newest_run: i64) -> Self {
+        Self { newest_run, full_syncs: BTreeMap::new() }
+    }
+
+    /// Whether it was known at the end of a run, and the store had no full sync up to then.
+    fn was_known(&self, store_id: i64, run_id: i64) -> bool {
+        let is_sent = self.full_syncs.get(&store_id).is_some_and(|full| *full <= run_id);
+        self.newest_run < run_id && !is_sent
+    }
 }
 
 impl Note {
@@ -41,26 +63,39 @@ impl Note {
                  place. {until}"
             ));
         }
-        let full_since = self.full_since.as_ref().filter(|_| newest_run > 0)?;
-        let is_sent = store_id.is_some_and(|id| full_since.contains(&id));
+        let older = self.older.as_ref().filter(|_| newest_run > 0)?;
+        let is_sent = store_id.is_some_and(|id| older.full_syncs.contains_key(&id));
         (!is_sent).then(|| format!("the ledger {ledger} was found to be an older copy. {until}"))
+    }
+
+    /// Whether the ledger was known to be an older copy for a store at the end of a run.
+    pub(super) fn was_older_copy(&self, store_id: i64, run_id: i64) -> bool {
+        self.older.as_ref().is_some_and(|older| older.was_known(store_id, run_id))
     }
 
     fn parse(text: &str) -> Self {
         let mut words = text.split_whitespace();
         let newest_run = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
-        let is_older = words.next() == Some(OLDER);
-        Self {
-            newest_run,
-            full_since: is_older.then(|| words.filter_map(|word| word.parse().ok()).collect()),
-        }
+        let older = (words.next() == Some(OLDER)).then(|| OlderCopy {
+            newest_run: words.next().and_then(|word| word.parse().ok()).unwrap_or_default(),
+            full_syncs: words.filter_map(full_sync).collect(),
+        });
+        Self { newest_run, older }
     }
 
     fn text(&self) -> String {
-        let stores = self.full_since.iter().flatten().map(|id| format!(" {id}"));
-        let older = self.full_since.as_ref().map_or(String::new(), |_| format!(" {OLDER}"));
-        format!("{}{older}{}\n", self.newest_run, stores.collect::<String>())
+        let older = self.older.as_ref().map_or(String::new(), |older| {
+            let full_syncs = older.full_syncs.iter().map(|(store, run)| format!(" {store}:{run}"));
+            format!(" {OLDER} {}{}", older.newest_run, full_syncs.collect::<String>())
+        });
+        format!("{}{older}\n", self.newest_run)
     }
+}
+
+/// Reads a store and the run that was its full sync: `3:41`.
+fn full_sync(word: &str) -> Option<(i64, i64)> {
+    let (store, run) = word.split_once(':')?;
+    Some((store.parse().ok()?, run.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -69,8 +104,9 @@ mod tests {
 
     #[test]
     fn a_note_is_read_as_it_was_written() {
-        for full_since in [None, Some(BTreeSet::new()), Some([3, 7].into())] {
-            let note = Note { newest_run: 12, full_since };
+        let sent = OlderCopy { newest_run: 9, full_syncs: [(3, 10), (7, 12)].into() };
+        for older in [None, Some(OlderCopy::found(9)), Some(sent)] {
+            let note = Note { newest_run: 12, older };
             assert_eq!(Note::parse(&note.text()), note);
         }
         assert_eq!(Note::parse(""), Note::default());
@@ -81,10 +117,20 @@ mod tests {
     fn an_older_copy_is_told_until_the_store_had_a_full_sync() {
         let path = Path::new("ledger.db");
         let tells = |note: &Note, newest, store| note.older_copy(path, newest, store).is_some();
-        let note = Note { newest_run: 5, full_since: None };
+        let note = Note { newest_run: 5, older: None };
         assert!(tells(&note, 4, Some(1)) && !tells(&note, 5, Some(1)));
         assert!(!tells(&note, 0, Some(1)), "a new ledger sends every value again");
-        let note = Note { newest_run: 5, full_since: Some([1].into()) };
+        let older = OlderCopy { newest_run: 4, full_syncs: [(1, 7)].into() };
+        let note = Note { newest_run: 9, older: Some(older) };
         assert!(!tells(&note, 9, Some(1)) && tells(&note, 9, Some(2)) && tells(&note, 9, None));
+    }
+
+    #[test]
+    fn an_older_copy_was_known_from_the_run_that_found_it_until_the_full_sync() {
+        let older = OlderCopy { newest_run: 4, full_syncs: [(1, 7)].into() };
+        let note = Note { newest_run: 9, older: Some(older) };
+        let known = [4, 5, 6, 7, 8].map(|run| note.was_older_copy(1, run));
+        assert_eq!(known, [false, true, true, false, false]);
+        assert!(note.was_older_copy(2, 8) && !Note::default().was_older_copy(1, 8));
     }
 }

@@ -1,6 +1,6 @@
 //! Opening the file: the lock, the connection's settings, the migrations, and the store's row.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::file::OpenFiles;
 use super::kind::{self, Kind};
 use super::lock::{self, FileLock};
-use super::note::Note;
+use super::note::{Note, OlderCopy};
 use super::paths::is_half_made;
 use super::reader::{self, Reader};
 use super::{place, rights};
@@ -218,7 +218,7 @@ fn warn_of_older_copy(path: &Path, connection: &Connection, store_id: i64) -> ru
     } else if let Some(warning) = note.older_copy(path, newest, Some(store_id)) {
         tracing::warn!(target: LEDGER_REPLACED, "{warning}");
         if newest < note.newest_run {
-            Note { newest_run: newest, full_since: Some(BTreeSet::new()) }.write(path);
+            Note { newest_run: newest, older: Some(OlderCopy::found(newest)) }.write(path);
         }
     }
     Ok(())

@@ -82,6 +82,11 @@ fn a_backup_of_an_active_run_is_restored_with_a_full_sync() {
         assert_eq!(warned(&world.run(&["check"]).exits(0)), is_file);
         // Neither a sync nor a full sync of one customer ends the warning.
         assert_eq!(warned(&world.sync().exits(0)), is_file);
+        assert_eq!(needs(&world), if is_file { vec!["older_ledger"] } else { Vec::new() });
+        assert_eq!(world.run(&["status"]).code, Some(i32::from(is_file)));
+        world.sync().exits(0);
+        let compared = world.ask("select 1 - by_digest as n from runs order by id desc limit 1");
+        assert_eq!(compared[0]["n"].as_i64(), Some(i64::from(is_file)), "no run ends by the digest");
         assert_eq!(warned(&world.run(&["sync", "--full", "--customer", "5"]).exits(0)), is_file);
         assert_eq!(warned(&world.run(&["check"]).exits(0)), is_file);
         let said = world.run(&["sync", "--json", "--full"]).exits(0).balances();
@@ -93,7 +98,15 @@ fn a_backup_of_an_active_run_is_restored_with_a_full_sync() {
         assert!(!warned(&world.sync().exits(0)), "a full sync ends the warning");
         assert!(!warned(&world.run(&["check"]).exits(0)));
         assert!(world.writes().is_empty());
+        world.run(&["status"]).exits(0);
     }
+}
+
+/// The kinds of what the sync needs a person for.
+fn needs(world: &World) -> Vec<String> {
+    let status = world.run(&["status", "--json"]).json();
+    let needs = status["syncs"][0]["needs"].as_array().expect("a list");
+    needs.iter().filter_map(|need| need["kind"].as_str().map(str::to_owned)).collect()
 }
 
 #[test]
