@@ -30,7 +30,8 @@ use chrono::{DateTime, Utc};
 use self::file::OpenFiles;
 pub(crate) use self::kind::refuse_foreign;
 pub(crate) use self::lock::is_locked;
-use self::note::Note;
+use self::note::{LedgerEnd, Note};
+pub(in crate::ledger) use self::open::END_OF_LEDGER;
 use self::open::Opened;
 pub(crate) use self::open::{in_memory, known_migrations, refuse_incomplete};
 pub(crate) use self::scan::scan;
@@ -93,10 +94,15 @@ impl SqliteLedger {
         place::caution_of_reader(&place::resolve(path).ok()?)
     }
 
-    /// Returns why the ledger at `path`, which ends with this run, may believe what a store does not hold.
-    pub(crate) fn older_copy(path: &Path, newest_run: i64, store_id: Option<i64>) -> Option<String> {
+    /// Returns why the ledger at `path`, which ends with this run and has this number, may believe what a store does not
+    /// hold.
+    pub(crate) fn older_copy(
+        path: &Path,
+        (newest_run, ledger_id): (i64, i64),
+        store_id: Option<i64>,
+    ) -> Option<String> {
         let path = place::resolve(path).ok()?;
-        Note::read(&path).older_copy(&path, newest_run, store_id)
+        Note::read(&path).older_copy(&path, LedgerEnd { ledger_id, newest_run }, store_id)
     }
 
     /// Whether the ledger at `path` was known to be an older copy for a store at the end of a run.

@@ -91,9 +91,9 @@ impl AuditLog {
     /// The database failed.
     pub async fn older_copy(&self, store_id: Option<i64>) -> Result<Option<String>> {
         let Location::Sqlite(path) = &self.location else { return Ok(None) };
-        let sql = "select coalesce(max(id), 0) from runs";
-        let newest = self.query(sql, Vec::new(), Cells::int).await?;
-        Ok(newest.first().and_then(|newest| SqliteLedger::older_copy(path, *newest, store_id)))
+        let read = |row: &mut Cells| Ok((row.int()?, row.int()?));
+        let end = self.query(sqlite::END_OF_LEDGER, Vec::new(), read).await?;
+        Ok(end.first().and_then(|end| SqliteLedger::older_copy(path, *end, store_id)))
     }
 
     /// Whether the ledger was known to be an older copy for a store at the end of a run. Postgres does not show this.

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::file::OpenFiles;
 use super::kind::{self, Kind};
 use super::lock::{self, FileLock};
-use super::note::{Note, OlderCopy};
+use super::note::{LedgerEnd, Note, OlderCopy};
 use super::paths::is_half_made;
 use super::reader::{self, Reader};
 use super::{place, rights};
@@ -38,6 +38,11 @@ const SETTINGS: &str = "
     pragma journal_size_limit = 67108864;
     pragma cache_size = -8192;";
 
+/// The newest run, and the number that was drawn for the ledger: it is in the file's header, which every copy of the file
+/// has too.
+pub(in crate::ledger) const END_OF_LEDGER: &str =
+    "select (select coalesce(max(id), 0) from runs), user_version from pragma_user_version";
+
 /// What else opening a ledger makes.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -62,11 +67,11 @@ pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connecti
     failpoint::reach("migrated");
     let store_id = store_row(&mut connection, store)
         .map_err(|error| Failure::from(error).into_error("find the store's row"))?;
+    note_ledger(path, &connection, store_id)
+        .map_err(|error| Failure::from(error).into_error("read its newest run"))?;
     let files = OpenFiles::of(path)
         .map_err(|error| LedgerError::Database { doing: "look at its files", source: error.into() })?;
     let files = Arc::new(files);
-    warn_of_older_copy(path, &connection, store_id)
-        .map_err(|error| Failure::from(error).into_error("read its newest run"))?;
     if let Some(caution) = place::caution(path) {
         tracing::warn!("{caution}");
     }
@@ -202,11 +207,17 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
 }
 
-/// Warns if the ledger lacks a run that was noted beside it: it is new, or an older copy.
-fn warn_of_older_copy(path: &Path, connection: &Connection, store_id: i64) -> rusqlite::Result<()> {
-    let newest: i64 = connection.query_row("select coalesce(max(id), 0) from runs", [], |row| row.get(0))?;
+/// Notes which ledger it is. Warns if it lacks a run that was noted beside it: it is new, or an older copy.
+fn note_ledger(path: &Path, connection: &Connection, store_id: i64) -> rusqlite::Result<()> {
+    let end: LedgerEnd = connection.query_row(END_OF_LEDGER, [], |row| {
+        Ok(LedgerEnd { newest_run: row.get(0)?, ledger_id: row.get(1)? })
+    })?;
+    let ledger_id = match end.ledger_id {
+        0 => draw_id(connection)?,
+        known => known,
+    };
     let note = Note::read(path);
-    if newest == 0 && note.newest_run > 0 {
+    if end.newest_run == 0 && note.newest_run > 0 {
         tracing::warn!(
             target: LEDGER_REPLACED,
             "the ledger {} is new, but run {} was made here: the ledger before it is lost, with what it knew. Every value \
@@ -214,14 +225,26 @@ fn warn_of_older_copy(path: &Path, connection: &Connection, store_id: i64) -> ru
             path.display(),
             note.newest_run
         );
-        Note::default().write(path);
-    } else if let Some(warning) = note.older_copy(path, newest, Some(store_id)) {
+        Note { ledger_id, ..Note::default() }.write(path);
+        return Ok(());
+    }
+    if let Some(warning) = note.older_copy(path, end, Some(store_id)) {
         tracing::warn!(target: LEDGER_REPLACED, "{warning}");
-        if newest < note.newest_run {
-            Note { newest_run: newest, older: Some(OlderCopy::found(newest)) }.write(path);
-        }
+    }
+    if note.is_ahead_of(end) {
+        let older = Some(OlderCopy::found(end.newest_run));
+        Note { newest_run: end.newest_run, ledger_id, older }.write(path);
+    } else if note.ledger_id != ledger_id {
+        Note { ledger_id, ..note }.write(path);
     }
     Ok(())
+}
+
+/// Gives the ledger a number by which it is known again. A copy has the same; another ledger in its place does not.
+fn draw_id(connection: &Connection) -> rusqlite::Result<i64> {
+    let id = fastrand::i32(1..);
+    connection.pragma_update(None, "user_version", id)?;
+    Ok(id.into())
 }
 
 fn store_row(connection: &mut Connection, store: &StoreName) -> rusqlite::Result<i64> {

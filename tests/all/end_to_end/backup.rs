@@ -109,6 +109,29 @@ fn needs(world: &World) -> Vec<String> {
     needs.iter().filter_map(|need| need["kind"].as_str().map(str::to_owned)).collect()
 }
 
+/// The new ledger has fewer runs than the old one, so that the number of the newest run says nothing.
+#[test]
+fn an_old_ledger_that_is_put_back_after_a_new_one_was_made_is_an_older_copy() {
+    let world = World::with_customers(LedgerKind::File, 20);
+    world.sync().exits(0);
+    world.sync().exits(0);
+    back_up(&world, LedgerKind::File);
+    lose(&world, LedgerKind::File);
+    world.change("second", "5");
+    world.sync().exits(0).tells(&["the ledger before it is lost"]);
+    assert_eq!(needs(&world), Vec::<String>::new(), "a new ledger sends every value");
+    world.change("value 5", "5");
+
+    restore(&world, LedgerKind::File);
+    for arguments in [&["check"][..], &["sync"]] {
+        world.run(arguments).exits(0).tells(&["run 1 was made here in another ledger", "an older copy"]);
+    }
+    assert_eq!(needs(&world), ["older_ledger"]);
+    world.run(&["sync", "--full"]).exits(0);
+    world.sync().exits(0);
+    assert_eq!(needs(&world), Vec::<String>::new());
+}
+
 #[test]
 fn a_new_ledger_for_a_store_with_values_ends_with_both_equal() {
     for kind in LedgerKind::BOTH {
