@@ -2,8 +2,10 @@
 //! is distinguished from a slow one, and what an error means.
 
 mod address;
+mod cancel;
 mod endpoint;
 mod failure;
+mod identity;
 mod liveness;
 mod meaning;
 mod notation;

@@ -90,6 +90,13 @@ pub struct WaitGuard {
     id: u64,
 }
 
+impl WaitGuard {
+    /// Replaces what is said of the wait, without values.
+    pub fn tell(&self, detail: impl Into<String>) {
+        self.waits.state().tell(self.id, detail.into());
+    }
+}
+
 impl Drop for WaitGuard {
     fn drop(&mut self) {
         self.waits.state().end(self.id, Instant::now());
@@ -146,6 +153,12 @@ impl State {
     fn end(&mut self, id: u64, now: Instant) {
         self.event(now);
         self.open.retain(|open| open.id != id);
+    }
+
+    fn tell(&mut self, id: u64, detail: String) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.id == id) {
+            open.detail = detail;
+        }
     }
 
     fn request_sent(&mut self, until: Option<Instant>, now: Instant) -> u64 {
@@ -243,6 +256,18 @@ mod tests {
         tokio::time::advance(s(100)).await;
         assert_eq!(waits.current(), None);
         assert_eq!(totals(&waits), [(Quota, 1, 15_000)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_of_a_wait_may_change_while_it_lasts() {
+        let waits = Waits::default();
+        let wait = waits.begin(WaitReason::Source, None, "");
+        let before = waits.current().expect("a wait");
+        tokio::time::advance(s(10)).await;
+        wait.tell("its session 7 is busy");
+        let after = waits.current().expect("a wait");
+        assert_eq!((after.id, after.waited), (before.id, s(10)), "it is the same wait");
+        assert_eq!(after.detail, "its session 7 is busy");
     }
 
     #[tokio::test(start_paused = true)]

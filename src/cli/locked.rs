@@ -50,8 +50,9 @@ pub(super) async fn under_lock<T>(
         progress: &progress,
         waits,
     };
-    let report = Box::pin(run(ports)).await?;
-    Ok((report, opened.get().map_or(Duration::ZERO, Instant::elapsed)))
+    let ended = Box::pin(run(ports)).await;
+    source.ended().await;
+    Ok((ended?, opened.get().map_or(Duration::ZERO, Instant::elapsed)))
 }
 
 /// Takes the store's lock and opens the ledger. Returns `None` if a stop was asked for while it waited.

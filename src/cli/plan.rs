@@ -186,7 +186,9 @@ async fn forecast(
         waits,
     };
     let options = args.options(config);
-    Ok(engine::plan(ports, &config.push, &options, args.limit as usize, output).await?)
+    let forecast = engine::plan(ports, &config.push, &options, args.limit as usize, output).await;
+    source.ended().await;
+    Ok(forecast?)
 }
 
 /// Plans under the lock, and saves the plan.

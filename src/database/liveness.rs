@@ -11,9 +11,13 @@ use tokio::time::timeout;
 
 use super::Purpose;
 use super::address::CONNECT_TIMEOUT;
+use super::cancel::Cancellation;
 use super::endpoint::Endpoint;
 use super::failure::DatabaseError;
+use super::identity::Identity;
 use super::session::reconnect;
+use crate::record::WaitReason;
+use crate::waits::Waits;
 
 /// How long a session may be silent before another one asks about it, and how long that may take. The server ends a
 /// session of a ledger whose client it cannot reach after 25 s, so nothing is left of a dead route by then.
@@ -23,10 +27,8 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// only.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Asks for the server's process of the session and for what distinguishes the server from another one at the same
-/// address.
-const IDENTITY: &str = "select pg_backend_pid(), pg_postmaster_start_time()::text, \
-     coalesce(inet_server_addr()::text || ' ' || inet_server_port()::text, '')";
+/// When another session is asked first what a session of the source is doing: before a wait of ten seconds is a warning.
+const ASKED_FIRST: Duration = Duration::from_secs(8);
 
 /// Distinguishes a slow session from a dead one. A session that was found dead stays so, because its last operation was
 /// left unfinished.
@@ -35,17 +37,6 @@ pub(crate) struct Liveness {
     endpoint: Endpoint,
     identity: Identity,
     dead: AtomicBool,
-}
-
-/// A session and its server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
-    /// The server's process of the session.
-    pid: i32,
-    /// When the server started: two servers never did in the same microsecond.
-    started: String,
-    /// The server's own address.
-    address: String,
 }
 
 /// Why a session was abandoned.
@@ -69,7 +60,7 @@ impl Liveness {
     /// The server does not say which of its processes it is.
     pub(crate) async fn of(endpoint: Endpoint, session: &mut PgConnection) -> Result<Self, DatabaseError> {
         let purpose = endpoint.purpose;
-        let identity = timeout(CONNECT_TIMEOUT, identity(session))
+        let identity = timeout(CONNECT_TIMEOUT, Identity::of(session))
             .await
             .map_err(|_| DatabaseError::no_response(&endpoint, CONNECT_TIMEOUT))?
             .map_err(|error| DatabaseError::of(purpose, error))?;
@@ -86,10 +77,29 @@ impl Liveness {
     ) -> Result<T, E> {
         self.check()?;
         let purpose = self.endpoint.purpose;
-        wait_while_busy(purpose, operation, || self.ask()).await.unwrap_or_else(|why| {
+        wait_while_busy(purpose, operation, || Box::pin(self.ask())).await.unwrap_or_else(|why| {
             self.dead.store(true, Ordering::Relaxed);
             Err(Silent(why).into())
         })
+    }
+
+    /// Does the same. From the first second on, the run waits for the database of this session, with what another session
+    /// says of it. Shorter waits are part of every read.
+    ///
+    /// # Errors
+    /// The session is dead; or the error of the operation.
+    pub(crate) async fn wait_noted<T, E: From<Silent>>(
+        &self,
+        waits: &Waits,
+        operation: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let operation = pin!(operation);
+        self.wait(noted(waits, operation, || Box::pin(self.ask()))).await
+    }
+
+    /// Returns the request to cancel what the session does. It must be in a transaction.
+    pub(crate) fn cancellation(&self) -> Cancellation {
+        Cancellation::new(self.endpoint.clone(), self.identity.clone())
     }
 
     /// Fails if the session was found dead.
@@ -117,8 +127,8 @@ impl Liveness {
     }
 
     async fn activity(&self, another: &mut PgConnection) -> sqlx::Result<Found> {
-        let Identity { pid, started, address } = &self.identity;
-        let other = identity(another).await?;
+        let Identity { pid, started, address, .. } = &self.identity;
+        let other = Identity::of(another).await?;
         if other.started != *started {
             // Several servers may share a name, and a new session may be with another one.
             return Ok(if other.address == *address && !address.is_empty() {
@@ -135,9 +145,33 @@ impl Liveness {
     }
 }
 
-async fn identity(session: &mut PgConnection) -> sqlx::Result<Identity> {
-    let row = sqlx::raw_sql(IDENTITY).fetch_one(session).await?;
-    Ok(Identity { pid: row.try_get(0)?, started: row.try_get(1)?, address: row.try_get(2)? })
+/// Returns the result of the operation, and notes how long it is waited for.
+async fn noted<T, Asked: Future<Output = Found>>(
+    waits: &Waits,
+    operation: impl Future<Output = T>,
+    ask: impl Fn() -> Asked,
+) -> T {
+    let mut operation = pin!(operation);
+    if let Ok(done) = timeout(STEP, &mut operation).await {
+        return done;
+    }
+    let waiting = waits.begin(WaitReason::Source, None, "no response yet");
+    let mut pause = ASKED_FIRST;
+    loop {
+        if let Ok(done) = timeout(pause, &mut operation).await {
+            return done;
+        }
+        pause = SILENCE_MAX;
+        let found = tokio::select! {
+            biased;
+            done = &mut operation => return done,
+            found = ask() => found,
+        };
+        // That the session is dead is for the caller to find out.
+        if let Found::Busy(activity) = found {
+            waiting.tell(format!("no response yet: {activity}"));
+        }
+    }
 }
 
 /// Asks what a session is doing. No row: it has ended, or it waits for its client and so has done its work, or never
@@ -203,10 +237,7 @@ async fn wait_while_busy<T, Asked: Future<Output = Found>>(
                     "waiting for the ledger's database, which has sent no response: {why}"
                 );
             }
-            (true, Purpose::Source) => {
-                tracing::info!(seconds, "waiting for the source, which has sent no row yet: {why}");
-            }
-            (false, _) => tracing::debug!(seconds, "still waiting for {}: {why}", purpose.name()),
+            _ => tracing::debug!(seconds, "still waiting for {}: {why}", purpose.name()),
         }
     }
 }
@@ -225,7 +256,8 @@ mod tests {
     /// Of a session at an address where nothing listens.
     fn liveness() -> Liveness {
         let address = Address::parse("postgres://nobody@127.0.0.1:1/none", &|_| None).expect("an address");
-        let identity = Identity { pid: 0, started: String::new(), address: String::new() };
+        let identity =
+            Identity { pid: 0, started: String::new(), address: String::new(), transaction: String::new() };
         let endpoint = Endpoint::of(&address, &address.hosts()[0], Purpose::Ledger).expect("an endpoint");
         Liveness { endpoint, identity, dead: AtomicBool::new(false) }
     }
@@ -271,6 +303,24 @@ mod tests {
         let ended = wait_while_busy(Purpose::Source, pending::<()>(), &ask).await;
         assert_eq!(ended, Err("its session 7 has ended".to_owned()), "until it is not busy any more");
         assert_eq!(asked.get(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_sends_nothing_is_a_wait_with_what_its_session_does() {
+        let waits = Waits::default();
+        let ask = async || Found::Busy("its session 7 waits for Timeout PgSleep".to_owned());
+        let looked = async {
+            sleep(STEP / 2).await;
+            assert_eq!(waits.current(), None, "every read waits for moments");
+            sleep(9 * STEP).await;
+            let wait = waits.current().expect("a wait");
+            assert_eq!(wait.reason, WaitReason::Source);
+            assert_eq!(wait.detail, "no response yet: its session 7 waits for Timeout PgSleep");
+        };
+        tokio::join!(noted(&waits, sleep(12 * STEP), ask), looked);
+        assert_eq!(waits.current(), None);
+        let totals: Vec<_> = waits.totals().iter().map(|total| (total.reason, total.milliseconds)).collect();
+        assert_eq!(totals, [(WaitReason::Source, 11_000)], "all but the first second");
     }
 
     #[tokio::test(start_paused = true)]

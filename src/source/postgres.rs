@@ -14,6 +14,8 @@ mod part;
 mod read;
 mod session;
 mod sql;
+mod unfinished;
+mod watched;
 mod wide;
 
 use std::time::Duration;
@@ -29,6 +31,7 @@ use self::read::Reader;
 pub(crate) use self::read::push;
 use self::session::{Snapshot, text};
 use self::sql::RowsQuery;
+use self::unfinished::OpenReads;
 use super::{Digested, Heard, Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceColumns, SourceConfig};
 use crate::database::{Address, CONNECT_TIMEOUT};
@@ -53,6 +56,7 @@ pub struct PostgresSource {
     reading: Reading,
     give_up_after: Duration,
     waits: Waits,
+    reads: OpenReads,
 }
 
 impl PostgresSource {
@@ -71,6 +75,7 @@ impl PostgresSource {
             reading: Reading::of(&config.relation),
             give_up_after: config.give_up_after,
             waits: Waits::default(),
+            reads: OpenReads::default(),
         })
     }
 
@@ -78,6 +83,12 @@ impl PostgresSource {
     #[must_use]
     pub fn with_waits(self, waits: Waits) -> Self {
         Self { waits, ..self }
+    }
+
+    /// Waits until no query runs any more. One that was abandoned is cancelled, so that it does not go on in the database
+    /// after the process has ended; that takes a few seconds at most.
+    pub async fn ended(&self) {
+        self.reads.ended().await;
     }
 
     /// Listens for notifications on a channel until the receiver is dropped. Must be called within a runtime.
@@ -106,7 +117,8 @@ impl PostgresSource {
     /// Connects, opens the snapshot, and checks the columns' types. Waits for a lock at most so long each time.
     async fn open(&self, lock_wait: Duration) -> Result<(Snapshot, Columns), SourceError> {
         let connecting = self.waits.begin(WaitReason::Source, Some(CONNECT_TIMEOUT), "connecting");
-        let mut snapshot = Snapshot::open(&self.address, self.reading.clone(), lock_wait).await?;
+        let (reading, waits, reads) = (self.reading.clone(), &self.waits, &self.reads);
+        let mut snapshot = Snapshot::open(&self.address, reading, lock_wait, waits, reads).await?;
         drop(connecting);
         let columns = self.columns(&mut snapshot).await?;
         Ok((snapshot, columns))

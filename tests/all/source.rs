@@ -1,5 +1,6 @@
 //! The source with a real Postgres: its rows, its errors, and how it ends.
 
+mod abandoned;
 mod columns;
 mod digest;
 mod listen;

@@ -121,6 +121,7 @@ async fn attempt(
         waits,
     };
     let report = Box::pin(engine::sync(ports, &config.push, &options, stop)).await;
+    source.ended().await;
     board.ended(name);
     let run_id = *opened.borrow();
     if let (Some(run_id), Some(outbox)) = (run_id, outbox) {

@@ -101,7 +101,9 @@ impl PostgresSource {
             }
             Ok(sample)
         };
-        tokio::time::timeout(READ_MAX, reading).await.ok().transpose()
+        let read = tokio::time::timeout(READ_MAX, reading).await.ok().transpose();
+        self.ended().await;
+        read
     }
 }
 

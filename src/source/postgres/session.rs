@@ -8,13 +8,16 @@ use tokio::time::timeout;
 
 use super::failure::{Reading, unavailable};
 use super::sql;
+use super::unfinished::OpenReads;
+use super::watched::Watched;
 use crate::database::{self, Address, CONNECT_TIMEOUT, DatabaseError, Liveness, Purpose};
 use crate::source::{Operation, SourceError};
+use crate::waits::Waits;
 
 /// An open snapshot.
 pub(super) struct Snapshot {
     pub(super) connection: PgConnection,
-    pub(super) liveness: Liveness,
+    pub(super) liveness: Watched,
     pub(super) reading: Reading,
 }
 
@@ -24,6 +27,8 @@ impl Snapshot {
         address: &Address,
         reading: Reading,
         lock_wait: Duration,
+        waits: &Waits,
+        reads: &OpenReads,
     ) -> Result<Self, SourceError> {
         let failed = |error: DatabaseError| reading.explained(&error);
         let (mut connection, endpoint) = database::connect(address, Purpose::Source).await.map_err(failed)?;
@@ -32,7 +37,7 @@ impl Snapshot {
         let begin = timeout(CONNECT_TIMEOUT, begin.execute(&mut connection));
         begin.await.map_err(|_| no_transaction())?.map_err(|error| reading.failure(error))?;
         let liveness = Liveness::of(endpoint, &mut connection).await.map_err(failed)?;
-        Ok(Self { connection, liveness, reading })
+        Ok(Self { connection, liveness: Watched::new(liveness, waits, reads), reading })
     }
 
     /// Runs a query and returns all its rows.

@@ -1,6 +1,6 @@
 //! Valid and invalid rows of the source, and sources that cannot be read.
 
-use super::world::{LedgerKind, World};
+use super::world::{LedgerKind, World, until};
 
 #[test]
 fn promise_7_every_invalid_row_is_reported_and_the_others_are_sent() {
@@ -209,4 +209,22 @@ fn promise_6_a_row_that_the_source_cannot_deliver_is_invalid_and_its_neighbours_
     world.run(&["runs", "1"]).exits(0).tells(&words);
     world.run(&["explain", "17"]).exits(0).tells(&words);
     assert_eq!((world.value(16, 1).as_deref(), world.value(17, 1)), (Some("7"), None));
+}
+
+/// It needs no `-v`.
+#[test]
+fn promise_12_a_source_that_sends_no_row_is_a_warning_with_what_its_session_does() {
+    let world = World::with_customers(LedgerKind::File, 3);
+    let query = "query = \"select v.* from customer_attribute_values v, (select pg_sleep(600)) as slow\"";
+    world.write_config(&world.config("").replace("table = \"customer_attribute_values\"", query));
+    let sync = world.start_heard(&["sync"], "stderr");
+    until("the wait is a warning", || {
+        let heard = world.heard("stderr");
+        heard.contains("the source's database (no response yet: its session ")
+            && heard.contains(" waits for Timeout PgSleep")
+    });
+    sync.signal("TERM");
+    sync.end().exits(1);
+    let waited = world.number("select milliseconds as n from waits where reason = 'source'");
+    assert!(waited >= 8_000, "{waited} ms");
 }
