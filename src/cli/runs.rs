@@ -134,7 +134,8 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
         document.field("belief_edits_total", &totals.belief_edits);
         document.field("exit_code", &0);
         document = add(document, audit, "failures", failures(), id, args.limit).await?;
-        document.field("failures_total", &totals.failures);
+        document.field("failures_removed", &totals.removed);
+        document.field("failures_total", &(totals.failures + totals.removed));
         document = add(document, audit, "invalid_rows", RunList::INVALID_ROWS, id, args.limit).await?;
         document.field("invalid_rows_total", &totals.invalid_rows);
         document.field("missed_times", &missed);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Result, Value};
 
 use super::table::{aligned, fitted};
-use super::text::{brief, duration, number, tame, wrapped};
+use super::text::{brief, counted, duration, number, tame, wrapped};
 use crate::ledger::audit::{BeliefEditRow, FailedChange, RequestRow, RunRow, RunTotals, StoreRow};
 use crate::record::{InvalidRow, MissedTimes, RunStatus, WaitTotal};
 
@@ -197,8 +197,21 @@ pub(crate) fn failures(
 ) -> Result<String> {
     let mut text = section("values that are not confirmed", CHANGE, failures, width)?;
     text += &unlisted(failures, totals.failures, what_to_do);
+    if totals.removed > 0 {
+        let start = if text.is_empty() { "\n" } else { "" };
+        text += &format!(
+            "{start}{} not sent, and removed from the ledger when a later run planned anew\n",
+            were(totals.removed)
+        );
+    }
     text += &section("rows of the source that cannot be sent", INVALID, invalid, width)?;
     Ok(text + &unlisted(invalid, totals.invalid_rows, what_to_do))
+}
+
+/// `1 change was`, `360 changes were`.
+fn were(changes: i64) -> String {
+    let verb = if changes == 1 { "was" } else { "were" };
+    format!("{} {verb}", counted(changes.unsigned_abs(), "change"))
 }
 
 fn section(
@@ -303,7 +316,7 @@ mod tests {
             reason: Some("0.value: invalid".to_owned()),
         };
         let wait = WaitTotal { reason: WaitReason::Quota, waits: 2, milliseconds: 41_000 };
-        let totals = RunTotals { failures: 6, ..RunTotals::default() };
+        let totals = RunTotals { failures: 6, removed: 360, ..RunTotals::default() };
         let lists = RunLists { failures: vec![failure], waits: vec![wait], totals, ..RunLists::default() };
         let text = run(&summary, 1, &lists, None).expect("text");
         assert_eq!(
@@ -327,6 +340,7 @@ customer  attribute  value     outcome   request  reason
 --------  ---------  --------  --------  -------  ----------------
     1200          1  \"go\\nld\"  rejected        7  0.value: invalid
 … and 5 more: raise --limit
+360 changes were not sent, and removed from the ledger when a later run planned anew
 "
         );
         let of_two_stores = run(&row(12, "abc123", 1), 2, &RunLists::default(), None).expect("text");

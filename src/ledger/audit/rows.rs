@@ -114,7 +114,7 @@ pub struct RequestRow {
     pub error: Option<String>,
 }
 
-/// A change that is not confirmed: rejected, unknown, or deferred for a reason.
+/// A change that is not confirmed: rejected, unknown or deferred.
 #[derive(Debug, Clone, Serialize)]
 pub struct FailedChange {
     /// The customer.
@@ -136,8 +136,10 @@ pub struct FailedChange {
 pub struct RunTotals {
     /// Requests.
     pub requests: i64,
-    /// Changes that are rejected, unknown, or deferred for a reason.
+    /// Changes that are rejected, unknown or deferred.
     pub failures: i64,
+    /// Changes that were not sent, and that a later run has removed when it planned anew.
+    pub removed: i64,
     /// Belief edits.
     pub belief_edits: i64,
     /// Source rows that cannot be sent.

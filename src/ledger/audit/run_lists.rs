@@ -43,12 +43,19 @@ impl RunList<RequestRow> {
 }
 
 impl RunList<FailedChange> {
-    /// The changes that are rejected, unknown, or deferred for a reason.
+    /// The changes that are rejected, unknown or deferred. Those that were never sent are last.
     pub const FAILURES: Self = Self {
-        columns: "customer_id, attribute_id, value, outcome, reason, request_id",
-        from: "outcomes where run_id = $1
-            and (outcome in ('rejected', 'unknown') or outcome = 'deferred' and reason is not null)",
-        order: "customer_id, attribute_id",
+        columns: "customer_id, attribute_id, value, outcome,
+            coalesce(reason, case
+                when outcome not in ('deferred', 'planned') then null
+                when run_status = 'saved' then 'not sent: the plan was saved'
+                when run_status = 'blocked' then 'not sent: a guard blocked the run'
+                else 'not sent: the run ended before'
+            end),
+            request_id",
+        from: "outcomes where run_id = $1 and outcome in ('rejected', 'unknown', 'deferred')",
+        order: "case when outcome in ('deferred', 'planned') and reason is null then 1 else 0 end,
+            customer_id, attribute_id",
         read: |row| {
             Ok(FailedChange {
                 customer_id: row.int()?,
@@ -63,11 +70,12 @@ impl RunList<FailedChange> {
 
     /// The same of a run that was cut off: what it was sending is unknown.
     const FAILURES_OF_CUT_OFF: Self = Self {
-        from: "outcomes where run_id = $1 and outcome in ('rejected', 'unknown', 'sending')",
+        from: "outcomes where run_id = $1
+            and outcome in ('rejected', 'unknown', 'deferred', 'sending', 'planned')",
         ..Self::FAILURES
     };
 
-    /// The changes of a run that are rejected, unknown, or deferred for a reason.
+    /// The changes of a run that are rejected, unknown or deferred.
     #[must_use]
     pub fn failures_of(run: &RunRow) -> Self {
         if run.is_cut_off() { Self::FAILURES_OF_CUT_OFF } else { Self::FAILURES }
@@ -101,7 +109,10 @@ impl AuditLog {
     /// The database failed.
     pub async fn run_totals(&self, run_id: i64, failures: RunList<FailedChange>) -> Result<RunTotals> {
         let sql = format!(
-            "select (select count(*) from {}), (select count(*) from {}), (select count(*) from {}), (select count(*) from {})",
+            "select (select count(*) from {}), (select count(*) from {}), (select count(*) from {}),
+                (select count(*) from {}),
+                (select case when finished_at is null then 0 else rejected + unknown + deferred end
+                    from runs where id = $1)",
             RunList::REQUESTS.from,
             failures.from,
             RunList::BELIEF_EDITS.from,
@@ -109,7 +120,11 @@ impl AuditLog {
         );
         let totals = self.query(sql, vec![Param::from(run_id)], |row| {
             let (requests, failures) = (row.int()?, row.int()?);
-            Ok(RunTotals { requests, failures, belief_edits: row.int()?, invalid_rows: row.int()? })
+            let (belief_edits, invalid_rows) = (row.int()?, row.int()?);
+            // Without the run there is nothing.
+            let not_confirmed = row.maybe_int()?.unwrap_or_default();
+            let removed = (not_confirmed - failures).max(0);
+            Ok(RunTotals { requests, failures, removed, belief_edits, invalid_rows })
         });
         Ok(totals.await?.pop().unwrap_or_default())
     }

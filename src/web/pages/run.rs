@@ -145,9 +145,10 @@ fn counts(run: &RunRow) -> Markup {
 fn failures(name: &str, shown: &Shown, now: DateTime<Utc>) -> Markup {
     let counts = &shown.run.counts;
     let listed: i64 = shown.failures.iter().map(|group| group.rows).sum();
-    let silent = counts.deferred > 0 && !shown.failures.iter().any(|group| group.outcome == "deferred");
+    let deferred = shown.failures.iter().filter(|group| group.outcome == "deferred");
+    let unsent = (counts.deferred - deferred.map(|group| group.rows).sum::<i64>()).max(0);
     html! {
-        @if !shown.failures.is_empty() || counts.rejected + counts.unknown > listed || silent {
+        @if !shown.failures.is_empty() || counts.rejected + counts.unknown > listed || unsent > 0 {
             section {
                 h2 { "Not confirmed" }
                 @if !shown.failures.is_empty() {
@@ -159,8 +160,8 @@ fn failures(name: &str, shown: &Shown, now: DateTime<Utc>) -> Markup {
                         code { "attrsync runs " (shown.run.id) } " lists every failure."
                     }
                 }
-                @if silent && shown.run.finished_at.is_some() {
-                    p.note { (counted(counts.deferred, "change")) " were not sent. The next sync plans them again." }
+                @if unsent > 0 && shown.run.finished_at.is_some() {
+                    p.note { (counted(unsent, "change")) " were not sent. The next sync plans them again." }
                 }
             }
         }

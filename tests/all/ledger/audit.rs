@@ -50,12 +50,13 @@ pub(crate) async fn check(audit: &AuditLog, run: i64) {
     let of_list = audit.list(RunList::REQUESTS, run, 5).await.unwrap();
     assert_eq!(of_each.unwrap(), of_list.iter().map(|request| request.id).collect::<Vec<_>>());
     assert!(audit.runs(Some(run), 5).await.unwrap().is_empty(), "no run is before it");
-    assert_eq!(
-        audit.list(RunList::FAILURES, run, 5).await.unwrap()[0].reason.as_deref(),
-        Some("not a number")
-    );
+    let failures = audit.list(RunList::FAILURES, run, 5).await.unwrap();
+    let failures: Vec<_> =
+        failures.iter().map(|failure| (failure.outcome.as_str(), failure.reason.as_deref())).collect();
+    let unsent = ("deferred", Some("not sent: the run ended before"));
+    assert_eq!(failures, [("rejected", Some("not a number")), unsent]);
     assert_eq!(audit.list(RunList::INVALID_ROWS, run, 5).await.unwrap().len(), 1);
-    let totals = RunTotals { requests: 1, failures: 1, belief_edits: 0, invalid_rows: 1 };
+    let totals = RunTotals { requests: 1, failures: 2, removed: 0, belief_edits: 0, invalid_rows: 1 };
     assert_eq!(
         (audit.runs_total().await.unwrap(), audit.run_totals(run, RunList::FAILURES).await.unwrap()),
         (1, totals)
