@@ -110,8 +110,8 @@ impl Attention {
         match self {
             Self::NeverRan => "`attrsync check` verifies the set-up, `attrsync sync` makes the first run".to_owned(),
             Self::Failing { run_id, status: RunStatus::Interrupted } => format!(
-                "the process of run {run_id} was killed, or its machine went down: the next sync plans anew and needs no \
-                 help"
+                "the process of run {run_id} was killed, or could not write its ledger any more (disk, database): its output \
+                 says which; the next sync plans anew and needs no help"
             ),
             Self::Failing { run_id, status: RunStatus::Stopped } => {
                 format!("`attrsync runs {run_id}` says what stopped it; the next sync continues")
