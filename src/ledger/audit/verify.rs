@@ -58,9 +58,11 @@ const OPEN_RUNS: &str = "
 
 const DATABASE: &str = "restore the newest backup and run `attrsync sync --full` once";
 const COUNTS: &str = "these rows were edited by hand, or this is a fault of attrsync: do not rely on them; the beliefs \
-    about values are checked separately";
+    about values are checked separately. The history cannot be mended: to have a clean check, move the ledger away, and the \
+    next sync makes a new one and sends every value";
 const BELIEFS: &str = "the ledger may believe what the store never confirmed (was it edited by hand?): run `attrsync \
-    sync --full` once, which sends every value again";
+    sync --full` once. Then the beliefs are right, but this check still fails, because the history cannot be mended: to have \
+    a clean check, move the ledger away, and the next sync makes a new one and sends every value";
 const OPEN: &str = "run `attrsync sync`, which plans anew, and report this as a fault of attrsync";
 
 impl AuditLog {
