@@ -15,6 +15,18 @@ enum Message {
     Ping(String),
 }
 
+impl Message {
+    /// What it tells and of which sync, for the log.
+    fn described(&self) -> (String, String) {
+        match self {
+            Self::Notification(told) => {
+                (told.subject.sync.clone(), format!("the notification \"{}\"", told.event.as_str()))
+            }
+            Self::Ping(sync) => (sync.clone(), "the ping of a good sync".to_owned()),
+        }
+    }
+}
+
 /// Where notifications and pings are left to be sent. Nothing waits for them.
 #[derive(Debug)]
 pub struct Outbox {
@@ -27,18 +39,16 @@ impl Outbox {
     #[must_use]
     pub fn start(sender: Option<Sender>) -> Self {
         let Some(sender) = sender else { return Self { waiting: None, sending: None } };
-        let (waiting, mut messages) = mpsc::channel(WAITING_MAX);
+        let (waiting, mut messages) = mpsc::channel::<Message>(WAITING_MAX);
         let sending = tokio::spawn(async move {
             while let Some(message) = messages.recv().await {
-                let (sync, sent) = match message {
-                    Message::Notification(notification) => {
-                        let sent = sender.notify(&notification).await;
-                        (notification.subject.sync, sent)
-                    }
-                    Message::Ping(sync) => (sync, sender.ping().await),
+                let (sync, what) = message.described();
+                let sent = match message {
+                    Message::Notification(notification) => sender.notify(&notification).await,
+                    Message::Ping(_) => sender.ping().await,
                 };
                 if let Err(error) = sent {
-                    tracing::error!(sync, "a notification was not delivered: {error}");
+                    tracing::error!(sync, "{what} was not delivered: {error}");
                 }
             }
         });
@@ -64,9 +74,8 @@ impl Outbox {
     fn put(&self, message: Message) {
         let Some(waiting) = &self.waiting else { return };
         if let Err(error) = waiting.try_send(message) {
-            tracing::error!(
-                "a notification was dropped, because {WAITING_MAX} others wait to be sent: {error}"
-            );
+            let (sync, what) = error.into_inner().described();
+            tracing::error!(sync, "{what} was dropped, because {WAITING_MAX} others wait to be sent");
         }
     }
 
