@@ -8,7 +8,7 @@ use super::paint::Paint;
 use super::text::{attribute_name, brief, brief_or_delete, moment, tame};
 use crate::cli::desired::DesiredRow;
 use crate::ledger::audit::{BeliefEditRow, EntryHistory, PastChange, PastInvalidRow};
-use crate::record::{Belief, Entry};
+use crate::record::{Belief, Entry, IN_DOUBT_MAX};
 
 /// The explanation as a person reads it. `desired` is `None` if the source could not be read. In-doubt windows that are
 /// over at `now` are left out.
@@ -38,7 +38,9 @@ pub(crate) fn text(
         let entry = known.entries.iter().find(|entry| Some(entry.key.attribute_id) == attribute);
         let believed = entry.map_or("nothing was sent yet".to_owned(), |entry| belief(entry, known));
         lines.push(format!("  believed  {believed}"));
-        if let Some(until) = entry.and_then(|entry| entry.in_doubt_until).filter(|until| *until > now) {
+        // A later time means that the clock was set back. A sync waits no longer than this either.
+        let until = entry.and_then(|entry| entry.in_doubt_until).map(|until| until.min(now + IN_DOUBT_MAX));
+        if let Some(until) = until.filter(|until| *until > now) {
             lines
                 .push(format!("  in doubt  an earlier request may still be applied until {}", moment(until)));
         }
@@ -354,6 +356,9 @@ customer 12 · tier (1)
         ] {
             assert!(shown.contains(words), "{shown}");
         }
+        let clock_set_back = DateTime::UNIX_EPOCH - TimeDelta::days(1);
+        let shown = text(clock_set_back, 12, None, &known(), &names(), Paint::default());
+        assert!(shown.contains("may still be applied until 1969-12-31 00:20:00"), "{shown}");
         let later = DateTime::UNIX_EPOCH + TimeDelta::minutes(2);
         let shown = text(later, 12, None, &known(), &names(), Paint::default());
         assert!(shown.contains("desired   not looked up") && !shown.contains("in doubt"), "{shown}");
