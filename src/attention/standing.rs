@@ -20,6 +20,8 @@ pub struct PastRun {
     pub started_at: DateTime<Utc>,
     /// When it ended; `None` while it is active, and if its end is not known.
     pub finished_at: Option<DateTime<Utc>>,
+    /// Whether it was for some customers or attributes only.
+    pub filtered: bool,
     /// Its counts. While it is active, nothing is unknown or deferred yet.
     pub counts: Counts,
 }

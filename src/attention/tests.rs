@@ -10,7 +10,7 @@ fn at(hours: i64) -> DateTime<Utc> {
 }
 
 fn run(id: i64, status: RunStatus, counts: Counts) -> PastRun {
-    PastRun { id, status, started_at: at(0), finished_at: Some(at(1)), counts }
+    PastRun { id, status, started_at: at(0), finished_at: Some(at(1)), filtered: false, counts }
 }
 
 /// The facts after this whole sync.

@@ -123,6 +123,7 @@ fn standing() -> Standing {
         status: RunStatus::Partial,
         started_at: at(1_000),
         finished_at: Some(at(1_090)),
+        filtered: false,
         counts: Counts::default(),
     };
     Standing {

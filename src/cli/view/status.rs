@@ -87,11 +87,12 @@ fn details(standing: &Standing, now: DateTime<Utc>) -> String {
 }
 
 fn last_run(run: &PastRun, now: DateTime<Utc>) -> String {
-    let PastRun { id, status, started_at, finished_at, .. } = run;
+    let PastRun { id, status, started_at, finished_at, filtered, .. } = run;
+    let part = if *filtered { " (some customers or attributes)" } else { "" };
     match finished_at.filter(|_| *status != RunStatus::Interrupted) {
-        None if run.is_active() => format!("run {id} {status} for {}", age(now - *started_at)),
-        None => format!("run {id} {status}, started {} ago", age(now - *started_at)),
-        Some(at) => format!("run {id} {status} {} ago", age(now - at)),
+        None if run.is_active() => format!("run {id} {status} for {}{part}", age(now - *started_at)),
+        None => format!("run {id} {status}, started {} ago{part}", age(now - *started_at)),
+        Some(at) => format!("run {id} {status} {} ago{part}", age(now - at)),
     }
 }
 
@@ -169,6 +170,7 @@ fn run_json(run: &PastRun) -> Value {
         "status": run.status,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
+        "filtered": run.filtered,
         "duration_ms": run.duration().map(|took| took.num_milliseconds()),
         "counts": run.counts,
     })
@@ -195,7 +197,8 @@ mod tests {
 
     fn standing(status: RunStatus, needs: Vec<Attention>) -> Standing {
         let finished_at = (status != RunStatus::Running).then(|| at(1));
-        let run = PastRun { id: 12, status, started_at: at(0), finished_at, counts: Counts::default() };
+        let counts = Counts::default();
+        let run = PastRun { id: 12, status, started_at: at(0), finished_at, filtered: false, counts };
         let is_good = matches!(status, RunStatus::Succeeded | RunStatus::Partial);
         let last_success_at = Some(if is_good { at(1) } else { at(-47) });
         let next = vec![at(24)];
@@ -226,6 +229,17 @@ lost  unknown          the ledger cannot be reached
         assert!(
             hints[0].starts_with("eu (--config eu.toml): run 12 failed: `attrsync runs 12`"),
             "{hints:?}"
+        );
+    }
+
+    #[test]
+    fn a_sync_of_some_customers_is_told_as_such() {
+        let run = standing(RunStatus::Succeeded, Vec::new()).last_run.expect("a run");
+        let part = PastRun { filtered: true, ..run };
+        let standing = Standing { last_run: Some(part), ..Standing::default() };
+        assert_eq!(
+            details(&standing, at(4)),
+            "run 12 succeeded 3 h ago (some customers or attributes) · no success yet"
         );
     }
 

@@ -142,6 +142,7 @@ fn past_run(row: &RunRow) -> Result<PastRun> {
         status: RunStatus::from_word(&row.status).ok_or_else(|| unexpected("a status"))?,
         started_at: row.started_at,
         finished_at: row.finished_at,
+        filtered: row.filtered,
         counts: row.counts,
     })
 }
