@@ -84,6 +84,10 @@ pub(super) fn open(path: &Path, store: &StoreName) -> Result<(FileLock, Connecti
 pub(super) fn writable(path: &Path) -> Result<PathBuf> {
     let path = place::resolve(path)?;
     place::refuse_unsafe(&path)?;
+    if rights::readable(&path).is_err() {
+        // Who may not read the file needs other rights than a reader: a copy would be a second ledger, which grows old.
+        rights::writable(&path)?;
+    }
     kind::refuse_foreign(&path)?;
     rights::writable(&path)?;
     refuse_incomplete(&path)?;

@@ -240,6 +240,13 @@ fn promise_12_all_files_that_cannot_be_written_are_named_at_once() {
     }
     let both = format!("{} {}`", files[0].display(), files[1].display());
     assert!(said.contains(&both), "one command for both: {said}");
+
+    files.iter().for_each(|file| mode(file, 0o600));
+    let output = unprivileged(&world, &["sync"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("`chown ") || said.contains("`chmod "), "{said}");
+    assert!(!said.contains("copy"), "a copy would be a second ledger: {said}");
 }
 
 #[test]
