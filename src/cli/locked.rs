@@ -12,7 +12,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::{EngineError, Ports, Progress};
 use crate::ledger::LedgerError;
-use crate::record::WaitReason;
+use crate::record::{RunStatus, WaitReason};
 use crate::tries::Tries;
 use crate::waits::Waits;
 
@@ -55,23 +55,32 @@ pub(super) async fn under_lock<T>(
     Ok((ended?, opened.get().map_or(Duration::ZERO, Instant::elapsed)))
 }
 
-/// Takes the store's lock and opens the ledger. Returns `None` if a stop was asked for while it waited.
+/// The end of a run that was asked to stop before it began.
+fn stopped_before(waiting_for: &str) -> Failure {
+    Failure::ended(RunStatus::Stopped, format!("stopped while waiting for {waiting_for}; nothing was sent"))
+}
+
+/// Takes the store's lock and opens the ledger. Fails if a stop is asked for while it waits, and says for what.
 pub(super) async fn lock(
     console: &Console,
     config: &Config,
     wait: bool,
     waits: &Waits,
     mut stop: watch::Receiver<bool>,
-) -> Result<Option<LockedLedger>, Failure> {
+) -> Result<LockedLedger, Failure> {
+    const LEDGER: &str = "the ledger";
+    const OTHER_RUN: &str = "another run, which holds this store";
     let mut waiting = None;
     let mut tries = Tries::new(WaitReason::Ledger, config.source.give_up_after);
     loop {
         let opened = tokio::select! {
             opened = wiring::ledger(&config.ledger, &config.store.name, config.push.give_up_after) => opened,
-            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
+            Ok(_) = stop.wait_for(|stop| *stop) => {
+                return Err(stopped_before(if waiting.is_some() { OTHER_RUN } else { LEDGER }));
+            }
         };
         match opened {
-            Ok(ledger) => return Ok(Some(ledger)),
+            Ok(ledger) => return Ok(ledger),
             Err(LedgerError::Locked { holder }) if wait => {
                 if waiting.is_none() {
                     console.note(&format!("waiting for {holder}, which holds this store"));
@@ -81,7 +90,7 @@ pub(super) async fn lock(
             Err(error) if error.may_pass() => {
                 let again = tokio::select! {
                     again = tries.wait(&error, waits) => again,
-                    Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
+                    Ok(_) = stop.wait_for(|stop| *stop) => return Err(stopped_before(LEDGER)),
                 };
                 if again {
                     continue;
@@ -92,7 +101,7 @@ pub(super) async fn lock(
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
-            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(None),
+            Ok(_) = stop.wait_for(|stop| *stop) => return Err(stopped_before(OTHER_RUN)),
         }
     }
 }

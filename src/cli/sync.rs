@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::engine::{self, EngineError, Options, Ports, Progress, Report};
 use crate::ledger::audit::RunList;
 use crate::notify::Subject;
-use crate::record::{KeyScope, RunKind, RunStatus, Trigger};
+use crate::record::{KeyScope, RunKind, Trigger};
 use crate::traces::{TracedRun, Traces};
 use crate::waits::Waits;
 
@@ -92,12 +92,7 @@ pub(super) async fn push(
     )?;
     let waits = Waits::default();
     let display = ProgressDisplay::start(console, &waits, &config.ledger);
-    let Some(locked) = lock(console, &config, args.wait, &waits, stop.clone()).await? else {
-        return Err(Failure::ended(
-            RunStatus::Stopped,
-            "stopped while waiting for the store; nothing was sent",
-        ));
-    };
+    let locked = lock(console, &config, args.wait, &waits, stop.clone()).await?;
     let traces = Traces::start();
     let traced = TracedRun { sync: &config.name, kind, trigger: Trigger::Manual, waits: &waits };
     let trace = traces.run(&traced);
