@@ -21,7 +21,7 @@ use attrsync::attention::Timing;
 use attrsync::config::LedgerConfig;
 use attrsync::ledger::audit::AuditLog;
 use attrsync::record::StoreName;
-use attrsync::web::{Access, AuditOpener, SyncInfo, Syncs, Triggered, WebServer, router};
+use attrsync::web::{Access, AuditOpener, SyncInfo, Syncs, Triggered, UnusableFile, WebServer, router};
 use chrono::{TimeDelta, Utc};
 use fill::{Amount, Dialect};
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -34,6 +34,10 @@ struct SimulatedSyncs(Vec<SyncInfo>);
 impl Syncs for SimulatedSyncs {
     fn list(&self) -> Vec<SyncInfo> {
         self.0.clone()
+    }
+
+    fn unusable(&self) -> Vec<UnusableFile> {
+        Vec::new()
     }
 
     fn trigger(&self, _: &str) -> BoxFuture<'_, Option<Triggered>> {

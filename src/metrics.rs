@@ -9,7 +9,7 @@ mod gauges;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus::{Registry, TextEncoder};
@@ -39,6 +39,8 @@ pub struct Metrics {
     counters: Counters,
     /// The newest run of each sync, as far as this process made it.
     runs: Mutex<BTreeMap<String, Run>>,
+    /// The syncs whose configuration cannot be used as it is now.
+    unusable: Mutex<BTreeSet<String>>,
 }
 
 /// A run that is active, or the last one.
@@ -64,7 +66,7 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let counters = Counters::new(&registry);
-        Self { registry, counters, runs: Mutex::default() }
+        Self { registry, counters, runs: Mutex::default(), unusable: Mutex::default() }
     }
 
     /// Shows the counters of a sync, at 0, before its first run: an increase from nothing to 1 is not seen.
@@ -76,6 +78,11 @@ impl Metrics {
     pub fn remove(&self, sync: &str) {
         self.runs().remove(sync);
         self.counters.remove(sync);
+    }
+
+    /// Shows that the configurations of these syncs, and of no others, cannot be used as they are now.
+    pub fn set_unusable(&self, syncs: impl IntoIterator<Item = String>) {
+        *self.unusable.lock().unwrap_or_else(PoisonError::into_inner) = syncs.into_iter().collect();
     }
 
     /// Counts what the next run of a sync waits for, while it waits.
@@ -121,6 +128,9 @@ impl Metrics {
         let gauges = Gauges::new();
         for Observed { sync, standing } in syncs {
             gauges.set(sync, *standing);
+        }
+        for sync in self.unusable.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            gauges.set_unusable(sync);
         }
         for (sync, run) in self.runs().iter_mut() {
             run.count_waits(sync, &self.counters);

@@ -29,4 +29,4 @@ pub use ledgers::AuditOpener;
 pub use router::router;
 pub use server::{ServerError, WebServer};
 pub use site::MetricsText;
-pub use syncs::{LiveRun, SyncInfo, Syncs, Triggered};
+pub use syncs::{LiveRun, SyncInfo, Syncs, Triggered, UnusableFile};

@@ -15,6 +15,11 @@ pub(super) struct ConfigFiles {
 }
 
 impl ConfigFiles {
+    /// Whether they are those of a folder.
+    pub(super) const fn is_folder(&self) -> bool {
+        self.config_dir.is_some()
+    }
+
     /// Returns the files: those of the folder in the order of their names, or those that `--config` names.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod sync_files;
 mod systemd;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,9 +39,10 @@ const EXAMPLES: &str = "\
 The times are those of [schedule] in each configuration. --check reads the
 configurations and nothing else.
 
-SIGHUP reads the configurations again; what a wrong one said before stays in
-force. The first Ctrl-C or SIGTERM stops politely: calls in flight end and are
-recorded. A second one ends the process at once.
+A file of a folder that cannot be used is logged and shown on the status site,
+and the other syncs run. SIGHUP reads the configurations again; what a wrong one
+said before stays in force. The first Ctrl-C or SIGTERM stops politely: calls in
+flight end and are recorded. A second one ends the process at once.
 
 Examples:
   attrsync serve                               the sync of sync.toml, on time
@@ -48,8 +50,8 @@ Examples:
   attrsync serve --check                       the next times of sync.toml
 
 Exit codes: 0 stopped politely, or all configurations can be used (--check),
-1 failed, 64 a configuration cannot be used, or two are for one store or have
-one name.";
+1 failed, 64 a configuration cannot be used (of a folder: none can), or two are
+for one store or have one name.";
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -78,21 +80,35 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
         let SyncFiles { syncs, .. } = SyncFiles::read(&args.files.paths(context)?);
         return health::run(serve_config(args, &syncs)?.address).await;
     }
-    let syncs = read(context, args)?;
-    let config = serve_config(args, &syncs)?;
-    serve(context, args, syncs, &config).await
+    let files = read(context, args)?;
+    let config = serve_config(args, &files.syncs)?;
+    serve(context, args, files, &config).await
 }
 
-/// Reads all configurations. Nothing starts if one of them cannot be used.
-fn read(context: &Context, args: &Args) -> Result<Vec<SyncFile>, Failure> {
-    let SyncFiles { syncs, problems } = SyncFiles::read(&args.files.paths(context)?);
-    if !problems.is_empty() {
+/// Reads all configurations. Of a folder, those that cannot be used are logged, and the others start. Nothing starts if
+/// none can be used, or if one that was named cannot.
+fn read(context: &Context, args: &Args) -> Result<SyncFiles, Failure> {
+    let files = read_files(args, &args.files.paths(context)?);
+    let problems = files.problems();
+    if !problems.is_empty() && (files.syncs.is_empty() || !args.files.is_folder()) {
         return Err(Failure::usage(problems.join("\n")));
     }
-    for sync in &syncs {
-        wiring::require_encryption(&sync.config, args.transport)?;
+    for problem in problems {
+        tracing::error!("a configuration is not used, and its sync does not run: {}", in_one_line(problem));
     }
-    Ok(syncs)
+    Ok(files)
+}
+
+/// Reads files, and refuses those whose connections would have to be encrypted.
+fn read_files(args: &Args, paths: &[PathBuf]) -> SyncFiles {
+    let mut files = SyncFiles::read(paths);
+    files.retain(|sync| {
+        wiring::require_encryption(&sync.config, args.transport).map_err(|failure| match &failure.hint {
+            Some(hint) => format!("{}; {hint}", failure.whole()),
+            None => failure.whole(),
+        })
+    });
+    files
 }
 
 /// Returns where to listen, and how many syncs may run at once.
@@ -109,7 +125,7 @@ fn serve_config(args: &Args, syncs: &[SyncFile]) -> Result<ServeConfig, Failure>
 async fn serve(
     context: &Context,
     args: &Args,
-    syncs: Vec<SyncFile>,
+    files: SyncFiles,
     config: &ServeConfig,
 ) -> Result<Exit, Failure> {
     let stopping = signals::polite_stop_without_hangup(
@@ -126,7 +142,7 @@ async fn serve(
     })?;
     let traces = Arc::new(Traces::start());
     let mut process = Process::new(config.max_concurrent_runs, board, metrics, traces, events);
-    process.configure(syncs);
+    process.configure(files);
     let mut systemd = Systemd::new();
     systemd.ready();
     let count = process.syncs().len();
@@ -165,28 +181,34 @@ fn reload(context: &Context, args: &Args, process: &mut Process) {
             );
         }
     };
-    let SyncFiles { mut syncs, problems } = SyncFiles::read(&paths);
-    syncs.retain(|sync| match wiring::require_encryption(&sync.config, args.transport) {
-        Ok(()) => true,
-        Err(failure) => {
-            tracing::error!("{}: {}", sync.path.display(), failure.whole());
-            false
-        }
-    });
-    for problem in &problems {
-        let problem = problem.replace('\n', ";");
-        tracing::error!("a configuration is not used; what it said before stays in force: {problem}");
-    }
+    let mut files = read_files(args, &paths);
     let kept = process.syncs().values().filter(|old| {
-        paths.contains(&old.path) && !syncs.iter().any(|new| new.path == old.path || new.conflicts_with(old))
+        paths.contains(&old.path)
+            && !files.syncs.iter().any(|new| new.path == old.path || new.conflicts_with(old))
     });
     let kept: Vec<SyncFile> = kept.map(|old| SyncFile::clone(old)).collect();
-    syncs.extend(kept);
-    match problems.len() {
-        0 => tracing::info!(syncs = syncs.len(), "reloaded"),
+    for old in &kept {
+        files.keep_in_force(old);
+    }
+    for file in &files.unusable {
+        let meanwhile =
+            if file.stays_in_force { "what it said before stays in force" } else { "its sync does not run" };
+        tracing::error!("a configuration is not used, and {meanwhile}: {}", in_one_line(&file.problem));
+    }
+    files.syncs.extend(kept);
+    match files.unusable.len() {
+        0 => tracing::info!(syncs = files.syncs.len(), "reloaded"),
         count => {
-            tracing::warn!(syncs = syncs.len(), "reloaded, but for {count} configurations with problems")
+            tracing::warn!(
+                syncs = files.syncs.len(),
+                "reloaded, but for {count} configurations with problems"
+            );
         }
     }
-    process.configure(syncs);
+    process.configure(files);
+}
+
+/// A problem of several lines, for the log.
+fn in_one_line(problem: &str) -> String {
+    problem.replace('\n', ";")
 }

@@ -48,6 +48,11 @@ pub(super) const BUILD: Described =
     gauge("attrsync_build_info", &["version"], "1, with the version of attrsync");
 pub(super) const READABLE: Described =
     gauge("attrsync_ledger_readable", &["sync"], "1 if the ledger can be read, else 0");
+pub(super) const USABLE: Described = gauge(
+    "attrsync_config_usable",
+    &["sync"],
+    "1 if the configuration file can be used as it is now, else 0",
+);
 pub(super) const ACTIVE: Described =
     gauge("attrsync_run_active", &["sync"], "1 while a sync is going on, else 0");
 pub(super) const LAST_STATUS: Described =
@@ -85,7 +90,7 @@ pub(super) const ATTENTION: Described = gauge(
 );
 
 /// All metrics, in the order of the documents.
-pub const DESCRIBED: [Described; 17] = [
+pub const DESCRIBED: [Described; 18] = [
     ATTENTION,
     LAST_SUCCESS,
     NEXT,
@@ -96,6 +101,7 @@ pub const DESCRIBED: [Described; 17] = [
     ACTIVE,
     ROWS,
     READABLE,
+    USABLE,
     RUNS,
     CHANGES,
     REQUESTS,

@@ -6,7 +6,7 @@ use prometheus::{GaugeVec, Opts, Registry};
 
 use super::described::{
     ACTIVE, ATTENTION, BUILD, Described, LAST_DURATION, LAST_START, LAST_STATUS, LAST_SUCCESS, NEXT, QUOTA,
-    READABLE, ROWS, UNCONFIRMED,
+    READABLE, ROWS, UNCONFIRMED, USABLE,
 };
 use crate::attention::{Attention, PastRun, Standing};
 
@@ -23,6 +23,7 @@ pub(super) struct Gauges {
     active: GaugeVec,
     rows: GaugeVec,
     readable: GaugeVec,
+    usable: GaugeVec,
     quota: GaugeVec,
 }
 
@@ -49,6 +50,7 @@ impl Gauges {
             active: gauge(ACTIVE),
             rows: gauge(ROWS),
             readable: gauge(READABLE),
+            usable: gauge(USABLE),
             quota: gauge(QUOTA),
             registry,
         }
@@ -57,6 +59,7 @@ impl Gauges {
     /// Sets the gauges of a sync.
     pub(super) fn set(&self, sync: &str, standing: Option<&Standing>) {
         self.readable.with_label_values(&[sync]).set(truth(standing.is_some()));
+        self.usable.with_label_values(&[sync]).set(1.0);
         let Some(standing) = standing else { return };
         for kind in Attention::KINDS {
             let count = standing.needs.iter().find(|need| need.kind() == kind).map_or(0, Attention::count);
@@ -82,6 +85,11 @@ impl Gauges {
                 gauge.with_label_values(&[sync]).set(value);
             }
         }
+    }
+
+    /// Sets that the configuration of a sync cannot be used.
+    pub(super) fn set_unusable(&self, sync: &str) {
+        self.usable.with_label_values(&[sync]).set(0.0);
     }
 
     /// Sets what the store's rate quota allows now.

@@ -116,6 +116,19 @@ async fn what_happens_in_a_run_is_counted() {
     assert!(!metrics.render(&[]).contains("main"));
 }
 
+#[test]
+fn a_configuration_that_cannot_be_used_is_shown_with_or_without_its_sync() {
+    let metrics = Metrics::new();
+    let standing = standing();
+    let observed = ["main", "eu"].map(|sync| Observed { sync, standing: Some(&standing) });
+    metrics.set_unusable(["eu".to_owned(), "broken".to_owned()]);
+    let shown = parse(&metrics.render(&observed));
+    let usable = |sync: &str| shown.get(&format!("attrsync_config_usable{{sync=\"{sync}\"}}")).copied();
+    assert_eq!([usable("main"), usable("eu"), usable("broken")], [Some(1.0), Some(0.0), Some(0.0)]);
+    metrics.set_unusable([]);
+    assert!(!metrics.render(&observed).contains("broken"));
+}
+
 /// A store with a value for every gauge.
 fn standing() -> Standing {
     let run = PastRun {

@@ -12,8 +12,24 @@ pub trait Syncs: Send + Sync {
     /// All syncs, in the order of their names.
     fn list(&self) -> Vec<SyncInfo>;
 
+    /// The files that cannot be used as they are now.
+    fn unusable(&self) -> Vec<UnusableFile>;
+
     /// Triggers a run of a sync, and waits until its id is known; `None` if there is no such sync.
     fn trigger(&self, name: &str) -> BoxFuture<'_, Option<Triggered>>;
+}
+
+/// A configuration file that cannot be used as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableFile {
+    /// The name of its sync.
+    pub name: String,
+    /// The file.
+    pub file: String,
+    /// Why, for a person. Several lines.
+    pub problem: String,
+    /// Whether what it said before stays in force. Otherwise its sync does not run.
+    pub stays_in_force: bool,
 }
 
 /// A sync, as the scheduler knows it.

@@ -12,10 +12,14 @@ use crate::engine::Progress;
 use crate::push::Notice;
 use crate::record::{Claimed, Counts};
 use crate::waits::Waits;
+use crate::web::UnusableFile;
 
 /// The state of all syncs.
 #[derive(Debug, Default)]
-pub(super) struct Board(Mutex<BTreeMap<String, Line>>);
+pub(super) struct Board {
+    lines: Mutex<BTreeMap<String, Line>>,
+    unusable: Mutex<Vec<UnusableFile>>,
+}
 
 /// One sync.
 #[derive(Debug, Default)]
@@ -66,6 +70,16 @@ impl Board {
         }
     }
 
+    /// Takes the files that cannot be used now.
+    pub(super) fn set_unusable(&self, files: Vec<UnusableFile>) {
+        *self.unusable.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    /// Returns the files that cannot be used now.
+    pub(super) fn unusable(&self) -> Vec<UnusableFile> {
+        self.unusable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Notes what happens in a run.
     pub(super) fn progress(&self, name: &str, waits: &Waits, progress: &Progress) {
         self.with(name, |line| match progress {
@@ -107,6 +121,6 @@ impl Board {
     }
 
     fn lines(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

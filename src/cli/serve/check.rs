@@ -14,9 +14,11 @@ use crate::clock::{Clock as _, SystemClock};
 /// # Errors
 /// What is wrong with the other configurations.
 pub(super) fn run(console: &Console, paths: &[PathBuf]) -> Result<Exit, Failure> {
-    let SyncFiles { syncs, problems } = SyncFiles::read(paths);
+    let files = SyncFiles::read(paths);
     let now = SystemClock.now();
-    let texts: Vec<String> = syncs.iter().map(|sync| schedule::text(&sync.config, &sync.path, now)).collect();
+    let texts: Vec<String> =
+        files.syncs.iter().map(|sync| schedule::text(&sync.config, &sync.path, now)).collect();
     console.out(&texts.join("\n"))?;
+    let problems = files.problems();
     if problems.is_empty() { Ok(Exit::Done) } else { Err(Failure::usage(problems.join("\n"))) }
 }

@@ -11,7 +11,7 @@ use super::board::Board;
 use super::listen::{self, Listening};
 use super::look::look;
 use super::start::{Observers, start};
-use super::sync_files::SyncFile;
+use super::sync_files::{SyncFile, SyncFiles};
 use crate::cli::notifying;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -76,7 +76,10 @@ impl Process {
     }
 
     /// Takes other syncs. A run that goes on keeps its configuration.
-    pub(super) fn configure(&mut self, syncs: Vec<SyncFile>) {
+    pub(super) fn configure(&mut self, files: SyncFiles) {
+        let SyncFiles { syncs, unusable } = files;
+        self.metrics.set_unusable(unusable.iter().map(|file| file.name.clone()));
+        self.board.set_unusable(unusable);
         self.listening.clear();
         let syncs = syncs.into_iter().map(|sync| (sync.config.name.clone(), Arc::new(sync)));
         let before = std::mem::replace(&mut self.syncs, syncs.collect());

@@ -19,7 +19,9 @@ use crate::ledger::audit::AuditLog;
 use crate::metrics::{Metrics, Observed};
 use crate::record::{Notified, Trigger};
 use crate::scheduler::{Event, Wish};
-use crate::web::{self, Access, AuditOpener, LiveRun, MetricsText, SyncInfo, Syncs, Triggered, WebServer};
+use crate::web::{
+    self, Access, AuditOpener, LiveRun, MetricsText, SyncInfo, Syncs, Triggered, UnusableFile, WebServer,
+};
 
 /// How long a trigger waits for its run to be opened.
 const OPENED_WITHIN: Duration = Duration::from_secs(10);
@@ -53,6 +55,10 @@ struct Served {
 impl Syncs for Served {
     fn list(&self) -> Vec<SyncInfo> {
         self.board.map(info)
+    }
+
+    fn unusable(&self) -> Vec<UnusableFile> {
+        self.board.unusable()
     }
 
     fn trigger(&self, name: &str) -> BoxFuture<'_, Option<Triggered>> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ServeConfig};
+use crate::web::UnusableFile;
 
 /// A sync with its configuration.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ impl SyncFile {
 pub(super) struct SyncFiles {
     /// Those that can be used, in the order of their files.
     pub(super) syncs: Vec<SyncFile>,
-    /// Why the others cannot be used, with their files.
-    pub(super) problems: Vec<String>,
+    /// Those that cannot be used.
+    pub(super) unusable: Vec<UnusableFile>,
 }
 
 impl SyncFiles {
@@ -37,7 +38,7 @@ impl SyncFiles {
         for path in paths {
             match Config::load(path) {
                 Ok(config) => files.add(SyncFile { path: path.clone(), config }),
-                Err(errors) => files.problems.push(errors.to_string()),
+                Err(errors) => files.refuse(path, errors.to_string()),
             }
         }
         files
@@ -83,9 +84,42 @@ impl SyncFiles {
             }
         });
         match found {
-            Some(problem) => self.problems.push(problem),
+            Some(problem) => self.refuse(&sync.path, problem),
             None => self.syncs.push(sync),
         }
+    }
+
+    /// Takes the syncs that `allowed` allows. The files of the others cannot be used.
+    pub(super) fn retain<E: ToString>(&mut self, allowed: impl Fn(&SyncFile) -> Result<(), E>) {
+        for sync in std::mem::take(&mut self.syncs) {
+            match allowed(&sync) {
+                Ok(()) => self.syncs.push(sync),
+                Err(problem) => {
+                    let problem = format!("{}: {}", sync.path.display(), problem.to_string());
+                    self.refuse(&sync.path, problem);
+                }
+            }
+        }
+    }
+
+    /// Why files cannot be used, with the files.
+    pub(super) fn problems(&self) -> Vec<&str> {
+        self.unusable.iter().map(|file| file.problem.as_str()).collect()
+    }
+
+    /// Notes that what a file said before stays in force.
+    pub(super) fn keep_in_force(&mut self, old: &SyncFile) {
+        let path = old.path.display().to_string();
+        for file in self.unusable.iter_mut().filter(|file| file.file == path) {
+            (file.name, file.stays_in_force) = (old.config.name.clone(), true);
+        }
+    }
+
+    /// A file that cannot be read has no name, so its sync is called as the file.
+    fn refuse(&mut self, path: &Path, problem: String) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let file = path.display().to_string();
+        self.unusable.push(UnusableFile { name, file, problem, stays_in_force: false });
     }
 }
 
@@ -122,7 +156,10 @@ mod tests {
         ]);
         let names: Vec<&str> = files.syncs.iter().map(|sync| sync.config.name.as_str()).collect();
         assert_eq!(names, ["a", "f"]);
-        let [store, name, own] = files.problems.as_slice() else { panic!("{:?}", files.problems) };
+        let problems = files.problems();
+        let [store, name, own] = problems.as_slice() else { panic!("{problems:?}") };
+        let unusable: Vec<&str> = files.unusable.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(unusable, ["b", "c", "d"]);
         assert!(
             store.contains("b.toml cannot be used") && store.contains("its store one at https"),
             "{store}"

@@ -7,7 +7,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::audit::AuditLog;
 use crate::one_line::one_line;
 use crate::web::format::{Level, labelled, segment, with_commands, words};
-use crate::web::syncs::SyncInfo;
+use crate::web::syncs::{SyncInfo, UnusableFile};
 
 /// The worst of what a sync needs a person for.
 pub(super) fn level(sync: &SyncInfo, standing: &Result<Standing, String>) -> Level {
@@ -64,6 +64,26 @@ pub(super) fn list(sync: &SyncInfo, standing: &Result<Standing, String>, message
                             (words(message))
                         }
                         span.to-do { (with_commands(&need.what_to_do())) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A file that cannot be used, with what to do.
+pub(super) fn unusable(file: &UnusableFile) -> Markup {
+    html! {
+        section.needing {
+            h2 { (file.name) }
+            ul class="needs bad" {
+                li {
+                    strong { "The configuration " (one_line(&file.file)) " cannot be used." }
+                    " " @if file.stays_in_force { "What it said before stays in force." } @else { "Its sync does not run." }
+                    @for line in file.problem.lines() { p { (with_commands(&one_line(line.trim()))) } }
+                    span.to-do {
+                        "Correct the file; " code { "attrsync serve --check" } " says whether it can be used. Then let the process \
+                         read it again: send it a SIGHUP, or restart it."
                     }
                 }
             }

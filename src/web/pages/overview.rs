@@ -17,7 +17,7 @@ use crate::web::layout::{Page, page};
 use crate::web::ledgers::reason;
 use crate::web::site::Site;
 use crate::web::sparkline::DAYS;
-use crate::web::syncs::SyncInfo;
+use crate::web::syncs::{SyncInfo, UnusableFile};
 
 /// The page. Its status says whether every ledger could be read.
 pub(crate) async fn show(State(site): State<Arc<Site>>) -> Response {
@@ -32,7 +32,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Response {
     let status = if is_readable { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let refresh = Some(if is_live { 3 } else { 15 });
     let frame = Page { title: "Syncs", refresh, signed_in: site.access.has_token(), ..Page::default() };
-    (status, page(&frame, &content(&rows, now))).into_response()
+    (status, page(&frame, &content(&rows, &site.syncs.unusable(), now))).into_response()
 }
 
 async fn read(site: &Site, sync: SyncInfo, now: DateTime<Utc>) -> SyncLine {
@@ -68,12 +68,13 @@ fn is_active(row: &SyncLine) -> bool {
     row.sync.running.is_some() || in_ledger.is_some_and(|run| run.is_active())
 }
 
-fn content(rows: &[SyncLine], now: DateTime<Utc>) -> Markup {
+fn content(rows: &[SyncLine], unusable: &[UnusableFile], now: DateTime<Utc>) -> Markup {
     let needing: Vec<&SyncLine> =
         rows.iter().filter(|row| needs::level(&row.sync, &row.standing) != Level::Good).collect();
     html! {
         h1.hidden { "Syncs" }
-        (verdict(rows, &needing))
+        (verdict(rows, &needing, unusable.len()))
+        @for file in unusable { (needs::unusable(file)) }
         @for row in &needing {
             section.needing {
                 h2 { a href={ "/syncs/" (segment(&row.sync.name)) } { (row.sync.name) } }
@@ -97,7 +98,7 @@ fn content(rows: &[SyncLine], now: DateTime<Utc>) -> Markup {
 }
 
 /// The one sentence to read at night.
-fn verdict(rows: &[SyncLine], needing: &[&SyncLine]) -> Markup {
+fn verdict(rows: &[SyncLine], needing: &[&SyncLine], unusable: usize) -> Markup {
     let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
     let worst = needing.iter().map(|row| needs::level(&row.sync, &row.standing)).max();
     let (level, text) = match (rows.len(), needing.len(), worst) {
@@ -108,6 +109,14 @@ fn verdict(rows: &[SyncLine], needing: &[&SyncLine]) -> Markup {
         (all, few, level) => {
             let verb = if few == 1 { "needs" } else { "need" };
             (level.unwrap_or(Level::Attention), format!("{few} of {all} syncs {verb} attention"))
+        }
+    };
+    let (level, text) = match unusable {
+        0 => (level, text),
+        files => {
+            let files = counted(i64::try_from(files).unwrap_or(i64::MAX), "configuration");
+            let before = if needing.is_empty() { String::new() } else { format!("{text}, and ") };
+            (Level::Bad, format!("{before}{files} cannot be used"))
         }
     };
     html! { p.verdict { (labelled(level, &text)) } }

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout, reason = "a figure is printed")]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -167,17 +169,48 @@ fn a_reload_takes_new_files_and_keeps_the_old_ones_if_one_is_wrong() {
         format!("{config}{rest}")
     };
     fs::write(&file, config("")).expect("a file");
-    let serve = world.start_heard(&["serve", "--config-dir", "syncs", "--address", ANY_PORT], "stderr");
+    let arguments = ["serve", "--config-dir", "syncs", "--address", ANY_PORT];
+    let broken = world.path().join("syncs/broken.toml");
+    fs::rename(&file, world.path().join("main.toml")).expect("ours");
+    fs::write(&broken, "nonsense = 1").expect("a file");
+    world.run(&arguments).exits(64).tells(&["broken.toml cannot be used"]);
+    fs::rename(world.path().join("main.toml"), &file).expect("ours");
+    world.run(&["serve", "--check", "--config-dir", "syncs"]).exits(64).tells(&["broken.toml"]);
+
+    let serve = world.start_heard(&arguments, "stderr");
     until("it is ready", || world.heard("stderr").contains("ready"));
+    assert!(world.heard("stderr").contains("its sync does not run"), "{}", world.heard("stderr"));
+    let usable = |name: &str, usable: u8| {
+        let line = format!("attrsync_config_usable{{sync=\"{name}\"}} {usable}");
+        site(&world, "/metrics").lines().any(|found| found == line)
+    };
+    assert!(usable("main", 1) && usable("broken", 0), "{}", site(&world, "/metrics"));
+    let overview = site(&world, "/");
+    assert!(overview.contains("broken.toml") && overview.contains("1 configuration cannot be used"));
+    fs::remove_file(&broken).expect("ours");
     fs::write(&file, config("[schedule]\nevry = \"1s\"\n")).expect("a file");
     serve.signal("HUP");
     until("the file is refused", || world.heard("stderr").contains("schedule.evry"));
-    assert!(world.heard("stderr").contains("stays in force"));
+    until("it is shown", || usable("main", 0) && !site(&world, "/metrics").contains("broken"));
+    let overview = site(&world, "/");
+    assert!(overview.contains("schedule.evry") && overview.contains("stays in force"), "{overview}");
     fs::write(&file, config("[schedule]\nevery = \"1s\"\n")).expect("a file");
     serve.signal("HUP");
     until("the sync runs", || world.values().len() == 10);
+    until("the correction is shown", || usable("main", 1));
     serve.signal("TERM");
     serve.end().exits(0);
+}
+
+/// Reads a page of the process whose stderr is in the file of this name.
+fn site(world: &World, path: &str) -> String {
+    let heard = world.heard("stderr");
+    let address = heard.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("it reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("it responds");
+    response
 }
 
 #[test]

@@ -9,7 +9,9 @@ use attrsync::ledger::audit::AuditLog;
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::record::{Counts, InvalidRow, Key, KnownAttribute, RequestOutcome, RunStatus, Verdict};
-use attrsync::web::{Access, AuditOpener, LiveRun, SyncInfo, Syncs, Triggered, WebServer, router};
+use attrsync::web::{
+    Access, AuditOpener, LiveRun, SyncInfo, Syncs, Triggered, UnusableFile, WebServer, router,
+};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tempfile::TempDir;
 
@@ -34,6 +36,7 @@ pub(crate) const SYNC_PATH: &str = "/syncs/main%20%26%20co";
 #[derive(Default)]
 pub(crate) struct SimulatedSyncs {
     pub(crate) list: Mutex<Vec<SyncInfo>>,
+    pub(crate) unusable: Mutex<Vec<UnusableFile>>,
     /// The names of the syncs that were triggered.
     pub(crate) triggered: Mutex<Vec<String>>,
 }
@@ -41,6 +44,10 @@ pub(crate) struct SimulatedSyncs {
 impl Syncs for SimulatedSyncs {
     fn list(&self) -> Vec<SyncInfo> {
         self.list.lock().unwrap().clone()
+    }
+
+    fn unusable(&self) -> Vec<UnusableFile> {
+        self.unusable.lock().unwrap().clone()
     }
 
     fn trigger(&self, name: &str) -> BoxFuture<'_, Option<Triggered>> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use attrsync::config::LedgerConfig;
 use attrsync::record::Key;
+use attrsync::web::UnusableFile;
 
 use super::client::{get, send};
 use super::fixture::{Filled, HOSTILE, SYNC, SYNC_PATH, Site, in_address, sync};
@@ -41,6 +42,21 @@ fn has(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word} is not in: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_is_in_the_verdict_with_its_problem() {
+    let filled = Filled::sqlite().await;
+    let site = Site::start(filled.config.clone(), None).await;
+    let words = ["1 configuration cannot be used", "Its sync does not run", "schedule.evry", "SIGHUP"];
+    assert!(!main_text(&site, "/").await.contains(words[0]));
+    site.syncs.unusable.lock().unwrap().push(UnusableFile {
+        name: "eu".to_owned(),
+        file: "/etc/attrsync/eu.toml".to_owned(),
+        problem: "eu.toml cannot be used:\n  schedule.evry: is not a key".to_owned(),
+        stays_in_force: false,
+    });
+    has(&main_text(&site, "/").await, &words);
 }
 
 /// Follows all links from the overview. Everything hostile is shown as text.
