@@ -97,6 +97,14 @@ impl Liveness {
         self.wait(noted(waits, operation, || Box::pin(self.ask()))).await
     }
 
+    /// Opens one more session with the same server.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses the session.
+    pub(crate) async fn another(&self) -> Result<PgConnection, DatabaseError> {
+        reconnect(&self.endpoint).await
+    }
+
     /// Returns the request to cancel what the session does. It must be in a transaction.
     pub(crate) fn cancellation(&self) -> Cancellation {
         Cancellation::new(self.endpoint.clone(), self.identity.clone())

@@ -9,6 +9,7 @@ mod failure;
 mod header;
 mod inspect;
 mod listen;
+mod lock_holder;
 mod names;
 mod part;
 mod read;

@@ -2,10 +2,10 @@
 
 use futures_util::StreamExt as _;
 
-use super::PostgresSource;
 use super::failure::unusable;
 use super::session::Snapshot;
 use super::sql;
+use super::{PostgresSource, lock_holder};
 use crate::one_line::one_line;
 use crate::source::SourceError;
 
@@ -31,7 +31,7 @@ impl PostgresSource {
                 return Ok(lacking);
             }
         }
-        Ok(snapshot.reading.failure(error))
+        Ok(lock_holder::failure(&snapshot.reading, &snapshot.liveness, error).await)
     }
 }
 

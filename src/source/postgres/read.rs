@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use tokio::sync::mpsc;
 
 use super::failure::{RowProblem, row_problem, unreadable, unusable};
+use super::lock_holder;
 use super::names::Unnamed;
 use super::part::{Part, RawKey};
 use super::session::{Snapshot, text};
@@ -116,7 +117,10 @@ impl<'a> Reader<'a> {
         let mut skip = part.skip;
         let Snapshot { connection, liveness, reading } = &mut self.snapshot;
         let copying = liveness.wait(async { Ok::<_, SourceError>(connection.copy_out_raw(&copy).await) });
-        let mut chunks = copying.await?.map_err(|error| reading.failure(error))?;
+        let mut chunks = match copying.await? {
+            Ok(chunks) => chunks,
+            Err(error) => return Err(lock_holder::failure(reading, liveness, error).await),
+        };
         loop {
             // The clock is read only if there is something to wait for.
             let next = match chunks.next().now_or_never() {

@@ -7,9 +7,9 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use tokio::time::timeout;
 
 use super::failure::{Reading, unavailable};
-use super::sql;
 use super::unfinished::OpenReads;
 use super::watched::Watched;
+use super::{lock_holder, sql};
 use crate::database::{self, Address, CONNECT_TIMEOUT, DatabaseError, Liveness, Purpose};
 use crate::source::{Operation, SourceError};
 use crate::waits::Waits;
@@ -42,7 +42,10 @@ impl Snapshot {
 
     /// Runs a query and returns all its rows.
     pub(super) async fn rows(&mut self, query: String) -> Result<Vec<PgRow>, SourceError> {
-        self.try_rows(query).await?.map_err(|error| self.reading.failure(error))
+        match self.try_rows(query).await? {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(lock_holder::failure(&self.reading, &self.liveness, error).await),
+        }
     }
 
     /// Runs a query and returns all its rows, or the server's error. The outer error is that of a dead session.

@@ -3,6 +3,8 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sqlx::PgConnection;
+
 use super::unfinished::{OpenReads, ReadGuard};
 use crate::database::{DatabaseError, Liveness};
 use crate::source::SourceError;
@@ -21,6 +23,14 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(liveness: Liveness, waits: &Waits, reads: &OpenReads) -> Self {
         Self { liveness, waits: waits.clone(), is_busy: AtomicBool::new(false), read: Some(reads.begin()) }
+    }
+
+    /// Opens one more session with the same server.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses the session.
+    pub(super) async fn another(&self) -> Result<PgConnection, DatabaseError> {
+        self.liveness.another().await
     }
 
     /// Waits for an operation of the session as long as the session is alive.

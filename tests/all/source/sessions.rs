@@ -110,6 +110,23 @@ async fn a_table_that_was_replaced_at_the_beginning_is_read_again() {
     }
 }
 
+#[tokio::test]
+async fn promise_12_a_lock_of_another_session_is_named() {
+    let mut shop = Shop::new(&format!("{VALUES} insert into v values (1, 1, 'x')")).await;
+    let source = shop.source(table("v"));
+    shop.run("begin; lock table v in access exclusive mode").await;
+    let holder = shop.count("select pg_backend_pid()::bigint").await;
+    let filter = Filter::default();
+    let read = source.read_within(&filter, &AttributeNames::default(), Duration::from_secs(1)).await;
+    let error = drain(&mut *read.expect("a read")).await.expect_err("the table is locked");
+    let SourceError::Unavailable { hint, .. } = &error else { panic!("it may be read again: {error:?}") };
+    for words in
+        [format!("session {holder} of "), "v locked".to_owned(), format!("pg_terminate_backend({holder})")]
+    {
+        assert!(hint.contains(&words), "{hint}");
+    }
+}
+
 async fn drain(pages: &mut dyn SourcePages) -> Result<(), SourceError> {
     while pages.next().await?.is_some() {}
     Ok(())
