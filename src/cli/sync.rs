@@ -102,8 +102,7 @@ pub(super) async fn push(
     };
     let run = async |ports: Ports<'_>| run(ports, &config, stop).await;
     let pushed = under_lock(console, &config, locked, &waits, &observe, run).await;
-    drop(trace);
-    drop(display);
+    drop((trace, display));
     console.begin("printing the report");
     let shown = match pushed {
         Ok((report, took)) => show(console, &config, args.json, &report, took).await,

@@ -101,8 +101,7 @@ async fn attempt(
         (scheduled, _) => Options { guard, trigger: Trigger::Schedule, scheduled, ..Options::default() },
     };
     let opened = watch::Sender::new(None);
-    let trace =
-        traces.run(&TracedRun { sync: name, kind: RunKind::Sync, trigger: options.trigger, waits: &waits });
+    let trace = traces.run(&TracedRun { sync: name, kind: RunKind::Sync, trigger: options.trigger, waits });
     let progress = |progress: Progress| {
         if let Progress::Opened(run_id) = progress {
             opened.send_replace(Some(run_id));
