@@ -138,6 +138,10 @@ impl Destination for Watched {
         self.client.upsert(items).await
     }
 
+    async fn delete(&self, ids: &[i64]) -> Response {
+        self.client.delete(ids).await
+    }
+
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.client.fetch(keys).await
     }

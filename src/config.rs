@@ -8,6 +8,7 @@ mod file;
 mod guard;
 mod interpolate;
 mod known;
+mod missing;
 mod notify;
 mod problem;
 mod query;
@@ -20,6 +21,7 @@ mod source_columns;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::record::StoreName;
+use crate::record::{OnMissing, StoreName};
 use crate::schedule::Schedule;
 
 pub(crate) use address::{is_loopback, table_parts};
@@ -88,6 +90,8 @@ pub struct Config {
     pub push: PushConfig,
     /// How much a run may change.
     pub guard: GuardConfig,
+    /// What happens to values whose row has left the source.
+    pub missing: MissingConfig,
     /// Who is told of a change of state.
     pub notify: NotifyConfig,
     /// How `serve` is reached; or the variable of the environment that it needs and that is not set.
@@ -245,6 +249,15 @@ impl Default for PushConfig {
             max_duration: None,
         }
     }
+}
+
+/// `[missing]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MissingConfig {
+    /// What happens to values whose row has left the source, or became NULL.
+    pub action: OnMissing,
+    /// The same for single attributes, by id or name.
+    pub attributes: BTreeMap<String, OnMissing>,
 }
 
 /// `[serve]`

@@ -188,6 +188,10 @@ pub trait Destination: Send + Sync {
     /// The response may have its echoes in any order, with keys missing, altered or repeated.
     async fn upsert(&self, items: &[Item<'_>]) -> Response;
 
+    /// Deletes the values with these ids in one request. `ids` is not empty and has each id once. An id that the store
+    /// does not have is no error. A success proves nothing: only a read shows that a value is not there.
+    async fn delete(&self, ids: &[i64]) -> Response;
+
     /// Reads the store's values of these keys, all pages. A key without a value is left out; a key may be there more
     /// than once.
     ///

@@ -34,6 +34,7 @@ pub use self::applied::Applied;
 pub use self::apply::apply;
 pub use self::due::{Found, due};
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};
+pub use self::inputs::missing_policy;
 pub use self::ports::{EngineError, Options, PlanOutput, Ports, Progress};
 pub use self::save::{Saved, save};
 pub use self::survey::{Surroundings, Survey, survey};

@@ -29,6 +29,9 @@ pub const NAMES: &[&str] = &[
     "before-request",
     // The response was read, and its outcome was not recorded.
     "response-read",
+    "before-delete",
+    // The response to a delete was read, and no read has proved it.
+    "delete-read",
     "outcome-not-committed",
     "outcome-committed",
     // Everything was sent, and the run was not closed.

@@ -15,6 +15,7 @@ mod canary_check;
 mod commit;
 mod conclusion;
 mod deleted;
+mod deletes;
 mod end;
 mod event;
 mod existence;
@@ -29,7 +30,7 @@ mod wait;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use self::batch::{Batch, Intent, ReadBack, Recording};
+use self::batch::{Batch, Finding, Intent, ReadBack, Recording};
 use self::canary::Canary;
 use self::deleted::Deleted;
 pub use self::deleted::Subject;
@@ -38,10 +39,12 @@ pub use self::event::{Action, EndedRequest, Event, Notice, Now, Wait};
 pub use self::extra::ExtraRequests;
 use self::pace::Pace;
 use self::plan_queue::PlanQueue;
-use self::sizes::Sizes;
+use self::sizes::Sizing;
 use crate::config::PushConfig;
 use crate::plan::batch::Limit;
-use crate::record::{Counts, Key, PlanParts, PlannedChange, RequestSizes, RunStatus, WaitReason};
+use crate::record::{
+    Counts, Key, PlanParts, PlannedChange, RequestMethod, RequestSizes, RunStatus, WaitReason,
+};
 use crate::retry::CircuitBreaker;
 
 /// How many batches may wait to be sent again before no new one is chosen.
@@ -77,7 +80,6 @@ pub struct Start {
 pub struct Push {
     config: PushConfig,
     counts: Counts,
-    limit: Limit,
     deadline: Option<Duration>,
     plan: PlanQueue,
     canary: Canary,
@@ -91,6 +93,12 @@ pub struct Push {
     reading_back: Vec<ReadBack>,
     /// Commits under way, each with its token and the keys that stay unconfirmed until it is done.
     uncommitted: Vec<(u64, Vec<Key>)>,
+    /// Deletes whose ids are being read from the store.
+    finding: Vec<Finding>,
+    /// Deletes that were rejected because the store holds a value of others.
+    not_ours: i64,
+    /// How the run ends if the ids of some deletes could not be read.
+    unread: Option<End>,
     /// Batches that something before the store refused. It is being checked whether reads succeed.
     filtered: Vec<(Batch, u16)>,
     pace: Pace,
@@ -98,7 +106,9 @@ pub struct Push {
     deleted: Deleted,
     /// Requests accepted so far.
     accepted: u64,
-    sizes: Sizes,
+    /// The sizes of requests that write values, and of those that delete them.
+    upserts: Sizing,
+    deletes: Sizing,
     /// How many intents in a row the ledger took too long to commit, and when the first of them was.
     slow_commits: (u32, Duration),
     failed_in_a_row: usize,
@@ -123,7 +133,6 @@ impl Push {
         Self {
             config,
             counts,
-            limit,
             deadline,
             plan: PlanQueue::new(parts),
             canary: Canary::new(canary),
@@ -134,12 +143,16 @@ impl Push {
             in_flight: Vec::new(),
             reading_back: Vec::new(),
             uncommitted: Vec::new(),
+            finding: Vec::new(),
+            not_ours: 0,
+            unread: None,
             filtered: Vec::new(),
             pace,
             breaker,
             deleted: Deleted::default(),
             accepted: 0,
-            sizes: Sizes::new(sizes),
+            upserts: Sizing::new(limit, sizes),
+            deletes: Sizing::new(limit.of_deletes(), RequestSizes::default()),
             slow_commits: (0, Duration::ZERO),
             failed_in_a_row: 0,
             extra: ExtraRequests::default(),
@@ -166,6 +179,7 @@ impl Push {
                 self.response_read(request_id, &response, took, now, actions);
             }
             Event::IntentExpired { request_id } => self.intent_expired(request_id, now, actions),
+            Event::IdsFound { token, rows } => self.ids_found(token, rows, now, actions),
             Event::ReadBack { request_id, values } => self.read_back(request_id, values, now, actions),
             Event::Recorded { token, counts } => {
                 self.uncommitted.retain(|(committing, _)| *committing != token);
@@ -261,7 +275,9 @@ impl Push {
 
     /// Why the run has to stop by itself, and what to do about it.
     fn tripped(&self, now: Now) -> Option<(String, &'static str)> {
-        let by_failures = self.breaker.tripped(&self.counts);
+        // That the store holds a value of others is no refusal.
+        let rejected = self.counts.rejected - self.not_ours;
+        let by_failures = self.breaker.tripped(&Counts { rejected, ..self.counts });
         by_failures.or_else(|| self.tripped_by_size()).or_else(|| self.tripped_by_wait(now))
     }
 
@@ -277,9 +293,17 @@ impl Push {
                 continue;
             }
             let changes = intent.batch.changes.iter().map(|planned| &planned.change);
-            let items = changes.map(|c| (c.key, c.value.clone().unwrap_or_default())).collect();
             let Intent { request_id, recorded_at, .. } = intent;
-            actions.push(Action::Send { request_id, items, recorded_at });
+            actions.push(match intent.batch.method() {
+                RequestMethod::Put => {
+                    let items = changes.map(|c| (c.key, c.value.clone().unwrap_or_default())).collect();
+                    Action::Send { request_id, items, recorded_at }
+                }
+                RequestMethod::Delete => {
+                    let ids = changes.filter_map(|change| change.value_id).collect();
+                    Action::Delete { request_id, ids, recorded_at }
+                }
+            });
             self.in_flight.push(intent);
         }
     }
@@ -292,9 +316,10 @@ impl Push {
         if !room || self.end.is_some() || is_checking || self.pace.is_paused(now) {
             return;
         }
-        while self.chosen.is_none() {
+        while self.chosen.is_none() && self.finding.len() < self.config.workers {
             let Some(batch) = self.next_batch(now) else { return };
-            self.chosen = self.without_deleted(batch, now, actions);
+            let batch = self.without_deleted(batch, now, actions);
+            self.chosen = batch.and_then(|batch| self.with_ids(batch, actions));
             if self.chosen.is_some() {
                 actions.push(Action::AcquirePermit);
             }
@@ -314,7 +339,10 @@ impl Push {
             return None;
         }
         while self.waiting.len() < WAITING_MAX {
-            let changes = self.plan.next(self.canary.limit(self.limit, self.plan.next_customer())?)?;
+            let next = self.plan.next_customer();
+            let upserts = self.canary.limit(self.upserts.limit, next)?;
+            let deletes = self.canary.limit(self.deletes.limit, next)?;
+            let changes = self.plan.next(upserts, deletes)?;
             self.canary.taken(&changes);
             let mut batch = Batch::new(changes, self.config.max_attempts);
             let Some(wait) = batch.in_doubt_wait(now) else { return Some(batch) };
@@ -329,6 +357,7 @@ impl Push {
         self.recording.is_empty()
             && self.ahead.is_empty()
             && self.in_flight.is_empty()
+            && self.finding.is_empty()
             && self.reading_back.is_empty()
             && self.uncommitted.is_empty()
             && self.filtered.is_empty()

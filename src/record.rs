@@ -36,7 +36,7 @@ pub use plan_of_run::{PLAN_VALID_FOR, PlanOfRun, SavedChange};
 pub use plan_part::{PlanPart, PlanParts};
 pub use request::{NewRequest, RecordedIntent, RequestEnd, RequestMethod, RequestOutcome};
 pub use request_size::{DatedSize, RequestSizes};
-pub use run::{Counts, INVALID_ROWS_KEPT, InvalidRow, RunKind, RunStatus, Trigger};
+pub use run::{Counts, INVALID_ROWS_KEPT, InvalidRow, OnMissing, RunKind, RunStatus, Trigger};
 pub use scheduled::{Claimed, FINISHED_TIMES_MAX, MissedTimes, ScheduledRun};
 pub use store_name::StoreName;
 pub use wait::{WaitReason, WaitTotal};

@@ -1,9 +1,10 @@
 //! What a response means, and what to do next. Pure: no I/O, no clock.
 //!
 //! [`meaning`] is the one table from responses to their meanings. [`echo`] compares what the store shows with what was
-//! sent. [`words`] removes the positions of items from the store's words. [`bisection`] finds the bad values of a
+//! sent, and [`absence`] with what was deleted. [`words`] removes the positions of items from the store's words. [`bisection`] finds the bad values of a
 //! refused batch. [`CircuitBreaker`] says when to stop.
 
+pub mod absence;
 pub mod bisection;
 mod circuit_breaker;
 pub mod echo;
@@ -85,7 +86,7 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
         (200..=299, Body::Echoes(echoes)) => Meaning::Accepted(echoes),
         (200..=299, Body::Partial { echoes, errors, .. }) => Meaning::Partial { echoes, errors },
         (200..=299, _) => Meaning::Unreadable,
-        (413, body) => Meaning::TooLarge { by_the_store: matches!(body, Body::Problem { .. }) },
+        (413 | 414, body) => Meaning::TooLarge { by_the_store: matches!(body, Body::Problem { .. }) },
         (400 | 422, Body::Problem { title, errors }) if is_about_size(title, errors) => {
             Meaning::TooLarge { by_the_store: true }
         }
@@ -98,6 +99,17 @@ pub fn meaning(response: &Response, items: usize) -> Meaning<'_> {
         (status @ (300..=399 | 401 | 403..=405 | 415 | 501 | 505 | 507), _) => Meaning::Fatal(advice(status)),
         (status @ 400..=499, Body::Problem { .. }) => Meaning::Fatal(advice(status)),
         _ => Meaning::InDoubt,
+    }
+}
+
+/// Returns what the response to a delete of `items` values means. A success needs no body, because a read has to prove it.
+#[must_use]
+pub fn meaning_of_delete(response: &Response, items: usize) -> Meaning<'_> {
+    let Response::Received(received) = response else { return meaning(response, items) };
+    match (meaning(response, items), &received.body) {
+        (Meaning::Unreadable, Body::Unreadable(text)) if text.trim().is_empty() => Meaning::Accepted(&[]),
+        (Meaning::Accepted(_) | Meaning::Partial { .. }, _) => Meaning::Accepted(&[]),
+        (meaning, _) => meaning,
     }
 }
 

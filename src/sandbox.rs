@@ -34,6 +34,7 @@ mod clock;
 mod model;
 mod contents;
 mod upsert;
+mod delete;
 mod listing;
 mod fault_effects;
 pub(crate) mod exchange;

@@ -42,7 +42,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let run = async |ports: Ports<'_>, config: &Config, stop| {
-        let options = Options { guard: config.guard.clone(), ..Options::default() };
+        let (guard, missing) = (config.guard.clone(), config.missing.clone());
+        let options = Options { guard, missing, ..Options::default() };
         engine::apply(ports, &config.push, &options, args.run, args.skip_conflicts, stop).await
     };
     push(context, RunKind::Apply, args.transport, &args.outcome, run).await

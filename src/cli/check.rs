@@ -11,7 +11,7 @@ use super::{view, wiring};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LedgerConfig, OnChange};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
-use crate::engine::{Surroundings, survey};
+use crate::engine::{Surroundings, missing_policy, survey};
 use crate::ledger::audit::{AuditLog, Progress, SCHEMA_ADVICE, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
 use crate::one_line::one_line;
@@ -294,11 +294,14 @@ async fn store(config: &Config) -> (Vec<Finding>, Vec<Attribute>) {
     };
     match listed {
         Ok(attributes) => {
-            let findings = vec![
+            let mut findings = vec![
                 Finding::good("store", &config.store.name),
                 Finding::good("token", "may read customers (only a sync can show whether it may write)"),
                 listing(&attributes),
             ];
+            if let Err(error) = missing_policy(&config.missing, &attributes) {
+                findings.push(bad("missing", &Failure::from(error)));
+            }
             (findings, attributes)
         }
         Err(error) => (not_listed(config, &error), Vec::new()),

@@ -13,7 +13,7 @@ use super::view::console::Console;
 use super::view::progress::ProgressDisplay;
 use super::{view, wiring};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, MissingConfig};
 use crate::engine::{self, Forecast, ForecastPorts, Options, PlanOutput, Ports, Progress, Saved};
 use crate::ledger::LedgerReader;
 use crate::waits::Waits;
@@ -78,9 +78,13 @@ pub(super) struct Selection {
 
 impl Selection {
     /// The engine's options. An attribute that reads as a number is an id, anything else is a name.
-    pub(super) fn options(&self) -> Options {
-        let mut options =
-            Options { retry_rejected: self.retry_rejected, full: self.full, ..Options::default() };
+    pub(super) fn options(&self, missing: &MissingConfig) -> Options {
+        let mut options = Options {
+            missing: missing.clone(),
+            retry_rejected: self.retry_rejected,
+            full: self.full,
+            ..Options::default()
+        };
         options.filter.customers.extend(&self.customers);
         for attribute in &self.attributes {
             match attribute.parse::<i64>() {
@@ -94,7 +98,7 @@ impl Selection {
 
 impl Args {
     fn options(&self, config: &Config) -> Options {
-        Options { guard: config.guard.clone(), ..self.selection.options() }
+        Options { guard: config.guard.clone(), ..self.selection.options(&config.missing) }
     }
 }
 
@@ -225,7 +229,7 @@ mod tests {
             retry_rejected: true,
             full: false,
         };
-        let options = selection.options();
+        let options = selection.options(&MissingConfig::default());
         assert_eq!(options.filter.customers, [7].into());
         assert_eq!(options.filter.attributes, [3].into());
         assert_eq!(options.attribute_names, ["loyalty tier"]);

@@ -3,11 +3,12 @@
 //! It is written beside its place and renamed at the end, so that a plan that fails leaves no half file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use super::failure::Failure;
 use super::view::console::Console;
 use crate::engine::PlanOutput;
 use crate::file_kind::other_than_file;
-use crate::record::Change;
+use crate::record::{Action, Change};
 
 /// How the changes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,9 @@ enum Form {
     Csv,
     JsonLines,
 }
+
+/// How many bytes are moved at a time.
+const COPIED: usize = 64 * 1024;
 
 const HEAD: &str = "customer_id,attribute_id,action,value,previous_value\r\n";
 
@@ -34,7 +38,59 @@ pub(super) struct PlanFile {
     form: Form,
     /// Where it is written. Removed unless it was renamed.
     part: PathBuf,
-    file: Mutex<BufWriter<File>>,
+    file: Mutex<Written>,
+}
+
+/// What is written so far.
+#[derive(Debug)]
+struct Written {
+    file: BufWriter<File>,
+    length: u64,
+    /// Where the deletes are. Neighbours are one range.
+    deletes: Vec<Range<u64>>,
+}
+
+impl Written {
+    fn add(&mut self, line: &str, is_delete: bool) -> io::Result<()> {
+        self.file.write_all(line.as_bytes())?;
+        let start = self.length;
+        self.length += line.len() as u64;
+        match self.deletes.last_mut() {
+            Some(last) if is_delete && last.end == start => last.end = self.length,
+            _ if is_delete => self.deletes.push(start..self.length),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Shortens the file to what was kept of it.
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.file.get_mut().set_len(length)?;
+        self.file.get_mut().seek(SeekFrom::Start(length))?;
+        self.length = length;
+        self.deletes.clear();
+        Ok(())
+    }
+
+    /// Moves what follows a delete forward.
+    fn remove_deletes(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        let file = self.file.get_ref();
+        let starts = self.deletes.iter().map(|delete| delete.end);
+        let ends = self.deletes.iter().skip(1).map(|delete| delete.start).chain([self.length]);
+        let mut length = self.deletes.first().map_or(self.length, |delete| delete.start);
+        let mut buffer = vec![0; COPIED];
+        for (mut from, end) in starts.zip(ends) {
+            while from < end {
+                let count = usize::try_from(end - from).map_or(COPIED, |rest| rest.min(COPIED));
+                file.read_exact_at(&mut buffer[..count], from)?;
+                file.write_all_at(&buffer[..count], length)?;
+                from += count as u64;
+                length += count as u64;
+            }
+        }
+        self.cut(length)
+    }
 }
 
 impl PlanFile {
@@ -51,7 +107,7 @@ impl PlanFile {
         name.push(format!(".{}.part", process::id()));
         let part = part.with_file_name(name);
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.read(true).write(true).create(true).truncate(true);
         if path.is_none() {
             // It holds values of customers, in a folder of all users.
             options.mode(0o600).truncate(false).create_new(true);
@@ -59,7 +115,8 @@ impl PlanFile {
         let file = options.open(&part).map_err(|error| {
             Failure::new(format!("the plan cannot be written to {}: {error}", part.display()))
         })?;
-        let file = Self { path, form, part, file: Mutex::new(BufWriter::new(file)) };
+        let written = Written { file: BufWriter::new(file), length: 0, deletes: Vec::new() };
+        let file = Self { path, form, part, file: Mutex::new(written) };
         file.begin_anew()?;
         Ok(file)
     }
@@ -78,11 +135,15 @@ impl PlanFile {
         placed.map_err(|error| Failure::new(format!("the plan could not be written: {error}")))
     }
 
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn place(&self, console: &Console) -> io::Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.flush()?;
+        let mut written = self.written();
+        written.file.flush()?;
         if let Some(path) = &self.path {
-            file.get_ref().sync_all()?;
+            written.file.get_ref().sync_all()?;
             return fs::rename(&self.part, path);
         }
         let mut lines = BufReader::new(File::open(&self.part)?);
@@ -106,19 +167,22 @@ impl Drop for PlanFile {
 
 impl PlanOutput for PlanFile {
     fn take(&self, changes: &[Change]) -> io::Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written();
         for change in changes {
-            file.write_all(line(self.form, change).as_bytes())?;
+            written.add(&line(self.form, change), change.action == Action::Delete)?;
         }
         Ok(())
     }
 
     fn begin_anew(&self) -> io::Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.flush()?;
-        file.get_mut().set_len(0)?;
-        file.get_mut().rewind()?;
-        if self.form == Form::Csv { file.write_all(HEAD.as_bytes()) } else { Ok(()) }
+        let mut written = self.written();
+        written.file.flush()?;
+        written.cut(0)?;
+        if self.form == Form::Csv { written.add(HEAD, false) } else { Ok(()) }
+    }
+
+    fn remove_deletes(&self) -> io::Result<()> {
+        self.written().remove_deletes()
     }
 }
 
@@ -199,13 +263,34 @@ mod tests {
         file.begin_anew().expect("begins anew");
         file.take(&[change(7, Action::Create, Some("a"), None)]).expect("takes");
         assert!(!path.exists(), "it is written beside its place");
-        let mut buffer = file.file.lock().expect("the file");
-        buffer.flush().expect("writes");
-        drop(buffer);
+        file.written().file.flush().expect("writes");
         let part = file.part.clone();
         assert_eq!(fs::read_to_string(&part).expect("a file"), format!("{HEAD}7,1,create,\"a\",\r\n"));
         drop(file);
         assert!(!part.exists() && !path.exists(), "a plan that fails leaves nothing");
+    }
+
+    #[test]
+    fn deletes_that_are_taken_back_leave_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let long = "x".repeat(50_000);
+        let create = |id| change(id, Action::Create, Some(&long), None);
+        let delete = |id| change(id, Action::Delete, None, Some("a\r\n2,1,delete"));
+        for deletes in [vec![], vec![1], vec![9], vec![1, 2, 5, 8, 9], (1..=9).collect()] {
+            let is_delete = |id: &i64| deletes.contains(id);
+            let path = folder.path().join("plan.csv");
+            let file = PlanFile::create(&path).expect("a file");
+            let changes: Vec<_> =
+                (1..=9).map(|id| if is_delete(&id) { delete(id) } else { create(id) }).collect();
+            file.take(&changes[..4]).expect("takes");
+            file.take(&changes[4..]).expect("takes");
+            file.remove_deletes().expect("removes");
+            file.take(&[create(10)]).expect("takes");
+            file.written().file.flush().expect("writes");
+            let kept = (1..=10).filter(|id| !is_delete(id)).map(|id| line(Form::Csv, &create(id)));
+            let expected: String = [HEAD.to_owned()].into_iter().chain(kept).collect();
+            assert!(fs::read_to_string(&file.part).expect("a file") == expected, "{deletes:?}");
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let run = async |ports: Ports<'_>, config: &Config, stop| {
-        let options = Options { guard: config.guard.clone(), ..args.selection.options() };
+        let options = Options { guard: config.guard.clone(), ..args.selection.options(&config.missing) };
         engine::sync(ports, &config.push, &options, stop).await
     };
     push(context, RunKind::Sync, args.transport, &args.outcome, run).await

@@ -28,6 +28,8 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
             "max_duration",
         ],
     ),
+    ("missing", &["action"]),
+    ("missing.attributes", &[]),
     ("notify", &["webhook", "format", "ping"]),
     (
         "guard",
@@ -49,7 +51,7 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
 ];
 
 /// The sections whose keys a person chooses.
-const OPEN: &[&str] = &["source.attributes"];
+const OPEN: &[&str] = &["source.attributes", "missing.attributes"];
 
 /// Returns a problem for every unknown section and key.
 pub(super) fn unknown_keys(file: &Table) -> Vec<Problem> {

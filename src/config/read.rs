@@ -9,6 +9,7 @@ use super::address::{self, Flaw};
 use super::columns;
 use super::file;
 use super::known::unknown_keys;
+use super::missing;
 use super::notify;
 use super::problem::{ConfigErrors, Problem};
 use super::query;
@@ -17,8 +18,8 @@ use super::schedule;
 use super::section::Section;
 use super::serve;
 use super::{
-    AuditConfig, Config, Environment, GuardConfig, LedgerConfig, NotifyConfig, OnChange, PushConfig,
-    REQUEST_TIMEOUT_MAX, Relation, Secret, ServeConfig, SourceConfig, StoreConfig,
+    AuditConfig, Config, Environment, GuardConfig, LedgerConfig, MissingConfig, NotifyConfig, OnChange,
+    PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret, ServeConfig, SourceConfig, StoreConfig,
 };
 use crate::record::StoreName;
 use crate::schedule::Schedule;
@@ -59,6 +60,7 @@ impl Config {
                 ledger: Some(ledger),
                 push,
                 guard,
+                missing,
                 notify,
                 serve,
                 mut problems,
@@ -74,6 +76,7 @@ impl Config {
                     ledger,
                     push,
                     guard,
+                    missing,
                     notify,
                     serve,
                 })
@@ -152,6 +155,7 @@ struct Sections {
     ledger: Option<LedgerConfig>,
     push: PushConfig,
     guard: GuardConfig,
+    missing: MissingConfig,
     notify: NotifyConfig,
     serve: ServeConfig,
     problems: Vec<Problem>,
@@ -169,6 +173,7 @@ impl Sections {
         let ledger = read_ledger(section.called("ledger"), folder);
         let push = read_push(section.called("push"));
         let guard = read_guard::read(section.called("guard"));
+        let missing = missing::read(&mut section);
         let notify = notify::read(section.called("notify"));
         let serve = serve::read(section.called("serve"));
         let schedule = schedule::read(section.called("schedule"));
@@ -183,6 +188,7 @@ impl Sections {
             ledger,
             push,
             guard,
+            missing,
             notify,
             serve,
             problems,

@@ -67,6 +67,7 @@ fn the_annotated_file_shows_every_key_with_its_default() {
     let smallest = parse(GOOD).expect("the smallest configuration");
     assert_eq!(config.push, PushConfig::default());
     assert_eq!(config.serve, Ok(ServeConfig::default()));
+    assert_eq!(config.missing, MissingConfig::default());
     assert_eq!(config.store.name, smallest.store.name);
     assert_eq!(format!("{:?}", config.ledger), format!("{:?}", smallest.ledger));
 
@@ -122,6 +123,36 @@ fn every_problem_is_reported_at_once() {
         assert!(shown.contains(&format!("\n  {key}")), "{key} not in {shown}");
     }
     assert_eq!(shown.lines().count(), 11, "{shown}");
+}
+
+#[test]
+fn missing_rows_have_an_action_for_all_and_for_single_attributes() {
+    let missing = |section: &str| parse(&format!("{GOOD}{section}")).expect("a configuration").missing;
+    assert_eq!(missing(""), MissingConfig { action: OnMissing::Keep, attributes: [].into() });
+    let inline =
+        "[missing]\naction = \"delete\"\nattributes = { \"Loyalty tier\" = \"keep\", 3 = \"delete\" }\n";
+    let apart =
+        "[missing]\naction = \"delete\"\n[missing.attributes]\n\"Loyalty tier\" = \"keep\"\n3 = \"delete\"\n";
+    let attributes =
+        [("Loyalty tier".to_owned(), OnMissing::Keep), ("3".to_owned(), OnMissing::Delete)].into();
+    let expected = MissingConfig { action: OnMissing::Delete, attributes };
+    assert_eq!((missing(inline), missing(apart)), (expected.clone(), expected));
+
+    let shown = problems(&format!(
+        "{GOOD}[missing]\naction = \"remove\"\n[missing.attributes]\ntier = \"drop\"\nrank = true\n"
+    ));
+    for key in [
+        "missing.action: is \"remove\"; write \"keep\" or \"delete\"",
+        "missing.attributes.tier: is \"drop\"; write \"keep\" or \"delete\"",
+        "missing.attributes.rank: is true or false; it must be a string in quotes",
+    ] {
+        assert!(shown.contains(&format!("\n  {key}")), "{key} not in {shown}");
+    }
+    let shown = problems(&format!("{GOOD}[missing]\nattributes = \"delete\"\n"));
+    assert!(
+        shown.contains("missing.attributes: is a string; it must be a section: [missing.attributes]"),
+        "{shown}"
+    );
 }
 
 #[test]

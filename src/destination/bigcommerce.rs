@@ -38,6 +38,9 @@ use super::{Allowance, Attribute, Body, Destination, Echo, HttpResponse, Item, R
 use crate::record::{Key, StoreName};
 use crate::waits::Waits;
 
+/// The path of the values.
+const VALUES: &str = "/customers/attribute-values";
+
 /// A BigCommerce store over HTTP.
 pub struct BigCommerce {
     transport: PacedTransport,
@@ -68,6 +71,20 @@ impl BigCommerce {
         Self { transport: PacedTransport { transport, mask, pacer }, name }
     }
 
+    /// Sends a request that writes or deletes `items` values, and reads its response.
+    async fn write(&self, method: Method, path: &str, body: Option<Vec<u8>>, items: usize) -> Response {
+        match self.transport.send(method, path, body).await {
+            Ok(RawResponse { status, request_id, wait, redirect: Some(to), .. }) => {
+                Response::Received(HttpResponse { status, request_id, wait, body: Body::Redirect { to } })
+            }
+            Ok(RawResponse { status, request_id, wait, text, .. }) => {
+                let body = write_response::read(status, &text, items, &self.transport.mask);
+                Response::Received(HttpResponse { status, request_id, wait, body })
+            }
+            Err(response) => response,
+        }
+    }
+
     /// Notes in `waits` when the rate quota makes requests wait.
     #[must_use]
     pub fn with_waits(mut self, waits: Waits) -> Self {
@@ -95,23 +112,24 @@ impl Destination for BigCommerce {
                 return Response::not_sent(format!("the request could not be written: {error}"));
             }
         };
-        let path = "/customers/attribute-values";
-        match self.transport.send(Method::PUT, path, Some(body)).await {
-            Ok(RawResponse { status, request_id, wait, redirect: Some(to), .. }) => {
-                Response::Received(HttpResponse { status, request_id, wait, body: Body::Redirect { to } })
-            }
-            Ok(RawResponse { status, request_id, wait, text, .. }) => {
-                let body = match write_response::read(status, &text, items.len(), &self.transport.mask) {
-                    Body::Problem { title, errors } => {
-                        let title = mask::without_values(&title, items.iter().map(|item| item.value));
-                        Body::Problem { title, errors }
-                    }
-                    body => body,
-                };
+        match self.write(Method::PUT, VALUES, Some(body), items.len()).await {
+            Response::Received(HttpResponse {
+                status,
+                request_id,
+                wait,
+                body: Body::Problem { title, errors },
+            }) => {
+                let title = mask::without_values(&title, items.iter().map(|item| item.value));
+                let body = Body::Problem { title, errors };
                 Response::Received(HttpResponse { status, request_id, wait, body })
             }
-            Err(response) => response,
+            response => response,
         }
+    }
+
+    async fn delete(&self, ids: &[i64]) -> Response {
+        let listed = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        self.write(Method::DELETE, &format!("{VALUES}?id:in={listed}"), None, ids.len()).await
     }
 
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {

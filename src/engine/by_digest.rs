@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::planning::{Planned, Seen};
 use super::ports::{EngineError, Options, Ports};
 use crate::destination::Attribute;
+use crate::plan::diff::MissingPolicy;
 use crate::plan::extent::Extents;
 use crate::plan::summary::Summary;
 use crate::record::{AttributeNames, Counts, Filter, KnownDigest, PlanParts};
@@ -16,11 +17,12 @@ use crate::source::Digested;
 const STANDS_FOR: TimeDelta = TimeDelta::hours(23);
 
 /// Returns what a plan depends on besides the rows of the source and the entries of the ledger.
-pub(super) fn planned_by(attributes: &[Attribute]) -> String {
+pub(super) fn planned_by(attributes: &[Attribute], missing: &MissingPolicy) -> String {
     let mut listed: Vec<&Attribute> = attributes.iter().collect();
     listed.sort_by_key(|attribute| attribute.id);
     let described = |attribute: &&Attribute| (attribute.id, attribute.name.clone(), attribute.kind.clone());
-    format!("{} {:?}", env!("CARGO_PKG_VERSION"), listed.iter().map(described).collect::<Vec<_>>())
+    let listed: Vec<_> = listed.iter().map(described).collect();
+    format!("{} {listed:?} {missing:?}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Returns whether a run may end by the digest: it is for all keys, and repeats nothing.
@@ -77,6 +79,7 @@ fn stands(known: &KnownDigest, now: DateTime<Utc>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::OnMissing;
 
     fn known(counts: Counts) -> KnownDigest {
         let compared_at = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
@@ -107,10 +110,12 @@ mod tests {
                 name: (*name).to_owned(),
                 kind: "string".to_owned(),
             };
-            planned_by(&listed.iter().map(attribute).collect::<Vec<_>>())
+            planned_by(&listed.iter().map(attribute).collect::<Vec<_>>(), &MissingPolicy::default())
         };
         assert_eq!(of(&[(1, "a"), (2, "b")]), of(&[(2, "b"), (1, "a")]));
         assert_ne!(of(&[(1, "a"), (2, "b")]), of(&[(1, "a")]));
         assert_ne!(of(&[(1, "a")]), of(&[(1, "b")]));
+        let deletes = MissingPolicy { action: OnMissing::Delete, ..MissingPolicy::default() };
+        assert_ne!(planned_by(&[], &MissingPolicy::default()), planned_by(&[], &deletes));
     }
 }

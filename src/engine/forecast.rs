@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::guard;
-use super::inputs::{policy, request_limit, resolve, wrong_types};
+use super::inputs::{missing_policy, policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned, Reading};
 use super::ports::{EngineError, Options, PlanOutput, Progress};
@@ -18,7 +18,7 @@ use crate::destination::{Allowance, Attribute, Destination};
 use crate::ledger::LedgerReader;
 use crate::plan::batch::Limit;
 use crate::plan::guard::Exceeded;
-use crate::plan::summary::Summary;
+use crate::plan::summary::{Actions, Summary};
 use crate::record::{Change, Counts, InvalidRow, Warning};
 use crate::source::Source;
 use crate::waits::Waits;
@@ -48,6 +48,8 @@ pub struct Forecast {
     pub creates: u64,
     /// Values to be updated.
     pub updates: u64,
+    /// Values to be deleted.
+    pub deletes: u64,
     /// What a person should look at.
     pub warnings: Vec<Warning>,
     /// The limits that the plan exceeds: a guard would block the sync.
@@ -63,6 +65,8 @@ pub struct AttributeForecast {
     pub creates: u64,
     /// Values to be updated.
     pub updates: u64,
+    /// Values to be deleted.
+    pub deletes: u64,
 }
 
 /// What a forecast is made from. Nothing of it is written to.
@@ -111,7 +115,8 @@ pub async fn plan(
     let now = clock.now();
     let limit = request_limit(entries, config, now).await?;
     let names = changes.names.clone();
-    let policy = policy(&attributes, changes, options, now);
+    let missing = missing_policy(&options.missing, &attributes)?;
+    let policy = policy(&attributes, changes, options, missing, now);
     let summary = Summary::new(limit, sample, wrong_types(&attributes));
     let writer = PlanWriter::counting(summary).copying_to(output);
     let progress = |counts| progress(Progress::Planning(counts));
@@ -148,15 +153,16 @@ impl Forecast {
             attributes.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.name.clone())
         };
         let by_attribute = summary.attributes.iter().map(|(&id, actions)| {
-            let (creates, updates) = (actions.creates, actions.updates);
-            (id, AttributeForecast { name: name(id).unwrap_or_default(), creates, updates })
+            let Actions { creates, updates, deletes } = *actions;
+            (id, AttributeForecast { name: name(id).unwrap_or_default(), creates, updates, deletes })
         });
         Self {
             counts,
             creates: summary.attributes.values().map(|actions| actions.creates).sum(),
             updates: summary.attributes.values().map(|actions| actions.updates).sum(),
+            deletes: summary.attributes.values().map(|actions| actions.deletes).sum(),
             attributes: by_attribute.collect(),
-            requests: summary.requests,
+            requests: summary.requests(),
             requests_without_ledger: limit.requests(desired.0, desired.1),
             limit,
             allowance,

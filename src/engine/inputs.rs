@@ -1,14 +1,16 @@
 //! What a plan is made by: the filter, the policy of the diff, the size of a request.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::ports::{EngineError, Options};
 use super::store_changes::StoreChanges;
-use crate::config::PushConfig;
+use crate::config::{MissingConfig, PushConfig};
 use crate::destination::Attribute;
 use crate::ledger::LedgerReader;
 use crate::plan::batch::Limit;
-use crate::plan::diff::DiffPolicy;
+use crate::plan::diff::{DiffPolicy, MissingPolicy};
 use crate::plan::wrong_type::WrongTypes;
 use crate::record::Filter;
 
@@ -30,9 +32,11 @@ pub(super) fn policy(
     attributes: &[Attribute],
     changes: StoreChanges,
     options: &Options,
+    missing: MissingPolicy,
     now: DateTime<Utc>,
 ) -> DiffPolicy {
     DiffPolicy {
+        missing,
         attributes: attributes.iter().map(|attribute| attribute.id).collect(),
         requeued: changes.requeued(),
         deleted_attributes: changes.definitions.deleted,
@@ -40,6 +44,50 @@ pub(super) fn policy(
         full: options.full,
         now,
     }
+}
+
+/// Returns what happens to values that the source does not desire, with attribute names resolved to ids.
+///
+/// # Errors
+/// The store has no such attribute, or several of that name.
+pub fn missing_policy(
+    config: &MissingConfig,
+    attributes: &[Attribute],
+) -> Result<MissingPolicy, EngineError> {
+    let mut by_id = BTreeMap::new();
+    for (name, action) in &config.attributes {
+        let id = match name.parse::<i64>() {
+            Ok(id) if attributes.iter().any(|attribute| attribute.id == id) => id,
+            Ok(id) => {
+                return Err(no_such(
+                    format!("[missing.attributes]: the store has no attribute {id}"),
+                    LISTED,
+                ));
+            }
+            Err(_) => named(name, attributes, "[missing.attributes]: ")?,
+        };
+        by_id.insert(id, *action);
+    }
+    Ok(MissingPolicy { action: config.action, attributes: by_id })
+}
+
+/// Returns the id of the attribute of this name. `place` begins the message if there is none, or several.
+fn named(name: &str, attributes: &[Attribute], place: &str) -> Result<i64, EngineError> {
+    let named: Vec<_> = attributes.iter().filter(|attribute| attribute.name == name).collect();
+    match named.as_slice() {
+        [attribute] => Ok(attribute.id),
+        [] => Err(no_such(format!("{place}the store has no attribute named {name:?}"), LISTED)),
+        _ => Err(no_such(
+            format!("{place}the store has several attributes named {name:?}"),
+            "name it by its id",
+        )),
+    }
+}
+
+const LISTED: &str = "`attrsync check` lists them";
+
+fn no_such(problem: String, hint: &str) -> EngineError {
+    EngineError::Attributes { is_of_name: true, problem, hint: hint.to_owned() }
 }
 
 /// The check of values against the types of their attributes.
@@ -57,23 +105,12 @@ pub(super) fn resolve(options: &Options, attributes: &[Attribute]) -> Result<Fil
                 .to_owned(),
         });
     }
-    let fail = |problem: String, hint: &str| {
-        Err(EngineError::Attributes { is_of_name: true, problem, hint: hint.to_owned() })
-    };
-    let listed = "`attrsync check` lists them";
     let mut filter = options.filter.clone();
     for name in &options.attribute_names {
-        let named: Vec<_> = attributes.iter().filter(|attribute| attribute.name == *name).collect();
-        match named.as_slice() {
-            [attribute] => filter.attributes.insert(attribute.id),
-            [] => return fail(format!("the store has no attribute named {name:?}"), listed),
-            _ => {
-                return fail(format!("the store has several attributes named {name:?}"), "name it by its id");
-            }
-        };
+        filter.attributes.insert(named(name, attributes, "")?);
     }
     match filter.attributes.iter().find(|id| !attributes.iter().any(|attribute| attribute.id == **id)) {
-        Some(id) => fail(format!("the store has no attribute {id}"), listed),
+        Some(id) => Err(no_such(format!("the store has no attribute {id}"), LISTED)),
         None => Ok(filter),
     }
 }

@@ -130,6 +130,18 @@ impl<'a> PlanWriter<'a> {
         }
     }
 
+    /// Takes the deletes back, because the source could not be read whole.
+    pub(super) async fn remove_deletes(&mut self) -> Result<(), EngineError> {
+        self.summary.remove_deletes();
+        if let Some(output) = self.output {
+            output.remove_deletes()?;
+        }
+        match self.run {
+            Some((ledger, run_id)) => Ok(ledger.remove_deletes(run_id).await?),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the summary of everything that was taken.
     pub(super) fn into_summary(self) -> Summary {
         self.summary

@@ -44,6 +44,8 @@ pub(super) struct Seen {
     pub(super) unknown_customers: BTreeSet<i64>,
     /// The table whose row security applies.
     pub(super) row_security: Option<String>,
+    /// What was kept because the source could not be read whole.
+    pub(super) not_whole: Option<NotWhole>,
     /// The digest of the source, if every row was read.
     pub(super) digest: Option<SourceDigest>,
     /// What was selected, if another run's plan is applied.
@@ -61,6 +63,15 @@ pub(super) struct Reading<'a> {
     pub(super) names: &'a AttributeNames,
 }
 
+/// Deletes that are not in the plan, because any of their rows may be among those that were not read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NotWhole {
+    /// How many deletes there would be.
+    pub(super) kept: i64,
+    /// The number of rows without a valid key. If there are none, row security applies.
+    pub(super) without_key: i64,
+}
+
 /// Plans by comparing source and ledger. `entries` is `None` if there is no ledger yet. `progress` is told the
 /// counts after each page. While the source is unavailable, it is read again from its start.
 pub(super) async fn diff(
@@ -73,7 +84,7 @@ pub(super) async fn diff(
 ) -> Result<Planned, EngineError> {
     let Reading { source, filter, names } = reading;
     let mut tries = Tries::new(WaitReason::Source, source.give_up_after());
-    let (diff, seen) = loop {
+    let (mut diff, mut seen) = loop {
         let mut diff = Diff::new(policy.clone());
         let started = source.read_within(filter, names, tries.left());
         let merged = merge(started, entries, filter, &mut diff, &mut writer, progress).await;
@@ -94,6 +105,15 @@ pub(super) async fn diff(
             Err(error) => return Err(error),
         }
     };
+    let kept = diff.counts().deletes;
+    if kept > 0 && (diff.without_key() > 0 || seen.row_security.is_some()) {
+        seen.not_whole = Some(NotWhole { kept, without_key: diff.without_key() });
+        diff.keep_missing();
+        writer.remove_deletes().await?;
+        if let Some(selected) = &mut seen.selected {
+            selected.leave_deletes();
+        }
+    }
     let (mut counts, mut parts) = (diff.counts(), diff.parts());
     if let Some(selected) = &seen.selected {
         (counts.planned, counts.deletes, parts) = (selected.planned, selected.deletes, selected.parts);

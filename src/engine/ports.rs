@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::config::GuardConfig;
+use crate::config::{GuardConfig, MissingConfig};
 use crate::destination::{Allowance, Destination, ReadError};
 use crate::duration_text::whole_seconds;
 use crate::ledger::{Ledger, LedgerError};
@@ -95,6 +95,12 @@ pub trait PlanOutput: Sync {
     /// # Errors
     /// It could not be removed.
     fn begin_anew(&self) -> io::Result<()>;
+
+    /// Forgets the deletes that it took, because the source could not be read whole.
+    ///
+    /// # Errors
+    /// They could not be removed.
+    fn remove_deletes(&self) -> io::Result<()>;
 }
 
 /// What a run works with.
@@ -121,6 +127,8 @@ pub struct Options {
     pub filter: Filter,
     /// Only attributes of these names, besides `filter.attributes`. The store's list resolves them.
     pub attribute_names: Vec<String>,
+    /// What happens to values whose row has left the source.
+    pub missing: MissingConfig,
     /// Send values again that the store rejected before.
     pub retry_rejected: bool,
     /// Ignore the ledger and send every value.
@@ -138,6 +146,7 @@ impl Default for Options {
         Self {
             filter: Filter::default(),
             attribute_names: Vec::new(),
+            missing: MissingConfig::default(),
             retry_rejected: false,
             full: false,
             guard: GuardConfig::default(),

@@ -158,6 +158,26 @@ impl<'a> Shell<'a> {
                     Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
                 })
             }
+            Action::Delete { request_id, ids, recorded_at } => {
+                let lost = Arc::clone(&self.lost);
+                Box::pin(async move {
+                    let sent = Instant::now();
+                    let is_valid =
+                        sent <= started + recorded_at + INTENT_VALID && !lost.load(Ordering::Relaxed);
+                    let _on_the_wire = waits.request_sent(config.request_timeout);
+                    if !is_valid {
+                        return Ok(Event::IntentExpired { request_id });
+                    }
+                    let response = delete(destination, &ids).await;
+                    Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
+                })
+            }
+            Action::FindIds { token, keys } => Box::pin(async move {
+                let fetch = || destination.fetch(&keys);
+                let read = read_retry::repeat(config, waits, WaitReason::ReadBack, fetch);
+                let rows = ending.unless_reached(read).await;
+                Ok(Event::IdsFound { token, rows })
+            }),
             Action::ReadBack { request_id, keys } => Box::pin(async move {
                 let fetch = || destination.fetch(&keys);
                 let read = read_retry::repeat(config, waits, WaitReason::ReadBack, fetch);
@@ -254,6 +274,13 @@ impl<'a> Shell<'a> {
         }
         (self.ports.progress)(Progress::Pushing(notice));
     }
+}
+
+async fn delete(destination: &dyn Destination, ids: &[i64]) -> Response {
+    failpoint::reach("before-delete");
+    let response = destination.delete(ids).await;
+    failpoint::reach("delete-read");
+    response
 }
 
 async fn send(destination: &dyn Destination, items: &[(Key, String)]) -> Response {

@@ -43,6 +43,16 @@ pub(super) struct Selected {
     pub(super) conflicts: Vec<Conflict>,
 }
 
+impl Selected {
+    /// Leaves the deletes to the next sync, because the source could not be read whole.
+    pub(super) fn leave_deletes(&mut self) {
+        let deletes = std::mem::replace(&mut self.deletes, 0);
+        self.planned -= deletes;
+        self.left += deletes.unsigned_abs();
+        self.parts.remove_deletes();
+    }
+}
+
 impl<'a> Selection<'a> {
     pub(super) fn new(ledger: &'a dyn Ledger, saved: &'a PlanOfRun) -> Self {
         let (page, selected) = (VecDeque::new(), Selected::default());

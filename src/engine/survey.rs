@@ -9,7 +9,7 @@ use super::store_changes::StoreChanges;
 use super::warnings::warnings;
 use crate::destination::Attribute;
 use crate::plan::batch::Limit;
-use crate::plan::diff::{Cursor, Diff, Need, OutOfOrder, PlanPage};
+use crate::plan::diff::{Cursor, Diff, MissingPolicy, Need, OutOfOrder, PlanPage};
 use crate::plan::summary::Summary;
 use crate::record::{Counts, Filter, InvalidRow, PlanParts, SourcePage, Trigger, Warning};
 
@@ -46,7 +46,13 @@ pub fn survey(
     attributes: &[Attribute],
     now: DateTime<Utc>,
 ) -> Result<Survey, OutOfOrder> {
-    let mut diff = Diff::new(policy(attributes, StoreChanges::default(), &Options::default(), now));
+    let mut diff = Diff::new(policy(
+        attributes,
+        StoreChanges::default(),
+        &Options::default(),
+        MissingPolicy::default(),
+        now,
+    ));
     let mut summary =
         Summary::new(Limit { customers: 10, values: None }, INVALID_SHOWN, wrong_types(attributes));
     let (mut source, mut known, mut page) = (Cursor::default(), Cursor::default(), PlanPage::default());

@@ -250,7 +250,8 @@ async fn run(
     // The rows that an apply leaves to the next sync are no requests that were saved.
     let requests_without_ledger = if applied.is_some() { 0 } else { limit.requests(desired.0, desired.1) };
     let by_digest = matches!(compared, Compared::ByDigest { .. });
-    let Summary { requests: planned_requests, customers, invalid_sample, .. } = summary;
+    let planned_requests = summary.requests();
+    let Summary { customers, invalid_sample, .. } = summary;
     let course = Course { planned_requests, invalid_sample, applied, ..Course::default() };
     if !exceeded.is_empty() {
         let end = guard::blocked(run_id, &exceeded);

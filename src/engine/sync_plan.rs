@@ -1,6 +1,6 @@
 //! The plan of a sync: what the store says of itself, then the difference between source and ledger.
 
-use super::inputs::{policy, request_limit, resolve, wrong_types};
+use super::inputs::{missing_policy, policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned, Reading};
 use super::ports::{EngineError, Options, PlanOutput, Ports, Progress};
@@ -82,6 +82,7 @@ pub(super) async fn plan(
     if options.full {
         invalidate(ports, config, run_id, &filter).await?;
     }
+    let missing = missing_policy(&options.missing, &attributes)?;
     let changes = store_changes::record(ports, config, run_id, &attributes, &filter).await?;
     let notices = changes.notices().cloned().collect();
     let now = ports.clock.now();
@@ -92,7 +93,7 @@ pub(super) async fn plan(
         Purpose::Apply(saved) => (INVALID_SHOWN, Some(Selection::new(ports.ledger, saved)), None),
     };
     let summary = Summary::new(limit, shown, wrong_types(&attributes));
-    let planned_by = by_digest::planned_by(&attributes);
+    let planned_by = by_digest::planned_by(&attributes, &missing);
     let unchanged = match matches!(purpose, Purpose::Sync) && by_digest::is_allowed(options, &filter) {
         true => by_digest::unchanged(ports, run_id, &planned_by, &changes.names, &summary).await?,
         false => None,
@@ -101,7 +102,7 @@ pub(super) async fn plan(
         Some((planned, same_as)) => (planned, Compared::ByDigest { same_as }),
         None => {
             let names = changes.names.clone();
-            let policy = policy(&attributes, changes, options, now);
+            let policy = policy(&attributes, changes, options, missing, now);
             let writer =
                 PlanWriter::saving(ports.ledger, run_id, summary).selecting(selection).copying_to(output);
             let progress = |counts| (ports.progress)(Progress::Planning(counts));

@@ -1,6 +1,6 @@
 //! What a person should look at in a plan.
 
-use super::planning::Planned;
+use super::planning::{NotWhole, Planned};
 use crate::destination::Attribute;
 use crate::record::{Filter, Trigger, Warning};
 
@@ -14,11 +14,13 @@ pub(super) fn warnings(
     let Planned { counts, seen, summary, .. } = planned;
     let mut warnings = Vec::new();
     warnings.extend(seen.row_security.clone().map(|table| Warning::RowSecurity { table }));
+    warnings
+        .extend(seen.not_whole.map(|NotWhole { kept, without_key }| Warning::NotWhole { kept, without_key }));
     // Of single customers it is normal that they have no row.
     if counts.source_rows == counts.no_value && filter.customers.is_empty() {
         let filtered = !filter.attributes.is_empty();
-        let (rows, stored) = (counts.source_rows, counts.stored_without_row);
-        warnings.push(Warning::NothingDesired { rows, stored, filtered });
+        let (rows, stored, deletes) = (counts.source_rows, counts.stored_without_row, counts.deletes);
+        warnings.push(Warning::NothingDesired { rows, stored, deletes, filtered });
     }
     // Without any known attribute every row counts as invalid, which says nothing of the rows.
     if !attributes.is_empty() && counts.invalid > counts.source_rows - counts.invalid {

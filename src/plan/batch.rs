@@ -13,7 +13,16 @@ pub struct Limit {
     pub values: Option<usize>,
 }
 
+/// The most values that one request may delete: they are ids in its address, whose length the API does not document.
+const DELETED_VALUES: usize = 40;
+
 impl Limit {
+    /// The most that a request may carry that deletes values.
+    #[must_use]
+    pub fn of_deletes(self) -> Self {
+        Self { values: Some(self.values.map_or(DELETED_VALUES, |most| most.min(DELETED_VALUES))), ..self }
+    }
+
     /// Returns the least number of requests for `customers` customers that have `values` values in all.
     #[must_use]
     pub fn requests(&self, customers: u64, values: u64) -> u64 {

@@ -4,12 +4,13 @@
 //! table. A row that cannot be sent becomes an invalid row with a reason; the other rows are not affected.
 
 mod cursor;
+mod deletes;
 mod desired;
+mod found;
 mod need;
 mod out_of_order;
 mod page;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod policy;
 
 use chrono::{DateTime, Utc};
 
@@ -21,32 +22,17 @@ use crate::record::{
 
 pub use cursor::Cursor;
 use desired::{Desired, PendingKey};
+use found::{Found, Missing};
 pub use need::Need;
 pub use out_of_order::OutOfOrder;
 pub use page::PlanPage;
+pub use policy::{DiffPolicy, MissingPolicy};
 
 /// The largest id in the store. The store's ids are 32-bit integers.
 const ID_MAX: i64 = i32::MAX as i64;
 
 /// The part of an invalid value that is kept, in characters.
 const INVALID_VALUE_KEPT: usize = 300;
-
-/// The rules and facts that the diff uses.
-#[derive(Debug, Clone)]
-pub struct DiffPolicy {
-    /// The attributes that the store defines.
-    pub attributes: BTreeSet<i64>,
-    /// The reasons why the rows of deleted attributes cannot be sent, by attribute id.
-    pub deleted_attributes: BTreeMap<i64, String>,
-    /// The scopes in which rejected values are sent again, because the store has changed.
-    pub requeued: BTreeSet<KeyScope>,
-    /// Send rejected values again.
-    pub retry_rejected: bool,
-    /// Ignore the beliefs of all entries, so that every value is sent again.
-    pub full: bool,
-    /// The time of planning.
-    pub now: DateTime<Utc>,
-}
 
 /// The state of a merge.
 #[derive(Debug)]
@@ -58,6 +44,10 @@ pub struct Diff {
     parts: PlanParts,
     waits_until: Option<DateTime<Utc>>,
     extents: Extents,
+    /// Planned deletes of values whose row is NULL.
+    null_deletes: i64,
+    /// Rows without a valid key. Each of them may be the row of any key.
+    without_key: i64,
     last_customer: Option<i64>,
     invalid_kept: i64,
     last_key: Option<Key>,
@@ -78,6 +68,8 @@ impl Diff {
             parts: PlanParts::default(),
             waits_until: None,
             extents: Extents::default(),
+            null_deletes: 0,
+            without_key: 0,
             last_customer: None,
             invalid_kept: 0,
             last_key: None,
@@ -96,6 +88,12 @@ impl Diff {
     #[must_use]
     pub fn into_extents(self) -> Extents {
         self.extents
+    }
+
+    /// Returns how many rows have no valid key, so that they may be the rows of other keys.
+    #[must_use]
+    pub const fn without_key(&self) -> i64 {
+        self.without_key
     }
 
     /// Returns how many customers and how many values the source desires, changed or not.
@@ -177,7 +175,10 @@ impl Diff {
             return Ok(Need::Entries);
         }
         while let Some(entry) = self.next_entry(entries)? {
-            self.add_orphan(&entry);
+            if out.is_full() {
+                return Ok(Need::Room);
+            }
+            self.add_orphan(&entry, out);
             entries.at += 1;
         }
         Ok(if entries.ended { Need::Nothing } else { Need::Entries })
@@ -196,6 +197,7 @@ impl Diff {
             }
             (Some(customer_id), Some(attribute_id)) => return Some(Key { customer_id, attribute_id }),
         };
+        self.without_key += 1;
         self.add_invalid(row, problem, out);
         None
     }
@@ -236,7 +238,7 @@ impl Diff {
             match self.next_entry(entries)? {
                 None if !entries.ended => return Ok(false),
                 Some(entry) if entry.key < desired.key => {
-                    self.add_orphan(&entry);
+                    self.add_orphan(&entry, out);
                     entries.at += 1;
                 }
                 Some(entry) if entry.key == desired.key => {
@@ -262,19 +264,9 @@ impl Diff {
         Ok(Some(entry))
     }
 
-    /// Counts an entry without a row.
-    fn add_orphan(&mut self, entry: &EntryRow<'_>) {
-        if self.may_be_stored(entry) {
-            self.extents.add_stored(entry.key.attribute_id);
-            self.counts.orphans += 1;
-            self.counts.stored_without_row += 1;
-        }
-    }
-
     /// Counts a key and adds its change or its invalid row.
     fn add_key(&mut self, desired: Desired<'_>, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
-        let stored = entry.filter(|entry| self.may_be_stored(entry));
-        if stored.is_some() {
+        if entry.is_some_and(|entry| self.may_be_stored(&entry)) {
             self.extents.add_stored(desired.key.attribute_id);
         }
         if desired.copies > 1 {
@@ -285,7 +277,11 @@ impl Diff {
                 Some(problem) => self.add_invalid(desired.row(), problem.to_owned(), out),
                 None => {
                     self.counts.no_value += 1;
-                    self.counts.stored_without_row += i64::from(stored.is_some());
+                    match entry.map(|entry| self.add_missing(&entry, out)) {
+                        Some(Missing::Kept) => self.counts.stored_without_row += 1,
+                        Some(Missing::Deleted) => self.null_deletes += 1,
+                        Some(Missing::StillRejected | Missing::NotStored) | None => {}
+                    }
                 }
             }
             return;
@@ -312,15 +308,21 @@ impl Diff {
                 self.counts.acknowledged += i64::from(acknowledged);
             }
             Found::Changed(change) => {
-                self.counts.planned += 1;
-                self.extents.add_change(&change, stored.as_ref());
-                self.parts.add(PlanPart::of(&change));
-                if entry.is_some_and(|entry| entry.value != Some(value)) {
-                    self.waits_until = self.waits_until.max(change.in_doubt_until);
-                }
-                out.add_change(change);
+                self.add_change(change, entry, out);
             }
         }
+    }
+
+    /// Adds a change of a key with this entry. An older request for another value has to be waited for.
+    fn add_change(&mut self, change: Change, entry: Option<EntryRow<'_>>, out: &mut PlanPage) {
+        self.counts.planned += 1;
+        let stored = entry.filter(|entry| self.may_be_stored(entry));
+        self.extents.add_change(&change, stored.as_ref());
+        self.parts.add(PlanPart::of(&change));
+        if entry.is_some_and(|entry| entry.value != change.value.as_deref()) {
+            self.waits_until = self.waits_until.max(change.in_doubt_until);
+        }
+        out.add_change(change);
     }
 
     fn compare_value(&self, key: Key, value: &str, entry: Option<EntryRow<'_>>) -> Found {
@@ -385,12 +387,6 @@ impl Diff {
 }
 
 const REPEATED: &str = "the source has this customer and attribute more than once; none of the rows is sent";
-
-enum Found {
-    Unchanged,
-    StillRejected { acknowledged: bool },
-    Changed(Change),
-}
 
 #[cfg(test)]
 mod tests;

@@ -18,17 +18,38 @@ pub struct Actions {
     pub deletes: u64,
 }
 
+/// Counts the requests that changes fill, which are added in key order.
+#[derive(Debug)]
+struct Requests {
+    limit: Limit,
+    fill: Fill,
+    count: u64,
+}
+
+impl Requests {
+    fn new(limit: Limit) -> Self {
+        Self { limit, fill: Fill::default(), count: 0 }
+    }
+
+    fn add(&mut self, customer_id: i64) {
+        if self.count == 0 || !self.fill.take(customer_id, self.limit) {
+            self.fill = Fill::default();
+            self.fill.take(customer_id, self.limit);
+            self.count += 1;
+        }
+    }
+}
+
 /// The counts and the first rows of a plan.
 #[derive(Debug)]
 pub struct Summary {
     limit: Limit,
     keep: usize,
-    fill: Fill,
+    upserts: Requests,
+    deletes: Requests,
     last_customer: Option<i64>,
     /// Customers with a change.
     pub customers: u64,
-    /// Write requests needed if no request fails.
-    pub requests: u64,
     /// The planned actions by attribute id.
     pub attributes: BTreeMap<i64, Actions>,
     /// The first changes, at most `keep`.
@@ -46,10 +67,10 @@ impl Summary {
         Self {
             limit,
             keep,
-            fill: Fill::default(),
+            upserts: Requests::new(limit),
+            deletes: Requests::new(limit.of_deletes()),
             last_customer: None,
             customers: 0,
-            requests: 0,
             attributes: BTreeMap::new(),
             sample: Vec::new(),
             invalid_sample: Vec::new(),
@@ -69,6 +90,22 @@ impl Summary {
         self.limit
     }
 
+    /// Returns the write requests needed if no request fails.
+    #[must_use]
+    pub const fn requests(&self) -> u64 {
+        self.upserts.count + self.deletes.count
+    }
+
+    /// Takes the deletes back, because the source could not be read whole.
+    pub fn remove_deletes(&mut self) {
+        self.deletes = Requests::new(self.limit.of_deletes());
+        for actions in self.attributes.values_mut() {
+            actions.deletes = 0;
+        }
+        self.attributes.retain(|_, actions| *actions != Actions::default());
+        self.sample.retain(|change| change.action != Action::Delete);
+    }
+
     /// Adds a page of the plan.
     pub fn add(&mut self, page: &PlanPage) {
         for change in &page.changes {
@@ -81,10 +118,9 @@ impl Summary {
             if self.last_customer.replace(change.key.customer_id) != Some(change.key.customer_id) {
                 self.customers += 1;
             }
-            if self.requests == 0 || !self.fill.take(change.key.customer_id, self.limit) {
-                self.fill = Fill::default();
-                self.fill.take(change.key.customer_id, self.limit);
-                self.requests += 1;
+            match change.action {
+                Action::Create | Action::Update => self.upserts.add(change.key.customer_id),
+                Action::Delete => self.deletes.add(change.key.customer_id),
             }
             self.wrong_types.add(change);
             if self.sample.len() < self.keep {

@@ -3,7 +3,7 @@
 use super::batch::ReadBack;
 use super::{Action, Notice, Now, Push};
 use crate::destination::{Echo, ErrorFields, ReadError};
-use crate::record::{ChangeOutcome, Key, PlannedChange, RequestOutcome, Verdict};
+use crate::record::{ChangeOutcome, Key, PlannedChange, RequestMethod, RequestOutcome, Verdict};
 use crate::retry::item_errors::item_errors;
 use crate::retry::{echo, words};
 
@@ -77,6 +77,9 @@ impl Push {
             return;
         };
         let mut read_back = self.reading_back.remove(index);
+        if read_back.batch.method() == RequestMethod::Delete {
+            return self.deletes_read_back(read_back, &values, now, actions);
+        }
         for planned in std::mem::take(&mut read_back.open) {
             let verdict = match &values {
                 Ok(values) => echo::read_back_verdict(&planned, values),
@@ -104,14 +107,14 @@ impl Push {
 
     /// Has the outcomes of an accepted request committed. Changes that are sent again, and that no read proved, are in
     /// doubt.
-    fn finish_accepted(&mut self, read_back: ReadBack, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn finish_accepted(&mut self, read_back: ReadBack, now: Now, actions: &mut Vec<Action>) {
         let ReadBack { request_id, mut batch, mut end, outcomes, open, refusal, in_doubt_until, .. } =
             read_back;
         if open.is_empty() || refusal.is_some() {
             self.responded();
             end.outcome = RequestOutcome::Accepted;
             self.accepted += 1;
-            self.size_accepted(batch.changes.len(), now, actions);
+            self.size_accepted(&batch, now, actions);
             let proved = proves_all(&batch.changes, &outcomes);
             self.record_outcome(request_id, end, outcomes, &batch, actions);
             if let Some(mut bisection) = batch.bisection.take() {
@@ -131,10 +134,11 @@ impl Push {
             return;
         }
         let status = end.http_status.map_or_else(String::new, |status| status.to_string());
-        self.failed(
-            format!("{status} that confirms not all of its values, and a read does not show them"),
-            now,
-        );
+        let problem = match batch.method() {
+            RequestMethod::Put => "that confirms not all of its values, and a read does not show them",
+            RequestMethod::Delete => "that cannot be read, and a read still shows some of its values",
+        };
+        self.failed(format!("{status} {problem}"), now);
         self.record_outcome(request_id, end, outcomes, &batch, actions);
         batch.in_doubt_until = batch.in_doubt_until.max(Some(in_doubt_until));
         batch.changes = open;
@@ -155,9 +159,7 @@ fn proves_all(changes: &[PlannedChange], outcomes: &[ChangeOutcome]) -> bool {
         Verdict::Confirmed { value_id, stored_value } => {
             !may_be_skipped(outcome.key, *value_id, stored_value)
         }
-        Verdict::Absent { .. }
-        | Verdict::Rejected { .. }
-        | Verdict::Unknown { .. }
-        | Verdict::Deferred { .. } => false,
+        Verdict::Absent { .. } => true,
+        Verdict::Rejected { .. } | Verdict::Unknown { .. } | Verdict::Deferred { .. } => false,
     })
 }

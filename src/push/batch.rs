@@ -38,6 +38,8 @@ pub(super) struct Batch {
     pub(super) ready_at: Option<Duration>,
     /// Whether something before the store refused it last, in a way that may concern every write.
     pub(super) is_blocked: bool,
+    /// Whether its values to be deleted were found under other ids than those that were deleted first.
+    pub(super) has_other_ids: bool,
     /// Whether a response refused it for its size.
     pub(super) refused_for_size: bool,
     /// Why it is not sent before.
@@ -67,6 +69,13 @@ pub(super) struct Intent {
     /// When the ledger had committed it.
     pub(super) committed_at: Duration,
     pub(super) in_doubt_until: DateTime<Utc>,
+}
+
+/// A batch of deletes whose ids are being read from the store.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) token: u64,
+    pub(super) batch: Batch,
 }
 
 /// A batch whose response left some values open, which are being read from the store.
@@ -126,6 +135,7 @@ impl Batch {
             bisection: None,
             ready_at: None,
             is_blocked: false,
+            has_other_ids: false,
             refused_for_size: false,
             waits_for: WaitReason::Backoff,
             last_error: String::new(),
@@ -140,6 +150,7 @@ impl Batch {
             last_request: self.last_request,
             in_doubt_until: self.in_doubt_until,
             accepted_before: self.accepted_before,
+            has_other_ids: self.has_other_ids,
             last_error: self.last_error.clone(),
             last_brief: self.last_brief.clone(),
             ..Self::new(changes, max_in_doubt)

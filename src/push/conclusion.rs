@@ -27,7 +27,8 @@ impl Push {
             }
         }
         if self.uncommitted.is_empty() {
-            actions.push(Action::End(self.end.take().unwrap_or_else(End::succeeded)));
+            let end = self.end.take().or_else(|| self.unread.take());
+            actions.push(Action::End(end.unwrap_or_else(End::succeeded)));
         }
     }
 }

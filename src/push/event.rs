@@ -48,6 +48,13 @@ pub enum Event {
         /// The request.
         request_id: i64,
     },
+    /// The values were read of keys whose ids are not known, or could not be.
+    IdsFound {
+        /// The token of the action.
+        token: u64,
+        /// The store's values of the keys.
+        rows: Result<Vec<Echo>, ReadError>,
+    },
     /// The values that a response left open were read from the store, or could not be.
     ReadBack {
         /// The request.
@@ -105,6 +112,22 @@ pub enum Action {
         items: Vec<(Key, String)>,
         /// When its intent was given to the ledger: the request must be on the wire within [`super::INTENT_VALID`].
         recorded_at: Duration,
+    },
+    /// Delete the values of a request whose intent is committed.
+    Delete {
+        /// The request.
+        request_id: i64,
+        /// The store's ids of the values.
+        ids: Vec<i64>,
+        /// As of `Send`.
+        recorded_at: Duration,
+    },
+    /// Read the store's values of keys that are to be deleted, to find their ids.
+    FindIds {
+        /// Repeated in the event.
+        token: u64,
+        /// The keys.
+        keys: Vec<Key>,
     },
     /// Read the store's values of these keys.
     ReadBack {

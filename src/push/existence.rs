@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::{Action, Notice, Now, Push, Subject};
 use crate::destination::ReadError;
-use crate::record::{PlannedChange, Verdict};
+use crate::record::{PlannedChange, RequestMethod, Verdict};
 
 impl Push {
     /// Rejects the values of deleted customers and attributes without sending them.
@@ -13,7 +13,8 @@ impl Push {
         now: Now,
         actions: &mut Vec<Action>,
     ) -> Option<Batch> {
-        if self.deleted.is_empty() {
+        // A read shows whether a value is there to be deleted.
+        if self.deleted.is_empty() || batch.method() == RequestMethod::Delete {
             return Some(batch);
         }
         let until = batch.in_doubt_until;

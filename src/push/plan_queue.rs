@@ -40,8 +40,9 @@ impl PlanQueue {
         }
     }
 
-    /// Takes the next batch in key order. `None` at the end of the plan, or until a page is loaded.
-    pub(super) fn next(&mut self, limit: Limit) -> Option<Vec<PlannedChange>> {
+    /// Takes the next batch in key order, up to the limit of its part. `None` at the end of the plan, or until a page is loaded.
+    pub(super) fn next(&mut self, upserts: Limit, deletes: Limit) -> Option<Vec<PlannedChange>> {
+        let limit = if self.part.is_some_and(PlanPart::deletes) { deletes } else { upserts };
         let batch = batch::next(&mut self.changes, self.is_loaded, limit);
         self.is_short = batch.is_none();
         if batch.is_none() && self.is_loaded {

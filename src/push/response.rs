@@ -8,7 +8,7 @@ use super::batch::{Batch, Intent, ReadBack};
 use super::commit::{PAUSED, STOPPED};
 use super::{Action, End, EndedRequest, Notice, Now, Push};
 use crate::destination::{ReadError, Response};
-use crate::record::{Key, PlannedChange, RequestEnd, RequestOutcome, Verdict, WaitReason};
+use crate::record::{Key, PlannedChange, RequestEnd, RequestMethod, RequestOutcome, Verdict, WaitReason};
 use crate::retry::bisection::{Bisection, Step};
 use crate::retry::{self, Meaning, words};
 
@@ -40,7 +40,10 @@ impl Push {
             class: response.class(),
             took,
         })));
-        let mut meaning = retry::meaning(response, values);
+        let mut meaning = match batch.method() {
+            RequestMethod::Put => retry::meaning(response, values),
+            RequestMethod::Delete => retry::meaning_of_delete(response, values),
+        };
         if let Meaning::TooLarge { by_the_store } = meaning
             && !self.is_too_large(&mut batch, by_the_store, now)
         {
@@ -199,7 +202,7 @@ impl Push {
         actions: &mut Vec<Action>,
     ) -> Option<Batch> {
         loop {
-            match bisection.next(self.limit.values.unwrap_or(usize::MAX)) {
+            match bisection.next(self.sizing(batch.method()).limit.values.unwrap_or(usize::MAX)) {
                 Step::Send(changes) => {
                     let part = batch.part(changes, self.config.max_attempts);
                     return Some(Batch { bisection: Some(bisection), ..part });
@@ -280,7 +283,7 @@ impl Push {
     }
 
     /// Ends the run because nothing else can succeed.
-    fn stop(&mut self, end: End, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn stop(&mut self, end: End, now: Now, actions: &mut Vec<Action>) {
         if !self.ends_in_failure() {
             self.end = Some(end);
         }
@@ -309,7 +312,7 @@ impl Push {
             "something before the store responded {} to every call since, while reads succeed",
             batch.last_brief
         );
-        let hint = "ask those who run the proxies and firewalls on the way to let this machine make PUT requests to the API, and check \
+        let hint = "ask those who run the proxies and firewalls on the way to let this machine make PUT and DELETE requests to the API, and check \
                     [store] api_url";
         self.stop(End::failed(message, hint), now, actions);
     }

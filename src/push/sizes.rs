@@ -7,6 +7,7 @@
 //! runs once a request of it was accepted.
 
 use super::Now;
+use crate::plan::batch::Limit;
 use crate::record::{DatedSize, RequestSizes};
 
 /// Refusals in a row that show the size of a request to be too large, if the store does not say so itself.
@@ -14,6 +15,20 @@ const REFUSALS: u32 = 2;
 
 /// The same for a request no larger than one that was accepted lately.
 const REFUSALS_AGAINST_EVIDENCE: u32 = 4;
+
+/// What is known of the size of requests of one method.
+#[derive(Debug)]
+pub(super) struct Sizing {
+    /// The most that one request may carry.
+    pub(super) limit: Limit,
+    pub(super) sizes: Sizes,
+}
+
+impl Sizing {
+    pub(super) fn new(limit: Limit, kept: RequestSizes) -> Self {
+        Self { limit, sizes: Sizes::new(kept) }
+    }
+}
 
 /// What this run knows of the size of requests.
 #[derive(Debug, Default)]

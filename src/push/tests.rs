@@ -2,6 +2,7 @@
 
 mod bisection;
 mod canary;
+mod deletes;
 mod driver;
 mod ends;
 mod in_doubt;
@@ -9,5 +10,6 @@ mod partial;
 mod responses;
 mod size;
 mod slots;
+mod store;
 mod store_changes;
 mod waits;

@@ -43,6 +43,18 @@ words! {
 }
 
 words! {
+    /// What happens to a value whose row has left the source, or became NULL.
+    #[derive(Default)]
+    OnMissing {
+        /// The store keeps it.
+        #[default]
+        Keep = "keep",
+        /// It is deleted.
+        Delete = "delete",
+    }
+}
+
+words! {
     /// What started a run.
     Trigger {
         /// A person, or their cron.

@@ -14,6 +14,8 @@ pub enum Warning {
         rows: i64,
         /// The number of values in the ledger that the store may still hold.
         stored: i64,
+        /// The number of values that the plan deletes for that reason.
+        deletes: i64,
         /// Whether only some attributes were read.
         filtered: bool,
     },
@@ -21,6 +23,13 @@ pub enum Warning {
     RowSecurity {
         /// The table, if the server named it.
         table: String,
+    },
+    /// Values without a row are not deleted, because the source could not be read whole.
+    NotWhole {
+        /// The number of values that would be deleted.
+        kept: i64,
+        /// The number of rows without a valid key. If there are none, row security applies.
+        without_key: i64,
     },
     /// More rows cannot be sent than can.
     MostlyInvalid {
@@ -53,6 +62,7 @@ impl Warning {
         match self {
             Self::NothingDesired { .. } => "nothing_desired",
             Self::RowSecurity { .. } => "row_security",
+            Self::NotWhole { .. } => "not_whole",
             Self::MostlyInvalid { .. } => "mostly_invalid",
             Self::UnknownCustomers(_) => "unknown_customers",
             Self::WrongType { .. } => "wrong_type",
@@ -64,18 +74,23 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NothingDesired { rows, stored, filtered } => {
+            Self::NothingDesired { rows, stored, deletes, filtered } => {
                 let of = if *filtered { " of these attributes" } else { "" };
                 match rows {
                     0 => write!(f, "the source has no rows{of}")?,
                     rows => write!(f, "all {rows} rows of the source{of} are NULL")?,
                 }
+                const CHECK: &str = "Check what fills the table, and whether [source] names the right one";
                 match stored {
+                    _ if *deletes > 0 => {
+                        let values =
+                            if *deletes == 1 { "1 value".to_owned() } else { format!("{deletes} values") };
+                        write!(f, ": the plan deletes {values} of the store. {CHECK}")
+                    }
                     0 => f.write_str(": there is nothing to send"),
                     stored => write!(
                         f,
-                        ", but the ledger has {stored} of its values: the store keeps them. Check what fills the \
-                         table, and whether [source] names the right one"
+                        ", but the ledger has {stored} of its values: the store keeps them. {CHECK}"
                     ),
                 }
             }
@@ -86,6 +101,15 @@ impl fmt::Display for Warning {
                     "row security{table} applies to the user of [source] url: rows that its policies hide are not \
                      read. Let a policy show all rows to this user, or give it bypassrls"
                 )
+            }
+            Self::NotWhole { kept, without_key } => {
+                let why = match without_key {
+                    0 => "row security may hide their rows".to_owned(),
+                    1 => "a row without a valid key may be one of theirs".to_owned(),
+                    rows => format!("{rows} rows without a valid key may be theirs"),
+                };
+                let (values, are) = if *kept == 1 { ("value", "is") } else { ("values", "are") };
+                write!(f, "{kept} {values} without a row {are} not deleted: {why}. Correct the source first")
             }
             Self::MostlyInvalid { invalid, rows } => {
                 write!(f, "{invalid} of {rows} rows of the source are invalid: check [source] and the table")
@@ -167,7 +191,14 @@ mod tests {
 
     #[test]
     fn an_emptied_source_and_an_empty_one_are_distinguished() {
-        let nothing = |rows, stored| Warning::NothingDesired { rows, stored, filtered: false }.to_string();
+        let nothing =
+            |rows, stored| Warning::NothingDesired { rows, stored, deletes: 0, filtered: false }.to_string();
+        let deletes = Warning::NothingDesired { rows: 0, stored: 0, deletes: 9, filtered: false };
+        let shown = deletes.to_string();
+        assert!(
+            shown.starts_with("the source has no rows: the plan deletes 9 values of the store. Check"),
+            "{shown}"
+        );
         assert_eq!(nothing(0, 0), "the source has no rows: there is nothing to send");
         assert!(nothing(0, 300).starts_with("the source has no rows, but the ledger has 300"));
         assert!(nothing(7, 300).starts_with("all 7 rows of the source are NULL, but"));

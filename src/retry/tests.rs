@@ -31,6 +31,7 @@ fn every_response_has_its_meaning() {
     }
     assert_eq!(meaning(&html(413), 30), Meaning::TooLarge { by_the_store: false });
     assert_eq!(meaning(&problem(413, "Too large", &[]), 30), Meaning::TooLarge { by_the_store: true });
+    assert_eq!(meaning(&problem(414, "Too long", &[]), 30), Meaning::TooLarge { by_the_store: true });
     for title in [
         "Max batch size allowed is 10",
         "Too many items in the request, at most 10 are allowed",

@@ -92,7 +92,7 @@ impl Model {
 
     /// Writes a value, or removes it, as another app would. Nothing is checked and no request is logged.
     pub fn set_value(&mut self, key: Key, value: Option<&str>) {
-        self.event_log.record(|| Event::Edited { key });
+        self.event_log.record(|| Event::Edited { key, value: value.map(str::to_owned) });
         match value {
             Some(value) => {
                 self.store(key, value.to_owned());
@@ -105,7 +105,7 @@ impl Model {
 
     fn remove_values(&mut self, of: impl Fn(&Key) -> bool) {
         for (key, _) in self.values.extract_if(.., |key, _| of(key)) {
-            self.event_log.record(|| Event::Edited { key });
+            self.event_log.record(|| Event::Edited { key, value: None });
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct FaultSettings {
     pub forgets: Option<bool>,
     /// Every write has a response of this status; 0 ends that.
     pub status: Option<u16>,
+    /// A delete has a response of 204 and deletes nothing.
+    pub deletes_nothing: Option<bool>,
     /// What the size limit of a request counts: `items` or `customers`.
     pub counting: Option<String>,
     /// The status that refuses a request above the size limit: 413 or 422.
@@ -108,6 +110,7 @@ impl FaultSettings {
         options.rules.revoked = self.revoked.unwrap_or(options.rules.revoked);
         options.rules.scope_missing = self.scope_missing.unwrap_or(options.rules.scope_missing);
         options.rules.forgets = self.forgets.unwrap_or(options.rules.forgets);
+        options.rules.deletes_nothing = self.deletes_nothing.unwrap_or(options.rules.deletes_nothing);
         if let Some(status) = self.status {
             options.rules.fixed_status = (status != 0).then_some(status);
         }

@@ -18,10 +18,23 @@ pub enum Event {
         /// The value as it is stored.
         stored: String,
     },
+    /// A request deleted it.
+    Deleted {
+        /// When, in milliseconds of the model's clock.
+        at_ms: u64,
+        /// When the request arrived.
+        arrived_ms: u64,
+        /// Its customer and attribute.
+        key: Key,
+        /// The value that was stored.
+        value: String,
+    },
     /// Another app wrote or removed it, or its customer or attribute was deleted.
     Edited {
         /// Its customer and attribute.
         key: Key,
+        /// The value that is stored now.
+        value: Option<String>,
     },
     /// A request with it was refused because of it.
     Refused {

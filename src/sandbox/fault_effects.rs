@@ -80,7 +80,7 @@ pub(super) fn after(fault: Fault, written: Written, rng: &mut fastrand::Rng) -> 
 }
 
 /// A failure of the store: the status and the kind of body vary.
-fn failure(rng: &mut fastrand::Rng) -> StoreResponse {
+pub(super) fn failure(rng: &mut fastrand::Rng) -> StoreResponse {
     let status = [500, 502, 503, 504][rng.usize(..4)];
     match rng.u8(..3) {
         0 => StoreResponse::problem(status, "", vec![]),

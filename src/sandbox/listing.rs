@@ -1,4 +1,4 @@
-//! Reads and deletes: filters and pages.
+//! Reads: filters and pages.
 
 use std::collections::BTreeSet;
 
@@ -71,17 +71,6 @@ impl Model {
             .map(|id| CustomerRow { id, date_created: self.customer_created(id) })
             .collect();
         Ok(StoreResponse::new(200, Content::Customers(customers, paging)))
-    }
-
-    /// Removes values by their own ids. Unknown ids are ignored.
-    pub(super) fn delete_values(&mut self, query: &Query) -> Result<StoreResponse, StoreResponse> {
-        query.check(&[&["id:in"]])?;
-        let Some(ids) = query.ids("id:in")? else {
-            let errors = vec![("id:in".to_owned(), "error.path.missing".to_owned())];
-            return Err(StoreResponse::problem(422, "The filter id:in is required.", errors));
-        };
-        self.values.retain(|_, stored| !ids.contains(&stored.id));
-        Ok(StoreResponse::new(204, Content::Empty))
     }
 
     /// The attributes that match the filters by id and by name; `None` if there are no such filters.

@@ -102,7 +102,7 @@ impl Log {
     pub(super) fn responded(&mut self, number: u64, status: u16) {
         let Some(request) = self.find(number) else { return };
         request.status = Some(status);
-        let write = request.method == "PUT";
+        let write = matches!(request.method, "PUT" | "DELETE");
         self.tally.refused += u64::from(write && (400..500).contains(&status));
         self.tally.limited += u64::from(status == 429);
     }

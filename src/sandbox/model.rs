@@ -107,9 +107,8 @@ impl Model {
     pub fn arrive(&mut self, now: u64, request: &Request) -> ActiveRequest {
         self.now = self.now.max(now);
         let number = self.log.next();
-        let write = matches!(request.operation, Operation::PutValues(_));
-        let items = request.operation.items();
-        let customers: BTreeSet<i64> = items.iter().map(|item| item.key.customer_id).collect();
+        let write = request.operation.is_write();
+        let (customers, items) = self.size_of(&request.operation);
         let in_flight = self.in_flight.len() + usize::from(write);
         let request_id = format!("{:032x}", self.rng.u128(..));
         self.log.arrived(
@@ -118,8 +117,8 @@ impl Model {
                 at_ms: self.now,
                 method: request.operation.method(),
                 path: request.path.clone(),
-                customers: customers.len(),
-                items: items.len(),
+                customers,
+                items,
                 in_flight,
                 status: None,
                 applied: false,
@@ -179,8 +178,7 @@ impl Model {
         if matches!(request.operation, Operation::TrailingSlash) {
             return Err(StoreResponse::problem(403, "Authentication Required", vec![]));
         }
-        let write = matches!(request.operation, Operation::PutValues(_) | Operation::DeleteValues(_));
-        self.authorise(request, write)?;
+        self.authorise(request, request.operation.is_write())?;
         let rule = self.options.quota;
         let (allowed, rate) = self.quota.take(&rule, self.now);
         active.rate = Some(rate);
@@ -200,7 +198,7 @@ impl Model {
             }
             _ => {}
         }
-        if !matches!(request.operation, Operation::PutValues(_)) {
+        if !request.operation.is_write() {
             return Ok(());
         }
         if in_flight > self.options.limits.max_in_flight {
@@ -209,6 +207,18 @@ impl Model {
         }
         self.in_flight.insert(active.number);
         Ok(())
+    }
+
+    /// How many customers and items a request has.
+    fn size_of(&self, operation: &Operation) -> (usize, usize) {
+        match operation {
+            Operation::DeleteValues(query) => self.customers_of(query),
+            operation => {
+                let items = operation.items();
+                let customers: BTreeSet<i64> = items.iter().map(|item| item.key.customer_id).collect();
+                (customers.len(), items.len())
+            }
+        }
     }
 
     fn authorise(&self, request: &Request, write: bool) -> Result<(), StoreResponse> {
@@ -270,13 +280,10 @@ impl Model {
                 self.list_attributes(query).unwrap_or_else(|response| response)
             }
             Operation::GetCustomers(query) => self.list_customers(query).unwrap_or_else(|response| response),
-            Operation::DeleteValues(query) => {
-                let response = self.delete_values(query).unwrap_or_else(|response| response);
-                if response.status == 204 {
-                    self.log.applied(active.number);
-                }
-                response
-            }
+            Operation::DeleteValues(query) => match self.delete_values(active, query) {
+                Ok(_) if active.fault == Fault::Lost => fault_effects::failure(&mut self.rng),
+                Ok(response) | Err(response) => response,
+            },
             Operation::TrailingSlash
             | Operation::WrongMethod(_)
             | Operation::WrongContentType(_)
@@ -348,7 +355,7 @@ impl Model {
         self.script.clear();
         self.read_script.clear();
         let rules = &mut self.options.rules;
-        (rules.revoked, rules.scope_missing, rules.fixed_status) = (false, false, None);
-        rules.forgets = false;
+        (rules.revoked, rules.scope_missing, rules.forgets) = (false, false, false);
+        (rules.deletes_nothing, rules.fixed_status) = (false, None);
     }
 }

@@ -54,6 +54,8 @@ pub struct Limits {
     pub max_per_request: usize,
     /// What the size counts.
     pub counting: Counting,
+    /// The most values that one request deletes. A request for more is refused by 414, or by 422.
+    pub max_deleted: usize,
     /// How a larger request is refused.
     pub size_refusal: SizeRefusal,
     /// The largest number of writes in flight.
@@ -64,6 +66,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_per_request: 10,
+            max_deleted: 50,
             counting: Counting::Items,
             size_refusal: SizeRefusal::TooLarge,
             max_in_flight: 3,
@@ -140,6 +143,10 @@ pub struct Rules {
     pub reject_marker: String,
     /// A request with a value that contains this text has a response of 500.
     pub poison_marker: String,
+    /// A delete of a stored value that contains this text is refused.
+    pub undeletable_marker: String,
+    /// A delete has a response of 204, and nothing is deleted.
+    pub deletes_nothing: bool,
     /// The token is revoked: 401.
     pub revoked: bool,
     /// The token lacks the scope: 403.
@@ -160,6 +167,8 @@ impl Default for Rules {
             keeping: Keeping::default(),
             reject_marker: "!reject".to_owned(),
             poison_marker: "!poison".to_owned(),
+            undeletable_marker: "!keep".to_owned(),
+            deletes_nothing: false,
             revoked: false,
             scope_missing: false,
             fixed_status: None,

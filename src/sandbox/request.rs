@@ -41,6 +41,11 @@ impl Operation {
         }
     }
 
+    /// Whether it changes values. A write occupies a slot.
+    pub(super) const fn is_write(&self) -> bool {
+        matches!(self, Self::PutValues(_) | Self::DeleteValues(_))
+    }
+
     pub(super) fn items(&self) -> &[PutItem] {
         match self {
             Self::PutValues(Ok(items)) => items,

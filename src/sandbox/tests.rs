@@ -3,6 +3,8 @@
 use super::*;
 use crate::record::Key;
 
+mod deletes;
+
 fn model() -> Model {
     Model::new(SandboxOptions::default())
 }
@@ -273,8 +275,8 @@ fn events_are_logged_once_the_model_is_watched() {
             written(1, "a"),
             written(2, "b"),
             Event::Refused { key: Key::new(3, 1), value: "!reject".to_owned() },
-            Event::Edited { key: Key::new(2, 1) },
-            Event::Edited { key: Key::new(1, 1) },
+            Event::Edited { key: Key::new(2, 1), value: None },
+            Event::Edited { key: Key::new(1, 1), value: None },
         ]
     );
     assert_eq!(model.events(), []);

@@ -53,6 +53,10 @@ impl Destination for SandboxDestination {
         self.0.upsert(items).await
     }
 
+    async fn delete(&self, ids: &[i64]) -> Response {
+        self.0.delete(ids).await
+    }
+
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.0.fetch(keys).await
     }

@@ -9,6 +9,7 @@ mod bad_values;
 mod bisection;
 mod columns;
 mod crashes;
+mod deletes;
 mod digest;
 mod echoes;
 mod guard;

@@ -119,7 +119,7 @@ fn printing_is_in_the_view_only() {
 
 #[test]
 fn only_the_engine_writes_to_the_store() {
-    only_where(&[".upsert("], |source| source.is_in_any(&["engine", "sandbox"]));
+    only_where(&[".upsert(", "destination.delete("], |source| source.is_in_any(&["engine", "sandbox"]));
 }
 
 #[test]

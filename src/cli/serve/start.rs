@@ -92,13 +92,12 @@ async fn attempt(
     let missed =
         scheduled.as_ref().and_then(|scheduled| scheduled.missed.as_ref()).map_or(0, |missed| missed.times);
     let is_change = scheduled.is_none() && wish.as_ref().is_some_and(|wish| wish.trigger == Trigger::Change);
-    let guard = config.guard.clone();
+    let (guard, missing) = (config.guard.clone(), config.missing.clone());
+    let options = Options { guard, missing, ..Options::default() };
     let options = match (scheduled, wish) {
         (None, None) => return Ok(End::Done(claimed)),
-        (None, Some(Wish { notified, trigger })) => {
-            Options { filter: notified.filter(), guard, trigger, ..Options::default() }
-        }
-        (scheduled, _) => Options { guard, trigger: Trigger::Schedule, scheduled, ..Options::default() },
+        (None, Some(Wish { notified, trigger })) => Options { filter: notified.filter(), trigger, ..options },
+        (scheduled, _) => Options { trigger: Trigger::Schedule, scheduled, ..options },
     };
     let opened = watch::Sender::new(None);
     let trace = traces.run(&TracedRun { sync: name, kind: RunKind::Sync, trigger: options.trigger, waits });

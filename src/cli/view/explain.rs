@@ -86,7 +86,7 @@ fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> Strin
         .map(|row| match (&row.value, &row.problem) {
             (Some(value), _) => brief(value),
             (None, Some(problem)) => tame(problem),
-            (None, None) => "NULL: no value is desired; attrsync does not delete".to_owned(),
+            (None, None) => "NULL: no value is desired".to_owned(),
         })
         .collect();
     match values.len() {
@@ -140,8 +140,8 @@ fn belief(entry: &Entry, known: &EntryHistory) -> String {
 /// `run 4     update "gold" → "platinum": confirmed 2026-01-02 03:04:05 by request 33 (200, accepted)`.
 fn change_line(change: &PastChange) -> String {
     let value = |value: &Option<String>| value.as_deref().map(brief);
-    let values: Vec<String> =
-        [value(&change.previous_value), value(&change.value)].into_iter().flatten().collect();
+    let new = value(&change.value).or_else(|| (change.action == "delete").then(|| "no value".to_owned()));
+    let values: Vec<String> = [value(&change.previous_value), new].into_iter().flatten().collect();
     let at = change.decided_at.map_or(String::new(), |at| format!(" {}", moment(at)));
     let by = change.request.as_ref().map_or(String::new(), |request| {
         let status = request.http_status.map_or(String::new(), |status| format!("{status}, "));
@@ -349,7 +349,7 @@ customer 12 · tier (1)
         ];
         let shown = text(DateTime::UNIX_EPOCH, 12, Some(&desired), &nothing(), &names(), Paint::default());
         for words in [
-            "NULL: no value is desired; attrsync does not delete",
+            "NULL: no value is desired",
             "2 rows, so none of them is sent: \"a\", \"b\"",
             "its value is not text",
             "nothing was sent yet",

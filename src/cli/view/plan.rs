@@ -22,11 +22,15 @@ pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String 
     if !forecast.attributes.is_empty() && forecast.counts.planned > 0 {
         lines.push(String::new());
         lines.extend(forecast.attributes.iter().map(|(id, attribute)| {
+            let deletes = match attribute.deletes {
+                0 => String::new(),
+                deletes => format!(", {} to delete", number(deletes)),
+            };
             format!(
-                "{} ({id}): {} to create, {} to update",
+                "{} ({id}): {} to create, {} to update{deletes}",
                 tame(&attribute.name),
                 number(attribute.creates),
-                number(attribute.updates)
+                number(attribute.updates),
             )
         }));
     }
@@ -61,7 +65,8 @@ fn change_line(change: &Change, forecast: &Forecast, paint: Paint) -> String {
         (Action::Create, _) => brief(new),
         (Action::Update, Some(previous)) => format!("{} → {}", brief(previous), brief(new)),
         (Action::Update, None) => format!("not known → {}", brief(new)),
-        (Action::Delete, previous) => brief(previous.as_deref().unwrap_or_default()),
+        (Action::Delete, Some(previous)) => format!("{} → no value", brief(previous)),
+        (Action::Delete, None) => "not known → no value".to_owned(),
     };
     format!("{sign} customer {} · {} ({id}): {value}", change.key.customer_id, tame(name))
 }
@@ -90,9 +95,10 @@ fn invalid_line(row: &InvalidRow) -> String {
 /// `Plan: 12 to create, 3 to update, 0 to delete · 2 calls`.
 pub(crate) fn summary(forecast: &Forecast) -> String {
     format!(
-        "Plan: {} to create, {} to update, 0 to delete · {}",
+        "Plan: {} to create, {} to update, {} to delete · {}",
         number(forecast.creates),
         number(forecast.updates),
+        number(forecast.deletes),
         counted(forecast.requests, "call")
     )
 }
@@ -108,7 +114,10 @@ fn not_planned(forecast: &Forecast) -> Vec<String> {
             "still rejected: the store rejected them before (`attrsync rejected` lists them)",
         ),
         line(counts.no_value, "NULL: no value is desired"),
-        line(counts.orphans, "orphans: in the ledger, no longer in the source; they are left alone"),
+        line(
+            counts.orphans,
+            "orphans: in the ledger, no longer in the source; the store keeps them ([missing])",
+        ),
     ]
     .into_iter()
     .flatten()
@@ -143,7 +152,7 @@ pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit, run_id: Opti
         "needs_attention": forecast.counts.need_attention() > 0,
         "creates": forecast.creates,
         "updates": forecast.updates,
-        "deletes": 0,
+        "deletes": forecast.deletes,
         "requests": forecast.requests,
         "requests_without_ledger": forecast.requests_without_ledger,
         "estimated_seconds": estimate::whole(forecast, workers).as_secs_f64(),
@@ -153,6 +162,7 @@ pub(crate) fn json(forecast: &Forecast, workers: usize, exit: Exit, run_id: Opti
         "exceeded": guard::json(&forecast.exceeded),
         "attributes": forecast.attributes.iter().map(|(id, attribute)| json!({
             "id": id, "name": attribute.name, "creates": attribute.creates, "updates": attribute.updates,
+            "deletes": attribute.deletes,
         })).collect::<Vec<_>>(),
         "sample": forecast.sample.iter().map(|change| json!({
             "action": change.action.as_str(),
@@ -188,19 +198,21 @@ mod tests {
         let change = |customer, action, previous: Option<&str>| Change {
             key: Key::new(customer, 1),
             action,
-            value: Some("gold".to_owned()),
+            value: (action != Action::Delete).then(|| "gold".to_owned()),
             previous_value: previous.map(str::to_owned),
             value_id: None,
             in_doubt_until: None,
         };
-        let tier = AttributeForecast { name: "loyalty_tier".to_owned(), creates: 1200, updates: 2 };
+        let tier =
+            AttributeForecast { name: "loyalty_tier".to_owned(), creates: 1200, updates: 2, deletes: 1 };
         Forecast {
-            counts: Counts { planned: 1202, unchanged: 5, invalid: 2, ..Counts::default() },
+            counts: Counts { planned: 1203, deletes: 1, unchanged: 5, invalid: 2, ..Counts::default() },
             attributes: [(1, tier)].into(),
             sample: vec![
                 change(11, Action::Create, None),
                 change(12, Action::Update, Some("sil\nver")),
                 change(13, Action::Update, None),
+                change(14, Action::Delete, Some("old")),
             ],
             invalid_sample: vec![InvalidRow {
                 customer_id: None,
@@ -220,6 +232,7 @@ mod tests {
             in_doubt_wait: Duration::ZERO,
             creates: 1200,
             updates: 2,
+            deletes: 1,
             warnings: Vec::new(),
             exceeded: Vec::new(),
         }
@@ -233,15 +246,16 @@ mod tests {
 + customer 11 · loyalty_tier (1): \"gold\"
 ~ customer 12 · loyalty_tier (1): \"sil\\nver\" → \"gold\"
 ~ customer 13 · loyalty_tier (1): not known → \"gold\"
+- customer 14 · loyalty_tier (1): \"old\" → no value
   … and 1,199 more: raise --limit
 
-loyalty_tier (1): 1,200 to create, 2 to update
+loyalty_tier (1): 1,200 to create, 2 to update, 1 to delete
 
 2 rows of the source cannot be sent:
 ! customer NULL · attribute 1: \"x\": no customer id
   … and 1 more: raise --limit
 
-Plan: 1,200 to create, 2 to update, 0 to delete · 121 calls
+Plan: 1,200 to create, 2 to update, 1 to delete · 121 calls
 5 unchanged
 About 1 min: 121 calls of at most 10 values, and the store allows 120 in 30 s.
 "
@@ -257,6 +271,7 @@ About 1 min: 121 calls of at most 10 values, and the store allows 120 in 30 s.
             requests: 0,
             creates: 0,
             updates: 0,
+            deletes: 0,
             ..forecast()
         };
         assert_eq!(
@@ -270,7 +285,7 @@ About 1 min: 121 calls of at most 10 values, and the store allows 120 in 30 s.
         let value = json(&forecast(), 3, Exit::Done, Some(12));
         assert_eq!(value["run_id"], 12);
         assert_eq!(value["sample"][1]["previous_value"], "sil\nver");
-        assert_eq!(value["counts"]["planned"], 1202);
+        assert_eq!(value["counts"]["planned"], 1203);
         assert_eq!(value["attributes"][0]["name"], "loyalty_tier");
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     let some = |count: i64, text: &str| {
         if count > 0 { format!("  ({} {text})", number(count)) } else { String::new() }
     };
-    line("planned", counts.planned, String::new());
+    line("planned", counts.planned, some(counts.deletes, "to delete"));
     line("confirmed", counts.confirmed, some(counts.altered, "kept by the store in another form"));
     let new = if counts.rejected > 0 { "  new in this run" } else { "" };
     line("rejected", counts.rejected, new.to_owned());
@@ -73,7 +73,7 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
         line("no value", counts.no_value, "  NULL in the source".to_owned());
     }
     if counts.orphans > 0 {
-        let what = "  in the store, no longer in your table; attrsync does not delete them";
+        let what = "  in the store, no longer in your table; the store keeps them ([missing])";
         line("orphans", counts.orphans, what.to_owned());
     }
     let saved = match ending.requests_saved() {
@@ -310,7 +310,7 @@ run 7 partial in 3.4 s
         );
         assert_eq!(
             lines(&report, "orphans"),
-            "orphans 2 in the store, no longer in your table; attrsync does not delete them"
+            "orphans 2 in the store, no longer in your table; the store keeps them ([missing])"
         );
     }
 

@@ -1,9 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
+
+mod missing;
 
 type Row = (Option<i64>, Option<i64>, Option<String>);
 
@@ -26,6 +28,7 @@ fn policy() -> DiffPolicy {
         attributes: BTreeSet::from([1, 2, 3]),
         deleted_attributes: BTreeMap::from([(8, "attribute 8 was deleted".to_owned())]),
         requeued: BTreeSet::new(),
+        missing: MissingPolicy::default(),
         retry_rejected: false,
         full: false,
         now: now(),

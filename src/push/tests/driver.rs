@@ -5,27 +5,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub(super) use super::store::{Sent, accepted, deleted, html, limited, lost, problem, received, refusing};
 use crate::config::PushConfig;
-use crate::destination::{Body, Echo, HttpResponse, ReadError, Response};
+use crate::destination::{Echo, ReadError, Response};
 use crate::plan::batch::Limit;
 use crate::push::{Action, End, Event, Notice, Now, Push, Start, Subject};
 use crate::record::{
     Action as ChangeAction, Change, ChangeOutcome, Counts, Key, NewRequest, PlanPart, PlanParts,
-    PlannedChange, RecordedIntent, RequestEnd, RequestOutcome, RequestSizes, Verdict,
+    PlannedChange, RecordedIntent, RequestEnd, RequestMethod, RequestOutcome, RequestSizes, Verdict,
 };
-
-/// A request on the wire.
-#[derive(Debug, Clone)]
-pub(super) struct Sent {
-    pub(super) request_id: i64,
-    pub(super) items: Vec<(Key, String)>,
-}
-
-impl Sent {
-    pub(super) fn customers(&self) -> Vec<i64> {
-        self.items.iter().map(|(key, _)| key.customer_id).collect()
-    }
-}
 
 /// The kinds of actions that a test delays. They stay pending until the test performs them.
 #[derive(Debug, Default)]
@@ -56,6 +44,9 @@ pub(super) struct Driver {
     pub(super) sent: Vec<Sent>,
     pub(super) pending_actions: VecDeque<Action>,
     pub(super) read_backs: VecDeque<(i64, Vec<Key>)>,
+    pub(super) finds: VecDeque<(u64, Vec<Key>)>,
+    /// The changes of the requests that delete.
+    deletes: BTreeMap<i64, Vec<Change>>,
     pub(super) existence_checks: VecDeque<Vec<Subject>>,
     pub(super) reads_to_check: usize,
     pub(super) canary_reads: VecDeque<Vec<Key>>,
@@ -90,6 +81,15 @@ pub(super) fn change(customer_id: i64, attribute_id: i64) -> PlannedChange {
         in_doubt_value: None,
         observed_value: None,
     }
+}
+
+/// The delete of the value of a customer.
+pub(super) fn delete(customer_id: i64, value_id: Option<i64>) -> PlannedChange {
+    let mut planned = change(customer_id, 1);
+    planned.change.action = ChangeAction::Delete;
+    planned.change.previous_value = planned.change.value.take();
+    planned.change.value_id = value_id;
+    planned
 }
 
 impl Driver {
@@ -131,6 +131,8 @@ impl Driver {
             sent: Vec::new(),
             pending_actions: VecDeque::new(),
             read_backs: VecDeque::new(),
+            finds: VecDeque::new(),
+            deletes: BTreeMap::new(),
             existence_checks: VecDeque::new(),
             reads_to_check: 0,
             canary_reads: VecDeque::new(),
@@ -214,6 +216,12 @@ impl Driver {
                     }
                 }
                 self.counts.requests += 1;
+                if request.method == RequestMethod::Delete {
+                    assert!(changes.iter().all(|change| change.action == ChangeAction::Delete));
+                    self.deletes.insert(request_id, changes);
+                } else {
+                    assert!(changes.iter().all(|change| change.action != ChangeAction::Delete));
+                }
                 self.requests.insert(request_id, (request, None));
                 let intent = RecordedIntent { request_id, counts: self.counts };
                 self.pending_events.push_back(Event::IntentRecorded { token, intent });
@@ -224,9 +232,17 @@ impl Driver {
                     "promise 4: sent before its intent was committed"
                 );
                 assert!(!items.is_empty());
-                self.sent.push(Sent { request_id, items: items.clone() });
-                self.in_flight.push_back(Sent { request_id, items });
+                self.put_on_the_wire(Sent { request_id, items, ids: Vec::new() });
             }
+            Action::Delete { request_id, ids, .. } => {
+                let changes =
+                    self.deletes.get(&request_id).expect("promise 4: sent before its intent was committed");
+                let known: Vec<i64> = changes.iter().filter_map(|change| change.value_id).collect();
+                assert_eq!((&ids, changes.len()), (&known, known.len()), "every value has its id");
+                let items = changes.iter().map(|change| (change.key, String::new())).collect();
+                self.put_on_the_wire(Sent { request_id, items, ids });
+            }
+            Action::FindIds { token, keys } => self.finds.push_back((token, keys)),
             Action::ReadBack { request_id, keys } => self.read_backs.push_back((request_id, keys)),
             Action::RecordOutcome { token, request_id, end, outcomes } => {
                 self.counts.requests -= i64::from(end.outcome == RequestOutcome::NotSent);
@@ -253,6 +269,11 @@ impl Driver {
             Action::Notify(notice) => self.notices.push(notice),
             Action::End(end) => self.end = Some(end),
         }
+    }
+
+    fn put_on_the_wire(&mut self, sent: Sent) {
+        self.sent.push(sent.clone());
+        self.in_flight.push_back(sent);
     }
 
     fn record(&mut self, outcomes: Vec<ChangeOutcome>) {
@@ -290,6 +311,12 @@ impl Driver {
     pub(super) fn read_canary(&mut self, values: impl Fn(&[Key]) -> Result<Vec<Echo>, ReadError>) {
         let keys = self.canary_reads.pop_front().expect("a read of the canary");
         self.event(Event::CanaryRead(values(&keys)));
+    }
+
+    /// Gives the rows of the oldest search for ids.
+    pub(super) fn find(&mut self, rows: impl Fn(&[Key]) -> Result<Vec<Echo>, ReadError>) {
+        let (token, keys) = self.finds.pop_front().expect("a search");
+        self.event(Event::IdsFound { token, rows: rows(&keys) });
     }
 
     /// Lets time pass until the timer.
@@ -330,61 +357,15 @@ impl Driver {
         self.ended(|verdict| matches!(verdict, Verdict::Confirmed { .. }))
     }
 
+    pub(super) fn absent(&self) -> Vec<i64> {
+        self.ended(|verdict| matches!(verdict, Verdict::Absent { .. }))
+    }
+
     pub(super) fn rejected(&self) -> Vec<i64> {
         self.ended(|verdict| matches!(verdict, Verdict::Rejected { .. }))
     }
 
     pub(super) fn counts(&self) -> Counts {
         self.counts
-    }
-}
-
-pub(super) fn received(status: u16, body: Body) -> Response {
-    Response::Received(HttpResponse { status, request_id: None, wait: None, body })
-}
-
-/// 200 with an echo of everything that was sent.
-pub(super) fn accepted(sent: &Sent) -> Response {
-    let echo = |(key, value): &(Key, String)| Echo {
-        key: *key,
-        value: value.clone(),
-        value_id: Some(key.customer_id),
-    };
-    received(200, Body::Echoes(sent.items.iter().map(echo).collect()))
-}
-
-/// A response in the API's error form.
-pub(super) fn problem(status: u16, title: &str) -> Response {
-    received(status, Body::Problem { title: title.to_owned(), errors: Vec::new() })
-}
-
-/// A response with HTML.
-pub(super) fn html(status: u16) -> Response {
-    received(status, Body::Unreadable("<html>no</html>".to_owned()))
-}
-
-pub(super) fn limited(wait: Option<u64>) -> Response {
-    let body = Body::Unreadable(String::new());
-    Response::Received(HttpResponse {
-        status: 429,
-        request_id: None,
-        wait: wait.map(Duration::from_secs),
-        body,
-    })
-}
-
-pub(super) fn lost() -> Response {
-    Response::Lost { reason: "timed out".to_owned() }
-}
-
-/// A store that refuses each request with one of these customers.
-pub(super) fn refusing(bad: &[i64]) -> impl Fn(&Sent) -> Response {
-    let bad = bad.to_vec();
-    move |sent| {
-        if sent.customers().iter().any(|customer| bad.contains(customer)) {
-            problem(422, "Invalid value")
-        } else {
-            accepted(sent)
-        }
     }
 }

@@ -147,7 +147,7 @@ fn promise_6_a_way_that_passes_no_write_rejects_nothing_and_stops_the_run() {
                 continue;
             }
             assert_eq!(end.status, RunStatus::Failed);
-            assert!(end.hint.expect("a hint").contains("PUT requests"));
+            assert!(end.hint.expect("a hint").contains("PUT and DELETE requests"));
             assert!(driver.sent.len() < 60, "{} requests", driver.sent.len());
             let counts = driver.counts();
             assert_eq!((counts.unknown, counts.deferred), (0, customers - before as i64));

@@ -120,6 +120,7 @@ fn counts(run: &RunRow) -> Markup {
         ("Unchanged", counts.unchanged, false),
         ("No value", counts.no_value, false),
         ("Planned", counts.planned, true),
+        ("Deletes", counts.deletes, false),
         ("Confirmed", counts.confirmed, true),
         ("Altered", counts.altered, false),
         ("Rejected", counts.rejected, false),

@@ -108,6 +108,23 @@ const A_NIGHT: &[Step] = &[
     ),
 ];
 
+/// A shop whose rows leave. No document shows its first sync.
+const LEAVING: &[Step] = &[
+    step(
+        "",
+        "insert into customer_attribute_values values (12, 1, 'silver'), (12, 2, '250'), (13, 1, 'gold'), (14, 1, 'bronze')",
+        &["sync"],
+    ),
+    step(
+        "plan, deletes",
+        "delete from customer_attribute_values where customer_id = 13;
+         update customer_attribute_values set value = null where customer_id = 12 and attribute_id = 2;
+         update customer_attribute_values set value = 'gold' where customer_id = 14",
+        &["plan"],
+    ),
+    step("sync, deletes", "", &["sync"]),
+];
+
 /// Runs every step and returns what the documents may show.
 pub(super) fn outputs() -> Vec<Output> {
     let mut outputs = Vec::new();
@@ -116,6 +133,9 @@ pub(super) fn outputs() -> Vec<Output> {
     outputs.push(Output { title: "sandbox", text: shop.shown(&["sandbox"], &shop.sandbox) });
     shop.go_through(FIRST_DAYS, &mut outputs);
     Shop::open(&["--quota", "100000"]).go_through(A_NIGHT, &mut outputs);
+    let shop = Shop::open(&[]);
+    shop.delete_missing();
+    shop.go_through(LEAVING, &mut outputs);
     outputs
 }
 
@@ -156,6 +176,13 @@ impl Shop {
         let sandbox: String = printed.map(|line| line.expect("a line") + "\n").collect();
         configure(folder.path(), &sandbox);
         Self { folder, database, init, sandbox, store }
+    }
+
+    /// Has values deleted whose row has left the table.
+    fn delete_missing(&self) {
+        let path = self.folder.path().join("sync.toml");
+        let config = std::fs::read_to_string(&path).expect("sync.toml");
+        std::fs::write(path, config.replace("action = \"keep\"", "action = \"delete\"")).expect("sync.toml");
     }
 
     fn go_through(&self, steps: &[Step], outputs: &mut Vec<Output>) {

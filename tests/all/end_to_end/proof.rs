@@ -55,6 +55,9 @@ fn eventful(kind: LedgerKind) -> World {
     world.write_config(&world.config("").replace("\"10ms\"", "\"200ms\"").replace("\"50ms\"", "\"400ms\""));
     world.script(&[attrsync::sandbox::Fault::LimitedBare]);
     world.run(&["sync", "--full", "--customer", "5"]).exits(0);
+    world.write_config(&format!("{}[missing]\naction = \"delete\"\n", world.config("")));
+    world.execute("delete from customer_attribute_values where customer_id in (13, 14)");
+    world.run(&["sync", "--customer", "13", "--customer", "14"]).exits(0);
     world
 }
 

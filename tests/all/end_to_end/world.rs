@@ -225,7 +225,11 @@ impl World {
 
     /// The write requests so far.
     pub(super) fn writes(&self) -> Vec<Logged> {
-        self.store().requests().filter(|request| request.method == "PUT").cloned().collect()
+        self.store()
+            .requests()
+            .filter(|request| matches!(request.method, "PUT" | "DELETE"))
+            .cloned()
+            .collect()
     }
 
     /// The store's values of attribute 1, by customer.

@@ -85,6 +85,13 @@ impl Destination for OddStore {
         }
     }
 
+    async fn delete(&self, ids: &[i64]) -> Response {
+        match self.connect() {
+            Ok(()) => self.store.delete(ids).await,
+            Err(ReadError(response)) => response,
+        }
+    }
+
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.read().await?;
         self.store.fetch(keys).await

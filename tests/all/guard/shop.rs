@@ -169,6 +169,7 @@ impl Shop {
         let written = events.into_iter().filter_map(|event| match event {
             Event::Written { key, .. } | Event::Refused { key, .. } => Some(key.customer_id),
             Event::Edited { .. } => None,
+            Event::Deleted { key, .. } => Some(key.customer_id),
         });
         written.collect()
     }

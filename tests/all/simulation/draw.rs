@@ -39,6 +39,8 @@ impl Story {
             workers: Some(rng.usize(1..=3)),
             max_attempts: Some(rng.u32(1..=6)),
             values_per_request: rng.bool().then(|| rng.usize(1..=12)),
+            deletes: rng.bool(),
+            keeps_third: rng.u8(0..4) == 0,
         };
         let rate = rng.f64() * 0.4;
         let faults = faults(&mut rng);
@@ -123,9 +125,24 @@ impl Drawing {
             4 => format!(" {}.0 ", rng.u8(0..9)),
             5 => "x".repeat(256),
             6 | 7 => return Step::Twice(customer, attribute),
+            8 if rng.bool() => return Step::Null(customer, attribute),
+            // A row of the table is drawn rather than any key, so that values which the store holds are deleted.
+            9..=11 => return self.removal(),
             _ => rng.u8(0..5).to_string(),
         };
         self.row(customer, attribute, Some(value))
+    }
+
+    /// Draws the end of a row of the table: it is removed, or becomes NULL.
+    fn removal(&mut self) -> Step {
+        let keys: Vec<(i64, i64)> = self.table.keys().copied().collect();
+        let Some(&(customer, attribute)) = keys.get(self.rng.usize(..keys.len().max(1))) else {
+            return Step::Pause(1);
+        };
+        if self.rng.u8(0..4) == 0 {
+            return Step::Null(customer, attribute);
+        }
+        self.row(customer, attribute, None)
     }
 
     /// Draws a change that others make at any time. Attribute 3 always stays, because a store without attributes ends
@@ -135,7 +152,13 @@ impl Drawing {
         match rng.u8(0..10) {
             0..=4 => {
                 let value = rng.bool().then(|| rng.u8(0..7).to_string());
-                Step::StoreValue(rng.i64(1..=30), rng.i64(1..=3), value)
+                let of_table: Vec<_> = self.table.keys().filter(|(_, attribute)| *attribute <= 3).collect();
+                match of_table.get(rng.usize(..of_table.len() + 1)) {
+                    Some((customer, attribute)) if rng.bool() => {
+                        Step::StoreValue(*customer, *attribute, value)
+                    }
+                    _ => Step::StoreValue(rng.i64(1..=30), rng.i64(1..=3), value),
+                }
             }
             5 => Step::CustomerDeleted(rng.i64(1..=30)).remember_in(&mut self.deleted),
             6 => Step::AttributeDeleted(rng.i64(1..=2)).remember_in(&mut self.deleted),

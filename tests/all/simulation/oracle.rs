@@ -2,6 +2,8 @@
 //! and which values its responses showed, and derives from them what the ledger may claim. It knows nothing of plans,
 //! batches, retries or bisections.
 
+mod deletes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use attrsync::destination::{Echo, Item};
@@ -14,8 +16,16 @@ const IN_DOUBT_WINDOW_MS: u64 = 120_000;
 /// The facts about one key that do not come from the ledger.
 #[derive(Debug, Default)]
 struct Known {
-    /// The value that was sent last, and the time of its last request in milliseconds.
-    sent: Option<(String, u64)>,
+    /// The value that was sent last (none for a delete), and the time of its last request in milliseconds.
+    sent: Option<(Option<String>, u64)>,
+    /// Every value that was sent.
+    ever_sent: BTreeSet<String>,
+    /// A read after the last request showed no value.
+    is_shown_absent: bool,
+    /// Others removed the value after our last write.
+    is_removed: bool,
+    /// Others wrote a value after they had removed ours, or where none of ours was.
+    is_foreign: bool,
     /// The last value of ours that the store wrote.
     written: Option<String>,
     /// The form in which the store keeps that value.
@@ -61,6 +71,8 @@ pub(super) struct Oracle {
     sent: BTreeSet<Key>,
     /// Every value that the table has had since the present step started.
     pub(super) desired: BTreeMap<Key, BTreeSet<String>>,
+    /// The keys that the table had no value for, at any time since then, and that may be deleted.
+    pub(super) undesired: BTreeSet<Key>,
     /// The times in milliseconds at which the clock was set forward. A run cannot know the age of a request over them.
     pub(super) forward: Vec<u64>,
     pub(super) deleted_customers: BTreeSet<i64>,
@@ -87,7 +99,21 @@ impl Oracle {
     pub(super) fn learn(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
-                Event::Edited { key } => self.keys.entry(key).or_default().is_disturbed = true,
+                Event::Edited { key, value } => {
+                    let known = self.keys.entry(key).or_default();
+                    known.is_disturbed = true;
+                    match value {
+                        None => (known.is_removed, known.is_foreign) = (true, false),
+                        Some(_) if known.is_removed || known.written.is_none() => known.is_foreign = true,
+                        Some(_) => {}
+                    }
+                    if known.is_removed {
+                        known.written = None;
+                    }
+                }
+                Event::Deleted { at_ms, arrived_ms, key, value } => {
+                    self.deleted(at_ms, arrived_ms, key, &value)
+                }
                 Event::Refused { key, value } => {
                     self.keys.entry(key).or_default().refused.insert(value);
                 }
@@ -97,7 +123,10 @@ impl Oracle {
                         "the sandbox applied a request after the in-doubt window"
                     );
                     let known = self.keys.entry(key).or_default();
-                    let newer = known.sent.as_ref().filter(|(sent, _)| *sent != value).map(|(_, at)| *at);
+                    (known.is_removed, known.is_foreign) = (false, false);
+                    let value_sent = Some(value.clone());
+                    let newer =
+                        known.sent.as_ref().filter(|(sent, _)| *sent != value_sent).map(|(_, at)| *at);
                     // An older copy was applied last. A run cannot prevent this if the clock was set forward meanwhile.
                     known.is_disturbed = newer
                         .is_some_and(|newer| self.forward.iter().any(|at| (arrived_ms..=newer).contains(at)));
@@ -161,7 +190,9 @@ impl Oracle {
             self.claim(first, || format!("{key} is sent two values in one run"));
             self.sent.insert(key);
             let known = self.keys.entry(key).or_default();
-            let again = known.sent.as_ref().is_some_and(|(sent, _)| sent == value);
+            let again = known.sent.as_ref().is_some_and(|(sent, _)| sent.as_deref() == Some(value));
+            known.is_shown_absent = false;
+            known.ever_sent.insert(value.to_owned());
             if !again {
                 known.observed_in_runs.clear();
             }
@@ -169,7 +200,7 @@ impl Oracle {
                 known.observed.clear();
                 known.is_echoed = false;
             }
-            known.sent = Some((value.to_owned(), at_ms));
+            known.sent = Some((Some(value.to_owned()), at_ms));
         }
     }
 
@@ -189,7 +220,9 @@ impl Oracle {
         for &key in keys {
             self.observe(run, key, rows);
             if !rows.iter().any(|row| row.key == key) {
-                self.keys.entry(key).or_default().observed.insert(String::new());
+                let known = self.keys.entry(key).or_default();
+                known.observed.insert(String::new());
+                known.is_shown_absent = true;
             }
         }
     }
@@ -212,14 +245,14 @@ impl Oracle {
             let objection = match entry.belief {
                 Belief::Confirmed => known.objection(entry),
                 Belief::Rejected => {
-                    let refused = was_deleted
-                        || entry.value.as_ref().is_some_and(|value| known.refused.contains(value));
+                    // A delete is also rejected if the value is of others.
+                    let of_value = |value| known.refused.contains(value);
+                    let refused = was_deleted || entry.value.as_ref().is_none_or(of_value);
                     (!refused).then(|| "promise 6: the store never refused it".to_owned())
                 }
-                Belief::Absent => Some("nothing is deleted".to_owned()),
+                Belief::Absent => known.objection_to_absence(),
                 Belief::Unconfirmed => {
-                    let sent =
-                        known.sent.as_ref().is_some_and(|(sent, _)| Some(sent) == entry.value.as_ref());
+                    let sent = known.sent.as_ref().is_some_and(|(sent, _)| *sent == entry.value);
                     let now = closed == Some(entry.run_id) && self.sent.contains(&key);
                     let is_echoed = known.is_echoed && sent && now && !self.is_lock_lost;
                     is_echoed
@@ -267,7 +300,7 @@ impl Known {
         let Entry { value, stored_value, .. } = entry;
         let Some(value) = value else { return Some("promise 3: confirmed without a value".to_owned()) };
         let form = stored_value.as_ref().unwrap_or(value);
-        let last_sent = self.sent.as_ref().map(|(sent, _)| sent);
+        let last_sent = self.sent.as_ref().and_then(|(sent, _)| sent.as_ref());
         if last_sent != Some(value) {
             return Some(format!("promise 3: confirmed, but {last_sent:?} was sent last"));
         }

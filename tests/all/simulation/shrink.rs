@@ -114,6 +114,7 @@ impl Shrinking {
         for push in [
             Push { workers: None, ..push.clone() },
             Push { max_attempts: None, ..push.clone() },
+            Push { keeps_third: false, ..push.clone() },
             Push { values_per_request: None, ..push },
         ] {
             stories.push(Story { push, ..self.story.clone() });

@@ -6,7 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use attrsync::config::PushConfig;
+use attrsync::config::{MissingConfig, PushConfig};
+use attrsync::record::OnMissing;
 use attrsync::sandbox::{Blame, Counting, Keeping, QuotaRule, SandboxOptions, SizeRefusal};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,12 @@ pub(super) struct Push {
     pub(super) max_attempts: Option<u32>,
     #[serde(skip_serializing_if = "usual")]
     pub(super) values_per_request: Option<usize>,
+    /// Values whose row has left the table are deleted.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) deletes: bool,
+    /// Those of attribute 3 are kept nevertheless.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) keeps_third: bool,
 }
 
 /// One event. The first two numbers of a value or a row are the ids of its customer and its attribute.
@@ -79,6 +86,8 @@ pub(super) struct Push {
 pub(super) enum Step {
     /// The table gets a row, or loses it if there is no value.
     Row(i64, i64, Option<String>),
+    /// The row becomes NULL.
+    Null(i64, i64),
     /// The table has this row twice from now on, or once if it had the row twice.
     Twice(i64, i64),
     /// Another program writes a value to the store, or deletes it if there is no value.
@@ -171,6 +180,20 @@ impl Push {
             values_per_request: self.values_per_request,
             ..usual
         }
+    }
+}
+
+impl Push {
+    /// What happens to values whose row has left the table.
+    pub(super) fn missing(&self) -> MissingConfig {
+        let action = if self.deletes { OnMissing::Delete } else { OnMissing::Keep };
+        let third = self.keeps_third.then(|| ("3".to_owned(), OnMissing::Keep));
+        MissingConfig { action, attributes: third.into_iter().collect() }
+    }
+
+    /// Whether the value of this attribute is deleted.
+    pub(super) fn deletes(&self, attribute: i64) -> bool {
+        self.deletes && !(self.keeps_third && attribute == 3)
     }
 }
 

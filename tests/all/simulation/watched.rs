@@ -92,6 +92,21 @@ impl Destination for Watched {
         response
     }
 
+    async fn delete(&self, ids: &[i64]) -> Response {
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        let counted = InFlight(&self.in_flight);
+        {
+            let entries = self.scene.ledger.entries(&self.scene.name);
+            let mut oracle = self.scene.oracle();
+            oracle.in_flight(in_flight, self.workers);
+            let at_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            oracle.deleting(&mut self.run(), ids, at_ms, &entries);
+        }
+        let response = self.store.delete(ids).await;
+        drop(counted);
+        response
+    }
+
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         let rows = self.store.fetch(keys).await?;
         self.scene.oracle().read(&self.run(), keys, &rows);

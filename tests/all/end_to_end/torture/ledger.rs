@@ -29,8 +29,8 @@ const REQUESTS: &str = "
 
 /// What the ledger has recorded.
 pub(super) struct Ledger {
-    /// Value and belief of every entry.
-    pub(super) entries: BTreeMap<Key, (String, String)>,
+    /// Value (none of a delete) and belief of every entry.
+    pub(super) entries: BTreeMap<Key, (Option<String>, String)>,
     pub(super) runs: Vec<Run>,
     pub(super) requests: Vec<Request>,
 }
@@ -80,9 +80,9 @@ fn text(row: &Value, name: &str) -> String {
     row[name].as_str().unwrap_or_else(|| panic!("{name} is not text: {row}")).to_owned()
 }
 
-fn entry(row: &Value) -> (Key, (String, String)) {
+fn entry(row: &Value) -> (Key, (Option<String>, String)) {
     let key = Key::new(number(row, "customer_id"), number(row, "attribute_id"));
-    (key, (text(row, "value"), text(row, "belief")))
+    (key, (row["value"].as_str().map(str::to_owned), text(row, "belief")))
 }
 
 /// Parses a time: SQLite has RFC 3339, Postgres a space and a short offset.

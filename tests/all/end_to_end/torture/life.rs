@@ -23,6 +23,9 @@ use crate::support::postgres::Postgres;
 /// Few values, so that a store can agree with a wrong ledger by chance.
 const VALUES: [&str; 4] = ["red", "green", "blue", "gold"];
 
+/// The share of the rows that leave the source in each round.
+const REMOVED: f64 = 0.04;
+
 /// The start of a value that the store rejects.
 const BAD: &str = "!reject";
 
@@ -132,10 +135,11 @@ impl<'a> Life<'a> {
             text = text.replace("table = \"customer_attribute_values\"", &format!("query = \"{query}\""));
         }
         // A night here changes more than an ordinary one. The canary stays.
-        for limit in ["max_updates", "max_emptied", "max_mangled"] {
+        for limit in ["max_updates", "max_deletes", "max_emptied", "max_mangled", "max_shrink"] {
             let section = if text.contains("[guard]") { "" } else { "[guard]\n" };
             text += &format!("{section}{limit} = \"100%\"\n");
         }
+        text += "[missing]\naction = \"delete\"\n";
         world.write_config(&text);
     }
 
@@ -168,13 +172,15 @@ impl<'a> Life<'a> {
         ledger::read(&self.world)
     }
 
-    /// Changes this share of the source's values, and sometimes one of them to a bad value.
+    /// Changes this share of the source's values, removes some rows, and sometimes makes a value bad.
     pub(super) fn edit(&mut self, share: f64) {
         for customer in 1..=self.customers {
             for attribute in 1..=2 {
                 let key = Key::new(customer, attribute);
                 let is_bad = self.desired.get(&key).is_some_and(|value| value.starts_with(BAD));
-                if is_bad || !self.desired.contains_key(&key) || self.rng.f64() < share {
+                if self.desired.contains_key(&key) && self.rng.f64() < REMOVED {
+                    self.desired.remove(&key);
+                } else if is_bad || !self.desired.contains_key(&key) || self.rng.f64() < share {
                     self.desired.insert(key, VALUES[self.rng.usize(..VALUES.len())].to_owned());
                 }
             }
@@ -206,7 +212,7 @@ impl<'a> Life<'a> {
 
     /// How many write requests the store has seen.
     pub(super) fn written(&self) -> usize {
-        self.world.store().requests().filter(|request| request.method == "PUT").count()
+        self.world.store().requests().filter(|request| matches!(request.method, "PUT" | "DELETE")).count()
     }
 
     /// Starts `attrsync sync`.

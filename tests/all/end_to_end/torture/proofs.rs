@@ -30,7 +30,7 @@ pub(super) fn landed(life: &Life<'_>, ledger: &Ledger) {
     let (store, bad) = (values(life), life.bad());
     for (key, desired) in &life.desired {
         let (value, belief) = ledger.entries.get(key).unwrap_or_else(|| panic!("no entry for {key}"));
-        assert_eq!(value, desired, "promise 5: the entry of {key}");
+        assert_eq!(value.as_ref(), Some(desired), "promise 5: the entry of {key}");
         if bad.contains(key) {
             assert_eq!(belief, "rejected", "promise 6: {key}");
             assert_ne!(store.get(key), Some(desired), "promise 6: {key}");
@@ -39,6 +39,11 @@ pub(super) fn landed(life: &Life<'_>, ledger: &Ledger) {
             assert_eq!(found, Some(desired), "promise 5: {key} in the store ({belief} in the ledger)");
             assert_eq!(belief, "confirmed", "promise 5: {key}");
         }
+    }
+    for (key, (_, belief)) in ledger.entries.iter().filter(|(key, _)| !life.desired.contains_key(key)) {
+        // A value that the store never took need not be deleted.
+        assert!(belief == "absent" || belief == "rejected", "promise 5: {key} is {belief}, and has no row");
+        assert_eq!(store.get(key), None, "promise 5: {key} has no row ({belief} in the ledger)");
     }
     let open: Vec<_> = ledger.runs.iter().filter(|run| !run.finished).map(|run| run.id).collect();
     assert!(open.is_empty(), "promise 7: runs {open:?} were never closed");
@@ -65,7 +70,9 @@ fn nothing_is_claimed_that_the_store_did_not_confirm(life: &Life<'_>, ledger: &L
     let store = values(life);
     for (key, (value, belief)) in &ledger.entries {
         if belief == "confirmed" {
-            assert_eq!(store.get(key), Some(value), "promise 3: {key} is confirmed");
+            assert_eq!(store.get(key), value.as_ref(), "promise 3: {key} is confirmed");
+        } else if belief == "absent" {
+            assert_eq!(store.get(key), None, "promise 3: {key} is absent");
         }
     }
     let log = life.world.writes();
@@ -78,7 +85,7 @@ fn nothing_is_claimed_that_the_store_did_not_confirm(life: &Life<'_>, ledger: &L
         let write = log.get(id.as_str()).unwrap_or_else(|| panic!("the store never saw the request {id}"));
         assert_eq!(request.status, write.status, "the status of {write:?}");
         assert!(
-            request.confirmed == 0 || (write.applied && write.status == Some(200)),
+            request.confirmed == 0 || (write.applied && matches!(write.status, Some(200 | 204))),
             "promise 3: confirmed by {write:?}"
         );
     }
@@ -91,7 +98,10 @@ fn nothing_is_sent_that_the_ledger_does_not_know(life: &Life<'_>, ledger: &Ledge
     for (key, value) in values(life) {
         let (known, belief) =
             ledger.entries.get(&key).unwrap_or_else(|| panic!("promise 4: no entry for {key}"));
-        assert!(belief != "confirmed" || *known == value, "promise 4: the store holds {value} for {key}");
+        assert!(
+            belief != "confirmed" || known.as_ref() == Some(&value),
+            "promise 4: the store holds {value} for {key}"
+        );
     }
 }
 

@@ -132,6 +132,10 @@ impl Destination for Silencer {
         self.store.upsert(items).await
     }
 
+    async fn delete(&self, ids: &[i64]) -> Response {
+        self.store.delete(ids).await
+    }
+
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.store.fetch(keys).await
     }
