@@ -28,9 +28,9 @@ Examples:
   attrsync plan --output plan.csv     every change, to a file
   attrsync plan --save                keep it for `attrsync apply`
 
-Exit codes: 0 planned, 1 failed, 5 another run holds this store (with --save), 64
-wrong usage or configuration; with --detailed-exitcode 2 changes are pending, 4 a
-guard would block the sync.";
+Exit codes: 0 planned, 1 failed, 5 another run holds this store (with --save),
+64 wrong usage or configuration; with --detailed-exitcode 2 changes are pending,
+4 a guard would block the sync.";
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
