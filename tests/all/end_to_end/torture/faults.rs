@@ -93,7 +93,9 @@ impl Fault {
             LedgerKind::File => &[Self::FileTooLarge, Self::FileTooLargeSignal, Self::DiskFull][..],
             LedgerKind::Postgres => &[Self::LedgerStopped, Self::LedgerSessionEnded],
         });
-        all.extend(points().iter().map(|name| Self::Point(name)));
+        // A sync saves no plan.
+        let points = points().iter().filter(|name| **name != "plan-saved");
+        all.extend(points.map(|name| Self::Point(name)));
         all
     }
 
