@@ -93,7 +93,7 @@ fn promise_1_a_value_that_a_run_does_not_plan_is_not_changed() {
 fn promise_12_an_attribute_that_the_store_does_not_have_is_named() {
     let world = World::with_customers(LedgerKind::File, 1);
     for name in ["nonsense", "77"] {
-        let said = world.run(&["sync", "--attribute", name]).exits(1);
+        let said = world.run(&["sync", "--attribute", name]).exits(64);
         said.tells(&["no attribute", name, "attrsync check"]);
     }
     assert!(world.writes().is_empty());
