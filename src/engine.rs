@@ -1,7 +1,7 @@
 //! One run, from the source's snapshot to the report. The engine sees ports only.
 //!
-//! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`save`] leaves a plan, and
-//! [`apply`] sends it; [`requeue`] edits rejected values
+//! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`save()`] leaves a plan, and
+//! [`apply()`] sends it; [`requeue`] edits rejected values
 //! by hand. `sync_plan` makes the plan of a sync: a planner (`planning`) fills a `plan_writer`, unless `by_digest` finds
 //! that there is nothing to compare. `push` executes what the pure [`crate::push`]
 //! decides.
