@@ -124,7 +124,7 @@ fn promise_6_a_proxy_that_passes_no_writes_rejects_nothing() {
     let world = World::with_customers(LedgerKind::File, 2);
     let script = (0..16).map(|at| if at % 2 == 0 { attributes() } else { page(405) }).collect();
     let (said, server) = sync(&world, script);
-    let said = said.exits(1).balances().tells(&["405", "PUT requests", "while reads succeed"]);
+    let said = said.exits(1).balances().tells(&["405", "PUT and DELETE requests", "while reads succeed"]);
     assert_eq!((said.count("deferred"), said.count("rejected")), (2, 0), "{said:#?}");
     assert!(writes(&server) < 7);
 }
