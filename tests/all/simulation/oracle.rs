@@ -254,7 +254,9 @@ impl Oracle {
                 Belief::Unconfirmed => {
                     let sent = known.sent.as_ref().is_some_and(|(sent, _)| *sent == entry.value);
                     let now = closed == Some(entry.run_id) && self.sent.contains(&key);
-                    let is_echoed = known.is_echoed && sent && now && !self.is_lock_lost;
+                    // The canary's read may have shown that others have removed the value since.
+                    let is_shown = known.is_echoed && !known.is_shown_absent;
+                    let is_echoed = is_shown && sent && now && !self.is_lock_lost;
                     is_echoed
                         .then(|| "promise 1: the response echoed it, and it will be sent again".to_owned())
                 }
