@@ -57,9 +57,9 @@ pub(super) struct Fold {
     entry: Option<Believed>,
     /// The newest run whose changes and edits were applied.
     run_id: i64,
-    /// The entry's `in_doubt_until` is the latest that it may be: how long a request without an outcome is in doubt is
-    /// not recorded.
-    is_bound: bool,
+    /// When the last request for the key was sent, if it has no outcome. How long it is in doubt is not recorded: the
+    /// entry's `in_doubt_until` is then the latest that it may be.
+    open_since: Option<DateTime<Utc>>,
     /// The newest run in which a run without the lock made the entry unconfirmed. When in that run is not known.
     marked_in: i64,
     flaws: Vec<String>,
@@ -67,7 +67,7 @@ pub(super) struct Fold {
 
 impl Fold {
     pub(super) const fn new(key: Key) -> Self {
-        Self { key, entry: None, run_id: 0, is_bound: false, marked_in: 0, flaws: Vec::new() }
+        Self { key, entry: None, run_id: 0, open_since: None, marked_in: 0, flaws: Vec::new() }
     }
 
     /// The newest run so far.
@@ -160,10 +160,10 @@ impl Fold {
             Outcome::Planned | Outcome::Sending | Outcome::Deferred => {}
         }
         if change.outcome == Outcome::Sending {
-            self.is_bound = true;
+            self.open_since = Some(entry.updated_at);
             entry.in_doubt_until = entry.in_doubt_until.max(Some(entry.updated_at + IN_DOUBT_MAX));
         } else if was_sent {
-            self.is_bound = false;
+            self.open_since = None;
             entry.in_doubt_until = change.in_doubt_until;
         }
         if change.outcome == Outcome::Confirmed && change.run_id > self.marked_in {
@@ -284,12 +284,17 @@ impl Fold {
         if !self.is_marked() || is.belief != Belief::Unconfirmed {
             found.push(("belief", is.belief.to_string(), should.belief.to_string()));
         }
-        let within_bound = |until| until > should.updated_at && Some(until) <= should.in_doubt_until;
-        if !self.is_bound {
-            found.push(("in_doubt_until", time(is.in_doubt_until), time(should.in_doubt_until)));
-        } else if !is.in_doubt_until.is_some_and(within_bound) {
-            let latest = format!("a time before {}", time(should.in_doubt_until));
-            found.push(("in_doubt_until", time(is.in_doubt_until), latest));
+        match self.open_since {
+            None => found.push(("in_doubt_until", time(is.in_doubt_until), time(should.in_doubt_until))),
+            // A later rejection without a request leaves the time as it is.
+            Some(sent_at)
+                if is
+                    .in_doubt_until
+                    .is_some_and(|until| until > sent_at && Some(until) <= should.in_doubt_until) => {}
+            Some(_) => {
+                let latest = format!("a time before {}", time(should.in_doubt_until));
+                found.push(("in_doubt_until", time(is.in_doubt_until), latest));
+            }
         }
         found.retain(|(_, is, should)| is != should);
         found

@@ -53,6 +53,28 @@ fn flaws(changes: &[PastChange], entry: Option<Believed>) -> Vec<String> {
 }
 
 #[test]
+fn a_rejection_without_a_request_keeps_the_in_doubt_time() {
+    let lost = sent(1, "a", Outcome::Sending);
+    let rejected = PastChange {
+        outcome: Outcome::Rejected,
+        decided_at: Some(at(500)),
+        request_id: None,
+        request: None,
+        reason: Some("customer 1 is deleted".to_owned()),
+        ..sent(5, "b", Outcome::Rejected)
+    };
+    let believed = Believed {
+        reason: Some("customer 1 is deleted".to_owned()),
+        updated_at: at(500),
+        in_doubt_until: Some(at(61)),
+        ..entry(5, "b", Belief::Rejected)
+    };
+    assert_eq!(flaws(&[lost.clone(), rejected.clone()], Some(believed.clone())), [""; 0]);
+    let forged = Believed { in_doubt_until: Some(at(0)), ..believed };
+    assert_eq!(flaws(&[lost, rejected], Some(forged)).len(), 1);
+}
+
+#[test]
 fn a_lost_response_leaves_what_the_store_held() {
     let confirmed = sent(1, "a", Outcome::Confirmed);
     let lost = PastChange {
