@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -144,33 +145,10 @@ impl<'a> Shell<'a> {
                 Ok(Event::IntentRecorded { token, intent })
             }),
             Action::Send { request_id, items, recorded_at } => {
-                let lost = Arc::clone(&self.lost);
-                Box::pin(async move {
-                    let sent = Instant::now();
-                    let is_valid =
-                        sent <= started + recorded_at + INTENT_VALID && !lost.load(Ordering::Relaxed);
-                    let _on_the_wire = waits.request_sent(config.request_timeout);
-                    if !is_valid {
-                        // The process was suspended meanwhile, or lost its lock.
-                        return Ok(Event::IntentExpired { request_id });
-                    }
-                    let response = send(destination, &items).await;
-                    Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
-                })
+                self.request(request_id, recorded_at, async move { send(destination, &items).await })
             }
             Action::Delete { request_id, ids, recorded_at } => {
-                let lost = Arc::clone(&self.lost);
-                Box::pin(async move {
-                    let sent = Instant::now();
-                    let is_valid =
-                        sent <= started + recorded_at + INTENT_VALID && !lost.load(Ordering::Relaxed);
-                    let _on_the_wire = waits.request_sent(config.request_timeout);
-                    if !is_valid {
-                        return Ok(Event::IntentExpired { request_id });
-                    }
-                    let response = delete(destination, &ids).await;
-                    Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
-                })
+                self.request(request_id, recorded_at, async move { delete(destination, &ids).await })
             }
             Action::FindIds { token, keys } => Box::pin(async move {
                 let fetch = || destination.fetch(&keys);
@@ -235,6 +213,27 @@ impl<'a> Shell<'a> {
         };
         self.tasks.push(task);
         None
+    }
+
+    /// Makes a request, unless its intent has expired because the process was suspended, or the lock is lost.
+    fn request(
+        &self,
+        request_id: i64,
+        recorded_at: Duration,
+        request: impl Future<Output = Response> + Send + 'a,
+    ) -> Task<'a> {
+        let (waits, config, started) = (self.ports.waits, self.config, self.started);
+        let lost = Arc::clone(&self.lost);
+        Box::pin(async move {
+            let sent = Instant::now();
+            let is_valid = sent <= started + recorded_at + INTENT_VALID && !lost.load(Ordering::Relaxed);
+            let _on_the_wire = waits.request_sent(config.request_timeout);
+            if !is_valid {
+                return Ok(Event::IntentExpired { request_id });
+            }
+            let response = request.await;
+            Ok(Event::ResponseRead { request_id, response, took: sent.elapsed() })
+        })
     }
 
     /// Logs a notice, and passes it on.
