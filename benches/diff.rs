@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use attrsync::clock::SystemClock;
-use attrsync::config::{PushConfig, Relation, Secret, SourceConfig};
+use attrsync::config::{GuardConfig, PushConfig, Relation, Secret, SourceConfig};
 use attrsync::engine::{self, ForecastPorts, Options, Ports, Progress};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
@@ -236,7 +236,9 @@ impl Bench {
         let waits = &Waits::default();
         let ports = Ports { source: &self.source, ledger, destination: &destination, clock, progress, waits };
         let started = Instant::now();
-        let options = Options::default();
+        // A guard would block a plan that changes every value.
+        let guard = GuardConfig { enabled: false, ..GuardConfig::default() };
+        let options = Options { guard, ..Options::default() };
         let (report, asked) = tokio::join!(engine::sync(ports, &self.push, &options, stop), asking);
         let stopped = asked.elapsed();
         let report = report.expect("a run");

@@ -1,7 +1,7 @@
 //! How long a change of one row takes from its commit to the store, while a nightly run of another store is on.
 //!
-//! `cargo bench --bench on_change -- [CHANGES]` (100 unless given). One `attrsync serve` has two stores over one ledger, in
-//! SQLite and then in Postgres, and both take 50 ms a call. The source has the triggers of `attrsync init --trigger`. The
+//! `cargo bench --bench on_change -- [CHANGES]` (100 unless given). One `attrsync serve` has two stores that take 50 ms a
+//! call: first with a SQLite ledger each, then with one Postgres ledger. The source has the triggers of `attrsync init --trigger`. The
 //! changes are committed 0.2 to 2.2 seconds apart.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
@@ -48,8 +48,8 @@ async fn measure(ledger: &str, changes: u64) -> Vec<Duration> {
     let database = postgres::Postgres::durable();
     let url = database.database();
     let folder = tempfile::tempdir().expect("a folder");
-    let ledger = match ledger {
-        "SQLite" => format!("sqlite:{}/ledger.db", folder.path().display()),
+    let ledger = |name: &str| match ledger {
+        "SQLite" => format!("sqlite:{name}.db"),
         _ => url.clone(),
     };
     let mut connection = PgConnection::connect(&url).await.expect("the source");
@@ -66,8 +66,9 @@ async fn measure(ledger: &str, changes: u64) -> Vec<Duration> {
     let file = |name: &str, table: &str, store: &Store, schedule: &str| {
         let config = format!(
             "[source]\nurl = \"{url}\"\ntable = \"{table}\"\n[store]\nhash = \"sandbox\"\naccess_token = \"{TOKEN}\"\n\
-             api_url = \"http://{}\"\n[ledger]\nurl = \"{ledger}\"\n[schedule]\n{schedule}\n",
-            store.server.addr
+             api_url = \"http://{}\"\n[ledger]\nurl = \"{}\"\n[schedule]\n{schedule}\n",
+            store.server.addr,
+            ledger(table)
         );
         std::fs::write(folder.path().join(name), config).expect("a file");
     };
