@@ -96,6 +96,7 @@ fn read(context: &Context, args: &Args) -> Result<SyncFiles, Failure> {
     for problem in problems {
         tracing::error!("a configuration is not used, and its sync does not run: {}", in_one_line(problem));
     }
+    warn_of_waiting(&files);
     Ok(files)
 }
 
@@ -196,6 +197,7 @@ fn reload(context: &Context, args: &Args, process: &mut Process) {
         tracing::error!("a configuration is not used, and {meanwhile}: {}", in_one_line(&file.problem));
     }
     files.syncs.extend(kept);
+    warn_of_waiting(&files);
     match files.unusable.len() {
         0 => tracing::info!(syncs = files.syncs.len(), "reloaded"),
         count => {
@@ -206,6 +208,12 @@ fn reload(context: &Context, args: &Args, process: &mut Process) {
         }
     }
     process.configure(files);
+}
+
+fn warn_of_waiting(files: &SyncFiles) {
+    for waiting in files.waiting_for_each_other() {
+        tracing::warn!("{waiting}");
+    }
 }
 
 /// A problem of several lines, for the log.

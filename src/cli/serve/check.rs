@@ -19,6 +19,9 @@ pub(super) fn run(console: &Console, paths: &[PathBuf]) -> Result<Exit, Failure>
     let texts: Vec<String> =
         files.syncs.iter().map(|sync| schedule::text(&sync.config, &sync.path, now)).collect();
     console.out(&texts.join("\n"))?;
+    for waiting in files.waiting_for_each_other() {
+        console.warning(&waiting);
+    }
     let problems = files.problems();
     if problems.is_empty() { Ok(Exit::Done) } else { Err(Failure::usage(problems.join("\n"))) }
 }

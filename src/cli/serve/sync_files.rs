@@ -1,8 +1,9 @@
 //! The configurations of all syncs of a `serve`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ServeConfig};
+use crate::config::{Config, LedgerConfig, ServeConfig};
 use crate::web::UnusableFile;
 
 /// A sync with its configuration.
@@ -107,6 +108,26 @@ impl SyncFiles {
         self.unusable.iter().map(|file| file.problem.as_str()).collect()
     }
 
+    /// Says which syncs wait for each other: a SQLite ledger has one lock, so only one of its stores has a run at a time.
+    pub(super) fn waiting_for_each_other(&self) -> Vec<String> {
+        let mut by_file: BTreeMap<&Path, Vec<&str>> = BTreeMap::new();
+        for sync in &self.syncs {
+            if let LedgerConfig::Sqlite(path) = &sync.config.ledger {
+                by_file.entry(path).or_default().push(&sync.config.name);
+            }
+        }
+        let shared = by_file.into_iter().filter(|(_, names)| names.len() > 1);
+        let text = |(path, names): (&Path, Vec<&str>)| {
+            format!(
+                "the syncs {} wait for each other, because their ledger is one SQLite file, {}; give each a file of its own \
+                 ([ledger] url), or use a Postgres ledger",
+                names.join(", "),
+                path.display()
+            )
+        };
+        shared.map(text).collect()
+    }
+
     /// Notes that what a file said before stays in force.
     pub(super) fn keep_in_force(&mut self, old: &SyncFile) {
         let path = old.path.display().to_string();
@@ -168,5 +189,7 @@ mod tests {
         assert!(name.contains("c.toml cannot be used:\n  its name \"A\" is that of "), "{name}");
         assert!(name.ends_with("a.toml too"), "{name}");
         assert!(own.contains("d.toml cannot be used:\n  name: has the character ' '"), "{own}");
+        let [waiting] = &files.waiting_for_each_other()[..] else { panic!("two syncs have one ledger") };
+        assert!(waiting.starts_with("the syncs a, f wait for each other"), "{waiting}");
     }
 }
