@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use attrsync::clock::SystemClock;
 use attrsync::config::{PushConfig, Relation, Secret, SourceConfig};
 use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
-use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
+use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage};
 use attrsync::engine::{self, Options, Ports, Progress};
 use attrsync::ledger::Ledger;
 use attrsync::ledger::postgres::PostgresLedger;
@@ -144,6 +144,10 @@ impl Destination for Watched {
 
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.client.fetch(keys).await
+    }
+
+    async fn values(&self, list: &ValueList, page: u64) -> Result<ValuePage, ReadError> {
+        self.client.values(list, page).await
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {

@@ -29,6 +29,7 @@ mod check;
 mod plan;
 mod sync;
 mod apply;
+mod reconcile;
 mod runs;
 mod serve;
 mod status;
@@ -106,6 +107,8 @@ enum Command {
     Sync(sync::Args),
     /// Send the plan of an earlier run, as far as it still holds
     Apply(apply::Args),
+    /// Read the store's values back: find drift, adopt what the store holds already
+    Reconcile(reconcile::Args),
     /// Start syncs on time: with --check, show their next times
     Serve(serve::Args),
     /// List all runs, or show one with its requests and failures
@@ -181,6 +184,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Plan(args) => plan::run(context, args).await,
         Command::Sync(args) => sync::run(context, args).await,
         Command::Apply(args) => apply::run(context, args).await,
+        Command::Reconcile(args) => reconcile::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Runs(args) => runs::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
@@ -231,7 +235,8 @@ impl Command {
     /// Whether the command decides itself what a signal does. Those that print a text are so short that none matters.
     fn listens_to_signals(&self) -> bool {
         match self {
-            Self::Sync(_) | Self::Apply(_) | Self::Serve(_) | Self::Sandbox(_) | Self::Demo(_) => true,
+            Self::Sync(_) | Self::Apply(_) | Self::Reconcile(_) | Self::Serve(_) => true,
+            Self::Sandbox(_) | Self::Demo(_) => true,
             Self::Init(_) | Self::Completions(_) | Self::Man => true,
             Self::Check(_) | Self::Plan(_) | Self::Runs(_) => false,
             Self::Explain(_) | Self::Rejected(_) | Self::Sql(_) | Self::Status(_) => false,
@@ -245,6 +250,7 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::Sync(args) => args.outcome.json,
             Self::Apply(args) => args.outcome.json,
+            Self::Reconcile(args) => args.json,
             Self::Runs(args) => args.json,
             Self::Status(args) => args.json,
             Self::Explain(args) => args.json,

@@ -4,6 +4,7 @@
 
 mod address;
 mod columns;
+mod drift;
 mod file;
 mod guard;
 mod interpolate;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::record::{OnMissing, StoreName};
+use crate::record::{DriftPolicy, OnMissing, StoreName};
 use crate::schedule::Schedule;
 
 pub(crate) use address::{is_loopback, table_parts};
@@ -94,6 +95,8 @@ pub struct Config {
     pub missing: MissingConfig,
     /// Who is told of a change of state.
     pub notify: NotifyConfig,
+    /// What is done about values that others changed in the store.
+    pub drift: DriftConfig,
     /// How `serve` is reached; or the variable of the environment that it needs and that is not set.
     pub serve: Result<ServeConfig, String>,
 }
@@ -258,6 +261,27 @@ pub struct MissingConfig {
     pub action: OnMissing,
     /// The same for single attributes, by id or name.
     pub attributes: BTreeMap<String, OnMissing>,
+}
+
+/// `[drift]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriftConfig {
+    /// What is done about drift.
+    pub policy: DriftPolicy,
+    /// The policies of single attributes, by the attribute's id or name.
+    pub attributes: BTreeMap<String, DriftPolicy>,
+    /// The time in which `serve` reads each value back once; `None` if it reads none.
+    pub sweep: Option<Duration>,
+}
+
+impl Default for DriftConfig {
+    fn default() -> Self {
+        Self {
+            policy: DriftPolicy::Overwrite,
+            attributes: BTreeMap::new(),
+            sweep: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+        }
+    }
 }
 
 /// `[serve]`

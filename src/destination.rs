@@ -10,8 +10,9 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
-use crate::record::{Key, KnownAttribute};
+use crate::record::{Filter, Key, KnownAttribute};
 
 /// One value to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,27 @@ impl Attribute {
         let (id, name, kind) = (self.id, self.name.clone(), self.kind.clone());
         KnownAttribute { id, name, kind, former_name: None, deleted: false }
     }
+}
+
+/// The most customers that one list of values may name.
+pub const LISTED_CUSTOMERS_MAX: usize = 40;
+
+/// Which of the store's values a list has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ValueList {
+    /// Those that the filter lets through. It names at most [`LISTED_CUSTOMERS_MAX`] customers.
+    pub filter: Filter,
+    /// Only those that were modified then or later. A store may not honour this.
+    pub modified_since: Option<DateTime<Utc>>,
+}
+
+/// A page of a list of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValuePage {
+    /// The values, in an order that the API does not promise.
+    pub values: Vec<Echo>,
+    /// Whether no page follows.
+    pub is_last: bool,
 }
 
 /// The classes of responses, for counting: by the HTTP status, and without one.
@@ -198,6 +220,13 @@ pub trait Destination: Send + Sync {
     /// # Errors
     /// The first response that is not a readable 200.
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError>;
+
+    /// Reads one page of a list of values; the first page has the number 1. The store's order of the values is not known,
+    /// and values move between pages while others write, so that a value that no page shows may still be there.
+    ///
+    /// # Errors
+    /// The response is not a readable 200.
+    async fn values(&self, list: &ValueList, page: u64) -> Result<ValuePage, ReadError>;
 
     /// Lists the attributes that the store defines, all pages.
     ///

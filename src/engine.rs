@@ -1,7 +1,7 @@
 //! One run, from the source's snapshot to the report. The engine sees ports only.
 //!
 //! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`save()`] leaves a plan, and
-//! [`apply()`] sends it; [`requeue`] edits rejected values
+//! [`apply()`] sends it; [`reconcile()`] reads the store's values; [`requeue`] edits rejected values
 //! by hand. `sync_plan` makes the plan of a sync: a planner (`planning`) fills a `plan_writer`, unless `by_digest` finds
 //! that there is nothing to compare. `push` executes what the pure [`crate::push`]
 //! decides.
@@ -11,6 +11,7 @@ mod apply;
 mod by_digest;
 mod due;
 mod existence;
+mod first_look;
 mod forecast;
 mod guard;
 mod inputs;
@@ -19,6 +20,7 @@ mod planning;
 mod ports;
 mod push;
 mod read_retry;
+mod reconcile;
 mod rejection_log;
 pub mod requeue;
 mod stop;
@@ -36,6 +38,9 @@ pub use self::due::{Found, due};
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};
 pub use self::inputs::missing_policy;
 pub use self::ports::{EngineError, Options, PlanOutput, Ports, Progress};
+pub use self::reconcile::{
+    Finding, FindingKind, ReadConfig, ReconcileOptions, Reconciled, Tell, reconcile, sweep,
+};
 pub use self::save::{Saved, save};
 pub use self::survey::{Surroundings, Survey, survey};
 pub use self::sync::{Course, Report, sync};

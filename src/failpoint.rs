@@ -37,6 +37,12 @@ pub const NAMES: &[&str] = &[
     // Everything was sent, and the run was not closed.
     "sent",
     "closed",
+    // A page of the store's values was kept.
+    "values-observed",
+    // Some values were adopted.
+    "values-adopted",
+    // Beliefs were edited because of drift.
+    "drift-edited",
 ];
 
 /// Ends the process here, if this arrival at the point was chosen.

@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod definitions;
 pub mod diff;
+pub mod drift;
 pub mod extent;
 pub mod guard;
 mod mangled;

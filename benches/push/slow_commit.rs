@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result};
+use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Readings, Result};
 use attrsync::record::{
-    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
-    MissedTimes, NewRequest, PlanOfRun, PlanPart, PlannedChange, RecordedIntent, RequestEnd, RequestSizes,
-    RunStatus, SavedChange, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
+    KnownDigest, MissedTimes, NewRequest, ObservedValue, PlanOfRun, PlanPart, PlannedChange, Reading,
+    RecordedIntent, ReportedDrift, RequestEnd, RequestSizes, RunStatus, SavedChange, ValueEdit, WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -68,6 +68,53 @@ impl LedgerReader for SlowCommit {
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         self.ledger.entries(filter).await
+    }
+}
+
+#[async_trait]
+impl Readings for SlowCommit {
+    async fn readings(&self) -> Result<Vec<Reading>> {
+        self.ledger.readings().await
+    }
+
+    async fn entries_after(&self, after: Key, last: i64, limit: usize) -> Result<Vec<Entry>> {
+        self.ledger.entries_after(after, last, limit).await
+    }
+
+    async fn count_entries_after(&self, customer_id: i64) -> Result<i64> {
+        self.ledger.count_entries_after(customer_id).await
+    }
+
+    async fn entries_of(&self, customers: &[i64]) -> Result<Vec<Entry>> {
+        self.ledger.entries_of(customers).await
+    }
+
+    async fn observed_after(&self, after: Key, last: i64, limit: usize) -> Result<Vec<ObservedValue>> {
+        self.ledger.observed_after(after, last, limit).await
+    }
+
+    async fn reported_after(&self, after: Key, last: i64, limit: usize) -> Result<Vec<ReportedDrift>> {
+        self.ledger.reported_after(after, last, limit).await
+    }
+
+    async fn lately_confirmed(&self, limit: usize) -> Result<Vec<(Key, DateTime<Utc>)>> {
+        self.ledger.lately_confirmed(limit).await
+    }
+
+    async fn keep_observed(&self, run_id: i64, values: &[ObservedValue], reading: &Reading) -> Result<()> {
+        self.ledger.keep_observed(run_id, values, reading).await
+    }
+
+    async fn keep_reading(&self, run_id: i64, reading: &Reading) -> Result<()> {
+        self.ledger.keep_reading(run_id, reading).await
+    }
+
+    async fn remove_observed(&self, run_id: i64) -> Result<bool> {
+        self.ledger.remove_observed(run_id).await
+    }
+
+    async fn edit_values(&self, run_id: i64, edits: &[ValueEdit], at: DateTime<Utc>) -> Result<()> {
+        self.ledger.edit_values(run_id, edits, at).await
     }
 }
 

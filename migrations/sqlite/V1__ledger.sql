@@ -5,9 +5,10 @@
 -- request_id and of value_id.
 
 -- One row per store. The address is a part of a store's name, because what a sandbox confirmed says nothing about the
--- live store. owner_run_id is the fencing token: only the run that it names may write. attributes, missed_times: how many
--- rows of these tables the store has. scheduled_until: every scheduled time up to this one has a run that ended other than
--- interrupted, or is covered by a row of missed_times. NULL until a scheduler serves the store.
+-- live store. owner_run_id is the fencing token: only the run that it names may write. attributes, missed_times, readings,
+-- observed_values, drift: how many rows of these tables the store has. scheduled_until: every scheduled time up to this
+-- one has a run that ended other than interrupted, or is covered by a row of missed_times. NULL until a scheduler serves
+-- the store.
 create table stores (
     id integer primary key,
     api_url text not null,
@@ -20,11 +21,14 @@ create table stores (
     owner_run_id integer,
     attributes integer not null default 0,
     missed_times integer not null default 0,
+    readings integer not null default 0,
+    observed_values integer not null default 0,
+    drift integer not null default 0,
     row_digest text not null,
     unique (api_url, hash)
 ) strict;
 
--- One row per run, of kind sync, plan, apply, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred
+-- One row per run, of kind sync, plan, apply, reconcile, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred
 -- holds at every commit.
 -- deletes: how many of the planned changes delete a value.
 -- filtered: 1 if the run was for some customers or attributes only, or applied a saved plan. digest: of the source's rows that its plan was made
@@ -176,6 +180,10 @@ create table entries (
 -- unconfirmed because a run that had lost its lock may have sent them; canary made a confirmed entry unconfirmed because
 -- the store did not hold its value when the run read it back. count: how many entries were edited.
 -- in_doubt_until: the edited entries are in doubt at least until then.
+-- The other edits are about one value that a read of the store showed, and have it in value and value_id; a value of NULL
+-- means that the store had none. adopt made an entry for a value that the store held already; drift made the entry
+-- unconfirmed, because the store held something else; accept left it confirmed; report changed no entry, and return says
+-- that the store holds again what was confirmed.
 create table belief_edits (
     run_id integer not null references runs (id),
     customer_id integer,
@@ -185,10 +193,53 @@ create table belief_edits (
     reason text not null,
     at text not null,
     in_doubt_until text,
+    value text,
+    value_id integer,
     row_digest text not null
 ) strict;
 
 create index belief_edits_by_run on belief_edits (run_id);
+
+create index belief_edits_by_customer on belief_edits (customer_id);
+
+-- How far the reading of a store's values has come. kind: whole, the pages of all values of a reconcile run that has not
+-- ended well yet, of which position were read; sweep, the customers of the ledger in the order of their ids, of which those
+-- up to position were read since started_at; modified, the values that were modified lately, where position is 1 if the
+-- store was seen to list what was modified. at: when the row was written.
+create table readings (
+    store_id integer not null references stores (id),
+    kind text not null,
+    started_at text not null,
+    position integer not null,
+    at text not null,
+    row_digest text not null,
+    primary key (store_id, kind)
+) strict, without rowid;
+
+-- What the pages of the reading of kind whole have shown. Empty as long as there is none.
+create table observed_values (
+    store_id integer not null,
+    customer_id integer not null,
+    attribute_id integer not null,
+    value text not null,
+    value_id integer,
+    row_digest text not null,
+    primary key (store_id, customer_id, attribute_id)
+) strict, without rowid;
+
+-- Drift that was reported and left as it is: the store held value, or no value if it is NULL, and not what was confirmed.
+-- run_id: the run that found it. A row does not count any more once a later run has sent a value for the key.
+create table drift (
+    store_id integer not null references stores (id),
+    customer_id integer not null,
+    attribute_id integer not null,
+    value text,
+    value_id integer,
+    run_id integer not null,
+    at text not null,
+    row_digest text not null,
+    primary key (store_id, customer_id, attribute_id)
+) strict, without rowid;
 
 -- The attributes that the store defined when a run last listed them. former_name: the name before the last one, if it was
 -- renamed. deleted_run_id: the first run that did not find the attribute any more.

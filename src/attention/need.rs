@@ -48,6 +48,8 @@ pub enum Attention {
         /// How many rows.
         count: i64,
     },
+    /// So many values were changed by others in the store, and were left as they are.
+    Drift(i64),
     /// A change was not confirmed for more than [`UNCONFIRMED_AFTER`](super::UNCONFIRMED_AFTER).
     Unconfirmed {
         /// When the oldest such change was planned or requeued.
@@ -57,7 +59,7 @@ pub enum Attention {
 
 impl Attention {
     /// The kinds, in the order of their urgency.
-    pub const KINDS: [&'static str; 10] = [
+    pub const KINDS: [&'static str; 11] = [
         "failing",
         "blocked",
         "never_ran",
@@ -67,6 +69,7 @@ impl Attention {
         "rejected",
         "unknown",
         "invalid",
+        "drift",
         "unconfirmed",
     ];
 
@@ -83,6 +86,7 @@ impl Attention {
             Self::Rejected(_) => "rejected",
             Self::Unknown { .. } => "unknown",
             Self::Invalid { .. } => "invalid",
+            Self::Drift(_) => "drift",
             Self::Unconfirmed { .. } => "unconfirmed",
         }
     }
@@ -94,7 +98,8 @@ impl Attention {
             Self::Missed(count)
             | Self::Rejected(count)
             | Self::Unknown { count, .. }
-            | Self::Invalid { count, .. } => *count,
+            | Self::Invalid { count, .. }
+            | Self::Drift(count) => *count,
             Self::NeverRan
             | Self::Failing { .. }
             | Self::Blocked { .. }
@@ -145,6 +150,9 @@ impl Attention {
             Self::Invalid { run_id, .. } => {
                 format!("`attrsync runs {run_id}` lists them with the reasons; correct them in the source")
             }
+            Self::Drift(_) => {
+                "`attrsync reconcile` lists them; [drift] policy says what is done about them".to_owned()
+            }
             Self::Unconfirmed { .. } => {
                 "`attrsync runs` shows why the syncs did not confirm it".to_owned()
             }
@@ -167,6 +175,7 @@ impl fmt::Display for Attention {
             Self::Rejected(count) => write!(f, "{count} value{plural} rejected"),
             Self::Unknown { count, .. } => write!(f, "{count} change{plural} unknown"),
             Self::Invalid { count, .. } => write!(f, "{count} row{plural} invalid"),
+            Self::Drift(count) => write!(f, "{count} value{plural} drifted"),
             Self::Unconfirmed { oldest } => {
                 write!(f, "a change has not been confirmed since {}", moment(*oldest))
             }

@@ -69,6 +69,8 @@ pub struct Facts {
     pub missed_later: i64,
     /// Whether an older copy is in the ledger's place, and the store had no full sync after it was put there.
     pub is_older_copy: bool,
+    /// Values that others changed in the store, and that were left as they are.
+    pub drift: i64,
 }
 
 /// The worst of what a store needs a person for.
@@ -196,6 +198,7 @@ fn values(facts: &Facts) -> impl Iterator<Item = Attention> {
         Attention::Rejected(rejected),
         Attention::Unknown { run_id, count: counts.unknown },
         Attention::Invalid { run_id, count: counts.invalid },
+        Attention::Drift(facts.drift),
     ];
     needs.into_iter().filter(|need| need.count() > 0)
 }

@@ -140,6 +140,7 @@ fn every_need_has_a_kind_and_says_what_to_do() {
         Attention::Rejected(1),
         Attention::Unknown { run_id: 1, count: 1 },
         Attention::Invalid { run_id: 1, count: 1 },
+        Attention::Drift(1),
         Attention::Unconfirmed { oldest: at(0) },
     ];
     assert_eq!(needs.len(), Attention::KINDS.len());

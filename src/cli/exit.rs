@@ -16,7 +16,7 @@ pub enum Exit {
     Failed = 1,
     /// `plan --detailed-exitcode`: changes are pending.
     Pending = 2,
-    /// Finished, but values are rejected, invalid or unknown.
+    /// Finished, but values are rejected, invalid or unknown, or drifted and were left as they are.
     Partial = 3,
     /// A guard blocked the run before its first write call.
     Blocked = 4,
@@ -32,7 +32,7 @@ Exit codes:
    0  done: the store has what the table desires, apart from acknowledged values
    1  failed or stopped: unreachable, access refused, a signal, deferred values
    2  plan --detailed-exitcode: changes are pending
-   3  finished, but values are rejected, invalid or unknown
+   3  finished, but values are rejected, invalid or unknown, or drift was left
    4  a guard blocked the run before its first write call
    5  another run holds this store
   64  wrong usage or configuration";

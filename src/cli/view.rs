@@ -12,6 +12,7 @@ pub(super) mod paint;
 pub(super) mod plan;
 pub(super) mod progress;
 mod progress_line;
+pub(super) mod reconcile;
 pub(super) mod rejected;
 pub(super) mod status;
 pub(super) mod schedule;

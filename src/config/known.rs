@@ -46,12 +46,14 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
             "canary",
         ],
     ),
+    ("drift", &["policy", "sweep"]),
+    ("drift.attributes", &[]),
     ("schedule", &["cron", "every", "timezone", "jitter", "on_missed", "listen", "debounce"]),
     ("serve", &["address", "token", "max_concurrent_runs"]),
 ];
 
 /// The sections whose keys a person chooses.
-const OPEN: &[&str] = &["source.attributes", "missing.attributes"];
+const OPEN: &[&str] = &["source.attributes", "missing.attributes", "drift.attributes"];
 
 /// Returns a problem for every unknown section and key.
 pub(super) fn unknown_keys(file: &Table) -> Vec<Problem> {

@@ -7,6 +7,7 @@ use toml::Table;
 
 use super::address::{self, Flaw};
 use super::columns;
+use super::drift;
 use super::file;
 use super::known::unknown_keys;
 use super::missing;
@@ -18,8 +19,8 @@ use super::schedule;
 use super::section::Section;
 use super::serve;
 use super::{
-    AuditConfig, Config, Environment, GuardConfig, LedgerConfig, MissingConfig, NotifyConfig, OnChange,
-    PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret, ServeConfig, SourceConfig, StoreConfig,
+    AuditConfig, Config, DriftConfig, Environment, GuardConfig, LedgerConfig, MissingConfig, NotifyConfig,
+    OnChange, PushConfig, REQUEST_TIMEOUT_MAX, Relation, Secret, ServeConfig, SourceConfig, StoreConfig,
 };
 use crate::record::StoreName;
 use crate::schedule::Schedule;
@@ -62,6 +63,7 @@ impl Config {
                 guard,
                 missing,
                 notify,
+                drift,
                 serve,
                 mut problems,
             } if problems.iter().all(|problem| problem.unset && problem.key.starts_with("serve.")) => {
@@ -78,6 +80,7 @@ impl Config {
                     guard,
                     missing,
                     notify,
+                    drift,
                     serve,
                 })
             }
@@ -157,6 +160,7 @@ struct Sections {
     guard: GuardConfig,
     missing: MissingConfig,
     notify: NotifyConfig,
+    drift: DriftConfig,
     serve: ServeConfig,
     problems: Vec<Problem>,
 }
@@ -175,6 +179,7 @@ impl Sections {
         let guard = read_guard::read(section.called("guard"));
         let missing = missing::read(&mut section);
         let notify = notify::read(section.called("notify"));
+        let drift = drift::read(section.called("drift"));
         let serve = serve::read(section.called("serve"));
         let schedule = schedule::read(section.called("schedule"));
         let on_change = schedule::read_on_change(section.called("schedule"));
@@ -190,6 +195,7 @@ impl Sections {
             guard,
             missing,
             notify,
+            drift,
             serve,
             problems,
         })

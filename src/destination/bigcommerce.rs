@@ -35,6 +35,7 @@ pub use self::proxy::UnusableProxy;
 use self::transport::{PacedTransport, RawResponse, Transport};
 use self::tree::Tree;
 use super::{Allowance, Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
+use super::{ValueList, ValuePage};
 use crate::record::{Key, StoreName};
 use crate::waits::Waits;
 
@@ -140,6 +141,12 @@ impl Destination for BigCommerce {
             echoes.extend(rows.into_iter().filter(|echo| keys.contains(&echo.key)));
         }
         Ok(echoes)
+    }
+
+    async fn values(&self, list: &ValueList, page: u64) -> Result<ValuePage, ReadError> {
+        let path = paging::list_path(list);
+        let (values, is_last) = paging::one_page(&self.transport, &path, page, wire::echo).await?;
+        Ok(ValuePage { values, is_last })
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::first_look;
 use super::guard;
 use super::inputs::{missing_policy, policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
@@ -123,7 +124,8 @@ pub async fn plan(
     progress(Counts::default());
     let reading = Reading { source, filter: &filter, names: &names };
     let planned = planning::diff(reading, entries, policy, writer, waits, &progress).await?;
-    let warnings = warnings(&planned, &filter, &attributes, options.trigger);
+    let mut warnings = warnings(&planned, &filter, &attributes, options.trigger);
+    warnings.extend(first_look::stored_already(destination, &planned).await);
     let exceeded = guard::exceeded(entries, options, &filter, &planned, &attributes).await?;
     let warned = Warned { warnings, exceeded };
     Ok(Forecast::of(planned, &attributes, warned, destination.allowance(), now))

@@ -40,6 +40,8 @@ pub(super) struct Planned {
 /// What is seen while source and ledger are read, besides the differences.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
+    /// Whether the ledger has an entry for any key of the filter.
+    pub(super) has_entries: bool,
     /// The customers of the filter that neither a row nor an entry has.
     pub(super) unknown_customers: BTreeSet<i64>,
     /// The table whose row security applies.
@@ -172,6 +174,7 @@ async fn merge(
                     None => None,
                 };
                 if let Some(page) = &next {
+                    seen.has_entries = true;
                     seen.remove_known((0..page.len()).map(|at| Some(page.row(at).key.customer_id)));
                 }
                 known.advance(next);

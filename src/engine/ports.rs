@@ -14,10 +14,12 @@ use crate::record::{Change, Counts, Filter, RunStatus, ScheduledRun, Trigger};
 use crate::source::{Source, SourceError};
 use crate::waits::Waits;
 
-/// The store's attributes could not be read.
+/// The store's attributes or values could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("could not read the store's attributes{}", tried(*tries, *took, *asked))]
+#[error("could not read the store's {what}{}", tried(*tries, *took, *asked))]
 pub struct GaveUp {
+    /// What was read: `attributes` or `values`.
+    pub what: &'static str,
     /// The last failure.
     #[source]
     pub error: ReadError,
@@ -53,7 +55,7 @@ pub enum EngineError {
     /// The ledger could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The store's attributes could not be read.
+    /// The store's attributes or values could not be read.
     #[error(transparent)]
     Store(#[from] Box<GaveUp>),
     /// Source or ledger did not keep its order.
@@ -169,6 +171,8 @@ pub enum Progress {
     Planned(Counts),
     /// The plan is being pushed.
     Pushing(Notice),
+    /// The store's values are being read; how many so far.
+    Reading(u64),
     /// What the store's rate quota allows now, after a request.
     Allowed(Allowance),
     /// The run has ended.

@@ -31,6 +31,7 @@ pub(super) async fn tried<'a, T>(
     reason: WaitReason,
     read: impl Fn() -> BoxFuture<'a, Result<T, ReadError>>,
 ) -> Result<T, Box<GaveUp>> {
+    let what = if reason == WaitReason::Values { "values" } else { "attributes" };
     let started = Instant::now();
     let mut tries = 0;
     loop {
@@ -45,7 +46,9 @@ pub(super) async fn tried<'a, T>(
         let meaning = retry::meaning(&error.0, 0);
         let pause =
             pause(config, &error, &meaning, tries).filter(|_| !is_over(config, &meaning, tries, took));
-        let Some(pause) = pause else { return Err(Box::new(GaveUp { error, tries, took, asked: None })) };
+        let Some(pause) = pause else {
+            return Err(Box::new(GaveUp { what, error, tries, took, asked: None }));
+        };
         let left = config.give_up_after.saturating_sub(took);
         let asked = retry::asked_wait(&error.0).filter(|asked| *asked > left);
         let pause = if asked.is_some() { left } else { pause };
@@ -55,7 +58,7 @@ pub(super) async fn tried<'a, T>(
         tokio::time::sleep(pause).await;
         if let Some(asked) = asked {
             let asked = Some(asked.saturating_sub(left));
-            return Err(Box::new(GaveUp { error, tries, took: started.elapsed(), asked }));
+            return Err(Box::new(GaveUp { what, error, tries, took: started.elapsed(), asked }));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::planning::{self, Planned, Reading};
 use super::ports::{EngineError, Options, PlanOutput, Ports, Progress};
 use super::selection::Selection;
 use super::warnings::warnings;
-use super::{by_digest, guard, store_changes};
+use super::{by_digest, first_look, guard, store_changes};
 use crate::config::{PushConfig, REQUEST_TIMEOUT_MAX};
 use crate::destination::Attribute;
 use crate::ledger::LedgerReader;
@@ -115,7 +115,8 @@ pub(super) async fn plan(
             (planned, Compared::InFull { digest })
         }
     };
-    let warnings = warnings(&planned, &filter, &attributes, options.trigger);
+    let mut warnings = warnings(&planned, &filter, &attributes, options.trigger);
+    warnings.extend(first_look::stored_already(destination, &planned).await);
     let exceeded = match compared {
         // A person has approved the plan that is applied.
         Compared::InFull { .. } if !matches!(purpose, Purpose::Apply(_)) => {

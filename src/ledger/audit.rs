@@ -6,6 +6,7 @@
 mod activity;
 mod ad_hoc;
 mod claims;
+mod drift;
 mod explain;
 mod facts;
 mod groups;
@@ -23,6 +24,7 @@ pub use super::cells::Value;
 pub use activity::DayOfRuns;
 pub use ad_hoc::SqlRows;
 pub use claims::StoreClaims;
+pub use drift::LastingDrift;
 pub use groups::{COUNTED_MAX, PlanGroup, ReasonGroup, ResponseGroup};
 pub use log::AuditLog;
 pub use rows::{

@@ -6,7 +6,7 @@ use super::cells::{Cells, Value, unexpected};
 use super::row_digest::{digest as digest_of, row_digest};
 use super::sql::{Fence, Param, Rows, Sql, Statement, statement};
 use super::statements::*;
-use super::{CustomerToCheck, LOST_LOCK, NewRun, Result};
+use super::{CustomerToCheck, LOST_LOCK, LedgerError, NewRun, Result};
 use crate::record::{
     Action, BeliefEdit, Change, Claimed, Counts, CustomerState, EditKind, FINISHED_TIMES_MAX, Key, KeyScope,
     KnownAttribute, MissedTimes, PlanPart, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
@@ -217,11 +217,16 @@ pub(super) async fn edit_beliefs(
         EditKind::Invalidate => (INVALIDATE, RECORD_EDIT_OF_ALL),
         EditKind::Clear => (CLEAR, RECORD_EDIT_OF_ALL),
         EditKind::LostLock | EditKind::Canary => (INVALIDATE, RECORD_EDIT_OF_ALL),
+        EditKind::Adopt | EditKind::Drift | EditKind::Accept | EditKind::Report | EditKind::Return => {
+            return Err(LedgerError::Unusable(format!("{} is an edit of one value", edit.edit)));
+        }
     };
     let Fence { store_id, run_id } = fence;
     let KeyScope { customer_id, attribute_id } = edit.scope;
     let reason = edit.reason.as_str();
-    let digest = row_digest!(customer_id, attribute_id, edit.edit.as_str(), reason, at, edit.in_doubt_until);
+    let (until, no_value, no_id) = (edit.in_doubt_until, None::<&str>, None::<i64>);
+    let digest =
+        row_digest!(customer_id, attribute_id, edit.edit.as_str(), reason, at, until, no_value, no_id);
     let update = match edit.edit {
         EditKind::Acknowledge => statement!(update, store_id, customer_id, attribute_id),
         _ => statement!(update, store_id, customer_id, attribute_id, reason, edit.in_doubt_until),
@@ -310,7 +315,8 @@ pub(super) async fn mark_unconfirmed(
 ) -> Result<()> {
     let edit = EditKind::LostLock.as_str();
     let mark = |&Key { customer_id, attribute_id }: &Key| {
-        let digest = row_digest!(customer_id, attribute_id, edit, LOST_LOCK, at, None::<DateTime<Utc>>);
+        let (until, no_value, no_id) = (None::<DateTime<Utc>>, None::<&str>, None::<i64>);
+        let digest = row_digest!(customer_id, attribute_id, edit, LOST_LOCK, at, until, no_value, no_id);
         let digest = digest.as_str();
         [
             statement!(RECORD_LOST_LOCK, store_id, customer_id, attribute_id, edit, LOST_LOCK, at, digest),

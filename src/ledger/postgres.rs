@@ -21,8 +21,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::cold_readings::OverSql;
 use super::row_digest::new_store;
-use super::sql::Fence;
+use super::sql::{Fence, Sql};
 use super::{
     CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, kept_plan,
     last_finished,
@@ -102,6 +103,16 @@ async fn find_or_make(connection: &mut PgConnection, store: &StoreName) -> Resul
         .fetch_one(connection)
         .await
         .map_err(doing)
+}
+
+impl OverSql for PostgresLedger {
+    fn session(&self) -> &dyn Sql {
+        &self.writer
+    }
+
+    fn store_id(&self) -> i64 {
+        self.writer.store_id
+    }
 }
 
 #[async_trait]

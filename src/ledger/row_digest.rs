@@ -95,8 +95,21 @@ pub(super) const REQUEST_END: Part = Part::when(
 
 pub(super) const MISSED_TIMES: Part =
     Part::always(&["store_id", "first_time", "last_time", "times", "reason", "at"]);
-pub(super) const BELIEF_EDIT: Part =
-    Part::always(&["customer_id", "attribute_id", "edit", "reason", "at", "in_doubt_until"]);
+pub(super) const BELIEF_EDIT: Part = Part::always(&[
+    "customer_id",
+    "attribute_id",
+    "edit",
+    "reason",
+    "at",
+    "in_doubt_until",
+    "value",
+    "value_id",
+]);
+pub(super) const READING: Part = Part::always(&["store_id", "kind", "started_at", "position", "at"]);
+pub(super) const OBSERVED_VALUE: Part =
+    Part::always(&["store_id", "customer_id", "attribute_id", "value", "value_id"]);
+pub(super) const REPORTED_DRIFT: Part =
+    Part::always(&["store_id", "customer_id", "attribute_id", "value", "value_id", "run_id", "at"]);
 pub(super) const ATTRIBUTE: Part =
     Part::always(&["store_id", "attribute_id", "name", "former_name", "type", "seen_at"]);
 pub(super) const REJECTED_CUSTOMER: Part =
@@ -137,6 +150,9 @@ pub(super) const TABLES: &[DigestedTable] = &[
     table("requests", &["id"], &[REQUEST_INTENT, REQUEST_END], &[]),
     table("missed_times", &["store_id", "first_time"], &[MISSED_TIMES], &["run_id"]),
     table("belief_edits", &["run_id"], &[BELIEF_EDIT], &["run_id", "count"]),
+    table("readings", &["store_id", "kind"], &[READING], &[]),
+    table("observed_values", &["store_id", "customer_id", "attribute_id"], &[OBSERVED_VALUE], &[]),
+    table("drift", &["store_id", "customer_id", "attribute_id"], &[REPORTED_DRIFT], &[]),
     table("attributes", &["store_id", "attribute_id"], &[ATTRIBUTE], &["deleted_run_id"]),
     table("rejected_customers", &["store_id", "customer_id"], &[REJECTED_CUSTOMER], &[]),
     table("invalid_rows", &["run_id", "customer_id", "attribute_id"], &[INVALID_ROW], &[]),

@@ -36,7 +36,8 @@ use self::open::Opened;
 pub(crate) use self::open::{in_memory, known_migrations, refuse_incomplete};
 pub(crate) use self::scan::scan;
 use self::writer::Writer;
-use super::sql::Fence;
+use super::cold_readings::OverSql;
+use super::sql::{Fence, Sql};
 use super::{
     CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, kept_plan,
     last_finished,
@@ -120,6 +121,16 @@ impl SqliteLedger {
 
     const fn fence(&self, run_id: i64) -> Fence {
         Fence { store_id: self.store_id, run_id }
+    }
+}
+
+impl OverSql for SqliteLedger {
+    fn session(&self) -> &dyn Sql {
+        &self.writer
+    }
+
+    fn store_id(&self) -> i64 {
+        self.store_id
     }
 }
 

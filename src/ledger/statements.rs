@@ -45,11 +45,13 @@ macro_rules! claimed {
             from runs r where r.store_id = s.id and r.scheduled_for is not null order by r.id desc limit 1
         ), (
             select r.started_at from runs r
-            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted' and r.kind <> 'plan'
+            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted'
+                and r.kind not in ('plan', 'reconcile')
             order by r.id desc limit 1
         ), (
             select r.finished_at from runs r
-            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted' and r.kind <> 'plan'
+            where r.store_id = s.id and r.finished_at is not null and r.status <> 'interrupted'
+                and r.kind not in ('plan', 'reconcile')
             order by r.id desc limit 1
         )"
     };
@@ -161,15 +163,20 @@ pub(super) const SEAL_PLAN: &str = "
     where id = $1";
 
 /// The digest of the newest run before `$2`, if the entries are as that run left them, and none of its changes is to be
-/// sent again. A run that ended by its digest stands for the run that compared all rows.
+/// sent again. A run that read the store and edited nothing left them alone. A run that ended by its digest stands for the run that compared all rows.
 pub(super) const KNOWN_DIGEST: &str = "
     select r.id, r.digest, r.source_rows, r.no_value, r.unchanged + r.confirmed - r.deletes, r.still_rejected, r.acknowledged,
         r.invalid, r.orphans, r.stored_without_row, compared.started_at
     from runs r
     join runs own on own.id = $2
     join runs compared
-        on compared.id = (select max(id) from runs where store_id = $1 and id <= r.id and by_digest = 0)
-    where r.id = (select max(id) from runs where store_id = $1 and id < $2)
+        on compared.id = (
+            select max(id) from runs where store_id = $1 and id <= r.id and by_digest = 0 and kind = 'sync'
+        )
+    where r.id = (
+            select max(id) from runs
+            where store_id = $1 and id < $2 and (kind <> 'reconcile' or belief_edits > 0)
+        )
         and r.digest is not null and r.status in ('succeeded', 'partial') and r.planned = r.confirmed
         and r.belief_edits = 0 and own.belief_edits = 0";
 
@@ -196,7 +203,7 @@ macro_rules! planned {
     select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.in_doubt_until,
         case when e.belief in ('unconfirmed', 'rejected') then 1 else 0 end,
         case when e.belief in ('unconfirmed', 'rejected') then e.value end,
-        case when e.value = c.value or c.value is null then e.observed_value end
+        case when e.value = c.value then e.observed_value end
     from changes c
     left join ",
             $entries,

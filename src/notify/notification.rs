@@ -112,7 +112,8 @@ fn of_runs(standing: &Standing) -> Vec<Attention> {
         | Attention::OlderLedger
         | Attention::Rejected(_)
         | Attention::Unknown { .. }
-        | Attention::Invalid { .. } => true,
+        | Attention::Invalid { .. }
+        | Attention::Drift(_) => true,
         Attention::NeverRan
         | Attention::Overdue { .. }
         | Attention::Missed(_)

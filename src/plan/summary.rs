@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use super::batch::{Fill, Limit};
 use super::diff::PlanPage;
 use super::wrong_type::WrongTypes;
-use crate::record::{Action, Change, InvalidRow};
+use crate::record::{Action, Change, InvalidRow, Key};
+
+/// The most keys of a plan that are kept, so that one read of the store can show whether it holds values for them.
+const FIRST_KEYS: usize = 40;
 
 /// The planned actions of one attribute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub struct Summary {
     pub attributes: BTreeMap<i64, Actions>,
     /// The first changes, at most `keep`.
     pub sample: Vec<Change>,
+    /// The first keys, at most [`FIRST_KEYS`].
+    pub first_keys: Vec<Key>,
     /// The first invalid rows, at most `keep`.
     pub invalid_sample: Vec<InvalidRow>,
     /// The values that do not have the type of their attribute.
@@ -73,6 +78,7 @@ impl Summary {
             customers: 0,
             attributes: BTreeMap::new(),
             sample: Vec::new(),
+            first_keys: Vec::new(),
             invalid_sample: Vec::new(),
             wrong_types,
         }
@@ -123,6 +129,9 @@ impl Summary {
                 Action::Delete => self.deletes.add(change.key.customer_id),
             }
             self.wrong_types.add(change);
+            if self.first_keys.len() < FIRST_KEYS {
+                self.first_keys.push(change.key);
+            }
             if self.sample.len() < self.keep {
                 self.sample.push(change.clone());
             }

@@ -66,8 +66,8 @@ pub struct PlannedChange {
     pub is_in_doubt: bool,
     /// The value that was sent last, if the entry is in doubt; `None` if that was a delete.
     pub in_doubt_value: Option<String>,
-    /// The entry's observed value, if the entry's value equals the change's, or if the change is a delete. If the store
-    /// shows it once more, the store keeps the value in that form.
+    /// The entry's observed value, if the entry's value equals the change's. If the store shows it once more, the store
+    /// keeps the value in that form.
     pub observed_value: Option<String>,
 }
 

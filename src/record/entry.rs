@@ -67,6 +67,24 @@ words! {
         /// Confirmed entries become unconfirmed after their run has sent them: the store did not hold their values when
         /// the run read them back.
         Canary = "canary",
+        /// A key without an entry gets one: a read showed its value, and the source desires one.
+        Adopt = "adopt",
+        /// A confirmed entry becomes unconfirmed, because a read showed that the store holds something else.
+        Drift = "drift",
+        /// A confirmed entry stays confirmed, although a read showed that the store holds something else: that stands.
+        Accept = "accept",
+        /// A read showed that the store holds something else than the entry says. The entry stays as it is.
+        Report = "report",
+        /// A read showed that the store holds again what the entry says, after drift was reported.
+        Return = "return",
+    }
+}
+
+impl EditKind {
+    /// Whether it is about one value that a read of the store showed.
+    #[must_use]
+    pub const fn is_of_value(self) -> bool {
+        matches!(self, Self::Adopt | Self::Drift | Self::Accept | Self::Report | Self::Return)
     }
 }
 

@@ -15,6 +15,8 @@ words! {
         Requeue = "requeue",
         /// Acknowledges rejected entries by hand; plans and sends nothing.
         Acknowledge = "acknowledge",
+        /// Reads the store's values and edits beliefs; plans and sends nothing.
+        Reconcile = "reconcile",
     }
 }
 

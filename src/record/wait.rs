@@ -21,6 +21,8 @@ words! {
         Existence = "existence",
         /// Values that a response left open are read from the store.
         ReadBack = "read_back",
+        /// The store's values are read.
+        Values = "values",
         /// Another run holds the store.
         Lock = "lock",
         /// The source's database cannot be reached, or keeps the run waiting.

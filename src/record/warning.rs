@@ -40,6 +40,13 @@ pub enum Warning {
     },
     /// Customers that were asked for by name are neither in the source nor in the ledger.
     UnknownCustomers(Vec<i64>),
+    /// The store holds values already for keys that the ledger does not know.
+    StoreHoldsValues {
+        /// How many of the keys that were asked for.
+        stored: usize,
+        /// How many keys were asked for.
+        asked: usize,
+    },
     /// Planned values are no numbers or dates, although the attribute's type says so.
     WrongType {
         /// The attribute's id.
@@ -65,6 +72,7 @@ impl Warning {
             Self::NotWhole { .. } => "not_whole",
             Self::MostlyInvalid { .. } => "mostly_invalid",
             Self::UnknownCustomers(_) => "unknown_customers",
+            Self::StoreHoldsValues { .. } => "store_holds_values",
             Self::WrongType { .. } => "wrong_type",
         }
     }
@@ -118,6 +126,11 @@ impl fmt::Display for Warning {
                 let (noun, is) = if customers.len() == 1 { ("customer", "is") } else { ("customers", "are") };
                 write!(f, "{noun} {} {is} neither in the source nor in the ledger", list(customers))
             }
+            Self::StoreHoldsValues { stored, asked } => write!(
+                f,
+                "the ledger knows none of its values, and the store holds a value already for {stored} of the first \
+                 {asked} keys: run `attrsync reconcile --adopt` first, so that only true differences are sent"
+            ),
             Self::WrongType { attribute_id, name, kind, count, sample } => {
                 let customers: Vec<i64> = sample.iter().map(|(customer, _)| *customer).collect();
                 let noun = if customers.len() == 1 { "customer" } else { "customers" };

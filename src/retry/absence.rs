@@ -41,9 +41,10 @@ pub fn shown(planned: &PlannedChange, rows: &[Echo]) -> Shown {
     }
 }
 
-/// Whether attrsync sent this value, as far as the ledger knows: the store held it, or may hold it, or keeps it in this form.
+/// Whether attrsync sent this value, as far as the ledger knows: the store held it, or may hold it, or keeps it in this
+/// form. A value that was observed once, and is no form of what was sent, may be of others.
 fn is_ours(planned: &PlannedChange, shown: &str) -> bool {
-    let known = [&planned.change.previous_value, &planned.in_doubt_value, &planned.observed_value];
+    let known = [&planned.change.previous_value, &planned.in_doubt_value];
     known.into_iter().flatten().any(|known| known == shown || may_be_form_of(shown, known))
 }
 
@@ -78,12 +79,14 @@ mod tests {
         let (known, unknown) = (planned(Some(5)), planned(None));
         for planned in [&known, &unknown] {
             assert_eq!(shown(planned, &[row(2, "gold", Some(5))]), Shown::Nothing, "another customer's");
-            for ours in ["gold", "7", "lead"] {
+            for ours in ["gold", "7"] {
                 let found = shown(planned, &[row(1, ours, Some(9))]);
                 assert_eq!(found, Shown::Ours { value_id: Some(9) }, "{ours}");
             }
-            let found = shown(planned, &[row(1, "iron", Some(9))]);
-            assert_eq!(found, Shown::Foreign("iron".to_owned()));
+            for theirs in ["iron", "lead"] {
+                let found = shown(planned, &[row(1, theirs, Some(9))]);
+                assert_eq!(found, Shown::Foreign(theirs.to_owned()));
+            }
         }
         assert_eq!(shown(&known, &[row(1, "iron", Some(5))]), Shown::Same("iron".to_owned()));
         assert_eq!(shown(&known, &[row(1, "gold", None)]), Shown::Same("gold".to_owned()));

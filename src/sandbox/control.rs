@@ -42,6 +42,10 @@ pub struct FaultSettings {
     pub quota: Option<u32>,
     /// The number of them that other apps use.
     pub others: Option<u32>,
+    /// Each page of a list of values is of another order.
+    pub shifts_pages: Option<bool>,
+    /// `date_modified:min` is ignored.
+    pub ignores_modified: Option<bool>,
     /// The latency of a request, in milliseconds.
     pub latency_ms: Option<u64>,
     /// Rates by the names of faults.
@@ -111,6 +115,8 @@ impl FaultSettings {
         options.rules.scope_missing = self.scope_missing.unwrap_or(options.rules.scope_missing);
         options.rules.forgets = self.forgets.unwrap_or(options.rules.forgets);
         options.rules.deletes_nothing = self.deletes_nothing.unwrap_or(options.rules.deletes_nothing);
+        options.rules.shifts_pages = self.shifts_pages.unwrap_or(options.rules.shifts_pages);
+        options.rules.ignores_modified = self.ignores_modified.unwrap_or(options.rules.ignores_modified);
         if let Some(status) = self.status {
             options.rules.fixed_status = (status != 0).then_some(status);
         }

@@ -26,7 +26,10 @@ impl Model {
         let attributes = self.filtered_attributes(query)?;
         let customers: Option<BTreeSet<i64>> =
             query.ids("customer_id:in")?.map(|ids| ids.into_iter().collect());
-        let dates = Dates::read(query)?;
+        let mut dates = Dates::read(query)?;
+        if self.options.rules.ignores_modified {
+            dates.modified.0 = None;
+        }
         let candidates: Box<dyn Iterator<Item = (&Key, &Stored)>> = match &customers {
             None => Box::new(self.values.iter()),
             Some(ids) => Box::new(
@@ -37,7 +40,10 @@ impl Model {
             attributes.as_ref().is_none_or(|ids| ids.contains(&key.attribute_id))
                 && dates.admit(stored.created, stored.modified)
         });
-        let (rows, paging) = page_of(matching, page, limit);
+        let (rows, paging) = match self.options.rules.shifts_pages {
+            false => page_of(matching, page, limit),
+            true => page_of(self.shifted(matching.collect()).into_iter(), page, limit),
+        };
         let rows = rows.into_iter().map(|(&key, stored)| stored.row(key)).collect();
         Ok(StoreResponse::new(200, Content::Values(rows, Some(paging))))
     }
@@ -71,6 +77,15 @@ impl Model {
             .map(|id| CustomerRow { id, date_created: self.customer_created(id) })
             .collect();
         Ok(StoreResponse::new(200, Content::Customers(customers, paging)))
+    }
+
+    /// Rotates a list, by other places for each request.
+    fn shifted<T>(&self, mut list: Vec<T>) -> Vec<T> {
+        let seed = usize::try_from(self.tally().requests).unwrap_or_default();
+        if let Some(places) = (seed * 37).checked_rem(list.len()) {
+            list.rotate_left(places);
+        }
+        list
     }
 
     /// The attributes that match the filters by id and by name; `None` if there are no such filters.

@@ -355,7 +355,8 @@ impl Model {
         self.script.clear();
         self.read_script.clear();
         let rules = &mut self.options.rules;
-        (rules.revoked, rules.scope_missing, rules.forgets) = (false, false, false);
-        (rules.deletes_nothing, rules.fixed_status) = (false, None);
+        (rules.revoked, rules.scope_missing, rules.fixed_status) = (false, false, None);
+        (rules.forgets, rules.deletes_nothing) = (false, false);
+        (rules.shifts_pages, rules.ignores_modified) = (false, false);
     }
 }

@@ -155,6 +155,10 @@ pub struct Rules {
     pub fixed_status: Option<u16>,
     /// Every write is echoed as if it were applied, and is not.
     pub forgets: bool,
+    /// Each page of a list of values is of another order, as if others wrote between the pages.
+    pub shifts_pages: bool,
+    /// `date_modified:min` is ignored.
+    pub ignores_modified: bool,
 }
 
 impl Default for Rules {
@@ -173,6 +177,8 @@ impl Default for Rules {
             scope_missing: false,
             fixed_status: None,
             forgets: false,
+            shifts_pages: false,
+            ignores_modified: false,
         }
     }
 }

@@ -7,6 +7,7 @@ mod attempts;
 mod catalog;
 mod digests;
 mod pages;
+mod readings;
 mod belief_edits;
 mod plans;
 mod rows;

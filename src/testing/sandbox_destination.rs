@@ -14,7 +14,7 @@ use crate::destination::bigcommerce::mask::Mask;
 use crate::destination::bigcommerce::pacing::InFlight;
 use crate::destination::bigcommerce::transport::{RawResponse, Transport};
 use crate::destination::bigcommerce::{BigCommerce, Method, headers};
-use crate::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
+use crate::destination::{Attribute, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage};
 use crate::duration_text::duration;
 use crate::record::{Key, StoreName};
 use crate::sandbox::exchange::{Delivery, SharedModel, exchange, lock, start_clock};
@@ -59,6 +59,10 @@ impl Destination for SandboxDestination {
 
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.0.fetch(keys).await
+    }
+
+    async fn values(&self, list: &ValueList, page: u64) -> Result<ValuePage, ReadError> {
+        self.0.values(list, page).await
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {

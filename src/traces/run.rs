@@ -77,6 +77,7 @@ impl RunTrace {
             Progress::Ended(status) => spans.ended(*status),
             Progress::FoundInterrupted(_)
             | Progress::Planning(_)
+            | Progress::Reading(_)
             | Progress::Pushing(_)
             | Progress::Allowed(_) => {}
         }

@@ -1,6 +1,7 @@
 //! The pages: each reads what it shows and writes it.
 
 pub(super) mod customer;
+pub(super) mod drift;
 pub(super) mod invalid;
 pub(super) mod overview;
 pub(super) mod rejected;

@@ -11,7 +11,7 @@ use super::access::Access;
 use super::admission::admit;
 use super::failure::PageError;
 use super::ledgers::{AuditOpener, Ledgers};
-use super::pages::{customer, invalid, overview, rejected, request_list, run, runs};
+use super::pages::{customer, drift, invalid, overview, rejected, request_list, run, runs};
 use super::site::{MetricsText, Site};
 use super::syncs::Syncs;
 use super::{assets, csv, login, probes, trigger};
@@ -37,6 +37,7 @@ pub fn router(syncs: Arc<dyn Syncs>, open: AuditOpener, metrics: MetricsText, ac
         .route("/syncs/{name}/rejected", get(rejected::show))
         .route("/syncs/{name}/rejected.csv", get(csv::rejected))
         .route("/syncs/{name}/invalid", get(invalid::show))
+        .route("/syncs/{name}/drift", get(drift::show))
         .route("/syncs/{name}/customer", get(customer::show))
         .route("/login", get(login::form).post(login::log_in))
         .route("/logout", post(login::log_out))

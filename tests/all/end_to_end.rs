@@ -24,6 +24,7 @@ mod pooler;
 mod program;
 mod proof;
 mod quota;
+mod reconcile;
 mod requeue;
 mod responses;
 mod schedule;

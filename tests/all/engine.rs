@@ -3,7 +3,10 @@
 mod attributes;
 mod existence;
 mod giving_up;
+mod live;
 mod lost_lock;
+mod reconcile;
 mod stopping;
 mod store;
+mod sweep;
 mod warnings;

@@ -104,7 +104,10 @@ impl Board {
                 }
             }
             Progress::Ended(_) => line.running = None,
-            Progress::Pushing(_) | Progress::FoundInterrupted(_) | Progress::Allowed(_) => {}
+            Progress::Pushing(_)
+            | Progress::FoundInterrupted(_)
+            | Progress::Reading(_)
+            | Progress::Allowed(_) => {}
         });
     }
 

@@ -1,6 +1,7 @@
 //! One start of a sync: takes the store's lock, asks the ledger what is due, and runs it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::Instrument as _;
@@ -12,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::view::wait::log_waits;
 use crate::cli::{notifying, wiring};
 use crate::clock::{Clock as _, SystemClock};
-use crate::engine::{self, Found, Options, Ports, Progress, Report};
+use crate::engine::{self, Found, Options, Ports, Progress, ReadConfig, Report};
 use crate::ledger::LedgerError;
 use crate::metrics::Metrics;
 use crate::notify::{Notification, Outbox, Subject};
@@ -20,6 +21,10 @@ use crate::record::{Claimed, RunKind, RunStatus, Trigger};
 use crate::scheduler::{End, Wish};
 use crate::traces::{TracedRun, Traces};
 use crate::waits::Waits;
+
+/// How long the store is read back after a sync, and while notifications of the source may have to wait for that.
+const SWEEP_MAX: Duration = Duration::from_secs(15 * 60);
+const SWEEP_MAX_LISTENING: Duration = Duration::from_secs(60);
 
 /// Those who are told what happens in a run.
 pub(super) struct Observers {
@@ -118,7 +123,7 @@ async fn attempt(
         progress: &progress,
         waits,
     };
-    let report = Box::pin(engine::sync(ports, &config.push, &options, stop)).await;
+    let report = Box::pin(engine::sync(ports, &config.push, &options, stop.clone())).await;
     source.ended().await;
     board.ended(name);
     let run_id = *opened.borrow();
@@ -138,11 +143,59 @@ async fn attempt(
         }
         Err(error) => return Err(error.into()),
     };
+    if options.trigger == Trigger::Schedule && !is_failed {
+        read_back(sync, ports, outbox.as_deref(), &subject, stop).await;
+    }
     // What was notified must not wait for the schedule if the store or the source was down.
     if is_failed && is_change {
         return Ok(End::Failed);
     }
     Ok(End::Done(ledger.claimed().await?))
+}
+
+/// Reads back a share of the values. What goes wrong is logged: the sync itself has ended well.
+async fn read_back(
+    sync: &SyncFile,
+    ports: Ports<'_>,
+    outbox: Option<&Outbox>,
+    subject: &Subject,
+    stop: watch::Receiver<bool>,
+) {
+    let config = &sync.config;
+    let waits = Waits::default();
+    // The run is not the one that a person has asked for.
+    let ports = Ports { progress: &|_| {}, waits: &waits, ..ports };
+    let read = ReadConfig { push: &config.push, drift: &config.drift };
+    // What is notified must not wait for long: the next sweep goes on from here.
+    let most = config.on_change.as_ref().map_or(SWEEP_MAX, |_| SWEEP_MAX_LISTENING);
+    let (end, ends) = watch::channel(false);
+    let ending = async {
+        let mut stop = stop;
+        tokio::select! {
+            Ok(_) = stop.wait_for(|asked| *asked) => {}
+            () = tokio::time::sleep(most) => {}
+        }
+        end.send_replace(true);
+        std::future::pending::<()>().await;
+    };
+    let swept = tokio::select! {
+        swept = engine::sweep(ports, read, ends) => swept,
+        () = ending => return,
+    };
+    match swept {
+        Ok(None) => {}
+        Ok(Some(found)) => {
+            tracing::info!(run_id = found.run_id, status = %found.status, "read back from the store: {}", found.message);
+            if let Some(outbox) = outbox {
+                let (ledger, now) = (&config.ledger, SystemClock.now());
+                notifying::after_run(outbox, ledger, subject, found.run_id, 0, now).await;
+            }
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            tracing::warn!(hint = failure.hint, "the store was not read back: {}", failure.whole());
+        }
+    }
 }
 
 /// Writes one line about a run that has ended.

@@ -66,6 +66,7 @@ impl ProgressDisplay {
         let mut seen = lock(&self.seen);
         match progress {
             Progress::Planning(counts) => seen.phase = Phase::Planning(*counts),
+            Progress::Reading(values) => seen.phase = Phase::Reading(*values),
             Progress::Planned(counts) => {
                 seen.pushing_since = Some(Instant::now());
                 seen.phase = Phase::Pushing(*counts, Duration::ZERO);
@@ -154,7 +155,9 @@ impl Painter {
             _ if at.elapsed() < LOG_EVERY => return,
             (Phase::Starting, _) => return,
             (Phase::Planning(counts), Phase::Planning(before)) if counts == before => return,
+            (Phase::Reading(values), Phase::Reading(before)) if values == before => return,
             (Phase::Pushing(counts, _), Phase::Pushing(before, _)) if counts == before => return,
+            (Phase::Reading(values), _) => format!("reading the store: {} values", number(values)),
             (Phase::Planning(counts), _) => {
                 format!(
                     "reading: {} rows, {} changes so far",

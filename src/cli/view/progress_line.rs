@@ -26,6 +26,8 @@ pub(super) enum Phase {
     Starting,
     /// Source and ledger are read.
     Planning(Counts),
+    /// The store's values are read; how many so far.
+    Reading(u64),
     /// The plan is sent. With the time since then.
     Pushing(Counts, Duration),
 }
@@ -74,6 +76,10 @@ impl ProgressLine {
                     .into_iter()
                     .flatten()
                     .collect()
+            }
+            Phase::Reading(values) => {
+                let values = format!("reading the store: {} values", number(values));
+                [Some((1, values)), Some(elapsed(2)), waiting].into_iter().flatten().collect()
             }
             Phase::Pushing(counts, pushing) => {
                 let (done, planned) = (done(&counts), unsigned(counts.planned));

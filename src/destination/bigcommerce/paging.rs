@@ -12,7 +12,7 @@ use super::transport::{PacedTransport, RawResponse};
 use super::tree::Tree;
 use super::wire::{self, Page};
 use super::{problem, write_response};
-use crate::destination::{Body, HttpResponse, ReadError, Response};
+use crate::destination::{Body, HttpResponse, LISTED_CUSTOMERS_MAX, ReadError, Response, ValueList};
 use crate::record::Key;
 
 /// Rows in a page: the API's maximum.
@@ -22,7 +22,7 @@ const LIMIT: usize = 250;
 pub(super) const ATTRIBUTES_MAX: usize = 2_500;
 
 /// Customers in one path. The API's own limit is not documented.
-const CUSTOMERS_MAX: usize = 40;
+const CUSTOMERS_MAX: usize = LISTED_CUSTOMERS_MAX;
 
 /// The longest path. With the API's address and the page's number, it stays below the limit of common gateways.
 const PATH_MAX: usize = 1900;
@@ -37,36 +37,69 @@ pub(super) async fn all_pages<T: PartialEq>(
     most: usize,
     read: impl Fn(&Tree<'_>) -> Option<T>,
 ) -> Result<Vec<T>, ReadError> {
-    let separator = if path.contains('?') { '&' } else { '?' };
     let mut all: Vec<T> = Vec::new();
     let mut previous = 0..0;
     for number in 1_u64.. {
-        transport.acquire_permit().await;
-        let path = format!("{path}{separator}limit={LIMIT}&page={number}");
-        let received = transport.send(Method::GET, &path, None).await.map_err(ReadError)?;
-        let page = readable(received, &transport.mask, &read)?;
-        if page.items.is_empty() {
+        let (items, is_last) = one_page(transport, path, number, &read).await?;
+        if items.is_empty() {
             return Ok(all);
         }
-        if page.items.len() > LIMIT {
-            let count = page.items.len();
-            return Err(invalid(format!(
-                "page {number} of the list has {count} items; {LIMIT} were asked for"
-            )));
-        }
-        if all.len() + page.items.len() > most {
+        if all.len() + items.len() > most {
             break;
         }
-        if page.items == all[previous] {
+        if items == all[previous] {
             return Err(invalid(format!("page {number} of the list repeats the page before it")));
         }
-        previous = all.len()..all.len() + page.items.len();
-        all.extend(page.items);
-        if page.total_pages.is_some_and(|total| total <= number) {
+        previous = all.len()..all.len() + items.len();
+        all.extend(items);
+        if is_last {
             return Ok(all);
         }
     }
     Err(invalid(format!("the list has more than {most} items")))
+}
+
+/// Reads one page of the list at `path`. Returns its items, and whether no page follows. Without a number of pages in the
+/// response, the last page is an empty one.
+///
+/// # Errors
+/// The response is not a readable 200, or has more items than were asked for.
+pub(super) async fn one_page<T>(
+    transport: &PacedTransport,
+    path: &str,
+    number: u64,
+    read: impl Fn(&Tree<'_>) -> Option<T>,
+) -> Result<(Vec<T>, bool), ReadError> {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    transport.acquire_permit().await;
+    let path = format!("{path}{separator}limit={LIMIT}&page={number}");
+    let received = transport.send(Method::GET, &path, None).await.map_err(ReadError)?;
+    let page = readable(received, &transport.mask, &read)?;
+    let count = page.items.len();
+    if count > LIMIT {
+        return Err(invalid(format!("page {number} of the list has {count} items; {LIMIT} were asked for")));
+    }
+    let is_last = count == 0 || page.total_pages.is_some_and(|total| total <= number);
+    Ok((page.items, is_last))
+}
+
+/// The path of a list of values.
+pub(super) fn list_path(values: &ValueList) -> String {
+    let ValueList { filter, modified_since } = values;
+    let mut filters = Vec::new();
+    if !filter.customers.is_empty() {
+        filters.push(format!("customer_id:in={}", list(&filter.customers)));
+    }
+    if !filter.attributes.is_empty() {
+        filters.push(format!("attribute_id:in={}", list(&filter.attributes)));
+    }
+    filters.extend(
+        modified_since.map(|since| format!("date_modified:min={}", since.format("%Y-%m-%dT%H:%M:%SZ"))),
+    );
+    match filters.as_slice() {
+        [] => "/customers/attribute-values".to_owned(),
+        filters => format!("/customers/attribute-values?{}", filters.join("&")),
+    }
 }
 
 /// Reads the page of a 200, if every item can be read and no error is beside them.

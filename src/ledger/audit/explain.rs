@@ -4,9 +4,10 @@ use super::log::AuditLog;
 use super::queries::{belief_edit, invalid_row, request_row};
 use super::rows::{EntryHistory, PastChange, PastInvalidRow, outcome_of_cut_off};
 use crate::ledger::Result;
-use crate::ledger::cells::{Cells, unexpected};
+use crate::ledger::cells::Cells;
+use crate::ledger::cold_readings::statements::{entry, reported};
+use crate::ledger::cold_readings::{entry, reported_drift};
 use crate::ledger::sql::Param;
-use crate::record::{Belief, Entry, Key};
 
 impl AuditLog {
     /// Everything about a customer's values, or one of them: entries, changes, belief edits, and rows that the newest
@@ -27,21 +28,31 @@ impl AuditLog {
             Param::from(attribute_id.unwrap_or(i64::MIN)),
             Param::from(attribute_id.unwrap_or(i64::MAX)),
         ];
-        let entries =
-            "select customer_id, attribute_id, value, stored_value, observed_value, value_id, belief, reason,
-                acknowledged, run_id, updated_at, in_doubt_until
-            from entries where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4
-            order by attribute_id";
+        let entries = concat!(
+            "select ",
+            entry!(),
+            " from entries where store_id = $1 and customer_id = $2
+            and attribute_id between $3 and $4 order by attribute_id"
+        );
         let entries = self.query(entries, params.clone(), entry).await?;
         let deleted = "select count(*) from rejected_customers
             where store_id = $1 and customer_id = $2 and state = 'deleted'";
         let deleted = self.query(deleted, params[..2].to_vec(), Cells::int).await?;
+        let drift = concat!(
+            "select ",
+            reported!(),
+            " from drift d join entries e using (store_id, customer_id, attribute_id)
+            where d.store_id = $1 and d.customer_id = $2 and d.attribute_id between $3 and $4 and e.run_id < d.run_id
+            order by d.attribute_id"
+        );
+        let drift = self.query(drift, params.clone(), reported_drift).await?;
         let customer_deleted = deleted.first().is_some_and(|count| *count > 0);
         params.push(Param::from(limit));
         let history = self.past_changes(&params).await?;
-        let edits = "select count(*) over (), b.run_id, b.customer_id, b.attribute_id, b.edit, b.count, b.reason, b.at
+        let edits = "select count(*) over (), b.run_id, b.customer_id, b.attribute_id, b.edit, b.count, b.reason, b.at,
+                b.value, b.value_id
             from belief_edits b join runs r on r.id = b.run_id
-            where r.store_id = $1 and coalesce(b.customer_id, $2) = $2
+            where r.store_id = $1 and (b.customer_id = $2 or b.customer_id is null)
                 and (b.attribute_id is null or b.attribute_id between $3 and $4)
             order by b.run_id desc, b.at desc limit $5";
         let belief_edits =
@@ -66,6 +77,7 @@ impl AuditLog {
             invalid,
             invalid_total,
             entries,
+            drift,
             history,
             history_total,
             belief_edits,
@@ -110,22 +122,6 @@ impl AuditLog {
 fn with_total<T>(rows: Vec<(i64, T)>) -> (i64, Vec<T>) {
     let total = rows.first().map_or(0, |(total, _)| *total);
     (total, rows.into_iter().map(|(_, row)| row).collect())
-}
-
-fn entry(row: &mut Cells) -> Result<Entry> {
-    Ok(Entry {
-        key: Key::new(row.int()?, row.int()?),
-        value: row.maybe_text()?,
-        stored_value: row.maybe_text()?,
-        observed_value: row.maybe_text()?,
-        value_id: row.maybe_int()?,
-        belief: Belief::from_word(&row.text()?).ok_or_else(|| unexpected("a belief"))?,
-        reason: row.maybe_text()?,
-        acknowledged: row.int()? != 0,
-        run_id: row.int()?,
-        updated_at: row.time()?,
-        in_doubt_until: row.maybe_time()?,
-    })
 }
 
 fn past_change(row: &mut Cells) -> Result<PastChange> {

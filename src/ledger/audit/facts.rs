@@ -43,8 +43,8 @@ const NEWEST: &str = concat!(
     newest!("id", " and filtered = 0 and status in ('succeeded', 'partial') and unknown = 0")
 );
 
-/// What happened up to run `$2` after the whole plan of run `$3`, what no whole sync after run `$4` has confirmed, and how
-/// many scheduled times were missed after the success of time `$5`.
+/// What happened up to run `$2` after the whole plan of run `$3`, what no whole sync after run `$4` has confirmed, how many
+/// scheduled times were missed after the success of time `$5`, and the drift that was reported and lasts.
 const LATER: &str = "
     select
         (select cast(coalesce(sum(rejected), 0) as bigint) from runs
@@ -56,7 +56,10 @@ const LATER: &str = "
                 and (kind in ('sync', 'apply') and planned_at is not null and unknown + deferred > 0
                     or kind = 'requeue' and belief_edits > 0)),
         (select cast(coalesce(sum(times), 0) as bigint) from missed_times
-            where store_id = $1 and (at > $5 or cast($5 as text) is null))";
+            where store_id = $1 and (at > $5 or cast($5 as text) is null)),
+        (select count(*) from drift d join entries e
+            on e.store_id = d.store_id and e.customer_id = d.customer_id and e.attribute_id = d.attribute_id
+            where d.store_id = $1 and d.run_id <= $2 and e.run_id < d.run_id)";
 
 /// The ids of the newest runs, and the time of the last success.
 struct Newest {
@@ -105,8 +108,8 @@ impl AuditLog {
             Param::from(confirmed),
             Param::from(newest.success_at),
         ];
-        let later = |row: &mut Cells| Ok((row.int()?, row.int()?, row.maybe_time()?, row.int()?));
-        let (rejected_later, requeued_later, oldest_unconfirmed_at, missed_later) =
+        let later = |row: &mut Cells| Ok((row.int()?, row.int()?, row.maybe_time()?, row.int()?, row.int()?));
+        let (rejected_later, requeued_later, oldest_unconfirmed_at, missed_later, drift) =
             self.query(LATER, params, later).await?.pop().unwrap_or_default();
         let mut read = Vec::new();
         Ok(Facts {
@@ -120,6 +123,7 @@ impl AuditLog {
             oldest_unconfirmed_at,
             missed_later,
             is_older_copy: false,
+            drift,
         })
     }
 

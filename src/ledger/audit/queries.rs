@@ -267,5 +267,7 @@ pub(super) fn belief_edit(row: &mut Cells) -> Result<BeliefEditRow> {
         count: row.int()?,
         reason: row.text()?,
         at: row.time()?,
+        value: row.maybe_text()?,
+        value_id: row.maybe_int()?,
     })
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::record::{Counts, Entry, InvalidRow, Outcome, RunStatus};
+use crate::record::{Counts, Entry, InvalidRow, Outcome, ReportedDrift, RunStatus};
 
 /// A store that the ledger knows.
 #[derive(Debug, Clone, Serialize)]
@@ -190,7 +190,7 @@ pub struct BeliefEditRow {
     pub customer_id: Option<i64>,
     /// Only this attribute.
     pub attribute_id: Option<i64>,
-    /// `requeue`, `acknowledge`, `invalidate` or `clear`.
+    /// `requeue`, `acknowledge`, `invalidate`, `clear`, `adopt`, `drift`, `accept`, `report` or `return`.
     pub edit: String,
     /// How many entries changed.
     pub count: i64,
@@ -198,6 +198,10 @@ pub struct BeliefEditRow {
     pub reason: String,
     /// When it was made.
     pub at: DateTime<Utc>,
+    /// The value that a read showed, for `adopt` and the kinds of drift; `None` if the store had none.
+    pub value: Option<String>,
+    /// The store's id of that value.
+    pub value_id: Option<i64>,
 }
 
 /// A row of the source that the newest planned run could not send.
@@ -221,6 +225,8 @@ pub struct EntryHistory {
     pub invalid_total: i64,
     /// What is believed now.
     pub entries: Vec<Entry>,
+    /// The drift that was reported and left as it is.
+    pub drift: Vec<ReportedDrift>,
     /// Every change, newest first.
     pub history: Vec<PastChange>,
     /// How many changes there are.

@@ -85,7 +85,7 @@ impl RunList<FailedChange> {
 impl RunList<BeliefEditRow> {
     /// The belief edits, in order.
     pub const BELIEF_EDITS: Self = Self {
-        columns: "run_id, customer_id, attribute_id, edit, count, reason, at",
+        columns: "run_id, customer_id, attribute_id, edit, count, reason, at, value, value_id",
         from: "belief_edits where run_id = $1",
         order: "at, customer_id, attribute_id",
         read: belief_edit,

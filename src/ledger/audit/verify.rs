@@ -17,6 +17,7 @@ mod scheduled;
 mod stores;
 #[cfg(test)]
 mod tests;
+mod value_edit;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -129,7 +129,7 @@ impl State {
                 reason: LOST_LOCK.to_owned(),
                 in_doubt_until: None,
             };
-            self.belief_edits.push(BeliefEditRow { run_id, edit, count, at });
+            self.belief_edits.push(BeliefEditRow { run_id, edit, count, at, value: None, value_id: None });
         }
     }
 

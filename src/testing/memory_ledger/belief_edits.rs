@@ -29,6 +29,12 @@ impl State {
                 }
                 EditKind::Requeue if entry.belief != Belief::Rejected => continue,
                 EditKind::Requeue | EditKind::Invalidate | EditKind::LostLock | EditKind::Canary => {}
+                // These edit one value each.
+                EditKind::Adopt
+                | EditKind::Drift
+                | EditKind::Accept
+                | EditKind::Report
+                | EditKind::Return => continue,
                 EditKind::Clear => {
                     (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
                 }
@@ -41,7 +47,14 @@ impl State {
             entry.in_doubt_until = entry.in_doubt_until.max(edit.in_doubt_until);
             count += 1;
         }
-        self.belief_edits.push(BeliefEditRow { run_id, edit: edit.clone(), count, at });
+        self.belief_edits.push(BeliefEditRow {
+            run_id,
+            edit: edit.clone(),
+            count,
+            at,
+            value: None,
+            value_id: None,
+        });
         Ok(count)
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::rows::RunRow;
 use super::state::{State, wrong};
 use crate::ledger::Result;
-use crate::record::{InvalidRow, KnownDigest, RunStatus};
+use crate::record::{InvalidRow, KnownDigest, RunKind, RunStatus};
 
 impl State {
     pub(super) fn known_digest(&self, store: usize, run_id: i64) -> Option<KnownDigest> {
@@ -13,7 +13,8 @@ impl State {
             let runs = self.runs.iter().rev().filter(move |(of, run)| *of == store && run.id <= id);
             runs.map(|(_, run)| run)
         };
-        let run = before(run_id - 1).next()?;
+        let edits = |run: &RunRow| self.belief_edits.iter().any(|edit| edit.run_id == run.id);
+        let run = before(run_id - 1).find(|run| run.kind != RunKind::Reconcile || edits(run))?;
         let ended = matches!(run.status, RunStatus::Succeeded | RunStatus::Partial);
         let edited = self.belief_edits.iter().any(|edit| [run.id, run_id].contains(&edit.run_id));
         if !ended || run.counts.planned != run.counts.confirmed || edited {

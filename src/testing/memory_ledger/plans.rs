@@ -37,7 +37,7 @@ impl State {
             let entry = self.entries.get(&(store, row.key));
             let is_open = |entry: &&Entry| matches!(entry.belief, Belief::Unconfirmed | Belief::Rejected);
             let open = entry.filter(is_open);
-            let same = entry.filter(|entry| row.value.is_none() || entry.value == row.value);
+            let same = entry.filter(|entry| row.value.is_some() && entry.value == row.value);
             PlannedChange {
                 change: Change {
                     value_id: row.value_id,

@@ -122,4 +122,8 @@ pub struct BeliefEditRow {
     pub count: i64,
     /// When.
     pub at: DateTime<Utc>,
+    /// The value that a read showed, for an edit of one value.
+    pub value: Option<String>,
+    /// The store's id of that value.
+    pub value_id: Option<i64>,
 }

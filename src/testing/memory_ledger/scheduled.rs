@@ -35,7 +35,7 @@ impl State {
             finished,
             last_run: runs()
                 .rev()
-                .find(|run| has_ended(run) && run.kind != RunKind::Plan)
+                .find(|run| has_ended(run) && !matches!(run.kind, RunKind::Plan | RunKind::Reconcile))
                 .and_then(|run| Some((run.started_at, run.finished_at?))),
         }
     }

@@ -102,6 +102,7 @@ fn page(sync: &SyncInfo, need: &Attention) -> String {
         }
         Attention::Rejected(_) => format!("/syncs/{name}/rejected"),
         Attention::Invalid { .. } => format!("/syncs/{name}/invalid"),
+        Attention::Drift(_) => format!("/syncs/{name}/drift"),
         _ => format!("/syncs/{name}"),
     }
 }

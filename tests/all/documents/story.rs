@@ -3,7 +3,8 @@
 //! A shop is a folder with a `sync.toml` that `attrsync init` wrote, a table in Postgres, and a simulated store
 //! (`attrsync sandbox`). A step may edit the table before its command runs.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -20,15 +21,26 @@ pub(super) struct Output {
     pub(super) text: String,
 }
 
-/// A command with the edit of the table that comes before it.
+/// A command with the edits that come before it: of the table, and of the store by others.
 struct Step {
     title: &'static str,
     edit: &'static str,
+    others: &'static str,
     command: &'static [&'static str],
 }
 
 const fn step(title: &'static str, edit: &'static str, command: &'static [&'static str]) -> Step {
-    Step { title, edit, command }
+    Step { title, edit, others: "", command }
+}
+
+/// A step after others have changed the store.
+const fn step_after_others(
+    title: &'static str,
+    edit: &'static str,
+    others: &'static str,
+    command: &'static [&'static str],
+) -> Step {
+    Step { title, edit, others, command }
 }
 
 /// The first days of a small shop.
@@ -125,6 +137,30 @@ const LEAVING: &[Step] = &[
     step("sync, deletes", "", &["sync"]),
 ];
 
+/// A store that holds values before attrsync comes.
+const A_LIVE_STORE: &[Step] = &[
+    step_after_others(
+        "plan, a live store",
+        "insert into customer_attribute_values values
+             (12, 1, 'silver'), (12, 2, '250'), (13, 1, 'gold'), (14, 1, 'bronze'), (15, 1, 'gold')",
+        r#"[{"customer_id": 12, "attribute_id": 1, "value": "silver"},
+            {"customer_id": 12, "attribute_id": 2, "value": "250"},
+            {"customer_id": 13, "attribute_id": 1, "value": "silver"},
+            {"customer_id": 14, "attribute_id": 1, "value": "bronze"},
+            {"customer_id": 20, "attribute_id": 3, "value": "2020-02-02"}]"#,
+        &["plan"],
+    ),
+    step("reconcile --adopt", "", &["reconcile", "--adopt"]),
+    step("sync, after an adoption", "", &["sync"]),
+    step_after_others(
+        "reconcile, drift",
+        "",
+        r#"[{"customer_id": 13, "attribute_id": 1, "value": "none"},
+            {"customer_id": 14, "attribute_id": 1, "value": null}]"#,
+        &["reconcile"],
+    ),
+];
+
 /// Runs every step and returns what the documents may show.
 pub(super) fn outputs() -> Vec<Output> {
     let mut outputs = Vec::new();
@@ -136,6 +172,7 @@ pub(super) fn outputs() -> Vec<Output> {
     let shop = Shop::open(&[]);
     shop.delete_missing();
     shop.go_through(LEAVING, &mut outputs);
+    Shop::open(&[]).go_through(A_LIVE_STORE, &mut outputs);
     outputs
 }
 
@@ -191,11 +228,27 @@ impl Shop {
                 // `check` shows the planner's estimate of the rows.
                 execute(&self.database, &format!("{}; analyze customer_attribute_values", step.edit));
             }
+            if !step.others.is_empty() {
+                self.change_store(step.others);
+            }
             let printed = run(self.folder.path(), &self.database, step.command);
             if !step.title.is_empty() {
                 outputs.push(Output { title: step.title, text: self.shown(step.command, &printed) });
             }
         }
+    }
+
+    /// Changes values of the store as others would.
+    fn change_store(&self, values: &str) {
+        let lines = self.sandbox.lines().find_map(|line| line.strip_prefix("api_url = \"http://"));
+        let address = lines.and_then(|rest| rest.strip_suffix('"')).expect("its address");
+        let mut stream = TcpStream::connect(address).expect("the sandbox listens");
+        let length = values.len();
+        let head = format!("POST /_sandbox/values HTTP/1.1\r\nHost: {address}\r\nConnection: close");
+        write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{values}").expect("it is sent");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("a response");
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     }
 
     /// A command and its normalised output, as a document shows them.

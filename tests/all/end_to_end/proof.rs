@@ -8,7 +8,10 @@ use attrsync::ledger::audit::{AuditLog, Progress};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger, NewRun};
-use attrsync::record::{MissedTimes, RunKind, RunStatus, ScheduledRun, Trigger};
+use attrsync::record::{
+    EditKind, Key, MissedTimes, ObservedValue, Reading, ReadingKind, RunKind, RunStatus, ScheduledRun,
+    Trigger, ValueEdit,
+};
 use serde_json::Value;
 
 use super::world::{LedgerKind, World, until};
@@ -67,6 +70,13 @@ const OTHER_EDITS: &[&str] = &[
     "delete from changes where customer_id = 3 and run_id = 1",
     "delete from entries where customer_id = 3",
     "delete from belief_edits where edit = 'requeue'",
+    "delete from belief_edits where edit = 'adopt'",
+    "update belief_edits set edit = 'accept' where edit = 'drift'",
+    "update entries set belief = 'confirmed' where customer_id = 4",
+    "delete from entries where customer_id = 50",
+    "delete from readings where kind = 'modified'",
+    "delete from observed_values where customer_id = 2",
+    "delete from drift",
     "delete from invalid_rows where run_id = 1 and customer_id = 1",
     "delete from attributes where attribute_id = 1",
     "update changes set request_id = 999 where customer_id = 3",
@@ -81,7 +91,7 @@ const OTHER_EDITS: &[&str] = &[
     "update runs set started_at = replace(started_at, '20', '19') where id = 1",
     "update runs set finished_at = null where id = 1",
     "update stores set values_per_request = 0",
-    "insert into belief_edits select 2, null, null, 'invalidate', 20, 'by hand', max(started_at), null, '' from runs",
+    "insert into belief_edits select 2, null, null, 'invalidate', 20, 'by hand', max(started_at), null, null, null, '' from runs",
     "insert into entries (store_id, customer_id, attribute_id, value, belief, run_id, updated_at)
         select 1, 99, 1, value, belief, run_id, updated_at from entries where customer_id = 3",
     SCHEDULED_TWICE,
@@ -103,6 +113,60 @@ const SCHEDULED_TWICE: &str = "update runs set trigger = 'schedule', scheduled_f
         select scheduled_for from runs where scheduled_for is not null and status = 'failed'
     ) where id = 1";
 
+/// Opens the ledger to write to it.
+async fn open(world: &World) -> Box<dyn Ledger> {
+    let config = world.ledger_config();
+    let audit = AuditLog::open(&config).await.expect("opens").expect("a ledger");
+    let name = audit.claims().await.expect("reads").remove(0).name;
+    match &config {
+        LedgerConfig::Sqlite(path) => Box::new(SqliteLedger::open(path, &name).await.expect("opens")),
+        LedgerConfig::Postgres(url) => {
+            Box::new(PostgresLedger::open(url.expose(), &name).await.expect("opens"))
+        }
+    }
+}
+
+/// Adds a run that read the store, adopted a value, found drift and was killed.
+fn run_reconciled(world: &World) {
+    let at = chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(20_000);
+    let new = NewRun {
+        kind: RunKind::Reconcile,
+        trigger: Trigger::Manual,
+        started_at: at,
+        filtered: false,
+        scheduled: None,
+        of_run_id: None,
+    };
+    let reading = |kind, position| Reading { kind, started_at: at, position, at };
+    let key = |customer_id| Key::new(customer_id, 1);
+    let observed = |customer_id, value: &str| ObservedValue {
+        key: key(customer_id),
+        value: value.to_owned(),
+        value_id: Some(700 + customer_id),
+    };
+    let edit = |customer_id, edit, value: Option<&str>| ValueEdit {
+        key: key(customer_id),
+        edit,
+        value: value.map(str::to_owned),
+        value_id: Some(700 + customer_id),
+    };
+    runtime().block_on(async {
+        let ledger = open(world).await;
+        let run = ledger.open_run(&new).await.expect("opens a run");
+        let values = [observed(2, "theirs"), observed(50, "adopted")];
+        ledger.keep_observed(run, &values, &reading(ReadingKind::Whole, 1)).await.expect("keeps");
+        ledger.keep_reading(run, &reading(ReadingKind::Sweep, 4)).await.expect("keeps");
+        ledger.keep_reading(run, &reading(ReadingKind::Modified, 1)).await.expect("keeps");
+        let edits = [
+            edit(50, EditKind::Adopt, Some("adopted")),
+            edit(2, EditKind::Report, Some("theirs")),
+            edit(4, EditKind::Drift, None),
+            edit(6, EditKind::Accept, Some("theirs")),
+        ];
+        ledger.edit_values(run, &edits, at).await.expect("edits");
+    });
+}
+
 /// Adds scheduled runs: one that ended and stands for two missed times, and one whose time was missed because it was
 /// interrupted.
 fn run_scheduled(world: &World) {
@@ -122,15 +186,7 @@ fn run_scheduled(world: &World) {
         of_run_id: None,
     };
     runtime().block_on(async {
-        let config = world.ledger_config();
-        let audit = AuditLog::open(&config).await.expect("opens").expect("a ledger");
-        let name = audit.claims().await.expect("reads").remove(0).name;
-        let ledger: Box<dyn Ledger> = match &config {
-            LedgerConfig::Sqlite(path) => Box::new(SqliteLedger::open(path, &name).await.expect("opens")),
-            LedgerConfig::Postgres(url) => {
-                Box::new(PostgresLedger::open(url.expose(), &name).await.expect("opens"))
-            }
-        };
+        let ledger = open(world).await;
         ledger.open_run(&run(1, None)).await.expect("opens a run");
         ledger.pass_over(Some(&missed(1, 1, 1)), at(1), at(2)).await.expect("passes over");
         let ended = ledger.open_run(&run(5, Some(missed(3, 4, 2)))).await.expect("opens a run");
@@ -141,6 +197,7 @@ fn run_scheduled(world: &World) {
 #[test]
 fn edits_of_tables_and_rows_are_found() {
     let world = eventful(LedgerKind::File);
+    run_reconciled(&world);
     run_scheduled(&world);
     let copy = world.path().join("copy.db");
     let ledger = rusqlite::Connection::open(world.path().join("ledger.db")).expect("opens");

@@ -57,12 +57,12 @@ async fn a_store_whose_certificate_is_not_trusted_is_asked_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_certificate_that_expires_while_a_run_pushes_ends_the_run_at_once() {
-    // The list of attributes is read. Then a write, a read-back or an existence check finds the certificate expired; a
+    // The list of attributes is read, and whether the store holds values already. Then a write, a read-back or an existence check finds the certificate expired; a
     // value that is refused alone is sent twice before.
     for (trusted, fault, value, status) in [
-        (1, Fault::None, "gold", RunStatus::Failed),
-        (2, Fault::Missing, "gold", RunStatus::Partial),
-        (3, Fault::None, "no !reject", RunStatus::Partial),
+        (2, Fault::None, "gold", RunStatus::Failed),
+        (3, Fault::Missing, "gold", RunStatus::Partial),
+        (4, Fault::None, "no !reject", RunStatus::Partial),
     ] {
         let ledger = MemoryStore::new().lock(&store()).expect("the lock is free");
         let odd = OddStore::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use attrsync::config::PushConfig;
-use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
+use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage};
 use attrsync::engine::EngineError;
 use attrsync::ledger::{Ledger, LedgerError, NewRun};
 use attrsync::record::{Key, RequestOutcome, RunKind, Trigger};
@@ -51,6 +51,10 @@ impl Destination for TakenStore {
 
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.store.fetch(keys).await
+    }
+
+    async fn values(&self, list: &ValueList, page: u64) -> Result<ValuePage, ReadError> {
+        self.store.values(list, page).await
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
-use attrsync::destination::{Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
+use attrsync::destination::{
+    Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response, ValueList, ValuePage,
+};
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::ledger::Ledger;
 use attrsync::record::Key;
@@ -95,6 +97,11 @@ impl Destination for OddStore {
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.read().await?;
         self.store.fetch(keys).await
+    }
+
+    async fn values(&self, list: &ValueList, page: u64) -> Result<ValuePage, ReadError> {
+        self.read().await?;
+        self.store.values(list, page).await
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {

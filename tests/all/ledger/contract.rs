@@ -15,6 +15,7 @@ pub(crate) mod memory;
 mod outcomes;
 mod plan;
 pub(crate) mod postgres;
+mod readings;
 mod runs;
 mod saved_plans;
 mod scheduled;
@@ -136,6 +137,14 @@ on_every_backend! {
         an_edit_affects_its_scope_only,
         attributes_are_recorded_until_they_are_deleted,
         the_customers_checked_longest_ago_come_first,
+    },
+    readings::{
+        what_was_observed_is_kept_until_it_is_removed,
+        an_adopted_value_is_confirmed_and_no_known_key_is_adopted,
+        drift_makes_an_entry_unconfirmed_and_keeps_what_was_sent,
+        reported_drift_lasts_until_it_ends,
+        a_run_that_lost_its_lock_keeps_nothing,
+        entries_are_read_by_customer,
     },
     history::{
         entries_are_a_fold_of_changes_and_edits,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use attrsync::sandbox::Fault;
 
-use super::story::{Naming, Push, Step, Store, Story, Sync};
+use super::story::{Naming, Push, Reconcile, Step, Store, Story, Sync};
 
 /// The number of first writes of a sync that may have a fault.
 const FAULTY_WRITES: usize = 60;
@@ -60,6 +60,7 @@ impl Story {
                 steps.push(Step::Pause(drawing.rng.u64(0..300)));
             }
         }
+        drawing.add_readings(&mut steps, seed);
         Self { seed, store, push, steps }
     }
 }
@@ -206,6 +207,23 @@ impl Drawing {
             sync.during.push((self.rng.u64(0..20_000), Step::Sync(Box::new(second))));
         }
         sync
+    }
+
+    /// Adds readings of the store, in half of the stories. They are drawn from another source, so that all else stays as it is
+    /// without them.
+    fn add_readings(&mut self, steps: &mut Vec<Step>, seed: u64) {
+        self.rng = fastrand::Rng::with_seed(!seed);
+        if self.rng.bool() {
+            return;
+        }
+        for _ in 0..self.rng.usize(1..4) {
+            let at = self.rng.usize(..=steps.len());
+            let rng = &mut self.rng;
+            let (adopt, reports, shifts) = (rng.bool(), rng.u8(0..4) == 0, rng.u8(0..3) == 0);
+            let killed_ms = (rng.u8(0..4) == 0).then(|| rng.u64(0..3_000));
+            let reads = self.reads();
+            steps.insert(at, Step::Reconcile(Reconcile { adopt, reports, shifts, killed_ms, reads }));
+        }
     }
 
     fn writes(&mut self) -> BTreeMap<usize, String> {

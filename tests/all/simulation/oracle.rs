@@ -84,7 +84,7 @@ pub(super) struct Oracle {
 
 impl Oracle {
     /// Records the message as the broken promise if the claim does not hold.
-    fn claim(&mut self, holds: bool, message: impl FnOnce() -> String) {
+    pub(super) fn claim(&mut self, holds: bool, message: impl FnOnce() -> String) {
         if !holds && self.broken.is_none() {
             self.broken = Some(message());
         }
@@ -142,6 +142,19 @@ impl Oracle {
     fn was_deleted(&self, key: Key) -> bool {
         self.deleted_customers.contains(&key.customer_id)
             || self.deleted_attributes.contains(&key.attribute_id)
+    }
+
+    /// Records that the ledger has adopted a value that the store holds: it counts as one that we have written.
+    pub(super) fn adopted(&mut self, key: Key, value: &str) {
+        let known = self.keys.entry(key).or_default();
+        let was_sent = known.sent.is_some();
+        known.sent = Some((Some(value.to_owned()), 0));
+        known.ever_sent.insert(value.to_owned());
+        (known.is_removed, known.is_foreign) = (false, false);
+        (known.written, known.stored) = (Some(value.to_owned()), Some(value.to_owned()));
+        known.is_disturbed = false;
+        known.observed = [value.to_owned()].into();
+        self.claim(!was_sent, || format!("promise 14: {key} was sent before, and is adopted"));
     }
 
     pub(super) fn in_flight(&mut self, requests: usize, workers: usize) {

@@ -104,6 +104,7 @@ pub(super) enum Step {
     /// This many seconds pass.
     Pause(u64),
     Sync(Box<Sync>),
+    Reconcile(Reconcile),
 }
 
 /// One sync and the faults during it. A sync that starts during another one belongs to a second process.
@@ -138,6 +139,26 @@ pub(super) struct Sync {
     /// Steps during the sync, each with the milliseconds after the step before it.
     #[serde(skip_serializing_if = "usual")]
     pub(super) during: Vec<(u64, Step)>,
+}
+
+/// A run that reads the store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Reconcile {
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) adopt: bool,
+    /// Drift is reported and left as it is.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) reports: bool,
+    /// The store's pages are of another order each time.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) shifts: bool,
+    /// The process is killed after this many milliseconds.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) killed_ms: Option<u64>,
+    /// Faults by the number of the read, from 0.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) reads: BTreeMap<usize, String>,
 }
 
 fn usual<T: Default + PartialEq>(value: &T) -> bool {

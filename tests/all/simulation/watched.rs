@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use attrsync::destination::{Attribute, Body, Destination, Echo, Item, ReadError, Response};
+use attrsync::destination::{
+    Attribute, Body, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage,
+};
 use attrsync::record::{Key, StoreName};
 use attrsync::sandbox::Model;
 use attrsync::testing::memory_ledger::MemoryStore;
@@ -111,6 +113,10 @@ impl Destination for Watched {
         let rows = self.store.fetch(keys).await?;
         self.scene.oracle().read(&self.run(), keys, &rows);
         Ok(rows)
+    }
+
+    async fn values(&self, list: &ValueList, page: u64) -> Result<ValuePage, ReadError> {
+        self.store.values(list, page).await
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {

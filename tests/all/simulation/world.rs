@@ -1,6 +1,8 @@
 //! Plays a story: one store with its table and its ledger, on paused time.
 
+mod clock;
 mod end;
+mod reconcile;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -9,7 +11,6 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use attrsync::clock::Clock;
 use attrsync::config::{GuardConfig, PushConfig};
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::record::{Key, Outcome, RunStatus, StoreName};
@@ -18,11 +19,12 @@ use attrsync::testing::memory_ledger::{MemoryLedger, MemoryStore};
 use attrsync::testing::memory_source::MemorySource;
 use attrsync::testing::sandbox_destination::SandboxDestination;
 use attrsync::waits::Waits;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use self::clock::SimulatedClock;
 use super::guarded::{guard, without_limits};
 use super::oracle::{Oracle, Run};
 use super::story::{Push, Step, Story, Sync};
@@ -52,19 +54,6 @@ pub(super) fn play(story: &Story) -> Played {
             message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
         ))
     })
-}
-
-/// The paused clock, with an offset in seconds.
-struct SimulatedClock {
-    base: DateTime<Utc>,
-    start: Instant,
-    offset: Arc<AtomicI64>,
-}
-
-impl Clock for SimulatedClock {
-    fn now(&self) -> DateTime<Utc> {
-        self.base + self.start.elapsed() + TimeDelta::seconds(self.offset.load(Ordering::SeqCst))
-    }
 }
 
 /// The state of a story that is being played.
@@ -119,6 +108,9 @@ impl World {
 
     async fn play(&self, story: &Story) -> Result<(), String> {
         for step in &story.steps {
+            if let Step::Reconcile(reading) = step {
+                self.reconcile(reading).await?;
+            }
             let Step::Sync(sync) = step else {
                 self.perform(step).await;
                 continue;
@@ -139,6 +131,8 @@ impl World {
         let scene = &self.scene;
         match step {
             Step::Sync(sync) => return async { drop(self.sync(sync).await) }.boxed_local(),
+            // A reading has the lock alone.
+            Step::Reconcile(_) => {}
             Step::Pause(seconds) => return sleep(Duration::from_secs(*seconds)).boxed_local(),
             Step::Row(customer, attribute, value) => {
                 let key = Key::new(*customer, *attribute);
@@ -352,6 +346,7 @@ impl World {
         sleep(self.push.request_timeout * 3).await;
         self.table.borrow_mut().retain(|_, value| value.as_deref() != Some("!poison"));
         self.twice.borrow_mut().clear();
+        let compared = self.read_all().await?;
         // A value that the store keeps in another form may be confirmed only in the second run that observes this form.
         let mut before: Option<Report> = None;
         for last in [false, false, true] {
@@ -378,7 +373,8 @@ impl World {
             }
             before = Some(report);
         }
-        self.check_store()
+        self.check_store()?;
+        self.check_agreement(&compared)
     }
 
     /// Returns whether a run after another one, with the same rows, has nothing to compare.

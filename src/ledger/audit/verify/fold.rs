@@ -53,16 +53,16 @@ pub(super) struct Believed {
 /// The state of one key while its history is read.
 #[derive(Debug)]
 pub(super) struct Fold {
-    key: Key,
-    entry: Option<Believed>,
+    pub(super) key: Key,
+    pub(super) entry: Option<Believed>,
     /// The newest run whose changes and edits were applied.
-    run_id: i64,
+    pub(super) run_id: i64,
     /// When the last request for the key was sent, if it has no outcome. How long it is in doubt is not recorded: the
     /// entry's `in_doubt_until` is then the latest that it may be.
     open_since: Option<DateTime<Utc>>,
     /// The newest run in which a run without the lock made the entry unconfirmed. When in that run is not known.
-    marked_in: i64,
-    flaws: Vec<String>,
+    pub(super) marked_in: i64,
+    pub(super) flaws: Vec<String>,
 }
 
 impl Fold {
@@ -93,6 +93,12 @@ impl Fold {
                     continue;
                 }
                 EditKind::Requeue | EditKind::Invalidate | EditKind::Canary => {}
+                // These are rows of the history.
+                EditKind::Adopt
+                | EditKind::Drift
+                | EditKind::Accept
+                | EditKind::Report
+                | EditKind::Return => continue,
                 EditKind::Clear => {
                     (entry.value_id, entry.stored_value, entry.observed_value) = (None, None, None);
                 }

@@ -9,6 +9,7 @@ use super::edits::{Edit, Edits};
 use super::fields::{int, some_int, some_time, text, time, word};
 use super::flaws::Flaws;
 use super::fold::{Believed, Fold, PastChange, SentIn};
+use super::value_edit::PastEdit;
 use crate::ledger::Result;
 use crate::ledger::audit::session::Session;
 use crate::ledger::cells::{Cells, Value};
@@ -20,18 +21,24 @@ const ATTRIBUTES: &str = "select store_id, attribute_id from attributes";
 const EDITS: &str = "
     select r.store_id, b.run_id, b.customer_id, b.attribute_id, b.edit, b.reason, b.at, b.in_doubt_until,
         b.count
-    from belief_edits b left join runs r on r.id = b.run_id order by b.run_id, b.at";
+    from belief_edits b left join runs r on r.id = b.run_id
+    where b.edit not in ('adopt', 'drift', 'accept', 'report', 'return') order by b.run_id, b.at";
 
-/// The changes of each key in the order of their runs, then its entry, whose `acknowledged` is where changes have
-/// their request.
+/// The changes of each key and the edits of its value in the order of their runs, then its entry, whose `acknowledged`
+/// is where changes have their request. An edit has its kind in place of the action.
 const HISTORY: &str = "
     select coalesce(r.store_id, 0), c.customer_id, c.attribute_id, 0, c.run_id, c.action, c.outcome, c.value,
         c.previous_value, c.observed_value, c.value_id, c.reason, c.decided_at, c.in_doubt_until, c.request_id,
-        q.run_id, q.outcome, q.sent_at, case when r.planned_at is null then 0 else 1 end, c.row_digest
+        q.run_id, q.outcome, q.sent_at, case when r.planned_at is null then 0 else 1 end, c.row_digest, 'change'
     from changes c left join runs r on r.id = c.run_id left join requests q on q.id = c.request_id
     union all
+    select coalesce(r.store_id, 0), b.customer_id, b.attribute_id, 0, b.run_id, b.edit, null, b.value, null, null,
+        b.value_id, b.reason, b.at, null, null, null, null, null, 1, null, 'edit'
+    from belief_edits b left join runs r on r.id = b.run_id
+    where b.edit in ('adopt', 'drift', 'accept', 'report', 'return')
+    union all
     select e.store_id, e.customer_id, e.attribute_id, 1, e.run_id, e.belief, null, e.value, e.stored_value,
-        e.observed_value, e.value_id, e.reason, e.updated_at, e.in_doubt_until, e.acknowledged, null, null, null, 1, null
+        e.observed_value, e.value_id, e.reason, e.updated_at, e.in_doubt_until, e.acknowledged, null, null, null, 1, null, 'entry'
     from entries e
     order by 1, 2, 3, 4, 5";
 
@@ -95,8 +102,9 @@ struct History {
 }
 
 impl History {
-    fn take(&mut self, row: Vec<Value>) {
+    fn take(&mut self, mut row: Vec<Value>) {
         self.read.fetch_add(1, Ordering::Relaxed);
+        let is_edit = row.pop() == Some(Value::Text("edit".to_owned()));
         let mut cells = Cells::of(row);
         let Ok((store_id, key, is_entry, run_id)) = place(&mut cells) else {
             return self.flaws.add("a row of changes or entries has no key".to_owned());
@@ -109,10 +117,15 @@ impl History {
                 self.flaws.add(format!("{key}: it has changes, but attributes has no attribute {id}"));
             }
         }
-        let what = if is_entry { "the entry".to_owned() } else { format!("the change of run {run_id}") };
+        let what = match (is_entry, is_edit) {
+            (true, _) => "the entry".to_owned(),
+            (_, true) => format!("the belief edit of run {run_id}"),
+            _ => format!("the change of run {run_id}"),
+        };
         let taken = match is_entry {
             true => entry(&mut cells, run_id).map(|entry| self.end_key(Some(entry))),
             false if store_id == 0 => Err("its run is not there".to_owned()),
+            false if is_edit => value_edit(&mut cells, run_id).map(|edit| self.value_edit(&edit)),
             false => change(&mut cells, run_id).map(|change| self.change(&change)),
         };
         if let Err(problem) = taken {
@@ -126,6 +139,13 @@ impl History {
         let edits = self.edits.of(*store_id, *key, fold.run_id(), change.run_id);
         fold.edit(edits.into_iter());
         fold.change(change);
+    }
+
+    fn value_edit(&mut self, edit: &PastEdit) {
+        let Some((store_id, key, Some(fold))) = &mut self.current else { return };
+        let edits = self.edits.of(*store_id, *key, fold.run_id(), edit.run_id);
+        fold.edit(edits.into_iter());
+        fold.value_edit(edit);
     }
 
     fn end_key(&mut self, entry: Option<Believed>) {
@@ -196,6 +216,17 @@ fn change(cells: &mut Cells, run_id: i64) -> Result<PastChange, String> {
         in_doubt_until,
         row_digest,
     })
+}
+
+fn value_edit(cells: &mut Cells, run_id: i64) -> Result<PastEdit, String> {
+    let kind = word(cells, "edit", EditKind::from_word)?;
+    text(cells, "outcome")?;
+    let value = text(cells, "value")?;
+    text(cells, "previous_value")?;
+    text(cells, "observed_value")?;
+    let value_id = int(cells, "value_id")?;
+    let reason = text(cells, "reason")?;
+    Ok(PastEdit { run_id, kind, value, value_id, reason, at: some_time(cells, "at")? })
 }
 
 fn entry(cells: &mut Cells, run_id: i64) -> Result<Believed, String> {

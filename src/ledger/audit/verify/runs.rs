@@ -21,7 +21,7 @@ const RUNS: &str = "
         r.stored_without_row, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests,
         coalesce(c.planned, 0), coalesce(c.sending, 0), coalesce(c.confirmed, 0), coalesce(c.altered, 0),
         coalesce(c.rejected, 0), coalesce(c.unknown, 0), coalesce(c.deferred, 0), coalesce(q.sent, 0),
-        coalesce(b.edits, 0), coalesce(i.invalid, 0), r.place, r.sync_place,
+        coalesce(b.edits, 0), coalesce(b.adopted, 0), coalesce(i.invalid, 0), r.place, r.sync_place,
         r.invalid_rows_run_id, case when h.id is null then 0 else 1 end, r.filtered, r.digest, r.by_digest,
         r.of_run_id, case when o.id is null then 0 else 1 end
     from (
@@ -43,7 +43,10 @@ const RUNS: &str = "
     left join (
         select run_id, sum(case when outcome <> 'not_sent' then 1 else 0 end) as sent from requests group by run_id
     ) q on q.run_id = r.id
-    left join (select run_id, count(*) as edits from belief_edits group by run_id) b on b.run_id = r.id
+    left join (
+        select run_id, count(*) as edits, sum(case when edit = 'adopt' then 1 else 0 end) as adopted
+        from belief_edits group by run_id
+    ) b on b.run_id = r.id
     left join (select run_id, count(*) as invalid from invalid_rows group by run_id) i
         on i.run_id = coalesce(r.invalid_rows_run_id, r.id)
     left join runs h on h.id = r.invalid_rows_run_id and h.id < r.id and h.store_id = r.store_id
@@ -77,7 +80,7 @@ pub(super) async fn flaws(session: &Session) -> Result<Flaws> {
 /// What the earlier runs of a store have left.
 #[derive(Default)]
 struct Before {
-    /// The changes that they planned.
+    /// The changes that they planned, and the values that they adopted.
     planned: i64,
     /// The digest of the last of them, with the counts of a plan from the same rows.
     digest: Option<(String, Counts)>,
@@ -87,7 +90,10 @@ impl Before {
     fn add(&mut self, run: &Run) {
         // A saved plan is sent by another run.
         self.planned += if run.kind == RunKind::Plan { 0 } else { run.counts.planned };
-        self.digest = run.digest.clone().map(|digest| (digest, run.counts.without_changes()));
+        self.planned += run.adopted;
+        if !run.edited_nothing() {
+            self.digest = run.digest.clone().map(|digest| (digest, run.counts.without_changes()));
+        }
     }
 }
 
@@ -116,6 +122,8 @@ struct Run {
     left: i64,
     found: Counts,
     found_edits: i64,
+    /// The values that it adopted.
+    adopted: i64,
     found_invalid: i64,
     /// Whether its `invalid_rows_run_id` is no earlier run of its store.
     refers_to_nothing: bool,
@@ -145,7 +153,7 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
     let (left, sending) = (number()?, number()?);
     let [confirmed, altered, rejected, unknown, deferred] =
         [number()?, number()?, number()?, number()?, number()?];
-    let (requests, found_edits, found_invalid) = (number()?, number()?, number()?);
+    let (requests, found_edits, adopted, found_invalid) = (number()?, number()?, number()?, number()?);
     let (place, sync_place) = (number()?, number()?);
     let invalid_rows_run_id = int(cells, "invalid_rows_run_id")?;
     let is_earlier_run = some_int(cells, "run")? == 1;
@@ -170,13 +178,15 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
         planned_at,
         finished_at,
         plan_removed_at,
-        contradicts_trigger: scheduled_for.is_some() != (trigger == Trigger::Schedule),
+        contradicts_trigger: scheduled_for.is_some()
+            != (trigger == Trigger::Schedule && kind == RunKind::Sync),
         has_message,
         belief_edits,
         counts,
         left,
         found,
         found_edits,
+        adopted,
         found_invalid,
         refers_to_nothing,
         contradicts_kind: is_of_earlier_run != (kind == RunKind::Apply)
@@ -190,6 +200,11 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
 }
 
 impl Run {
+    /// Whether it read the store, and found nothing to edit.
+    fn edited_nothing(&self) -> bool {
+        self.kind == RunKind::Reconcile && self.belief_edits == 0
+    }
+
     /// What is wrong with it.
     fn problems(&self, before: &Before) -> Vec<String> {
         let mut problems = self.counts_problems(before.planned);
@@ -265,8 +280,8 @@ impl Run {
             let known = counts.unchanged + counts.still_rejected + counts.orphans;
             if known > planned_before {
                 problems.push(format!(
-                    "its unchanged, still_rejected and orphans are {known}, but earlier runs planned only \
-                     {planned_before} changes"
+                    "its unchanged, still_rejected and orphans are {known}, but earlier runs planned or adopted \
+                     only {planned_before} values"
                 ));
             }
             if self.keeps_invalid && self.found_invalid != counts.invalid.min(INVALID_ROWS_KEPT) {

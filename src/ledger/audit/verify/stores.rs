@@ -9,7 +9,10 @@ use crate::ledger::cells::Cells;
 const STORES: &str = "
     select s.id, s.owner_run_id, r.store_id, case when r.finished_at is null then 1 else 0 end, s.attributes,
         (select count(*) from attributes a where a.store_id = s.id), s.missed_times,
-        (select count(*) from missed_times m where m.store_id = s.id)
+        (select count(*) from missed_times m where m.store_id = s.id), s.readings,
+        (select count(*) from readings d where d.store_id = s.id), s.observed_values,
+        (select count(*) from observed_values o where o.store_id = s.id), s.drift,
+        (select count(*) from drift d where d.store_id = s.id)
     from stores s left join runs r on r.id = s.owner_run_id order by s.id";
 
 /// Stores that entries refer to, and that are not there.
@@ -36,10 +39,12 @@ macro_rules! customers {
 const NOT_KEPT: &str = customers!("a", "b");
 const NOT_REJECTED: &str = customers!("b", "a");
 
+/// The tables that are checked here.
+const OF_STORES: [&str; 7] =
+    ["stores", "attributes", "rejected_customers", "missed_times", "readings", "observed_values", "drift"];
+
 pub(super) async fn flaws(audit: &AuditLog) -> Result<Flaws> {
-    let mut flaws =
-        digests::flaws(&audit.session, &["stores", "attributes", "rejected_customers", "missed_times"])
-            .await?;
+    let mut flaws = digests::flaws(&audit.session, &OF_STORES).await?;
     flaws.extend(audit.query(STORES, Vec::new(), store).await?.into_iter().flatten());
     let lost = audit.query(LOST, Vec::new(), Cells::int).await?;
     flaws.extend(lost.iter().map(|id| format!("store {id}: it has entries, but stores does not have it")));
@@ -67,7 +72,7 @@ fn store(row: &mut Cells) -> Result<Vec<String>> {
     {
         problems.push(format!("store {id}: its owner_run_id is {run_id}, which is no open run of it"));
     }
-    for table in ["attributes", "missed_times"] {
+    for table in ["attributes", "missed_times", "readings", "observed_values", "drift"] {
         let (count, found) = (row.int()?, row.int()?);
         if count != found {
             problems.push(format!("store {id}: its {table} is {count}, but {table} has {found} rows of it"));

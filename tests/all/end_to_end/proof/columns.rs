@@ -7,7 +7,7 @@ use std::path::Path;
 use attrsync::config::{LedgerConfig, Secret};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
-use super::{eventful, run_scheduled, runtime, verify};
+use super::{eventful, run_reconciled, run_scheduled, runtime, verify};
 use crate::end_to_end::world::LedgerKind;
 
 /// Rows that are edited: at least one of each table.
@@ -37,8 +37,17 @@ const ROWS: &[(&str, &str)] = &[
     ("entries", "customer_id = 9"),
     ("entries", "customer_id = 11"),
     ("entries", "customer_id = 13"),
+    ("entries", "customer_id = 50"),
+    ("entries", "customer_id = 4"),
+    ("entries", "customer_id = 6"),
     ("belief_edits", "edit = 'requeue'"),
     ("belief_edits", "edit = 'invalidate'"),
+    ("belief_edits", "edit = 'adopt'"),
+    ("belief_edits", "edit = 'drift'"),
+    ("belief_edits", "edit = 'report'"),
+    ("readings", "kind = 'whole'"),
+    ("observed_values", "customer_id = 50"),
+    ("drift", "customer_id = 2"),
     ("attributes", "attribute_id = 1"),
     ("attributes", "attribute_id = 3"),
     ("rejected_customers", "customer_id = 7"),
@@ -206,6 +215,7 @@ fn edit_of(table: &str, row: &str, edit: &str) -> String {
 fn an_edit_of_every_column_of_every_table_is_found() {
     for kind in LedgerKind::BOTH {
         let world = eventful(kind);
+        run_reconciled(&world);
         run_scheduled(&world);
         let mut ledger = match kind {
             LedgerKind::File => Edited::file(world.path()),

@@ -240,7 +240,15 @@ fn kill_while_another_waits(life: &mut Life<'_>) -> bool {
 }
 
 fn die_at(life: &mut Life<'_>, name: &str, arrival: u32) -> bool {
-    let mut command = life.world.program(&["sync", "--json"]);
+    let args: &[&str] = match name {
+        "values-observed" | "drift-edited" => &["reconcile", "--json"],
+        "values-adopted" => &["reconcile", "--adopt", "--json"],
+        _ => &["sync", "--json"],
+    };
+    if name == "drift-edited" {
+        life.change_in_store();
+    }
+    let mut command = life.world.program(args);
     command.env("ATTRSYNC_FAILPOINT", format!("{name}:{arrival}"));
     let ended = life.start(command).end();
     if ended.signal != Some(6) {

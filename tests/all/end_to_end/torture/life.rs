@@ -199,6 +199,14 @@ impl<'a> Life<'a> {
         ));
     }
 
+    /// Changes a confirmed value in the store, as another app would.
+    pub(super) fn change_in_store(&mut self) {
+        let entries = self.ledger().expect("a ledger").entries;
+        let confirmed = entries.into_iter().filter(|(_, (_, belief))| belief == "confirmed");
+        let keys: Vec<Key> = confirmed.map(|(key, _)| key).collect();
+        self.world.store().set_value(keys[self.rng.usize(..keys.len())], Some("theirs"));
+    }
+
     /// The keys whose value the store rejects.
     pub(super) fn bad(&self) -> BTreeSet<Key> {
         let bad = self.desired.iter().filter(|(_, value)| value.starts_with(BAD));

@@ -54,6 +54,8 @@ pub(crate) async fn a_requeue_makes_rejected_entries_unconfirmed(backend: &dyn B
         edit: edit_of(scope, EditKind::Requeue, reason),
         count,
         at: at(21),
+        value: None,
+        value_id: None,
     };
     let all = row(KeyScope::default(), "by hand", 1);
     let expected = [row(attribute(2), "renamed", 1), row(attribute(2), "renamed", 0), all];

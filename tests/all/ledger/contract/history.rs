@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use attrsync::ledger::NewRun;
 use attrsync::ledger::audit::{AuditLog, Progress};
 use attrsync::record::{
     Action, Belief, BeliefEdit, Change, Counts, EditKind, Entry, Key, KeyScope, KnownAttribute, Outcome,
-    RunStatus, Verdict,
+    RunKind, RunStatus, ValueEdit, Verdict,
 };
 use chrono::TimeDelta;
 
@@ -21,10 +22,23 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
     for run in backend.runs(&store()).await {
         for row in backend.belief_edits(run.id).await {
             let BeliefEdit { scope, edit, reason, .. } = row.edit;
+            if edit.is_of_value() {
+                let (customer_id, attribute_id) = (scope.customer_id, scope.attribute_id);
+                let key = Key::new(customer_id.expect("a customer"), attribute_id.expect("an attribute"));
+                assert_eq!(row.count, 1);
+                if edit == EditKind::Adopt {
+                    let adopted = (row.value, Belief::Confirmed, None, run.id, false);
+                    assert_eq!(entries.insert(key, adopted), None, "it had no entry");
+                } else if edit == EditKind::Drift {
+                    let (_, belief, why, ..) = entries.get_mut(&key).expect("an entry");
+                    (*belief, *why) = (Belief::Unconfirmed, Some(reason));
+                }
+                continue;
+            }
             let edited = |belief, acknowledged: bool| match edit {
                 EditKind::Requeue => belief == Belief::Rejected,
                 EditKind::Acknowledge => belief == Belief::Rejected && !acknowledged,
-                EditKind::Invalidate | EditKind::Clear | EditKind::LostLock | EditKind::Canary => true,
+                _ => true,
             };
             let mut count = 0;
             for (key, (_, belief, why, _, acknowledged)) in &mut entries {
@@ -110,6 +124,33 @@ fn change_after(entries: &[Entry], key: Key, value: Option<&str>) -> Change {
     Change { previous_value, value_id, action, ..change(key.customer_id, key.attribute_id, value) }
 }
 
+/// Performs a run that has read the store, and edits some of the beliefs about nine customers' values and three others.
+async fn read_store(scene: &Scene<'_>, dice: &mut Dice, seconds: i64) {
+    let new = NewRun { kind: RunKind::Reconcile, ..new_run(seconds) };
+    let run = scene.ledger.open_run(&new).await.expect("opens");
+    let entries = scene.entries().await;
+    let mut edits = Vec::new();
+    for customer in 1..=12 {
+        let key = Key::new(customer, 1);
+        let entry = entries.iter().find(|entry| entry.key == key);
+        let edit = match entry.map(|entry| entry.belief) {
+            None => EditKind::Adopt,
+            Some(Belief::Confirmed) => {
+                let kinds = [EditKind::Drift, EditKind::Accept, EditKind::Report, EditKind::Return];
+                kinds[dice.roll(4) as usize]
+            }
+            Some(_) => continue,
+        };
+        if dice.roll(2) == 0 {
+            let value = (edit == EditKind::Adopt || dice.roll(3) > 0).then(|| "theirs".to_owned());
+            let value_id = value.as_ref().map(|_| dice.roll(99) as i64);
+            edits.push(ValueEdit { key, edit, value, value_id });
+        }
+    }
+    scene.ledger.edit_values(run, &edits, at(seconds)).await.expect("edits");
+    scene.ledger.close_run(run, RunStatus::Succeeded, Some("read"), at(seconds)).await.expect("closes");
+}
+
 pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backend) {
     let mut dice = Dice(7);
     let mut scene = Scene::new(backend).await;
@@ -121,6 +162,9 @@ pub(crate) async fn entries_are_a_fold_of_changes_and_edits(backend: &dyn Backen
         deleted: false,
     };
     for seconds in 0..30 {
+        if seconds > 0 && dice.roll(2) == 0 {
+            read_store(&scene, &mut dice, seconds).await;
+        }
         let run = scene.open_run(seconds).await;
         scene
             .ledger

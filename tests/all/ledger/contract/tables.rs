@@ -201,6 +201,8 @@ impl<D: Database> Backend for Tables<D> {
             },
             count: row.int("count"),
             at: row.time("at"),
+            value: row.maybe_text("value"),
+            value_id: row.maybe_int("value_id"),
         };
         rows.iter().map(edit).collect()
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
-use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response};
+use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage};
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader};
@@ -138,6 +138,10 @@ impl Destination for Silencer {
 
     async fn fetch(&self, keys: &[Key]) -> Result<Vec<Echo>, ReadError> {
         self.store.fetch(keys).await
+    }
+
+    async fn values(&self, list: &ValueList, page: u64) -> Result<ValuePage, ReadError> {
+        self.store.values(list, page).await
     }
 
     async fn attributes(&self) -> Result<Vec<Attribute>, ReadError> {
