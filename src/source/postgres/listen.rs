@@ -66,11 +66,13 @@ async fn keep_listening(address: &Address, reading: &Reading, channel: &str, hea
     }
 }
 
-/// Passes notifications on until the session is lost, and returns why.
+/// Passes notifications on until the session is lost, and returns why. They are joined only while the receiver takes none.
 async fn pass_on(session: &mut ListeningSession, heard: &mpsc::Sender<Heard>) -> SourceError {
     let mut waiting = Notified::NOTHING;
     loop {
         tokio::select! {
+            // In this order: what has arrived is passed on before the next notification is taken.
+            biased;
             Ok(permit) = heard.reserve(), if !waiting.is_nothing() => {
                 permit.send(Heard::Notified(std::mem::replace(&mut waiting, Notified::NOTHING)));
             }

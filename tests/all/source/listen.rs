@@ -64,6 +64,23 @@ async fn committed_notifications_are_heard_with_their_customers() {
     hear(&mut heard, &Notified::Everything).await;
 }
 
+/// Notifications of one transaction arrive at once. Each is a message of its own as long as the receiver takes them.
+#[tokio::test]
+async fn notifications_that_arrive_at_once_are_told_one_by_one() {
+    let mut shop = Shop::new(VALUES).await;
+    let mut heard = shop.source(table("v")).listen("c");
+    connected(&mut heard).await;
+    for _ in 0..20 {
+        shop.run("begin; notify c; notify c, '7'; notify c, '8'; commit").await;
+        for expect in [Notified::Everything, customers(&[7]), customers(&[8])] {
+            match next(&mut heard).await {
+                Heard::Notified(notified) => assert_eq!(notified, expect),
+                other => panic!("{other:?} instead of {expect:?}"),
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_receiver_that_is_slow_misses_nothing() {
     let mut shop = Shop::new(VALUES).await;
