@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use attrsync::config::Secret;
-use attrsync::sandbox::{AttributeSpec, Fault};
+use attrsync::sandbox::{AttributeSpec, Fault, QuotaRule};
 
 use super::world::{LedgerKind, World, until};
 
@@ -117,8 +117,8 @@ fn promise_2_a_run_waits_as_long_as_a_429_says() {
         let refused = writes.iter().find(|write| write.status == Some(429)).expect("a 429").at_ms;
         let window_ends = (refused / 1000 + 1) * 1000;
         let meanwhile: Vec<_> =
-            writes.iter().filter(|write| write.at_ms > refused + 100 && write.at_ms < window_ends).collect();
-        assert!(meanwhile.is_empty(), "refused at {refused}: {meanwhile:?}");
+            writes.iter().filter(|write| write.at_ms > refused && write.at_ms < window_ends).collect();
+        assert!(meanwhile.len() <= 2, "more than what was in flight, refused at {refused}: {meanwhile:?}");
         world.assert_landed(200, "first");
     }
 }
@@ -136,20 +136,20 @@ fn promise_2_a_429_without_headers_reduces_the_requests_in_flight() {
     world.assert_landed(400, "first");
 }
 
+/// The window outlasts the test, so that the speed of the machine does not matter.
 #[test]
 fn promise_2_a_share_of_the_quota_is_left_to_others() {
     let world = World::with_customers(LedgerKind::File, 200);
-    {
-        let mut store = world.store();
-        store.options.quota.window_ms = 1000;
-        store.options.quota.requests = 10;
-    }
-    world.sync().exits(0).balances();
+    world.use_long_timeout();
+    world.store().options.quota = QuotaRule { requests: 20, window_ms: 86_400_000, ..QuotaRule::default() };
+    let running = world.start_heard(&["sync", "--json"], "stderr");
+    until("the quota is used but for the reserve", || world.store().requests().count() >= 16);
+    until("the wait is told", || world.heard("stderr").contains("rate quota used up"));
+    running.signal("TERM");
+    let said = running.end().exits(1).balances();
+    assert!(said.count("deferred") > 0, "{said:#?}");
     let store = world.store();
-    assert_eq!(store.tally().limited, 0, "{:?}", store.tally());
-    let mut windows = std::collections::BTreeMap::<u64, u32>::new();
-    store.requests().for_each(|request| *windows.entry(request.at_ms / 1000).or_default() += 1);
-    assert!(windows.values().all(|&requests| requests <= 9), "{windows:?}");
+    assert_eq!((store.requests().count(), store.tally().limited), (16, 0), "{:?}", store.tally());
 }
 
 #[test]
