@@ -35,13 +35,19 @@ fn policy() -> DiffPolicy {
     }
 }
 
-/// Runs a whole merge of streams in pages of `page` rows.
+/// Runs a whole merge of streams in pages of `page` rows. Returns the counts and the plan.
 fn merge(
     policy: DiffPolicy,
     rows: &[Row],
     entries: &BTreeMap<Key, Known>,
     page: usize,
 ) -> (Counts, PlanPage) {
+    let (diff, plan) = merged(policy, rows, entries, page);
+    (diff.counts(), plan)
+}
+
+/// The same, with everything that the diff knows.
+fn merged(policy: DiffPolicy, rows: &[Row], entries: &BTreeMap<Key, Known>, page: usize) -> (Diff, PlanPage) {
     let mut source_pages = rows.chunks(page).map(|rows| {
         let mut page = SourcePage::default();
         for (customer_id, attribute_id, value) in rows {
@@ -85,7 +91,7 @@ fn merge(
             }
         }
         if need == Need::Nothing {
-            return (diff.counts(), whole);
+            return (diff, whole);
         }
     }
 }

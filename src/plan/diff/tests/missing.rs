@@ -1,6 +1,7 @@
 //! Values that the source does not desire.
 
 use super::*;
+use crate::plan::extent::Extent;
 use crate::record::OnMissing;
 
 fn deleting() -> DiffPolicy {
@@ -53,6 +54,25 @@ fn nothing_is_deleted_unless_it_is_asked_for() {
         assert_eq!((counts.deletes, counts.orphans), (1, 1));
         assert_eq!(plan.changes[0].key, Key::new(5, attribute));
     }
+}
+
+/// What a guard compares: a delete is none of a value that is kept, or of another attribute.
+#[test]
+fn promise_10_deletes_are_counted_for_each_attribute_and_kept_values_apart_from_them() {
+    let missing = MissingPolicy { action: OnMissing::Keep, attributes: [(1, OnMissing::Delete)].into() };
+    let entries: BTreeMap<Key, Known> = (1..=5)
+        .flat_map(|customer| [1, 2].map(|id| (Key::new(customer, id), known("x", Belief::Confirmed))))
+        .collect();
+    // Customer 1 stays. The rows of customer 2 are NULL, the others have left.
+    let rows = [row(1, 1, "x"), row(1, 2, "x"), (Some(2), Some(1), None), (Some(2), Some(2), None)];
+    let diff = merged(DiffPolicy { missing, ..policy() }, &rows, &entries, 100).0;
+    let counts = diff.counts();
+    assert_eq!((counts.deletes, counts.stored_without_row, counts.orphans, counts.no_value), (4, 4, 3, 2));
+    let extents = diff.into_extents();
+    let of =
+        |extent: &Extent| (extent.stored, extent.deletes.count, extent.creates.count, extent.updates.count);
+    let found: Vec<_> = extents.iter().map(|(id, extent)| (id, of(extent))).collect();
+    assert_eq!(found, [(1, (5, 4, 0, 0)), (2, (5, 0, 0, 0))]);
 }
 
 #[test]
