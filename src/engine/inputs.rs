@@ -49,44 +49,70 @@ pub(super) fn policy(
 /// Returns what happens to values that the source does not desire, with attribute names resolved to ids.
 ///
 /// # Errors
-/// The store has no such attribute, or several of that name.
+/// All names and ids that mean no attribute of the store, or several, or one that has another action too.
 pub fn missing_policy(
     config: &MissingConfig,
     attributes: &[Attribute],
 ) -> Result<MissingPolicy, EngineError> {
-    let mut by_id = BTreeMap::new();
+    let (mut by_id, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, action) in &config.attributes {
-        let id = match name.parse::<i64>() {
-            Ok(id) if attributes.iter().any(|attribute| attribute.id == id) => id,
-            Ok(id) => {
-                return Err(no_such(
-                    format!("[missing.attributes]: the store has no attribute {id}"),
-                    LISTED,
-                ));
-            }
-            Err(_) => named(name, attributes, "[missing.attributes]: ")?,
+        let id = match name.parse() {
+            Ok(id) => existing(id, attributes),
+            Err(_) => named(name, attributes),
         };
-        by_id.insert(id, *action);
+        match id.map(|id| (id, by_id.insert(id, *action))) {
+            Ok((id, Some(other))) if other != *action => {
+                problems.push(format!("attribute {id} is there twice, with different actions"));
+            }
+            Ok(_) => {}
+            Err(problem) => problems.push(problem),
+        }
     }
-    Ok(MissingPolicy { action: config.action, attributes: by_id })
+    if problems.is_empty() {
+        return Ok(MissingPolicy { action: config.action, attributes: by_id });
+    }
+    let problem = format!("[missing.attributes]: {}", problems.join("; "));
+    Err(wrong_name(problem, "write each attribute once, by its name or its id in the store"))
 }
 
-/// Returns the id of the attribute of this name. `place` begins the message if there is none, or several.
-fn named(name: &str, attributes: &[Attribute], place: &str) -> Result<i64, EngineError> {
+/// Returns the id of the attribute of this name, or why there is none.
+fn named(name: &str, attributes: &[Attribute]) -> Result<i64, String> {
     let named: Vec<_> = attributes.iter().filter(|attribute| attribute.name == name).collect();
     match named.as_slice() {
         [attribute] => Ok(attribute.id),
-        [] => Err(no_such(format!("{place}the store has no attribute named {name:?}"), LISTED)),
-        _ => Err(no_such(
-            format!("{place}the store has several attributes named {name:?}"),
-            "name it by its id",
-        )),
+        [] => Err(format!("the store has no attribute named {name:?}; it has {}", listed(attributes))),
+        several => {
+            let ids: Vec<String> = several.iter().map(|attribute| attribute.id.to_string()).collect();
+            Err(format!(
+                "the store has several attributes named {name:?}: name it by its id, {}",
+                ids.join(" or ")
+            ))
+        }
     }
 }
 
-const LISTED: &str = "`attrsync check` lists them";
+/// Returns the id if the store has such an attribute, or else what it has.
+fn existing(id: i64, attributes: &[Attribute]) -> Result<i64, String> {
+    match attributes.iter().any(|attribute| attribute.id == id) {
+        true => Ok(id),
+        false => Err(format!("the store has no attribute {id}; it has {}", listed(attributes))),
+    }
+}
 
-fn no_such(problem: String, hint: &str) -> EngineError {
+/// The most attributes that a message lists.
+const LISTED_MAX: usize = 10;
+
+/// Lists the attributes of the store.
+fn listed(attributes: &[Attribute]) -> String {
+    let shown = attributes.iter().take(LISTED_MAX);
+    let mut shown: Vec<String> = shown.map(|Attribute { id, name, .. }| format!("{name:?} ({id})")).collect();
+    if attributes.len() > LISTED_MAX {
+        shown.push(format!("and {} more", attributes.len() - LISTED_MAX));
+    }
+    shown.join(", ")
+}
+
+fn wrong_name(problem: String, hint: &str) -> EngineError {
     EngineError::Attributes { is_of_name: true, problem, hint: hint.to_owned() }
 }
 
@@ -105,12 +131,58 @@ pub(super) fn resolve(options: &Options, attributes: &[Attribute]) -> Result<Fil
                 .to_owned(),
         });
     }
+    let wrong = |problem| wrong_name(problem, "`attrsync check` lists the attributes of the store");
     let mut filter = options.filter.clone();
     for name in &options.attribute_names {
-        filter.attributes.insert(named(name, attributes, "")?);
+        filter.attributes.insert(named(name, attributes).map_err(wrong)?);
     }
-    match filter.attributes.iter().find(|id| !attributes.iter().any(|attribute| attribute.id == **id)) {
-        Some(id) => Err(no_such(format!("the store has no attribute {id}"), LISTED)),
-        None => Ok(filter),
+    for id in &filter.attributes {
+        existing(*id, attributes).map_err(wrong)?;
+    }
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::OnMissing;
+
+    fn attributes(names: &[&str]) -> Vec<Attribute> {
+        let attribute =
+            |(id, name): (i64, &&str)| Attribute { id, name: (*name).to_owned(), kind: "string".to_owned() };
+        (1..).zip(names).map(attribute).collect()
+    }
+
+    fn policy_of(written: &[(&str, OnMissing)], names: &[&str]) -> Result<MissingPolicy, String> {
+        let written = written.iter().map(|(name, action)| ((*name).to_owned(), *action));
+        let config = MissingConfig { attributes: written.collect(), ..MissingConfig::default() };
+        missing_policy(&config, &attributes(names)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_attribute_is_named_by_its_name_or_its_id() {
+        use OnMissing::{Delete, Keep};
+        let policy = policy_of(&[("tier", Delete), ("2", Keep)], &["tier", "rank"]);
+        assert_eq!(policy.expect("right").attributes, BTreeMap::from([(1, Delete), (2, Keep)]));
+        let twice = policy_of(&[("tier", Delete), ("1", Delete)], &["tier"]);
+        assert_eq!(twice.expect("the same").attributes, BTreeMap::from([(1, Delete)]));
+    }
+
+    #[test]
+    fn promise_12_all_wrong_names_are_told_at_once_with_what_the_store_has() {
+        use OnMissing::{Delete, Keep};
+        let problem = policy_of(
+            &[("Tier", Delete), ("twin", Keep), ("9", Keep), ("tier", Keep), ("1", Delete)],
+            &["tier", "twin", "twin"],
+        );
+        assert_eq!(
+            problem.expect_err("wrong"),
+            "[missing.attributes]: the store has no attribute 9; it has \"tier\" (1), \"twin\" (2), \"twin\" (3); \
+             the store has no attribute named \"Tier\"; it has \"tier\" (1), \"twin\" (2), \"twin\" (3); \
+             attribute 1 is there twice, with different actions; \
+             the store has several attributes named \"twin\": name it by its id, 2 or 3"
+        );
+        let many = ["a"; 12];
+        assert!(policy_of(&[("b", Keep)], &many).expect_err("wrong").ends_with("\"a\" (10), and 2 more"));
     }
 }

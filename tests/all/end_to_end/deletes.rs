@@ -59,8 +59,11 @@ fn without_the_setting_every_value_stays() {
     assert_eq!((said.count("orphans"), said.count("deletes")), (1, 0));
     assert_eq!(world.values().len(), 3);
     world.write_config(&format!("{}[missing.attributes]\n\"no such\" = \"delete\"\n", world.config("")));
-    world.sync().exits(64).tells(&["[missing.attributes]: the store has no attribute named \"no such\""]);
-    world.run(&["check"]).exits(1).tells(&["[missing.attributes]"]);
+    world.sync().exits(64).tells(&[
+        "[missing.attributes]: the store has no attribute named \"no such\"; it has \"loyalty_tier\" (1)",
+    ]);
+    world.run(&["plan"]).exits(64).tells(&["no such", "\"loyalty_tier\" (1)"]);
+    world.run(&["check"]).exits(1).tells(&["[missing.attributes]", "\"loyalty_tier\" (1)"]);
     world.write_config(&format!("{}[missing.attributes]\nloyalty_tier = \"delete\"\n", world.config("")));
     let said = world.sync().exits(0);
     assert_eq!(
