@@ -257,7 +257,11 @@ impl Push {
             let end = format!("[push] max_duration is over; the rest is deferred{}", self.last_failure());
             self.end = Some(End::stopped(end));
         } else if let Some((why, hint)) = self.tripped(now) {
-            let rest = if self.counts.deferred > 0 { "; the rest is deferred" } else { "" };
+            let rest = match self.only_left() {
+                Some(key) => format!("; only {key} was left to send"),
+                None if self.counts.deferred > 0 => "; the rest is deferred".to_owned(),
+                None => String::new(),
+            };
             self.end = Some(End::failed(format!("stopped because {why}{rest}"), hint));
         }
     }

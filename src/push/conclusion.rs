@@ -1,9 +1,23 @@
 //! The last outcomes of a run.
 
 use super::{Action, End, Now, Push};
-use crate::record::RunStatus;
+use crate::record::{Key, RunStatus};
 
 impl Push {
+    /// Returns the key that waits to be sent again, if nothing else is left of the plan.
+    pub(super) fn only_left(&self) -> Option<Key> {
+        let under_way = self.recording.len() + self.ahead.len() + self.in_flight.len() + self.finding.len();
+        let is_all =
+            self.plan.is_empty() && self.chosen.is_none() && under_way + self.reading_back.len() == 0;
+        match self.waiting.as_slice() {
+            [batch] if is_all && batch.bisection.is_none() => match batch.changes.as_slice() {
+                [only] => Some(only.key()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Gives what waits its last outcome, then ends. What was never sent stays `planned`: deferred, in a closed run.
     pub(super) fn conclude(&mut self, now: Now, actions: &mut Vec<Action>) {
         if !self.concluded {

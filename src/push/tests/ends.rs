@@ -76,8 +76,22 @@ fn a_run_of_any_size_whose_every_request_failed_is_failed_and_not_partial() {
         let mut driver = Driver::with(changes(customers), config.clone(), Hold::default());
         let end = driver.run(|_| html(500)).clone();
         assert_eq!(end.status, RunStatus::Failed);
-        assert!(end.message.expect("a message").contains("calls in a row failed within 10 min"));
+        let message = end.message.expect("a message");
+        assert!(message.contains("calls in a row failed within 10 min"), "{message}");
+        let only = "only customer 1 · attribute 1 was left to send";
+        assert_eq!(message.ends_with(only), customers == 1, "{message}");
     }
+}
+
+#[test]
+fn promise_12_the_end_names_the_last_value_if_the_store_takes_it_never() {
+    let mut driver = Driver::new(changes(41));
+    let end =
+        driver.run(|sent| if sent.customers().contains(&41) { html(500) } else { accepted(sent) }).clone();
+    assert_eq!((end.status, driver.confirmed().len()), (RunStatus::Failed, 40));
+    let message = end.message.expect("a message");
+    assert!(message.ends_with("; only customer 41 · attribute 1 was left to send"), "{message}");
+    assert_eq!((driver.counts().unknown, driver.counts().deferred), (1, 0));
 }
 
 #[test]
