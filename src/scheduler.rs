@@ -75,6 +75,8 @@ pub enum Event {
 pub enum End {
     /// A run has ended, or nothing was due. The store's scheduled times are these now.
     Done(Claimed),
+    /// A run has failed. The store's scheduled times are these now.
+    RunFailed(Claimed),
     /// Another process holds the store.
     Locked,
     /// No run could be opened.
@@ -207,6 +209,17 @@ impl Scheduler {
             End::Done(claimed) => {
                 slot.claim(claimed);
                 slot.failures = 0;
+            }
+            // What was notified must not wait for the schedule, also if its run was that of a scheduled time.
+            End::RunFailed(claimed) => {
+                slot.claim(claimed);
+                match wish.filter(|wish| wish.trigger == Trigger::Change) {
+                    Some(wish) => {
+                        slot.want(wish);
+                        slot.fail(now);
+                    }
+                    None => slot.failures = 0,
+                }
             }
             End::Locked => {
                 wish.into_iter().for_each(|wish| slot.want(wish));

@@ -138,6 +138,41 @@ fn what_could_not_be_run_is_tried_again_with_growing_pauses() {
 }
 
 #[test]
+fn what_was_notified_is_tried_again_although_the_failed_run_was_that_of_a_scheduled_time() {
+    let mut scheduler = hourly(&["a", "b"], 1);
+    scheduler.on(asked("b", None), at(0, 59, 0));
+    scheduler.on(asked("a", Some(&[1])), at(0, 59, 1));
+    // The scheduled time comes while the change waits for the other sync, and the run is for both.
+    let actions = scheduler.on(done("b", at(0, 30, 0)), at(1, 0, 0));
+    assert_eq!(actions, [Action::Start("a".to_owned(), Some(wish(Some(&[1])))), look(&["b"])]);
+    let failed = |hour| Event::Ended("a".to_owned(), End::RunFailed(claimed(at(hour, 0, 0))));
+    assert_eq!(scheduler.on(failed(1), at(1, 10, 0)), []);
+    let actions = scheduler.on(Event::Tick, at(1, 10, 1));
+    assert_eq!(actions, [Action::Start("a".to_owned(), Some(wish(Some(&[1]))))]);
+    assert_eq!(scheduler.on(done("a", at(1, 0, 0)), at(1, 11, 0)), []);
+    assert_eq!(scheduler.next_start("a", at(1, 11, 0)), Some(at(2, 0, 0)));
+}
+
+#[test]
+fn a_run_that_failed_is_not_repeated_for_its_schedule_or_for_who_triggered_it() {
+    let mut scheduler = hourly(&["a"], 1);
+    let triggered = Wish { notified: Notified::Everything, trigger: Trigger::Api };
+    for wish in [None, Some(triggered)] {
+        let now = at(1, 0, 0);
+        match wish {
+            Some(wish) => drop(scheduler.on(Event::Asked("a".to_owned(), wish), now)),
+            None => {
+                scheduler.on(Event::Tick, now);
+                assert_eq!(scheduler.on(looked("a", at(0, 30, 0)), now), [start("a")]);
+            }
+        }
+        let failed = Event::Ended("a".to_owned(), End::RunFailed(claimed(now)));
+        assert_eq!(scheduler.on(failed, now), []);
+        assert_eq!(scheduler.wake_at(now), Some(at(2, 0, 0)));
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_back_prolongs_no_pause() {
     let mut scheduler = hourly(&["a"], 1);
     scheduler.on(asked("a", None), at(0, 40, 0));

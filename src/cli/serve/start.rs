@@ -96,7 +96,6 @@ async fn attempt(
     }
     let missed =
         scheduled.as_ref().and_then(|scheduled| scheduled.missed.as_ref()).map_or(0, |missed| missed.times);
-    let is_change = scheduled.is_none() && wish.as_ref().is_some_and(|wish| wish.trigger == Trigger::Change);
     let (guard, missing) = (config.guard.clone(), config.missing.clone());
     let options = Options { guard, missing, ..Options::default() };
     let options = match (scheduled, wish) {
@@ -146,11 +145,8 @@ async fn attempt(
     if options.trigger == Trigger::Schedule && !is_failed {
         read_back(sync, ports, outbox.as_deref(), &subject, stop).await;
     }
-    // What was notified must not wait for the schedule if the store or the source was down.
-    if is_failed && is_change {
-        return Ok(End::Failed);
-    }
-    Ok(End::Done(ledger.claimed().await?))
+    let claimed = ledger.claimed().await?;
+    Ok(if is_failed { End::RunFailed(claimed) } else { End::Done(claimed) })
 }
 
 /// Reads back a share of the values. What goes wrong is logged: the sync itself has ended well.
