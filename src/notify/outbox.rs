@@ -4,34 +4,27 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::notification::Notification;
-use super::sender::Sender;
+use super::sender::{NotDelivered, Sender};
 
-/// The most messages that wait. A sync changes its state at most once a run, so more than this are never of use.
+/// The most notifications that wait. A sync changes its state at most once a run, so more than this are never of use.
 const WAITING_MAX: usize = 16;
 
-enum Message {
-    Notification(Box<Notification>),
-    /// A ping for this sync.
-    Ping(String),
-}
-
-impl Message {
-    /// What it tells and of which sync, for the log.
-    fn described(&self) -> (String, String) {
-        match self {
-            Self::Notification(told) => {
-                (told.subject.sync.clone(), format!("the notification \"{}\"", told.event.as_str()))
-            }
-            Self::Ping(sync) => (sync.clone(), "the ping of a good sync".to_owned()),
-        }
-    }
-}
+/// One ping that waits says the same as several.
+const PINGS_WAITING_MAX: usize = 1;
 
 /// Where notifications and pings are left to be sent. Nothing waits for them.
 #[derive(Debug)]
 pub struct Outbox {
-    waiting: Option<mpsc::Sender<Message>>,
+    waiting: Option<Waiting>,
     sending: Option<JoinHandle<()>>,
+}
+
+/// The ends of the queues where messages are left.
+#[derive(Debug)]
+struct Waiting {
+    notifications: mpsc::Sender<Notification>,
+    /// The name of the sync for each ping.
+    pings: mpsc::Sender<String>,
 }
 
 impl Outbox {
@@ -39,20 +32,20 @@ impl Outbox {
     #[must_use]
     pub fn start(sender: Option<Sender>) -> Self {
         let Some(sender) = sender else { return Self { waiting: None, sending: None } };
-        let (waiting, mut messages) = mpsc::channel::<Message>(WAITING_MAX);
+        let (notifications, mut left_notifications) = mpsc::channel::<Notification>(WAITING_MAX);
+        let (pings, mut left_pings) = mpsc::channel::<String>(PINGS_WAITING_MAX);
         let sending = tokio::spawn(async move {
-            while let Some(message) = messages.recv().await {
-                let (sync, what) = message.described();
-                let sent = match message {
-                    Message::Notification(notification) => sender.notify(&notification).await,
-                    Message::Ping(_) => sender.ping().await,
-                };
-                if let Err(error) = sent {
-                    tracing::error!(sync, "{what} was not delivered: {error}");
+            loop {
+                tokio::select! {
+                    // People first.
+                    biased;
+                    Some(notification) = left_notifications.recv() => notify(&sender, &notification).await,
+                    Some(sync) = left_pings.recv() => ping(&sender, &sync).await,
+                    else => return,
                 }
             }
         });
-        Self { waiting: Some(waiting), sending: Some(sending) }
+        Self { waiting: Some(Waiting { notifications, pings }), sending: Some(sending) }
     }
 
     /// Whether anything is sent.
@@ -63,19 +56,22 @@ impl Outbox {
 
     /// Leaves a notification.
     pub fn notify(&self, notification: Notification) {
-        self.put(Message::Notification(Box::new(notification)));
-    }
-
-    /// Leaves a ping.
-    pub fn ping(&self, sync: &str) {
-        self.put(Message::Ping(sync.to_owned()));
-    }
-
-    fn put(&self, message: Message) {
         let Some(waiting) = &self.waiting else { return };
-        if let Err(error) = waiting.try_send(message) {
-            let (sync, what) = error.into_inner().described();
-            tracing::error!(sync, "{what} was dropped, because {WAITING_MAX} others wait to be sent");
+        if let Err(error) = waiting.notifications.try_send(notification) {
+            let Notification { subject, event, .. } = error.into_inner();
+            tracing::error!(
+                sync = subject.sync,
+                "the notification \"{}\" was dropped, because {WAITING_MAX} others wait to be sent",
+                event.as_str()
+            );
+        }
+    }
+
+    /// Leaves a ping, unless one waits already.
+    pub fn ping(&self, sync: &str) {
+        if let Some(waiting) = &self.waiting {
+            // A full queue has a ping for this sync.
+            let _ = waiting.pings.try_send(sync.to_owned());
         }
     }
 
@@ -86,5 +82,21 @@ impl Outbox {
             // If the task panicked, there is nothing left to wait for.
             let _ = sending.await;
         }
+    }
+}
+
+async fn notify(sender: &Sender, notification: &Notification) {
+    let what = format!("the notification \"{}\"", notification.event.as_str());
+    log(&notification.subject.sync, &what, sender.notify(notification).await);
+}
+
+async fn ping(sender: &Sender, sync: &str) {
+    log(sync, "the ping of a good sync", sender.ping().await);
+}
+
+/// Says what was not delivered.
+fn log(sync: &str, what: &str, sent: Result<(), NotDelivered>) {
+    if let Err(error) = sent {
+        tracing::error!(sync, "{what} was not delivered: {error}");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use attrsync::attention::Attention;
 use attrsync::config::{NotifyConfig, NotifyFormat, Secret};
-use attrsync::notify::{Event, Notification, Retries, Sender, Subject};
+use attrsync::notify::{Event, Notification, Outbox, Retries, Sender, Subject};
 use attrsync::record::StoreName;
 use chrono::DateTime;
 use serde_json::Value;
@@ -95,4 +95,16 @@ async fn a_notification_is_posted_as_json() {
     let body: Value = serde_json::from_str(&seen[0].body).expect("JSON");
     assert_eq!((&body["event"], &body["needs"][0]["count"]), (&"needs_attention".into(), &3.into()));
     assert_eq!((seen[1].method.as_str(), seen[1].path.as_str(), seen[1].body.as_str()), ("GET", PATH, ""));
+}
+
+#[tokio::test]
+async fn pings_that_wait_displace_no_notification() {
+    let server = HttpServer::start(vec![act(200); 200]);
+    let outbox = Outbox::start(Some(sender(&server.url(), RETRIES)));
+    // Nothing is sent before the first await.
+    (0..100).for_each(|_| outbox.ping("main"));
+    outbox.notify(notification());
+    outbox.drain().await;
+    let methods: Vec<String> = server.seen().into_iter().map(|request| request.method).collect();
+    assert_eq!(methods, ["POST", "GET"]);
 }
