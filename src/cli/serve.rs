@@ -163,7 +163,7 @@ async fn serve(
                 systemd.stopping();
                 process.stop();
             }
-            _ = hangup.recv() => reload(context, args, &mut process),
+            _ = hangup.recv() => reload(context, args, config, &mut process),
         }
     }
     process.drain().await;
@@ -171,8 +171,9 @@ async fn serve(
     Ok(Exit::Done)
 }
 
-/// Reads the configurations again. What a file that cannot be used said before stays in force.
-fn reload(context: &Context, args: &Args, process: &mut Process) {
+/// Reads the configurations again. What a file that cannot be used said before stays in force. So does `[serve]`, which is
+/// `config`.
+fn reload(context: &Context, args: &Args, config: &ServeConfig, process: &mut Process) {
     let paths = match args.files.paths(context) {
         Ok(paths) => paths,
         Err(failure) => {
@@ -198,6 +199,7 @@ fn reload(context: &Context, args: &Args, process: &mut Process) {
     }
     files.syncs.extend(kept);
     warn_of_waiting(&files);
+    warn_of_changed_serve(args, config, &files.syncs);
     match files.unusable.len() {
         0 => tracing::info!(syncs = files.syncs.len(), "reloaded"),
         count => {
@@ -213,6 +215,21 @@ fn reload(context: &Context, args: &Args, process: &mut Process) {
 fn warn_of_waiting(files: &SyncFiles) {
     for waiting in files.waiting_for_each_other() {
         tracing::warn!("{waiting}");
+    }
+}
+
+/// Says if `[serve]` is not the one that is in force.
+fn warn_of_changed_serve(args: &Args, in_force: &ServeConfig, syncs: &[SyncFile]) {
+    match serve_config(args, syncs) {
+        Ok(config) if config == *in_force => {}
+        Ok(_) => tracing::warn!(
+            "[serve] has changed, and is read at the start only: restart the process to use it"
+        ),
+        Err(failure) => tracing::warn!(
+            hint = failure.hint,
+            "with [serve] as it is now, the process could not start again: {}",
+            in_one_line(&failure.whole())
+        ),
     }
 }
 

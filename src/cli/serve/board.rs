@@ -114,7 +114,11 @@ impl Board {
     /// Returns the id of the next run of a sync, once it is opened.
     pub(super) fn next_run(&self, name: &str) -> oneshot::Receiver<i64> {
         let (sender, receiver) = oneshot::channel();
-        self.with(name, |line| line.asked.push(sender));
+        self.with(name, |line| {
+            // Those who have left were told nothing if no run could be opened.
+            line.asked.retain(|asked| !asked.is_closed());
+            line.asked.push(sender);
+        });
         receiver
     }
 

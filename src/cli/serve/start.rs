@@ -57,8 +57,11 @@ pub(super) async fn start(
             end
         }
         Err(failure) => {
-            let problem = failure.whole();
+            let mut problem = failure.whole();
             tracing::error!(hint = failure.hint, "no run could be made: {problem}");
+            if let Some(hint) = failure.hint {
+                problem += &format!("; {hint}");
+            }
             observers.board.with(&sync.config.name, |line| line.problem = Some(problem));
             End::Failed
         }

@@ -14,7 +14,7 @@ use super::world::{LedgerKind, Running, World, until};
 use crate::support::postgres::Postgres;
 
 /// Several processes are on this machine.
-const ANY_PORT: &str = "127.0.0.1:0";
+pub(super) const ANY_PORT: &str = "127.0.0.1:0";
 
 /// Several stores with one ledger in Postgres, and a folder with their configurations.
 struct Stores {
@@ -194,16 +194,19 @@ fn a_reload_takes_new_files_and_keeps_the_old_ones_if_one_is_wrong() {
     until("it is shown", || usable("main", 0) && !site(&world, "/metrics").contains("broken"));
     let overview = site(&world, "/");
     assert!(overview.contains("schedule.evry") && overview.contains("stays in force"), "{overview}");
-    fs::write(&file, config("[schedule]\nevery = \"1s\"\n")).expect("a file");
+    let serve_section = "[serve]\nmax_concurrent_runs = 2\n";
+    fs::write(&file, config(&format!("[schedule]\nevery = \"1s\"\n{serve_section}"))).expect("a file");
+    assert!(!world.heard("stderr").contains("[serve] has changed"));
     serve.signal("HUP");
+    until("[serve] is told to need a restart", || world.heard("stderr").contains("[serve] has changed"));
     until("the sync runs", || world.values().len() == 10);
     until("the correction is shown", || usable("main", 1));
     serve.signal("TERM");
     serve.end().exits(0);
 }
 
-/// Reads a page of the process whose stderr is in the file of this name.
-fn site(world: &World, path: &str) -> String {
+/// Reads a page of the process whose stderr is in the file `stderr`.
+pub(super) fn site(world: &World, path: &str) -> String {
     let heard = world.heard("stderr");
     let address = heard.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
     let mut stream = TcpStream::connect(address).expect("it listens");
