@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::attention::{Facts, Standing, Timing};
 use crate::ledger::audit::AuditLog;
 use crate::ledger::{LedgerError, LedgerReader as _};
-use crate::record::StoreName;
+use crate::record::{Claimed, StoreName};
 use crate::schedule::Schedule;
 
 /// Returns how a store stands. A store that the ledger does not know has had no sync.
@@ -18,13 +18,11 @@ pub(super) async fn standing(
     schedule: Option<&Schedule>,
     now: DateTime<Utc>,
 ) -> Result<Standing, LedgerError> {
-    let Some(id) = audit.store_id(store).await? else {
-        return Ok(Standing::of(Facts::default(), None, now));
+    let (facts, claimed) = match audit.store_id(store).await? {
+        Some(id) => (audit.facts(id).await?, audit.entries_of(id).claimed().await?),
+        None => (Facts::default(), Claimed::default()),
     };
-    let facts = audit.facts(id).await?;
-    let Some(schedule) = schedule else { return Ok(Standing::of(facts, None, now)) };
-    let claimed = audit.entries_of(id).claimed().await?;
     let last_start = facts.last_run.as_ref().map(|run| run.started_at);
-    let timing = Timing::of(schedule, store, &claimed, last_start, now);
-    Ok(Standing::of(facts, Some(timing), now))
+    let timing = schedule.map(|schedule| Timing::of(schedule, store, &claimed, last_start, now));
+    Ok(Standing::of(facts, timing, now))
 }

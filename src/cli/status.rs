@@ -113,18 +113,20 @@ async fn standing_of(
 
 /// The ledgers of all syncs, each opened once. One that cannot be opened is not tried again.
 #[derive(Default)]
-struct Ledgers(Vec<(LedgerConfig, Result<Option<AuditLog>, String>)>);
+struct Ledgers(Vec<(LedgerConfig, Result<Option<AuditLog>, Failure>)>);
 
 impl Ledgers {
     async fn open(&mut self, config: &LedgerConfig) -> Result<Option<&AuditLog>, Failure> {
         let at = match self.0.iter().position(|(known, _)| known == config) {
             Some(at) => at,
             None => {
-                let opened = wiring::audit(config).await.map_err(|failure| failure.whole());
-                self.0.push((config.clone(), opened));
+                self.0.push((config.clone(), wiring::audit(config).await));
                 self.0.len() - 1
             }
         };
-        self.0[at].1.as_ref().map(Option::as_ref).map_err(Failure::new)
+        match &self.0[at].1 {
+            Ok(audit) => Ok(audit.as_ref()),
+            Err(failure) => Err(Failure::new(failure.whole()).maybe_hint(failure.hint.as_deref())),
+        }
     }
 }

@@ -86,6 +86,11 @@ fn promise_12_status_shows_every_sync_whatever_is_wrong_with_one() {
     let lost = world.run(&["status", "--config", "conf/lost.toml", "--config", "conf/main.toml"]).exits(1);
     assert!(lost.out.starts_with("lost  unknown  "), "{lost:#?}");
     assert!(lost.out.lines().any(|line| line.starts_with("main  fine ")), "{lost:#?}");
+    let hint = lost.err.lines().find(|line| line.contains("lost (--config conf/lost.toml): "));
+    assert!(
+        hint.is_some_and(|hint| !hint.contains("could not connect")),
+        "what to do, and not what is wrong: {lost:#?}"
+    );
 
     write("timed.toml", &format!("name = \"shop-2\"\n{config}\n[schedule]\nevery = \"3h\"\n"));
     let timed = world.run(&["status", "--config", "conf/timed.toml"]).exits(0);
