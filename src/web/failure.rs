@@ -19,6 +19,9 @@ pub(super) enum PageError {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// No run can start now.
+    #[error("{0}")]
+    Refused(String),
     /// The ledger cannot be read now.
     #[error("{0}")]
     Unreadable(String),
@@ -35,6 +38,7 @@ impl IntoResponse for PageError {
         let (status, title, text) = match self {
             Self::BadRequest(text) => (StatusCode::BAD_REQUEST, "This address is wrong", text),
             Self::NotFound(text) => (StatusCode::NOT_FOUND, "Not found", text),
+            Self::Refused(text) => (StatusCode::CONFLICT, "No run can start now", text),
             Self::Unreadable(text) => (StatusCode::SERVICE_UNAVAILABLE, "The ledger cannot be read", text),
         };
         let is_ledger = status == StatusCode::SERVICE_UNAVAILABLE;

@@ -30,12 +30,12 @@ pub(super) async fn trigger(
     };
     if wants_page(&headers) {
         let sync = segment(&name);
-        return Ok(match triggered {
+        return match triggered {
             Triggered::Started(run) | Triggered::Remembered { after: run } => {
-                Redirect::to(&format!("/syncs/{sync}/runs/{run}")).into_response()
+                Ok(Redirect::to(&format!("/syncs/{sync}/runs/{run}")).into_response())
             }
-            Triggered::Refused(reason) => text(StatusCode::CONFLICT, &reason),
-        });
+            Triggered::Refused(reason) => Err(PageError::Refused(reason)),
+        };
     }
     Ok(match triggered {
         Triggered::Started(run) => json_response(StatusCode::ACCEPTED, &json!({ "run_id": run })),

@@ -83,12 +83,12 @@ impl AuditLog {
         .await
     }
 
-    /// The newest sync of a store whose plan was complete; its invalid rows are those of today.
+    /// Returns the newest sync of all rows whose plan was complete. Its invalid rows are those of today.
     ///
     /// # Errors
     /// The database failed.
     pub async fn newest_planned(&self, store_id: i64) -> Result<Option<i64>> {
-        let sql = "select id from runs where store_id = $1 and kind = 'sync' and planned_at is not null
+        let sql = "select id from runs where store_id = $1 and kind = 'sync' and filtered = 0 and planned_at is not null
             order by id desc limit 1";
         let ids = self.query(sql, vec![Param::from(store_id)], |row| row.int());
         Ok(ids.await?.pop())

@@ -89,7 +89,7 @@ fn content(name: &str, mut shown: Shown, skip: i64, now: DateTime<Utc>) -> Marku
             a href={ "/syncs/" (segment(name)) "/runs/" (run.id) } { "Run " (run.id) }
             " planned " (when(run.started_at, now)) " and found "
             @if invalid == 0 { "no row that it could not send." } @else {
-                strong { (counted(invalid, "row")) } " that it could not send. Correct them in the source: the next sync sends them."
+                strong { (counted(invalid, "row")) } " that it could not send. Correct the source: the next sync sends what can be sent then."
             }
         }
         @if invalid > INVALID_ROWS_KEPT {

@@ -14,7 +14,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::audit::{AuditLog, ReasonGroup, Rejection};
 use crate::record::Key;
 use crate::web::failure::PageError;
-use crate::web::format::{counted, reason, segment, value, when};
+use crate::web::format::{counted, number, reason, segment, value, when};
 use crate::web::layout::{Page, Tab, page};
 use crate::web::site::Site;
 
@@ -132,9 +132,8 @@ fn explanation(address: &str, reasons: &[ReasonGroup]) -> Markup {
     let acknowledged: i64 = reasons.iter().map(|group| group.acknowledged).sum();
     html! {
         p {
-            strong { (counted(rows, "value")) }
-            " are rejected"
-            @if acknowledged > 0 { ", of which " (counted(acknowledged, "value")) " are acknowledged" }
+            strong { (counted(rows, "rejected value")) }
+            @if acknowledged > 0 { ", " (number(acknowledged)) " of them acknowledged" }
             ". A rejected value is not sent again until it changes in the source. "
             a href={ (address) ".csv" } download { "Download all as CSV" }
         }
@@ -149,7 +148,7 @@ fn explanation(address: &str, reasons: &[ReasonGroup]) -> Markup {
 fn example(address: &str, key: Key) -> Markup {
     html! {
         a href={ (address) "?like=" (key.customer_id) "." (key.attribute_id) "#values" } {
-            "customer " (key.customer_id) " and alike"
+            "customer " (key.customer_id) " and others like it"
         }
     }
 }

@@ -111,6 +111,10 @@ async fn no_other_site_can_use_a_session() {
     let response = post_run(&site, &ours).await;
     let run = format!("{SYNC_PATH}/runs/41");
     assert_eq!((response.status, response.header("location")), (303, Some(run.as_str())));
+    assert_eq!(post_run(&site, &ours).await.status, 303, "one more is remembered");
+    let refused = post_run(&site, &ours).await;
+    assert!(refused.status == 409 && refused.body.contains("No run can start now"), "{}", refused.body);
+    Document::parse(&refused.body).check("a refused run");
 }
 
 #[tokio::test]

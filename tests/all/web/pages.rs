@@ -30,7 +30,7 @@ on_both_ledgers! {
 }
 
 /// The text of a page's main part.
-async fn main_text(site: &Site, path: &str) -> String {
+pub(super) async fn main_text(site: &Site, path: &str) -> String {
     let response = get(site.address, path).await;
     assert_eq!(response.status, 200, "{path}: {}", response.body);
     let document = Document::parse(&response.body);
@@ -38,7 +38,7 @@ async fn main_text(site: &Site, path: &str) -> String {
 }
 
 #[track_caller]
-fn has(text: &str, words: &[&str]) {
+pub(super) fn has(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word} is not in: {text}");
     }
@@ -123,7 +123,7 @@ async fn rejected_values_are_grouped_and_paged(filled: Filled) {
     let site = Site::start(filled.config.clone(), None).await;
     let path = format!("{SYNC_PATH}/rejected");
     let all = main_text(&site, &path).await;
-    has(&all, &["2 values are rejected", HOSTILE, "not a number", "=1+1", "tier"]);
+    has(&all, &["2 rejected values", HOSTILE, "not a number", "=1+1", "tier"]);
     let alike = |key| format!("{path}?like={}", in_address(key));
     let formula = main_text(&site, &alike(Key::new(3, 2))).await;
     let values = formula.split("Values with this reason").nth(1).expect("the list");
