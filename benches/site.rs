@@ -1,8 +1,8 @@
 //! How long each page of the status site takes, over a ledger of a million changes and ten thousand runs.
 //!
 //! `cargo bench --bench site -- [CHANGES] [RUNS]` fills a ledger of each kind, serves it, and reads each page ten times.
-//! `cargo bench --bench site -- --serve PORT` serves an example with syncs in every state until it is ended; `scripts/screenshots`
-//! looks at it.
+//! `cargo bench --bench site -- --serve PORT` serves an example with syncs in every state until it is ended, and on the next
+//! two ports the site of a process without a run, with a token and without one; `scripts/screenshots` looks at all.
 
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use attrsync::attention::Timing;
-use attrsync::config::LedgerConfig;
+use attrsync::config::{LedgerConfig, Secret};
 use attrsync::ledger::audit::AuditLog;
 use attrsync::record::StoreName;
 use attrsync::web::{Access, AuditOpener, SyncInfo, Syncs, Triggered, UnusableFile, WebServer, router};
@@ -63,10 +63,10 @@ fn sync(name: &str, ledger: LedgerConfig) -> SyncInfo {
     }
 }
 
-async fn serve(syncs: Vec<SyncInfo>, port: u16) -> WebServer {
+async fn serve(syncs: Vec<SyncInfo>, port: u16, token: Option<&str>) -> WebServer {
     let open: AuditOpener = Arc::new(|config| async move { AuditLog::open(&config).await }.boxed());
     let metrics = Arc::new(|| async { String::new() }.boxed());
-    let site = router(Arc::new(SimulatedSyncs(syncs)), open, metrics, Access::new(None));
+    let site = router(Arc::new(SimulatedSyncs(syncs)), open, metrics, Access::new(token.map(Secret::new)));
     WebServer::start(([127, 0, 0, 1], port).into(), site).await.expect("listens")
 }
 
@@ -77,7 +77,11 @@ async fn main() {
         && option == "--serve"
     {
         let example = example::Example::new().await;
-        let server = serve(example.syncs.clone(), port.parse().expect("a port")).await;
+        let port: u16 = port.parse().expect("a port");
+        let server = serve(example.syncs.clone(), port, None).await;
+        let new: Vec<_> = example.syncs.iter().filter(|sync| sync.name == "new-shop").cloned().collect();
+        let _closed = serve(new.clone(), port + 1, Some("an-example-token")).await;
+        let _new = serve(new, port + 2, None).await;
         println!("http://{}", server.address());
         std::future::pending::<()>().await;
     }
@@ -90,11 +94,10 @@ async fn main() {
     println!("{:<34} {:<9} {:>7} {:>7} {:>7} {:>7}", "page", "ledger", "first", "median", "most", "KiB");
     let folder = tempfile::tempdir().expect("a folder");
     let sqlite = LedgerConfig::Sqlite(folder.path().join("ledger.db"));
-    let postgres =
-        LedgerConfig::Postgres(attrsync::config::Secret::new(postgres::Postgres::start().database()));
+    let postgres = LedgerConfig::Postgres(Secret::new(postgres::Postgres::start().database()));
     for (dialect, config) in [(Dialect::Sqlite, sqlite), (Dialect::Postgres, postgres)] {
         fill::fill(dialect, &config, &store(), amount).await;
-        let server = serve(vec![sync("main", config)], 0).await;
+        let server = serve(vec![sync("main", config)], 0, None).await;
         for page in pages(amount) {
             measure(server.address(), dialect, &page).await;
         }

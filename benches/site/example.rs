@@ -1,15 +1,15 @@
-//! An example with syncs in every state: a ledger that needs attention, a fine one, a failing one, an empty one, and one
-//! that cannot be read.
+//! An example with syncs in every state: a ledger that needs attention, a fine one, a failing one, one that a guard
+//! blocks, an empty one, and one that cannot be read.
 
 use attrsync::config::LedgerConfig;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger as _, NewRun};
 use attrsync::record::{
     Action, Change, ChangeOutcome, Counts, Key, NewRequest, RequestEnd, RequestMethod, RequestOutcome,
-    RunKind, Trigger, Verdict,
+    RunKind, RunStatus, Trigger, Verdict,
 };
 use attrsync::web::{LiveRun, SyncInfo};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ impl Example {
         let config = |name: &str| LedgerConfig::Sqlite(folder.path().join(format!("{name}.db")));
         let path = |name: &str| folder.path().join(format!("{name}.db"));
         let mut syncs = Vec::new();
-        for name in ["emea", "us", "apac"] {
+        for name in ["emea", "us", "apac", "latam"] {
             drop(SqliteLedger::open(&path(name), &store()).await.expect("a ledger"));
             let connection = Connection::open(path(name)).expect("opens");
             connection.execute_batch(&nights(name)).expect("fills");
@@ -42,6 +42,7 @@ impl Example {
         syncs.push(sync("archive", config("archive")));
         syncs.push(SyncInfo { timing: None, ..sync("new-shop", config("new-shop")) });
 
+        blocked_run(&SqliteLedger::open(&path("latam"), &store()).await.expect("a ledger")).await;
         let active = SqliteLedger::open(&path("apac"), &store()).await.expect("a ledger");
         let run_id = active_run(&active).await;
         let wait = Some("the store's rate quota, 12 s of at most 30 s".to_owned());
@@ -51,28 +52,42 @@ impl Example {
     }
 }
 
+async fn open_run(ledger: &SqliteLedger, trigger: Trigger, started_at: DateTime<Utc>) -> i64 {
+    let kind = RunKind::Sync;
+    let run = NewRun { kind, trigger, started_at, scheduled: None, of_run_id: None, filtered: false };
+    ledger.open_run(&run).await.expect("opens a run")
+}
+
+fn change(customer_id: i64, value: &str) -> Change {
+    Change {
+        key: Key::new(customer_id, 1),
+        action: Action::Update,
+        value: Some(value.to_owned()),
+        previous_value: Some("silver".to_owned()),
+        value_id: Some(customer_id),
+        in_doubt_until: None,
+    }
+}
+
+/// A run that would empty every tier.
+async fn blocked_run(ledger: &SqliteLedger) {
+    let started_at = Utc::now() - TimeDelta::minutes(95);
+    let run = open_run(ledger, Trigger::Schedule, started_at).await;
+    let plan: Vec<Change> = (5_001..=8_900).map(|customer| change(customer, "")).collect();
+    ledger.save_plan(run, plan, Vec::new()).await.expect("saves");
+    let counts = Counts { source_rows: 48_211, unchanged: 44_311, planned: 3_900, ..Counts::default() };
+    ledger.seal_plan(run, &counts, None, started_at + TimeDelta::seconds(41)).await.expect("seals");
+    let message = "nothing was sent: 3900 of 16000 values of Loyalty tier (1) would become empty (24.4%; max_emptied allows 5%)";
+    let ended_at = started_at + TimeDelta::seconds(42);
+    ledger.close_run(run, RunStatus::Blocked, Some(message), ended_at).await.expect("closes");
+}
+
 /// A run that has sent a third of its plan.
 async fn active_run(ledger: &SqliteLedger) -> i64 {
     let now = Utc::now();
     let started_at = now - TimeDelta::minutes(7);
-    let run = NewRun {
-        kind: RunKind::Sync,
-        trigger: Trigger::Manual,
-        started_at,
-        scheduled: None,
-        of_run_id: None,
-        filtered: false,
-    };
-    let run = ledger.open_run(&run).await.expect("opens a run");
-    let change = |customer_id| Change {
-        key: Key::new(customer_id, 1),
-        action: Action::Update,
-        value: Some("gold".to_owned()),
-        previous_value: Some("silver".to_owned()),
-        value_id: Some(customer_id),
-        in_doubt_until: None,
-    };
-    let plan: Vec<Change> = (5_001..=5_900).map(change).collect();
+    let run = open_run(ledger, Trigger::Manual, started_at).await;
+    let plan: Vec<Change> = (5_001..=5_900).map(|customer| change(customer, "gold")).collect();
     ledger.save_plan(run, plan.clone(), Vec::new()).await.expect("saves");
     let counts = Counts { source_rows: 48_211, unchanged: 47_311, planned: 900, ..Counts::default() };
     ledger.seal_plan(run, &counts, None, started_at).await.expect("seals");
