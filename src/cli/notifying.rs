@@ -39,7 +39,7 @@ pub(super) async fn after_run(
             if let Some(notification) =
                 Notification::after_run(subject, &before, &after.standing, missed, now)
             {
-                outbox.notify(notification);
+                outbox.notify(Notification { exceeded: after.exceeded, ..notification });
             }
             if after.is_good {
                 outbox.ping(&subject.sync);
@@ -56,6 +56,8 @@ pub(super) async fn after_run(
 /// How a store stands after a run.
 struct After {
     standing: Standing,
+    /// Which limits the run exceeds, if a guard blocked it.
+    exceeded: Option<String>,
     /// Whether the run was a whole sync that sent all that could be sent.
     is_good: bool,
 }
@@ -75,5 +77,7 @@ async fn standings(
     let is_this = |run: &&PastRun| run.id == run_id;
     let status = facts.last_whole.as_ref().filter(is_this).map(|run| run.status);
     let is_good = matches!(status, Some(RunStatus::Succeeded | RunStatus::Partial));
-    Ok((before, After { standing: Standing::of(facts, None, now), is_good }))
+    let run = audit.run(run_id).await?.filter(|run| run.status == RunStatus::Blocked.as_str());
+    let exceeded = run.and_then(|run| run.message);
+    Ok((before, After { standing: Standing::of(facts, None, now), exceeded, is_good }))
 }

@@ -46,7 +46,7 @@ pub(super) fn blocked(run_id: i64, exceeded: &[Exceeded]) -> End {
     if exceeded.len() > NAMED {
         named.push(format!("and {} more", exceeded.len() - NAMED));
     }
-    let message = format!("a guard blocked the run before its first write call: {}", named.join("; "));
+    let message = format!("nothing was sent: {}", named.join("; "));
     let hint = format!(
         "correct the source and run `attrsync sync`; or, if the plan is right, `attrsync apply {run_id}` sends exactly this \
          plan, and {} below [guard] lets such plans through",

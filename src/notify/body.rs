@@ -7,13 +7,16 @@ use super::notification::Notification;
 use crate::config::NotifyFormat;
 
 impl Notification {
-    /// Returns the notification for a person: what changed, then a line for each thing to look at.
+    /// Returns the notification for a person: what changed, which limits are exceeded, then a line for each thing to look at.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { event, subject, run, needs, .. } = self;
+        let Self { event, subject, run, exceeded, needs, .. } = self;
         let mut text = format!("attrsync: {} (store {}) {}", subject.sync, subject.store.hash, event.words());
         if let Some(run) = run {
             text += &format!(": run {} {}", run.id, run.status);
+        }
+        if let Some(exceeded) = exceeded {
+            text += &format!("\n{exceeded}");
         }
         for need in needs {
             text += &format!("\n• {need}: {}", need.what_to_do());
@@ -31,7 +34,7 @@ impl Notification {
 
     /// The notification for programs. Keys are only ever added.
     fn json(&self) -> Value {
-        let Self { event, subject, run, needs, at } = self;
+        let Self { event, subject, run, exceeded, needs, at } = self;
         let need = |need: &crate::attention::Attention| {
             json!({
                 "kind": need.kind(),
@@ -46,6 +49,7 @@ impl Notification {
             "store": { "api_url": subject.store.api_url, "hash": subject.store.hash },
             "run_id": run.as_ref().map(|run| run.id),
             "status": run.as_ref().map(|run| run.status),
+            "exceeded": exceeded,
             "needs": needs.iter().map(need).collect::<Vec<_>>(),
             "text": self.text(),
             "at": at.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -74,18 +78,22 @@ mod tests {
             event: Event::NeedsAttention,
             subject: Subject { sync: "main <eu>".to_owned(), store },
             run: None,
+            exceeded: Some("900 of 1000 values would change".to_owned()),
             needs: vec![Attention::Rejected(3), Attention::Invalid { run_id: 12, count: 1 }],
             at: DateTime::UNIX_EPOCH,
         };
         let slack = notification.body(NotifyFormat::Slack);
         let text = slack["text"].as_str().expect("a text");
         assert!(
-            text.starts_with("attrsync: main &lt;eu&gt; (store abc) needs attention\n• 3 values rejected: "),
+            text.starts_with(
+                "attrsync: main &lt;eu&gt; (store abc) needs attention\n900 of 1000 values would change\n• 3 values rejected: "
+            ),
             "{text}"
         );
-        assert_eq!(text.lines().count(), 3);
+        assert_eq!(text.lines().count(), 4);
         let json = notification.body(NotifyFormat::Json);
         assert_eq!((&json["event"], &json["sync"]), (&"needs_attention".into(), &"main <eu>".into()));
+        assert_eq!(json["exceeded"], "900 of 1000 values would change");
         assert_eq!(
             (&json["needs"][1]["kind"], &json["at"]),
             (&"invalid".into(), &"1970-01-01T00:00:00Z".into())

@@ -64,6 +64,8 @@ pub struct Notification {
     pub subject: Subject,
     /// The newest sync.
     pub run: Option<PastRun>,
+    /// Which limits the newest sync exceeds, if a guard blocked it.
+    pub exceeded: Option<String>,
     /// What a person should look at now, the most urgent first.
     pub needs: Vec<Attention>,
     /// When it was noticed.
@@ -93,14 +95,14 @@ impl Notification {
         };
         let event = event.or((missed > 0).then_some(Event::Missed))?;
         needs.extend((missed > 0).then_some(Attention::Missed(missed)));
-        Some(Self { event, subject: subject.clone(), run: after.last_run.clone(), needs, at })
+        Some(Self { event, subject: subject.clone(), run: after.last_run.clone(), exceeded: None, needs, at })
     }
 
     /// Returns what people are told when scheduled times were recorded as missed without a run.
     #[must_use]
     pub fn missed(subject: &Subject, times: i64, at: DateTime<Utc>) -> Self {
         let needs = vec![Attention::Missed(times)];
-        Self { event: Event::Missed, subject: subject.clone(), run: None, needs, at }
+        Self { event: Event::Missed, subject: subject.clone(), run: None, exceeded: None, needs, at }
     }
 }
 

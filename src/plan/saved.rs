@@ -107,7 +107,8 @@ pub fn applicable(run_id: i64, plan: Option<PlanOfRun>, now: DateTime<Utc>) -> R
         return refuse(problem, anew);
     };
     if let Some(later) = plan.superseded_by {
-        let hint = "`attrsync runs` lists the blocked ones; `attrsync sync` plans anew".to_owned();
+        let hint = "`attrsync status` names the newest run that a guard blocked; `attrsync sync` plans anew"
+            .to_owned();
         return refuse(
             format!("the plan of run {run_id} is outdated: run {later} has planned all rows since"),
             hint,

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod bad_values;
 mod bisection;
+mod blocked_serve;
 mod columns;
 mod crashes;
 mod deletes;

@@ -22,6 +22,7 @@ fn notification() -> Notification {
         event: Event::NeedsAttention,
         subject: Subject { sync: "main".to_owned(), store: StoreName::new("https://api.example.com", "abc") },
         run: None,
+        exceeded: None,
         needs: vec![Attention::Rejected(3)],
         at: DateTime::UNIX_EPOCH,
     }

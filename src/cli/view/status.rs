@@ -65,8 +65,10 @@ fn details(standing: &Standing, now: DateTime<Utc>) -> String {
     parts.extend(standing.last_run.as_ref().map(|run| last_run(run, now)));
     // What the last run came to is said once.
     let last_id = standing.last_run.as_ref().map(|run| run.id);
-    let is_said =
-        |need: &Attention| matches!(need, Attention::Failing { run_id, .. } if Some(*run_id) == last_id);
+    let is_said = |need: &Attention| match need {
+        Attention::Failing { run_id, .. } | Attention::Blocked { run_id } => Some(*run_id) == last_id,
+        _ => false,
+    };
     let needs: Vec<String> =
         standing.needs.iter().filter(|need| !is_said(need)).map(ToString::to_string).collect();
     parts.extend((!needs.is_empty()).then(|| needs.join(", ")));
@@ -212,6 +214,7 @@ mod tests {
         let syncs = [
             sync("main", Ok(standing(RunStatus::Succeeded, Vec::new()))),
             sync("eu", Ok(standing(RunStatus::Failed, failing))),
+            sync("asia", Ok(standing(RunStatus::Blocked, vec![Attention::Blocked { run_id: 12 }]))),
             sync("busy", Ok(standing(RunStatus::Running, Vec::new()))),
             sync("new", Ok(Standing { needs: vec![Attention::NeverRan], ..Standing::default() })),
             sync("lost", Err("the ledger cannot be reached\nreally".to_owned())),
@@ -219,17 +222,20 @@ mod tests {
         let expected = "\
 main  fine             run 12 succeeded 3 h ago · next 2024-10-05 00:00 UTC (in 20 h)
 eu    failing          run 12 failed 3 h ago · 3 values rejected · last success 2 days ago · next 2024-10-05 00:00 UTC (in 20 h)
+asia  blocked          run 12 blocked 3 h ago · last success 2 days ago · next 2024-10-05 00:00 UTC (in 20 h)
 busy  fine             run 12 running for 4 h · last success 2 days ago · next 2024-10-05 00:00 UTC (in 20 h)
 new   needs attention  no sync was made yet
 lost  unknown          the ledger cannot be reached
 ";
         assert_eq!(text(&syncs, at(4), Paint::default()), expected);
         let hints = hints(&syncs);
-        assert_eq!(hints.len(), 4, "{hints:?}");
+        assert_eq!(hints.len(), 5, "{hints:?}");
         assert!(
             hints[0].starts_with("eu (--config eu.toml): run 12 failed: `attrsync runs 12`"),
             "{hints:?}"
         );
+        let blocked = "asia (--config asia.toml): a guard blocked run 12: `attrsync runs 12`";
+        assert!(hints[2].starts_with(blocked) && hints[2].contains("`attrsync apply 12`"), "{hints:?}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::audit::{
     AuditLog, BeliefEditRow, COUNTED_MAX, PlanGroup, ReasonGroup, RequestRow, ResponseGroup, RunList, RunRow,
 };
-use crate::record::WaitTotal;
+use crate::record::{RunStatus, WaitTotal};
 use crate::web::failure::PageError;
 use crate::web::format::{counted, duration, number, reason, segment, state, when, words};
 use crate::web::layout::{Page, Tab, page};
@@ -36,6 +36,8 @@ struct Shown {
     failures: Vec<ReasonGroup>,
     invalid: Vec<ReasonGroup>,
     edits: Vec<BeliefEditRow>,
+    /// The newest sync that has planned all rows, if the run was blocked.
+    newest_plan: Option<i64>,
 }
 
 impl Shown {
@@ -51,6 +53,7 @@ impl Shown {
             failures: if may_have_failures { audit.failures_by_reason(id).await? } else { Vec::new() },
             invalid: if counts.invalid > 0 { audit.invalid_by_reason(id).await? } else { Vec::new() },
             edits: audit.list(RunList::BELIEF_EDITS, id, LIST_ROWS).await?,
+            newest_plan: if is_blocked(&run) { audit.newest_planned(run.store_id).await? } else { None },
             run,
         })
     }
@@ -72,6 +75,7 @@ pub(crate) async fn show(
     let requests = format!("/syncs/{}/runs/{id}/requests", segment(&name));
     let content = html! {
         (head(&shown.run, now))
+        @if is_blocked(&shown.run) { (ways_on(&name, &shown)) }
         (progress(&shown.run, live))
         (counts(&shown.run))
         (failures(&name, &shown, now))
@@ -93,6 +97,34 @@ pub(crate) async fn show(
 /// Whether it compares source and ledger.
 fn plans(run: &RunRow) -> bool {
     ["sync", "plan", "apply"].contains(&run.kind.as_str())
+}
+
+/// Whether it left its plan to a person.
+fn is_kept(run: &RunRow) -> bool {
+    is_blocked(run) || run.status == RunStatus::Saved.as_str()
+}
+
+/// Whether a guard stopped it.
+fn is_blocked(run: &RunRow) -> bool {
+    run.status == RunStatus::Blocked.as_str()
+}
+
+/// What a person can do about a plan that a guard stopped.
+fn ways_on(name: &str, shown: &Shown) -> Markup {
+    let id = shown.run.id;
+    html! {
+        @match shown.newest_plan.filter(|newest| *newest > id) {
+            Some(newest) => p {
+                "This plan is outdated: "
+                a href={ "/syncs/" (segment(name)) "/runs/" (newest) } { "run " (newest) } " has planned all rows since."
+            },
+            None => ul.needs.calm {
+                li { "The source is wrong: correct it. The next sync plans anew. Nothing was sent, so nothing has to be mended in the store." }
+                li { "The plan is right, this once: " code { "attrsync apply " (id) } " sends exactly this plan. It can be applied until a later sync has planned all rows." }
+                li { "Such plans are right in general: raise the limit in the section " code { "[guard]" } " of the configuration." }
+            },
+        }
+    }
 }
 
 fn head(run: &RunRow, now: DateTime<Utc>) -> Markup {
@@ -162,7 +194,10 @@ fn failures(name: &str, shown: &Shown, now: DateTime<Utc>) -> Markup {
                     }
                 }
                 @if unsent > 0 && shown.run.finished_at.is_some() {
-                    p.note { (counted(unsent, "change")) " were not sent. The next sync plans them again." }
+                    p.note {
+                        (counted(unsent, "change")) @if unsent == 1 { " was" } @else { " were" } " not sent."
+                        @if !is_kept(&shown.run) { " The next sync plans anew." }
+                    }
                 }
             }
         }
