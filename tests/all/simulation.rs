@@ -12,6 +12,7 @@ mod story;
 mod draw;
 mod guarded;
 mod quiet;
+mod added;
 mod oracle;
 mod watched;
 mod world;

@@ -26,7 +26,7 @@ pub(super) struct Drawing {
     /// The probability that a read fails.
     read_fault_rate: f64,
     /// Whether others change the store. Some stories are drawn without such changes.
-    is_disturbed: bool,
+    pub(super) is_disturbed: bool,
     /// The ids of deleted customers, and of deleted attributes as negative numbers.
     deleted: Vec<i64>,
 }
@@ -61,6 +61,9 @@ impl Story {
             }
         }
         drawing.add_readings(&mut steps, seed);
+        drawing.add_delayed_request(&mut steps, seed);
+        drawing.add_saved_plan(&mut steps, seed);
+        drawing.add_leaving_row(&mut steps, seed);
         Self { seed, store, push, steps }
     }
 }
@@ -115,7 +118,7 @@ impl Drawing {
     }
 
     /// Draws an edit of the table, with bad values among the good ones.
-    fn edit(&mut self) -> Step {
+    pub(super) fn edit(&mut self) -> Step {
         let rng = &mut self.rng;
         let (customer, attribute) = (rng.i64(1..=30), rng.i64(1..=4));
         let value = match rng.u8(0..20) {
@@ -148,7 +151,7 @@ impl Drawing {
 
     /// Draws a change that others make at any time. Attribute 3 always stays, because a store without attributes ends
     /// every run.
-    fn disturbance(&mut self) -> Step {
+    pub(super) fn disturbance(&mut self) -> Step {
         let rng = &mut self.rng;
         match rng.u8(0..10) {
             0..=4 => {
@@ -181,7 +184,7 @@ impl Drawing {
         }
     }
 
-    fn sync(&mut self) -> Sync {
+    pub(super) fn sync(&mut self) -> Sync {
         let mut sync = Sync { writes: self.writes(), reads: self.reads(), ..Sync::default() };
         let rng = &mut self.rng;
         match rng.u8(0..20) {
@@ -218,12 +221,17 @@ impl Drawing {
         }
         for _ in 0..self.rng.usize(1..4) {
             let at = self.rng.usize(..=steps.len());
-            let rng = &mut self.rng;
-            let (adopt, reports, shifts) = (rng.bool(), rng.u8(0..4) == 0, rng.u8(0..3) == 0);
-            let killed_ms = (rng.u8(0..4) == 0).then(|| rng.u64(0..3_000));
+            let reading = self.reading();
+            let killed_ms = (self.rng.u8(0..4) == 0).then(|| self.rng.u64(0..3_000));
             let reads = self.reads();
-            steps.insert(at, Step::Reconcile(Reconcile { adopt, reports, shifts, killed_ms, reads }));
+            steps.insert(at, Step::Reconcile(Reconcile { killed_ms, reads, ..reading }));
         }
+    }
+
+    /// Draws a reading without faults.
+    pub(super) fn reading(&mut self) -> Reconcile {
+        let (adopt, policy, shifts) = (self.rng.bool(), self.rng.u8(0..4), self.rng.u8(0..3) == 0);
+        Reconcile { adopt, reports: policy == 0, accepts: policy == 1, shifts, ..Reconcile::default() }
     }
 
     fn writes(&mut self) -> BTreeMap<usize, String> {

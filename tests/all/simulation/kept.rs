@@ -233,3 +233,34 @@ fn after_a_lost_lock_the_previous_value_does_not_confirm_the_new_one() {
 ]}"#,
     );
 }
+
+/// Others replace a value, a reading sees theirs, and then the row leaves. What the reading saw is not ours to delete.
+#[test]
+fn a_value_of_others_that_a_reading_saw_is_not_deleted() {
+    holds(
+        r#"{"seed": 1, "store": {}, "push": {"deletes":true}, "steps": [
+  {"row":[2,1,"1"]},
+  {"sync":{}},
+  {"store_value":[2,1,null]},
+  {"store_value":[2,1,"7"]},
+  {"reconcile":{}},
+  {"row":[2,1,null]},
+  {"sync":{}}
+]}"#,
+    );
+}
+
+/// A request is accepted and its value skipped, and a read shows a value of others. Then the row leaves. A value that was
+/// observed once is not ours to delete.
+#[test]
+fn a_value_of_others_that_was_observed_once_is_not_deleted() {
+    holds(
+        r#"{"seed": 1, "store": {}, "push": {"deletes":true}, "steps": [
+  {"store_value":[2,1,"7"]},
+  {"row":[2,1,"1"]},
+  {"sync":{"writes":{"0":"skipped","1":"skipped"}}},
+  {"row":[2,1,null]},
+  {"sync":{}}
+]}"#,
+    );
+}

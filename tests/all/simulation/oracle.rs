@@ -157,6 +157,14 @@ impl Oracle {
         self.claim(!was_sent, || format!("promise 14: {key} was sent before, and is adopted"));
     }
 
+    /// Records that the ledger has accepted a value of others: it counts as one that we have written.
+    pub(super) fn drift_accepted(&mut self, key: Key, value: &str) {
+        let known = self.keys.entry(key).or_default();
+        known.ever_sent.insert(value.to_owned());
+        (known.written, known.stored) = (Some(value.to_owned()), Some(value.to_owned()));
+        (known.is_removed, known.is_foreign) = (false, false);
+    }
+
     pub(super) fn in_flight(&mut self, requests: usize, workers: usize) {
         self.claim(requests <= workers, || {
             format!("promise 2: {requests} requests in flight with {workers} workers")

@@ -151,6 +151,7 @@ fn simpler(sync: &Sync) -> Vec<Sync> {
     with(&|sync| sync.full = false);
     with(&|sync| sync.retry_rejected = false);
     with(&|sync| sync.seizes = false);
+    with(&|sync| sync.skips_conflicts = false);
     for nth in sync.writes.keys() {
         with(&|sync| drop(sync.writes.remove(nth)));
     }

@@ -105,6 +105,8 @@ pub(super) enum Step {
     Pause(u64),
     Sync(Box<Sync>),
     Reconcile(Reconcile),
+    /// The plan of a sync is saved.
+    Save,
 }
 
 /// One sync and the faults during it. A sync that starts during another one belongs to a second process.
@@ -127,6 +129,12 @@ pub(super) struct Sync {
     pub(super) full: bool,
     #[serde(skip_serializing_if = "usual")]
     pub(super) retry_rejected: bool,
+    /// The plan that was saved last is applied, if there is one.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) applies: bool,
+    /// Changes of that plan which do not hold any more are left out.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) skips_conflicts: bool,
     /// The sync gets the lock although another process believes that it has the lock.
     #[serde(skip_serializing_if = "usual")]
     pub(super) seizes: bool,
@@ -150,6 +158,9 @@ pub(super) struct Reconcile {
     /// Drift is reported and left as it is.
     #[serde(skip_serializing_if = "usual")]
     pub(super) reports: bool,
+    /// Drift is accepted.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) accepts: bool,
     /// The store's pages are of another order each time.
     #[serde(skip_serializing_if = "usual")]
     pub(super) shifts: bool,

@@ -3,6 +3,7 @@
 mod clock;
 mod end;
 mod reconcile;
+mod saved;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,7 +26,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::clock::SimulatedClock;
-use super::guarded::{guard, without_limits};
+use self::saved::SavedPlan;
+use super::guarded::guard;
 use super::oracle::{Oracle, Run};
 use super::story::{Push, Step, Story, Sync};
 use super::watched::{Scene, Watched};
@@ -68,10 +70,12 @@ struct World {
     /// The start of the story by the simulated clock, and by the paused one.
     start: (DateTime<Utc>, Instant),
     /// The offset of the simulated clock in seconds.
-    clock: Arc<AtomicI64>,
+    offset: Arc<AtomicI64>,
     runs: Cell<usize>,
     /// A second process took the lock from the first at any time in the story.
     was_lock_lost: Cell<bool>,
+    /// The plan that was saved last.
+    saved: RefCell<Option<SavedPlan>>,
     ends: RefCell<Vec<String>>,
 }
 
@@ -99,29 +103,40 @@ impl World {
             guard: RefCell::new(guard(story.seed)),
             settings: story.push.clone(),
             start: (DateTime::from_timestamp(1_800_000_000, 0).expect("a time"), Instant::now()),
-            clock: Arc::default(),
+            offset: Arc::default(),
             runs: Cell::new(0),
             was_lock_lost: Cell::new(false),
+            saved: RefCell::default(),
             ends: RefCell::default(),
         }
     }
 
     async fn play(&self, story: &Story) -> Result<(), String> {
         for step in &story.steps {
-            if let Step::Reconcile(reading) = step {
-                self.reconcile(reading).await?;
-            }
-            let Step::Sync(sync) = step else {
-                self.perform(step).await;
-                continue;
+            let sync = match step {
+                Step::Sync(sync) => sync,
+                Step::Reconcile(reading) => {
+                    self.reconcile(reading).await?;
+                    continue;
+                }
+                Step::Save => {
+                    self.save().await;
+                    continue;
+                }
+                _ => {
+                    self.perform(step).await;
+                    continue;
+                }
             };
             self.scene.oracle().desired.clear();
             self.scene.oracle().undesired.clear();
             self.scene.oracle().is_lock_lost = false;
             let ended = self.sync(sync).await;
             self.ends.borrow_mut().push(format!("{ended:?}"));
-            let alone = sync.during.is_empty();
+            let applied = self.applied(sync);
+            let alone = sync.during.is_empty() && applied.is_none();
             self.check(ended.as_ref().and_then(|ended| ended.as_ref().ok()), alone)?;
+            self.check_applied(applied)?;
         }
         self.heal_and_check().await
     }
@@ -131,8 +146,8 @@ impl World {
         let scene = &self.scene;
         match step {
             Step::Sync(sync) => return async { drop(self.sync(sync).await) }.boxed_local(),
-            // A reading has the lock alone.
-            Step::Reconcile(_) => {}
+            // These have the lock alone.
+            Step::Reconcile(_) | Step::Save => {}
             Step::Pause(seconds) => return sleep(Duration::from_secs(*seconds)).boxed_local(),
             Step::Row(customer, attribute, value) => {
                 let key = Key::new(*customer, *attribute);
@@ -172,13 +187,40 @@ impl World {
             }
             Step::OtherApp(requests) => scene.model().options.quota.others = *requests,
             Step::Clock(seconds) => {
-                self.clock.fetch_add(*seconds, Ordering::SeqCst);
+                self.offset.fetch_add(*seconds, Ordering::SeqCst);
                 if *seconds > 0 {
                     scene.oracle().forward.push(self.elapsed_ms());
                 }
             }
         }
         std::future::ready(()).boxed_local()
+    }
+
+    /// The simulated clock.
+    fn clock(&self) -> SimulatedClock {
+        let (base, start) = self.start;
+        SimulatedClock { base, start, offset: Arc::clone(&self.offset) }
+    }
+
+    /// The store for one run, which tells the oracle what the run does.
+    fn destination(&self, full: bool, retry_rejected: bool) -> Watched {
+        let (scene, push) = (&self.scene, &self.push);
+        self.runs.set(self.runs.get() + 1);
+        let before = scene.ledger.entries(&scene.name);
+        let run = Run::new(self.runs.get(), before, full, retry_rejected);
+        Watched {
+            scene: scene.clone(),
+            store: SandboxDestination::new(scene.model.clone(), push.request_timeout, push.quota_reserve),
+            run: Mutex::new(run),
+            start: self.start.1,
+            workers: push.workers,
+            in_flight: AtomicUsize::new(0),
+        }
+    }
+
+    /// The options of every run.
+    fn options(&self) -> Options {
+        Options { missing: self.settings.missing(), guard: self.guard.borrow().clone(), ..Options::default() }
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -240,23 +282,7 @@ impl World {
         if let Some(nth) = sync.ledger_fails_from {
             scene.ledger.fail_writes_from(nth);
         }
-        let (base, start) = self.start;
-        let clock = SimulatedClock { base, start, offset: Arc::clone(&self.clock) };
-        self.runs.set(self.runs.get() + 1);
-        let before = scene.ledger.entries(&scene.name);
-        let run = Run::new(self.runs.get(), before, sync.full, sync.retry_rejected);
-        let destination = Watched {
-            scene: scene.clone(),
-            store: SandboxDestination::new(
-                scene.model.clone(),
-                self.push.request_timeout,
-                self.push.quota_reserve,
-            ),
-            run: Mutex::new(run),
-            start,
-            workers: self.push.workers,
-            in_flight: AtomicUsize::new(0),
-        };
+        let (clock, destination) = (self.clock(), self.destination(sync.full, sync.retry_rejected));
         let ports = Ports {
             source: &self.source,
             ledger: &ledger,
@@ -265,15 +291,15 @@ impl World {
             progress: &|_| {},
             waits: &Waits::default(),
         };
-        let options = Options {
-            missing: self.settings.missing(),
-            guard: self.guard.borrow().clone(),
-            full: sync.full,
-            retry_rejected: sync.retry_rejected,
-            ..Options::default()
-        };
+        let (full, retry_rejected) = (sync.full, sync.retry_rejected);
+        let options = Options { full, retry_rejected, ..self.options() };
         let (ask, stop) = watch::channel(false);
-        let run = engine::sync(ports, &self.push, &options, stop);
+        let run = async {
+            match self.applied(sync) {
+                Some(of) => engine::apply(ports, &self.push, &options, of, sync.skips_conflicts, stop).await,
+                None => engine::sync(ports, &self.push, &options, stop).await,
+            }
+        };
         let asking = async {
             if let Some(after) = sync.stopped_ms {
                 sleep(Duration::from_millis(after)).await;
@@ -334,54 +360,6 @@ impl World {
             }
         }
         oracle.result()
-    }
-
-    /// Ends all faults, and checks that the next runs need no help and end with store = source.
-    async fn heal_and_check(&self) -> Result<(), String> {
-        let scene = &self.scene;
-        let guard = without_limits(&self.guard.borrow());
-        self.guard.replace(guard);
-        scene.model().heal();
-        scene.model().options.quota.others = 0;
-        sleep(self.push.request_timeout * 3).await;
-        self.table.borrow_mut().retain(|_, value| value.as_deref() != Some("!poison"));
-        self.twice.borrow_mut().clear();
-        let compared = self.read_all().await?;
-        // A value that the store keeps in another form may be confirmed only in the second run that observes this form.
-        let mut before: Option<Report> = None;
-        for last in [false, false, true] {
-            scene.model().reset_log();
-            scene.oracle().desired.clear();
-            scene.oracle().undesired.clear();
-            scene.oracle().is_lock_lost = false;
-            let report = match self.sync(&Sync::default()).await {
-                Some(Ok(report)) => report,
-                ended => return Err(format!("promise 5: without any fault a run ended {ended:?}")),
-            };
-            self.check(Some(&report), true)?;
-            let finished = matches!(report.status, RunStatus::Succeeded | RunStatus::Partial);
-            if !finished || report.counts.deferred > 0 {
-                return Err(format!("promise 5: without any fault a run ended {report:?}"));
-            }
-            if last && scene.model().tally().writes > 0 {
-                return Err(format!("promise 1: nothing changed, and values were sent: {report:?}"));
-            }
-            if last
-                && before.is_some_and(|before| self.may_end_by_digest(&before, &report)) != report.by_digest
-            {
-                return Err(format!("a run compared rows without a reason, or none with one: {report:?}"));
-            }
-            before = Some(report);
-        }
-        self.check_store()?;
-        self.check_agreement(&compared)
-    }
-
-    /// Returns whether a run after another one, with the same rows, has nothing to compare.
-    fn may_end_by_digest(&self, before: &Report, run: &Report) -> bool {
-        let edited = |run: &Report| !self.scene.ledger.belief_edits(run.run_id).is_empty();
-        let is_confirmed = before.counts.planned == before.counts.confirmed;
-        is_confirmed && run.counts.source_rows > run.counts.no_value && !edited(before) && !edited(run)
     }
 }
 
