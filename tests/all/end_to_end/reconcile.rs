@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "the number of reads is printed")]
 
+use attrsync::ledger::readings::VALUES_AT_ONCE;
 use attrsync::record::Key;
 
 use super::world::{LedgerKind, Said, World};
@@ -36,6 +37,17 @@ fn live(kind: LedgerKind, values: usize) -> World {
     world
 }
 
+/// Runs the program until it dies at the fail-point. Returns 1 if it did, and 0 if it did not come so far.
+fn killed(world: &World, args: &[&str], point: &str) -> usize {
+    let mut program = world.program(args);
+    let said = Said::from(program.env("ATTRSYNC_FAILPOINT", point).output().expect("it runs"));
+    let was_killed = said.code.is_none();
+    if was_killed {
+        assert_verified(world);
+    }
+    usize::from(was_killed)
+}
+
 /// Asserts that nothing is wrong with the ledger.
 #[track_caller]
 fn assert_verified(world: &World) {
@@ -48,16 +60,15 @@ fn a_live_store_is_adopted_and_kept_although_it_is_killed_on_the_way() {
         let values = size();
         let world = live(kind, values);
         let pages = (values + 20).div_ceil(250);
+        let mut rng = fastrand::Rng::with_seed(values as u64);
         let mut kills = 0;
-        let points =
-            ["run-opened", "values-observed:2", "values-observed:1", "values-adopted:1", "values-adopted:2"];
-        for point in points.iter().cycle().take(10) {
-            let mut program = world.program(&["reconcile", "--adopt"]);
-            let said = Said::from(program.env("ATTRSYNC_FAILPOINT", point).output().expect("it runs"));
-            if said.code.is_none() {
-                kills += 1;
-                assert_verified(&world);
-            }
+        for nth in 0..10 {
+            let point = match nth {
+                0 => "run-opened".to_owned(),
+                1..=5 => format!("values-observed:{}", rng.usize(1..=pages.div_ceil(5))),
+                _ => format!("values-adopted:{}", rng.usize(1..=values.div_ceil(VALUES_AT_ONCE).div_ceil(4))),
+            };
+            kills += killed(&world, &["reconcile", "--adopt"], &point);
         }
         assert!(kills >= 6, "{kills}");
         let adopted = world.run(&["reconcile", "--adopt", "--json"]).exits(0);
@@ -69,11 +80,12 @@ fn a_live_store_is_adopted_and_kept_although_it_is_killed_on_the_way() {
 
         // The first sync sends the rest and nothing else, killed ten times on the way.
         let wrong = values / 100;
-        for nth in 1..=10 {
-            let point = format!("{}:{}", ["intent-committed", "response-read"][nth % 2], 1 + nth % 3);
-            let mut program = world.program(&["sync"]);
-            program.env("ATTRSYNC_FAILPOINT", point).output().expect("it runs");
+        for _ in 0..10 {
+            let point = ["intent-committed", "response-read", "outcome-committed"][rng.usize(..3)];
+            let arrival = rng.usize(1..=wrong.div_ceil(100));
+            kills += killed(&world, &["sync"], &format!("{point}:{arrival}"));
         }
+        println!("{kind:?}: killed {kills} times before all values were right");
         world.sync().exits(0);
         let sent = "select count(distinct customer_id) as n from changes where request_id is not null";
         assert_eq!(world.number(sent), wrong as i64, "each value that differed, and no other");
