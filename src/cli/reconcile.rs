@@ -1,5 +1,6 @@
 //! `attrsync reconcile`: reads the store's values back. It edits the ledger only.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::context::Context;
@@ -7,14 +8,16 @@ use super::customer_id::customer_id;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::signals::PoliteStop;
-use super::view::document;
+use super::view::console::Console;
+use super::view::document::{self, Document};
 use super::view::progress::ProgressDisplay;
 use super::view::reconcile::Ending;
 use super::{locked, notifying, signals, view, wiring};
 use crate::clock::{Clock as _, SystemClock};
 use crate::engine::{self, Finding, FindingKind, Ports, Progress, ReadConfig, ReconcileOptions, Reconciled};
 use crate::notify::Subject;
-use crate::record::RunStatus;
+use crate::record::{RunKind, RunStatus, Trigger};
+use crate::traces::{TracedRun, Traces};
 use crate::waits::Waits;
 
 /// What `--help` adds.
@@ -93,29 +96,51 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure>
             document.lock().unwrap_or_else(PoisonError::into_inner).item(finding);
         }
     };
-    let (observe, options) = (|progress: &Progress| display.update(progress), args.options());
+    let (traces, options) = (Traces::start(), args.options());
+    let (kind, trigger) = (RunKind::Reconcile, Trigger::Manual);
+    let trace = traces.run(&TracedRun { sync: &config.name, kind, trigger, waits: &waits });
+    let observe = |progress: &Progress| {
+        trace.observe(progress);
+        display.update(progress);
+    };
     let reconcile = async |ports: Ports<'_>| engine::reconcile(ports, read, &options, &tell, stop).await;
     let ended = locked::under_lock(console, &config, locked, &waits, &observe, reconcile).await;
-    drop(display);
+    drop((trace, display));
     console.begin("printing the report");
-    let (reconciled, took) = ended?;
-    let exit = exit_of(&reconciled);
-    let ending = Ending { reconciled: &reconciled, took };
+    let document = document.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let shown = ended.and_then(|(reconciled, took)| {
+        let ending = Ending { reconciled: &reconciled, took };
+        show(console, args, document, ending)
+    });
+    let exit = shown.unwrap_or_else(|failure| failure.show(console));
+    // Everything else is done by now: what is told of the run delays none of it.
+    console.begin("sending notifications and traces");
+    if let Some(run_id) = console.opened_run() {
+        let subject = Subject { sync: config.name.clone(), store: config.store.name.clone() };
+        notifying::after_run(&outbox, &config.ledger, &subject, run_id, 0, SystemClock.now()).await;
+    }
+    tokio::join!(outbox.drain(), traces.end());
+    Ok(exit)
+}
+
+/// Prints what a reading found, and returns the exit code.
+fn show<P: FnMut(&str) -> io::Result<bool>>(
+    console: &Console,
+    args: &Args,
+    mut document: Document<P>,
+    ending: Ending<'_>,
+) -> Result<Exit, Failure> {
+    let exit = exit_of(ending.reconciled);
     if args.json {
-        let mut document = document.into_inner().unwrap_or_else(PoisonError::into_inner);
         document.end_list();
         view::reconcile::fields(&mut document, ending, exit);
         document.end()?;
     } else {
         console.report(&view::reconcile::text(ending, args.adopt, console.paint()), exit)?;
     }
-    if let Some(hint) = view::reconcile::hint(&reconciled, args.adopt) {
+    if let Some(hint) = view::reconcile::hint(ending.reconciled, args.adopt) {
         console.hint(&hint);
     }
-    console.begin("sending notifications");
-    let subject = Subject { sync: config.name.clone(), store: config.store.name.clone() };
-    notifying::after_run(&outbox, &config.ledger, &subject, reconciled.run_id, 0, SystemClock.now()).await;
-    outbox.drain().await;
     Ok(exit)
 }
 

@@ -146,7 +146,7 @@ async fn attempt(
         Err(error) => return Err(error.into()),
     };
     if options.trigger == Trigger::Schedule && !is_failed {
-        read_back(sync, ports, outbox.as_deref(), &subject, stop).await;
+        read_back(sync, ports, observers, &subject, stop).await;
     }
     let claimed = ledger.claimed().await?;
     Ok(if is_failed { End::RunFailed(claimed) } else { End::Done(claimed) })
@@ -156,14 +156,17 @@ async fn attempt(
 async fn read_back(
     sync: &SyncFile,
     ports: Ports<'_>,
-    outbox: Option<&Outbox>,
+    observers: &Observers,
     subject: &Subject,
     stop: watch::Receiver<bool>,
 ) {
     let config = &sync.config;
     let waits = Waits::default();
-    // The run is not the one that a person has asked for.
-    let ports = Ports { progress: &|_| {}, waits: &waits, ..ports };
+    let (kind, trigger) = (RunKind::Reconcile, Trigger::Schedule);
+    let trace = observers.traces.run(&TracedRun { sync: &config.name, kind, trigger, waits: &waits });
+    // The run is not the one that a person has asked for, so that only its trace shows it.
+    let progress = |progress: Progress| trace.observe(&progress);
+    let ports = Ports { progress: &progress, waits: &waits, ..ports };
     let read = ReadConfig { push: &config.push, drift: &config.drift };
     // What is notified must not wait for long: the next sweep goes on from here.
     let most = config.on_change.as_ref().map_or(SWEEP_MAX, |_| SWEEP_MAX_LISTENING);
@@ -185,7 +188,7 @@ async fn read_back(
         Ok(None) => {}
         Ok(Some(found)) => {
             tracing::info!(run_id = found.run_id, status = %found.status, "read back from the store: {}", found.message);
-            if let Some(outbox) = outbox {
+            if let Some(outbox) = &observers.outbox {
                 let (ledger, now) = (&config.ledger, SystemClock.now());
                 notifying::after_run(outbox, ledger, subject, found.run_id, 0, now).await;
             }

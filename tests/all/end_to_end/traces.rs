@@ -151,7 +151,26 @@ mod with_traces {
         serve.signal("TERM");
         serve.end().exits(0);
         let runs = world.number("select count(*) as n from runs where kind = 'sync'");
-        assert_eq!(named(&received(&collector).1, "sync").len() as i64, runs);
+        let spans = received(&collector).1;
+        assert_eq!(named(&spans, "sync").len() as i64, runs);
+        let readings = named(&spans, "reconcile");
+        let [reading] = readings[..] else { panic!("{readings:#?}") };
+        assert_eq!(reading.attribute("attrsync.run.trigger"), "schedule");
+    }
+
+    #[test]
+    fn a_reading_of_the_store_is_a_run_of_its_own() {
+        let world = World::with_customers(LedgerKind::File, 3);
+        run(&mut world.program(&["sync"])).exits(0);
+        let collector = collector();
+        let mut reconcile = world.program(&["reconcile"]);
+        reconcile.env(ENDPOINT, collector.url());
+        reconcile.env("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={SECRET}"));
+        run(&mut reconcile).exits(0);
+        let (_, spans) = received(&collector);
+        let [span] = &spans[..] else { panic!("{spans:#?}") };
+        assert_eq!((span.name.as_str(), span.attribute("attrsync.run.kind")), ("reconcile", "reconcile"));
+        assert_eq!(span.attribute("attrsync.run.status"), "succeeded");
     }
 
     #[test]
