@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use attrsync::clock::SystemClock;
 use attrsync::config::{PushConfig, Relation, Secret, SourceConfig};
 use attrsync::destination::bigcommerce::{BigCommerce, BigCommerceOptions};
-use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage};
+use attrsync::destination::{
+    Attribute, CustomerAddress, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage,
+};
 use attrsync::engine::{self, Options, Ports, Progress};
 use attrsync::ledger::Ledger;
 use attrsync::ledger::postgres::PostgresLedger;
@@ -158,6 +160,10 @@ impl Destination for Watched {
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
         self.client.customers(ids).await
+    }
+
+    async fn customers_by_email(&self, addresses: &[&str]) -> Result<Vec<CustomerAddress>, ReadError> {
+        self.client.customers_by_email(addresses).await
     }
 }
 

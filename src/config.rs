@@ -37,7 +37,7 @@ use crate::schedule::Schedule;
 pub(crate) use address::{is_loopback, table_parts};
 pub use guard::{GuardConfig, Share};
 pub use problem::{ConfigErrors, Problem};
-pub use source_columns::{AttributeRef, SourceColumns, ValueColumns, WideColumn};
+pub use source_columns::{AttributeRef, CustomerColumn, SourceColumns, ValueColumns, WideColumn};
 
 /// The annotated `sync.toml`: every key with its default.
 pub const ANNOTATED: &str = include_str!("../sync.toml");

@@ -75,6 +75,15 @@ pub struct ValuePage {
     pub is_last: bool,
 }
 
+/// A customer with the e-mail address that the store has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerAddress {
+    /// The store's id.
+    pub customer_id: i64,
+    /// The address in lower case and without blanks around it.
+    pub address: String,
+}
+
 /// The classes of responses, for counting: by the HTTP status, and without one.
 pub const RESPONSE_CLASSES: [&str; 6] = ["2xx", "3xx", "4xx", "5xx", "lost", "not_sent"];
 
@@ -239,6 +248,13 @@ pub trait Destination: Send + Sync {
     /// # Errors
     /// The first response that is not a readable 200.
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError>;
+
+    /// Returns the customers that have one of these e-mail addresses, which are in lower case, at most
+    /// [`LISTED_CUSTOMERS_MAX`], and [askable](crate::record::is_askable). An address may be of several customers, or of none.
+    ///
+    /// # Errors
+    /// The first response that is not a readable 200.
+    async fn customers_by_email(&self, addresses: &[&str]) -> Result<Vec<CustomerAddress>, ReadError>;
 
     /// Returns what the rate quota allows, as far as the responses so far have told.
     fn allowance(&self) -> Option<Allowance> {

@@ -15,6 +15,8 @@ pub const NAMES: &[&str] = &[
     // The ledger is open, and no run.
     "ledger-open",
     "run-opened",
+    // Customers of e-mail addresses were looked up and kept.
+    "emails-kept",
     // A page of the plan was committed.
     "page-saved",
     // The whole plan was saved and not sealed.

@@ -7,9 +7,11 @@ pub mod audit;
 mod by_digest;
 mod cells;
 mod cold;
+pub(crate) mod cold_emails;
 mod cold_readings;
 mod discard;
 mod entry_extras;
+pub mod emails;
 mod error;
 mod kept_plan;
 mod last_finished;
@@ -25,6 +27,7 @@ mod tables;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+pub use self::emails::{EMAILS_AT_ONCE, EmailReader, Emails};
 pub use self::error::{LedgerError, Result};
 pub use self::readings::Readings;
 
@@ -75,7 +78,7 @@ pub trait EntryPages: Send {
 
 /// What a plan is made from. Reads only, and needs no lock.
 #[async_trait]
-pub trait LedgerReader: Send + Sync {
+pub trait LedgerReader: EmailReader {
     /// The attributes that the store was found to define, deleted ones included, by id.
     async fn attributes(&self) -> Result<Vec<KnownAttribute>>;
 
@@ -108,7 +111,7 @@ pub trait LedgerReader: Send + Sync {
 /// each runs to its end even if it is not polled again: one that waits for another must not depend on the caller
 /// polling both.
 #[async_trait]
-pub trait Ledger: LedgerReader + Readings {
+pub trait Ledger: LedgerReader + Readings + Emails {
     /// Opens a run (status `planning`), makes it the owner of the store, and returns its id. A run that owned the store
     /// and was never closed becomes `interrupted`, finished now; its changes stay as they are. Checks no fencing token.
     ///

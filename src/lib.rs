@@ -5,7 +5,7 @@
 //! what a store needs a person for, [`metrics`] counts for Prometheus, [`traces`] makes spans of runs, [`notify`] tells people of a change of state, [`retry`] tells what a
 //! response means, [`push`] decides what is sent, [`debounce`] gathers notifications of the source, [`engine`] executes a run, [`config`] reads `sync.toml`, [`sandbox`]
 //! simulates a store, [`web`] shows syncs over HTTP, [`testing`] holds adapters for tests only, [`cli`] holds the commands. `database` opens
-//! sessions with Postgres, `worker_thread` runs its readers, `pgcopy` decodes what they read, `error_chain` writes an
+//! sessions with Postgres, `worker_thread` runs its readers, `pgcopy` decodes what they read, `sorted_rows` brings rows in another order, `error_chain` writes an
 //! error with its causes, `one_line` makes text from outside harmless, `duration_text` writes durations, `file_kind` names what is not a file, `tries` tries a database again, [`failpoint`]
 //! lets the crash harness end a run at a named place. [`private_postgres`] starts a Postgres server for the demo, tests and benchmarks.
 
@@ -17,6 +17,7 @@ mod file_kind;
 mod one_line;
 mod tries;
 mod pgcopy;
+mod sorted_rows;
 
 pub mod clock;
 pub mod waits;

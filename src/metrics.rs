@@ -99,7 +99,7 @@ impl Metrics {
         let mut runs = self.runs();
         let run = runs.entry(sync.to_owned()).or_default();
         match progress {
-            Progress::Opened(_) | Progress::Planning(_) | Progress::Reading(_) => {}
+            Progress::Opened(_) | Progress::Planning(_) | Progress::Reading(_) | Progress::LookingUp(_) => {}
             Progress::FoundInterrupted(_) => self.counters.run_ended(sync, "interrupted"),
             Progress::Planned(counts) => run.counts = *counts,
             Progress::Pushing(Notice::Counted(counts)) => {

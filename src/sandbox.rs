@@ -13,6 +13,7 @@
 //! | `POST /_sandbox/faults` | sets faults and switches: `{"lost": 0.1, "script": ["reset", "none", "429"], "revoked": true}`; `{"heal": true}` ends them all |
 //! | `POST /_sandbox/reset-log` | forgets the requests seen so far |
 //! | `POST /_sandbox/values` | edits values as another app: `[{"customer_id": 1, "attribute_id": 2, "value": "x"}]`; `null` removes |
+//! | `POST /_sandbox/emails` | `{"1": "jane@example.com"}`; customer 1 has `customer1@example.com` otherwise |
 //! | `POST /_sandbox/customers` | `{"delete": [1, 2], "add": [3]}` |
 //! | `POST /_sandbox/attributes` | `{"delete": [1], "add": [{"id": 4, "name": "birthday", "type": "date"}]}` |
 //!

@@ -2,6 +2,7 @@
 
 pub mod postgres;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,6 +50,15 @@ pub enum SourceError {
         /// What to do if it does not pass.
         hint: String,
     },
+    /// Rows by e-mail address could not be brought in the order of their customers.
+    #[error("the source's rows could not be brought in the order of their customers: {doing}")]
+    NotInOrder {
+        /// What failed: `read the ledger`.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
     /// What the database sent cannot be read.
     #[error("the source failed to {operation}")]
     Database {
@@ -90,6 +100,12 @@ pub trait SourcePages: Send {
         None
     }
 
+    /// How many of the rows without a customer id are of no customer of the store, as far as the store knows: they may be the
+    /// rows of no entry. Known once `next` returned `None`.
+    fn without_customer(&self) -> i64 {
+        0
+    }
+
     /// The digest of the rows that `next` returned, if every row of the source was among them and could be read. Known
     /// once `next` returned `None`.
     fn digest(&self) -> Option<SourceDigest> {
@@ -104,6 +120,23 @@ pub struct Digested {
     pub digest: SourceDigest,
     /// The table whose row security applies to the reader and may hide rows; its name may be empty.
     pub row_security: Option<String>,
+}
+
+/// The e-mail addresses by which a source names its customers.
+#[async_trait]
+pub trait Addresses: Send + Sync {
+    /// Starts to read the distinct addresses that have these [numbers](crate::record::EmailHash::number), or all of them if there
+    /// are no numbers, in the order of their numbers and only those with a number after `after`. A row has the address's number as
+    /// its customer id, and the address in lower case and without blanks around it as its value. A lock of another session is waited for no longer than `lock_wait`.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    async fn read_addresses(
+        &self,
+        numbers: &BTreeSet<i64>,
+        after: i64,
+        lock_wait: Duration,
+    ) -> Result<Box<dyn SourcePages>, SourceError>;
 }
 
 /// Where the desired values are read.
@@ -131,6 +164,12 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// As of `read`.
     async fn digest(&self, names: &AttributeNames) -> Result<Option<Digested>, SourceError>;
+
+    /// The addresses, if the source names its customers by them. Then the customer ids of filters and rows are the numbers of
+    /// addresses.
+    fn addresses(&self) -> Option<&dyn Addresses> {
+        None
+    }
 
     /// Starts to read as [`read`](Self::read) does, and waits for the lock of another session no longer than `lock_wait`.
     /// By default there are no locks.

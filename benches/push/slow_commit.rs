@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use attrsync::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Readings, Result};
+use attrsync::ledger::{
+    CustomerToCheck, EmailReader, Emails, EntryPages, Ledger, LedgerReader, NewRun, Readings, Result,
+};
 use attrsync::record::{
-    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
-    KnownDigest, MissedTimes, NewRequest, ObservedValue, PlanOfRun, PlanPart, PlannedChange, Reading,
-    RecordedIntent, ReportedDrift, RequestEnd, RequestSizes, RunStatus, SavedChange, ValueEdit, WaitTotal,
+    BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EmailCustomer, Entry, Filter, InvalidRow, Key,
+    KnownAttribute, KnownDigest, MissedTimes, NewRequest, ObservedValue, PlanOfRun, PlanPart, PlannedChange,
+    Reading, RecordedIntent, ReportedDrift, RequestEnd, RequestSizes, RunStatus, SavedChange, ValueEdit,
+    WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -68,6 +71,24 @@ impl LedgerReader for SlowCommit {
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         self.ledger.entries(filter).await
+    }
+}
+
+#[async_trait]
+impl EmailReader for SlowCommit {
+    async fn emails_after(&self, after: &str, limit: usize) -> Result<Vec<EmailCustomer>> {
+        self.ledger.emails_after(after, limit).await
+    }
+
+    async fn emails_of(&self, customers: &[i64]) -> Result<Vec<EmailCustomer>> {
+        self.ledger.emails_of(customers).await
+    }
+}
+
+#[async_trait]
+impl Emails for SlowCommit {
+    async fn keep_emails(&self, run_id: i64, emails: &[EmailCustomer]) -> Result<()> {
+        self.ledger.keep_emails(run_id, emails).await
     }
 }
 

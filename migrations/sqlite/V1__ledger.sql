@@ -6,7 +6,7 @@
 
 -- One row per store. The address is a part of a store's name, because what a sandbox confirmed says nothing about the
 -- live store. owner_run_id is the fencing token: only the run that it names may write. attributes, missed_times, readings,
--- observed_values, drift: how many rows of these tables the store has. scheduled_until: every scheduled time up to this
+-- observed_values, drift, email_customers: how many rows of these tables the store has. scheduled_until: every scheduled time up to this
 -- one has a run that ended other than interrupted, or is covered by a row of missed_times. NULL until a scheduler serves
 -- the store.
 create table stores (
@@ -24,6 +24,7 @@ create table stores (
     readings integer not null default 0,
     observed_values integer not null default 0,
     drift integer not null default 0,
+    email_customers integer not null default 0,
     row_digest text not null,
     unique (api_url, hash)
 ) strict;
@@ -240,6 +241,23 @@ create table drift (
     row_digest text not null,
     primary key (store_id, customer_id, attribute_id)
 ) strict, without rowid;
+
+-- The customers of e-mail addresses, if the source names customers so. The addresses themselves are not kept. email_sha256: the
+-- SHA-256 of the address in lower case and without blanks around it, as 64 hexadecimal digits. state: found; unknown, if no
+-- customer of the store has the address; ambiguous, if several have; malformed, if the store cannot be asked for it.
+-- customer_id: of a found address its customer; of any other the customer who had the address before, if that is known.
+-- resolved_at: when the address was looked up in the store.
+create table email_customers (
+    store_id integer not null references stores (id),
+    email_sha256 text not null,
+    customer_id integer,
+    state text not null,
+    resolved_at text not null,
+    row_digest text not null,
+    primary key (store_id, email_sha256)
+) strict, without rowid;
+
+create index email_customers_by_customer on email_customers (store_id, customer_id) where customer_id is not null;
 
 -- The attributes that the store defined when a run last listed them. former_name: the name before the last one, if it was
 -- renamed. deleted_run_id: the first run that did not find the attribute any more.

@@ -1,5 +1,7 @@
 //! `attrsync check`: verifies everything that a sync needs, one thing after the other, and goes on after a failure.
 
+mod addresses;
+
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
@@ -170,7 +172,18 @@ async fn rows(
     shape: SourceShape,
     attributes: &[Attribute],
 ) -> Finding {
-    let SourceShape { rows, sample, row_security, .. } = shape;
+    let SourceShape { rows, mut sample, row_security, .. } = shape;
+    let known = match config.source.columns.by_email() {
+        true => {
+            sample = sample.map(|sample| addresses::numbered(&sample));
+            addresses::known(config, audit).await
+        }
+        false => Ok(String::new()),
+    };
+    let known = match known {
+        Ok(known) => known,
+        Err(error) => return bad("rows", &error.into()),
+    };
     // Only of an empty source it matters how many values the ledger has.
     let stored = match audit.filter(|_| rows == RowCount::Exactly(0)) {
         Some(audit) => stored(config, audit, attributes).await,
@@ -180,7 +193,8 @@ async fn rows(
         (Err(error), _) => return bad("rows", &error.into()),
         (_, Err(unsampled)) => {
             let warnings = row_security.map(|table| Warning::RowSecurity { table }).into_iter().collect();
-            return Finding::good("rows", view::check::rows_unsampled(rows, &unsampled)).warn(warnings);
+            let detail = view::check::rows_unsampled(rows, &unsampled) + &known;
+            return Finding::good("rows", detail).warn(warnings);
         }
         (Ok(stored), Ok(sample)) => {
             survey(sample, Surroundings { row_security, stored }, attributes, SystemClock.now())
@@ -188,7 +202,7 @@ async fn rows(
     };
     match surveyed {
         Ok(survey) => {
-            let detail = view::check::rows(rows, &survey, !attributes.is_empty());
+            let detail = view::check::rows(rows, &survey, !attributes.is_empty()) + &known;
             let attention = view::plan::attention(&survey.counts).into_iter().next();
             Finding { attention, ..Finding::good("rows", detail).warn(survey.warnings) }
         }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::wiring;
 use crate::config::AuditConfig;
+use crate::engine::ByEmail;
+use crate::ledger::EmailReader;
 use crate::record::{AttributeNames, Filter};
 use crate::source::Source as _;
 use crate::waits::Waits;
@@ -31,7 +33,7 @@ pub(super) struct DesiredRow {
     pub(super) problem: Option<String>,
 }
 
-/// Returns the rows that the filter lets through.
+/// Returns the rows that the filter lets through. If the source names customers by e-mail address, `ledger` knows them.
 ///
 /// # Errors
 /// The source cannot be read, or its address needs a variable of the environment that is not set.
@@ -39,12 +41,17 @@ pub(super) async fn look_up(
     config: &AuditConfig,
     filter: &Filter,
     names: &AttributeNames,
+    ledger: &dyn EmailReader,
 ) -> Result<Vec<DesiredRow>, Failure> {
     let source = config.source.as_ref().map_err(Failure::usage)?;
     let timed_out =
         |_| Failure::new(format!("the source did not respond within {} seconds", TIMEOUT.as_secs()));
     tokio::time::timeout(TIMEOUT, async {
-        let mut pages = wiring::source(source, &Waits::default())?.read(filter, names).await?;
+        let source = wiring::source(source, &Waits::default())?;
+        let mut pages = match ByEmail::over(&source, Some(ledger)) {
+            Some(source) => source.read(filter, names).await?,
+            None => source.read(filter, names).await?,
+        };
         let mut rows = Vec::new();
         while let Some(page) = pages.next().await? {
             for index in 0..page.len().min(ROWS_MAX.saturating_sub(rows.len())) {

@@ -93,11 +93,16 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
+/// What to do if rows could not be sorted.
+const NOT_IN_ORDER: &str = "rows by e-mail address are sorted in a file without a name in the folder for temporary files (TMPDIR), \
+                            with the customers that the ledger knows: check that folder, its disk, and the ledger";
+
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let hint = match &error {
             SourceError::Unusable { hint, .. } | SourceError::Unavailable { hint, .. } => Some(hint.clone()),
             SourceError::Database { .. } => None,
+            SourceError::NotInOrder { .. } => Some(NOT_IN_ORDER.to_owned()),
         };
         Self { hint, ..Self::caused_by(error) }
     }
@@ -161,6 +166,10 @@ impl From<EngineError> for Failure {
                 Self::caused_by(error).hint("check the folder of --output, its rights and its disk")
             }
             EngineError::Refused { ref hint, .. } => {
+                let hint = hint.clone();
+                Self::caused_by(error).hint(hint)
+            }
+            EngineError::Customers { ref hint, .. } => {
                 let hint = hint.clone();
                 Self::caused_by(error).hint(hint)
             }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::context::Context;
-use super::customer_id::customer_id;
+use super::customer_id::{CustomerArg, customer};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::locked::under_lock;
@@ -62,9 +62,9 @@ pub(super) struct Args {
 /// Which values a run sends.
 #[derive(Debug, clap::Args)]
 pub(super) struct Selection {
-    /// Only this customer; may be given several times
-    #[arg(long = "customer", value_name = "ID", value_parser = customer_id)]
-    customers: Vec<i64>,
+    /// Only this customer; may be given several times. An e-mail address if the source names customers so
+    #[arg(long = "customer", value_name = "ID|EMAIL", value_parser = customer)]
+    customers: Vec<CustomerArg>,
     /// Only this attribute; may be given several times
     #[arg(long = "attribute", value_name = "ID|NAME")]
     attributes: Vec<String>,
@@ -85,7 +85,7 @@ impl Selection {
             full: self.full,
             ..Options::default()
         };
-        options.filter.customers.extend(&self.customers);
+        self.customers.iter().for_each(|customer| customer.select(&mut options));
         for attribute in &self.attributes {
             match attribute.parse::<i64>() {
                 Ok(id) => drop(options.filter.attributes.insert(id)),
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn attributes_go_by_id_or_name() {
         let selection = Selection {
-            customers: vec![7, 7],
+            customers: [7, 7].map(CustomerArg::Id).to_vec(),
             attributes: vec!["3".into(), "loyalty tier".into()],
             retry_rejected: true,
             full: false,

@@ -109,7 +109,7 @@ async fn list(console: &Console, config: &AuditConfig, args: &Args) -> Result<Ex
     let audit = wiring::existing_audit(&config.ledger).await?;
     let store = known_store(&audit, config).await?;
     let rejected = audit.rejected(store.id, KeyScope::default(), args.limit).await?;
-    let standings = standings(console, config, &store, &rejected.values).await;
+    let standings = standings(console, config, &audit, &store, &rejected.values).await;
     if args.json {
         print_json(console, &rejected, &standings)?;
     } else if rejected.values.is_empty() {
@@ -149,6 +149,7 @@ fn print_json(
 async fn standings(
     console: &Console,
     config: &AuditConfig,
+    audit: &AuditLog,
     store: &KnownStore,
     values: &[Rejection],
 ) -> BTreeMap<Key, Standing> {
@@ -158,7 +159,7 @@ async fn standings(
     console.begin("looking up the desired values");
     let customers = values.iter().map(|value| value.customer_id).collect();
     let filter = Filter { customers, ..Filter::default() };
-    match desired::look_up(config, &filter, &store.attribute_names()).await {
+    match desired::look_up(config, &filter, &store.attribute_names(), &audit.entries_of(store.id)).await {
         Ok(rows) => view::rejected::standings(values, &rows),
         Err(failure) => {
             let why = failure.whole();
@@ -215,7 +216,7 @@ async fn requeue(
     }
     let values: Vec<Rejection> =
         found.scopes.iter().flat_map(|(_, rejections)| rejections.values.iter().cloned()).collect();
-    let standings = standings(console, config, &found.store, &values).await;
+    let standings = standings(console, config, &found.audit, &found.store, &values).await;
     let left: Vec<Key> =
         standings.iter().filter(|(_, s)| **s == Standing::Left).map(|(key, _)| *key).collect();
     console.begin("requeueing values");

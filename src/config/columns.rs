@@ -6,7 +6,7 @@ use super::address::Flaw;
 use super::problem::shown;
 use super::query;
 use super::section::Section;
-use super::{AttributeRef, SourceColumns, ValueColumns, WideColumn};
+use super::{AttributeRef, CustomerColumn, SourceColumns, ValueColumns, WideColumn};
 
 /// The largest attribute id that a store can have.
 const ID_MAX: u32 = i32::MAX as u32;
@@ -17,17 +17,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<SourceColumns> {
     let is_wide = !section.keys().is_empty();
     let wide = if is_wide { read_wide(section) } else { None };
     section.called("source.columns");
-    let customer_id = section.optional("customer_id", SourceColumns::CUSTOMER_ID, named);
+    let customer = read_customer(section);
     let tall = (
         section.optional("attribute", SourceColumns::ATTRIBUTE, named),
         section.optional("value", SourceColumns::VALUE, named),
     );
     if !is_wide {
         let (attribute, value) = tall.0.zip(tall.1)?;
-        return Some(SourceColumns {
-            customer_id: customer_id?,
-            values: ValueColumns::Tall { attribute, value },
-        });
+        return Some(SourceColumns { customer: customer?, values: ValueColumns::Tall { attribute, value } });
     }
     let mut is_either = true;
     for key in ["attribute", "value"] {
@@ -37,7 +34,22 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<SourceColumns> {
             is_either = false;
         }
     }
-    Some(SourceColumns { customer_id: customer_id?, values: wide.filter(|_| is_either)? })
+    Some(SourceColumns { customer: customer?, values: wide.filter(|_| is_either)? })
+}
+
+/// Reads the column of the customers: `email`, or else `customer_id`.
+fn read_customer(section: &mut Section<'_>) -> Option<CustomerColumn> {
+    if !section.has("email") {
+        let id = section.optional("customer_id", SourceColumns::CUSTOMER_ID, named);
+        return id.map(CustomerColumn::Id);
+    }
+    let email = section.optional("email", SourceColumns::EMAIL, named);
+    if section.has("customer_id") {
+        let hint = "keep one of the two: rows name their customers by id or by e-mail address";
+        section.problem("email", "is set as well as source.columns.customer_id", hint);
+        return None;
+    }
+    email.map(CustomerColumn::Email)
 }
 
 /// Reads a column for each key.

@@ -9,7 +9,7 @@ use super::section::kind;
 pub(super) const KNOWN: &[(&str, &[&str])] = &[
     ("", &["name"]),
     ("source", &["url", "table", "query", "give_up_after"]),
-    ("source.columns", &["customer_id", "attribute", "value"]),
+    ("source.columns", &["customer_id", "email", "attribute", "value"]),
     ("source.attributes", &[]),
     ("store", &["hash", "access_token", "api_url"]),
     ("ledger", &["url"]),

@@ -35,7 +35,7 @@ pub use self::proxy::UnusableProxy;
 use self::transport::{PacedTransport, RawResponse, Transport};
 use self::tree::Tree;
 use super::{Allowance, Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response};
-use super::{ValueList, ValuePage};
+use super::{CustomerAddress, ValueList, ValuePage};
 use crate::record::{Key, StoreName};
 use crate::waits::Waits;
 
@@ -100,6 +100,23 @@ impl fmt::Debug for BigCommerce {
     }
 }
 
+/// Removes addresses from the title of a problem, because titles are shown where addresses must not be.
+fn without_addresses(error: ReadError, asked: &BTreeSet<&str>) -> ReadError {
+    match error {
+        ReadError(Response::Received(HttpResponse {
+            body: Body::Problem { title, errors },
+            status,
+            request_id,
+            wait,
+        })) => {
+            let title = mask::without_values(&title, asked.iter().copied());
+            let body = Body::Problem { title, errors };
+            ReadError(Response::Received(HttpResponse { status, request_id, wait, body }))
+        }
+        error => error,
+    }
+}
+
 #[async_trait]
 impl Destination for BigCommerce {
     async fn acquire_permit(&self) {
@@ -161,6 +178,18 @@ impl Destination for BigCommerce {
             found.extend(paging::all_pages(&self.transport, &path, most, wire::customer).await?);
         }
         Ok(found.intersection(&ids).copied().collect())
+    }
+
+    async fn customers_by_email(&self, addresses: &[&str]) -> Result<Vec<CustomerAddress>, ReadError> {
+        let asked: BTreeSet<&str> = addresses.iter().copied().collect();
+        let mut found = Vec::new();
+        for (path, most) in paging::email_paths(&asked) {
+            let listed = paging::all_pages(&self.transport, &path, most, wire::customer_address).await;
+            let listed = listed.map_err(|error| without_addresses(error, &asked))?;
+            // A customer that was not asked for proves nothing.
+            found.extend(listed.into_iter().filter(|listed| asked.contains(listed.address.as_str())));
+        }
+        Ok(found)
     }
 
     fn allowance(&self) -> Option<Allowance> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::emails::{self, ByEmail, LookUp};
 use super::first_look;
 use super::guard;
 use super::inputs::{missing_policy, policy, request_limit, resolve, wrong_types};
@@ -16,7 +17,7 @@ use super::warnings::warnings;
 use crate::clock::Clock;
 use crate::config::PushConfig;
 use crate::destination::{Allowance, Attribute, Destination};
-use crate::ledger::LedgerReader;
+use crate::ledger::{EmailReader, LedgerReader};
 use crate::plan::batch::Limit;
 use crate::plan::guard::Exceeded;
 use crate::plan::summary::{Actions, Summary};
@@ -98,9 +99,21 @@ pub async fn plan(
     sample: usize,
     output: Option<&dyn PlanOutput>,
 ) -> Result<Forecast, EngineError> {
+    let by_email = ByEmail::over(ports.source, ports.entries.map(|entries| entries as &dyn EmailReader));
     let ForecastPorts { source, entries, destination, clock, progress, waits } = ports;
+    let source = by_email.as_ref().map_or(source, |source| source);
+    let look_up = LookUp { source, ledger: entries, destination, config, clock, progress, waits };
     let attributes = store_changes::attributes(entries, destination, config, waits).await?;
-    let filter = resolve(options, &attributes)?;
+    let mut filter = resolve(options, &attributes)?;
+    let readable = entries.map(|entries| entries as &dyn EmailReader);
+    emails::require_selected(source, readable, options).await?;
+    if let Some(by_email) = &by_email {
+        let kept = emails::Kept::With(by_email);
+        emails::select(look_up, by_email, options, &mut filter, kept).await?;
+        if filter.customers.is_empty() {
+            emails::look_up(look_up, &filter.customers, options.full, kept).await?;
+        }
+    }
     let changes = match entries {
         Some(entries) => {
             store_changes::look(entries, destination, config, waits, &attributes, &filter).await?

@@ -46,6 +46,8 @@ pub(super) struct Seen {
     pub(super) unknown_customers: BTreeSet<i64>,
     /// The table whose row security applies.
     pub(super) row_security: Option<String>,
+    /// How many rows are of no customer of the store.
+    pub(super) without_customer: i64,
     /// What was kept because the source could not be read whole.
     pub(super) not_whole: Option<NotWhole>,
     /// The digest of the source, if every row was read.
@@ -108,8 +110,10 @@ pub(super) async fn diff(
         }
     };
     let kept = diff.counts().deletes;
-    if kept > 0 && (diff.without_key() > 0 || seen.row_security.is_some()) {
-        seen.not_whole = Some(NotWhole { kept, without_key: diff.without_key() });
+    // A row of no customer of the store is the row of no entry.
+    let without_key = diff.without_key() - seen.without_customer;
+    if kept > 0 && (without_key > 0 || seen.row_security.is_some()) {
+        seen.not_whole = Some(NotWhole { kept, without_key });
         diff.keep_missing();
         writer.remove_deletes().await?;
         if let Some(selected) = &mut seen.selected {
@@ -185,6 +189,7 @@ async fn merge(
                 seen.selected = writer.selected().await?;
                 seen.row_security = source_pages.row_security();
                 seen.digest = source_pages.digest();
+                seen.without_customer = source_pages.without_customer();
                 return Ok(seen);
             }
         }

@@ -1,5 +1,6 @@
 //! What a run works with, what was asked of it, and what happens in it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -10,15 +11,15 @@ use crate::duration_text::whole_seconds;
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::diff::OutOfOrder;
 use crate::push::Notice;
-use crate::record::{Change, Counts, Filter, RunStatus, ScheduledRun, Trigger};
+use crate::record::{Change, Counts, EmailHash, Filter, RunStatus, ScheduledRun, Trigger};
 use crate::source::{Source, SourceError};
 use crate::waits::Waits;
 
-/// The store's attributes or values could not be read.
+/// The store's attributes, customers or values could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("could not read the store's {what}{}", tried(*tries, *took, *asked))]
 pub struct GaveUp {
-    /// What was read: `attributes` or `values`.
+    /// What was read: `attributes`, `customers` or `values`.
     pub what: &'static str,
     /// The last failure.
     #[source]
@@ -55,12 +56,20 @@ pub enum EngineError {
     /// The ledger could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The store's attributes or values could not be read.
+    /// The store's attributes, customers or values could not be read.
     #[error(transparent)]
     Store(#[from] Box<GaveUp>),
     /// Source or ledger did not keep its order.
     #[error(transparent)]
     OutOfOrder(#[from] OutOfOrder),
+    /// A customer that was named for the run is not known by an e-mail address.
+    #[error("{problem}")]
+    Customers {
+        /// What is missing.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
     /// The changes of a plan could not be written out.
     #[error("the plan could not be written")]
     Output(#[from] io::Error),
@@ -127,6 +136,9 @@ pub struct Ports<'a> {
 pub struct Options {
     /// Only these keys.
     pub filter: Filter,
+    /// Only customers with these e-mail addresses, besides `filter.customers`. The store resolves them. Empty if the source
+    /// names customers by their ids.
+    pub emails: BTreeSet<EmailHash>,
     /// Only attributes of these names, besides `filter.attributes`. The store's list resolves them.
     pub attribute_names: Vec<String>,
     /// What happens to values whose row has left the source.
@@ -143,10 +155,19 @@ pub struct Options {
     pub scheduled: Option<ScheduledRun>,
 }
 
+impl Options {
+    /// Whether the run is for some customers or attributes only.
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        !(self.filter.is_empty() && self.attribute_names.is_empty() && self.emails.is_empty())
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             filter: Filter::default(),
+            emails: BTreeSet::new(),
             attribute_names: Vec::new(),
             missing: MissingConfig::default(),
             retry_rejected: false,
@@ -173,6 +194,8 @@ pub enum Progress {
     Pushing(Notice),
     /// The store's values are being read; how many so far.
     Reading(u64),
+    /// The customers of e-mail addresses are being looked up in the store; how many addresses so far.
+    LookingUp(u64),
     /// What the store's rate quota allows now, after a request.
     Allowed(Allowance),
     /// The run has ended.

@@ -31,7 +31,11 @@ pub(super) async fn tried<'a, T>(
     reason: WaitReason,
     read: impl Fn() -> BoxFuture<'a, Result<T, ReadError>>,
 ) -> Result<T, Box<GaveUp>> {
-    let what = if reason == WaitReason::Values { "values" } else { "attributes" };
+    let what = match reason {
+        WaitReason::Values => "values",
+        WaitReason::Customers => "customers by e-mail address",
+        _ => "attributes",
+    };
     let started = Instant::now();
     let mut tries = 0;
     loop {

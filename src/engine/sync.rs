@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::applied::{Applied, Applying};
+use super::emails;
 use super::inputs::resolve;
 use super::planning::Planned;
 use super::ports::{EngineError, Options, Ports, Progress};
@@ -79,7 +80,7 @@ pub async fn sync(
         kind: RunKind::Sync,
         trigger: options.trigger,
         started_at: ports.clock.now(),
-        filtered: !options.filter.is_empty() || !options.attribute_names.is_empty(),
+        filtered: options.is_filtered(),
         scheduled: options.scheduled.clone(),
         of_run_id: None,
     };
@@ -97,6 +98,7 @@ pub(super) async fn carry_out(
 ) -> Result<Report, EngineError> {
     failpoint::reach("ledger-open");
     require_named_attributes(ports, options).await?;
+    emails::require_selected(ports.source, Some(ports.ledger), options).await?;
     let interrupted = ports.ledger.unclosed_run().await?;
     let run_id = ports.ledger.open_run(new).await?;
     if let Some(before) = interrupted {

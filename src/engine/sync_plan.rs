@@ -1,5 +1,6 @@
 //! The plan of a sync: what the store says of itself, then the difference between source and ledger.
 
+use super::emails::{self, ByEmail, LookUp};
 use super::inputs::{missing_policy, policy, request_limit, resolve, wrong_types};
 use super::plan_writer::PlanWriter;
 use super::planning::{self, Planned, Reading};
@@ -75,10 +76,16 @@ pub(super) async fn plan(
     run_id: i64,
     purpose: Purpose<'_>,
 ) -> Result<Plan, EngineError> {
+    let by_email = ByEmail::over(ports.source, Some(ports.ledger));
+    let ports = Ports { source: by_email.as_ref().map_or(ports.source, |source| source), ..ports };
     let Ports { ledger, destination, waits, .. } = ports;
+    let kept = emails::Kept::InLedger(ledger, run_id);
     while ledger.remove_unsent(run_id, ports.clock.now()).await? {}
     let attributes = store_changes::attributes(Some(ledger), destination, config, waits).await?;
-    let filter = resolve(options, &attributes)?;
+    let mut filter = resolve(options, &attributes)?;
+    if let Some(by_email) = &by_email {
+        emails::select(LookUp::of_run(ports, config), by_email, options, &mut filter, kept).await?;
+    }
     if options.full {
         invalidate(ports, config, run_id, &filter).await?;
     }
@@ -101,6 +108,9 @@ pub(super) async fn plan(
     let (planned, compared) = match unchanged {
         Some((planned, same_as)) => (planned, Compared::ByDigest { same_as }),
         None => {
+            if filter.customers.is_empty() {
+                emails::look_up(LookUp::of_run(ports, config), &filter.customers, options.full, kept).await?;
+            }
             let names = changes.names.clone();
             let policy = policy(&attributes, changes, options, missing, now);
             let writer =

@@ -7,6 +7,7 @@ mod activity;
 mod ad_hoc;
 mod claims;
 mod drift;
+mod emails;
 mod explain;
 mod facts;
 mod groups;

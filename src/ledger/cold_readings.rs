@@ -195,7 +195,7 @@ fn of_customers(sql: &str, order: &str, store_id: i64, customers: &[i64]) -> Sta
 }
 
 /// The list of a `values` clause: rows of `width` parameters after the first `before` ones, with `fixed` in front of each.
-fn rows_of(fixed: &str, before: usize, width: usize, rows: usize) -> String {
+pub(super) fn rows_of(fixed: &str, before: usize, width: usize, rows: usize) -> String {
     let row = |row: usize| {
         let first = before + row * width;
         let numbers: Vec<String> = (first + 1..=first + width).map(|number| format!("${number}")).collect();

@@ -110,6 +110,8 @@ pub(super) const OBSERVED_VALUE: Part =
     Part::always(&["store_id", "customer_id", "attribute_id", "value", "value_id"]);
 pub(super) const REPORTED_DRIFT: Part =
     Part::always(&["store_id", "customer_id", "attribute_id", "value", "value_id", "run_id", "at"]);
+pub(super) const EMAIL_CUSTOMER: Part =
+    Part::always(&["store_id", "email_sha256", "customer_id", "state", "resolved_at"]);
 pub(super) const ATTRIBUTE: Part =
     Part::always(&["store_id", "attribute_id", "name", "former_name", "type", "seen_at"]);
 pub(super) const REJECTED_CUSTOMER: Part =
@@ -153,6 +155,7 @@ pub(super) const TABLES: &[DigestedTable] = &[
     table("readings", &["store_id", "kind"], &[READING], &[]),
     table("observed_values", &["store_id", "customer_id", "attribute_id"], &[OBSERVED_VALUE], &[]),
     table("drift", &["store_id", "customer_id", "attribute_id"], &[REPORTED_DRIFT], &[]),
+    table("email_customers", &["store_id", "email_sha256"], &[EMAIL_CUSTOMER], &[]),
     table("attributes", &["store_id", "attribute_id"], &[ATTRIBUTE], &["deleted_run_id"]),
     table("rejected_customers", &["store_id", "customer_id"], &[REJECTED_CUSTOMER], &[]),
     table("invalid_rows", &["run_id", "customer_id", "attribute_id"], &[INVALID_ROW], &[]),

@@ -187,7 +187,7 @@ impl Diff {
     /// Returns the key of a row. A row without a valid key is added to the invalid rows and gives `None`.
     fn key_of(&mut self, row: SourceRow<'_>, out: &mut PlanPage) -> Option<Key> {
         let problem = match (row.customer_id, row.attribute_id) {
-            (None, _) => "it has no customer id".to_owned(),
+            (None, _) => row.problem.unwrap_or("it has no customer id").to_owned(),
             (_, None) => row.problem.unwrap_or("it has no attribute id").to_owned(),
             (Some(id), _) if !(1..=ID_MAX).contains(&id) => {
                 format!("customer id {id} is out of range (1 to {ID_MAX})")

@@ -19,6 +19,8 @@ words! {
         Attributes = "attributes",
         /// The store is asked whether customers and attributes still exist, or whether it can be read at all.
         Existence = "existence",
+        /// The store is asked for the customers of e-mail addresses.
+        Customers = "customers",
         /// Values that a response left open are read from the store.
         ReadBack = "read_back",
         /// The store's values are read.

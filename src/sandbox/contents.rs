@@ -1,5 +1,7 @@
 //! The store's customers, attributes and values, and how tests edit them without the API.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::event_log::Event;
@@ -25,6 +27,31 @@ impl Model {
     /// When a customer was created: with the store, unless it was added later.
     pub(super) fn customer_created(&self, id: i64) -> DateTime<Utc> {
         self.added.get(&id).copied().unwrap_or(self.options.started_at)
+    }
+
+    /// The customer's e-mail address: `customer12@example.com`, unless another was set.
+    #[must_use]
+    pub fn email(&self, id: i64) -> String {
+        self.emails.get(&id).cloned().unwrap_or_else(|| format!("customer{id}@example.com"))
+    }
+
+    /// Sets a customer's e-mail address. The API lets no two customers have the same; this does.
+    pub fn set_email(&mut self, id: i64, email: &str) {
+        self.emails.insert(id, email.to_owned());
+    }
+
+    /// The customers with these addresses, whose case does not matter.
+    pub(super) fn customers_by_email<'a>(&self, emails: impl Iterator<Item = &'a str>) -> BTreeSet<i64> {
+        let mut found = BTreeSet::new();
+        for email in emails {
+            let email = email.trim().to_lowercase();
+            let number = email.strip_prefix("customer").and_then(|rest| rest.strip_suffix("@example.com"));
+            let by_number = number.and_then(|number| number.parse().ok());
+            found.extend(by_number.filter(|id| self.email(*id).to_lowercase() == email));
+            let set = self.emails.iter().filter(|(_, set)| set.to_lowercase() == email);
+            found.extend(set.map(|(id, _)| *id));
+        }
+        found
     }
 
     /// Adds a customer, or restores a deleted one without its values.

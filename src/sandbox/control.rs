@@ -72,7 +72,7 @@ pub enum ControlError {
     },
     /// There is no such path.
     #[error(
-        "unknown path; try GET /_sandbox/state, POST /_sandbox/faults, reset-log, values, customers or attributes"
+        "unknown path; try GET /_sandbox/state, POST /_sandbox/faults, reset-log, values, customers, emails or attributes"
     )]
     NoSuchPath,
 }
@@ -177,6 +177,11 @@ pub(super) fn control(
             let population: Population<i64> = serde_json::from_slice(body)?;
             population.delete.into_iter().for_each(|id| model.delete_customer(id));
             population.add.into_iter().for_each(|id| model.add_customer(id));
+        }
+        ("POST", "emails") => {
+            for (id, email) in serde_json::from_slice::<BTreeMap<i64, String>>(body)? {
+                model.set_email(id, &email);
+            }
         }
         ("POST", "attributes") => {
             let population: Population<Definition> = serde_json::from_slice(body)?;

@@ -63,19 +63,25 @@ impl Model {
     }
 
     pub(super) fn list_customers(&self, query: &Query) -> Result<StoreResponse, StoreResponse> {
-        query.check(&[&["id:in"], &PAGE_FILTERS])?;
+        query.check(&[&["id:in", "email:in"], &PAGE_FILTERS])?;
         let (page, limit) = query.page()?;
-        let (customers, paging) = match query.ids("id:in")? {
-            None => page_of(self.customers(), page, limit),
-            Some(ids) => {
-                let ids: BTreeSet<i64> = ids.into_iter().filter(|&id| self.has_customer(id)).collect();
-                page_of(ids.into_iter(), page, limit)
-            }
+        let by_id = query.ids("id:in")?.map(|ids| ids.into_iter().collect::<BTreeSet<i64>>());
+        if let (Some(refused), Some(emails)) = (&self.options.rules.refused_email, query.get("email:in"))
+            && emails.split(',').any(|email| email == refused)
+        {
+            return Err(StoreResponse::problem(422, &format!("The email {refused} is not valid."), vec![]));
+        }
+        let by_email = query.get("email:in").map(|emails| self.customers_by_email(emails.split(',')));
+        let listed = match (by_id, by_email) {
+            (Some(by_id), Some(by_email)) => Some(by_id.intersection(&by_email).copied().collect()),
+            (by_id, by_email) => by_id.or(by_email),
         };
-        let customers = customers
-            .into_iter()
-            .map(|id| CustomerRow { id, date_created: self.customer_created(id) })
-            .collect();
+        let (customers, paging) = match listed {
+            None => page_of(self.customers(), page, limit),
+            Some(ids) => page_of(ids.into_iter().filter(|&id| self.has_customer(id)), page, limit),
+        };
+        let row = |id| CustomerRow { id, email: self.email(id), date_created: self.customer_created(id) };
+        let customers = customers.into_iter().map(row).collect();
         Ok(StoreResponse::new(200, Content::Customers(customers, paging)))
     }
 

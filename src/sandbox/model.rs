@@ -70,6 +70,8 @@ pub struct Model {
     /// When customers were added and attributes were defined, if that was after the store's start.
     pub(super) added: BTreeMap<i64, DateTime<Utc>>,
     pub(super) defined: BTreeMap<i64, DateTime<Utc>>,
+    /// The e-mail addresses that were set.
+    pub(super) emails: BTreeMap<i64, String>,
     quota: Quota,
     in_flight: BTreeSet<u64>,
     rng: fastrand::Rng,
@@ -93,6 +95,7 @@ impl Model {
             deleted: BTreeSet::new(),
             added: BTreeMap::new(),
             defined: BTreeMap::new(),
+            emails: BTreeMap::new(),
             quota: Quota::default(),
             in_flight: BTreeSet::new(),
             rng: fastrand::Rng::with_seed(options.seed),
@@ -358,5 +361,6 @@ impl Model {
         (rules.revoked, rules.scope_missing, rules.fixed_status) = (false, false, None);
         (rules.forgets, rules.deletes_nothing) = (false, false);
         (rules.shifts_pages, rules.ignores_modified) = (false, false);
+        rules.refused_email = None;
     }
 }

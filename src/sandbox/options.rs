@@ -159,6 +159,8 @@ pub struct Rules {
     pub shifts_pages: bool,
     /// `date_modified:min` is ignored.
     pub ignores_modified: bool,
+    /// A request for the customers with this e-mail address, among others, is refused.
+    pub refused_email: Option<String>,
 }
 
 impl Default for Rules {
@@ -179,6 +181,7 @@ impl Default for Rules {
             forgets: false,
             shifts_pages: false,
             ignores_modified: false,
+            refused_email: None,
         }
     }
 }

@@ -31,10 +31,12 @@ pub struct AttributeRow {
 }
 
 /// One customer in a response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerRow {
     /// Its id.
     pub id: i64,
+    /// Its e-mail address.
+    pub email: String,
     /// When it was created; it never changes.
     pub date_created: DateTime<Utc>,
 }

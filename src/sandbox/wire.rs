@@ -115,7 +115,7 @@ fn customer(row: &CustomerRow) -> Value {
         "authentication": { "force_password_reset": false },
         "company": "",
         "customer_group_id": 0,
-        "email": format!("customer{id}@example.com"),
+        "email": row.email,
         "first_name": "Customer",
         "last_name": id.to_string(),
         "notes": "",

@@ -2,9 +2,11 @@
 //!
 //! All statements use the simple protocol, so that a pooler in transaction mode may be in between.
 
+mod addresses;
 mod column;
 mod columns;
 mod digest;
+mod email;
 mod failure;
 mod header;
 mod inspect;
@@ -33,7 +35,7 @@ pub(crate) use self::read::push;
 use self::session::{Snapshot, text};
 use self::sql::RowsQuery;
 use self::unfinished::OpenReads;
-use super::{Digested, Heard, Source, SourceError, SourcePages};
+use super::{Addresses, Digested, Heard, Source, SourceError, SourcePages};
 use crate::config::{Relation, SourceColumns, SourceConfig};
 use crate::database::{Address, CONNECT_TIMEOUT};
 use crate::record::{AttributeNames, Filter, SourceDigest, SourcePage, WaitReason};
@@ -193,17 +195,19 @@ impl Source for PostgresSource {
         lock_wait: Duration,
     ) -> Result<Box<dyn SourcePages>, SourceError> {
         let (source, filter, names) = (self.clone(), filter.clone(), names.clone());
-        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
         let lock_wait = lock_wait.clamp(LOCK_WAIT.0, LOCK_WAIT.1);
-        let reader = WorkerThread::start("source", move || async move {
+        let pages = PostgresPages::start(move |sender| async move {
             source.send_rows(&filter, &names, lock_wait, &sender).await
         });
-        let reader = reader.map_err(unreadable)?;
-        Ok(Box::new(PostgresPages { pages, reader: Some(reader), end: ReadEnd::default() }))
+        Ok(Box::new(pages?))
     }
 
     async fn digest(&self, names: &AttributeNames) -> Result<Option<Digested>, SourceError> {
         self.digest_of_all(names).await
+    }
+
+    fn addresses(&self) -> Option<&dyn Addresses> {
+        self.columns.by_email().then_some(self as &dyn Addresses)
     }
 }
 
@@ -222,6 +226,17 @@ struct PostgresPages {
     /// `None` once its result was returned.
     reader: Option<WorkerThread<Result<ReadEnd, SourceError>>>,
     end: ReadEnd,
+}
+
+impl PostgresPages {
+    /// Starts a read on a thread of its own.
+    fn start<F: Future<Output = Result<ReadEnd, SourceError>>>(
+        read: impl FnOnce(mpsc::Sender<SourcePage>) -> F + Send + 'static,
+    ) -> Result<Self, SourceError> {
+        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let reader = WorkerThread::start("source", move || read(sender)).map_err(unreadable)?;
+        Ok(Self { pages, reader: Some(reader), end: ReadEnd::default() })
+    }
 }
 
 #[async_trait]

@@ -6,6 +6,7 @@
 mod attempts;
 mod catalog;
 mod digests;
+mod emails;
 mod pages;
 mod readings;
 mod belief_edits;

@@ -1,5 +1,6 @@
 //! A source whose rows are in memory.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,11 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::config::SourceConfig;
-use crate::record::{AttributeNames, Filter, RowsDigest, SourceDigest, SourcePage, SourceRow};
-use crate::source::{Digested, Source, SourceError, SourcePages};
+use crate::record::{
+    AttributeNames, EmailHash, Filter, RowsDigest, SourceDigest, SourcePage, SourceRow, normalised,
+};
+use crate::source::{Addresses, Digested, Source, SourceError, SourcePages};
 
 /// A row: customer id, attribute id, value.
 pub type MemoryRow = (Option<i64>, Option<i64>, Option<String>);
+
+/// A row by e-mail address: address, attribute id, value.
+pub type AddressRow = (Option<String>, Option<i64>, Option<String>);
 
 const PAGE_ROWS: usize = 2_000;
 
@@ -19,6 +25,8 @@ const PAGE_ROWS: usize = 2_000;
 #[derive(Debug, Clone, Default)]
 pub struct MemorySource {
     rows: Arc<Mutex<Vec<MemoryRow>>>,
+    /// The addresses by their numbers, if the rows name their customers so.
+    addresses: Option<Arc<Mutex<BTreeMap<i64, String>>>>,
     conflicts: Arc<AtomicU32>,
 }
 
@@ -26,7 +34,32 @@ impl MemorySource {
     /// Makes a source of these rows, in any order.
     #[must_use]
     pub fn new(rows: Vec<MemoryRow>) -> Self {
-        Self { rows: Arc::new(Mutex::new(rows)), conflicts: Arc::default() }
+        Self { rows: Arc::new(Mutex::new(rows)), addresses: None, conflicts: Arc::default() }
+    }
+
+    /// Makes a source of rows by e-mail address, in any order.
+    #[must_use]
+    pub fn by_email(rows: Vec<AddressRow>) -> Self {
+        let source = Self { addresses: Some(Arc::default()), ..Self::default() };
+        source.replace_addresses(rows);
+        source
+    }
+
+    /// Replaces all rows of a source by e-mail address.
+    pub fn replace_addresses(&self, rows: Vec<AddressRow>) {
+        let mut addresses = BTreeMap::new();
+        let rows = rows.into_iter().map(|(address, attribute_id, value)| {
+            let number = address.map(|address| {
+                let number = EmailHash::of(&address).number();
+                addresses.insert(number, normalised(&address));
+                number
+            });
+            (number, attribute_id, value)
+        });
+        self.replace(rows.collect());
+        if let Some(known) = &self.addresses {
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+        }
     }
 
     /// Replaces all rows. A read that has started still returns the old ones.
@@ -114,6 +147,28 @@ impl Source for MemorySource {
     async fn digest(&self, _names: &AttributeNames) -> Result<Option<Digested>, SourceError> {
         let digest = digest(&self.snapshot(&Filter::default()));
         Ok(Some(Digested { digest, row_security: None }))
+    }
+
+    fn addresses(&self) -> Option<&dyn Addresses> {
+        self.addresses.is_some().then_some(self as &dyn Addresses)
+    }
+}
+
+#[async_trait]
+impl Addresses for MemorySource {
+    async fn read_addresses(
+        &self,
+        numbers: &BTreeSet<i64>,
+        after: i64,
+        _lock_wait: Duration,
+    ) -> Result<Box<dyn SourcePages>, SourceError> {
+        let addresses =
+            self.addresses.as_ref().map(|known| known.lock().unwrap_or_else(PoisonError::into_inner));
+        let rows = addresses.iter().flat_map(|known| known.iter());
+        let rows =
+            rows.filter(|(number, _)| **number > after && (numbers.is_empty() || numbers.contains(number)));
+        let rows = rows.map(|(number, address)| (Some(*number), Some(1), Some(address.clone()))).collect();
+        Ok(Box::new(MemoryPages { rows, at: 0, fails_at: None, is_filtered: true }))
     }
 }
 

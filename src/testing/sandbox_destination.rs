@@ -14,7 +14,9 @@ use crate::destination::bigcommerce::mask::Mask;
 use crate::destination::bigcommerce::pacing::InFlight;
 use crate::destination::bigcommerce::transport::{RawResponse, Transport};
 use crate::destination::bigcommerce::{BigCommerce, Method, headers};
-use crate::destination::{Attribute, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage};
+use crate::destination::{
+    Attribute, CustomerAddress, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage,
+};
 use crate::duration_text::duration;
 use crate::record::{Key, StoreName};
 use crate::sandbox::exchange::{Delivery, SharedModel, exchange, lock, start_clock};
@@ -71,6 +73,10 @@ impl Destination for SandboxDestination {
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
         self.0.customers(ids).await
+    }
+
+    async fn customers_by_email(&self, addresses: &[&str]) -> Result<Vec<CustomerAddress>, ReadError> {
+        self.0.customers_by_email(addresses).await
     }
 }
 

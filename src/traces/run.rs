@@ -78,6 +78,7 @@ impl RunTrace {
             Progress::FoundInterrupted(_)
             | Progress::Planning(_)
             | Progress::Reading(_)
+            | Progress::LookingUp(_)
             | Progress::Pushing(_)
             | Progress::Allowed(_) => {}
         }

@@ -12,6 +12,7 @@ mod columns;
 mod crashes;
 mod deletes;
 mod digest;
+mod emails;
 mod echoes;
 mod guard;
 mod lost_lock;

@@ -1,6 +1,7 @@
 //! The engine over a ledger in memory or in a file, and the in-process sandbox.
 
 mod attributes;
+mod emails;
 mod existence;
 mod giving_up;
 mod live;

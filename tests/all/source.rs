@@ -3,6 +3,7 @@
 mod abandoned;
 mod columns;
 mod digest;
+mod emails;
 mod listen;
 mod liveness;
 mod names;

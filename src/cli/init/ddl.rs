@@ -1,22 +1,26 @@
 //! The DDL of the table that a configuration reads.
 
 use super::trigger::identifier;
-use crate::config::{Relation, SourceColumns, SourceConfig, ValueColumns, table_parts};
+use crate::config::{CustomerColumn, Relation, SourceColumns, SourceConfig, ValueColumns, table_parts};
 
 /// Returns the DDL. `None` if the source is a query.
 pub(super) fn sql(source: &SourceConfig) -> Option<String> {
     let Relation::Table(name) = &source.relation else { return None };
-    let SourceColumns { customer_id, values } = &source.columns;
-    let customer = column(customer_id);
+    let SourceColumns { customer, values } = &source.columns;
+    let kind = match customer {
+        CustomerColumn::Id(_) => "bigint not null",
+        CustomerColumn::Email(_) => "text not null",
+    };
+    let customer = column(customer.name());
     let (columns, key) = match values {
         ValueColumns::Tall { attribute, value } => {
             let (attribute, value) = (column(attribute), column(value));
             let key = format!("{customer}, {attribute}");
-            (vec![(customer, "bigint not null"), (attribute, "bigint not null"), (value, "text")], key)
+            (vec![(customer, kind), (attribute, "bigint not null"), (value, "text")], key)
         }
         ValueColumns::Wide(wide) => {
             let values = wide.iter().map(|wide| (column(&wide.column), "text"));
-            ([(customer.clone(), "bigint not null")].into_iter().chain(values).collect(), customer)
+            ([(customer.clone(), kind)].into_iter().chain(values).collect(), customer)
         }
     };
     let width = columns.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
@@ -38,7 +42,10 @@ fn table(name: &str) -> String {
 /// The column's name. The names of the shipped configuration need no quotes.
 fn column(name: &str) -> String {
     match name {
-        SourceColumns::CUSTOMER_ID | SourceColumns::ATTRIBUTE | SourceColumns::VALUE => name.to_owned(),
+        SourceColumns::CUSTOMER_ID
+        | SourceColumns::EMAIL
+        | SourceColumns::ATTRIBUTE
+        | SourceColumns::VALUE => name.to_owned(),
         name => identifier(name),
     }
 }
@@ -60,7 +67,7 @@ mod tests {
         assert_eq!(sql(&shipped).as_deref(), Some(DDL));
         let wide = |column: &str| WideColumn { column: column.to_owned(), attribute: AttributeRef::Id(1) };
         let columns = SourceColumns {
-            customer_id: "Customer \"No\"".to_owned(),
+            customer: CustomerColumn::Id("Customer \"No\"".to_owned()),
             values: ValueColumns::Wide(vec![wide("tier"), wide("value")]),
         };
         assert_eq!(
@@ -68,6 +75,10 @@ mod tests {
             "create table \"crm\".\"My table\" (\n    \"Customer \"\"No\"\"\" bigint not null,\n    \"tier\"            \
              text,\n    value             text,\n    primary key (\"Customer \"\"No\"\"\")\n);\n"
         );
+        let columns =
+            SourceColumns { customer: CustomerColumn::Email("email".to_owned()), ..SourceColumns::default() };
+        let by_email = sql(&source(table("v"), columns)).expect("DDL");
+        assert!(by_email.contains("    email        text not null,\n"), "{by_email}");
         assert_eq!(sql(&source(Relation::Query("select 1".to_owned()), SourceColumns::default())), None);
     }
 }

@@ -6,7 +6,12 @@ use crate::config::{Relation, SourceColumns, SourceConfig, table_parts};
 /// Returns the triggers' function. A statement that changes no value notifies nothing. Of a statement that changes many rows,
 /// the rows are not looked at. A payload must be shorter than 8,000 bytes.
 fn function(name: &str, columns: &SourceColumns) -> String {
-    let customer = identifier(&columns.customer_id);
+    let customer = identifier(columns.customer.name());
+    // Customers by e-mail address are notified of as everything: the address stays in its table.
+    let payload = match columns.by_email() {
+        true => "''",
+        false => "case when length(customers) < 8000 then customers else '' end",
+    };
     let compared = |row: &str| {
         let values = columns.names().into_iter().skip(1);
         let values = values.map(|column| format!(", {row}.{}::text collate \"C\"", identifier(column)));
@@ -43,7 +48,7 @@ begin
         end if;
     end if;
     if customers is not null then
-        perform pg_notify(tg_argv[0], case when length(customers) < 8000 then customers else '' end);
+        perform pg_notify(tg_argv[0], {payload});
     end if;
     return null;
 end"#
@@ -135,7 +140,7 @@ fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Secret, ValueColumns};
+    use crate::config::{CustomerColumn, Secret, ValueColumns};
 
     fn source(relation: Relation, columns: SourceColumns) -> SourceConfig {
         SourceConfig { columns, ..SourceConfig::new(Secret::new("postgres://h"), relation) }
@@ -164,7 +169,7 @@ mod tests {
     #[test]
     fn the_configured_columns_are_compared() {
         let columns = SourceColumns {
-            customer_id: "Customer \"No\"".to_owned(),
+            customer: CustomerColumn::Id("Customer \"No\"".to_owned()),
             values: ValueColumns::Tall { attribute: "$attrsync$".to_owned(), value: "{new}".to_owned() },
         };
         let sql = sql(&table("v", columns), "attrsync").expect("SQL");
@@ -177,6 +182,15 @@ mod tests {
             assert!(sql.contains(words), "{words} in {sql}");
         }
         assert!(!sql.contains("customer_id"), "{sql}");
+    }
+
+    #[test]
+    fn an_address_is_no_payload() {
+        let columns =
+            SourceColumns { customer: CustomerColumn::Email("mail".to_owned()), ..SourceColumns::default() };
+        let sql = sql(&table("v", columns), "attrsync").expect("SQL");
+        assert!(sql.contains("pg_notify(tg_argv[0], '');"), "{sql}");
+        assert!(sql.contains(r#"string_agg(distinct r."mail"::text, ',')"#), "{sql}");
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl Board {
             Progress::Pushing(_)
             | Progress::FoundInterrupted(_)
             | Progress::Reading(_)
+            | Progress::LookingUp(_)
             | Progress::Allowed(_) => {}
         });
     }

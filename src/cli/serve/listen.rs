@@ -49,6 +49,10 @@ async fn listen(sync: &SyncFile, on_change: &OnChange, events: &mpsc::Sender<Eve
         };
         tokio::select! {
             next = heard.recv() => match next {
+                // The ids of a payload are no customers of a source that names these by e-mail address.
+                Some(Heard::Notified(_)) if config.source.columns.by_email() => {
+                    debounce.notify(Notified::Everything, start.elapsed());
+                }
                 Some(Heard::Notified(notified)) => debounce.notify(notified, start.elapsed()),
                 Some(Heard::Connected { .. }) => {
                     tracing::info!(sync = name, channel, "listening for changes of the source");

@@ -67,6 +67,7 @@ impl ProgressDisplay {
         match progress {
             Progress::Planning(counts) => seen.phase = Phase::Planning(*counts),
             Progress::Reading(values) => seen.phase = Phase::Reading(*values),
+            Progress::LookingUp(addresses) => seen.phase = Phase::LookingUp(*addresses),
             Progress::Planned(counts) => {
                 seen.pushing_since = Some(Instant::now());
                 seen.phase = Phase::Pushing(*counts, Duration::ZERO);
@@ -157,6 +158,10 @@ impl Painter {
             (Phase::Planning(counts), Phase::Planning(before)) if counts == before => return,
             (Phase::Reading(values), Phase::Reading(before)) if values == before => return,
             (Phase::Pushing(counts, _), Phase::Pushing(before, _)) if counts == before => return,
+            (Phase::LookingUp(addresses), Phase::LookingUp(before)) if addresses == before => return,
+            (Phase::LookingUp(addresses), _) => {
+                format!("looking up customers: {} e-mail addresses", number(addresses))
+            }
             (Phase::Reading(values), _) => format!("reading the store: {} values", number(values)),
             (Phase::Planning(counts), _) => {
                 format!(

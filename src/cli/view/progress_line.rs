@@ -28,6 +28,8 @@ pub(super) enum Phase {
     Planning(Counts),
     /// The store's values are read; how many so far.
     Reading(u64),
+    /// The customers of e-mail addresses are looked up; how many addresses so far.
+    LookingUp(u64),
     /// The plan is sent. With the time since then.
     Pushing(Counts, Duration),
 }
@@ -80,6 +82,10 @@ impl ProgressLine {
             Phase::Reading(values) => {
                 let values = format!("reading the store: {} values", number(values));
                 [Some((1, values)), Some(elapsed(2)), waiting].into_iter().flatten().collect()
+            }
+            Phase::LookingUp(addresses) => {
+                let addresses = format!("looking up customers: {} e-mail addresses", number(addresses));
+                [Some((1, addresses)), Some(elapsed(2)), waiting].into_iter().flatten().collect()
             }
             Phase::Pushing(counts, pushing) => {
                 let (done, planned) = (done(&counts), unsigned(counts.planned));

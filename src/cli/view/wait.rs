@@ -58,6 +58,7 @@ pub(super) fn why(wait: &CurrentWait) -> String {
         WaitReason::Attributes => with("asking the store for its attributes"),
         WaitReason::Existence => with("asking the store whether customers and attributes still exist"),
         WaitReason::ReadBack => with("reading values back from the store"),
+        WaitReason::Customers => with("asking the store for customers by their e-mail addresses"),
         WaitReason::Values => with("reading the store's values"),
         WaitReason::Lock => with("another run holds this store"),
         WaitReason::Source => with("the source's database"),

@@ -162,6 +162,51 @@ pub(super) fn customer_paths(ids: &BTreeSet<i64>) -> Vec<(String, usize)> {
     ids.chunks(CUSTOMERS_MAX).map(|ids| (format!("/customers?id:in={}", list(ids)), 2 * ids.len())).collect()
 }
 
+/// How many customers may have the same address. A store promises one.
+const CUSTOMERS_OF_ADDRESS_MAX: usize = 20;
+
+/// Returns the paths that together read the customers with these addresses, each with the largest number of rows of its list.
+pub(super) fn email_paths(addresses: &BTreeSet<&str>) -> Vec<(String, usize)> {
+    const PATH: &str = "/customers?email:in=";
+    let mut paths: Vec<(String, usize)> = Vec::new();
+    for address in addresses {
+        let encoded: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
+        match paths.last_mut() {
+            Some((path, most))
+                if *most < CUSTOMERS_MAX * CUSTOMERS_OF_ADDRESS_MAX
+                    && path.len() + 1 + encoded.len() <= PATH_MAX =>
+            {
+                *path += &format!(",{encoded}");
+                *most += CUSTOMERS_OF_ADDRESS_MAX;
+            }
+            _ => paths.push((format!("{PATH}{encoded}"), CUSTOMERS_OF_ADDRESS_MAX)),
+        }
+    }
+    paths
+}
+
 fn list<'a>(ids: impl IntoIterator<Item = &'a i64>) -> String {
     ids.into_iter().map(i64::to_string).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_encoded_and_share_requests_of_bounded_length() {
+        let paths = |addresses: &[&str]| email_paths(&addresses.iter().copied().collect());
+        let path = &paths(&["o'neil+tag&x=1%@example.com", "größe@example.com"])[0].0;
+        let expect =
+            "/customers?email:in=gr%C3%B6%C3%9Fe%40example.com,o%27neil%2Btag%26x%3D1%25%40example.com";
+        assert_eq!(path, expect);
+        let short: Vec<String> = (0..81).map(|n| format!("{n}@b.cd")).collect();
+        let short: Vec<&str> = short.iter().map(String::as_str).collect();
+        assert_eq!(paths(&short).len(), 3, "40 addresses a request");
+        let long: Vec<String> = (0..40).map(|n| format!("{}{n}@example.com", "é".repeat(200))).collect();
+        let long: Vec<&str> = long.iter().map(String::as_str).collect();
+        let paths = paths(&long);
+        assert_eq!(paths.len(), 40, "an address of 1,200 bytes alone");
+        assert!(paths.iter().all(|(path, _)| path.len() <= PATH_MAX));
+    }
 }

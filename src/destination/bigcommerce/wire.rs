@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::mask::Mask;
 use super::mend;
 use super::tree::{self, Extent, Tree};
-use crate::destination::{Attribute, Echo, Item};
-use crate::record::{Key, VALUE_MAX_CHARS};
+use crate::destination::{Attribute, CustomerAddress, Echo, Item};
+use crate::record::{Key, VALUE_MAX_CHARS, normalised};
 
 /// The longest text that is kept of an item. A store that keeps to the API sends no value that is longer than a quarter
 /// of it.
@@ -125,6 +125,12 @@ fn bounded(text: &str) -> String {
 /// Reads a customer's id.
 pub(crate) fn customer(item: &Tree<'_>) -> Option<i64> {
     id(item, "id")
+}
+
+/// Reads a customer's id and e-mail address.
+pub(crate) fn customer_address(item: &Tree<'_>) -> Option<CustomerAddress> {
+    let address = normalised(item.get("email")?.text()?);
+    Some(CustomerAddress { customer_id: id(item, "id")?, address })
 }
 
 /// Reads an id: a number, or a number in a string.

@@ -3,18 +3,27 @@
 //! An entry that exists is never touched: it may have a newer intent. Values that the source does not know stay unknown
 //! to the ledger too, so that nothing ever deletes them.
 
+use std::collections::BTreeSet;
+
 use super::finding::{Finding, FindingKind, Reconciled};
 use super::reads::{End, Reads};
 use super::rows::{DesiredRows, PAGE_ROWS, Rows, Wish, ranges};
+use crate::engine::emails::{ByEmail, Kept, LookUp, look_up};
+use crate::engine::stop::asked_to_stop;
 use crate::failpoint;
 use crate::ledger::readings::VALUES_AT_ONCE;
 use crate::record::{EditKind, Entry, ObservedValue, ValueEdit, WaitReason};
-use crate::source::SourceError;
+use crate::source::{Source, SourceError};
 use crate::tries::Tries;
 
 /// Adopts the observed values.
 pub(super) async fn adopt(reads: &mut Reads<'_>, found: &mut Reconciled) -> Result<(), End> {
-    let mut desired = desired_rows(reads).await?;
+    let source = reads.ports.source;
+    let by_email = ByEmail::over(source, Some(reads.ports.ledger));
+    if by_email.is_some() {
+        look_up_customers(reads).await?;
+    }
+    let mut desired = desired_rows(reads, by_email.as_ref().map_or(source, |source| source)).await?;
     let mut edits = Vec::new();
     for (after, last) in ranges(&reads.filter) {
         let ledger = reads.ports.ledger;
@@ -71,9 +80,20 @@ fn compared(observed: &ObservedValue, wish: Wish) -> Finding {
     }
 }
 
+/// Looks up the customers of the source's e-mail addresses.
+async fn look_up_customers(reads: &Reads<'_>) -> Result<(), End> {
+    let with = LookUp::of_run(reads.ports, reads.config.push);
+    let kept = Kept::InLedger(reads.ports.ledger, reads.run_id);
+    let (mut stop, all) = (reads.stop.clone(), BTreeSet::new());
+    tokio::select! {
+        biased;
+        () = asked_to_stop(&mut stop) => Err(End::Stopped),
+        looked_up = look_up(with, &all, false, kept) => Ok(looked_up?),
+    }
+}
+
 /// Starts to read the source. As long as it is unavailable, that is tried again.
-async fn desired_rows(reads: &Reads<'_>) -> Result<DesiredRows, End> {
-    let source = reads.ports.source;
+async fn desired_rows(reads: &Reads<'_>, source: &dyn Source) -> Result<DesiredRows, End> {
     let mut tries = Tries::new(WaitReason::Source, source.give_up_after());
     loop {
         let started = async {

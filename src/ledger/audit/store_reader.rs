@@ -4,9 +4,10 @@ use async_trait::async_trait;
 
 use super::log::{AuditLog, Location};
 use crate::ledger::{
-    CustomerToCheck, EntryPages, LedgerReader, Result, cold, last_finished, postgres, sqlite,
+    CustomerToCheck, EmailReader, EntryPages, LedgerReader, Result, cold, cold_emails, last_finished,
+    postgres, sqlite,
 };
-use crate::record::{Claimed, Counts, Filter, KnownAttribute, RequestSizes};
+use crate::record::{Claimed, Counts, EmailCustomer, Filter, KnownAttribute, RequestSizes};
 
 impl AuditLog {
     /// What the ledger knows of one store, for a plan.
@@ -22,6 +23,17 @@ impl AuditLog {
 pub struct StoreReader<'a> {
     audit: &'a AuditLog,
     store_id: i64,
+}
+
+#[async_trait]
+impl EmailReader for StoreReader<'_> {
+    async fn emails_after(&self, after: &str, limit: usize) -> Result<Vec<EmailCustomer>> {
+        cold_emails::emails_after(&self.audit.session, self.store_id, after, limit).await
+    }
+
+    async fn emails_of(&self, customers: &[i64]) -> Result<Vec<EmailCustomer>> {
+        cold_emails::emails_of(&self.audit.session, self.store_id, customers).await
+    }
 }
 
 #[async_trait]

@@ -53,6 +53,18 @@ impl Column {
         ))
     }
 
+    /// Fails if it holds no texts.
+    pub(super) fn require_texts(&self) -> Result<(), SourceError> {
+        if self.category == "S" {
+            return Ok(());
+        }
+        let Self { name, declared, .. } = self;
+        Err(unusable(
+            format!("the source's column {name} is of type {declared}, not a text with e-mail addresses"),
+            "name another column in [source.columns] email, or name the column of ids in customer_id",
+        ))
+    }
+
     /// The value as text. A value that is too long for the store in any encoding is cut to 301 characters, which is still
     /// too long, so that a huge value is not transferred. The check is left out for a table without large values, because
     /// it costs time in each of ten million rows. A text's size is known without reading it; other types are converted

@@ -3,6 +3,7 @@
 use sqlx::postgres::PgRow;
 
 use super::column::Column;
+use super::email;
 use super::failure::malformed;
 use super::names::{self, Unnamed};
 use super::sql::quoted;
@@ -43,7 +44,8 @@ pub(super) fn types(relation: &str, columns: &SourceColumns) -> String {
 /// The columns as the server describes them.
 #[derive(Debug)]
 pub(super) struct Columns {
-    customer_id: Column,
+    customer: Column,
+    by_email: bool,
     values: Values,
 }
 
@@ -59,13 +61,17 @@ impl Columns {
     /// Makes them of the result of [`types`].
     ///
     /// # Errors
-    /// The customers have no whole numbers, or the attributes neither whole numbers nor names.
+    /// The customers have neither whole numbers nor addresses, or the attributes neither whole numbers nor names.
     pub(super) fn new(columns: &SourceColumns, found: &[PgRow]) -> Result<Self, SourceError> {
         let named = columns.names().into_iter().zip(found);
         let mut typed = named.map(|(name, row)| Column::new(name, row));
         let mut next = || typed.next().unwrap_or_else(|| Err(malformed("the columns' types")));
-        let customer_id = next()?;
-        customer_id.require_ids()?;
+        let (customer, by_email) = (next()?, columns.by_email());
+        if by_email {
+            customer.require_texts()?;
+        } else {
+            customer.require_ids()?;
+        }
         let values = match &columns.values {
             ValueColumns::Tall { .. } => {
                 let (attribute, value) = (next()?, next()?);
@@ -79,7 +85,7 @@ impl Columns {
                 Values::Wide(columns.collect::<Result<_, SourceError>>()?)
             }
         };
-        Ok(Self { customer_id, values })
+        Ok(Self { customer, by_email, values })
     }
 
     /// The columns of the values.
@@ -101,7 +107,7 @@ impl Columns {
             Values::Tall { attribute, .. } => Some(attribute),
             Values::Wide(_) => None,
         };
-        let all = [&self.customer_id].into_iter().chain(attribute).chain(self.of_values());
+        let all = [&self.customer].into_iter().chain(attribute).chain(self.of_values());
         all.map(|column| (column.name.clone(), column.declared.clone())).collect()
     }
 
@@ -130,13 +136,27 @@ impl Columns {
         names: &AttributeNames,
         usable: &[(String, i64)],
     ) -> Result<String, SourceError> {
+        let customer_id = self.customer_id();
         match &self.values {
             Values::Tall { attribute, value } => {
                 let named = attribute.holds_names().then_some(usable);
-                Ok(tall(relation, [&self.customer_id, attribute, value], small, named))
+                Ok(tall(relation, &customer_id, [attribute, value], small, named))
             }
-            Values::Wide(columns) => wide::rows(relation, &self.customer_id, columns, small, names),
+            Values::Wide(columns) => wide::rows(relation, &customer_id, columns, small, names),
         }
+    }
+
+    /// The expression for the customer's id, or for the number of the customer's address.
+    fn customer_id(&self) -> String {
+        match self.by_email {
+            true => email::number_of(&email::normalised(&self.customer)),
+            false => format!("s.{}", quoted(&self.customer.name)),
+        }
+    }
+
+    /// The subselect of the distinct addresses, each with its number as customer_id.
+    pub(super) fn addresses(&self, relation: &str) -> String {
+        email::rows(relation, &self.customer)
     }
 }
 
@@ -144,11 +164,12 @@ impl Columns {
 /// value.
 fn tall(
     relation: &str,
-    [customer_id, attribute, value]: [&Column; 3],
+    customer_id: &str,
+    [attribute, value]: [&Column; 2],
     small: bool,
     names: Option<&[(String, i64)]>,
 ) -> String {
-    let (customer_id, attribute) = (quoted(&customer_id.name), quoted(&attribute.name));
+    let attribute = quoted(&attribute.name);
     let value = value.value(small);
     let (attribute_id, value) = match names {
         None => (format!("s.{attribute}"), value),
@@ -160,6 +181,6 @@ fn tall(
         }
     };
     format!(
-        "(select s.{customer_id} as customer_id, {attribute_id} as attribute_id, {value} as value from {relation} as s)"
+        "(select {customer_id} as customer_id, {attribute_id} as attribute_id, {value} as value from {relation} as s)"
     )
 }

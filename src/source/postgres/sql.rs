@@ -106,6 +106,12 @@ impl RowsQuery {
         Self { rows, conditions: conditions.into_iter().flatten().collect() }
     }
 
+    /// The same for customers after this one only.
+    pub(super) fn after(mut self, customer_id: i64) -> Self {
+        self.conditions.push(format!("s.customer_id > {customer_id}"));
+        self
+    }
+
     /// All rows in order.
     pub(super) fn all(&self) -> String {
         self.ordered("s.value", &[])

@@ -55,7 +55,7 @@ pub(super) fn unnamed(columns: &[ValueColumn], names: &AttributeNames) -> Vec<Op
 /// Two columns are for one attribute.
 pub(super) fn rows(
     relation: &str,
-    customer_id: &Column,
+    customer_id: &str,
     columns: &[ValueColumn],
     small: bool,
     names: &AttributeNames,
@@ -81,9 +81,8 @@ pub(super) fn rows(
     }
     let condition = if stay.len() > 1 { format!(" where {}", stay.join(" or ")) } else { String::new() };
     Ok(format!(
-        "(select s.{} as customer_id, a.id as attribute_id, case a.at{values} end as value \
+        "(select {customer_id} as customer_id, a.id as attribute_id, case a.at{values} end as value \
          from {relation} as s cross join (values {}) as a(at, id){condition})",
-        quoted(&customer_id.name),
         places.join(", ")
     ))
 }

@@ -11,8 +11,8 @@ use super::rows::{BeliefEditRow, ChangeRow, MissedRow, RequestRow, RunRow};
 use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::RequestSizes;
 use crate::record::{
-    Action, Change, Counts, Entry, InvalidRow, Key, KnownAttribute, ObservedValue, Outcome, Reading,
-    ReportedDrift, RunKind, RunStatus, StoreName, Trigger, WaitTotal,
+    Action, Change, Counts, EmailCustomer, EmailHash, Entry, InvalidRow, Key, KnownAttribute, ObservedValue,
+    Outcome, Reading, ReportedDrift, RunKind, RunStatus, StoreName, Trigger, WaitTotal,
 };
 
 /// A row of `stores`, and the handle that has its lock.
@@ -41,6 +41,7 @@ pub(super) struct State {
     pub(super) readings: BTreeMap<(usize, &'static str), Reading>,
     pub(super) observed: BTreeMap<(usize, Key), ObservedValue>,
     pub(super) drift: BTreeMap<(usize, Key), ReportedDrift>,
+    pub(super) emails: BTreeMap<(usize, EmailHash), EmailCustomer>,
     /// Customers with rejected values: whether each is deleted, and the run that checked last (0 for none).
     pub(super) rejected_customers: BTreeMap<(usize, i64), (bool, i64)>,
     /// How many handles there were.

@@ -9,8 +9,8 @@ use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::sqlite::SqliteLedger;
 use attrsync::ledger::{Ledger, NewRun};
 use attrsync::record::{
-    EditKind, Key, MissedTimes, ObservedValue, Reading, ReadingKind, RunKind, RunStatus, ScheduledRun,
-    Trigger, ValueEdit,
+    EditKind, EmailCustomer, EmailHash, EmailState, Key, MissedTimes, ObservedValue, Reading, ReadingKind,
+    RunKind, RunStatus, ScheduledRun, Trigger, ValueEdit,
 };
 use serde_json::Value;
 
@@ -77,6 +77,8 @@ const OTHER_EDITS: &[&str] = &[
     "delete from readings where kind = 'modified'",
     "delete from observed_values where customer_id = 2",
     "delete from drift",
+    "delete from email_customers where state = 'unknown'",
+    "update email_customers set customer_id = 4 where customer_id = 3",
     "delete from invalid_rows where run_id = 1 and customer_id = 1",
     "delete from attributes where attribute_id = 1",
     "update changes set request_id = 999 where customer_id = 3",
@@ -164,6 +166,17 @@ fn run_reconciled(world: &World) {
             edit(6, EditKind::Accept, Some("theirs")),
         ];
         ledger.edit_values(run, &edits, at).await.expect("edits");
+        let email = |address, customer_id, state| EmailCustomer {
+            hash: EmailHash::of(address),
+            customer_id,
+            state,
+            resolved_at: at,
+        };
+        let emails = [
+            email("a@example.com", Some(3), EmailState::Found),
+            email("b@example.com", None, EmailState::Unknown),
+        ];
+        ledger.keep_emails(run, &emails).await.expect("keeps");
     });
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 /// The clock of this machine, set forward.
 #[derive(Default)]
-pub(super) struct LaterClock(AtomicI64);
+pub(super) struct LaterClock(pub(super) AtomicI64);
 
 impl Clock for LaterClock {
     fn now(&self) -> DateTime<Utc> {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use attrsync::config::PushConfig;
-use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage};
+use attrsync::destination::{
+    Attribute, CustomerAddress, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage,
+};
 use attrsync::engine::EngineError;
 use attrsync::ledger::{Ledger, LedgerError, NewRun};
 use attrsync::record::{Key, RequestOutcome, RunKind, Trigger};
@@ -63,6 +65,10 @@ impl Destination for TakenStore {
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
         self.store.customers(ids).await
+    }
+
+    async fn customers_by_email(&self, addresses: &[&str]) -> Result<Vec<CustomerAddress>, ReadError> {
+        self.store.customers_by_email(addresses).await
     }
 }
 

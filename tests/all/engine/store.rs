@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
 use attrsync::destination::{
-    Attribute, Body, Destination, Echo, HttpResponse, Item, ReadError, Response, ValueList, ValuePage,
+    Attribute, Body, CustomerAddress, Destination, Echo, HttpResponse, Item, ReadError, Response, ValueList,
+    ValuePage,
 };
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::ledger::Ledger;
@@ -125,6 +126,11 @@ impl Destination for OddStore {
         self.checks.lock().expect("no panic").push(ids.to_vec());
         self.read().await?;
         self.store.customers(ids).await
+    }
+
+    async fn customers_by_email(&self, addresses: &[&str]) -> Result<Vec<CustomerAddress>, ReadError> {
+        self.read().await?;
+        self.store.customers_by_email(addresses).await
     }
 }
 

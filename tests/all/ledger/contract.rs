@@ -7,6 +7,7 @@ pub(crate) mod backend;
 mod belief_edits;
 mod deletes;
 mod digests;
+mod emails;
 mod entries;
 pub(crate) mod fixture;
 mod history;
@@ -145,6 +146,11 @@ on_every_backend! {
         reported_drift_lasts_until_it_ends,
         a_run_that_lost_its_lock_keeps_nothing,
         entries_are_read_by_customer,
+    },
+    emails::{
+        addresses_are_kept_by_their_hashes,
+        a_customer_has_one_address,
+        a_run_that_lost_its_lock_keeps_no_address,
     },
     history::{
         entries_are_a_fold_of_changes_and_edits,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use attrsync::destination::{
-    Attribute, Body, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage,
+    Attribute, Body, CustomerAddress, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage,
 };
 use attrsync::record::{Key, StoreName};
 use attrsync::sandbox::Model;
@@ -125,5 +125,9 @@ impl Destination for Watched {
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
         self.store.customers(ids).await
+    }
+
+    async fn customers_by_email(&self, addresses: &[&str]) -> Result<Vec<CustomerAddress>, ReadError> {
+        self.store.customers_by_email(addresses).await
     }
 }

@@ -1,6 +1,6 @@
 //! Columns with other names than those of the DDL.
 
-use attrsync::config::{Relation, Secret, SourceColumns, SourceConfig, ValueColumns};
+use attrsync::config::{CustomerColumn, Relation, Secret, SourceColumns, SourceConfig, ValueColumns};
 use attrsync::record::{AttributeNames, Filter};
 use attrsync::source::Source as _;
 use attrsync::source::postgres::PostgresSource;
@@ -8,8 +8,8 @@ use attrsync::source::postgres::PostgresSource;
 use super::{Shop, message, read, row, table};
 
 fn columns(customer_id: &str, attribute: &str, value: &str) -> SourceColumns {
-    let (customer_id, attribute, value) = (customer_id.to_owned(), attribute.to_owned(), value.to_owned());
-    SourceColumns { customer_id, values: ValueColumns::Tall { attribute, value } }
+    let (customer, attribute, value) = (customer_id.to_owned(), attribute.to_owned(), value.to_owned());
+    SourceColumns { customer: CustomerColumn::Id(customer), values: ValueColumns::Tall { attribute, value } }
 }
 
 fn source(shop: &Shop, relation: Relation, columns: SourceColumns) -> PostgresSource {

@@ -1,7 +1,7 @@
 //! Wide tables: a row for each customer, and a column for each attribute.
 
 use attrsync::config::{
-    AttributeRef, Relation, Secret, SourceColumns, SourceConfig, ValueColumns, WideColumn,
+    AttributeRef, CustomerColumn, Relation, Secret, SourceColumns, SourceConfig, ValueColumns, WideColumn,
 };
 use attrsync::record::{AttributeNames, Filter, SourceDigest};
 use attrsync::source::Source as _;
@@ -17,7 +17,7 @@ fn wide(shop: &Shop, relation: Relation, columns: &[(&str, Result<i64, &str>)]) 
         attribute: attribute.map_or_else(|name| AttributeRef::Name(name.to_owned()), AttributeRef::Id),
     };
     let values = ValueColumns::Wide(columns.iter().map(column).collect());
-    let columns = SourceColumns { customer_id: "id".to_owned(), values };
+    let columns = SourceColumns { customer: CustomerColumn::Id("id".to_owned()), values };
     let config = SourceConfig { columns, ..SourceConfig::new(Secret::new(&*shop.url), relation) };
     PostgresSource::new(&config).expect("a source")
 }

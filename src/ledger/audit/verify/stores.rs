@@ -12,7 +12,8 @@ const STORES: &str = "
         (select count(*) from missed_times m where m.store_id = s.id), s.readings,
         (select count(*) from readings d where d.store_id = s.id), s.observed_values,
         (select count(*) from observed_values o where o.store_id = s.id), s.drift,
-        (select count(*) from drift d where d.store_id = s.id)
+        (select count(*) from drift d where d.store_id = s.id), s.email_customers,
+        (select count(*) from email_customers e where e.store_id = s.id)
     from stores s left join runs r on r.id = s.owner_run_id order by s.id";
 
 /// Stores that entries refer to, and that are not there.
@@ -40,8 +41,16 @@ const NOT_KEPT: &str = customers!("a", "b");
 const NOT_REJECTED: &str = customers!("b", "a");
 
 /// The tables that are checked here.
-const OF_STORES: [&str; 7] =
-    ["stores", "attributes", "rejected_customers", "missed_times", "readings", "observed_values", "drift"];
+const OF_STORES: [&str; 8] = [
+    "stores",
+    "attributes",
+    "rejected_customers",
+    "missed_times",
+    "readings",
+    "observed_values",
+    "drift",
+    "email_customers",
+];
 
 pub(super) async fn flaws(audit: &AuditLog) -> Result<Flaws> {
     let mut flaws = digests::flaws(&audit.session, &OF_STORES).await?;
@@ -72,7 +81,7 @@ fn store(row: &mut Cells) -> Result<Vec<String>> {
     {
         problems.push(format!("store {id}: its owner_run_id is {run_id}, which is no open run of it"));
     }
-    for table in ["attributes", "missed_times", "readings", "observed_values", "drift"] {
+    for table in ["attributes", "missed_times", "readings", "observed_values", "drift", "email_customers"] {
         let (count, found) = (row.int()?, row.int()?);
         if count != found {
             problems.push(format!("store {id}: its {table} is {count}, but {table} has {found} rows of it"));

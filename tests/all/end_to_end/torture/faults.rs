@@ -93,8 +93,8 @@ impl Fault {
             LedgerKind::File => &[Self::FileTooLarge, Self::FileTooLargeSignal, Self::DiskFull][..],
             LedgerKind::Postgres => &[Self::LedgerStopped, Self::LedgerSessionEnded],
         });
-        // A sync saves no plan.
-        let points = points().iter().filter(|name| **name != "plan-saved");
+        // A sync saves no plan, and these look up no address.
+        let points = points().iter().filter(|name| !["plan-saved", "emails-kept"].contains(name));
         all.extend(points.map(|name| Self::Point(name)));
         all
     }

@@ -15,7 +15,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attrsync::clock::SystemClock;
 use attrsync::config::PushConfig;
-use attrsync::destination::{Attribute, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage};
+use attrsync::destination::{
+    Attribute, CustomerAddress, Destination, Echo, Item, ReadError, Response, ValueList, ValuePage,
+};
 use attrsync::engine::{self, EngineError, Options, Ports, Report};
 use attrsync::ledger::postgres::PostgresLedger;
 use attrsync::ledger::{Ledger, LedgerError, LedgerReader};
@@ -150,6 +152,10 @@ impl Destination for Silencer {
 
     async fn customers(&self, ids: &[i64]) -> Result<Vec<i64>, ReadError> {
         self.store.customers(ids).await
+    }
+
+    async fn customers_by_email(&self, addresses: &[&str]) -> Result<Vec<CustomerAddress>, ReadError> {
+        self.store.customers_by_email(addresses).await
     }
 }
 
