@@ -71,10 +71,11 @@ impl Metrics {
 
     /// Shows the counters of a sync, at 0, before its first run: an increase from nothing to 1 is not seen.
     pub fn add(&self, sync: &str) {
+        self.runs().entry(sync.to_owned()).or_default();
         self.counters.add(sync);
     }
 
-    /// Shows nothing more of a sync, because it is no longer configured.
+    /// Shows nothing more of a sync, because it is no longer configured. Its run that goes on counts no more.
     pub fn remove(&self, sync: &str) {
         self.runs().remove(sync);
         self.counters.remove(sync);
@@ -88,16 +89,15 @@ impl Metrics {
     /// Counts what the next run of a sync waits for, while it waits.
     pub fn watch(&self, sync: &str, waits: &Waits) {
         let mut runs = self.runs();
-        let before = runs.insert(sync.to_owned(), Run { waits: waits.clone(), ..Run::default() });
-        if let Some(mut before) = before {
-            before.count_waits(sync, &self.counters);
-        }
+        let Some(run) = runs.get_mut(sync) else { return };
+        run.count_waits(sync, &self.counters);
+        *run = Run { waits: waits.clone(), ..Run::default() };
     }
 
     /// Counts what happens in a run.
     pub fn observe(&self, sync: &str, progress: &Progress) {
         let mut runs = self.runs();
-        let run = runs.entry(sync.to_owned()).or_default();
+        let Some(run) = runs.get_mut(sync) else { return };
         match progress {
             Progress::Opened(_) | Progress::Planning(_) | Progress::Reading(_) | Progress::LookingUp(_) => {}
             Progress::FoundInterrupted(_) => self.counters.run_ended(sync, "interrupted"),

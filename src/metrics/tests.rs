@@ -114,6 +114,11 @@ async fn what_happens_in_a_run_is_counted() {
     }
     metrics.remove("main");
     assert!(!metrics.render(&[]).contains("main"));
+    // Its run goes on after a reload that has removed it.
+    observe(counted(10, 1, 10));
+    observe(Progress::Ended(RunStatus::Succeeded));
+    metrics.watch("main", &Waits::default());
+    assert!(!metrics.render(&[]).contains("main"));
 }
 
 #[test]
