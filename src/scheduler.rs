@@ -154,6 +154,10 @@ impl Scheduler {
             }
             Event::Asked(name, wish) => {
                 if let Some(slot) = self.slots.get_mut(&name) {
+                    // A person has mended what kept it from running.
+                    if wish.trigger == Trigger::Api {
+                        slot.end_pause();
+                    }
                     slot.want(wish);
                 }
             }
@@ -197,6 +201,7 @@ impl Scheduler {
             let delay = TimeDelta::from_std(delay).unwrap_or_default();
             let slot = self.slots.entry(name).or_insert_with(Slot::new);
             (slot.schedule, slot.delay, slot.quiet, slot.is_removed) = (schedule, delay, None, false);
+            slot.end_pause();
         }
         self.slots.retain(|_, slot| !slot.is_removed || matches!(slot.phase, Phase::Running(_)));
     }
@@ -344,6 +349,14 @@ impl Slot {
             Some(before) => before.add(wish),
             None => self.wish = Some(wish),
         }
+    }
+
+    /// Lets the next try follow at once.
+    fn end_pause(&mut self) {
+        if matches!(self.phase, Phase::Pausing(..)) {
+            self.phase = Phase::Idle;
+        }
+        self.failures = 0;
     }
 
     fn fail(&mut self, now: DateTime<Utc>) {

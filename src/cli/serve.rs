@@ -203,9 +203,10 @@ fn reload(context: &Context, args: &Args, config: &ServeConfig, process: &mut Pr
     match files.unusable.len() {
         0 => tracing::info!(syncs = files.syncs.len(), "reloaded"),
         count => {
+            let files_with_problems = if count == 1 { "a configuration" } else { "configurations" };
             tracing::warn!(
                 syncs = files.syncs.len(),
-                "reloaded, but for {count} configurations with problems"
+                "reloaded, but for {files_with_problems} with problems"
             );
         }
     }

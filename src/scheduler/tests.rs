@@ -173,6 +173,29 @@ fn a_run_that_failed_is_not_repeated_for_its_schedule_or_for_who_triggered_it() 
 }
 
 #[test]
+fn a_pause_ends_when_a_person_triggers_a_run_or_corrects_the_configuration() {
+    let triggered = || Wish { notified: Notified::Everything, trigger: Trigger::Api };
+    let mut scheduler = hourly(&["a"], 1);
+    let mut now = at(0, 40, 0);
+    scheduler.on(asked("a", Some(&[1])), now);
+    for _ in 0..8 {
+        scheduler.on(Event::Ended("a".to_owned(), End::Failed), now);
+        now = scheduler.wake_at(now).expect("a next try");
+        scheduler.on(Event::Tick, now);
+    }
+    assert_eq!(scheduler.on(Event::Ended("a".to_owned(), End::Failed), now), []);
+    assert_eq!(scheduler.on(asked("a", Some(&[2])), now), [], "a change waits");
+    let actions = scheduler.on(Event::Asked("a".to_owned(), triggered()), now);
+    assert_eq!(actions, [Action::Start("a".to_owned(), Some(triggered()))]);
+
+    assert_eq!(scheduler.on(Event::Ended("a".to_owned(), End::Failed), now), []);
+    assert_eq!(scheduler.wake_at(now), Some(now + TimeDelta::seconds(1)), "the pauses begin anew");
+    let corrected = Scheduled { name: "a".to_owned(), schedule: Some(every_hour()), delay: Duration::ZERO };
+    let actions = scheduler.on(Event::Configured(vec![corrected]), now);
+    assert_eq!(actions, [Action::Start("a".to_owned(), Some(triggered()))]);
+}
+
+#[test]
 fn a_clock_that_is_set_back_prolongs_no_pause() {
     let mut scheduler = hourly(&["a"], 1);
     scheduler.on(asked("a", None), at(0, 40, 0));
