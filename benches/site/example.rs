@@ -193,7 +193,9 @@ fn nights(name: &str) -> String {
          insert into invalid_rows (row_digest, run_id, customer_id, attribute_id, value, reason)
             {numbers} select '', {NIGHTS}, case when i % 50 = 0 then null else 7000 + i end, 2, 'about ' || i,
                 case when i % 50 = 0 then 'the row has no customer id' else 'the value has 300 characters, and the store takes 255' end
-            from n where i <= {invalid};",
+            from n where i <= {invalid};
+         update changes set outcome = 'planned', request_id = null, decided_at = null
+            where run_id in (select id from runs where status = 'failed');",
         started_now = ago("95"),
     )
 }

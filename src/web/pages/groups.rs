@@ -14,7 +14,7 @@ use crate::web::format::{counted, number, reason, segment, state, when, words};
 pub(super) fn attribute(id: i64, names: &BTreeMap<i64, String>) -> Markup {
     html! {
         @match names.get(&id) {
-            Some(name) => { (words(name)) " " span.id { (id) } },
+            Some(name) => span { (words(name)) " " span.id { (id) } },
             None => { "attribute " (id) },
         }
     }

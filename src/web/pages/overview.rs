@@ -32,7 +32,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Response {
     let status = if is_readable { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let refresh = Some(if is_live { 3 } else { 15 });
     let frame = Page { title: "Syncs", refresh, signed_in: site.access.has_token(), ..Page::default() };
-    (status, page(&frame, &content(&rows, &site.syncs.unusable(), now))).into_response()
+    (status, page(&frame, &content(&rows, &site.syncs.unusable(), Utc::now()))).into_response()
 }
 
 async fn read(site: &Site, sync: SyncInfo, now: DateTime<Utc>) -> SyncLine {

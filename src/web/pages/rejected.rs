@@ -138,9 +138,9 @@ fn explanation(address: &str, reasons: &[ReasonGroup]) -> Markup {
             a href={ (address) ".csv" } download { "Download all as CSV" }
         }
         ul.needs.calm {
-            li { "The value is wrong: correct it in the source. The next sync sends it." }
-            li { "The cause was in the store, and is mended: " code { "attrsync rejected --retry" } " requeues the values." }
-            li { "It is known, and stays so: " code { "attrsync rejected --accept KEY" } " acknowledges a value." }
+            li { "If a value is wrong, correct it in the source. The next sync sends it." }
+            li { "If the cause was in the store, and is mended, " code { "attrsync rejected --retry" } " requeues the values." }
+            li { "If it is known, and stays so, " code { "attrsync rejected --accept KEY" } " acknowledges a value." }
         }
     }
 }
@@ -148,7 +148,7 @@ fn explanation(address: &str, reasons: &[ReasonGroup]) -> Markup {
 fn example(address: &str, key: Key) -> Markup {
     html! {
         a href={ (address) "?like=" (key.customer_id) "." (key.attribute_id) "#values" } {
-            "customer " (key.customer_id) " and others like it"
+            "customer " (key.customer_id) " and others"
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::ledger::audit::{
 };
 use crate::record::{RunStatus, WaitTotal};
 use crate::web::failure::PageError;
-use crate::web::format::{counted, duration, number, reason, segment, state, when, words};
+use crate::web::format::{Level, counted, duration, number, reason, segment, state, when, words};
 use crate::web::layout::{Page, Tab, page};
 use crate::web::site::Site;
 
@@ -64,18 +64,16 @@ pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     Path((name, id)): Path<(String, String)>,
 ) -> Result<Markup, PageError> {
-    let now = Utc::now();
     let sync = site.sync(&name)?;
     let (session, run) = open(&site, &name, &id).await?;
     let names = session.attribute_names().await?;
     let shown = Shown::read(session.audit(), run).await?;
     session.keep();
-    let id = shown.run.id;
+    let (id, now) = (shown.run.id, Utc::now());
     let live = sync.running.as_ref().filter(|live| live.run_id == Some(id));
     let requests = format!("/syncs/{}/runs/{id}/requests", segment(&name));
     let content = html! {
-        (head(&shown.run, now))
-        @if is_blocked(&shown.run) { (ways_on(&name, &shown)) }
+        (head(&name, &shown, now))
         (progress(&shown.run, live))
         (counts(&shown.run))
         (failures(&name, &shown, now))
@@ -119,18 +117,21 @@ fn ways_on(name: &str, shown: &Shown) -> Markup {
                 a href={ "/syncs/" (segment(name)) "/runs/" (newest) } { "run " (newest) } " has planned all rows since."
             },
             None => ul.needs.calm {
-                li { "The source is wrong: correct it. The next sync plans anew. Nothing was sent, so nothing has to be mended in the store." }
-                li { "The plan is right, this once: " code { "attrsync apply " (id) } " sends exactly this plan. It can be applied until a later sync has planned all rows." }
-                li { "Such plans are right in general: raise the limit in the section " code { "[guard]" } " of the configuration." }
+                li { "If the source is wrong, correct it. The next sync plans anew. Nothing was sent, so nothing has to be mended in the store." }
+                li { "If the plan is right this once, " code { "attrsync apply " (id) } " sends exactly this plan. It can be applied until a later sync has planned all rows." }
+                li { "If such plans are right in general, raise the limit in the section " code { "[guard]" } " of the configuration." }
             },
         }
     }
 }
 
-fn head(run: &RunRow, now: DateTime<Utc>) -> Markup {
+fn head(name: &str, shown: &Shown, now: DateTime<Utc>) -> Markup {
+    let run = &shown.run;
+    let is_bad = Level::of(&run.status) == Level::Bad;
     html! {
         div.title { h1 { "Run " (run.id) } (state(&run.status)) }
-        @if let Some(message) = &run.message { p.message { (words(message)) } }
+        @if let Some(message) = &run.message { p class=(if is_bad { "message bad" } else { "message" }) { (words(message)) } }
+        @if is_blocked(run) { (ways_on(name, shown)) }
         dl.facts {
             div { dt { "Kind" } dd { (run.kind) ", " (run.trigger) } }
             @if let Some(of) = run.of_run_id { div { dt { "Applies" } dd { "the plan of run " (of) } } }

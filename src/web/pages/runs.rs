@@ -32,7 +32,6 @@ pub(crate) async fn show(
     Path(name): Path<String>,
     Query(position): Query<Position>,
 ) -> Result<Markup, PageError> {
-    let now = Utc::now();
     let sync = site.sync(&name)?;
     let session = site.ledgers.session(&sync).await.map_err(PageError::Unreadable)?;
     let (mut facts, mut runs, mut message) = (Facts::default(), Vec::new(), None);
@@ -41,6 +40,7 @@ pub(crate) async fn show(
         facts = session.audit().facts(store_id).await?;
         runs = session.audit().runs_of(store_id, position.before, PAGE_ROWS + 1).await?;
     }
+    let now = Utc::now();
     let standing = Standing::of(facts, sync.timing.clone(), now);
     if let Some(session) = session {
         message = needs::message(session.audit(), &standing).await?;

@@ -67,13 +67,21 @@ fn past(row: &SyncLine, now: DateTime<Utc>) -> Markup {
             @match standing.last_success_at { Some(at) => (since(at, now)), None => span.none { "none yet" } }
         }
         td role="cell" data-label="Changes, 90 days" {
-            (sparkline("Changes", &changes, now.date_naive(), number))
-            span.note { (number(changes.iter().map(|day| day.amount).sum())) " in all" }
+            @if row.days.is_empty() {
+                span.none { "none yet" }
+            } @else {
+                (sparkline("Changes", &changes, now.date_naive(), number))
+                span.note { (number(changes.iter().map(|day| day.amount).sum())) " in all" }
+            }
         }
         td role="cell" data-label="Longest runs, 90 days" {
-            (sparkline("Longest run of a day", &durations, now.date_naive(), duration))
-            @if let Some(most) = durations.iter().map(|day| day.amount).max().filter(|most| *most > 0) {
-                span.note { "at most " (duration(most)) }
+            @if row.days.is_empty() {
+                span.none { "none yet" }
+            } @else {
+                (sparkline("Longest run of a day", &durations, now.date_naive(), duration))
+                @if let Some(most) = durations.iter().map(|day| day.amount).max().filter(|most| *most > 0) {
+                    span.note { "at most " (duration(most)) }
+                }
             }
         }
     }
