@@ -35,3 +35,22 @@ pub(super) async fn known(config: &Config, audit: Option<&AuditLog>) -> Result<S
     let counts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
     Ok(format!("\ne-mail addresses that were looked up: {all} ({})", counts.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_of_a_sample_has_an_id_of_its_own() {
+        let mut sample = SourcePage::default();
+        for (customer_id, problem) in
+            [(Some(70), None), (Some(70), None), (Some(1 << 59), None), (None, Some("why"))]
+        {
+            sample.push(SourceRow { customer_id, attribute_id: Some(1), value: None, problem });
+        }
+        let numbered = numbered(&sample);
+        let ids: Vec<_> = (0..numbered.len()).map(|at| numbered.row(at).customer_id).collect();
+        assert_eq!(ids, [Some(1), Some(1), Some(2), None]);
+        assert_eq!(numbered.row(3).problem, Some("why"));
+    }
+}

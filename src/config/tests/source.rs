@@ -15,6 +15,17 @@ fn the_columns_have_the_names_of_the_ddl_unless_others_are_given() {
     assert_eq!(source.columns.names(), ["Customer \"No\"", "attribute_id", "größe"]);
 }
 
+#[test]
+fn customers_are_named_by_id_or_by_email() {
+    let columns_of = |lines: &str| parse(&columns(lines)).expect("a column").source.columns;
+    let by_email = columns_of("email = \"Contact E-mail\"\nvalue = 'v'");
+    assert_eq!(by_email.customer, CustomerColumn::Email("Contact E-mail".to_owned()));
+    assert_eq!((by_email.names(), by_email.by_email()), (vec!["Contact E-mail", "attribute_id", "v"], true));
+    assert!(!columns_of("customer_id = 'id'").by_email());
+    let text = format!("{}[source.columns]\nemail = 'mail'\n", wide("tier = 3"));
+    assert_eq!(parse(&text).expect("a wide table").source.columns.names(), ["mail", "tier"]);
+}
+
 fn wide(lines: &str) -> String {
     format!("{GOOD}[source.attributes]\n{lines}\n")
 }
@@ -50,6 +61,11 @@ fn promise_12_a_column_that_cannot_be_is_refused() {
         (
             columns(&format!("attribute = \"{}\"", "é".repeat(32))),
             "source.columns.attribute: is longer than 63 bytes",
+        ),
+        (columns("email = \"\""), "source.columns.email: is empty"),
+        (
+            columns("email = 'mail'\ncustomer_id = 'id'"),
+            "source.columns.email: is set as well as source.columns.customer_id; keep one of the two",
         ),
         (columns("val = \"v\""), "source.columns.val: unknown key; did you mean value?"),
         (columns("[source.column]"), "[source.column]: unknown section; did you mean [source.columns]?"),

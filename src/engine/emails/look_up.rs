@@ -189,6 +189,7 @@ async fn ask(
     let (askable, malformed): (Vec<Asked>, Vec<Asked>) =
         due.into_iter().partition(|asked| is_askable(&asked.address));
     let now = with.clock.now();
+    tally.looked_up += malformed.len() as u64;
     let mut resolved: Vec<EmailCustomer> =
         malformed.iter().map(|asked| unresolved(asked.hash, EmailState::Malformed, now)).collect();
     let mut batches = askable.chunks(LISTED_CUSTOMERS_MAX);
