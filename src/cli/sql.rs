@@ -20,6 +20,10 @@ Tables:
   outcomes            a view: changes as their runs left them
   entries             what attrsync knows of each value in the store
   belief_edits        what changed beliefs without a request, as a requeue
+  readings            how far readings of the store's values have come
+  observed_values     what the pages of a whole reading have shown
+  drift               drift that was reported and left as it is
+  email_customers     the customers of e-mail addresses, by SHA-256
   attributes          the store's attributes when they were last listed
   rejected_customers  customers to check: a value of theirs was rejected
   missed_times        scheduled times without a run, and why

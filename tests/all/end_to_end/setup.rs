@@ -359,7 +359,10 @@ fn promise_12_a_wrong_attribute_on_the_command_line_is_no_failed_run() {
             .run(&["sync", "--attribute", attribute])
             .exits(64)
             .tells(&["the store has no attribute", attribute]);
-        world.run(&["plan", "--attribute", attribute]).exits(64).tells(&["`attrsync check` lists them"]);
+        world
+            .run(&["plan", "--attribute", attribute])
+            .exits(64)
+            .tells(&["`attrsync check` lists the attributes"]);
     }
     assert_eq!(world.number("select count(*) n from runs"), 1);
     world.run(&["status"]).exits(0);
