@@ -199,12 +199,16 @@ impl<'a> Life<'a> {
         ));
     }
 
-    /// Changes a confirmed value in the store, as another app would.
+    /// Changes a value in the store, as another app would. The next reading compares it: no request for it is in doubt,
+    /// and no killed reading is left that would go on with older pages.
     pub(super) fn change_in_store(&mut self) {
-        let entries = self.ledger().expect("a ledger").entries;
-        let confirmed = entries.into_iter().filter(|(_, (_, belief))| belief == "confirmed");
-        let keys: Vec<Key> = confirmed.map(|(key, _)| key).collect();
-        self.world.store().set_value(keys[self.rng.usize(..keys.len())], Some("theirs"));
+        self.world.run(&["reconcile"]).exits(0);
+        let keys = self.world.ask(
+            "select customer_id, attribute_id from entries where belief = 'confirmed' and in_doubt_until is null",
+        );
+        let row = &keys[self.rng.usize(..keys.len())];
+        let id = |name: &str| row[name].as_i64().expect("an id");
+        self.world.store().set_value(Key::new(id("customer_id"), id("attribute_id")), Some("theirs"));
     }
 
     /// The keys whose value the store rejects.
