@@ -30,6 +30,7 @@ mod plan;
 mod sync;
 mod apply;
 mod reconcile;
+mod undo;
 mod runs;
 mod serve;
 mod status;
@@ -109,6 +110,8 @@ enum Command {
     Apply(apply::Args),
     /// Read the store's values back: find drift, adopt what the store holds already
     Reconcile(reconcile::Args),
+    /// Show how a run can be undone, or send the values from before it
+    Undo(undo::Args),
     /// Start syncs on time: with --check, show their next times
     Serve(serve::Args),
     /// List all runs, or show one with its requests and failures
@@ -185,6 +188,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Sync(args) => sync::run(context, args).await,
         Command::Apply(args) => apply::run(context, args).await,
         Command::Reconcile(args) => reconcile::run(context, args).await,
+        Command::Undo(args) => undo::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Runs(args) => runs::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
@@ -238,6 +242,7 @@ impl Command {
             Self::Sync(_) | Self::Apply(_) | Self::Reconcile(_) | Self::Serve(_) => true,
             Self::Sandbox(_) | Self::Demo(_) => true,
             Self::Init(_) | Self::Completions(_) | Self::Man => true,
+            Self::Undo(args) => args.sends(),
             Self::Check(_) | Self::Plan(_) | Self::Runs(_) => false,
             Self::Explain(_) | Self::Rejected(_) | Self::Sql(_) | Self::Status(_) => false,
         }
@@ -251,6 +256,7 @@ impl Command {
             Self::Sync(args) => args.outcome.json,
             Self::Apply(args) => args.outcome.json,
             Self::Reconcile(args) => args.json,
+            Self::Undo(args) => args.outcome.json,
             Self::Runs(args) => args.json,
             Self::Status(args) => args.json,
             Self::Explain(args) => args.json,

@@ -1,7 +1,8 @@
 //! One run, from the source's snapshot to the report. The engine sees ports only.
 //!
 //! [`sync()`] plans and pushes; [`plan`] makes a forecast and saves nothing; [`save()`] leaves a plan, and
-//! [`apply()`] sends it; [`reconcile()`] reads the store's values; [`requeue`] edits rejected values
+//! [`apply()`] sends it; [`undo()`] sends the values from before a run; [`reconcile()`] reads the store's values; [`requeue`]
+//! edits rejected values
 //! by hand. `sync_plan` makes the plan of a sync: a planner (`planning`) fills a `plan_writer`, unless `by_digest` finds
 //! that there is nothing to compare. `push` executes what the pure [`crate::push`]
 //! decides.
@@ -16,6 +17,7 @@ mod first_look;
 mod forecast;
 mod guard;
 mod inputs;
+mod pins;
 mod plan_writer;
 mod planning;
 mod ports;
@@ -31,6 +33,10 @@ mod save;
 mod selection;
 mod sync;
 mod sync_plan;
+mod undo;
+mod undo_plan;
+mod undo_planning;
+mod undone;
 mod warnings;
 
 pub use self::applied::Applied;
@@ -46,3 +52,6 @@ pub use self::reconcile::{
 pub use self::save::{Saved, save};
 pub use self::survey::{Surroundings, Survey, survey};
 pub use self::sync::{Course, Report, sync};
+pub use self::undo::undo;
+pub use self::undo_plan::plan_undo;
+pub use self::undone::Undone;

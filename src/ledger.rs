@@ -16,6 +16,7 @@ mod error;
 mod kept_plan;
 mod last_finished;
 mod page_channel;
+mod pins;
 pub mod postgres;
 pub mod readings;
 mod row_digest;
@@ -23,6 +24,7 @@ mod sql;
 pub mod sqlite;
 mod statements;
 mod tables;
+mod undo;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -33,8 +35,9 @@ pub use self::readings::Readings;
 
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EntryPage, Filter, InvalidRow, Key, KnownAttribute,
-    KnownDigest, MissedTimes, NewRequest, PlanOfRun, PlanPart, PlannedChange, RecordedIntent, RequestEnd,
-    RequestSizes, RunKind, RunStatus, SavedChange, ScheduledRun, Trigger, WaitTotal,
+    KnownDigest, MissedTimes, NewRequest, Pin, PlanOfRun, PlanPart, PlannedChange, RecordedIntent,
+    RequestEnd, RequestSizes, RunKind, RunStatus, RunToUndo, SavedChange, ScheduledRun, SentChange, Trigger,
+    WaitTotal,
 };
 
 /// The target of warnings that the ledger is lost or an older copy.
@@ -56,7 +59,7 @@ pub struct NewRun {
     pub filtered: bool,
     /// The scheduled time that it is for, if a schedule started it.
     pub scheduled: Option<ScheduledRun>,
-    /// The run whose plan it applies.
+    /// The run whose plan it applies, or that it undoes.
     pub of_run_id: Option<i64>,
 }
 
@@ -99,6 +102,15 @@ pub trait LedgerReader: EmailReader {
 
     /// The entries that the filter lets through, in key order. Memory does not depend on how many there are.
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>>;
+
+    /// Up to `limit` pins of the filter's customers, in key order, after `after`.
+    async fn pins(&self, filter: &Filter, after: Option<Key>, limit: usize) -> Result<Vec<Pin>>;
+
+    /// What is known of a run, of this store or another, that is to be undone.
+    async fn run_to_undo(&self, run_id: i64) -> Result<Option<RunToUndo>>;
+
+    /// Up to `limit` changes of a run that the store has confirmed or may have applied, in key order, after `after`.
+    async fn sent_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SentChange>>;
 }
 
 /// The write side for one store. A value of this type holds the store's lock: the lock is taken when the ledger is
@@ -113,7 +125,8 @@ pub trait LedgerReader: EmailReader {
 #[async_trait]
 pub trait Ledger: LedgerReader + Readings + Emails {
     /// Opens a run (status `planning`), makes it the owner of the store, and returns its id. A run that owned the store
-    /// and was never closed becomes `interrupted`, finished now; its changes stay as they are. Checks no fencing token.
+    /// and was never closed becomes `interrupted`, finished now; its changes stay as they are, and it gets its pins as by
+    /// [`close_run`](Self::close_run). Checks no fencing token.
     ///
     /// A scheduled run claims its time in the same transaction: it records its `scheduled_for`, the times that it stands
     /// for as missed, and how far the store's times are accounted for.
@@ -254,7 +267,8 @@ pub trait Ledger: LedgerReader + Readings + Emails {
     /// Edits the beliefs of all entries in a scope without sending anything, and adds one row to `belief_edits`.
     /// Returns how many entries were edited. An absent entry stays absent. Their `reason` becomes the edit's; `run_id` and `updated_at` stay;
     /// `in_doubt_until` becomes the later of the entry's and the edit's. An acknowledgement sets `acknowledged` only; any
-    /// other edit, intent or rejection of the entry ends it.
+    /// other edit, intent or rejection of the entry ends it. An unpin removes the pins in the scope, returns their number, and
+    /// edits no entry.
     async fn edit_beliefs(&self, run_id: i64, edit: &BeliefEdit, at: DateTime<Utc>) -> Result<i64>;
 
     /// Records which attributes the store defines now. Known attributes that are not listed become deleted.
@@ -279,7 +293,13 @@ pub trait Ledger: LedgerReader + Readings + Emails {
     /// Keeps what is known of the size of this store's requests. Checks no fencing token.
     async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()>;
 
+    /// Ends pins: the source desires something else now, and the run may send it.
+    async fn end_pins(&self, run_id: i64, keys: &[Key]) -> Result<()>;
+
     /// Ends the run; no run owns the store afterwards. Touches no change.
+    ///
+    /// An undo leaves a pin for each change that the store has confirmed or may have applied, unless the source desires the
+    /// change's value. It takes the place of an older pin of the key.
     async fn close_run(
         &self,
         run_id: i64,

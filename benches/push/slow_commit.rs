@@ -9,9 +9,9 @@ use attrsync::ledger::{
 };
 use attrsync::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EmailCustomer, Entry, Filter, InvalidRow, Key,
-    KnownAttribute, KnownDigest, MissedTimes, NewRequest, ObservedValue, PlanOfRun, PlanPart, PlannedChange,
-    Reading, RecordedIntent, ReportedDrift, RequestEnd, RequestSizes, RunStatus, SavedChange, ValueEdit,
-    WaitTotal,
+    KnownAttribute, KnownDigest, MissedTimes, NewRequest, ObservedValue, Pin, PlanOfRun, PlanPart,
+    PlannedChange, Reading, RecordedIntent, ReportedDrift, RequestEnd, RequestSizes, RunStatus, RunToUndo,
+    SavedChange, SentChange, ValueEdit, WaitTotal,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -71,6 +71,18 @@ impl LedgerReader for SlowCommit {
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         self.ledger.entries(filter).await
+    }
+
+    async fn pins(&self, filter: &Filter, after: Option<Key>, limit: usize) -> Result<Vec<Pin>> {
+        self.ledger.pins(filter, after, limit).await
+    }
+
+    async fn run_to_undo(&self, run_id: i64) -> Result<Option<RunToUndo>> {
+        self.ledger.run_to_undo(run_id).await
+    }
+
+    async fn sent_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SentChange>> {
+        self.ledger.sent_changes(run_id, after, limit).await
     }
 }
 
@@ -275,6 +287,10 @@ impl Ledger for SlowCommit {
 
     async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()> {
         self.ledger.keep_request_sizes(sizes).await
+    }
+
+    async fn end_pins(&self, run_id: i64, keys: &[Key]) -> Result<()> {
+        self.ledger.end_pins(run_id, keys).await
     }
 
     async fn close_run(

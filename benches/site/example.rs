@@ -64,6 +64,8 @@ fn change(customer_id: i64, value: &str) -> Change {
         action: Action::Update,
         value: Some(value.to_owned()),
         previous_value: Some("silver".to_owned()),
+        previous_in_doubt: false,
+        source_value: None,
         value_id: Some(customer_id),
         in_doubt_until: None,
     }

@@ -6,7 +6,7 @@
 
 -- One row per store. The address is a part of a store's name, because what a sandbox confirmed says nothing about the
 -- live store. owner_run_id is the fencing token: only the run that it names may write. attributes, missed_times, readings,
--- observed_values, drift, email_customers: how many rows of these tables the store has. scheduled_until: every scheduled time up to this
+-- observed_values, drift, email_customers, pins: how many rows of these tables the store has. scheduled_until: every scheduled time up to this
 -- one has a run that ended other than interrupted, or is covered by a row of missed_times. NULL until a scheduler serves
 -- the store.
 create table stores (
@@ -25,14 +25,16 @@ create table stores (
     observed_values bigint not null default 0,
     drift bigint not null default 0,
     email_customers bigint not null default 0,
+    pins bigint not null default 0,
     row_digest text not null,
     unique (api_url, hash)
 );
 
--- One row per run, of kind sync, plan, apply, reconcile, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred
+-- One row per run, of kind sync, plan, apply, undo, reconcile, requeue or acknowledge. planned = confirmed + rejected + unknown + deferred
 -- holds at every commit.
 -- deletes: how many of the planned changes delete a value.
--- filtered: 1 if the run was for some customers or attributes only, or applied a saved plan. digest: of the source's rows that its plan was made
+-- pinned: values that a pin keeps as an undo has left them, whatever their row desires.
+-- filtered: 1 if the run was for some customers or attributes only, applied a saved plan, or undid a run. digest: of the source's rows that its plan was made
 -- from, and of what else the plan depended on. by_digest: 1 if the digest was that of the run before, so that no row was
 -- compared.
 -- stored_without_row: values that the store may hold although no row desires them: the orphans, and those whose row is
@@ -40,7 +42,7 @@ create table stores (
 -- belief_edits: how many rows of belief_edits the run has. invalid_rows_run_id: an earlier run whose invalid rows are the
 -- same and stand for this run's too. plan_removed_at: when a later run had removed what this run planned and never sent.
 -- A saved plan is kept for seven days. The plan of a blocked run is kept until a later sync of all rows has a complete plan.
--- of_run_id: the run whose plan an apply sends.
+-- of_run_id: the run whose plan an apply sends, or that an undo undoes.
 -- scheduled_for: the scheduled time that the run is for; NULL if no schedule started it. A time whose run was interrupted
 -- has another run, or a row of missed_times.
 create table runs (
@@ -60,6 +62,7 @@ create table runs (
     invalid bigint not null default 0,
     orphans bigint not null default 0,
     stored_without_row bigint not null default 0,
+    pinned bigint not null default 0,
     planned bigint not null default 0,
     deletes bigint not null default 0,
     confirmed bigint not null default 0,
@@ -136,7 +139,9 @@ create index requests_by_run on requests (run_id, id);
 -- The plan, the intent log and the audit in one table. A value of NULL means a delete. in_doubt_until of a planned
 -- change: until then an older request for the key may still be applied, so a change with another value is not sent
 -- before; of a change with an outcome: until then a request for the key may still be applied. observed_value: another
--- value that the store showed. Every
+-- value that the store showed. previous_in_doubt: 1 if an earlier request for the key had no clear outcome, so that it was
+-- not known whether the store held previous_value. source_value: of a change of an undo, what the source desired when it was planned; NULL if
+-- that was no value. Every
 -- change is updated twice: one half of each page is left free for the new rows, so that the index need not change.
 create table changes (
     run_id bigint not null,
@@ -145,6 +150,8 @@ create table changes (
     action text not null,
     value text,
     previous_value text,
+    previous_in_doubt bigint not null default 0,
+    source_value text,
     value_id bigint,
     outcome text not null,
     reason text,
@@ -178,11 +185,25 @@ create table entries (
     primary key (store_id, customer_id, attribute_id)
 ) with (fillfactor = 85);
 
+-- The values that an undo has restored and that the source does not desire. A pinned key keeps value, NULL for no value, as
+-- long as the source desires source_value, NULL for no value. Then the pin ends: its row is removed. run_id: the undo,
+-- whose change has both values. The run that closes an undo, or finds it interrupted, makes its pins.
+create table pins (
+    store_id bigint not null references stores (id),
+    customer_id bigint not null,
+    attribute_id bigint not null,
+    value text,
+    source_value text,
+    run_id bigint not null,
+    primary key (store_id, customer_id, attribute_id)
+);
+
 -- One row per change of beliefs without a request. A NULL id means any. edit: requeue made rejected entries
 -- unconfirmed; acknowledge marked rejected entries as known to a person; invalidate made all entries unconfirmed and in
 -- doubt; clear made all entries unconfirmed without value_id, stored_value and observed_value; lost_lock made them
 -- unconfirmed because a run that had lost its lock may have sent them; canary made a confirmed entry unconfirmed because
--- the store did not hold its value when the run read it back. count: how many entries were edited.
+-- the store did not hold its value when the run read it back; unpin ended pins. count: how many entries were edited, or
+-- pins ended.
 -- in_doubt_until: the edited entries are in doubt at least until then.
 -- The other edits are about one value that a read of the store showed, and have it in value and value_id; a value of NULL
 -- means that the store had none. adopt made an entry for a value that the store held already; drift made the entry

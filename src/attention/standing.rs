@@ -67,6 +67,8 @@ pub struct Facts {
     pub oldest_unconfirmed_at: Option<DateTime<Utc>>,
     /// Scheduled times that were recorded as missed after the last success.
     pub missed_later: i64,
+    /// Values that an undo has pinned.
+    pub pins: i64,
     /// Whether an older copy is in the ledger's place, and the store had no full sync after it was put there.
     pub is_older_copy: bool,
     /// Values that others changed in the store, and that were left as they are.
@@ -121,6 +123,8 @@ pub struct Standing {
     pub source_rows: Option<i64>,
     /// When the oldest change was planned, or its value requeued, that no whole sync has confirmed.
     pub oldest_unconfirmed_at: Option<DateTime<Utc>>,
+    /// Values that an undo has pinned.
+    pub pins: i64,
     /// The next times, soonest first; empty without a schedule.
     pub next: Vec<DateTime<Utc>>,
     /// What a person should look at, the most urgent first.
@@ -157,6 +161,7 @@ impl Standing {
             last_run: facts.last_run,
             last_success_at: facts.last_success_at,
             oldest_unconfirmed_at: facts.oldest_unconfirmed_at,
+            pins: facts.pins,
             next: timing.map(|timing| timing.next).unwrap_or_default(),
             needs,
         }

@@ -182,6 +182,10 @@ impl From<EngineError> for Failure {
                 let hint = store_hint(&failed.error);
                 Self::caused_by(error).hint(hint)
             }
+            EngineError::StoreValues(ref failed) => {
+                let hint = store_hint(failed);
+                Self::caused_by(error).hint(hint)
+            }
         }
     }
 }

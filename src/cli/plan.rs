@@ -55,36 +55,54 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", value_parser = path_arg::parser())]
     output: Option<PathBuf>,
     /// Keep the plan in the ledger for seven days, so that `attrsync apply` can send it; takes the lock
-    #[arg(long, conflicts_with_all = ["full", "retry_rejected"])]
+    #[arg(long, conflicts_with_all = ["full", "retry_rejected", "ignore_pins"])]
     save: bool,
 }
 
-/// Which values a run sends.
+/// Of which keys a run sends values.
 #[derive(Debug, clap::Args)]
-pub(super) struct Selection {
+pub(super) struct Keys {
     /// Only this customer; may be given several times. An e-mail address if the source names customers so
     #[arg(long = "customer", value_name = "ID|EMAIL", value_parser = customer)]
     customers: Vec<CustomerArg>,
     /// Only this attribute; may be given several times
     #[arg(long = "attribute", value_name = "ID|NAME")]
     attributes: Vec<String>,
+}
+
+/// Which values a run sends.
+#[derive(Debug, clap::Args)]
+pub(super) struct Selection {
+    #[command(flatten)]
+    keys: Keys,
     /// Send rejected values too
     #[arg(long)]
     retry_rejected: bool,
     /// Ignore the ledger and send every value: after a restored backup or a database failover
     #[arg(long)]
     full: bool,
+    /// End the pins that `attrsync undo` has left, so that the source's values are sent
+    #[arg(long)]
+    ignore_pins: bool,
 }
 
 impl Selection {
-    /// The engine's options. An attribute that reads as a number is an id, anything else is a name.
+    /// The engine's options.
     pub(super) fn options(&self, missing: &MissingConfig) -> Options {
-        let mut options = Options {
+        Options {
             missing: missing.clone(),
             retry_rejected: self.retry_rejected,
             full: self.full,
-            ..Options::default()
-        };
+            ignore_pins: self.ignore_pins,
+            ..self.keys.options()
+        }
+    }
+}
+
+impl Keys {
+    /// The engine's options. An attribute that reads as a number is an id, anything else is a name.
+    pub(super) fn options(&self) -> Options {
+        let mut options = Options::default();
         self.customers.iter().for_each(|customer| customer.select(&mut options));
         for attribute in &self.attributes {
             match attribute.parse::<i64>() {
@@ -224,10 +242,13 @@ mod tests {
     #[test]
     fn attributes_go_by_id_or_name() {
         let selection = Selection {
-            customers: [7, 7].map(CustomerArg::Id).to_vec(),
-            attributes: vec!["3".into(), "loyalty tier".into()],
+            keys: Keys {
+                customers: [7, 7].map(CustomerArg::Id).to_vec(),
+                attributes: vec!["3".into(), "loyalty tier".into()],
+            },
             retry_rejected: true,
             full: false,
+            ignore_pins: false,
         };
         let options = selection.options(&MissingConfig::default());
         assert_eq!(options.filter.customers, [7].into());

@@ -237,6 +237,8 @@ mod tests {
             action,
             value: value.map(str::to_owned),
             previous_value: previous.map(str::to_owned),
+            previous_in_doubt: false,
+            source_value: None,
             value_id: None,
             in_doubt_until: None,
         }

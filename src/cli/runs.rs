@@ -13,6 +13,7 @@ use super::view::console::Console;
 use super::view::document::{self, Document};
 use super::{view, wiring};
 use crate::ledger::audit::{AuditLog, RunList};
+use crate::record::RunKind;
 
 /// What `--help` adds.
 const EXAMPLES: &str = "\
@@ -126,7 +127,8 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
     let failures = || RunList::failures_of(&run);
     let (waits, totals) = (audit.waits(id).await?, audit.run_totals(id, failures()).await?);
     let missed = audit.missed_by(id).await?;
-    let applied_by = audit.applied_by(id).await?;
+    let applied_by = audit.runs_of_run(id, RunKind::Apply).await?;
+    let undone_by = audit.runs_of_run(id, RunKind::Undo).await?;
     if args.json {
         let mut document = document::on(console);
         document.field("applied_by", &applied_by);
@@ -142,6 +144,7 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
         document = add(document, audit, "requests", RunList::REQUESTS, id, args.limit).await?;
         document.field("requests_total", &totals.requests);
         document.field("run", &run);
+        document.field("undone_by", &undone_by);
         document.field("waits", &waits);
         document.end()?;
         return Ok(Exit::Done);
@@ -154,6 +157,7 @@ async fn one(console: &Console, audit: &AuditLog, id: i64, args: &Args) -> Resul
         waits,
         missed,
         applied_by,
+        undone_by,
         totals,
     };
     let stores = audit.stores().await?.len();

@@ -25,6 +25,7 @@ Tables:
   drift               drift that was reported and left as it is
   email_customers     the customers of e-mail addresses, by SHA-256
   attributes          the store's attributes when they were last listed
+  pins                values that an undo has restored, which syncs keep
   rejected_customers  customers to check: a value of theirs was rejected
   missed_times        scheduled times without a run, and why
   waits               how long each run waited, by reason

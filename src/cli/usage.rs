@@ -44,8 +44,12 @@ const GUESSES: &[(&[&str], &str)] = &[
         "`attrsync serve` runs syncs on time; or start `attrsync sync` from cron or systemd",
     ),
     (
-        &["undo", "rollback", "revert", "--delete", "--prune"],
-        "attrsync does not undo or delete: correct the table and sync; a value of '' empties it in the store",
+        &["rollback", "revert", "--undo", "--rollback"],
+        "`attrsync undo RUN` sends the values that the store held before a run; `attrsync runs` lists the runs",
+    ),
+    (
+        &["--delete", "--prune"],
+        "a sync deletes the values of rows that leave if [missing] action = \"delete\"; a value of '' empties it in the store",
     ),
     (&["version"], "`attrsync --version` prints the version"),
 ];
@@ -110,7 +114,8 @@ mod tests {
             ("attrsync health", "attrsync status"),
             ("attrsync log", "attrsync runs"),
             ("attrsync daemon", "cron or systemd"),
-            ("attrsync undo", "correct the table"),
+            ("attrsync rollback", "attrsync undo RUN"),
+            ("attrsync sync --delete", "[missing]"),
         ] {
             let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let error = parse(&arguments).expect_err(line);

@@ -19,6 +19,7 @@ pub(super) mod schedule;
 pub(super) mod sync;
 pub(super) mod table;
 pub(super) mod text;
+pub(super) mod undone;
 pub(super) mod verifying;
 pub(super) mod wait;
 pub(super) mod warnings;

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::applied::Applying;
 use super::ports::{EngineError, Options, Ports};
-use super::sync::{Report, carry_out};
+use super::sync::{Report, Task, carry_out};
 use crate::config::PushConfig;
 use crate::ledger::NewRun;
 use crate::plan::saved::{Refusal, applicable};
@@ -38,5 +38,5 @@ pub async fn apply(
         of_run_id: Some(run_id),
     };
     let applying = Applying::new(plan, skip_conflicts);
-    carry_out(ports, config, options, &new, Some(&applying), stop).await
+    carry_out(ports, config, options, &new, Task::Apply(&applying), stop).await
 }

@@ -27,7 +27,7 @@ pub(super) fn planned_by(attributes: &[Attribute], missing: &MissingPolicy) -> S
 
 /// Returns whether a run may end by the digest: it is for all keys, and repeats nothing.
 pub(super) fn is_allowed(options: &Options, filter: &Filter) -> bool {
-    filter.is_empty() && !options.full && !options.retry_rejected
+    filter.is_empty() && !options.full && !options.retry_rejected && !options.ignore_pins
 }
 
 /// Returns the plan of a run whose source is that of the run before, and that run. The store changes must be recorded.
@@ -63,6 +63,8 @@ pub(super) async fn unchanged(
         waits_until: None,
         summary,
         extents: Extents::default(),
+        ended_pins: Vec::new(),
+        sends_pinned: false,
         seen,
     };
     Ok(Some((planned, known.run_id)))

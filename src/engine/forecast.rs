@@ -135,7 +135,7 @@ pub async fn plan(
     let writer = PlanWriter::counting(summary).copying_to(output);
     let progress = |counts| progress(Progress::Planning(counts));
     progress(Counts::default());
-    let reading = Reading { source, filter: &filter, names: &names };
+    let reading = Reading { source, filter: &filter, names: &names, ignores_pins: options.ignore_pins };
     let planned = planning::diff(reading, entries, policy, writer, waits, &progress).await?;
     let mut warnings = warnings(&planned, &filter, &attributes, options.trigger);
     warnings.extend(first_look::stored_already(destination, &planned).await);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use super::pins::Pins;
 use super::plan_writer::PlanWriter;
 use super::ports::EngineError;
 use super::selection::Selected;
@@ -13,7 +14,7 @@ use crate::ledger::{EntryPages, LedgerReader};
 use crate::plan::diff::{Cursor, Diff, DiffPolicy, Need, PlanPage};
 use crate::plan::extent::Extents;
 use crate::plan::summary::Summary;
-use crate::record::{AttributeNames, Counts, Filter, PlanParts, SourceDigest, WaitReason};
+use crate::record::{AttributeNames, Counts, Filter, Key, PlanParts, SourceDigest, WaitReason};
 use crate::source::{Source, SourceError, SourcePages};
 use crate::tries::Tries;
 use crate::waits::Waits;
@@ -33,6 +34,10 @@ pub(super) struct Planned {
     pub(super) summary: Summary,
     /// How much of what the store holds it would change.
     pub(super) extents: Extents,
+    /// The pins that end if the plan is sent.
+    pub(super) ended_pins: Vec<Key>,
+    /// Whether it sends a pinned value again.
+    pub(super) sends_pinned: bool,
     /// What was seen while source and ledger were read.
     pub(super) seen: Seen,
 }
@@ -65,6 +70,8 @@ pub(super) struct Reading<'a> {
     pub(super) filter: &'a Filter,
     /// What the names of attributes in the source mean.
     pub(super) names: &'a AttributeNames,
+    /// Whether it is planned as if there were no pins.
+    pub(super) ignores_pins: bool,
 }
 
 /// Deletes that are not in the plan, because any of their rows may be among those that were not read.
@@ -86,12 +93,13 @@ pub(super) async fn diff(
     waits: &Waits,
     progress: &(dyn Fn(Counts) + Send + Sync),
 ) -> Result<Planned, EngineError> {
-    let Reading { source, filter, names } = reading;
+    let Reading { source, filter, names, ignores_pins } = reading;
     let mut tries = Tries::new(WaitReason::Source, source.give_up_after());
     let (mut diff, mut seen) = loop {
         let mut diff = Diff::new(policy.clone());
         let started = source.read_within(filter, names, tries.left());
-        let merged = merge(started, entries, filter, &mut diff, &mut writer, progress).await;
+        let pins = entries.filter(|_| !ignores_pins).map(|entries| Pins::new(entries, filter));
+        let merged = merge(started, entries, pins, filter, &mut diff, &mut writer, progress).await;
         // Whatever the result, nothing else may be written while pages are being saved.
         let saved = writer.saved().await;
         match merged {
@@ -130,13 +138,15 @@ pub(super) async fn diff(
         parts,
         waits_until: diff.waits_until(),
         summary: writer.into_summary(),
+        ended_pins: diff.ended_pins().to_vec(),
+        sends_pinned: diff.sends_pinned(),
         seen,
         extents: diff.into_extents(),
     })
 }
 
 /// Adds to the failure how often the source was tried.
-fn given_up(error: SourceError, tries: &Tries) -> SourceError {
+pub(super) fn given_up(error: SourceError, tries: &Tries) -> SourceError {
     match error {
         SourceError::Unavailable { problem, hint } => {
             SourceError::Unavailable { problem: problem + &tries.count(), hint }
@@ -149,6 +159,7 @@ fn given_up(error: SourceError, tries: &Tries) -> SourceError {
 async fn merge(
     started: impl Future<Output = Result<Box<dyn SourcePages>, SourceError>>,
     entries: Option<&dyn LedgerReader>,
+    mut pins: Option<Pins<'_>>,
     filter: &Filter,
     diff: &mut Diff,
     writer: &mut PlanWriter<'_>,
@@ -173,13 +184,16 @@ async fn merge(
                 progress(diff.counts());
             }
             Need::Entries => {
-                let next = match entry_pages.as_mut() {
+                let mut next = match entry_pages.as_mut() {
                     Some(pages) => writer.while_saving(pages.next()).await??,
                     None => None,
                 };
-                if let Some(page) = &next {
+                if let Some(page) = &mut next {
                     seen.has_entries = true;
                     seen.remove_known((0..page.len()).map(|at| Some(page.row(at).key.customer_id)));
+                    if let Some(pins) = &mut pins {
+                        writer.while_saving(pins.give(page)).await??;
+                    }
                 }
                 known.advance(next);
             }

@@ -59,6 +59,9 @@ pub enum EngineError {
     /// The store's attributes, customers or values could not be read.
     #[error(transparent)]
     Store(#[from] Box<GaveUp>),
+    /// The values that a run has sent could not be read from the store.
+    #[error("could not read from the store what it holds now, so nothing was undone")]
+    StoreValues(#[source] ReadError),
     /// Source or ledger did not keep its order.
     #[error(transparent)]
     OutOfOrder(#[from] OutOfOrder),
@@ -73,7 +76,7 @@ pub enum EngineError {
     /// The changes of a plan could not be written out.
     #[error("the plan could not be written")]
     Output(#[from] io::Error),
-    /// The plan of a run cannot be applied.
+    /// The plan of a run cannot be applied, or the run cannot be undone.
     #[error("{problem}")]
     Refused {
         /// What is wrong with it.
@@ -147,6 +150,8 @@ pub struct Options {
     pub retry_rejected: bool,
     /// Ignore the ledger and send every value.
     pub full: bool,
+    /// End all pins, so that the source's values are sent.
+    pub ignore_pins: bool,
     /// How much the run may change.
     pub guard: GuardConfig,
     /// What started the run.
@@ -172,6 +177,7 @@ impl Default for Options {
             missing: MissingConfig::default(),
             retry_rejected: false,
             full: false,
+            ignore_pins: false,
             guard: GuardConfig::default(),
             trigger: Trigger::Manual,
             scheduled: None,

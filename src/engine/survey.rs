@@ -75,6 +75,8 @@ pub fn survey(
         parts: PlanParts::default(),
         waits_until: None,
         summary,
+        ended_pins: Vec::new(),
+        sends_pinned: false,
         extents: diff.into_extents(),
         seen,
     };

@@ -11,7 +11,8 @@ use super::planning::Planned;
 use super::ports::{EngineError, Options, Ports, Progress};
 use super::stop::{Ending, asked_to_stop};
 use super::sync_plan::{self, Compared, Plan, Purpose};
-use super::{existence, guard, push};
+use super::undone::Undone;
+use super::{existence, guard, push, undo_plan};
 use crate::config::PushConfig;
 use crate::error_chain::with_causes;
 use crate::failpoint;
@@ -19,8 +20,11 @@ use crate::ledger::NewRun;
 use crate::plan::guard::Exceeded;
 use crate::plan::summary::Summary;
 use crate::push::{End, ExtraRequests, Start};
-use crate::record::{Counts, InvalidRow, RunKind, RunStatus, WaitTotal, Warning};
+use crate::record::{Counts, InvalidRow, RunKind, RunStatus, RunToUndo, WaitTotal, Warning};
 use crate::waits::CurrentWait;
+
+/// How many pins end in one transaction.
+const PINS_AT_ONCE: usize = 2_000;
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -62,6 +66,8 @@ pub struct Course {
     pub waits: Vec<WaitTotal>,
     /// How the plan of another run was applied.
     pub applied: Option<Applied>,
+    /// How another run was undone.
+    pub undone: Option<Undone>,
 }
 
 /// Plans, then pushes. A run that was opened is closed if the ledger can be written: as failed if this returns an
@@ -84,16 +90,27 @@ pub async fn sync(
         scheduled: options.scheduled.clone(),
         of_run_id: None,
     };
-    carry_out(ports, config, options, &new, None, stop).await
+    carry_out(ports, config, options, &new, Task::Sync, stop).await
 }
 
-/// Opens a run, plans, pushes, and closes the run. It applies the plan of another run if one is given.
+/// What a run sends.
+#[derive(Clone, Copy)]
+pub(super) enum Task<'a> {
+    /// The difference between source and ledger.
+    Sync,
+    /// What of the plan of another run still holds.
+    Apply(&'a Applying),
+    /// The values from before another run.
+    Undo(&'a RunToUndo),
+}
+
+/// Opens a run, plans, pushes, and closes the run.
 pub(super) async fn carry_out(
     ports: Ports<'_>,
     config: &PushConfig,
     options: &Options,
     new: &NewRun,
-    applying: Option<&Applying>,
+    task: Task<'_>,
     stop: watch::Receiver<bool>,
 ) -> Result<Report, EngineError> {
     failpoint::reach("ledger-open");
@@ -106,7 +123,7 @@ pub(super) async fn carry_out(
     }
     (ports.progress)(Progress::Opened(run_id));
     failpoint::reach("run-opened");
-    let ended = match run(ports, config, options, applying, stop, run_id).await {
+    let ended = match run(ports, config, options, task, stop, run_id).await {
         Ok(ended) => ended,
         Err(error) => {
             let message = with_causes(&error);
@@ -216,7 +233,7 @@ async fn run(
     ports: Ports<'_>,
     config: &PushConfig,
     options: &Options,
-    applying: Option<&Applying>,
+    task: Task<'_>,
     stop: watch::Receiver<bool>,
     run_id: i64,
 ) -> Result<Ended, EngineError> {
@@ -225,9 +242,8 @@ async fn run(
     // The wait is asked for before the plan that waits is dropped.
     let asked = asked_to_stop(&mut asked).map(|()| ports.waits.current());
     let over = sleep_until(deadline.unwrap_or_else(Instant::now)).map(|()| ports.waits.current());
-    let purpose = applying.map_or(Purpose::Sync, |applying| Purpose::Apply(applying.plan()));
-    let plan = tokio::select! {
-        plan = sync_plan::plan(ports, config, options, run_id, purpose) => plan?,
+    let (plan, undone) = tokio::select! {
+        plan = plan(ports, config, options, task, run_id) => plan?,
         waiting = asked => {
             return Ok(Ended::while_planning("asked to stop while planning; nothing was sent", waiting));
         }
@@ -237,14 +253,17 @@ async fn run(
         }
     };
     failpoint::reach("planned");
-    let applied = applying.map(|applying| applying.applied(plan.planned.seen.selected.as_ref()));
+    let applied = match task {
+        Task::Apply(applying) => Some(applying.applied(plan.planned.seen.selected.as_ref())),
+        Task::Sync | Task::Undo(_) => None,
+    };
     if let Some(end) = applied.as_ref().and_then(Applied::refusal) {
         ports.ledger.discard_plan(run_id).await?;
         return Ok(Ended::without_plan(end, plan, applied));
     }
     plan.seal(ports, run_id).await?;
     let Plan { planned, compared, notices, warnings, exceeded, .. } = plan;
-    let Planned { counts, desired, parts, summary, .. } = planned;
+    let Planned { counts, desired, parts, summary, ended_pins, .. } = planned;
     failpoint::reach("sealed");
     let limit = summary.limit();
     let counts = Counts { deferred: counts.planned, ..counts };
@@ -254,7 +273,7 @@ async fn run(
     let by_digest = matches!(compared, Compared::ByDigest { .. });
     let planned_requests = summary.requests();
     let Summary { customers, invalid_sample, .. } = summary;
-    let course = Course { planned_requests, invalid_sample, applied, ..Course::default() };
+    let course = Course { planned_requests, invalid_sample, applied, undone, ..Course::default() };
     if !exceeded.is_empty() {
         let end = guard::blocked(run_id, &exceeded);
         return Ok(Ended {
@@ -267,6 +286,9 @@ async fn run(
             exceeded,
             course,
         });
+    }
+    for keys in ended_pins.chunks(PINS_AT_ONCE) {
+        ports.ledger.end_pins(run_id, keys).await?;
     }
     let ends_at = deadline;
     let deadline = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -282,6 +304,25 @@ async fn run(
     }
     let course = Course { extra, ..course };
     Ok(Ended { end, counts, by_digest, requests_without_ledger, notices, warnings, exceeded, course })
+}
+
+/// Makes the plan of a run, and says what an undo leaves alone.
+async fn plan(
+    ports: Ports<'_>,
+    config: &PushConfig,
+    options: &Options,
+    task: Task<'_>,
+    run_id: i64,
+) -> Result<(Plan, Option<Undone>), EngineError> {
+    let purpose = match task {
+        Task::Sync => Purpose::Sync,
+        Task::Apply(applying) => Purpose::Apply(applying.plan()),
+        Task::Undo(run) => {
+            let (plan, undone) = undo_plan::plan(ports, config, options, run_id, run).await?;
+            return Ok((plan, Some(undone)));
+        }
+    };
+    Ok((sync_plan::plan(ports, config, options, run_id, purpose).await?, None))
 }
 
 /// Checks whether the customers of rejected values still exist. A store that failed the run is asked once, and a run

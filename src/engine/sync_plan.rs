@@ -89,6 +89,9 @@ pub(super) async fn plan(
     if options.full {
         invalidate(ports, config, run_id, &filter).await?;
     }
+    if options.ignore_pins {
+        unpin(ports, run_id, &filter).await?;
+    }
     let missing = missing_policy(&options.missing, &attributes)?;
     let changes = store_changes::record(ports, config, run_id, &attributes, &filter).await?;
     let notices = changes.notices().cloned().collect();
@@ -116,11 +119,14 @@ pub(super) async fn plan(
             let writer =
                 PlanWriter::saving(ports.ledger, run_id, summary).selecting(selection).copying_to(output);
             let progress = |counts| (ports.progress)(Progress::Planning(counts));
-            let reading = Reading { source: ports.source, filter: &filter, names: &names };
+            let reading =
+                Reading { source: ports.source, filter: &filter, names: &names, ignores_pins: false };
             let entries = Some(ports.ledger as &dyn LedgerReader);
             let planned = planning::diff(reading, entries, policy, writer, ports.waits, &progress).await?;
             // The digest is that of a plan with all changes, which is sent.
-            let digest = planned.seen.digest.as_ref().filter(|_| matches!(purpose, Purpose::Sync));
+            // A pinned value that is sent again is not unchanged afterwards, but pinned.
+            let is_whole = matches!(purpose, Purpose::Sync) && !planned.sends_pinned;
+            let digest = planned.seen.digest.as_ref().filter(|_| is_whole);
             let digest = digest.map(|digest| digest.kept(&planned_by));
             (planned, Compared::InFull { digest })
         }
@@ -136,6 +142,16 @@ pub(super) async fn plan(
         Compared::InFull { .. } | Compared::ByDigest { .. } => Vec::new(),
     };
     Ok(Plan { planned, compared, notices, warnings, exceeded, attributes })
+}
+
+/// Ends the pins that the filter leaves in.
+async fn unpin(ports: Ports<'_>, run_id: i64, filter: &Filter) -> Result<(), EngineError> {
+    for scope in filter.scopes() {
+        let reason = "a sync with --ignore-pins".to_owned();
+        let edit = BeliefEdit { scope, edit: EditKind::Unpin, reason, in_doubt_until: None };
+        ports.ledger.edit_beliefs(run_id, &edit, ports.clock.now()).await?;
+    }
+    Ok(())
 }
 
 /// Makes the entries of a full sync unconfirmed: those that the filter leaves in. A ledger that was restored from a backup

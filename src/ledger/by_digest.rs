@@ -26,6 +26,7 @@ pub(super) async fn known_digest(session: &dyn Rows, fence: Fence) -> Result<Opt
                 invalid: row.int()?,
                 orphans: row.int()?,
                 stored_without_row: row.int()?,
+                pinned: row.int()?,
                 ..Counts::default()
             },
             compared_at: row.time()?,
@@ -44,7 +45,7 @@ pub(super) async fn seal_by_digest(
     let rows = session.rows("read the run before", statement!(COUNTS_BY_DIGEST, same_as)).await?;
     let mut row = Cells::of(rows.into_iter().next().ok_or_else(|| unexpected("a run"))?);
     let mut cells = vec![Param::from(run_id), Param::from(at)];
-    for _ in 0..10 {
+    for _ in 0..11 {
         cells.push(row.int()?.into());
     }
     cells.extend([row.maybe_text()?.as_deref().into(), 1.into()]);

@@ -70,6 +70,7 @@ impl Cells {
             invalid: self.int()?,
             orphans: self.int()?,
             stored_without_row: self.int()?,
+            pinned: self.int()?,
             planned: self.int()?,
             deletes: self.int()?,
             confirmed: self.int()?,

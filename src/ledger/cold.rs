@@ -6,7 +6,7 @@ use super::cells::{Cells, Value, unexpected};
 use super::row_digest::{digest as digest_of, row_digest};
 use super::sql::{Fence, Param, Rows, Sql, Statement, statement};
 use super::statements::*;
-use super::{CustomerToCheck, LOST_LOCK, LedgerError, NewRun, Result};
+use super::{CustomerToCheck, LOST_LOCK, LedgerError, NewRun, Result, pins};
 use crate::record::{
     Action, BeliefEdit, Change, Claimed, Counts, CustomerState, EditKind, FINISHED_TIMES_MAX, Key, KeyScope,
     KnownAttribute, MissedTimes, PlanPart, PlannedChange, RunStatus, ScheduledRun, WaitTotal,
@@ -61,6 +61,7 @@ pub(super) async fn open_run(session: &dyn Sql, store_id: i64, run: &NewRun) -> 
     if let Some(unclosed) = unclosed_run(session, store_id).await? {
         let digest = closed(unclosed, RunStatus::Interrupted, None, at);
         steps.push(statement!(INTERRUPT, unclosed, at, digest.as_str()));
+        steps.extend(pins::made_by(session, Fence { store_id, run_id: unclosed }).await?);
     }
     let digest = row_digest!(store_id, kind, trigger, at, filtered, scheduled_for, *of_run_id, version);
     steps.push(statement!(
@@ -148,6 +149,7 @@ pub(super) async fn seal_plan(
         counts.invalid,
         counts.orphans,
         counts.stored_without_row,
+        counts.pinned,
         counts.planned,
         counts.deletes,
         digest
@@ -194,6 +196,8 @@ fn planned_change(mut row: Cells) -> Result<PlannedChange> {
         action,
         value: row.maybe_text()?,
         previous_value: row.maybe_text()?,
+        previous_in_doubt: row.int()? != 0,
+        source_value: row.maybe_text()?,
         value_id: row.maybe_int()?,
         in_doubt_until: row.maybe_time()?,
     };
@@ -217,6 +221,7 @@ pub(super) async fn edit_beliefs(
         EditKind::Invalidate => (INVALIDATE, RECORD_EDIT_OF_ALL),
         EditKind::Clear => (CLEAR, RECORD_EDIT_OF_ALL),
         EditKind::LostLock | EditKind::Canary => (INVALIDATE, RECORD_EDIT_OF_ALL),
+        EditKind::Unpin => (UNPIN, RECORD_UNPIN),
         EditKind::Adopt | EditKind::Drift | EditKind::Accept | EditKind::Report | EditKind::Return => {
             return Err(LedgerError::Unusable(format!("{} is an edit of one value", edit.edit)));
         }
@@ -228,10 +233,10 @@ pub(super) async fn edit_beliefs(
     let digest =
         row_digest!(customer_id, attribute_id, edit.edit.as_str(), reason, at, until, no_value, no_id);
     let update = match edit.edit {
-        EditKind::Acknowledge => statement!(update, store_id, customer_id, attribute_id),
+        EditKind::Acknowledge | EditKind::Unpin => statement!(update, store_id, customer_id, attribute_id),
         _ => statement!(update, store_id, customer_id, attribute_id, reason, edit.in_doubt_until),
     };
-    let steps = vec![
+    let mut steps = vec![
         statement!(
             record,
             store_id,
@@ -247,6 +252,7 @@ pub(super) async fn edit_beliefs(
         statement!(COUNT_EDIT, run_id),
         update,
     ];
+    steps.extend((edit.edit == EditKind::Unpin).then(|| statement!(COUNT_PINS, store_id)));
     int(session.write("edit beliefs", Some(fence), steps).await?)
 }
 
@@ -352,10 +358,11 @@ pub(super) async fn close_run(
     at: DateTime<Utc>,
 ) -> Result<()> {
     let digest = closed(fence.run_id, status, message, at);
-    let steps = vec![
+    let mut steps = vec![
         statement!(CLOSE_RUN, fence.run_id, status.as_str(), message, at, digest.as_str()),
         statement!(DISOWN, fence.store_id),
     ];
+    steps.extend(pins::made_by(session, fence).await?);
     session.write("close the run", Some(fence), steps).await.map(drop)
 }
 

@@ -16,11 +16,11 @@ const UNSENT_PLAN: &str = "
     select id, is_sealed from (
         select id, case when planned_at is null then 0 else 1 end as is_sealed from runs
         where store_id = $1 and id < $2 and finished_at is not null and plan_removed_at is null
-            and kind in ('sync', 'plan', 'apply') and status not in ('saved', 'blocked')
+            and kind in ('sync', 'plan', 'apply', 'undo') and status not in ('saved', 'blocked')
             and (deferred > 0 or planned_at is null)
             and id >= coalesce((
                 select n.id from runs n
-                where n.store_id = $1 and n.id < $2 and n.kind in ('sync', 'plan', 'apply')
+                where n.store_id = $1 and n.id < $2 and n.kind in ('sync', 'plan', 'apply', 'undo')
                     and n.planned_at is not null
                 order by n.id desc limit 1
             ), 0)

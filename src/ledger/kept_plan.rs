@@ -73,7 +73,16 @@ fn saved_change(mut row: Cells) -> Result<SavedChange> {
     let key = Key::new(row.int()?, row.int()?);
     let action = Action::from_word(&row.text()?).ok_or_else(|| unexpected("an action"))?;
     let (value, previous_value) = (row.maybe_text()?, row.maybe_text()?);
-    let change = Change { key, action, value, previous_value, value_id: None, in_doubt_until: None };
+    let change = Change {
+        key,
+        action,
+        value,
+        previous_value,
+        previous_in_doubt: false,
+        source_value: None,
+        value_id: None,
+        in_doubt_until: None,
+    };
     let belief = row.maybe_text()?.map(|word| Belief::from_word(&word).ok_or_else(|| unexpected("a belief")));
     let value = row.maybe_text()?;
     Ok(SavedChange { change, entry: belief.transpose()?.map(|belief| (belief, value)) })

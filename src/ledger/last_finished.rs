@@ -8,7 +8,7 @@ use crate::record::Counts;
 /// The newest run of store `$1` that had a plan of all rows and came to its end. The condition is that of the index
 /// `finished_plans`.
 const LAST_FINISHED: &str = "
-    select source_rows, no_value, unchanged, still_rejected, acknowledged, invalid, orphans, stored_without_row, planned,
+    select source_rows, no_value, unchanged, still_rejected, acknowledged, invalid, orphans, stored_without_row, pinned, planned,
         deletes, confirmed, altered, rejected, unknown, deferred, requests
     from runs
     where store_id = $1 and kind in ('sync', 'apply') and filtered = 0 and status in ('succeeded', 'partial')

@@ -26,13 +26,14 @@ use super::row_digest::new_store;
 use super::sql::{Fence, Sql};
 use super::{
     CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, kept_plan,
-    last_finished,
+    last_finished, pins, undo,
 };
 use crate::config::{PushConfig, Secret};
 use crate::failpoint;
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Filter, InvalidRow, Key, KnownAttribute, KnownDigest,
-    MissedTimes, PlanOfRun, PlanPart, PlannedChange, RunStatus, SavedChange, StoreName, WaitTotal,
+    MissedTimes, Pin, PlanOfRun, PlanPart, PlannedChange, RunStatus, RunToUndo, SavedChange, SentChange,
+    StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -139,6 +140,18 @@ impl LedgerReader for PostgresLedger {
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(self.url.expose(), self.writer.store_id, filter, self.writer.lock_wait())
+    }
+
+    async fn pins(&self, filter: &Filter, after: Option<Key>, limit: usize) -> Result<Vec<Pin>> {
+        pins::pins(&self.writer, self.writer.store_id, filter, after, limit).await
+    }
+
+    async fn run_to_undo(&self, run_id: i64) -> Result<Option<RunToUndo>> {
+        undo::run_to_undo(&self.writer, self.writer.store_id, run_id).await
+    }
+
+    async fn sent_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SentChange>> {
+        undo::sent_changes(&self.writer, undo::IN_POSTGRES, self.writer.store_id, run_id, after, limit).await
     }
 }
 
@@ -285,6 +298,10 @@ impl Ledger for PostgresLedger {
 
     async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()> {
         cold::keep_request_sizes(&self.writer, self.writer.store_id, sizes).await
+    }
+
+    async fn end_pins(&self, run_id: i64, keys: &[Key]) -> Result<()> {
+        pins::end_pins(&self.writer, self.fence(run_id), keys).await
     }
 
     async fn close_run(

@@ -8,8 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::sql::Param;
 use crate::record::{
-    Action, Change, ChangeOutcome, CustomerState, Key, NewRequest, Outcome, RequestEnd, RequestOutcome,
-    StoreName,
+    Change, ChangeOutcome, CustomerState, NewRequest, Outcome, RequestEnd, RequestOutcome, StoreName,
 };
 
 /// How many characters one digest has.
@@ -68,6 +67,7 @@ pub(super) const RUN_PLANNED: Part = Part::when(
         "invalid",
         "orphans",
         "stored_without_row",
+        "pinned",
         "planned",
         "deletes",
         "digest",
@@ -184,21 +184,19 @@ pub(super) fn digest(cells: &[Param]) -> String {
 
 /// Returns what a change has when it is planned.
 pub(super) fn planned_change(run_id: i64, change: &Change) -> i64 {
-    let Change { key, action, value, previous_value, value_id, .. } = change;
-    plan_of(run_id, *key, *action, value.as_deref(), previous_value.as_deref()) + value_id.unwrap_or_default()
+    plan_of(run_id, change) + change.value_id.unwrap_or_default()
 }
 
 /// The digest of the columns that a plan writes and nothing changes afterwards.
-pub(super) fn plan_of(
-    run_id: i64,
-    key: Key,
-    action: Action,
-    value: Option<&str>,
-    previous_value: Option<&str>,
-) -> i64 {
+pub(super) fn plan_of(run_id: i64, change: &Change) -> i64 {
+    let Change { key, action, value, previous_value, previous_in_doubt, source_value, .. } = change;
     let mut digest = Fnv::default();
-    [run_id, key.customer_id, key.attribute_id].into_iter().for_each(|id| digest.int(Some(id)));
-    [Some(action.as_str()), value, previous_value].into_iter().for_each(|text| digest.text(text));
+    [run_id, key.customer_id, key.attribute_id, i64::from(*previous_in_doubt)]
+        .into_iter()
+        .for_each(|number| digest.int(Some(number)));
+    [Some(action.as_str()), value.as_deref(), previous_value.as_deref(), source_value.as_deref()]
+        .into_iter()
+        .for_each(|text| digest.text(text));
     digest.summand()
 }
 

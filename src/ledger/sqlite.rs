@@ -40,12 +40,12 @@ use super::cold_readings::OverSql;
 use super::sql::{Fence, Sql};
 use super::{
     CustomerToCheck, EntryPages, Ledger, LedgerReader, NewRun, Result, by_digest, cold, discard, kept_plan,
-    last_finished,
+    last_finished, pins, undo,
 };
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, EditKind, Filter, InvalidRow, Key, KeyScope,
-    KnownAttribute, KnownDigest, MissedTimes, PlanOfRun, PlanPart, PlannedChange, RunStatus, SavedChange,
-    StoreName, WaitTotal,
+    KnownAttribute, KnownDigest, MissedTimes, Pin, PlanOfRun, PlanPart, PlannedChange, RunStatus, RunToUndo,
+    SavedChange, SentChange, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -158,6 +158,18 @@ impl LedgerReader for SqliteLedger {
 
     async fn entries(&self, filter: &Filter) -> Result<Box<dyn EntryPages>> {
         scan(&self.path, self.store_id, filter)
+    }
+
+    async fn pins(&self, filter: &Filter, after: Option<Key>, limit: usize) -> Result<Vec<Pin>> {
+        pins::pins(&self.writer, self.store_id, filter, after, limit).await
+    }
+
+    async fn run_to_undo(&self, run_id: i64) -> Result<Option<RunToUndo>> {
+        undo::run_to_undo(&self.writer, self.store_id, run_id).await
+    }
+
+    async fn sent_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SentChange>> {
+        undo::sent_changes(&self.writer, undo::IN_SQLITE, self.store_id, run_id, after, limit).await
     }
 }
 
@@ -320,6 +332,10 @@ impl Ledger for SqliteLedger {
 
     async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()> {
         cold::keep_request_sizes(&self.writer, self.store_id, sizes).await
+    }
+
+    async fn end_pins(&self, run_id: i64, keys: &[Key]) -> Result<()> {
+        pins::end_pins(&self.writer, self.fence(run_id), keys).await
     }
 
     async fn close_run(

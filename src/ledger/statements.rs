@@ -159,14 +159,14 @@ pub(super) const DISCARD_INVALID_ROWS: &str = "delete from invalid_rows where ru
 pub(super) const SEAL_PLAN: &str = "
     update runs set status = 'running', planned_at = $2, source_rows = $3, no_value = $4, unchanged = $5,
         still_rejected = $6, acknowledged = $7, invalid = $8, orphans = $9, stored_without_row = $10,
-        planned = $11, deferred = $11, deletes = $12, digest = $13, row_digest = row_digest || $14
+        pinned = $11, planned = $12, deferred = $12, deletes = $13, digest = $14, row_digest = row_digest || $15
     where id = $1";
 
 /// The digest of the newest run before `$2`, if the entries are as that run left them, and none of its changes is to be
 /// sent again. A run that read the store and edited nothing left them alone. A run that ended by its digest stands for the run that compared all rows.
 pub(super) const KNOWN_DIGEST: &str = "
     select r.id, r.digest, r.source_rows, r.no_value, r.unchanged + r.confirmed - r.deletes, r.still_rejected, r.acknowledged,
-        r.invalid, r.orphans, r.stored_without_row, compared.started_at
+        r.invalid, r.orphans, r.stored_without_row, r.pinned, compared.started_at
     from runs r
     join runs own on own.id = $2
     join runs compared
@@ -183,14 +183,14 @@ pub(super) const KNOWN_DIGEST: &str = "
 /// What a run that is sealed by its digest takes from the run `$1`, in the order in which it is digested.
 pub(super) const COUNTS_BY_DIGEST: &str = "
     select source_rows, no_value, unchanged + confirmed - deletes, still_rejected, acknowledged, invalid, orphans,
-        stored_without_row, planned - planned, planned - planned, digest, case when invalid > 0 then coalesce(invalid_rows_run_id, id) end
+        stored_without_row, pinned, planned - planned, planned - planned, digest, case when invalid > 0 then coalesce(invalid_rows_run_id, id) end
     from runs where id = $1";
 
 pub(super) const SEAL_BY_DIGEST: &str = "
     update runs set status = 'running', planned_at = $3, by_digest = 1, digest = s.digest,
         source_rows = s.source_rows, no_value = s.no_value, unchanged = s.unchanged + s.confirmed - s.deletes,
         still_rejected = s.still_rejected, acknowledged = s.acknowledged, invalid = s.invalid, orphans = s.orphans,
-        stored_without_row = s.stored_without_row,
+        stored_without_row = s.stored_without_row, pinned = s.pinned,
         invalid_rows_run_id = case when s.invalid > 0 then coalesce(s.invalid_rows_run_id, s.id) end,
         row_digest = runs.row_digest || $4
     from runs s where runs.id = $1 and s.id = $2";
@@ -200,7 +200,8 @@ macro_rules! planned {
     ($entries:literal) => {
         concat!(
             "
-    select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.value_id, c.in_doubt_until,
+    select c.customer_id, c.attribute_id, c.action, c.value, c.previous_value, c.previous_in_doubt, c.source_value,
+        c.value_id, c.in_doubt_until,
         case when e.belief in ('unconfirmed', 'rejected') then 1 else 0 end,
         case when e.belief in ('unconfirmed', 'rejected') then e.value end,
         case when e.value = c.value then e.observed_value end
@@ -252,6 +253,19 @@ pub(super) const RECORD_EDIT_OF_ALL: &str = in_scope!(
     select $4, $2, $3, $5, count(*), $6, $7, $8, $9 || '-' || $4 || '-' || count(*) from entries",
     " returning count"
 );
+
+/// Records how many pins will end.
+pub(super) const RECORD_UNPIN: &str = in_scope!(
+    "insert into belief_edits
+        (run_id, customer_id, attribute_id, edit, count, reason, at, in_doubt_until, row_digest)
+    select $4, $2, $3, $5, count(*), $6, $7, $8, $9 || '-' || $4 || '-' || count(*) from pins",
+    " returning count"
+);
+
+pub(super) const UNPIN: &str = in_scope!("delete from pins", "");
+
+pub(super) const COUNT_PINS: &str = "
+    update stores set pins = (select count(*) from pins where store_id = $1) where id = $1";
 
 pub(super) const COUNT_EDIT: &str = "update runs set belief_edits = belief_edits + 1 where id = $1";
 

@@ -149,6 +149,7 @@ fn standing() -> Standing {
         last_success_at: Some(at(1_090)),
         source_rows: Some(500),
         oldest_unconfirmed_at: Some(at(900)),
+        pins: 0,
         next: vec![at(5_000), at(9_000)],
         needs: vec![Attention::Rejected(3)],
     }

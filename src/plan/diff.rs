@@ -7,17 +7,19 @@ mod cursor;
 mod deletes;
 mod desired;
 mod found;
+mod invalid;
 mod need;
 mod out_of_order;
 mod page;
+mod pinned;
 mod policy;
 
 use chrono::{DateTime, Utc};
 
 use super::extent::Extents;
 use crate::record::{
-    Action, Belief, Change, Counts, EntryPage, EntryRow, IN_DOUBT_MAX, INVALID_ROWS_KEPT, InvalidRow, Key,
-    KeyScope, PlanPart, PlanParts, SourcePage, SourceRow, VALUE_MAX_CHARS,
+    Action, Belief, Change, Counts, EntryPage, EntryRow, IN_DOUBT_MAX, Key, KeyScope, PlanPart, PlanParts,
+    SourcePage, SourceRow, VALUE_MAX_CHARS,
 };
 
 pub use cursor::Cursor;
@@ -30,9 +32,6 @@ pub use policy::{DiffPolicy, MissingPolicy};
 
 /// The largest id in the store. The store's ids are 32-bit integers.
 const ID_MAX: i64 = i32::MAX as i64;
-
-/// The part of an invalid value that is kept, in characters.
-const INVALID_VALUE_KEPT: usize = 300;
 
 /// The state of a merge.
 #[derive(Debug)]
@@ -54,6 +53,10 @@ pub struct Diff {
     /// The key that may have more rows; it is compared when another key or the end of the source is read.
     pending: Option<PendingKey>,
     last_entry: Option<Key>,
+    ended_pins: Vec<Key>,
+    sends_pinned: bool,
+    /// Planned deletes of values that the source desires and a pin ignores.
+    pinned_deletes: i64,
 }
 
 impl Diff {
@@ -75,6 +78,9 @@ impl Diff {
             last_key: None,
             pending: None,
             last_entry: None,
+            ended_pins: Vec::new(),
+            sends_pinned: false,
+            pinned_deletes: 0,
         }
     }
 
@@ -277,6 +283,9 @@ impl Diff {
                 Some(problem) => self.add_invalid(desired.row(), problem.to_owned(), out),
                 None => {
                     self.counts.no_value += 1;
+                    if let Some((entry, pin)) = self.pinned(entry, None) {
+                        return self.add_pinned(entry, pin, out);
+                    }
                     match entry.map(|entry| self.add_missing(&entry, out)) {
                         Some(Missing::Kept) => self.counts.stored_without_row += 1,
                         Some(Missing::Deleted) => self.null_deletes += 1,
@@ -300,6 +309,9 @@ impl Diff {
         self.desired += 1;
         if self.last_customer.replace(customer_id) != Some(customer_id) {
             self.customers += 1;
+        }
+        if let Some((entry, pin)) = self.pinned(entry, Some(value)) {
+            return self.add_pinned(entry, pin, out);
         }
         match self.compare_value(desired.key, value, entry) {
             Found::Unchanged => self.counts.unchanged += 1,
@@ -343,6 +355,8 @@ impl Diff {
             action: if known { Action::Update } else { Action::Create },
             value: Some(value.to_owned()),
             previous_value,
+            previous_in_doubt: entry.is_some_and(|entry| entry.belief == Belief::Unconfirmed),
+            source_value: None,
             value_id,
             in_doubt_until: entry.and_then(|entry| self.in_doubt_until(entry)),
         })
@@ -372,17 +386,6 @@ impl Diff {
     /// the attribute was deleted.
     fn may_be_stored(&self, entry: &EntryRow<'_>) -> bool {
         entry.may_be_stored() && !self.policy.deleted_attributes.contains_key(&entry.key.attribute_id)
-    }
-
-    /// Counts a row that cannot be sent, and adds it to the page unless enough rows were kept.
-    fn add_invalid(&mut self, row: SourceRow<'_>, reason: String, out: &mut PlanPage) {
-        self.counts.invalid += 1;
-        if self.invalid_kept < INVALID_ROWS_KEPT {
-            self.invalid_kept += 1;
-            let value = row.value.map(|value| value.chars().take(INVALID_VALUE_KEPT).collect());
-            let SourceRow { customer_id, attribute_id, .. } = row;
-            out.add_invalid(InvalidRow { customer_id, attribute_id, value, reason });
-        }
     }
 }
 

@@ -72,7 +72,7 @@ impl Conflict {
     }
 }
 
-/// Why a plan cannot be applied.
+/// Why a plan cannot be applied, or a run not be undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What is wrong.
@@ -136,6 +136,8 @@ mod tests {
             action,
             value: value.map(str::to_owned),
             previous_value: None,
+            previous_in_doubt: false,
+            source_value: None,
             value_id: None,
             in_doubt_until: None,
         }

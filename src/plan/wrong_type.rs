@@ -151,6 +151,8 @@ mod tests {
                     action: Action::Create,
                     value: Some(value.to_owned()),
                     previous_value: None,
+                    previous_in_doubt: false,
+                    source_value: None,
                     value_id: None,
                     in_doubt_until: None,
                 });

@@ -50,6 +50,10 @@ pub struct Change {
     pub value: Option<String>,
     /// The value that the store held, as far as the ledger knew.
     pub previous_value: Option<String>,
+    /// Whether that is not certain, because an earlier request for the key had no clear outcome.
+    pub previous_in_doubt: bool,
+    /// Of a change of an undo: what the source desires, and what a pin ignores from now on; `None` if that is no value.
+    pub source_value: Option<String>,
     /// The store's id of the value, if the ledger knows it.
     pub value_id: Option<i64>,
     /// Until this time an older request for the key may still be applied. If this change has another value than that

@@ -67,6 +67,8 @@ words! {
         /// Confirmed entries become unconfirmed after their run has sent them: the store did not hold their values when
         /// the run read them back.
         Canary = "canary",
+        /// Pins end, so that the source's values are sent again. The entries stay.
+        Unpin = "unpin",
         /// A key without an entry gets one: a read showed its value, and the source desires one.
         Adopt = "adopt",
         /// A confirmed entry becomes unconfirmed, because a read showed that the store holds something else.

@@ -42,6 +42,13 @@ impl Filter {
         self.customers.is_empty() && self.attributes.is_empty()
     }
 
+    /// Whether it lets this key through.
+    #[must_use]
+    pub fn lets_in(&self, key: Key) -> bool {
+        (self.customers.is_empty() || self.customers.contains(&key.customer_id))
+            && (self.attributes.is_empty() || self.attributes.contains(&key.attribute_id))
+    }
+
     /// Returns scopes that together hold the same keys.
     #[must_use]
     pub fn scopes(&self) -> Vec<KeyScope> {

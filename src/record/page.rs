@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::entry::Belief;
 use super::key::Key;
+use super::undo::Pin;
 
 /// A range of a page's text buffer.
 type Span = Range<u32>;
@@ -115,6 +116,8 @@ pub struct EntryRow<'a> {
     pub acknowledged: bool,
     /// Until this time a request for the key may still be applied.
     pub in_doubt_until: Option<DateTime<Utc>>,
+    /// The pin of the key.
+    pub pin: Option<&'a Pin>,
 }
 
 impl<'a> EntryRow<'a> {
@@ -152,6 +155,7 @@ impl<'a> EntryRow<'a> {
             belief: Belief::Confirmed,
             acknowledged: false,
             in_doubt_until: None,
+            pin: None,
         }
     }
 }
@@ -174,6 +178,7 @@ struct Extras {
     belief: Belief,
     acknowledged: bool,
     in_doubt_until: Option<DateTime<Utc>>,
+    pin: Option<Box<Pin>>,
 }
 
 /// Entries of the ledger in key order, each key once.
@@ -201,6 +206,7 @@ impl EntryPage {
             belief,
             acknowledged,
             in_doubt_until,
+            pin,
         } = row;
         let has_no_value = value.is_none();
         let value = append(&mut self.text, value.unwrap_or_default());
@@ -208,7 +214,8 @@ impl EntryPage {
             && !has_no_value
             && stored_value.is_none()
             && observed_value.is_none()
-            && in_doubt_until.is_none();
+            && in_doubt_until.is_none()
+            && pin.is_none();
         let extras = (!plain).then(|| {
             let mut keep = |text| append(&mut self.text, text);
             let (stored_value, observed_value) = (stored_value.map(&mut keep), observed_value.map(&mut keep));
@@ -219,9 +226,27 @@ impl EntryPage {
                 belief,
                 acknowledged,
                 in_doubt_until,
+                pin: pin.cloned().map(Box::new),
             })
         });
         self.rows.push(StoredEntry { key, value, value_id, extras });
+    }
+
+    /// Gives the entry of its key the pin, if the page has that entry.
+    pub fn pin(&mut self, pin: Pin) {
+        let Ok(at) = self.rows.binary_search_by_key(&pin.key, |row| row.key) else { return };
+        let extras = self.rows[at].extras.get_or_insert_with(|| {
+            Box::new(Extras {
+                has_no_value: false,
+                stored_value: None,
+                observed_value: None,
+                belief: Belief::Confirmed,
+                acknowledged: false,
+                in_doubt_until: None,
+                pin: None,
+            })
+        });
+        extras.pin = Some(Box::new(pin));
     }
 
     /// Whether the page has at least `rows` rows, or [`PAGE_BYTES`] of text.
@@ -256,6 +281,7 @@ impl EntryPage {
                 belief: extras.belief,
                 acknowledged: extras.acknowledged,
                 in_doubt_until: extras.in_doubt_until,
+                pin: extras.pin.as_deref(),
                 ..plain
             },
         }

@@ -11,6 +11,8 @@ words! {
         Plan = "plan",
         /// Sends the plan of another run that still holds: a saved one, or one that a guard blocked.
         Apply = "apply",
+        /// Sends the values that the store held before another run.
+        Undo = "undo",
         /// Makes rejected entries unconfirmed by hand; plans and sends nothing.
         Requeue = "requeue",
         /// Acknowledges rejected entries by hand; plans and sends nothing.
@@ -90,6 +92,8 @@ pub struct Counts {
     pub orphans: i64,
     /// Values that the store may hold although no row desires them: the orphans, and those whose row is NULL.
     pub stored_without_row: i64,
+    /// Values that a pin keeps as an undo has left them, whatever their row desires.
+    pub pinned: i64,
     /// Changes in the plan.
     pub planned: i64,
     /// Those of the planned changes that delete a value.

@@ -61,6 +61,8 @@ mod tests {
                 action: Action::Delete,
                 value: None,
                 previous_value: text("gold"),
+                previous_in_doubt: false,
+                source_value: None,
                 value_id,
                 in_doubt_until: None,
             },

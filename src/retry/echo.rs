@@ -45,6 +45,25 @@ pub fn may_be_form_of(shown: &str, sent: &str) -> bool {
     words(shown) == words(sent) || number(shown).is_some_and(|shown| number(sent) == Some(shown))
 }
 
+/// Whether a store that holds `sent` may show it as `shown`, in a list: as it is, in another form, or as another form of the same
+/// date.
+#[must_use]
+pub fn may_show(shown: &str, sent: &str) -> bool {
+    shown == sent || may_be_form_of(shown, sent) || is_same_day(shown, sent)
+}
+
+/// Whether both begin with the same date, `2026-12-31`. In which form a store shows dates is not documented.
+fn is_same_day(shown: &str, sent: &str) -> bool {
+    let day = |text: &str| text.get(..10).map(str::to_owned);
+    let is_date = |day: &String| {
+        day.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+    };
+    day(sent).filter(is_date).is_some_and(|sent| day(shown) == Some(sent))
+}
+
 /// Returns what reading the key back proves for one change.
 #[must_use]
 pub fn read_back_verdict(planned: &PlannedChange, values: &[Echo]) -> Verdict {

@@ -125,6 +125,8 @@ fn planned(value: &str, previous: Option<&str>, observed: Option<&str>) -> Plann
             action: Action::Update,
             value: Some(value.to_owned()),
             previous_value: previous.map(str::to_owned),
+            previous_in_doubt: false,
+            source_value: None,
             value_id: None,
             in_doubt_until: None,
         },

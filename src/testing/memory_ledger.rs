@@ -14,6 +14,7 @@ mod plans;
 mod rows;
 mod scheduled;
 mod state;
+mod undo;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -26,8 +27,8 @@ use self::state::{State, lock};
 use crate::ledger::{CustomerToCheck, EntryPages, Ledger, LedgerError, LedgerReader, NewRun, Result};
 use crate::record::{
     BeliefEdit, Change, ChangeOutcome, Claimed, Counts, Entry, Filter, InvalidRow, Key, KnownAttribute,
-    KnownDigest, MissedTimes, Outcome, PlanOfRun, PlanPart, PlannedChange, RunStatus, SavedChange, StoreName,
-    WaitTotal,
+    KnownDigest, MissedTimes, Outcome, Pin, PlanOfRun, PlanPart, PlannedChange, RunStatus, RunToUndo,
+    SavedChange, SentChange, StoreName, WaitTotal,
 };
 use crate::record::{NewRequest, RecordedIntent, RequestEnd, RequestSizes};
 
@@ -231,6 +232,18 @@ impl LedgerReader for MemoryLedger {
         let (database, filter) = (Arc::clone(&self.database.0), filter.clone());
         Ok(Box::new(MemoryPages::new(database, self.store, filter)))
     }
+
+    async fn pins(&self, filter: &Filter, after: Option<Key>, limit: usize) -> Result<Vec<Pin>> {
+        Ok(self.database.state().pins(self.store, filter, after, limit))
+    }
+
+    async fn run_to_undo(&self, run_id: i64) -> Result<Option<RunToUndo>> {
+        Ok(self.database.state().run_to_undo(self.store, run_id))
+    }
+
+    async fn sent_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SentChange>> {
+        Ok(self.database.state().sent_changes(self.store, run_id, after, limit))
+    }
 }
 
 #[async_trait]
@@ -366,6 +379,10 @@ impl Ledger for MemoryLedger {
     async fn keep_request_sizes(&self, sizes: &RequestSizes) -> Result<()> {
         self.database.writable("keep the sizes of requests")?.stores[self.store].sizes = *sizes;
         Ok(())
+    }
+
+    async fn end_pins(&self, run_id: i64, keys: &[Key]) -> Result<()> {
+        self.database.writable("end pins")?.end_pins(self.store, run_id, keys)
     }
 
     async fn close_run(

@@ -38,4 +38,5 @@ mod sources;
 mod status;
 mod torture;
 mod traces;
+mod undo;
 mod world;

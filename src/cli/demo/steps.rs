@@ -62,6 +62,16 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         edit: None,
+        text: "Platinum was promised too early. Take run 3 back: the store gets the values from before it.",
+        command: &["undo", "3", "--apply"],
+    },
+    Step {
+        edit: None,
+        text: "The table still says platinum. Syncs ignore that until it changes.",
+        command: &["sync"],
+    },
+    Step {
+        edit: None,
         text: "The ledger is a database. What did each run do?",
         command: &[
             "sql",

@@ -20,7 +20,7 @@ const RUN: &[Column] = &[
     ("started", "started_at"),
     ("took", "duration_ms"),
     ("scheduled for", "scheduled_for"),
-    ("applies run", "of_run_id"),
+    ("of run", "of_run_id"),
     ("planned", "planned"),
     ("confirmed", "confirmed"),
     ("rejected", "rejected"),
@@ -31,6 +31,7 @@ const RUN: &[Column] = &[
     ("invalid", "invalid"),
     ("no value", "no_value"),
     ("orphans", "orphans"),
+    ("pinned", "pinned"),
     ("unchanged", "unchanged"),
     ("requests", "requests"),
     ("message", "message"),
@@ -149,6 +150,8 @@ pub(crate) struct RunLists {
     pub(crate) missed: Option<MissedTimes>,
     /// The runs that applied its plan.
     pub(crate) applied_by: Vec<i64>,
+    /// The runs that undid it.
+    pub(crate) undone_by: Vec<i64>,
     /// How many rows there are.
     pub(crate) totals: RunTotals,
 }
@@ -161,16 +164,18 @@ pub(crate) fn run(
     lists: &RunLists,
     width: Option<usize>,
 ) -> Result<String> {
-    let RunLists { requests, failures, edits, invalid, waits, missed, applied_by, totals } = lists;
+    let RunLists { requests, failures, edits, invalid, waits, missed, applied_by, undone_by, totals } = lists;
     let run = serde_json::to_value(run)?;
     let is_active = ["in_flight", "to_come"].iter().any(|field| run[field].as_i64().is_some_and(|n| n > 0));
     let store = if stores > 1 { STORE } else { &[] };
     let active = if is_active { ACTIVE } else { &[] };
     let columns = [&RUN[..1], store, &RUN[1..8], active, &RUN[8..]].concat();
     let mut text = pairs(&columns, &run, width);
-    if !applied_by.is_empty() {
-        let ids: Vec<String> = applied_by.iter().map(i64::to_string).collect();
-        text += &format!("applied by run  {}\n", ids.join(", "));
+    for (head, runs) in [("applied by run", applied_by), ("undone by run", undone_by)] {
+        let ids: Vec<String> = runs.iter().map(i64::to_string).collect();
+        if !ids.is_empty() {
+            text += &format!("{head}  {}\n", ids.join(", "));
+        }
     }
     text += &section("scheduled times that the run stands for", MISSED, missed.as_slice(), width)?;
     text += &section("waited for", WAIT, waits, width)?;

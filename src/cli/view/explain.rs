@@ -8,7 +8,7 @@ use super::paint::Paint;
 use super::text::{attribute_name, brief, brief_or_delete, moment, tame};
 use crate::cli::desired::DesiredRow;
 use crate::ledger::audit::{BeliefEditRow, EntryHistory, PastChange, PastInvalidRow};
-use crate::record::{Belief, EditKind, Entry, IN_DOUBT_MAX, ReportedDrift};
+use crate::record::{Belief, EditKind, Entry, IN_DOUBT_MAX, Pin, ReportedDrift};
 
 /// The explanation as a person reads it. `desired` is `None` if the source could not be read. In-doubt windows that are
 /// over at `now` are left out.
@@ -38,6 +38,8 @@ pub(crate) fn text(
         let entry = known.entries.iter().find(|entry| Some(entry.key.attribute_id) == attribute);
         let believed = entry.map_or("nothing was sent yet".to_owned(), |entry| belief(entry, known));
         lines.push(format!("  believed  {believed}"));
+        let pin = known.pins.iter().find(|pin| Some(pin.key.attribute_id) == attribute);
+        lines.extend(pin.map(pin_line));
         // A later time means that the clock was set back. A sync waits no longer than this either.
         let until = entry.and_then(|entry| entry.in_doubt_until).map(|until| until.min(now + IN_DOUBT_MAX));
         if let Some(until) = until.filter(|until| *until > now) {
@@ -98,6 +100,13 @@ fn desired_text(desired: Option<&[DesiredRow]>, attribute: Option<i64>) -> Strin
         1 => values.concat(),
         rows => format!("{rows} rows, so none of them is sent: {}", values.join(", ")),
     }
+}
+
+/// `pinned    by run 9, an undo: keeps "silver" as long as the source says "gold"`.
+fn pin_line(pin: &Pin) -> String {
+    let or_none = |value: &Option<String>| value.as_deref().map_or("no value".to_owned(), brief);
+    let (kept, ignored) = (or_none(&pin.value), or_none(&pin.source_value));
+    format!("  pinned    by run {}, an undo: keeps {kept} as long as the source says {ignored}", pin.run_id)
 }
 
 /// `invalid   run 4, 2026-01-02 03:04:05, did not send "goooold": the value has 300 characters`. Of a row without a value

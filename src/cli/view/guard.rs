@@ -79,6 +79,8 @@ mod tests {
             action: Action::Update,
             value: Some(String::new()),
             previous_value: Some("gold".to_owned()),
+            previous_in_doubt: false,
+            source_value: None,
             value_id: None,
             in_doubt_until: None,
         };

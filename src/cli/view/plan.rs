@@ -13,6 +13,39 @@ use crate::record::{Action, Change, Counts, InvalidRow};
 
 /// The forecast as a person reads it.
 pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String {
+    let mut lines = change_lines(forecast, paint);
+    lines.extend(invalid_lines(forecast, paint));
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.push(paint.strong(&summary(forecast)));
+    lines.extend(not_planned(forecast));
+    if forecast.requests > 0 {
+        lines.push(estimate::sentence(forecast, workers));
+    }
+    lines.extend(warnings::lines(&forecast.warnings, paint));
+    lines.extend(guard::lines(&forecast.exceeded, paint));
+    if !forecast.exceeded.is_empty() {
+        lines.push("a guard would block this sync before its first write call".to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The changes of a forecast and what they cost, without the rows of the source.
+pub(crate) fn text_without_rows(forecast: &Forecast, workers: usize, paint: Paint) -> String {
+    let mut lines = change_lines(forecast, paint);
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.push(paint.strong(&summary(forecast)));
+    if forecast.requests > 0 {
+        lines.push(estimate::sentence(forecast, workers));
+    }
+    lines.join("\n")
+}
+
+/// The first changes, then their number by attribute.
+fn change_lines(forecast: &Forecast, paint: Paint) -> Vec<String> {
     let mut lines: Vec<String> =
         forecast.sample.iter().map(|change| change_line(change, forecast, paint)).collect();
     let unseen = forecast.counts.planned - count(forecast.sample.len());
@@ -34,21 +67,7 @@ pub(crate) fn text(forecast: &Forecast, workers: usize, paint: Paint) -> String 
             )
         }));
     }
-    lines.extend(invalid_lines(forecast, paint));
-    if !lines.is_empty() {
-        lines.push(String::new());
-    }
-    lines.push(paint.strong(&summary(forecast)));
-    lines.extend(not_planned(forecast));
-    if forecast.requests > 0 {
-        lines.push(estimate::sentence(forecast, workers));
-    }
-    lines.extend(warnings::lines(&forecast.warnings, paint));
-    lines.extend(guard::lines(&forecast.exceeded, paint));
-    if !forecast.exceeded.is_empty() {
-        lines.push("a guard would block this sync before its first write call".to_owned());
-    }
-    lines.join("\n") + "\n"
+    lines
 }
 
 /// `~ customer 12 · loyalty_tier (1): "silver" → "gold"`.
@@ -112,6 +131,10 @@ fn not_planned(forecast: &Forecast) -> Vec<String> {
         line(
             counts.still_rejected,
             "still rejected: the store rejected them before (`attrsync rejected` lists them)",
+        ),
+        line(
+            counts.pinned,
+            "pinned: an undo restored them; the source's values are ignored until they change",
         ),
         line(counts.no_value, "NULL: no value is desired"),
         line(
@@ -200,6 +223,8 @@ mod tests {
             action,
             value: (action != Action::Delete).then(|| "gold".to_owned()),
             previous_value: previous.map(str::to_owned),
+            previous_in_doubt: false,
+            source_value: None,
             value_id: None,
             in_doubt_until: None,
         };

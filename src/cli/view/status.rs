@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::paint::Paint;
-use super::text::tame;
+use super::text::{counted, tame};
 use crate::attention::{Attention, PastRun, Standing, State};
 use crate::cli::exit::Exit;
 use crate::record::{RunStatus, StoreName};
@@ -79,6 +79,7 @@ fn details(standing: &Standing, now: DateTime<Utc>) -> String {
         None if standing.last_run.is_some() => parts.push("no success yet".to_owned()),
         None => {}
     }
+    parts.extend((standing.pins > 0).then(|| counted(standing.pins.unsigned_abs(), "pinned value")));
     parts.extend(
         standing
             .next
@@ -153,6 +154,7 @@ fn sync_json(sync: &SyncStatus, now: DateTime<Utc>) -> Value {
         "next": standing.map_or(&[][..], |standing| &standing.next),
         "oldest_unconfirmed_at": standing.and_then(|standing| standing.oldest_unconfirmed_at),
         "source_rows": standing.and_then(|standing| standing.source_rows),
+        "pins": standing.map(|standing| standing.pins),
         "problem": sync.standing.as_ref().err(),
     })
 }

@@ -8,9 +8,9 @@ use super::applied;
 use super::guard;
 use super::paint::Paint;
 use super::text::{counted, duration, invalid_key, number, tame, whole_seconds};
-use super::warnings;
+use super::{undone, warnings};
 use crate::cli::exit::Exit;
-use crate::engine::{Course, Report};
+use crate::engine::{Course, Report, Undone};
 use crate::record::{RunStatus, WaitTotal};
 
 /// The engine's report and what the command adds to it.
@@ -66,9 +66,15 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
     }
     line("unknown", counts.unknown, String::new());
     line("deferred", counts.deferred, String::new());
-    line("invalid", counts.invalid, invalid_keys(report));
-    let by_digest = if report.by_digest { "  (digest: your table is as in the run before)" } else { "" };
-    line("unchanged", counts.unchanged, by_digest.to_owned());
+    if report.course.undone.is_none() {
+        line("invalid", counts.invalid, invalid_keys(report));
+        let by_digest = if report.by_digest { "  (digest: your table is as in the run before)" } else { "" };
+        line("unchanged", counts.unchanged, by_digest.to_owned());
+    }
+    if counts.pinned > 0 {
+        let what = "  restored by an undo; the source's values are ignored until they change";
+        line("pinned", counts.pinned, what.to_owned());
+    }
     if counts.no_value > 0 {
         line("no value", counts.no_value, "  NULL in the source".to_owned());
     }
@@ -87,6 +93,7 @@ pub(crate) fn text(ending: Ending<'_>, paint: Paint) -> String {
         lines.push(format!("run {interrupted} was interrupted; this run went on"));
     }
     lines.extend(report.course.applied.iter().flat_map(|applied| applied::lines(applied, paint)));
+    lines.extend(report.course.undone.iter().flat_map(|undone| undone::lines(undone, paint)));
     match report.exceeded.as_slice() {
         [] => lines.extend(report.message.as_deref().map(tame)),
         exceeded => lines.extend(guard::lines(exceeded, paint)),
@@ -151,22 +158,31 @@ fn waited(report: &Report) -> Option<String> {
 /// What to do next, for stderr.
 pub(crate) fn hint(report: &Report) -> Option<String> {
     let counts = &report.counts;
-    let again = "run `attrsync sync` again: it sends the deferred values";
+    let undone = report.course.undone.as_ref();
+    let again = match undone {
+        Some(Undone { of_run_id, .. }) => {
+            format!("run `attrsync undo {of_run_id} --apply` again: it goes on with what is left")
+        }
+        None => "run `attrsync sync` again: it sends the deferred values".to_owned(),
+    };
     let rejected = "`attrsync rejected` lists the rejected values; they are sent again when they change, or after \
                     `attrsync rejected --retry`";
     let what = match (counts.invalid > 0, counts.unknown > 0) {
+        (true, true) if undone.is_some() => "the conflicts and the unknown values",
+        (true, false) if undone.is_some() => "the conflicts",
         (true, true) => "the invalid rows and the unknown values",
         (true, false) => "the invalid rows",
         (false, _) => "the unknown values",
     };
     let listed = format!("`attrsync runs {}` lists {what}", report.run_id);
     let hints = [
-        (counts.deferred > 0, again),
+        (counts.deferred > 0, again.as_str()),
         (counts.rejected + counts.still_rejected > counts.acknowledged, rejected),
         (counts.invalid + counts.unknown > 0, listed.as_str()),
     ];
     let hints: Vec<&str> = hints.iter().filter(|(applies, _)| *applies).map(|(_, hint)| *hint).collect();
-    report.hint.clone().or_else(|| (!hints.is_empty()).then(|| hints.join("; ")))
+    let of_report = report.hint.clone().filter(|_| undone.is_none() || report.status == RunStatus::Failed);
+    of_report.or_else(|| (!hints.is_empty()).then(|| hints.join("; ")))
 }
 
 /// The report for programs. Keys are only ever added.
@@ -189,6 +205,7 @@ pub(crate) fn json(ending: Ending<'_>) -> Value {
         "waits": report.course.waits,
         "duration_ms": u64::try_from(ending.took.as_millis()).unwrap_or(u64::MAX),
         "applied": report.course.applied.as_ref().map(applied::json),
+        "undone": report.course.undone.as_ref().map(undone::json),
         "message": report.message,
         "warnings": warnings::json(&report.warnings),
         "exceeded": guard::json(&report.exceeded),

@@ -7,6 +7,7 @@ use crate::ledger::Result;
 use crate::ledger::cells::Cells;
 use crate::ledger::cold_readings::statements::{entry, reported};
 use crate::ledger::cold_readings::{entry, reported_drift};
+use crate::ledger::pins::pin;
 use crate::ledger::sql::Param;
 
 impl AuditLog {
@@ -35,6 +36,9 @@ impl AuditLog {
             and attribute_id between $3 and $4 order by attribute_id"
         );
         let entries = self.query(entries, params.clone(), entry).await?;
+        let pins = "select customer_id, attribute_id, value, source_value, run_id from pins
+            where store_id = $1 and customer_id = $2 and attribute_id between $3 and $4 order by attribute_id";
+        let pins = self.query(pins, params.clone(), pin).await?;
         let deleted = "select count(*) from rejected_customers
             where store_id = $1 and customer_id = $2 and state = 'deleted'";
         let deleted = self.query(deleted, params[..2].to_vec(), Cells::int).await?;
@@ -78,6 +82,7 @@ impl AuditLog {
             invalid_total,
             entries,
             drift,
+            pins,
             history,
             history_total,
             belief_edits,

@@ -53,13 +53,14 @@ const LATER: &str = "
             where r.store_id = $1 and r.id <= $2 and r.id > $3 and r.kind in ('requeue', 'acknowledge')),
         (select min(coalesce(planned_at, started_at)) from runs
             where store_id = $1 and id <= $2 and id > $4
-                and (kind in ('sync', 'apply') and planned_at is not null and unknown + deferred > 0
+                and (kind in ('sync', 'apply', 'undo') and planned_at is not null and unknown + deferred > 0
                     or kind = 'requeue' and belief_edits > 0)),
         (select cast(coalesce(sum(times), 0) as bigint) from missed_times
             where store_id = $1 and (at > $5 or cast($5 as text) is null)),
         (select count(*) from drift d join entries e
             on e.store_id = d.store_id and e.customer_id = d.customer_id and e.attribute_id = d.attribute_id
-            where d.store_id = $1 and d.run_id <= $2 and e.run_id < d.run_id)";
+            where d.store_id = $1 and d.run_id <= $2 and e.run_id < d.run_id),
+        (select pins from stores where id = $1)";
 
 /// The ids of the newest runs, and the time of the last success.
 struct Newest {
@@ -108,8 +109,10 @@ impl AuditLog {
             Param::from(confirmed),
             Param::from(newest.success_at),
         ];
-        let later = |row: &mut Cells| Ok((row.int()?, row.int()?, row.maybe_time()?, row.int()?, row.int()?));
-        let (rejected_later, requeued_later, oldest_unconfirmed_at, missed_later, drift) =
+        let later = |row: &mut Cells| {
+            Ok((row.int()?, row.int()?, row.maybe_time()?, row.int()?, row.int()?, row.int()?))
+        };
+        let (rejected_later, requeued_later, oldest_unconfirmed_at, missed_later, drift, pins) =
             self.query(LATER, params, later).await?.pop().unwrap_or_default();
         let mut read = Vec::new();
         Ok(Facts {
@@ -122,6 +125,7 @@ impl AuditLog {
             requeued_later,
             oldest_unconfirmed_at,
             missed_later,
+            pins,
             is_older_copy: false,
             drift,
         })

@@ -5,7 +5,7 @@ use super::rows::{BeliefEditRow, Rejection, Rejections, RequestRow, RunRow, Stor
 use crate::ledger::Result;
 use crate::ledger::cells::{Cells, unexpected};
 use crate::ledger::sql::Param;
-use crate::record::{InvalidRow, KeyScope, RunStatus, StoreName, WaitReason, WaitTotal};
+use crate::record::{InvalidRow, KeyScope, RunKind, RunStatus, StoreName, WaitReason, WaitTotal};
 
 /// A query whose columns are those of [`run_row`].
 macro_rules! runs {
@@ -13,7 +13,7 @@ macro_rules! runs {
         concat!(
             "select r.id, r.store_id, s.api_url, s.hash, r.kind, r.trigger, r.status, r.started_at, r.planned_at,
                 r.finished_at, r.scheduled_for, r.of_run_id, r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
-                r.stored_without_row, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.filtered,
+                r.stored_without_row, r.pinned, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests, r.filtered,
                 r.by_digest, r.message, r.version
             from runs r join stores s on s.id = r.store_id ",
             $condition
@@ -109,13 +109,13 @@ impl AuditLog {
         Ok(Some(run))
     }
 
-    /// The runs that applied the plan of a run, the oldest first; at most a hundred.
+    /// The runs of this kind that applied the plan of a run, or undid it, the oldest first; at most a hundred.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn applied_by(&self, run_id: i64) -> Result<Vec<i64>> {
-        let sql = "select id from runs where of_run_id = $1 order by id limit 100";
-        self.query(sql, vec![Param::from(run_id)], Cells::int).await
+    pub async fn runs_of_run(&self, run_id: i64, kind: RunKind) -> Result<Vec<i64>> {
+        let sql = "select id from runs where of_run_id = $1 and kind = $2 order by id limit 100";
+        self.query(sql, vec![Param::from(run_id), Param::from(kind.as_str())], Cells::int).await
     }
 
     /// How many runs there are.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::record::{Counts, Entry, InvalidRow, Outcome, ReportedDrift, RunStatus};
+use crate::record::{Counts, Entry, InvalidRow, Outcome, Pin, ReportedDrift, RunStatus};
 
 /// A store that the ledger knows.
 #[derive(Debug, Clone, Serialize)]
@@ -29,7 +29,7 @@ pub struct RunRow {
     pub api_url: String,
     /// The store's hash.
     pub hash: String,
-    /// `sync`, `plan`, `apply`, `requeue` or `acknowledge`.
+    /// `sync`, `plan`, `apply`, `undo`, `requeue` or `acknowledge`.
     pub kind: String,
     /// What started it.
     pub trigger: String,
@@ -43,7 +43,7 @@ pub struct RunRow {
     pub finished_at: Option<DateTime<Utc>>,
     /// The scheduled time that it is for.
     pub scheduled_for: Option<DateTime<Utc>>,
-    /// The run whose plan it applies.
+    /// The run whose plan it applies, or that it undoes.
     pub of_run_id: Option<i64>,
     /// How long it took, in milliseconds, if it ended; nothing for an interrupted run, whose end is not known.
     pub duration_ms: Option<i64>,
@@ -227,6 +227,8 @@ pub struct EntryHistory {
     pub entries: Vec<Entry>,
     /// The drift that was reported and left as it is.
     pub drift: Vec<ReportedDrift>,
+    /// The values that an undo has pinned.
+    pub pins: Vec<Pin>,
     /// Every change, newest first.
     pub history: Vec<PastChange>,
     /// How many changes there are.

@@ -4,10 +4,12 @@ use async_trait::async_trait;
 
 use super::log::{AuditLog, Location};
 use crate::ledger::{
-    CustomerToCheck, EmailReader, EntryPages, LedgerReader, Result, cold, cold_emails, last_finished,
-    postgres, sqlite,
+    CustomerToCheck, EmailReader, EntryPages, LedgerReader, Result, cold, cold_emails, last_finished, pins,
+    postgres, sqlite, undo,
 };
-use crate::record::{Claimed, Counts, EmailCustomer, Filter, KnownAttribute, RequestSizes};
+use crate::record::{
+    Claimed, Counts, EmailCustomer, Filter, Key, KnownAttribute, Pin, RequestSizes, RunToUndo, SentChange,
+};
 
 impl AuditLog {
     /// What the ledger knows of one store, for a plan.
@@ -65,5 +67,21 @@ impl LedgerReader for StoreReader<'_> {
                 postgres::scan(url.expose(), self.store_id, filter, postgres::LOCK_WAIT)
             }
         }
+    }
+
+    async fn pins(&self, filter: &Filter, after: Option<Key>, limit: usize) -> Result<Vec<Pin>> {
+        pins::pins(&self.audit.session, self.store_id, filter, after, limit).await
+    }
+
+    async fn run_to_undo(&self, run_id: i64) -> Result<Option<RunToUndo>> {
+        undo::run_to_undo(&self.audit.session, self.store_id, run_id).await
+    }
+
+    async fn sent_changes(&self, run_id: i64, after: Option<Key>, limit: usize) -> Result<Vec<SentChange>> {
+        let sql = match &self.audit.location {
+            Location::Sqlite(_) => undo::IN_SQLITE,
+            Location::Postgres(_) => undo::IN_POSTGRES,
+        };
+        undo::sent_changes(&self.audit.session, sql, self.store_id, run_id, after, limit).await
     }
 }

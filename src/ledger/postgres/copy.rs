@@ -9,7 +9,7 @@ use crate::record::{Change, InvalidRow};
 
 pub(super) const CHANGES: &str =
     "copy changes (run_id, customer_id, attribute_id, action, value, previous_value,
-    value_id, outcome, in_doubt_until, row_digest) from stdin (format binary)";
+    previous_in_doubt, source_value, value_id, outcome, in_doubt_until, row_digest) from stdin (format binary)";
 pub(super) const INVALID_ROWS: &str = "copy invalid_rows (run_id, customer_id, attribute_id, value, reason, row_digest) from stdin (format binary)";
 
 /// 2000-01-01 in microseconds since 1970.
@@ -19,13 +19,15 @@ const EPOCH_MICROS: i64 = 946_684_800_000_000;
 pub(super) fn changes(run_id: i64, changes: &[Change]) -> Vec<u8> {
     let mut rows = Writer::new();
     for change in changes {
-        rows.row(10);
+        rows.row(12);
         rows.int(Some(run_id));
         rows.int(Some(change.key.customer_id));
         rows.int(Some(change.key.attribute_id));
         rows.text(Some(change.action.as_str()));
         rows.text(change.value.as_deref());
         rows.text(change.previous_value.as_deref());
+        rows.int(Some(i64::from(change.previous_in_doubt)));
+        rows.text(change.source_value.as_deref());
         rows.int(change.value_id);
         rows.text(Some("planned"));
         rows.int(change.in_doubt_until.map(|at| at.timestamp_micros() - EPOCH_MICROS));

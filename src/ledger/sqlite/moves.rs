@@ -41,7 +41,7 @@ impl Moves {
                                  unknown = unknown + ?5, deferred = deferred + ?6, requests = requests + ?7
                  where id = ?1
                  returning source_rows, no_value, unchanged, still_rejected, acknowledged, invalid, orphans, stored_without_row,
-                           planned, deletes, confirmed, altered, rejected, unknown, deferred, requests",
+                           pinned, planned, deletes, confirmed, altered, rejected, unknown, deferred, requests",
             )?
             .query_row(
                 params![
@@ -69,13 +69,14 @@ fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
         invalid: row.get(5)?,
         orphans: row.get(6)?,
         stored_without_row: row.get(7)?,
-        planned: row.get(8)?,
-        deletes: row.get(9)?,
-        confirmed: row.get(10)?,
-        altered: row.get(11)?,
-        rejected: row.get(12)?,
-        unknown: row.get(13)?,
-        deferred: row.get(14)?,
-        requests: row.get(15)?,
+        pinned: row.get(8)?,
+        planned: row.get(9)?,
+        deletes: row.get(10)?,
+        confirmed: row.get(11)?,
+        altered: row.get(12)?,
+        rejected: row.get(13)?,
+        unknown: row.get(14)?,
+        deferred: row.get(15)?,
+        requests: row.get(16)?,
     })
 }

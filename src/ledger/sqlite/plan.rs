@@ -29,9 +29,9 @@ pub(super) fn save_plan(
     check_fence(transaction, fence)?;
     let run_id = fence.run_id;
     let mut insert = transaction.prepare_cached(
-        "insert into changes (run_id, customer_id, attribute_id, action, value, previous_value, value_id,
-                              outcome, in_doubt_until, row_digest)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'planned', ?8, ?9)",
+        "insert into changes (run_id, customer_id, attribute_id, action, value, previous_value, previous_in_doubt,
+                              source_value, value_id, outcome, in_doubt_until, row_digest)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'planned', ?10, ?11)",
     )?;
     for change in changes {
         insert.execute(params![
@@ -41,6 +41,8 @@ pub(super) fn save_plan(
             change.action.as_str(),
             change.value,
             change.previous_value,
+            change.previous_in_doubt,
+            change.source_value,
             change.value_id,
             change.in_doubt_until.map(stamp::text),
             planned_change(run_id, change),

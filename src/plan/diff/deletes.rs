@@ -9,9 +9,11 @@ impl Diff {
     pub const fn keep_missing(&mut self) {
         let deletes = std::mem::replace(&mut self.counts.deletes, 0);
         let of_null = std::mem::replace(&mut self.null_deletes, 0);
+        let pinned = std::mem::replace(&mut self.pinned_deletes, 0);
         self.counts.planned -= deletes;
-        self.counts.orphans += deletes - of_null;
-        self.counts.stored_without_row += deletes;
+        self.counts.pinned += pinned;
+        self.counts.orphans += deletes - pinned - of_null;
+        self.counts.stored_without_row += deletes - pinned;
         self.parts.remove_deletes();
     }
 
@@ -19,6 +21,9 @@ impl Diff {
     pub(super) fn add_orphan(&mut self, entry: &EntryRow<'_>, out: &mut PlanPage) {
         if self.may_be_stored(entry) {
             self.extents.add_stored(entry.key.attribute_id);
+        }
+        if let Some((entry, pin)) = self.pinned(Some(*entry), None) {
+            return self.add_pinned(entry, pin, out);
         }
         let kept = i64::from(matches!(self.add_missing(entry, out), Missing::Kept));
         self.counts.orphans += kept;
@@ -40,16 +45,22 @@ impl Diff {
             self.counts.acknowledged += i64::from(entry.acknowledged);
             return Missing::StillRejected;
         }
-        let change = Change {
-            key,
+        self.counts.deletes += 1;
+        self.add_change(self.delete_of(entry), Some(*entry), out);
+        Missing::Deleted
+    }
+
+    /// Returns the change that deletes the value of an entry.
+    pub(super) fn delete_of(&self, entry: &EntryRow<'_>) -> Change {
+        Change {
+            key: entry.key,
             action: Action::Delete,
             value: None,
             previous_value: entry.last_known().map(str::to_owned),
+            previous_in_doubt: entry.belief == Belief::Unconfirmed,
+            source_value: None,
             value_id: entry.value_id,
             in_doubt_until: self.in_doubt_until(*entry),
-        };
-        self.counts.deletes += 1;
-        self.add_change(change, Some(*entry), out);
-        Missing::Deleted
+        }
     }
 }

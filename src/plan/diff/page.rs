@@ -50,6 +50,8 @@ mod tests {
             action: Action::Create,
             value: Some(value.to_owned()),
             previous_value: Some(value.to_owned()),
+            previous_in_doubt: false,
+            source_value: None,
             value_id: None,
             in_doubt_until: None,
         };

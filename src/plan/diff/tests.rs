@@ -4,8 +4,10 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::Pin;
 
 mod missing;
+mod pinned;
 
 type Row = (Option<i64>, Option<i64>, Option<String>);
 
@@ -17,6 +19,7 @@ struct Known {
     acknowledged: bool,
     value_id: Option<i64>,
     in_doubt_until: Option<DateTime<Utc>>,
+    pin: Option<Pin>,
 }
 
 fn now() -> DateTime<Utc> {
@@ -73,6 +76,7 @@ fn merged(policy: DiffPolicy, rows: &[Row], entries: &BTreeMap<Key, Known>, page
                 belief: known.belief,
                 acknowledged: known.acknowledged,
                 in_doubt_until: known.in_doubt_until,
+                pin: known.pin.as_ref(),
             });
         }
         page
@@ -108,6 +112,7 @@ fn known(value: &str, belief: Belief) -> Known {
         acknowledged: false,
         value_id: Some(7),
         in_doubt_until: None,
+        pin: None,
     }
 }
 

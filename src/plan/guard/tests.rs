@@ -17,6 +17,8 @@ fn change(customer_id: i64, old: &str, new: &str) -> Change {
         action: Action::Update,
         value: Some(new.to_owned()),
         previous_value: Some(old.to_owned()),
+        previous_in_doubt: false,
+        source_value: None,
         value_id: None,
         in_doubt_until: None,
     }

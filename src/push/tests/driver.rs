@@ -74,6 +74,8 @@ pub(super) fn change(customer_id: i64, attribute_id: i64) -> PlannedChange {
             action: ChangeAction::Create,
             value: Some(format!("value {customer_id}")),
             previous_value: None,
+            previous_in_doubt: false,
+            source_value: None,
             value_id: None,
             in_doubt_until: None,
         },

@@ -16,11 +16,12 @@ impl State {
         at: DateTime<Utc>,
     ) -> Result<i64> {
         self.owned(store, run_id, "edit beliefs")?;
-        let mut count = 0;
+        let mut count = if edit.edit == EditKind::Unpin { self.unpin(store, edit.scope) } else { 0 };
         let in_scope =
             self.entries.iter_mut().filter(|((of, key), _)| *of == store && edit.scope.contains(*key));
         for (_, entry) in in_scope {
             match edit.edit {
+                EditKind::Unpin => break,
                 EditKind::Acknowledge if entry.belief != Belief::Rejected || entry.acknowledged => continue,
                 EditKind::Acknowledge => {
                     entry.acknowledged = true;

@@ -35,7 +35,7 @@ impl EntryPages for MemoryPages {
             .after
             .map_or(Bound::Included((self.store, lowest)), |after| Bound::Excluded((self.store, after)));
         let rows = state.entries.range((start, Bound::Excluded((self.store + 1, lowest))));
-        let rows = rows.map(|(_, entry)| entry).filter(|entry| lets_in(&self.filter, entry.key));
+        let rows = rows.map(|(_, entry)| entry).filter(|entry| self.filter.lets_in(entry.key));
         let mut page = EntryPage::default();
         for entry in rows.take(PAGE_ROWS) {
             self.after = Some(entry.key);
@@ -48,13 +48,9 @@ impl EntryPages for MemoryPages {
                 belief: entry.belief,
                 acknowledged: entry.acknowledged,
                 in_doubt_until: entry.in_doubt_until,
+                pin: None,
             });
         }
         Ok(Some(page).filter(|page| !page.is_empty()))
     }
-}
-
-fn lets_in(filter: &Filter, key: Key) -> bool {
-    (filter.customers.is_empty() || filter.customers.contains(&key.customer_id))
-        && (filter.attributes.is_empty() || filter.attributes.contains(&key.attribute_id))
 }

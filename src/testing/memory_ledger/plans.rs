@@ -40,6 +40,8 @@ impl State {
             let same = entry.filter(|entry| row.value.is_some() && entry.value == row.value);
             PlannedChange {
                 change: Change {
+                    previous_in_doubt: row.previous_in_doubt,
+                    source_value: row.source_value.clone(),
                     value_id: row.value_id,
                     in_doubt_until: row.in_doubt_until,
                     ..change_of(row)
@@ -106,12 +108,14 @@ impl State {
 }
 
 /// The change, without what a ledger does not read back of a saved plan.
-fn change_of(row: &ChangeRow) -> Change {
+pub(super) fn change_of(row: &ChangeRow) -> Change {
     Change {
         key: row.key,
         action: row.action,
         value: row.value.clone(),
         previous_value: row.previous_value.clone(),
+        previous_in_doubt: false,
+        source_value: None,
         value_id: None,
         in_doubt_until: None,
     }

@@ -32,7 +32,7 @@ pub struct RunRow {
     pub digest: Option<String>,
     /// Whether the digest was that of the run before.
     pub by_digest: bool,
-    /// The run whose plan it applies.
+    /// The run whose plan it applies, or that it undoes.
     pub of_run_id: Option<i64>,
     /// Its counts.
     pub counts: Counts,
@@ -95,6 +95,10 @@ pub struct ChangeRow {
     pub value: Option<String>,
     /// What the ledger last knew the store to hold.
     pub previous_value: Option<String>,
+    /// Whether that was not certain.
+    pub previous_in_doubt: bool,
+    /// What the source desired, if the change is of an undo.
+    pub source_value: Option<String>,
     /// The store's id of the value.
     pub value_id: Option<i64>,
     /// How far it has come.

@@ -12,7 +12,7 @@ use crate::ledger::{LedgerError, NewRun, Result};
 use crate::record::RequestSizes;
 use crate::record::{
     Action, Change, Counts, EmailCustomer, EmailHash, Entry, InvalidRow, Key, KnownAttribute, ObservedValue,
-    Outcome, Reading, ReportedDrift, RunKind, RunStatus, StoreName, Trigger, WaitTotal,
+    Outcome, Pin, Reading, ReportedDrift, RunKind, RunStatus, StoreName, Trigger, WaitTotal,
 };
 
 /// A row of `stores`, and the handle that has its lock.
@@ -37,6 +37,7 @@ pub(super) struct State {
     pub(super) invalid: Vec<(i64, InvalidRow)>,
     pub(super) waits: Vec<(i64, WaitTotal)>,
     pub(super) belief_edits: Vec<BeliefEditRow>,
+    pub(super) pins: BTreeMap<(usize, Key), Pin>,
     pub(super) attributes: BTreeMap<(usize, i64), KnownAttribute>,
     pub(super) readings: BTreeMap<(usize, &'static str), Reading>,
     pub(super) observed: BTreeMap<(usize, Key), ObservedValue>,
@@ -95,6 +96,8 @@ impl State {
         if let Some((_, left)) = interrupted.and_then(|index| self.runs.get_mut(index)) {
             left.status = RunStatus::Interrupted;
             left.finished_at = Some(run.started_at);
+            let left = left.id;
+            self.make_pins(store, left);
         }
         let id = next_id(self.runs.len());
         if let Some(scheduled) = &run.scheduled {
@@ -136,6 +139,7 @@ impl State {
         run.message = message.map(str::to_owned);
         run.finished_at = Some(at);
         self.stores[store].owner_run_id = None;
+        self.make_pins(store, run_id);
         Ok(())
     }
 
@@ -210,6 +214,7 @@ impl State {
         run.counts.invalid = counts.invalid;
         run.counts.orphans = counts.orphans;
         run.counts.stored_without_row = counts.stored_without_row;
+        run.counts.pinned = counts.pinned;
         run.counts.planned = counts.planned;
         run.counts.deletes = counts.deletes;
         run.counts.deferred = counts.planned;
@@ -227,13 +232,24 @@ impl State {
 }
 
 fn row_of(run_id: i64, change: Change) -> ChangeRow {
-    let Change { key, action, value, previous_value, value_id, in_doubt_until } = change;
+    let Change {
+        key,
+        action,
+        value,
+        previous_value,
+        previous_in_doubt,
+        source_value,
+        value_id,
+        in_doubt_until,
+    } = change;
     ChangeRow {
         run_id,
         key,
         action,
         value,
         previous_value,
+        previous_in_doubt,
+        source_value,
         value_id,
         outcome: Outcome::Planned,
         reason: None,

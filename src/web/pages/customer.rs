@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::groups;
 use super::timeline::timeline;
 use crate::ledger::audit::{EntryHistory, PastInvalidRow};
-use crate::record::{Belief, Entry};
+use crate::record::{Belief, Entry, Pin};
 use crate::web::failure::PageError;
 use crate::web::format::{counted, moment, reason, segment, state, value, when};
 use crate::web::layout::{Page, Tab, page};
@@ -84,7 +84,7 @@ fn customer(name: &str, known: &EntryHistory, names: &BTreeMap<i64, String>, now
             @let entry = known.entries.iter().find(|entry| entry.key.attribute_id == id);
             section.of-value {
                 h2 { (groups::attribute(id, names)) }
-                (believed(entry, now))
+                (believed(entry, known.pins.iter().find(|pin| pin.key.attribute_id == id), now))
                 @for past in known.invalid.iter().filter(|past| past.row.attribute_id == Some(id)) { (invalid(past)) }
                 (timeline(name, id, known, now))
             }
@@ -96,7 +96,7 @@ fn customer(name: &str, known: &EntryHistory, names: &BTreeMap<i64, String>, now
 }
 
 /// What the ledger believes of a value now.
-fn believed(entry: Option<&Entry>, now: DateTime<Utc>) -> Markup {
+fn believed(entry: Option<&Entry>, pin: Option<&Pin>, now: DateTime<Utc>) -> Markup {
     let Some(entry) = entry else { return html! { p.none { "Nothing was sent yet." } } };
     let stored = match entry.belief {
         Belief::Confirmed => "The store keeps it as",
@@ -111,6 +111,12 @@ fn believed(entry: Option<&Entry>, now: DateTime<Utc>) -> Markup {
             @if let Some(other) = &entry.stored_value { div { dt { (stored) } dd { (value(Some(other))) } } }
             @if let Some(other) = &entry.observed_value { div { dt { "A read showed" } dd { (value(Some(other))) } } }
             @if entry.reason.is_some() { div { dt { "Reason" } dd { (reason(entry.reason.as_deref())) } } }
+            @if let Some(pin) = pin {
+                div {
+                    dt { "Pinned" }
+                    dd { "run " (pin.run_id) ", an undo, keeps it as long as the source says " (value(pin.source_value.as_deref())) }
+                }
+            }
             div { dt { "Recorded" } dd { (when(entry.updated_at, now)) } }
             @if let Some(until) = entry.in_doubt_until.filter(|until| *until > now) {
                 div { dt { "In doubt" } dd { "an earlier request may still be applied until " (moment(until)) } }

@@ -94,7 +94,7 @@ pub(crate) async fn show(
 
 /// Whether it compares source and ledger.
 fn plans(run: &RunRow) -> bool {
-    ["sync", "plan", "apply"].contains(&run.kind.as_str())
+    ["sync", "plan", "apply", "undo"].contains(&run.kind.as_str())
 }
 
 /// Whether it left its plan to a person.
@@ -134,7 +134,12 @@ fn head(name: &str, shown: &Shown, now: DateTime<Utc>) -> Markup {
         @if is_blocked(run) { (ways_on(name, shown)) }
         dl.facts {
             div { dt { "Kind" } dd { (run.kind) ", " (run.trigger) } }
-            @if let Some(of) = run.of_run_id { div { dt { "Applies" } dd { "the plan of run " (of) } } }
+            @if let Some(of) = run.of_run_id {
+                @match run.kind.as_str() {
+                    "undo" => div { dt { "Undoes" } dd { "run " (of) } },
+                    _ => div { dt { "Applies" } dd { "the plan of run " (of) } },
+                }
+            }
             div { dt { "Started" } dd { (when(run.started_at, now)) } }
             @if let Some(took) = run.duration_ms { div { dt { "Took" } dd { (duration(took)) } } }
             @if let (Some(planned_at), true) = (run.planned_at, plans(run)) {
@@ -163,6 +168,7 @@ fn counts(run: &RunRow) -> Markup {
         ("Acknowledged", counts.acknowledged, false),
         ("Invalid rows", counts.invalid, false),
         ("Orphans", counts.orphans, false),
+        ("Pinned", counts.pinned, false),
         ("Requests", counts.requests, true),
     ];
     html! {

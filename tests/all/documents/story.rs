@@ -161,6 +161,26 @@ const A_LIVE_STORE: &[Step] = &[
     ),
 ];
 
+/// A shop that takes a run back. No document shows its first syncs.
+const TAKEN_BACK: &[Step] = &[
+    step(
+        "",
+        "insert into customer_attribute_values values (12, 1, 'silver'), (13, 1, 'silver'), (14, 1, 'gold')",
+        &["sync"],
+    ),
+    step(
+        "",
+        "update customer_attribute_values set value = 'bronze' where customer_id in (12, 13);
+         insert into customer_attribute_values values (15, 1, 'bronze')",
+        &["sync"],
+    ),
+    step("", "update customer_attribute_values set value = 'gold' where customer_id = 13", &["sync"]),
+    step("undo, the way back", "", &["undo", "2"]),
+    step("undo, applied", "", &["undo", "2", "--apply"]),
+    step("undo, the next sync", "", &["sync"]),
+    step("undo, explained", "", &["explain", "12"]),
+];
+
 /// Runs every step and returns what the documents may show.
 pub(super) fn outputs() -> Vec<Output> {
     let mut outputs = Vec::new();
@@ -173,6 +193,7 @@ pub(super) fn outputs() -> Vec<Output> {
     shop.delete_missing();
     shop.go_through(LEAVING, &mut outputs);
     Shop::open(&[]).go_through(A_LIVE_STORE, &mut outputs);
+    Shop::open(&[]).go_through(TAKEN_BACK, &mut outputs);
     outputs
 }
 

@@ -168,6 +168,8 @@ fn block(world: &World, customers: &[i64]) -> i64 {
             action: Action::Update,
             value: Some("second".to_owned()),
             previous_value: Some("first".to_owned()),
+            previous_in_doubt: false,
+            source_value: None,
             value_id: world.store().value_id(Key::new(*customer, 1)),
             in_doubt_until: None,
         };

@@ -41,7 +41,7 @@ fn edit(world: &World, kind: LedgerKind, sql: &str) {
 }
 
 /// Makes a ledger with every kind of outcome: confirmed, altered, rejected, unknown, requeued, sent by a full sync, and
-/// confirmed after a lost response.
+/// confirmed after a lost response, undone.
 fn eventful(kind: LedgerKind) -> World {
     let world = World::with_customers(kind, 20);
     world.run(&["check", "--ledger"]).exits(0).tells(&["none yet"]);
@@ -61,6 +61,7 @@ fn eventful(kind: LedgerKind) -> World {
     world.write_config(&format!("{}[missing]\naction = \"delete\"\n", world.config("")));
     world.execute("delete from customer_attribute_values where customer_id in (13, 14)");
     world.run(&["sync", "--customer", "13", "--customer", "14"]).exits(0);
+    world.run(&["undo", "5", "--apply", "--customer", "14"]).exits(0);
     world
 }
 
@@ -81,6 +82,8 @@ const OTHER_EDITS: &[&str] = &[
     "update email_customers set customer_id = 4 where customer_id = 3",
     "delete from invalid_rows where run_id = 1 and customer_id = 1",
     "delete from attributes where attribute_id = 1",
+    "delete from pins where customer_id = 14",
+    "insert into pins select 1, 3, 1, 'first', 'second', run_id from pins",
     "update changes set request_id = 999 where customer_id = 3",
     "update changes set request_id = null where customer_id = 3 and run_id = 3",
     "update entries set in_doubt_until = '2026-01-01T00:00:00.000000Z' where customer_id = 3",

@@ -22,6 +22,7 @@ mod saved_plans;
 mod scheduled;
 pub(crate) mod sqlite;
 mod tables;
+mod undo;
 
 /// Makes a test of each rule on each backend.
 macro_rules! on_every_backend {
@@ -87,6 +88,13 @@ on_every_backend! {
         the_plan_of_a_blocked_run_stays_until_all_rows_are_planned_anew,
         a_saved_plan_is_read_with_what_the_entries_say_now,
         a_run_is_known_by_what_applies_its_plan,
+    },
+    undo::{
+        what_a_run_has_sent_is_read_with_what_the_entries_say_now,
+        an_undo_leaves_pins_of_what_it_has_sent,
+        an_interrupted_undo_leaves_pins_too,
+        a_later_undo_replaces_the_pins_of_its_keys,
+        pins_end_by_key_and_by_scope,
     },
     digests::{
         a_digest_is_known_as_long_as_the_ledger_is_as_its_run_left_it,

@@ -36,6 +36,8 @@ pub(crate) fn change(customer_id: i64, attribute_id: i64, value: &str) -> Change
         action: Action::Create,
         value: Some(value.to_owned()),
         previous_value: None,
+        previous_in_doubt: false,
+        source_value: None,
         value_id: None,
         in_doubt_until: None,
     }

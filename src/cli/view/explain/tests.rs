@@ -9,6 +9,7 @@ fn nothing() -> EntryHistory {
         invalid: Vec::new(),
         invalid_total: 0,
         entries: Vec::new(),
+        pins: Vec::new(),
         history: Vec::new(),
         history_total: 0,
         drift: Vec::new(),

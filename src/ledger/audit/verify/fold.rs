@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::edits::Edit;
 use crate::ledger::row_digest;
-use crate::record::{Action, Belief, EditKind, IN_DOUBT_MAX, Key, Outcome, RequestOutcome};
+use crate::record::{Action, Belief, Change, EditKind, IN_DOUBT_MAX, Key, Outcome, RequestOutcome};
 
 /// A change of the key, with the request that carried it last.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub(super) struct PastChange {
     pub(super) outcome: Outcome,
     pub(super) value: Option<String>,
     pub(super) previous_value: Option<String>,
+    pub(super) previous_in_doubt: bool,
+    pub(super) source_value: Option<String>,
     pub(super) observed_value: Option<String>,
     pub(super) value_id: Option<i64>,
     pub(super) reason: Option<String>,
@@ -80,6 +82,7 @@ impl Fold {
         let Some(entry) = &mut self.entry else { return };
         for edit in edits {
             match edit.kind {
+                EditKind::Unpin => continue,
                 EditKind::LostLock => {
                     self.marked_in = edit.run_id;
                     continue;
@@ -195,6 +198,11 @@ impl Fold {
                 shown(&change.previous_value),
                 shown(&known)
             );
+            self.flaw(change, &problem);
+        }
+        let in_doubt = self.entry.as_ref().is_some_and(|entry| entry.belief == Belief::Unconfirmed);
+        if change.previous_in_doubt != in_doubt {
+            let problem = format!("its previous_in_doubt is {}", i64::from(change.previous_in_doubt));
             self.flaw(change, &problem);
         }
         // The id of a deleted value may have been read after the plan was made.
@@ -319,8 +327,19 @@ impl PastChange {
 
     /// Returns what its `row_digest` should be.
     pub(super) fn expected_digest(&self, key: Key) -> i64 {
-        let (value, previous_value) = (self.value.as_deref(), self.previous_value.as_deref());
-        let planned = row_digest::plan_of(self.run_id, key, self.action, value, previous_value);
+        let planned = row_digest::plan_of(
+            self.run_id,
+            &Change {
+                key,
+                action: self.action,
+                value: self.value.clone(),
+                previous_value: self.previous_value.clone(),
+                previous_in_doubt: self.previous_in_doubt,
+                source_value: self.source_value.clone(),
+                value_id: None,
+                in_doubt_until: None,
+            },
+        );
         let outcome = self.decided_at.map(|at| {
             let (reason, observed_value) = (self.reason.as_deref(), self.observed_value.as_deref());
             row_digest::outcome(self.outcome, reason, observed_value, at, self.in_doubt_until)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::edits::{Edit, Edits};
-use super::fields::{int, some_int, some_time, text, time, word};
+use super::fields::{flag, int, some_int, some_time, text, time, word};
 use super::flaws::Flaws;
 use super::fold::{Believed, Fold, PastChange, SentIn};
 use super::value_edit::PastEdit;
@@ -29,16 +29,17 @@ const EDITS: &str = "
 const HISTORY: &str = "
     select coalesce(r.store_id, 0), c.customer_id, c.attribute_id, 0, c.run_id, c.action, c.outcome, c.value,
         c.previous_value, c.observed_value, c.value_id, c.reason, c.decided_at, c.in_doubt_until, c.request_id,
-        q.run_id, q.outcome, q.sent_at, case when r.planned_at is null then 0 else 1 end, c.row_digest, 'change'
+        q.run_id, q.outcome, q.sent_at, case when r.planned_at is null then 0 else 1 end, c.row_digest,
+        c.previous_in_doubt, c.source_value, 'change'
     from changes c left join runs r on r.id = c.run_id left join requests q on q.id = c.request_id
     union all
     select coalesce(r.store_id, 0), b.customer_id, b.attribute_id, 0, b.run_id, b.edit, null, b.value, null, null,
-        b.value_id, b.reason, b.at, null, null, null, null, null, 1, null, 'edit'
+        b.value_id, b.reason, b.at, null, null, null, null, null, 1, null, null, null, 'edit'
     from belief_edits b left join runs r on r.id = b.run_id
     where b.edit in ('adopt', 'drift', 'accept', 'report', 'return')
     union all
     select e.store_id, e.customer_id, e.attribute_id, 1, e.run_id, e.belief, null, e.value, e.stored_value,
-        e.observed_value, e.value_id, e.reason, e.updated_at, e.in_doubt_until, e.acknowledged, null, null, null, 1, null, 'entry'
+        e.observed_value, e.value_id, e.reason, e.updated_at, e.in_doubt_until, e.acknowledged, null, null, null, 1, null, null, null, 'entry'
     from entries e
     order by 1, 2, 3, 4, 5";
 
@@ -161,8 +162,9 @@ impl History {
         if !self.flaws.is_empty() {
             return;
         }
-        // An edit without the lock is not in the order of the others.
-        let known = self.edits.iter().filter(|edit| edit.kind != EditKind::LostLock);
+        // An edit without the lock is not in the order of the others, and an unpin edits no entry.
+        let known =
+            self.edits.iter().filter(|edit| !matches!(edit.kind, EditKind::LostLock | EditKind::Unpin));
         for Edit { run_id, kind, count, met, .. } in known.filter(|edit| edit.met.get() != edit.count) {
             let met = met.get();
             self.flaws.add(format!(
@@ -194,6 +196,8 @@ fn change(cells: &mut Cells, run_id: i64) -> Result<PastChange, String> {
     let sent_at = time(cells, "request's sent_at").ok().flatten();
     let sealed = some_int(cells, "run's planned_at")? == 1;
     let row_digest = some_int(cells, "row_digest")?;
+    let previous_in_doubt = flag(cells, "previous_in_doubt")?;
+    let source_value = text(cells, "source_value")?;
     // What is wrong with a request itself is told of the request.
     let request_outcome = request_outcome.map(|word| RequestOutcome::from_word(&word));
     let request = of_run.map(|run_id| {
@@ -207,6 +211,8 @@ fn change(cells: &mut Cells, run_id: i64) -> Result<PastChange, String> {
         outcome,
         value,
         previous_value,
+        previous_in_doubt,
+        source_value,
         observed_value,
         value_id,
         reason,

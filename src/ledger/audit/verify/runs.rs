@@ -18,7 +18,7 @@ const RUNS: &str = "
     select r.id, r.store_id, r.kind, r.trigger, r.status, r.started_at, r.planned_at, r.finished_at,
         r.plan_removed_at, r.scheduled_for, r.message, r.belief_edits,
         r.source_rows, r.no_value, r.unchanged, r.still_rejected, r.acknowledged, r.invalid, r.orphans,
-        r.stored_without_row, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests,
+        r.stored_without_row, r.pinned, r.planned, r.deletes, r.confirmed, r.altered, r.rejected, r.unknown, r.deferred, r.requests,
         coalesce(c.planned, 0), coalesce(c.sending, 0), coalesce(c.confirmed, 0), coalesce(c.altered, 0),
         coalesce(c.rejected, 0), coalesce(c.unknown, 0), coalesce(c.deferred, 0), coalesce(q.sent, 0),
         coalesce(b.edits, 0), coalesce(b.adopted, 0), coalesce(i.invalid, 0), r.place, r.sync_place,
@@ -84,10 +84,13 @@ struct Before {
     planned: i64,
     /// The digest of the last of them, with the counts of a plan from the same rows.
     digest: Option<(String, Counts)>,
+    /// Whether one of them is an undo, which may have left pins.
+    has_undone: bool,
 }
 
 impl Before {
     fn add(&mut self, run: &Run) {
+        self.has_undone |= run.kind == RunKind::Undo;
         // A saved plan is sent by another run.
         self.planned += if run.kind == RunKind::Plan { 0 } else { run.counts.planned };
         self.planned += run.adopted;
@@ -189,7 +192,7 @@ fn run(cells: &mut Cells) -> Result<Run, String> {
         adopted,
         found_invalid,
         refers_to_nothing,
-        contradicts_kind: is_of_earlier_run != (kind == RunKind::Apply)
+        contradicts_kind: is_of_earlier_run != matches!(kind, RunKind::Apply | RunKind::Undo)
             || of_run_id.is_some() != is_of_earlier_run,
         is_newest: place == 1,
         keeps_invalid: kind == RunKind::Sync && sync_place <= KEPT,
@@ -207,7 +210,7 @@ impl Run {
 
     /// What is wrong with it.
     fn problems(&self, before: &Before) -> Vec<String> {
-        let mut problems = self.counts_problems(before.planned);
+        let mut problems = self.counts_problems(before);
         problems.extend(self.status_problem());
         problems.extend(self.digest_problem(before).map(str::to_owned));
         if self.contradicts_trigger {
@@ -222,17 +225,21 @@ impl Run {
         problems
     }
 
-    fn counts_problems(&self, planned_before: i64) -> Vec<String> {
+    fn counts_problems(&self, before: &Before) -> Vec<String> {
+        let planned_before = before.planned;
         let Self { counts, found, .. } = self;
         let mut problems = Vec::new();
-        let Counts { source_rows, no_value, unchanged, still_rejected, invalid, orphans, .. } = *counts;
+        let Counts { source_rows, no_value, unchanged, still_rejected, invalid, orphans, pinned, .. } =
+            *counts;
         if counts.acknowledged > still_rejected || counts.acknowledged < 0 {
             problems.push(format!(
                 "its acknowledged is {}, of {still_rejected} still_rejected",
                 counts.acknowledged
             ));
         }
-        if [source_rows, no_value, unchanged, still_rejected, invalid, orphans].iter().any(|count| *count < 0)
+        if [source_rows, no_value, unchanged, still_rejected, invalid, orphans, pinned]
+            .iter()
+            .any(|count| *count < 0)
         {
             problems.push("one of its counts is negative".to_owned());
         }
@@ -256,17 +263,10 @@ impl Run {
         } else {
             let outcomes = counts.confirmed + counts.rejected + counts.unknown + counts.deferred;
             compare("planned (confirmed + rejected + unknown + deferred)", counts.planned, outcomes);
-            let rows =
-                counts.no_value + counts.unchanged + counts.still_rejected + counts.invalid + counts.planned
-                    - counts.deletes;
-            // A rejected delete has no row, or one that is counted in no_value.
-            // An apply sends some of the rows that differ.
-            let most = if self.kind == RunKind::Apply { rows.max(counts.source_rows) } else { rows };
-            let without_deletes = counts.source_rows.clamp(rows - counts.still_rejected, most);
             compare(
                 "source_rows (no_value + unchanged + still_rejected + invalid + planned - deletes)",
                 counts.source_rows,
-                without_deletes,
+                self.expected_rows(before),
             );
             compare("deletes", counts.deletes, counts.deletes.clamp(0, counts.planned.max(0)));
             compare("confirmed", counts.confirmed, found.confirmed);
@@ -277,10 +277,10 @@ impl Run {
             // What a run never sent is removed by later runs, bit by bit.
             let expected = if self.is_newest { left } else { counts.deferred.max(left) };
             compare("deferred", counts.deferred, expected);
-            let known = counts.unchanged + counts.still_rejected + counts.orphans;
+            let known = counts.unchanged + counts.still_rejected + counts.orphans + counts.pinned;
             if known > planned_before {
                 problems.push(format!(
-                    "its unchanged, still_rejected and orphans are {known}, but earlier runs planned or adopted \
+                    "its unchanged, still_rejected, orphans and pinned are {known}, but earlier runs planned or adopted \
                      only {planned_before} values"
                 ));
             }
@@ -303,6 +303,25 @@ impl Run {
                 .push(format!("its belief_edits is {}, expected {}", self.belief_edits, self.found_edits));
         }
         problems
+    }
+
+    /// The `source_rows` that follow from the other counts, or what it has if that may be.
+    fn expected_rows(&self, before: &Before) -> i64 {
+        let Self { kind, counts, .. } = self;
+        if *kind == RunKind::Undo {
+            // It looks at the changes of another run.
+            return 0;
+        }
+        let rows =
+            counts.no_value + counts.unchanged + counts.still_rejected + counts.invalid + counts.planned
+                - counts.deletes;
+        // A rejected delete has no row, or one that is counted in no_value. A pinned value that is sent again may have none.
+        let fewer = counts.still_rejected + if before.has_undone { counts.planned } else { 0 };
+        // A pinned key may have a row or none, also one that is deleted again.
+        let pinned = counts.pinned + if before.has_undone { counts.deletes } else { 0 };
+        // An apply sends some of the rows that differ.
+        let most = if *kind == RunKind::Apply { counts.source_rows } else { rows + pinned };
+        counts.source_rows.clamp(rows - fewer, most.max(rows))
     }
 
     /// What contradicts its digest.
@@ -330,8 +349,8 @@ impl Run {
     fn status_problem(&self) -> Option<String> {
         let Self { kind, status, counts, .. } = self;
         let is_open = matches!(status, RunStatus::Planning | RunStatus::Running);
-        let plans = matches!(kind, RunKind::Sync | RunKind::Plan | RunKind::Apply);
-        let sends = matches!(kind, RunKind::Sync | RunKind::Apply);
+        let plans = matches!(kind, RunKind::Sync | RunKind::Plan | RunKind::Apply | RunKind::Undo);
+        let sends = matches!(kind, RunKind::Sync | RunKind::Apply | RunKind::Undo);
         let left_open = counts.rejected + counts.invalid + counts.unknown;
         let problem = if is_open == self.finished_at.is_some() {
             let has = if is_open { "a" } else { "no" };

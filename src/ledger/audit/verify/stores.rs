@@ -5,6 +5,8 @@ use super::flaws::Flaws;
 use crate::ledger::Result;
 use crate::ledger::audit::log::AuditLog;
 use crate::ledger::cells::Cells;
+use crate::ledger::pins::pin;
+use crate::record::Pin;
 
 const STORES: &str = "
     select s.id, s.owner_run_id, r.store_id, case when r.finished_at is null then 1 else 0 end, s.attributes,
@@ -13,7 +15,8 @@ const STORES: &str = "
         (select count(*) from readings d where d.store_id = s.id), s.observed_values,
         (select count(*) from observed_values o where o.store_id = s.id), s.drift,
         (select count(*) from drift d where d.store_id = s.id), s.email_customers,
-        (select count(*) from email_customers e where e.store_id = s.id)
+        (select count(*) from email_customers e where e.store_id = s.id), s.pins,
+        (select count(*) from pins p where p.store_id = s.id)
     from stores s left join runs r on r.id = s.owner_run_id order by s.id";
 
 /// Stores that entries refer to, and that are not there.
@@ -37,6 +40,16 @@ macro_rules! customers {
     };
 }
 
+/// Pins that no change of an undo has made.
+const NOT_PINNED: &str = "
+    select p.customer_id, p.attribute_id, p.value, p.source_value, p.run_id from pins p where not exists (
+        select 1 from changes c join runs r on r.id = c.run_id
+        where c.run_id = p.run_id and c.customer_id = p.customer_id and c.attribute_id = p.attribute_id
+            and r.store_id = p.store_id and r.kind = 'undo' and c.outcome in ('sending', 'confirmed', 'unknown')
+            and c.value is not distinct from p.value and c.source_value is not distinct from p.source_value
+    )
+    order by p.store_id, p.customer_id, p.attribute_id limit 11";
+
 const NOT_KEPT: &str = customers!("a", "b");
 const NOT_REJECTED: &str = customers!("b", "a");
 
@@ -57,6 +70,12 @@ pub(super) async fn flaws(audit: &AuditLog) -> Result<Flaws> {
     flaws.extend(audit.query(STORES, Vec::new(), store).await?.into_iter().flatten());
     let lost = audit.query(LOST, Vec::new(), Cells::int).await?;
     flaws.extend(lost.iter().map(|id| format!("store {id}: it has entries, but stores does not have it")));
+    let not_pinned = audit.query(NOT_PINNED, Vec::new(), pin).await?;
+    flaws.extend(not_pinned.iter().map(|Pin { key, run_id, .. }| {
+        format!(
+            "{key}: its row in pins does not have the values of a change that run {run_id}, an undo, has sent"
+        )
+    }));
     let not_kept = audit.query(NOT_KEPT, Vec::new(), Cells::int).await?;
     flaws.extend(
         not_kept
@@ -81,7 +100,9 @@ fn store(row: &mut Cells) -> Result<Vec<String>> {
     {
         problems.push(format!("store {id}: its owner_run_id is {run_id}, which is no open run of it"));
     }
-    for table in ["attributes", "missed_times", "readings", "observed_values", "drift", "email_customers"] {
+    for table in
+        ["attributes", "missed_times", "readings", "observed_values", "drift", "email_customers", "pins"]
+    {
         let (count, found) = (row.int()?, row.int()?);
         if count != found {
             problems.push(format!("store {id}: its {table} is {count}, but {table} has {found} rows of it"));

@@ -17,6 +17,8 @@ fn sent(run_id: i64, value: &str, outcome: Outcome) -> PastChange {
         outcome,
         value: Some(value.to_owned()),
         previous_value: None,
+        previous_in_doubt: false,
+        source_value: None,
         observed_value: None,
         value_id: None,
         reason: matches!(outcome, Outcome::Rejected | Outcome::Unknown).then(|| "why".to_owned()),
@@ -61,6 +63,7 @@ fn a_rejection_without_a_request_keeps_the_in_doubt_time() {
         request_id: None,
         request: None,
         reason: Some("customer 1 is deleted".to_owned()),
+        previous_in_doubt: true,
         ..sent(5, "b", Outcome::Rejected)
     };
     let believed = Believed {

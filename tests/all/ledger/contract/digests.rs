@@ -18,6 +18,7 @@ const COUNTS: Counts = Counts {
     invalid: 1,
     orphans: 3,
     stored_without_row: 3,
+    pinned: 2,
     planned: 1,
     deletes: 0,
     confirmed: 0,

@@ -38,6 +38,7 @@ async fn fold(backend: &dyn Backend) -> BTreeMap<Key, Believed> {
             let edited = |belief, acknowledged: bool| match edit {
                 EditKind::Requeue => belief == Belief::Rejected,
                 EditKind::Acknowledge => belief == Belief::Rejected && !acknowledged,
+                EditKind::Unpin => false,
                 _ => true,
             };
             let mut count = 0;
@@ -114,14 +115,25 @@ fn change_after(entries: &[Entry], key: Key, value: Option<&str>) -> Change {
         Belief::Confirmed => entry.stored_value.clone().or(entry.value.clone()),
         Belief::Unconfirmed | Belief::Rejected | Belief::Absent => entry.stored_value.clone(),
     });
+    let previous_in_doubt = entry.is_some_and(|entry| entry.belief == Belief::Unconfirmed);
     let value_id = entry.and_then(|entry| entry.value_id);
     let known = previous_value.is_some() || value_id.is_some();
     if value.is_none() && entry.is_some_and(|entry| entry.belief != Belief::Absent) {
-        return Change { previous_value, ..delete(key.customer_id, key.attribute_id, value_id) };
+        return Change {
+            previous_value,
+            previous_in_doubt,
+            ..delete(key.customer_id, key.attribute_id, value_id)
+        };
     }
     let action = if known { Action::Update } else { Action::Create };
     let value = value.unwrap_or("d");
-    Change { previous_value, value_id, action, ..change(key.customer_id, key.attribute_id, value) }
+    Change {
+        previous_value,
+        previous_in_doubt,
+        value_id,
+        action,
+        ..change(key.customer_id, key.attribute_id, value)
+    }
 }
 
 /// Performs a run that has read the store, and edits some of the beliefs about nine customers' values and three others.

@@ -14,6 +14,8 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
     let update = Change {
         action: Action::Update,
         previous_value: Some("old".to_owned()),
+        previous_in_doubt: true,
+        source_value: Some("source".to_owned()),
         value_id: Some(77),
         ..change(2, 1, "")
     };
@@ -38,6 +40,7 @@ pub(crate) async fn a_plan_is_saved_sealed_and_read_in_pages(backend: &dyn Backe
         invalid: 2,
         orphans: 5,
         stored_without_row: 5,
+        pinned: 6,
         planned: 4,
         ..Counts::default()
     };
