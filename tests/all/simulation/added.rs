@@ -51,6 +51,24 @@ impl Drawing {
         steps.splice(at..at, leaving);
     }
 
+    /// Adds undos, in half of the stories, and syncs after them.
+    pub(super) fn add_undos(&mut self, steps: &mut Vec<Step>, seed: u64) {
+        self.rng = fastrand::Rng::with_seed(seed.rotate_left(32));
+        if self.rng.bool() {
+            return;
+        }
+        for _ in 0..self.rng.usize(1..4) {
+            let at = self.rng.usize(..=steps.len());
+            let undo = Sync { undoes: Some(self.rng.usize(0..3)), full: false, ..self.sync() };
+            steps.insert(at, Step::Sync(Box::new(undo)));
+            if self.rng.bool() {
+                let ignores_pins = self.rng.u8(0..6) == 0;
+                let next = Sync { ignores_pins, ..self.sync() };
+                steps.insert(at + 1, Step::Sync(Box::new(next)));
+            }
+        }
+    }
+
     /// Draws up to two changes of one value by others. If they remove a value and write another, that one has another id.
     fn changes_by_others(&mut self, customer: i64, attribute: i64) -> Vec<Step> {
         let written = Some(self.rng.u8(0..9).to_string());

@@ -64,6 +64,7 @@ impl Story {
         drawing.add_delayed_request(&mut steps, seed);
         drawing.add_saved_plan(&mut steps, seed);
         drawing.add_leaving_row(&mut steps, seed);
+        drawing.add_undos(&mut steps, seed);
         Self { seed, store, push, steps }
     }
 }

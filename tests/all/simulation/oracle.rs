@@ -3,6 +3,7 @@
 //! batches, retries or bisections.
 
 mod deletes;
+mod pins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,13 +54,28 @@ pub(super) struct Run {
     sent: BTreeMap<Key, String>,
     /// The keys whose request was accepted in this run.
     accepted: BTreeSet<Key>,
+    /// The ledger's number of the run that it undoes.
+    pub(super) undoes: Option<i64>,
+    pub(super) ignores_pins: bool,
+    /// Nothing else happens during it.
+    pub(super) is_alone: bool,
 }
 
 impl Run {
     pub(super) fn new(number: usize, before: Vec<Entry>, full: bool, retry_rejected: bool) -> Self {
         let before = before.into_iter().map(|entry| (entry.key, entry)).collect();
         let (sent, accepted) = (BTreeMap::new(), BTreeSet::new());
-        Self { number, before, full, retry_rejected, sent, accepted }
+        Self {
+            number,
+            before,
+            full,
+            retry_rejected,
+            sent,
+            accepted,
+            undoes: None,
+            ignores_pins: false,
+            is_alone: true,
+        }
     }
 }
 
@@ -79,6 +95,7 @@ pub(super) struct Oracle {
     pub(super) deleted_attributes: BTreeSet<i64>,
     /// A second process took the lock from the first in the present step.
     pub(super) is_lock_lost: bool,
+    undos: pins::Undos,
     broken: Option<String>,
 }
 
@@ -100,6 +117,7 @@ impl Oracle {
         for event in events {
             match event {
                 Event::Edited { key, value } => {
+                    self.edited_by_others(key, value.as_deref());
                     let known = self.keys.entry(key).or_default();
                     known.is_disturbed = true;
                     match value {
@@ -112,6 +130,7 @@ impl Oracle {
                     }
                 }
                 Event::Deleted { at_ms, arrived_ms, key, value } => {
+                    self.written_by_us(key);
                     self.deleted(at_ms, arrived_ms, key, &value)
                 }
                 Event::Refused { key, value } => {
@@ -122,6 +141,7 @@ impl Oracle {
                         at_ms - arrived_ms <= IN_DOUBT_WINDOW_MS,
                         "the sandbox applied a request after the in-doubt window"
                     );
+                    self.written_by_us(key);
                     let known = self.keys.entry(key).or_default();
                     (known.is_removed, known.is_foreign) = (false, false);
                     let value_sent = Some(value.clone());
@@ -192,7 +212,10 @@ impl Oracle {
             self.claim(intent, || {
                 format!("promise 4: {key} = {value:?} is sent, but the ledger has {recorded:?}")
             });
-            let is_desired = self.desired.get(&key).is_some_and(|values| values.contains(value));
+            let run_id = recorded.as_ref().map_or(0, |entry| entry.run_id);
+            let is_restored = self.sends(run, run_id, key, Some(value));
+            let is_desired =
+                is_restored || self.desired.get(&key).is_some_and(|values| values.contains(value));
             self.claim(is_desired, || format!("promise 5: {key} = {value:?} is sent, but is not desired"));
             let has_reason = match run.before.get(&key).filter(|entry| entry.value.as_deref() == Some(value))
             {

@@ -150,6 +150,8 @@ fn simpler(sync: &Sync) -> Vec<Sync> {
     with(&|sync| sync.conflict = false);
     with(&|sync| sync.full = false);
     with(&|sync| sync.retry_rejected = false);
+    with(&|sync| sync.undoes = None);
+    with(&|sync| sync.ignores_pins = false);
     with(&|sync| sync.seizes = false);
     with(&|sync| sync.skips_conflicts = false);
     for nth in sync.writes.keys() {

@@ -129,6 +129,12 @@ pub(super) struct Sync {
     pub(super) full: bool,
     #[serde(skip_serializing_if = "usual")]
     pub(super) retry_rejected: bool,
+    /// It is no sync: it undoes the n-th newest run, from 0.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) undoes: Option<usize>,
+    /// It ends all pins.
+    #[serde(skip_serializing_if = "usual")]
+    pub(super) ignores_pins: bool,
     /// The plan that was saved last is applied, if there is one.
     #[serde(skip_serializing_if = "usual")]
     pub(super) applies: bool,

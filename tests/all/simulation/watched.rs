@@ -14,6 +14,7 @@ use attrsync::testing::sandbox_destination::SandboxDestination;
 use tokio::time::Instant;
 
 use super::oracle::{Oracle, Run};
+use super::story::Sync;
 
 /// The ledger, the store and the oracle of one story.
 #[derive(Debug, Clone)]
@@ -50,6 +51,13 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    /// Tells the oracle which run is undone.
+    pub(super) fn tell_of_undo(&self, undone: Option<i64>, sync: &Sync) {
+        let mut run = self.run();
+        (run.undoes, run.ignores_pins) = (undone, sync.ignores_pins);
+        run.is_alone = sync.during.is_empty();
+    }
+
     fn run(&self) -> MutexGuard<'_, Run> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod end;
+mod undo;
 mod reconcile;
 mod saved;
 
@@ -128,14 +129,14 @@ impl World {
                     continue;
                 }
             };
-            self.scene.oracle().desired.clear();
-            self.scene.oracle().undesired.clear();
-            self.scene.oracle().is_lock_lost = false;
+            self.scene.oracle().start_step();
             let ended = self.sync(sync).await;
             self.ends.borrow_mut().push(format!("{ended:?}"));
             let applied = self.applied(sync);
-            let alone = sync.during.is_empty() && applied.is_none();
-            self.check(ended.as_ref().and_then(|ended| ended.as_ref().ok()), alone)?;
+            let alone = sync.during.is_empty() && applied.is_none() && sync.undoes.is_none();
+            let report = ended.as_ref().and_then(|ended| ended.as_ref().ok());
+            self.end_pins(sync, report);
+            self.check(report, alone)?;
             self.check_applied(applied)?;
         }
         self.heal_and_check().await
@@ -250,6 +251,7 @@ impl World {
         let keys = (1..=30).flat_map(|customer| (1..=4).map(move |attribute| Key::new(customer, attribute)));
         let left = keys.filter(|key| !table.contains_key(key) && self.settings.deletes(key.attribute_id));
         oracle.undesired.extend(left);
+        self.publish_states(&mut oracle);
         self.source.replace(rows);
     }
 
@@ -283,6 +285,8 @@ impl World {
             scene.ledger.fail_writes_from(nth);
         }
         let (clock, destination) = (self.clock(), self.destination(sync.full, sync.retry_rejected));
+        let undone = self.undone_run(sync);
+        destination.tell_of_undo(undone, sync);
         let ports = Ports {
             source: &self.source,
             ledger: &ledger,
@@ -292,9 +296,13 @@ impl World {
             waits: &Waits::default(),
         };
         let (full, retry_rejected) = (sync.full, sync.retry_rejected);
-        let options = Options { full, retry_rejected, ..self.options() };
+        let ignore_pins = sync.ignores_pins;
+        let options = Options { full, retry_rejected, ignore_pins, ..self.options() };
         let (ask, stop) = watch::channel(false);
         let run = async {
+            if let Some(of) = undone {
+                return engine::undo(ports, &self.push, &options, of, stop).await;
+            }
             match self.applied(sync) {
                 Some(of) => engine::apply(ports, &self.push, &options, of, sync.skips_conflicts, stop).await,
                 None => engine::sync(ports, &self.push, &options, stop).await,
@@ -322,6 +330,8 @@ impl World {
         let (ended, ()) = tokio::join!(whole.as_mut(), meanwhile);
         drop(whole);
         scene.ledger.mend();
+        // A run that compares nothing does not read the rows.
+        self.source.conflict(0);
         scene.model().script.clear();
         scene.model().read_script.clear();
         assert!(ended.is_ok() || sync.killed_ms.is_some(), "the run never ended");
@@ -355,7 +365,7 @@ impl World {
         oracle.check_entries(&entries, report.map(|report| report.run_id));
         if report.is_some_and(|report| report.status == RunStatus::Succeeded) && alone {
             for (key, value) in self.table.borrow().iter() {
-                let Some(value) = value else { continue };
+                let Some(value) = value.as_ref().filter(|_| !oracle.may_be_pinned(*key)) else { continue };
                 oracle.check_confirmed(*key, value, entries.iter().find(|entry| entry.key == *key));
             }
         }

@@ -44,9 +44,10 @@ impl Oracle {
             self.claim(intent.is_some() || is_lock_lost, || {
                 format!("promise 4: {id} is deleted, but the ledger has no intent of it")
             });
-            let Some(Entry { key, .. }) = intent.cloned() else { continue };
+            let Some(Entry { key, run_id, .. }) = intent.cloned() else { continue };
             customers.insert(key.customer_id);
-            let may = self.undesired.contains(&key);
+            let is_restored = self.sends(run, run_id, key, None);
+            let may = is_restored || self.undesired.contains(&key);
             self.claim(may || is_lock_lost, || format!("promise 14: {key} is deleted, and may not be"));
             let has_reason = match run.before.get(&key) {
                 Some(entry) if entry.belief == Belief::Absent => false,
@@ -103,7 +104,7 @@ impl Known {
 }
 
 /// Whether two texts may be forms of one value.
-fn is_form_of(shown: &str, sent: &str) -> bool {
+pub(super) fn is_form_of(shown: &str, sent: &str) -> bool {
     let number = |text: &str| text.trim().parse::<f64>().ok();
     shown.trim() == sent.trim() || number(shown).is_some_and(|shown| number(sent) == Some(shown))
 }
