@@ -42,9 +42,12 @@ pub fn shown(planned: &PlannedChange, rows: &[Echo]) -> Shown {
 }
 
 /// Whether attrsync sent this value, as far as the ledger knows: the store held it, or may hold it, or keeps it in this
-/// form. A value that was observed once, and is no form of what was sent, may be of others.
+/// form. A value that was observed once, and is no form of what was sent, may be of others. So may be what the store held
+/// before the value that is in doubt, if it is there under another id than the ledger has of it.
 fn is_ours(planned: &PlannedChange, shown: &str) -> bool {
-    let known = [&planned.change.previous_value, &planned.in_doubt_value];
+    let had_other_id = planned.is_in_doubt && planned.change.value_id.is_some();
+    let previous = planned.change.previous_value.as_ref().filter(|_| !had_other_id);
+    let known = [previous, planned.in_doubt_value.as_ref()];
     known.into_iter().flatten().any(|known| known == shown || may_be_form_of(shown, known))
 }
 
@@ -81,18 +84,29 @@ mod tests {
         let (known, unknown) = (planned(Some(5)), planned(None));
         for planned in [&known, &unknown] {
             assert_eq!(shown(planned, &[row(2, "gold", Some(5))]), Shown::Nothing, "another customer's");
-            for ours in ["gold", "7"] {
-                let found = shown(planned, &[row(1, ours, Some(9))]);
-                assert_eq!(found, Shown::Ours { value_id: Some(9) }, "{ours}");
-            }
+            assert_eq!(shown(planned, &[row(1, "7", Some(9))]), Shown::Ours { value_id: Some(9) });
             for theirs in ["iron", "lead"] {
                 let found = shown(planned, &[row(1, theirs, Some(9))]);
                 assert_eq!(found, Shown::Foreign(theirs.to_owned()));
             }
         }
+        assert_eq!(shown(&unknown, &[row(1, "gold", Some(9))]), Shown::Ours { value_id: Some(9) });
         assert_eq!(shown(&known, &[row(1, "iron", Some(5))]), Shown::Same("iron".to_owned()));
         assert_eq!(shown(&known, &[row(1, "gold", None)]), Shown::Same("gold".to_owned()));
         assert_eq!(shown(&unknown, &[row(1, "gold", None)]), Shown::Ours { value_id: None });
+    }
+
+    #[test]
+    fn promise_14_what_the_store_held_before_is_ours_under_its_own_id_only() {
+        let mut planned = planned(Some(5));
+        let found = shown(&planned, &[row(1, "gold", Some(9))]);
+        assert_eq!(
+            found,
+            Shown::Foreign("gold".to_owned()),
+            "others may have written it before the last value"
+        );
+        planned.is_in_doubt = false;
+        assert_eq!(shown(&planned, &[row(1, "gold", Some(9))]), Shown::Ours { value_id: Some(9) });
     }
 
     #[test]

@@ -264,3 +264,20 @@ fn a_value_of_others_that_was_observed_once_is_not_deleted() {
 ]}"#,
     );
 }
+
+/// Others edit a value, a reading sees it, and others replace it by the same text. The new one has another id, so it is not
+/// ours to delete.
+#[test]
+fn a_value_of_others_with_the_text_that_a_reading_saw_is_not_deleted() {
+    holds(
+        r#"{"seed": 5484, "store": {}, "push": {"deletes":true}, "steps": [
+  {"row":[6,1,"4"]},
+  {"sync":{}},
+  {"store_value":[6,1,"2"]},
+  {"reconcile":{}},
+  {"store_value":[6,1,null]},
+  {"store_value":[6,1,"2"]},
+  {"null":[6,1]}
+]}"#,
+    );
+}

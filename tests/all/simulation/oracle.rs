@@ -181,7 +181,10 @@ impl Oracle {
     pub(super) fn drift_accepted(&mut self, key: Key, value: &str) {
         let known = self.keys.entry(key).or_default();
         known.ever_sent.insert(value.to_owned());
-        (known.written, known.stored) = (Some(value.to_owned()), Some(value.to_owned()));
+        // Otherwise it may be a form of what we wrote last.
+        if known.written.is_none() {
+            (known.written, known.stored) = (Some(value.to_owned()), Some(value.to_owned()));
+        }
         (known.is_removed, known.is_foreign) = (false, false);
     }
 
@@ -263,8 +266,13 @@ impl Oracle {
     pub(super) fn read(&mut self, run: &Run, keys: &[Key], rows: &[Echo]) {
         for &key in keys {
             self.observe(run, key, rows);
+            let known = self.keys.entry(key).or_default();
+            let sent = known.sent.as_ref().and_then(|(sent, _)| sent.as_ref());
+            if rows.iter().any(|row| row.key == key && Some(&row.value) != sent) {
+                // Others have changed it since the response.
+                known.is_echoed = false;
+            }
             if !rows.iter().any(|row| row.key == key) {
-                let known = self.keys.entry(key).or_default();
                 known.observed.insert(String::new());
                 known.is_shown_absent = true;
             }
