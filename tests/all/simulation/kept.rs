@@ -281,3 +281,19 @@ fn a_value_of_others_with_the_text_that_a_reading_saw_is_not_deleted() {
 ]}"#,
     );
 }
+
+/// The store ignores the first value of a key and shows that of others in its response, as if it kept the value in another
+/// form. Its word makes it ours, so that it is deleted with the row.
+#[test]
+fn what_a_response_shows_for_a_value_counts_as_its_form() {
+    holds(
+        r#"{"seed": 3477, "store": {}, "push": {"deletes":true}, "steps": [
+  {"sync":{"during":[[2462,{"store_value":[17,2,"3"]}]]}},
+  {"row":[17,2,"4"]},
+  {"row":[3,2,"1"]},
+  {"customer_deleted":3},
+  {"sync":{"writes":{"1":"ignored"}}},
+  {"row":[17,2,null]}
+]}"#,
+    );
+}

@@ -258,7 +258,11 @@ impl Oracle {
             self.observe(run, item.key, echoes);
             let mut of_key = echoes.iter().filter(|echo| echo.key == item.key).peekable();
             let is_echoed = of_key.peek().is_some() && of_key.all(|echo| echo.value == item.value);
-            self.keys.entry(item.key).or_default().is_echoed = is_echoed;
+            let known = self.keys.entry(item.key).or_default();
+            known.is_echoed = is_echoed;
+            // What a response shows may be the form of our value, or a value that others wrote before.
+            let of_key = echoes.iter().filter(|echo| echo.key == item.key);
+            known.ever_sent.extend(of_key.map(|echo| echo.value.clone()));
         }
     }
 
