@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::runs::run_number;
 use super::sync::{OutcomeArgs, push};
 use super::wiring;
 use crate::config::Config;
@@ -29,7 +30,7 @@ another run holds this store, 64 wrong usage or configuration.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The run that has the plan: a saved one, or one that a guard blocked
-    #[arg(value_name = "RUN", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(value_name = "RUN", value_parser = run_number)]
     run: i64,
     /// Send the rest if some changes conflict with the source or the ledger of now
     #[arg(long)]

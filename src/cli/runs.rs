@@ -67,6 +67,12 @@ impl FromStr for RunArg {
     }
 }
 
+/// Reads the number of a run that a command names.
+pub(super) fn run_number(text: &str) -> Result<i64, String> {
+    let id = text.parse().ok().filter(|id| *id > 0);
+    id.ok_or_else(|| "write the number of a run, such as 12; `attrsync runs` lists them".to_owned())
+}
+
 pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let config = wiring::audit_config(&context.config)?;
     context.console.begin("reading the ledger");
@@ -191,6 +197,8 @@ mod tests {
         for wrong in ["", "0", "-1", "x", "Last", "1.5"] {
             let message = wrong.parse::<RunArg>().expect_err(wrong);
             assert!(message.contains("is no run id: write a number, such as 12, or last"), "{message}");
+            assert!(run_number(wrong).is_err(), "{wrong}");
         }
+        assert_eq!((run_number("12"), run_number("last").is_err()), (Ok(12), true));
     }
 }

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::plan::Keys;
+use super::runs::run_number;
 use super::sync::{OutcomeArgs, push};
 use super::view::console::Console;
 use super::view::progress::ProgressDisplay;
@@ -38,7 +39,7 @@ wrong usage or configuration; with --detailed-exitcode 2 changes are pending.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The run that is undone: a sync, an apply, or another undo
-    #[arg(value_name = "RUN", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(value_name = "RUN", value_parser = run_number)]
     run: i64,
     /// Send the values from before the run; without it, only show them
     #[arg(long)]
