@@ -70,20 +70,28 @@ pub(super) async fn saved_changes(
 }
 
 fn saved_change(mut row: Cells) -> Result<SavedChange> {
-    let key = Key::new(row.int()?, row.int()?);
-    let action = Action::from_word(&row.text()?).ok_or_else(|| unexpected("an action"))?;
-    let (value, previous_value) = (row.maybe_text()?, row.maybe_text()?);
-    let change = Change {
-        key,
-        action,
-        value,
-        previous_value,
+    let change = change(&mut row)?;
+    let belief = maybe_belief(&mut row)?;
+    let value = row.maybe_text()?;
+    Ok(SavedChange { change, entry: belief.map(|belief| (belief, value)) })
+}
+
+/// Reads the customer, the attribute, the action and both values of a change.
+pub(super) fn change(row: &mut Cells) -> Result<Change> {
+    Ok(Change {
+        key: Key::new(row.int()?, row.int()?),
+        action: Action::from_word(&row.text()?).ok_or_else(|| unexpected("an action"))?,
+        value: row.maybe_text()?,
+        previous_value: row.maybe_text()?,
         previous_in_doubt: false,
         source_value: None,
         value_id: None,
         in_doubt_until: None,
-    };
-    let belief = row.maybe_text()?.map(|word| Belief::from_word(&word).ok_or_else(|| unexpected("a belief")));
-    let value = row.maybe_text()?;
-    Ok(SavedChange { change, entry: belief.transpose()?.map(|belief| (belief, value)) })
+    })
+}
+
+/// Reads the belief of an entry, if the key has one.
+pub(super) fn maybe_belief(row: &mut Cells) -> Result<Option<Belief>> {
+    let belief = row.maybe_text()?;
+    belief.map(|word| Belief::from_word(&word).ok_or_else(|| unexpected("a belief"))).transpose()
 }

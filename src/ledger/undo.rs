@@ -2,8 +2,9 @@
 
 use super::Result;
 use super::cells::{Cells, unexpected};
+use super::kept_plan::{change, maybe_belief};
 use super::sql::{Rows, statement};
-use crate::record::{Action, Belief, Change, EntryNow, Key, RunKind, RunStatus, RunToUndo, SentChange};
+use crate::record::{EntryNow, Key, RunKind, RunStatus, RunToUndo, SentChange};
 
 const RUN_TO_UNDO: &str = "
     select case when store_id = $1 then 1 else 0 end, kind, status, case when finished_at is null then 0 else 1 end,
@@ -85,19 +86,12 @@ pub(super) async fn sent_changes(
 }
 
 fn sent_change(mut row: Cells) -> Result<SentChange> {
-    let change = Change {
-        key: Key::new(row.int()?, row.int()?),
-        action: Action::from_word(&row.text()?).ok_or_else(|| unexpected("an action"))?,
-        value: row.maybe_text()?,
-        previous_value: row.maybe_text()?,
-        previous_in_doubt: row.int()? != 0,
-        source_value: None,
-        value_id: None,
-        in_doubt_until: None,
-    };
+    let mut change = change(&mut row)?;
+    change.previous_in_doubt = row.int()? != 0;
     let was_sent = row.int()? != 0;
-    let belief = row.maybe_text()?.map(|word| Belief::from_word(&word).ok_or_else(|| unexpected("a belief")));
-    let Some(belief) = belief.transpose()? else { return Ok(SentChange { change, was_sent, entry: None }) };
+    let Some(belief) = maybe_belief(&mut row)? else {
+        return Ok(SentChange { change, was_sent, entry: None });
+    };
     let entry = EntryNow {
         belief,
         value: row.maybe_text()?,

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use super::finding::{Finding, FindingKind, Reconciled};
 use super::reads::{End, Reads};
-use super::rows::{DesiredRows, PAGE_ROWS, Rows, Wish, ranges};
+use super::rows::{self, DesiredRows, Wish, ranges};
 use crate::engine::emails::{ByEmail, Kept, LookUp, look_up};
 use crate::engine::stop::asked_to_stop;
 use crate::failpoint;
 use crate::ledger::readings::VALUES_AT_ONCE;
-use crate::record::{EditKind, Entry, ObservedValue, ValueEdit, WaitReason};
+use crate::record::{EditKind, ObservedValue, ValueEdit, WaitReason};
 use crate::source::{Source, SourceError};
 use crate::tries::Tries;
 
@@ -25,18 +25,9 @@ pub(super) async fn adopt(reads: &mut Reads<'_>, found: &mut Reconciled) -> Resu
     }
     let mut desired = desired_rows(reads, by_email.as_ref().map_or(source, |source| source)).await?;
     let mut edits = Vec::new();
-    for (after, last) in ranges(&reads.filter) {
+    for range in ranges(&reads.filter) {
         let ledger = reads.ports.ledger;
-        let mut entries = Rows::new(
-            after,
-            |entry: &Entry| entry.key,
-            move |after| ledger.entries_after(after, last, PAGE_ROWS),
-        );
-        let mut observed = Rows::new(
-            after,
-            |value: &ObservedValue| value.key,
-            move |after| ledger.observed_after(after, last, PAGE_ROWS),
-        );
+        let (mut entries, mut observed) = (rows::entries(ledger, range), rows::observed(ledger, range));
         let mut passed = 0;
         while let Some(value) = observed.next().await? {
             reads.go_on()?;

@@ -2,11 +2,11 @@
 
 use super::finding::{Finding, FindingKind, Reconciled};
 use super::reads::{End, Reads};
-use super::rows::{PAGE_ROWS, Rows, ranges};
+use super::rows::{self, ranges};
 use crate::destination::{Echo, LISTED_CUSTOMERS_MAX};
 use crate::failpoint;
 use crate::plan::drift::{Comparable, agrees, comparable};
-use crate::record::{EditKind, Entry, Key, ObservedValue, ReportedDrift, ValueEdit};
+use crate::record::{EditKind, Entry, Key, ReportedDrift, ValueEdit};
 
 /// The most keys of one direct read.
 const SUSPECTS_MAX: usize = 500;
@@ -39,23 +39,10 @@ impl Suspects {
 /// Compares the entries with what the pages showed, and reads directly what differs.
 pub(super) async fn compare(reads: &mut Reads<'_>, found: &mut Reconciled) -> Result<(), End> {
     let mut suspects = Suspects::default();
-    for (after, last) in ranges(&reads.filter) {
+    for range in ranges(&reads.filter) {
         let ledger = reads.ports.ledger;
-        let mut entries = Rows::new(
-            after,
-            |entry: &Entry| entry.key,
-            move |after| ledger.entries_after(after, last, PAGE_ROWS),
-        );
-        let mut observed = Rows::new(
-            after,
-            |value: &ObservedValue| value.key,
-            move |after| ledger.observed_after(after, last, PAGE_ROWS),
-        );
-        let mut reported = Rows::new(
-            after,
-            |drift: &ReportedDrift| drift.key,
-            move |after| ledger.reported_after(after, last, PAGE_ROWS),
-        );
+        let (mut entries, mut observed) = (rows::entries(ledger, range), rows::observed(ledger, range));
+        let mut reported = rows::reported(ledger, range);
         let mut passed = 0;
         while let Some(entry) = entries.next().await? {
             reads.go_on()?;

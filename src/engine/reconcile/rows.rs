@@ -5,13 +5,15 @@ use std::collections::VecDeque;
 use futures_util::future::BoxFuture;
 
 use super::reads::End;
-use crate::ledger;
+use crate::ledger::{self, Ledger};
 use crate::plan::diff::OutOfOrder;
-use crate::record::{Filter, Key, SourcePage, SourceRow, VALUE_MAX_CHARS};
+use crate::record::{
+    Entry, Filter, Key, ObservedValue, ReportedDrift, SourcePage, SourceRow, VALUE_MAX_CHARS,
+};
 use crate::source::SourcePages;
 
-/// The rows of a page.
-pub(super) const PAGE_ROWS: usize = 2_000;
+/// How many rows are read at once.
+const PAGE_ROWS: usize = 2_000;
 
 /// Reads the page after a key.
 type ReadPage<'a, T> = Box<dyn Fn(Key) -> BoxFuture<'a, ledger::Result<Vec<T>>> + Send + Sync + 'a>;
@@ -25,9 +27,26 @@ pub(super) struct Rows<'a, T> {
     is_last: bool,
 }
 
+/// The entries of a range.
+pub(super) fn entries(ledger: &dyn Ledger, (after, last): (Key, i64)) -> Rows<'_, Entry> {
+    let read = move |after| ledger.entries_after(after, last, PAGE_ROWS);
+    Rows::new(after, |entry| entry.key, read)
+}
+
+/// The observed values of a range.
+pub(super) fn observed(ledger: &dyn Ledger, (after, last): (Key, i64)) -> Rows<'_, ObservedValue> {
+    let read = move |after| ledger.observed_after(after, last, PAGE_ROWS);
+    Rows::new(after, |value| value.key, read)
+}
+
+/// The reported drift of a range.
+pub(super) fn reported(ledger: &dyn Ledger, (after, last): (Key, i64)) -> Rows<'_, ReportedDrift> {
+    let read = move |after| ledger.reported_after(after, last, PAGE_ROWS);
+    Rows::new(after, |drift| drift.key, read)
+}
+
 impl<'a, T> Rows<'a, T> {
-    /// Rows after a key.
-    pub(super) fn new(
+    fn new(
         after: Key,
         key: fn(&T) -> Key,
         read: impl Fn(Key) -> BoxFuture<'a, ledger::Result<Vec<T>>> + Send + Sync + 'a,
