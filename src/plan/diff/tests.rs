@@ -76,8 +76,11 @@ fn merged(policy: DiffPolicy, rows: &[Row], entries: &BTreeMap<Key, Known>, page
                 belief: known.belief,
                 acknowledged: known.acknowledged,
                 in_doubt_until: known.in_doubt_until,
-                pin: known.pin.as_ref(),
+                pin: None,
             });
+            if let Some(pin) = &known.pin {
+                page.pin(pin.clone());
+            }
         }
         page
     });

@@ -134,28 +134,8 @@ fn a_delete_in_doubt_is_repeated_and_a_rejected_one_is_not() {
 fn a_delete_waits_for_an_older_request_with_a_value() {
     let in_doubt = |known: Known| Known { in_doubt_until: Some(now() + TimeDelta::seconds(100)), ..known };
     let waits = |rows: &[Row], known: Known| {
-        let mut diff = Diff::new(deleting());
-        let (mut source, mut entries, mut out) = (Cursor::default(), Cursor::default(), PlanPage::default());
-        let (mut rows_page, mut page) = (SourcePage::default(), EntryPage::default());
-        for (customer_id, attribute_id, value) in rows {
-            let (customer_id, attribute_id, value) = (*customer_id, *attribute_id, value.as_deref());
-            rows_page.push(SourceRow { customer_id, attribute_id, value, problem: None });
-        }
-        page.push(EntryRow {
-            value: known.value.as_deref(),
-            belief: known.belief,
-            in_doubt_until: known.in_doubt_until,
-            ..EntryRow::confirmed(Key::new(5, 1), "", known.value_id)
-        });
-        source.advance(Some(rows_page));
-        entries.advance(Some(page));
-        loop {
-            match diff.step(&mut source, &mut entries, &mut out).expect("in order") {
-                Need::Source => source.advance(None),
-                Need::Entries => entries.advance(None),
-                Need::Room | Need::Nothing => return (diff.waits_until().is_some(), diff.parts().next(None)),
-            }
-        }
+        let (diff, _) = merged(deleting(), rows, &BTreeMap::from([(Key::new(5, 1), known)]), 100);
+        (diff.waits_until().is_some(), diff.parts().next(None))
     };
     let (value, delete) =
         (in_doubt(known("a", Belief::Unconfirmed)), in_doubt(no_value(Belief::Unconfirmed)));
@@ -166,21 +146,9 @@ fn a_delete_waits_for_an_older_request_with_a_value() {
 
 #[test]
 fn deletes_are_taken_back_if_the_source_could_not_be_read_whole() {
-    let mut diff = Diff::new(deleting());
-    let (mut source, mut entries, mut out) = (Cursor::default(), Cursor::default(), PlanPage::default());
-    let (mut rows, mut page) = (SourcePage::default(), EntryPage::default());
-    for (customer_id, value) in [(Some(2), None), (Some(3), Some("new")), (None, Some("x"))] {
-        rows.push(SourceRow { customer_id, attribute_id: Some(1), value, problem: None });
-    }
-    for customer in [1, 2] {
-        page.push(EntryRow::confirmed(Key::new(customer, 1), "old", None));
-    }
-    source.advance(Some(rows));
-    entries.advance(Some(page));
-    while diff.step(&mut source, &mut entries, &mut out).expect("in order") != Need::Nothing {
-        source.advance(None);
-        entries.advance(None);
-    }
+    let rows = [(Some(2), Some(1), None), row(3, 1, "new"), (None, Some(1), Some("x".to_owned()))];
+    let entries = [1, 2].map(|customer| (Key::new(customer, 1), known("old", Belief::Confirmed)));
+    let (mut diff, _) = merged(deleting(), &rows, &entries.into(), 100);
     assert_eq!((diff.counts().planned, diff.counts().deletes, diff.without_key()), (3, 2, 1));
     diff.keep_missing();
     let counts = diff.counts();

@@ -18,31 +18,8 @@ fn pinned(value: Option<&str>, source_value: Option<&str>) -> Known {
 
 /// Plans, and returns the pins that end too.
 fn plan_with(policy: DiffPolicy, rows: &[Row], entry: Known) -> (Counts, PlanPage, Vec<Key>) {
-    let mut diff = Diff::new(policy);
-    let (mut source, mut entries, mut out) = (Cursor::default(), Cursor::default(), PlanPage::default());
-    let mut page = SourcePage::default();
-    for (customer_id, attribute_id, value) in rows {
-        let (customer_id, attribute_id, value) = (*customer_id, *attribute_id, value.as_deref());
-        page.push(SourceRow { customer_id, attribute_id, value, problem: None });
-    }
-    source.advance(Some(page));
-    let mut page = EntryPage::default();
-    page.push(EntryRow {
-        value: entry.value.as_deref(),
-        stored_value: entry.stored_value.as_deref(),
-        belief: entry.belief,
-        ..EntryRow::confirmed(KEY, "", entry.value_id)
-    });
-    page.pin(entry.pin.expect("a pin"));
-    page.pin(Pin { key: Key::new(6, 1), value: None, source_value: None, run_id: 9 });
-    entries.advance(Some(page));
-    loop {
-        match diff.step(&mut source, &mut entries, &mut out).expect("in order") {
-            Need::Source => source.advance(None),
-            Need::Entries => entries.advance(None),
-            Need::Room | Need::Nothing => return (diff.counts(), out, diff.ended_pins().to_vec()),
-        }
-    }
+    let (diff, plan) = merged(policy, rows, &BTreeMap::from([(KEY, entry)]), 100);
+    (diff.counts(), plan, diff.ended_pins().to_vec())
 }
 
 #[test]
