@@ -99,14 +99,14 @@ pub async fn plan(
     sample: usize,
     output: Option<&dyn PlanOutput>,
 ) -> Result<Forecast, EngineError> {
-    let by_email = ByEmail::over(ports.source, ports.entries.map(|entries| entries as &dyn EmailReader));
+    let emails_known = ports.entries.map(|entries| entries as &dyn EmailReader);
+    let by_email = ByEmail::over(ports.source, emails_known);
     let ForecastPorts { source, entries, destination, clock, progress, waits } = ports;
     let source = by_email.as_ref().map_or(source, |source| source);
     let look_up = LookUp { source, ledger: entries, destination, config, clock, progress, waits };
     let attributes = store_changes::attributes(entries, destination, config, waits).await?;
     let mut filter = resolve(options, &attributes)?;
-    let readable = entries.map(|entries| entries as &dyn EmailReader);
-    emails::require_selected(source, readable, options).await?;
+    emails::require_selected(source, emails_known, options).await?;
     if let Some(by_email) = &by_email {
         let kept = emails::Kept::With(by_email);
         emails::select(look_up, by_email, options, &mut filter, kept).await?;

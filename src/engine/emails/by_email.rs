@@ -96,25 +96,27 @@ impl<'a> ByEmail<'a> {
     /// Reads all rows, gives them their customers, and sorts them.
     async fn sorted(&self, mut pages: Box<dyn SourcePages>) -> Result<Box<dyn SourcePages>, SourceError> {
         let (mut sorter, mut known) = (RowSorter::new(), Known::new(self.ledger));
-        let (mut current, mut without_customer) = (None, 0);
+        let (mut current, mut without_customer): (Option<(i64, Resolved)>, i64) = (None, 0);
         while let Some(page) = pages.next().await? {
             for row in (0..page.len()).map(|at| page.row(at)) {
                 let Some(number) = row.customer_id else {
-                    sorter
-                        .push(SourceRow { value: None, problem: Some(NO_ADDRESS), ..row })
-                        .map_err(sorting)?;
+                    let row = SourceRow { value: None, problem: Some(NO_ADDRESS), ..row };
+                    sorter.push(row).map_err(sorting)?;
                     continue;
                 };
-                if !matches!(current, Some((of, _)) if of == number) {
-                    current = Some((number, self.resolve(&mut known, number).await.map_err(reading_ledger)?));
-                }
-                let row = match &current {
-                    Some((_, Resolved::Customer(id))) => SourceRow { customer_id: Some(*id), ..row },
-                    Some((_, Resolved::None { before, reason, is_certain })) => {
+                let (_, resolved) = match current.take().filter(|(of, _)| *of == number) {
+                    Some(known) => current.insert(known),
+                    None => {
+                        let resolved = self.resolve(&mut known, number).await.map_err(reading_ledger)?;
+                        current.insert((number, resolved))
+                    }
+                };
+                let row = match resolved {
+                    Resolved::Customer(id) => SourceRow { customer_id: Some(*id), ..row },
+                    Resolved::None { before, reason, is_certain } => {
                         without_customer += i64::from(*is_certain && before.is_none());
                         SourceRow { customer_id: *before, value: None, problem: Some(reason), ..row }
                     }
-                    None => row,
                 };
                 sorter.push(row).map_err(sorting)?;
             }
