@@ -44,7 +44,7 @@ pub use self::apply::apply;
 pub use self::due::{Found, due};
 pub use self::emails::ByEmail;
 pub use self::forecast::{AttributeForecast, Forecast, ForecastPorts, plan};
-pub use self::inputs::missing_policy;
+pub use self::inputs::{drift_policies, missing_policy};
 pub use self::ports::{EngineError, Options, PlanOutput, Ports, Progress};
 pub use self::reconcile::{
     Finding, FindingKind, ReadConfig, ReconcileOptions, Reconciled, Tell, reconcile, sweep,

@@ -13,7 +13,7 @@ use super::{view, wiring};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LedgerConfig, OnChange};
 use crate::destination::{Attribute, Destination as _, ReadError, Response};
-use crate::engine::{Surroundings, missing_policy, survey};
+use crate::engine::{Surroundings, drift_policies, missing_policy, survey};
 use crate::ledger::audit::{AuditLog, Progress, SCHEMA_ADVICE, Verification};
 use crate::ledger::{LedgerError, LedgerReader as _};
 use crate::one_line::one_line;
@@ -315,6 +315,9 @@ async fn store(config: &Config) -> (Vec<Finding>, Vec<Attribute>) {
             ];
             if let Err(error) = missing_policy(&config.missing, &attributes) {
                 findings.push(bad("missing", &Failure::from(error)));
+            }
+            if let Err(error) = drift_policies(&config.drift, &attributes) {
+                findings.push(bad("drift", &Failure::from(error)));
             }
             (findings, attributes)
         }

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 
 use super::ports::{EngineError, Options};
 use super::store_changes::StoreChanges;
-use crate::config::{MissingConfig, PushConfig};
+use crate::config::{DriftConfig, MissingConfig, PushConfig};
 use crate::destination::Attribute;
 use crate::ledger::LedgerReader;
 use crate::plan::batch::Limit;
 use crate::plan::diff::{DiffPolicy, MissingPolicy};
 use crate::plan::wrong_type::WrongTypes;
-use crate::record::Filter;
+use crate::record::{DriftPolicy, Filter};
 
 /// How much a request may carry: as configured, or less if a smaller size was learned and is still believed.
 pub(super) async fn request_limit(
@@ -49,29 +49,53 @@ pub(super) fn policy(
 /// Returns what happens to values that the source does not desire, with attribute names resolved to ids.
 ///
 /// # Errors
-/// All names and ids that mean no attribute of the store, or several, or one that has another action too.
+/// As [`by_attribute`].
 pub fn missing_policy(
     config: &MissingConfig,
     attributes: &[Attribute],
 ) -> Result<MissingPolicy, EngineError> {
+    let by_id = by_attribute("missing.attributes", &config.attributes, attributes)?;
+    Ok(MissingPolicy { action: config.action, attributes: by_id })
+}
+
+/// Returns the policies of single attributes about drift, by their ids.
+///
+/// # Errors
+/// As [`by_attribute`].
+pub fn drift_policies(
+    config: &DriftConfig,
+    attributes: &[Attribute],
+) -> Result<BTreeMap<i64, DriftPolicy>, EngineError> {
+    by_attribute("drift.attributes", &config.attributes, attributes)
+}
+
+/// Resolves the attributes of a section, which names each by its id or its name in the store.
+///
+/// # Errors
+/// All names and ids that mean no attribute of the store, or several, or one that has another setting too.
+fn by_attribute<T: Copy + PartialEq>(
+    section: &str,
+    settings: &BTreeMap<String, T>,
+    attributes: &[Attribute],
+) -> Result<BTreeMap<i64, T>, EngineError> {
     let (mut by_id, mut problems) = (BTreeMap::new(), Vec::new());
-    for (name, action) in &config.attributes {
+    for (name, setting) in settings {
         let id = match name.parse() {
             Ok(id) => existing(id, attributes),
             Err(_) => named(name, attributes),
         };
-        match id.map(|id| (id, by_id.insert(id, *action))) {
-            Ok((id, Some(other))) if other != *action => {
-                problems.push(format!("attribute {id} is there twice, with different actions"));
+        match id.map(|id| (id, by_id.insert(id, *setting))) {
+            Ok((id, Some(other))) if other != *setting => {
+                problems.push(format!("attribute {id} is there twice, with different settings"));
             }
             Ok(_) => {}
             Err(problem) => problems.push(problem),
         }
     }
     if problems.is_empty() {
-        return Ok(MissingPolicy { action: config.action, attributes: by_id });
+        return Ok(by_id);
     }
-    let problem = format!("[missing.attributes]: {}", problems.join("; "));
+    let problem = format!("[{section}]: {}", problems.join("; "));
     Err(wrong_name(problem, "write each attribute once, by its name or its id in the store"))
 }
 
@@ -179,7 +203,7 @@ mod tests {
             problem.expect_err("wrong"),
             "[missing.attributes]: the store has no attribute 9; it has \"tier\" (1), \"twin\" (2), \"twin\" (3); \
              the store has no attribute named \"Tier\"; it has \"tier\" (1), \"twin\" (2), \"twin\" (3); \
-             attribute 1 is there twice, with different actions; \
+             attribute 1 is there twice, with different settings; \
              the store has several attributes named \"twin\": name it by its id, 2 or 3"
         );
         let many = ["a"; 12];

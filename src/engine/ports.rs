@@ -19,7 +19,7 @@ use crate::waits::Waits;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("could not read the store's {what}{}", tried(*tries, *took, *asked))]
 pub struct GaveUp {
-    /// What was read: `attributes`, `customers` or `values`.
+    /// What was read: `attributes`, `customers by e-mail address` or `values`.
     pub what: &'static str,
     /// The last failure.
     #[source]

@@ -1,20 +1,16 @@
 //! The life of a run that reads the store: it is opened, finds the store changes first, and is closed.
 
-use std::collections::BTreeMap;
-
 use tokio::sync::watch;
 
 use super::finding::Reconciled;
 use super::reads::{End, ReadConfig, Reads, ReconcileOptions, Tell};
-use crate::config::DriftConfig;
-use crate::destination::Attribute;
-use crate::engine::inputs::resolve;
+use crate::engine::inputs::{drift_policies, resolve};
 use crate::engine::ports::{EngineError, Options, Ports, Progress};
 use crate::engine::store_changes;
 use crate::error_chain::with_causes;
 use crate::failpoint;
 use crate::ledger::NewRun;
-use crate::record::{DriftPolicy, RunKind, RunStatus, Trigger};
+use crate::record::{RunKind, RunStatus, Trigger};
 
 /// Opens a run of this kind.
 pub(super) async fn open(ports: Ports<'_>, trigger: Trigger, filtered: bool) -> Result<i64, EngineError> {
@@ -78,21 +74,6 @@ pub(super) async fn reads<'a>(
     let attributes = store_changes::attributes(Some(ledger), destination, config.push, waits).await?;
     let filter = resolve(&options, &attributes)?;
     let changes = store_changes::record(ports, config.push, run_id, &attributes, &filter).await?;
-    let policies = policies(config.drift, &attributes);
+    let policies = drift_policies(config.drift, &attributes)?;
     Ok(Reads { ports, config, run_id, filter, names: changes.names, policies, tell, stop })
-}
-
-/// The policies of single attributes, by their ids.
-fn policies(config: &DriftConfig, attributes: &[Attribute]) -> BTreeMap<i64, DriftPolicy> {
-    let mut policies = BTreeMap::new();
-    for (named, policy) in &config.attributes {
-        let is_named =
-            |attribute: &&Attribute| attribute.name == *named || attribute.id.to_string() == *named;
-        let ids: Vec<i64> = attributes.iter().filter(is_named).map(|attribute| attribute.id).collect();
-        if ids.is_empty() {
-            tracing::warn!("[drift.attributes] has a policy for {named:?}, which the store does not have");
-        }
-        policies.extend(ids.into_iter().map(|id| (id, *policy)));
-    }
-    policies
 }

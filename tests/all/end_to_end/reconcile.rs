@@ -175,3 +175,13 @@ fn every_value_is_in_the_json_of_an_adoption() {
         ["1 equal first first", "2 different first other", "7 unknown_to_source NULL theirs"]
     );
 }
+
+#[test]
+fn promise_12_a_policy_for_an_attribute_that_does_not_exist_is_told_with_those_that_do() {
+    let world = World::with_customers(LedgerKind::File, 1);
+    world.write_config(&format!("{}[drift.attributes]\n\"no such\" = \"accept\"\n", world.config("")));
+    let words =
+        "[drift.attributes]: the store has no attribute named \"no such\"; it has \"loyalty_tier\" (1)";
+    world.run(&["reconcile"]).exits(64).tells(&[words]);
+    world.run(&["check"]).exits(1).tells(&[words]);
+}
